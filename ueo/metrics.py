@@ -1,0 +1,81 @@
+"""Metrics from labels, predictions and scores, as NumPy arrays; every result in [0, 1] or None.
+
+Labels below `num_known` are known classes (ID), the others are out-of-distribution (OOD). ID is the
+positive class and a larger score means more ID. None stands for "not defined on this set", such as an
+AUROC without a single OOD sample.
+"""
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+
+
+def global_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float | None:
+    """Share of samples predicted right. labels, predictions: (samples,)."""
+    return float((labels == predictions).mean()) if len(labels) else None
+
+
+def per_class_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float | None:
+    """Mean over the classes present of their recall (PACC). labels, predictions: (samples,)."""
+    recalls = [(predictions[labels == c] == c).mean() for c in np.unique(labels)]
+    return float(np.mean(recalls)) if recalls else None
+
+
+def auroc(is_id: np.ndarray, scores: np.ndarray) -> float | None:
+    """Area under the ROC curve. is_id: (samples,) bool; scores: (samples,)."""
+    return float(roc_auc_score(is_id, scores)) if is_id.any() and not is_id.all() else None
+
+
+def fpr_at_tpr(is_id: np.ndarray, scores: np.ndarray, tpr: float = 0.95) -> float | None:
+    """Share of OOD samples accepted at the highest threshold that accepts `tpr` of the ID samples."""
+    if is_id.all() or not is_id.any():
+        return None
+    false_positive, true_positive, _ = roc_curve(is_id, scores, drop_intermediate=False)
+    return float(false_positive[np.argmax(true_positive >= tpr)])
+
+
+def aupr(is_id: np.ndarray, scores: np.ndarray) -> float | None:
+    """Average precision with ID as the positive class."""
+    both = is_id.any() and not is_id.all()
+    return float(average_precision_score(is_id, scores)) if both else None
+
+
+def harmonic_mean(a: float | None, b: float | None) -> float | None:
+    """2ab / (a + b). Of PACC and AUROC it is the HM of the UEO paper, not the H-score of UniDA."""
+    if a is None or b is None:
+        return None
+    return 2 * a * b / (a + b) if a + b else 0.0
+
+
+def evaluate(
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    scores: np.ndarray,
+    num_known: int,
+    unlabelled_classes: set[int] | None = None,
+) -> dict[str, float | None]:
+    """All metrics of one set.
+
+    labels, predictions, scores: (samples,). `unlabelled_classes` are the labels present in the
+    unlabelled set (L_u); with it PACC is also given apart for known classes inside and outside L_u,
+    and AUROC apart for OOD classes that were in the unlabelled set ("seen") and never were.
+    """
+    known = labels < num_known
+    pacc = per_class_accuracy(labels[known], predictions[known])
+    area = auroc(known, scores)
+    result = {
+        "gacc": global_accuracy(labels[known], predictions[known]),
+        "pacc": pacc,
+        "auroc": area,
+        "fpr95": fpr_at_tpr(known, scores),
+        "aupr": aupr(known, scores),
+        "hm": harmonic_mean(pacc, area),
+    }
+    if unlabelled_classes is not None:
+        inside = np.isin(labels, sorted(unlabelled_classes))
+        for name, part in (("present", inside), ("absent", ~inside)):
+            at = known & part
+            result[f"pacc_{name}"] = per_class_accuracy(labels[at], predictions[at])
+        for name, part in (("seen", inside), ("unseen", ~inside)):
+            at = known | part
+            result[f"auroc_{name}"] = auroc(known[at], scores[at])
+    return result
