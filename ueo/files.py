@@ -12,6 +12,15 @@ from pathlib import Path
 from ueo.errors import DataError
 
 
+def asset(name: str) -> Path:
+    """A file shipped in assets/: beside the package in the repository, inside it in a wheel."""
+    package = Path(__file__).resolve().parent
+    for folder in (package.parent / "assets", package / "assets"):
+        if (folder / name).is_file():
+            return folder / name
+    raise DataError(f"assets/{name} is missing from this installation")
+
+
 @contextmanager
 def atomic_path(path: str | Path):
     """Yield a temporary path beside `path`; it takes the final name only if the block succeeds."""

@@ -1,0 +1,52 @@
+"""Emoji: the same concepts drawn in ten styles, 40 classes; the embedded, offline data set.
+
+A style is a domain. The archive in assets/ is unpacked into the data root on first use. It
+demonstrates and benches the toolbox; it is not one of the 15 domains of the field. The source styles
+were seen when the tiny CLIP was pre-trained, the targets were not: assets/tiny_clip.md.
+"""
+
+import json
+from pathlib import Path
+
+from dassl.data.datasets import DATASET_REGISTRY
+
+from ueo.datasets.base import UFTDataset
+from ueo.datasets.label_space import ClassCounts
+from ueo.errors import DataError
+from ueo.files import asset, unpack_zip, verify
+
+
+@DATASET_REGISTRY.register()
+class Emoji(UFTDataset):
+    dataset_dir = "emoji"
+    sources = ("noto", "twemoji", "emojione", "fxemoji", "emojione_monotone")
+    targets = ("fluent", "fluent_flat", "fluent_high_contrast", "noto_v1", "fluent_3d")
+    domains = targets + sources
+    tuning_domain = "fluent_3d"
+    counts = ClassCounts(total=40, known=28, partial=20, open_partial=20, seen_ood=8)
+
+    @classmethod
+    def prepare(cls, root: str) -> None:
+        folder = Path(root).expanduser() / cls.dataset_dir
+        if not folder.exists():
+            archive = asset("emoji.zip")
+            verify(archive, asset("emoji.zip.sha256").read_text().split()[0])
+            print(f"Unpacking {archive.name} into {folder}")
+            unpack_zip(archive, folder)
+
+    def setup(self, root: Path) -> None:
+        self.prepare(str(root.parent))
+        try:
+            self.class_list = (root / "classes.txt").read_text().split()
+            self.splits = json.loads((root / "splits.json").read_text())
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{root}: the emoji data set is incomplete ({error}); remove that folder and run "
+                "again, it is unpacked anew"
+            ) from error
+        self.images = root / "images"
+
+    def items(self, domain: str, part: str) -> list[tuple[str, int]]:
+        label = {name: i for i, name in enumerate(self.class_list)}
+        paths = self.splits[domain][part]
+        return [(str(self.images / path), label[Path(path).parts[1]]) for path in paths]

@@ -1,0 +1,77 @@
+"""Label spaces of unsupervised universal fine-tuning (UEO, arXiv:2308.12919, section 3).
+
+L_p are the class names that the classifier is given, L_u the classes of the unlabelled images:
+closed L_p = L_u; partial: L_u lacks some known classes; open: L_u holds further classes;
+open_partial: both. The test set always holds every class, OOD classes never seen unlabelled included.
+"""
+
+from dataclasses import dataclass
+
+from ueo.errors import ConfigError
+from ueo.names import nearest
+
+SETTINGS = ("closed", "partial", "open", "open_partial", "all")
+ALIASES = {
+    "CDA": "closed",
+    "PDA": "partial",
+    "ODA": "open",
+    "OPDA": "open_partial",
+    "CSDA": "all",
+    "open-partial": "open_partial",
+}
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """How many classes of an ordered list play which part; the known ones come first.
+
+    total:        all classes.
+    known:        L_p, the first ones.
+    partial:      the first known classes that are in L_u under "partial".
+    open_partial: the same under "open_partial".
+    seen_ood:     the first unknown classes that are in L_u under "open" and "open_partial".
+    """
+
+    total: int
+    known: int
+    partial: int
+    open_partial: int
+    seen_ood: int
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """Class ids of one setting. Known ids are 0..K-1, every id >= K is out-of-distribution."""
+
+    setting: str
+    known: tuple[int, ...]
+    unlabelled: tuple[int, ...]
+    test: tuple[int, ...]
+
+
+def parse_setting(name: str) -> str:
+    """A setting's own name, from it or an alias. Raises ConfigError for any other."""
+    setting = ALIASES.get(name, ALIASES.get(name.upper(), name))
+    if setting not in SETTINGS:
+        raise ConfigError(
+            f"DATASET.SETTING: {name!r} is not a label space{nearest(name, [*SETTINGS, *ALIASES])}"
+            f"; known: {', '.join(SETTINGS)}"
+        )
+    return setting
+
+
+def label_space(counts: ClassCounts, setting: str) -> LabelSpace:
+    """Known, unlabelled and test classes of `setting` (or an alias of it)."""
+    setting = parse_setting(setting)
+    everything = tuple(range(counts.total))
+    if setting == "all":
+        return LabelSpace(setting, everything, everything, everything)
+    known = everything[: counts.known]
+    seen_ood = everything[counts.known : counts.known + counts.seen_ood]
+    unlabelled = {
+        "closed": known,
+        "partial": known[: counts.partial],
+        "open": known + seen_ood,
+        "open_partial": known[: counts.open_partial] + seen_ood,
+    }[setting]
+    return LabelSpace(setting, known, unlabelled, everything)

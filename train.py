@@ -1,0 +1,218 @@
+"""One run: adapt one trainer to one domain under one label space, evaluate it, write its record.
+
+    python train.py --root data --trainer UEO --dataset-config-file configs/datasets/emoji.yaml \\
+        --config-file configs/trainers/UEO/tiny_clip.yaml --domain fluent --setting open \\
+        --seed 1 --output-dir output/try [KEY VALUE ...]
+
+The command line is that of the CoOp family; KEY VALUE pairs set configuration keys. A run that is
+finished is not run again; one that was interrupted resumes.
+"""
+
+import modern_dassl  # noqa: F401  isort: skip  (makes `dassl` importable)
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from dassl.config import get_cfg_default
+from dassl.data.datasets import DATASET_REGISTRY
+from dassl.engine import TRAINER_REGISTRY, build_trainer
+from dassl.utils import set_random_seed, setup_logger
+
+import ueo.plugin  # noqa: F401  (registers trainers and data sets)
+from ueo import config
+from ueo.datasets.label_space import parse_setting
+from ueo.discover import import_file
+from ueo.errors import ConfigError, UserError
+from ueo.files import write_json
+from ueo.names import nearest
+from ueo.plots import plot_run
+from ueo.record import read_result
+from ueo.trainers.base import MODEL
+
+CONFIG = "config.json"  # in the run's folder from its start, so that a restart can tell what it was
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = p.add_argument
+    add("--root", default="data", help="data root")
+    add("--output-dir", default="", help="folder of this run")
+    add("--trainer", default="", help="name of the trainer")
+    add("--config-file", nargs="+", default=[], help="yaml files of the trainer, later ones win")
+    add("--dataset-config-file", default="", help="yaml file of the data set")
+    add("--dataset", default="", help="name of the data set, instead of its yaml file")
+    add("--domain", "--target-domains", nargs="+", default=[], help="target domain")
+    add("--source-domains", nargs="+", default=[], help="source domains, for trainers that use them")
+    add("--setting", default="", help="label space: closed, partial, open, open_partial, all")
+    add("--protocol", default="", help="released or independent")
+    add("--backbone", default="", help="CLIP backbone, or a file of weights")
+    add("--transforms", nargs="+", default=[], help="augmentations of the training images")
+    add("--seed", type=int, default=-1, help="seed; negative: not fixed")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
+    add("--threads", type=int, default=0, help="CPU threads; 0: torch's own choice")
+    add("--plugin", nargs="+", default=[], help="Python files with further trainers or data sets")
+    add("--resume", default="", help="folder of an interrupted run to continue")
+    add("--eval-only", action="store_true", help="evaluate --model-dir and stop")
+    add("--model-dir", default="", help="folder of the run whose checkpoint is evaluated")
+    add("--load-epoch", type=int, default=None, help="its epoch; the last one unless given")
+    add("--overwrite", action="store_true", help="run again what is finished")
+    add("opts", nargs=argparse.REMAINDER, help="KEY VALUE ...")
+    return p
+
+
+def build_cfg(args: argparse.Namespace):
+    """Configuration of the run: defaults, data set yaml, trainer yaml, arguments, KEY VALUE pairs."""
+    trainers = {n: TRAINER_REGISTRY.get(n) for n in TRAINER_REGISTRY.registered_names()}
+    cfg = config.extend(get_cfg_default(), trainers)
+    cfg.TEST.EVALUATOR = "UFTEvaluator"
+    for path in [args.dataset_config_file, *args.config_file]:
+        if path:
+            config.merge_file(cfg, path)
+    for key, value in {
+        "DATASET.ROOT": args.root,
+        "OUTPUT_DIR": args.output_dir,
+        "TRAINER.NAME": args.trainer,
+        "DATASET.NAME": args.dataset,
+        "DATASET.TARGET_DOMAINS": tuple(args.domain),
+        "DATASET.SOURCE_DOMAINS": tuple(args.source_domains),
+        "DATASET.SETTING": args.setting,
+        "DATASET.PROTOCOL": args.protocol,
+        "MODEL.BACKBONE.NAME": args.backbone,
+        "INPUT.TRANSFORMS": tuple(args.transforms),
+        "RESUME": args.resume,
+    }.items():
+        if value:
+            config.set_key(cfg, key, value, "command line")
+    cfg.SEED = args.seed
+    config.merge_options(cfg, args.opts)
+    cfg.DATASET.SETTING = parse_setting(cfg.DATASET.SETTING)
+    _check_names(cfg)
+    cfg.freeze()
+    return cfg
+
+
+def _check_names(cfg) -> None:
+    for what, name, registry in (
+        ("trainer", cfg.TRAINER.NAME, TRAINER_REGISTRY),
+        ("data set", cfg.DATASET.NAME, DATASET_REGISTRY),
+    ):
+        known = sorted(registry.registered_names())
+        if name not in known:
+            raise ConfigError(
+                f"unknown {what} {name!r}{nearest(name, known)}; known: {', '.join(known)}"
+            )
+
+
+def set_device(args: argparse.Namespace, cfg) -> None:
+    """Threads, and CUDA switched off or insisted on."""
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: torch sees no CUDA device; use --device cpu or auto")
+    if args.device == "cpu":
+        cfg.defrost()
+        cfg.USE_CUDA = False
+        cfg.freeze()
+
+
+def prepare_folder(cfg, overwrite: bool) -> bool:
+    """Make the run's folder ready; False when the run in it is finished already.
+
+    What an interrupted run of the same configuration left is resumed (cfg.RESUME is set); what one
+    of another configuration left unfinished is cleared. A finished run of another configuration is
+    an error: nothing finished is lost unless `overwrite`.
+    """
+    folder, flat = Path(cfg.OUTPUT_DIR), config.resolved(cfg)
+    _check_writable(folder)
+    finished = read_result(folder)
+    if finished and not overwrite:
+        if finished["config"] == flat:
+            return False
+        raise ConfigError(
+            f"{folder} holds a finished run of another configuration "
+            f"({config.difference(finished['config'], flat)}); name another --output-dir, or pass "
+            "--overwrite"
+        )
+    started = folder / CONFIG
+    same = started.is_file() and started.read_text() == _config_text(flat)
+    if finished or not same:
+        shutil.rmtree(folder / MODEL, ignore_errors=True)
+        (folder / "result.json").unlink(missing_ok=True)
+        write_json(started, flat)
+    elif (folder / MODEL / "checkpoint").is_file() and not cfg.RESUME:
+        cfg.defrost()
+        cfg.RESUME = str(folder)
+        cfg.freeze()
+    return True
+
+
+def _config_text(flat: dict) -> str:
+    import json
+
+    return json.dumps(flat, indent=2, allow_nan=False) + "\n"
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(f"--output-dir {folder}: cannot be written ({error.strerror})") from error
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run what the arguments say. Raises UserError for a mistake of the user's."""
+    for file in args.plugin:
+        import_file(file)
+    cfg = build_cfg(args)
+    set_device(args, cfg)
+    if not args.eval_only and not prepare_folder(cfg, args.overwrite):
+        print(f"Finished before: {cfg.OUTPUT_DIR}")
+        return
+    if cfg.SEED >= 0:
+        print(f"Setting fixed seed: {cfg.SEED}")
+        set_random_seed(cfg.SEED)
+    setup_logger(cfg.OUTPUT_DIR)
+    trainer = build_trainer(cfg)
+    if args.eval_only:
+        trainer.load_model(args.model_dir, epoch=args.load_epoch)
+        trainer.test()
+        return
+    trainer.train()
+    plot_run(cfg.OUTPUT_DIR)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 a user's mistake, 3 the loss was not finite."""
+    console = sys.stdout
+    try:
+        run(parser().parse_args(argv))
+        return 0
+    except (UserError, OSError) as error:
+        print(f"Error: {one_line(error)}", file=sys.stderr)
+        return 2
+    except FloatingPointError as error:
+        print(f"Error: {one_line(error)}; lower OPTIM.LR or use PREC fp32", file=sys.stderr)
+        return 3
+    finally:
+        sys.stdout = console
+
+
+def one_line(error: Exception) -> str:
+    """The message alone, also when a loader's worker wrapped it in its own traceback."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    last = lines[-1] if lines else type(error).__name__
+    return last.split("Error: ", 1)[-1] if len(lines) > 1 else last
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,5 @@
+"""Trainers, one file a method, registered by being here."""
+
+from ueo.discover import import_modules
+
+import_modules(__name__, __path__)

@@ -1,0 +1,14 @@
+"""Zero-shot CLIP (Radford et al., ICML 2021, arXiv:2103.00020): the prompt "a photo of a {}.".
+
+Nothing is tuned; its test and unlabelled metrics are where every other method starts.
+"""
+
+from dassl.engine import TRAINER_REGISTRY
+
+from ueo.trainers.base import CLIPTrainer
+
+
+@TRAINER_REGISTRY.register()
+class ZeroshotCLIP(CLIPTrainer):
+    def trainable(self):
+        return {}

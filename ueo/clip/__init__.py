@@ -1,0 +1,1 @@
+"""CLIP as every method here uses it: backbones, prompts, the prompted model, what is tuned."""

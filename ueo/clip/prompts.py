@@ -1,0 +1,93 @@
+"""Learnable prompts of CoOp (Zhou et al., IJCV 2022, arXiv:2109.01134).
+
+A prompt is [start] [context vectors] [class name .] [end]; only the context vectors are learnt.
+"""
+
+import clip
+import torch
+from torch import Tensor, nn
+
+from ueo.errors import ConfigError
+
+POSITIONS = ("end", "middle", "front")
+CONTEXT_STD = 0.02  # of a random context, as in CoOp
+
+
+class PromptLearner(nn.Module):
+    """Context vectors and the fixed token embeddings around them.
+
+    classnames: the K known names; "_" is read as a space.
+    context:    words that initialise the context, or "" for `n_ctx` random vectors.
+    class_specific: one context a class instead of one for all.
+    position:   where the class name stands: after the context, in its middle, or before it.
+
+    `ctx` is (n_ctx, width), or (K, n_ctx, width) when class-specific.
+    """
+
+    def __init__(
+        self,
+        classnames: list[str],
+        clip_model: nn.Module,
+        context: str = "a photo of a",
+        n_ctx: int = 4,
+        class_specific: bool = False,
+        position: str = "end",
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        if position not in POSITIONS:
+            raise ConfigError(
+                f"CLASS_TOKEN_POSITION: {position!r} is unknown; known: {', '.join(POSITIONS)}"
+            )
+        embed = clip_model.token_embedding
+        dtype, device = clip_model.dtype, embed.weight.device
+        context = context.replace("_", " ").strip()
+        if context:
+            ctx, n_ctx = self._embed_words(context, embed)
+            if class_specific:
+                ctx = ctx.expand(len(classnames), -1, -1).clone()
+        else:
+            if n_ctx < 1:
+                raise ConfigError("N_CTX: at least one context vector is needed without CTX_INIT")
+            shape = (n_ctx, embed.weight.shape[1])
+            shape = (len(classnames), *shape) if class_specific else shape
+            ctx = torch.empty(shape).normal_(std=CONTEXT_STD, generator=generator)
+        self.ctx = nn.Parameter(ctx.to(dtype).to(device))
+        self.position = position
+        self._tokenise(classnames, context or " ".join(["X"] * n_ctx), embed, dtype)
+
+    @staticmethod
+    def _embed_words(words: str, embed: nn.Embedding) -> tuple[Tensor, int]:
+        tokens = clip.tokenize(words)  # (1, 77)
+        count = int(tokens.argmax(-1)) - 1  # between start and end of text
+        with torch.no_grad():
+            return embed(tokens.to(embed.weight.device))[0, 1 : 1 + count].clone(), count
+
+    def _tokenise(self, classnames: list[str], prefix: str, embed: nn.Embedding, dtype) -> None:
+        """Embed every prompt once, cut to the longest: a causal tower never looks further."""
+        prompts = [f"{prefix} {name.replace('_', ' ')}." for name in classnames]
+        try:
+            tokens = clip.tokenize(prompts)  # (K, 77)
+        except RuntimeError as error:
+            raise ConfigError(f"a prompt is too long for CLIP's 77 tokens: {error}") from error
+        end = tokens.argmax(-1)  # (K,) position of the end-of-text token
+        tokens = tokens[:, : int(end.max()) + 1]
+        with torch.no_grad():
+            embedding = embed(tokens.to(embed.weight.device)).to(dtype)  # (K, length, width)
+        n_ctx = self.ctx.shape[-2]
+        self.name_lengths = (end - n_ctx - 2).tolist()  # own tokens without the final period
+        self.register_buffer("end", end.to(embedding.device), persistent=False)
+        self.register_buffer("before", embedding[:, :1], persistent=False)  # start of text
+        self.register_buffer("after", embedding[:, 1 + n_ctx :], persistent=False)  # name, end
+
+    def forward(self) -> Tensor:
+        """Prompt embeddings (K, length, width), where length reaches to the longest end of text."""
+        ctx = self.ctx if self.ctx.dim() == 3 else self.ctx.expand(len(self.end), -1, -1)
+        if self.position == "end":
+            return torch.cat([self.before, ctx, self.after], dim=1)
+        split = ctx.shape[1] // 2 if self.position == "middle" else 0
+        rows = []
+        for k, length in enumerate(self.name_lengths):
+            name, rest = self.after[k, :length], self.after[k, length:]
+            rows.append(torch.cat([self.before[k], ctx[k, :split], name, ctx[k, split:], rest]))
+        return torch.stack(rows)

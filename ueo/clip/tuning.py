@@ -1,0 +1,58 @@
+"""What moves during fine-tuning: named subsets of a prompted CLIP's parameters."""
+
+from torch import nn
+
+from ueo.errors import ConfigError
+
+NORM_MARKS = ("bn", "ln")
+PARTS = ("prompt", "visual_affine")
+
+
+def visual_affine(visual: nn.Module) -> dict[str, nn.Parameter]:
+    """Affine parameters of the visual branch's normalisation layers, chosen by name.
+
+    # paper: the affine parameters of all normalisation layers; released code: those whose name
+    # holds "bn" or "ln", which leaves out the BatchNorm of ResNet's `downsample.1`.
+    """
+    return {
+        name: parameter
+        for name, parameter in visual.named_parameters()
+        if any(mark in name for mark in NORM_MARKS)
+    }
+
+
+def parse_parts(tune: str) -> tuple[str, ...]:
+    """"both" or names of PARTS joined by "+", as a tuple. Raises ConfigError for another name."""
+    names = PARTS if tune == "both" else tuple(tune.split("+"))
+    for name in names:
+        if name not in PARTS:
+            raise ConfigError(
+                f"TUNE: {name!r} cannot be tuned; known: both, {', '.join(PARTS)} (join with '+')"
+            )
+    return names
+
+
+def select(model: nn.Module, tune: str) -> dict[str, dict[str, nn.Parameter]]:
+    """Trainable parameters of a PromptedCLIP, in groups: part -> {name: parameter}."""
+    available = {
+        "prompt": {f"prompt.{n}": p for n, p in model.prompt.named_parameters()},
+        "visual_affine": {f"visual.{n}": p for n, p in visual_affine(model.visual).items()},
+    }
+    return {part: available[part] for part in parse_parts(tune)}
+
+
+def as_module(parameters: dict[str, nn.Parameter]) -> nn.Module:
+    """A module tree that holds just these parameters, so that a checkpoint holds nothing else.
+
+    Its state dict has the keys of `parameters`; the parameters are shared, not copied.
+    """
+    root = nn.Module()
+    for name, parameter in parameters.items():
+        *path, leaf = name.split(".")
+        module = root
+        for part in path:
+            if part not in dict(module.named_children()):
+                module.add_module(part, nn.Module())
+            module = module.get_submodule(part)
+        module.register_parameter(leaf, parameter)
+    return root

@@ -1,0 +1,145 @@
+"""The evaluations of one run: before training, on the way, at the end; and the record they become."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from ueo.config import config_hash, resolved
+from ueo.evaluator import UFTEvaluator
+from ueo.files import write_json
+from ueo.record import HISTORY, environment, peak_memory, write_run
+
+SETS = ("test", "unlabelled")
+
+
+class Evaluations:
+    """History of metrics of `trainer` (a CLIPTrainer) on the test and the unlabelled set.
+
+    history: one entry an evaluation, {"epoch", "test": metrics, "unlabelled": metrics}; epoch 0 is
+    the zero-shot model. Metrics are in percent, None where not defined.
+    """
+
+    def __init__(self, trainer):
+        self.trainer = trainer
+        self.history: list[dict] = []
+        self.outputs: dict[str, np.ndarray] = {}
+        self.started = time.time()
+        self.train_seconds, self.train_images = 0.0, 0
+        self.resumed_from = 0
+        history = Path(trainer.output_dir, HISTORY)
+        resuming = trainer.cfg.RESUME and history.is_file()
+        self.earlier: list[dict] = json.loads(history.read_text()) if resuming else []
+
+    @torch.no_grad()
+    def run(self, epoch: int) -> dict[str, Tensor]:
+        """Evaluate both sets, extend the history and return the cosines of each set, (images, K)."""
+        trainer = self.trainer
+        features = trainer.model.class_features()
+        test = self._cosines(trainer.test_loader, features, "test")
+        cosines = {"test": test, "unlabelled": self._unlabelled(test, features)}
+        entry = {"epoch": epoch}
+        for name in SETS:
+            print(f"Evaluate on the *{name}* set, epoch {epoch}")
+            entry[name] = self._measure(name, cosines[name], epoch)
+        self.history.append(entry)
+        if trainer.output_dir:
+            write_json(Path(trainer.output_dir, HISTORY), self.history)
+        return cosines
+
+    def _cosines(self, loader: DataLoader, features: Tensor, name: str) -> Tensor:
+        trainer = self.trainer
+        rows = [
+            trainer.model(batch["img"].to(trainer.device), features).float().cpu()
+            for batch in tqdm(loader, desc=f"evaluate {name}", leave=False, disable=None)
+        ]
+        return torch.cat(rows)
+
+    def _unlabelled(self, test: Tensor, features: Tensor) -> Tensor:
+        """Cosines of the unlabelled images; those that are test images are not computed again."""
+        row = {item.impath: i for i, item in enumerate(self.trainer.dm.dataset.test)}
+        items = self.trainer.dm.dataset.train_u
+        if all(item.impath in row for item in items):
+            return test[[row[item.impath] for item in items]]
+        return self._cosines(self.trainer.unlabelled_loader, features, "unlabelled")
+
+    def _measure(self, name: str, cosines: Tensor, epoch: int) -> dict:
+        trainer, dataset = self.trainer, self.trainer.dm.dataset
+        items = dataset.test if name == "test" else dataset.train_u
+        evaluator = UFTEvaluator(
+            trainer.cfg,
+            num_known=len(dataset.classnames),
+            unlabelled_classes={item.label for item in dataset.train_u},
+            score=trainer.options.SCORE,
+        )
+        evaluator.process(cosines, torch.tensor([item.label for item in items]))
+        values = dict(evaluator.evaluate())
+        when = "before" if epoch == 0 else "after"
+        for key, array in evaluator.outputs().items():
+            if key != "labels":
+                self.outputs[f"{name}_{key}_{when}"] = array
+            else:
+                self.outputs[f"{name}_labels"] = array
+        for key, value in values.items():
+            if value is not None:
+                trainer.write_scalar(f"{name}/{key}", value, epoch)
+        return values
+
+    def resume(self, epoch: int) -> None:
+        """After a checkpoint of `epoch` was loaded: take over the evaluations made until then."""
+        self.resumed_from = epoch
+        self.history += [entry for entry in self.earlier if 0 < entry["epoch"] <= epoch]
+
+    def count_training(self, seconds: float, images: int) -> None:
+        """Add an epoch's wall time and number of images."""
+        self.train_seconds += seconds
+        self.train_images += images
+
+    def write_record(self) -> None:
+        """Write result.json and outputs.npz into the run's folder."""
+        trainer, dataset = self.trainer, self.trainer.dm.dataset
+        cfg, root = trainer.cfg, trainer.cfg.DATASET.ROOT
+        flat = resolved(cfg)
+        final = self.history[-1]
+        result = {
+            "trainer": cfg.TRAINER.NAME,
+            "dataset": cfg.DATASET.NAME,
+            "domain": dataset.domain,
+            "setting": dataset.space.setting,
+            "protocol": dataset.protocol,
+            "backbone": cfg.MODEL.BACKBONE.NAME,
+            "precision": trainer.precision,
+            "seed": cfg.SEED,
+            "uses_labels": trainer.uses_labels,
+            "metrics": {name: final[name] for name in SETS},
+            "evaluations": self.history,
+            "counts": {
+                "known_classes": len(dataset.classnames),
+                "unlabelled": len(dataset.train_u),
+                "test": len(dataset.test),
+                "tuned_parameters": sum(
+                    p.numel() for group in trainer.groups.values() for p in group.values()
+                ),
+            },
+            "split_hash": dataset.split_hash,
+            "config_hash": config_hash(flat),
+            "config": flat,
+            "environment": environment(trainer.device),
+            "resumed_from_epoch": self.resumed_from,
+            "wall_seconds": time.time() - self.started,
+            "train_seconds": self.train_seconds,
+            "train_images_per_second": self.train_images / self.train_seconds
+            if self.train_seconds
+            else None,
+            "peak_memory_bytes": peak_memory(trainer.device),
+        }
+        self.outputs["test_paths"] = np.array(
+            [os.path.relpath(item.impath, root) for item in dataset.test]
+        )
+        write_run(trainer.output_dir, result, self.outputs)

@@ -1,0 +1,76 @@
+"""The evaluator that the engine calls: known classes told apart, unknown ones spotted.
+
+It receives unscaled cosine logits and labels; known classes are 0..K-1, every label >= K is OOD.
+"""
+
+from collections import OrderedDict
+
+import numpy as np
+import torch
+from dassl.evaluation import EVALUATOR_REGISTRY, EvaluatorBase
+from sklearn.metrics import f1_score
+from torch import Tensor
+
+from ueo import metrics
+from ueo.scores import SCORES
+
+
+@EVALUATOR_REGISTRY.register()
+class UFTEvaluator(EvaluatorBase):
+    """Accuracies on known classes and OOD detection from one score.
+
+    num_known:          K; defaults to the number of classes in `lab2cname`.
+    unlabelled_classes: labels present in the unlabelled set, for the "seen"/"unseen" metrics.
+    score:              name in ueo.scores.SCORES; MCM at temperature 1 as in the released code.
+    """
+
+    def __init__(self, cfg, lab2cname=None, num_known=None, unlabelled_classes=None, score="mcm"):
+        super().__init__(cfg)
+        self.num_known = num_known if num_known is not None else len(lab2cname)
+        self.unlabelled_classes = unlabelled_classes
+        self.score = SCORES[score]
+        self.reset()
+
+    def reset(self) -> None:
+        self._logits: list[Tensor] = []
+        self._labels: list[Tensor] = []
+
+    def process(self, mo: Tensor, gt: Tensor) -> None:
+        """mo: (batch, K) unscaled cosines; gt: (batch,) labels."""
+        self._logits.append(mo.detach().float().cpu())
+        self._labels.append(gt.detach().cpu())
+
+    def evaluate(self) -> OrderedDict:
+        """Metrics in percent under the names of the tables; prints what the family's parsers read."""
+        out = self.outputs()
+        values = metrics.evaluate(
+            out["labels"], out["predictions"], out["scores"], self.num_known, self.unlabelled_classes
+        )
+        self._print(values, out["labels"], out["predictions"])
+        percent = {k: None if v is None else 100 * v for k, v in values.items()}
+        return OrderedDict(accuracy=percent.pop("gacc"), **percent)
+
+    def outputs(self) -> dict[str, np.ndarray]:
+        """Per-sample labels, predictions and scores of what was processed, each (samples,)."""
+        logits = torch.cat(self._logits)
+        return {
+            "labels": torch.cat(self._labels).numpy(),
+            "predictions": logits.argmax(-1).numpy(),
+            "scores": self.score(logits).double().numpy(),
+        }
+
+    def _print(self, values: dict, labels: np.ndarray, predictions: np.ndarray) -> None:
+        known = labels < self.num_known
+        correct = int((labels[known] == predictions[known]).sum())
+        accuracy = 100 * (values["gacc"] or 0.0)
+        macro_f1 = f1_score(labels[known], predictions[known], average="macro", zero_division=0) \
+            if known.any() else 0.0
+        print("=> result")
+        print(f"* total: {int(known.sum()):,} known, {int((~known).sum()):,} OOD")
+        print(f"* correct: {correct:,}")
+        print(f"* accuracy: {accuracy:.1f}%")
+        print(f"* error: {100 - accuracy:.1f}%")
+        print(f"* macro_f1: {100 * macro_f1:.1f}%")
+        for name, value in values.items():
+            if name != "gacc" and value is not None:
+                print(f"* {name}: {100 * value:.2f}%")

@@ -1,0 +1,91 @@
+"""What a run leaves behind: result.json (what was run, what came out) and outputs.npz (per sample)."""
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ueo import __version__
+from ueo.files import atomic_path, write_json
+
+RESULT, OUTPUTS, HISTORY = "result.json", "outputs.npz", "evaluations.json"
+PACKAGES = ("torch", "torchvision", "clip-anytorch", "numpy", "pillow", "scikit-learn", "yacs")
+
+
+def environment(device: torch.device) -> dict:
+    """Versions, commit and hardware of this process."""
+    import modern_dassl
+
+    return {
+        "ueo": __version__,
+        "commit": commit(),
+        "engine": modern_dassl.engine_name(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+    }
+
+
+def commit() -> str | None:
+    """Commit of the source tree, "-dirty" when tracked files differ; None outside a checkout."""
+    folder = Path(__file__).resolve().parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the GPU allocator's peak, or the process's largest resident size on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def write_run(folder: str | Path, result: dict, outputs: dict[str, np.ndarray]) -> None:
+    """Write both files; result.json comes last, so its presence means that the run is finished."""
+    folder = Path(folder)
+    with atomic_path(folder / OUTPUTS) as temporary:
+        np.savez_compressed(temporary, **outputs)
+    write_json(folder / RESULT, result)
+
+
+def read_result(folder: str | Path) -> dict | None:
+    """result.json of a finished run, or None."""
+    try:
+        return json.loads((Path(folder) / RESULT).read_text())
+    except FileNotFoundError:
+        return None
+
+
+def read_outputs(folder: str | Path) -> dict[str, np.ndarray]:
+    """Arrays of outputs.npz."""
+    with np.load(Path(folder) / OUTPUTS, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def find_results(root: str | Path) -> list[tuple[Path, dict]]:
+    """Every finished run below `root`, sorted by folder."""
+    found = []
+    for folder, _, files in os.walk(root):
+        if RESULT in files:
+            found.append((Path(folder), read_result(folder)))
+    return sorted(found, key=lambda item: str(item[0]))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
