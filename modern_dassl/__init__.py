@@ -1,0 +1,126 @@
+"""Dassl for today's PyTorch: `import modern_dassl` makes `dassl` importable.
+
+Genuine Dassl is used where it is installed and can run on the installed torch, the package in the
+folder beside this file otherwise. UEO_ENGINE=builtin or UEO_ENGINE=dassl decides by hand. One line
+says which one is in use; UEO_ENGINE_QUIET=1 silences it.
+"""
+
+import importlib.machinery
+import importlib.metadata
+import importlib.util
+import multiprocessing
+import os
+import re
+import sys
+from pathlib import Path
+
+__version__ = "0.1.0"
+__all__ = ["engine_name"]
+
+_HERE = Path(__file__).resolve().parent
+_CHOICES = ("", "builtin", "dassl")
+
+
+def engine_name() -> str:
+    """Name and version of the package that `import dassl` gives, e.g. "modern_dassl 0.1.0"."""
+    return _NAME
+
+
+def _find_genuine() -> Path | None:
+    """Folder of an installed `dassl` that is not ours, found without importing it; or None."""
+    kept, sys.path[:] = list(sys.path), [p for p in sys.path if not _is_ours(p)]
+    loaded = sys.modules.pop("dassl", None)
+    importlib.invalidate_caches()
+    try:
+        spec = importlib.util.find_spec("dassl")
+    finally:
+        sys.path[:] = kept
+        if loaded is not None:
+            sys.modules["dassl"] = loaded
+    # a folder without __init__.py is no package, only something with that name
+    if spec is None or spec.origin is None or spec.submodule_search_locations is None:
+        return None
+    return Path(spec.origin).resolve().parent
+
+
+def _is_ours(entry: str) -> bool:
+    return bool(entry) and os.path.realpath(entry) == str(_HERE)
+
+
+def _torch_version() -> tuple[int, ...]:
+    try:
+        text = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return (0, 0)
+    return tuple(int(n) for n in re.findall(r"\d+", text)[:2])
+
+
+def _why_not(folder: Path) -> str:
+    """Why the `dassl` in `folder` cannot run here, or "". Reads files only: importing is slow."""
+    scheduler = folder / "optim" / "lr_scheduler.py"
+    text = scheduler.read_text(errors="replace") if scheduler.is_file() else ""
+    passes_verbose = re.search(r"__init__\(\s*optimizer\s*,\s*last_epoch\s*,\s*verbose", text)
+    if passes_verbose and _torch_version() >= (2, 7):
+        return "its warm-up schedulers fail on torch >= 2.7"
+    wants_wilds = any((folder / "data" / "datasets").rglob("wilds*"))
+    if wants_wilds and importlib.util.find_spec("wilds") is None:
+        return "it needs the package wilds, which is not installed"
+    return ""
+
+
+def _genuine_version(folder: Path) -> str:
+    text = (folder / "__init__.py").read_text(errors="replace")
+    found = re.search(r"^__version__\s*=\s*[\"']([^\"']+)", text, re.MULTILINE)
+    return f"dassl {found[1]}" if found else "dassl (unknown version)"
+
+
+def _use_ours(front: bool) -> None:
+    loaded = sys.modules.get("dassl")
+    if loaded is not None:
+        if Path(loaded.__file__ or "").resolve().parent.parent == _HERE:
+            return
+        raise ImportError(
+            "another dassl was imported before modern_dassl; put `import modern_dassl` first"
+        )
+    sys.path[:] = [p for p in sys.path if not _is_ours(p)]
+    sys.path.insert(0 if front else len(sys.path), str(_HERE))
+    importlib.invalidate_caches()
+
+
+def _choose() -> tuple[str, str]:
+    """Make `dassl` importable. Returns (name, remark)."""
+    forced = os.environ.get("UEO_ENGINE", "").strip().lower()
+    if forced not in _CHOICES:
+        raise ImportError(f"UEO_ENGINE is {forced!r}; it must be builtin or dassl, or not be set")
+    genuine = _find_genuine()
+    if forced == "dassl" and genuine is None:
+        raise ImportError(
+            "UEO_ENGINE=dassl, but Dassl is not installed; install it, or unset UEO_ENGINE to use "
+            "the built-in engine"
+        )
+    reason = "" if genuine is None else _why_not(genuine)
+    imported = "dassl" in sys.modules and genuine is not None and forced != "builtin"
+    imported = imported and _is_genuine(sys.modules["dassl"])
+    if genuine is not None and (forced == "dassl" or imported or not reason) \
+            and forced != "builtin":
+        return _genuine_version(genuine), f"warning: {reason}" if reason else ""
+    _use_ours(front=genuine is not None)
+    if genuine is None:
+        return f"modern_dassl {__version__}", ""
+    found = _genuine_version(genuine)
+    why = "UEO_ENGINE=builtin" if forced else reason
+    return f"modern_dassl {__version__}", f"{found} is installed but not used: {why}"
+
+
+def _is_genuine(module) -> bool:
+    return Path(module.__file__ or "").resolve().parent.parent != _HERE
+
+
+def _announce(name: str, remark: str) -> None:
+    is_worker = multiprocessing.parent_process() is not None
+    if not is_worker and os.environ.get("UEO_ENGINE_QUIET", "") in ("", "0"):
+        print(f"Engine: {name}" + (f" ({remark})" if remark else ""), flush=True)
+
+
+_NAME, _remark = _choose()
+_announce(_NAME, _remark)

@@ -1,0 +1,19 @@
+"""Configuration: yacs nodes with the defaults of Dassl."""
+
+from yacs.config import CfgNode
+
+from dassl.config.defaults import _C as cfg_default
+
+__all__ = ["cfg_default", "clean_cfg", "get_cfg_default"]
+
+
+def get_cfg_default() -> CfgNode:
+    """A fresh copy of the defaults, free to be changed."""
+    return cfg_default.clone()
+
+
+def clean_cfg(cfg: CfgNode, trainer: str) -> None:
+    """Remove the options of every trainer but `trainer`, in place."""
+    for name in list(cfg.TRAINER):
+        if name not in ("NAME", trainer, trainer.upper()):
+            del cfg.TRAINER[name]

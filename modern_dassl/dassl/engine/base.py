@@ -1,0 +1,291 @@
+"""What every trainer has: models with their optimizers and schedulers, checkpoints, steps, epochs."""
+
+import errno
+import os.path as osp
+from collections import OrderedDict
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from dassl.optim.lr_scheduler import plain_state
+from dassl.utils import (
+    ConfigValueError,
+    LossError,
+    MissingFileError,
+    get_random_states,
+    load_checkpoint,
+    save_checkpoint,
+    set_random_states,
+    tolist_if_not,
+)
+from dassl.utils.torchtools import BEST, POINTER, last_checkpoint, restore
+
+__all__ = ["TrainerBase"]
+
+
+class TrainerBase:
+    """Generic trainer. Subclasses define run_epoch, forward_backward, test and the model hooks."""
+
+    def __init__(self):
+        self._models: OrderedDict[str, nn.Module] = OrderedDict()
+        self._optims: OrderedDict = OrderedDict()
+        self._scheds: OrderedDict = OrderedDict()
+        self._writer = None
+        self.start_epoch = self.epoch = 0
+        self.best_result = float("-inf")
+
+    # models
+
+    def register_model(self, name: str = "model", model=None, optim=None, sched=None) -> None:
+        """Make a model known: it is saved, loaded and stepped under `name`.
+
+        Raises AttributeError before TrainerBase.__init__ and ConfigValueError for a known name.
+        """
+        if "_models" not in self.__dict__:
+            raise AttributeError("register_model was called before super().__init__()")
+        if name in self._models:
+            raise ConfigValueError(f"a model named {name!r} is registered already")
+        self._models[name], self._optims[name], self._scheds[name] = model, optim, sched
+
+    def get_model_names(self, names=None) -> list[str]:
+        """All names, or `names` as a list. Raises ConfigValueError for an unknown one."""
+        known = list(self._models)
+        if names is None:
+            return known
+        names = tolist_if_not(names)
+        for name in names:
+            if name not in known:
+                raise ConfigValueError(
+                    f"no model is named {name!r}; known: {', '.join(known) or 'none'}"
+                )
+        return names
+
+    def set_model_mode(self, mode: str = "train", names=None) -> None:
+        """Training mode for "train", evaluation mode for "eval" and "test"."""
+        if mode not in ("train", "eval", "test"):
+            raise ConfigValueError(f"mode must be train, eval or test, not {mode!r}")
+        for name in self.get_model_names(names):
+            self._models[name].train(mode == "train")
+
+    # checkpoints
+
+    def save_model(
+        self, epoch: int, directory: str, is_best: bool = False, val_result=None, model_name=""
+    ) -> None:
+        """Write a checkpoint of each model after epoch `epoch` (counted from 0).
+
+        It is plain data and holds all that an exact continuation needs, random states included.
+        """
+        for name in self.get_model_names():
+            optim, sched = self._optims[name], self._scheds[name]
+            scaler = getattr(self, "scaler", None)
+            state = {
+                "state_dict": self._models[name].state_dict(),
+                "epoch": epoch + 1,
+                "optimizer": None if optim is None else optim.state_dict(),
+                "scheduler": None if sched is None else _plain_scheduler(sched),
+                "val_result": None if val_result is None else float(val_result),
+                "best_result": float(self.best_result),
+                "scaler": None if scaler is None else scaler.state_dict(),
+                "random_states": get_random_states(),
+            }
+            save_checkpoint(
+                state, osp.join(directory, name), is_best=is_best, model_name=model_name
+            )
+
+    def resume_model_if_exist(self, directory: str) -> int:
+        """Continue from the last checkpoints in `directory`; returns the epoch to start with, or 0
+        when none of the models has one there.
+
+        Restores models, optimizers, schedulers, the GradScaler `scaler`, the best result and the
+        random states. Raises MissingFileError when only some of the models have a checkpoint, and
+        CheckpointReadError.
+        """
+        names = self.get_model_names()
+        if not any(osp.isfile(osp.join(directory, name, POINTER)) for name in names):
+            print("No checkpoint found, train from scratch")
+            return 0
+        print(f"Found checkpoint at {directory} (will resume training)")
+        for name in names:
+            path = last_checkpoint(osp.join(directory, name))
+            print(f'Loading checkpoint from "{path}"')
+            found = load_checkpoint(path)
+            scaler = getattr(self, "scaler", None)
+            restore(found, path, self._models[name], self._optims[name], self._scheds[name], scaler)
+        self.best_result = found.get("best_result", self.best_result)
+        if "random_states" in found:
+            set_random_states(found["random_states"])
+        else:
+            print("The checkpoint holds no random states: the order of images will be another one")
+        print(f"Previous epoch: {found['epoch']}")
+        return found["epoch"]
+
+    def load_model(self, directory: str, epoch: int | None = None) -> None:
+        """Load the weights of each model from `directory`.
+
+        epoch: number of finished epochs; None for the best model, or the last if none was saved.
+        Raises MissingFileError, CheckpointReadError.
+        """
+        if not directory:
+            print("Note that load_model() is skipped as no pretrained model is given")
+            return
+        for name in self.get_model_names():
+            path = _weights_file(osp.join(directory, name), epoch)
+            found = load_checkpoint(path)
+            restore(found, path, self._models[name])
+            line = f"Load {path} to {name} (epoch={found.get('epoch')}"
+            value = found.get("val_result")
+            print(line + (")" if value is None else f", val_result={float(value):.1f})"))
+
+    # steps
+
+    def update_lr(self, names=None) -> None:
+        """Step the schedulers; called by the trainer, usually on the last batch of an epoch."""
+        for name in self.get_model_names(names):
+            if self._scheds[name] is not None:
+                self._scheds[name].step()
+
+    def detect_anomaly(self, loss: torch.Tensor) -> None:
+        """Raise LossError, a FloatingPointError, unless the loss is finite."""
+        if not torch.isfinite(loss).all():
+            where = f"epoch {self.epoch + 1}"
+            if getattr(self, "batch_idx", None) is not None:
+                where += f", batch {self.batch_idx + 1}"
+            raise LossError(f"Loss is infinite or NaN in {where}")
+
+    def model_zero_grad(self, names=None) -> None:
+        """Clear the gradients of the models' optimizers."""
+        for name in self.get_model_names(names):
+            if self._optims[name] is not None:
+                self._optims[name].zero_grad()
+
+    def model_backward(self, loss: torch.Tensor) -> None:
+        """Check the loss, then compute gradients."""
+        self.detect_anomaly(loss)
+        loss.backward()
+
+    def model_update(self, names=None) -> None:
+        """Step the models' optimizers."""
+        for name in self.get_model_names(names):
+            if self._optims[name] is not None:
+                self._optims[name].step()
+
+    def model_backward_and_update(self, loss: torch.Tensor, names=None) -> None:
+        """Clear gradients, check the loss, compute gradients and step."""
+        self.model_zero_grad(names)
+        self.model_backward(loss)
+        self.model_update(names)
+
+    def prograd_backward_and_update(self, loss_a, loss_b, lambda_=1, names=None) -> None:
+        """One step on loss_a that does not increase loss_b to first order.
+
+        Where the gradients a and b of a parameter conflict, a . b < 0, the step is
+        a - lambda_ * (a . b / |b|^2) b.
+        """
+        self.detect_anomaly(loss_b)
+        names = self.get_model_names(names)
+        parameters = [
+            p for name in names for p in self._models[name].parameters() if p.requires_grad
+        ]
+        reference = torch.autograd.grad(loss_b, parameters, retain_graph=True, allow_unused=True)
+        self.model_zero_grad(names)
+        self.model_backward(loss_a)
+        for parameter, b in zip(parameters, reference, strict=True):
+            if parameter.grad is None or b is None:
+                continue
+            dot = (parameter.grad * b).sum()
+            if dot < 0:
+                parameter.grad -= lambda_ * dot / (b * b).sum() * b
+        self.model_update(names)
+
+    def get_current_lr(self, names=None) -> float:
+        """Rate of the first parameter group of the first model."""
+        name = self.get_model_names(names)[0]
+        return self._optims[name].param_groups[0]["lr"]
+
+    # scalars for tensorboard, where it is installed
+
+    def init_writer(self, log_dir: str) -> None:
+        """Open a tensorboard log; nothing happens without tensorboard."""
+        if self._writer is not None:
+            return
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return
+        print(f"Initialize tensorboard (log_dir={log_dir})")
+        self._writer = SummaryWriter(log_dir=log_dir)
+
+    def close_writer(self) -> None:
+        """Close the tensorboard log."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def write_scalar(self, tag: str, scalar_value, global_step: int | None = None) -> None:
+        """Write a number to the tensorboard log; without one nothing happens."""
+        if self._writer is not None and scalar_value is not None:
+            self._writer.add_scalar(tag, scalar_value, global_step)
+
+    # the loop
+
+    def train(self, start_epoch: int, max_epoch: int) -> None:
+        """Epochs start_epoch .. max_epoch - 1, with the hooks around."""
+        self.start_epoch, self.max_epoch = start_epoch, max_epoch
+        self.before_train()
+        for self.epoch in range(self.start_epoch, self.max_epoch):
+            self.before_epoch()
+            self.run_epoch()
+            self.after_epoch()
+        self.after_train()
+
+    def before_train(self) -> None:
+        """Hook."""
+
+    def after_train(self) -> None:
+        """Hook."""
+
+    def before_epoch(self) -> None:
+        """Hook."""
+
+    def after_epoch(self) -> None:
+        """Hook."""
+
+    def run_epoch(self) -> None:
+        raise TypeError(f"{type(self).__name__} must define run_epoch()")
+
+    def test(self, split=None):
+        raise TypeError(f"{type(self).__name__} must define test(split)")
+
+    def parse_batch_train(self, batch):
+        raise TypeError(f"{type(self).__name__} must define parse_batch_train(batch)")
+
+    def parse_batch_test(self, batch):
+        raise TypeError(f"{type(self).__name__} must define parse_batch_test(batch)")
+
+    def forward_backward(self, batch):
+        raise TypeError(f"{type(self).__name__} must define forward_backward(batch)")
+
+    def model_inference(self, input):
+        raise TypeError(f"{type(self).__name__} must define model_inference(input)")
+
+
+def _plain_scheduler(scheduler) -> dict:
+    """State of a scheduler of torch's or ours as plain data, of any other as it gives it."""
+    return plain_state(scheduler) if isinstance(scheduler, LRScheduler) else scheduler.state_dict()
+
+
+def _weights_file(folder: str, epoch: int | None) -> str:
+    """The checkpoint in a model's folder. Raises MissingFileError."""
+    if epoch is not None:
+        path = osp.join(folder, f"model.pth.tar-{epoch}")
+    elif osp.isfile(osp.join(folder, BEST)):
+        path = osp.join(folder, BEST)
+    elif osp.isfile(osp.join(folder, POINTER)):
+        return last_checkpoint(folder)
+    else:
+        path = osp.join(folder, BEST)
+    if not osp.isfile(path):
+        raise MissingFileError(errno.ENOENT, "No model at this path", path)
+    return path

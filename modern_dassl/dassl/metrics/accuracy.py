@@ -1,0 +1,29 @@
+"""Top-k accuracy."""
+
+import torch
+from torch import Tensor
+
+from dassl.utils import ConfigValueError
+
+__all__ = ["compute_accuracy"]
+
+
+@torch.no_grad()
+def compute_accuracy(output, target: Tensor, topk=(1,)) -> list[Tensor]:
+    """Accuracy in percent for each k of `topk`, tensors of shape (1,).
+
+    output: (batch, classes) scores, or a tuple or list whose first item they are.
+    target: (batch,) labels.
+
+    Raises ConfigValueError for a k that exceeds the number of classes, or an empty batch.
+    """
+    if isinstance(output, tuple | list):
+        output = output[0]
+    batch, classes = output.shape
+    if max(topk) > classes:
+        raise ConfigValueError(f"top-{max(topk)} accuracy is not defined for {classes} classes")
+    if batch == 0:
+        raise ConfigValueError("the accuracy of an empty batch is not defined")
+    ranked = output.topk(max(topk), dim=1).indices  # (batch, max k)
+    hits = ranked == target.view(-1, 1)
+    return [hits[:, :k].any(1).float().sum().mul(100 / batch).view(1) for k in topk]

@@ -1,0 +1,164 @@
+"""Learning-rate schedulers, one step an epoch, with a warm-up in front.
+
+In warm-up epoch e = 0 .. W-1 the rate is CONS_LR (constant), or MIN_LR at 0 and LR * e / W after
+(linear). Epoch W is epoch 0 of the scheduler that follows, its successor. The state of a warm-up is
+plain data, the successor's included.
+"""
+
+from collections import Counter
+
+import torch
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, StepLR
+
+from dassl.utils import ConfigValueError, check_availability
+
+__all__ = [
+    "AVAI_SCHEDS",
+    "ConstantWarmupScheduler",
+    "LinearWarmupScheduler",
+    "build_lr_scheduler",
+]
+
+AVAI_SCHEDS = ["single_step", "multi_step", "cosine"]
+WARMUP_TYPES = ["constant", "linear"]
+
+
+class _WarmupScheduler(LRScheduler):
+    """`warmup_epoch` epochs of its own rates, then those of `successor`.
+
+    last_epoch counts up to warmup_epoch and stays there; from then on the successor counts.
+    """
+
+    def __init__(self, optimizer, successor: LRScheduler, warmup_epoch: int, last_epoch: int = -1):
+        self.successor = successor
+        self.warmup_epoch = warmup_epoch
+        super().__init__(optimizer, last_epoch)
+
+    def warmup_lr(self, base_lr: float) -> float:
+        """Rate in warm-up epoch `last_epoch` of a group whose full rate is `base_lr`."""
+        raise TypeError(f"{type(self).__name__} must define warmup_lr(base_lr)")
+
+    def get_lr(self) -> list[float]:
+        """Rate of each group."""
+        if self.last_epoch < self.warmup_epoch:
+            return [self.warmup_lr(base) for base in self.base_lrs]
+        return self.successor.get_last_lr()
+
+    def step(self, epoch: int | None = None) -> None:
+        """Go on to the next epoch."""
+        if self.last_epoch < self.warmup_epoch:
+            super().step(epoch)
+        else:
+            self.successor.step(epoch)
+            self._last_lr = self.successor.get_last_lr()
+
+    def state_dict(self) -> dict:
+        """Plain data."""
+        own = {
+            key: value
+            for key, value in vars(self).items()
+            if key not in ("optimizer", "successor") and _is_plain(value)
+        }
+        return {**own, "successor": plain_state(self.successor)}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Raises ValueError for the state of another kind of scheduler."""
+        state = dict(state_dict)
+        successor = state.pop("successor", None)
+        if not isinstance(successor, dict) or "last_epoch" not in state:
+            raise ValueError("not the state of a scheduler with a warm-up")
+        state = {key: state[key] for key in ("last_epoch", "_step_count", "_last_lr", "base_lrs")
+                 if key in state}
+        load_plain_state(self.successor, successor)
+        vars(self).update(state)
+
+
+class ConstantWarmupScheduler(_WarmupScheduler):
+    """The rate is `cons_lr` while warming up."""
+
+    def __init__(self, optimizer, successor, warmup_epoch, cons_lr, last_epoch=-1, verbose=False):
+        self.cons_lr = cons_lr
+        super().__init__(optimizer, successor, warmup_epoch, last_epoch)
+
+    def warmup_lr(self, base_lr: float) -> float:
+        return self.cons_lr
+
+
+class LinearWarmupScheduler(_WarmupScheduler):
+    """The rate is `min_lr` in epoch 0, then grows linearly to the full one."""
+
+    def __init__(self, optimizer, successor, warmup_epoch, min_lr, last_epoch=-1, verbose=False):
+        self.min_lr = min_lr
+        super().__init__(optimizer, successor, warmup_epoch, last_epoch)
+
+    def warmup_lr(self, base_lr: float) -> float:
+        return self.min_lr if self.last_epoch == 0 else base_lr * self.last_epoch / self.warmup_epoch
+
+
+def _is_plain(value) -> bool:
+    if isinstance(value, dict):
+        return all(_is_plain(v) for v in value.values())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(v) for v in value)
+    return value is None or isinstance(value, bool | int | float | str | torch.Tensor)
+
+
+def plain_state(scheduler: LRScheduler) -> dict:
+    """`scheduler.state_dict()` as plain data."""
+    state = scheduler.state_dict()
+    return {
+        key: dict(value) if isinstance(value, Counter) else value
+        for key, value in state.items()
+        if _is_plain(value)
+    }
+
+
+def load_plain_state(scheduler: LRScheduler, state: dict) -> None:
+    """The reverse of plain_state; attributes that this torch's scheduler lacks are left out."""
+    own = vars(scheduler)
+    state = {key: value for key, value in state.items() if key in own and _is_plain(value)}
+    for key, value in state.items():
+        if isinstance(own[key], Counter):
+            state[key] = Counter(value) if value else own[key]
+    scheduler.load_state_dict(state)
+
+
+def build_lr_scheduler(optimizer, optim_cfg) -> LRScheduler:
+    """OPTIM.LR_SCHEDULER, behind a warm-up if OPTIM.WARMUP_EPOCH > 0.
+
+    Raises ConfigValueError for an unknown name or a STEPSIZE that cannot be used.
+    """
+    check_availability(optim_cfg.LR_SCHEDULER, AVAI_SCHEDS)
+    scheduler = _BUILDERS[optim_cfg.LR_SCHEDULER](optimizer, optim_cfg)
+    warmup = optim_cfg.WARMUP_EPOCH
+    if warmup <= 0:
+        return scheduler
+    check_availability(optim_cfg.WARMUP_TYPE, WARMUP_TYPES)
+    if not optim_cfg.WARMUP_RECOUNT:
+        scheduler.last_epoch = warmup
+    if optim_cfg.WARMUP_TYPE == "constant":
+        return ConstantWarmupScheduler(optimizer, scheduler, warmup, optim_cfg.WARMUP_CONS_LR)
+    return LinearWarmupScheduler(optimizer, scheduler, warmup, optim_cfg.WARMUP_MIN_LR)
+
+
+def _single_step(optimizer, cfg) -> StepLR:
+    sizes = cfg.STEPSIZE
+    size = sizes[-1] if isinstance(sizes, list | tuple) and sizes else sizes
+    if not isinstance(size, int):
+        raise ConfigValueError(f"OPTIM.STEPSIZE: single_step takes one whole number, not {sizes!r}")
+    return StepLR(optimizer, step_size=size if size > 0 else cfg.MAX_EPOCH, gamma=cfg.GAMMA)
+
+
+def _multi_step(optimizer, cfg) -> MultiStepLR:
+    if not isinstance(cfg.STEPSIZE, list | tuple):
+        raise ConfigValueError(
+            f"OPTIM.STEPSIZE: multi_step takes a list of epochs, not {cfg.STEPSIZE!r}"
+        )
+    return MultiStepLR(optimizer, milestones=list(cfg.STEPSIZE), gamma=cfg.GAMMA)
+
+
+def _cosine(optimizer, cfg) -> CosineAnnealingLR:
+    return CosineAnnealingLR(optimizer, T_max=cfg.MAX_EPOCH)
+
+
+_BUILDERS = {"single_step": _single_step, "multi_step": _multi_step, "cosine": _cosine}

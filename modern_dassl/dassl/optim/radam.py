@@ -1,0 +1,14 @@
+"""RAdam under the name that callers import; the optimizer is torch's own."""
+
+import torch
+
+__all__ = ["RAdam"]
+
+
+class RAdam(torch.optim.RAdam):
+    """torch.optim.RAdam; `degenerated_to_sgd` is accepted, torch always degenerates to SGD."""
+
+    def __init__(
+        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, degenerated_to_sgd=True
+    ):
+        super().__init__(params, lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)

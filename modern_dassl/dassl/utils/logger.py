@@ -1,0 +1,89 @@
+"""Standard output copied into a log file; the console itself is never closed."""
+
+import os
+import sys
+import time
+
+__all__ = ["Logger", "setup_logger"]
+
+
+class Logger:
+    """Stands in for sys.stdout: what is written goes to the console and to a file.
+
+    fpath: the log file, opened anew; None for the console alone.
+    """
+
+    def __init__(self, fpath: str | None = None):
+        self.console = sys.stdout
+        self.file = None
+        if fpath is not None:
+            os.makedirs(os.path.dirname(os.path.abspath(fpath)), exist_ok=True)
+            self.file = open(fpath, "w", encoding="utf-8")  # noqa: SIM115 (lives with the process)
+
+    def write(self, text: str) -> int:
+        """Write to both. A console that somebody else closed is passed over."""
+        if not getattr(self.console, "closed", False):
+            self.console.write(text)
+        if self.file is not None:
+            self.file.write(text)
+            if "\n" in text:
+                self.file.flush()  # a killed run keeps its log
+        return len(text)
+
+    def writelines(self, lines) -> None:
+        """Write every line."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Flush both."""
+        if not getattr(self.console, "closed", False):
+            self.console.flush()
+        if self.file is not None:
+            self.file.flush()
+
+    def close(self) -> None:
+        """Close the file; the console stays open, it was not opened here."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+    def __enter__(self) -> "Logger":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+    def __getattr__(self, name: str):
+        # isatty, fileno, encoding, errors, buffer, ...: the console's own
+        if name in ("console", "file"):
+            raise AttributeError(name)
+        return getattr(self.console, name)
+
+
+def setup_logger(output: str | None = None) -> None:
+    """Copy standard output into `output`.
+
+    output: a file that ends in .txt or .log, or a folder, in which log.txt is written. A log that
+    is there already is kept: the new one gets the date as a suffix. None or "" changes nothing.
+    A second call ends the log of the first.
+    """
+    if not output:
+        return
+    is_file = output.endswith((".txt", ".log"))
+    path = output if is_file else os.path.join(output, "log.txt")
+    if os.path.exists(path):
+        path = _unused(path + time.strftime("-%Y-%m-%d-%H-%M-%S"))
+    while isinstance(sys.stdout, Logger):
+        previous, sys.stdout = sys.stdout, sys.stdout.console
+        previous.close()
+    sys.stdout = Logger(path)
+
+
+def _unused(path: str) -> str:
+    """`path`, with a number if two logs begin within a second."""
+    number, candidate = 1, path
+    while os.path.exists(candidate):
+        number += 1
+        candidate = f"{path}-{number}"
+    return candidate

@@ -1,0 +1,62 @@
+"""Running averages of numbers, one or many by name."""
+
+from collections import defaultdict
+
+import torch
+
+from dassl.utils.errors import ConfigTypeError
+
+__all__ = ["AverageMeter", "MetricMeter"]
+
+
+class AverageMeter:
+    """Last value and average of a number.
+
+    ema: exponential moving average with factor 0.9 instead of the plain mean.
+    """
+
+    def __init__(self, ema: bool = False):
+        self.ema = ema
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.val = self.avg = self.sum = 0
+        self.count = 0
+
+    def update(self, val, n: int = 1) -> None:
+        """Add a value that stands for `n` samples."""
+        if isinstance(val, torch.Tensor):
+            val = val.item()
+        self.val = val
+        self.sum += val * n
+        self.count += n
+        if self.ema:
+            self.avg = val if self.count == n else 0.9 * self.avg + 0.1 * val
+        else:
+            self.avg = self.sum / self.count
+
+
+class MetricMeter:
+    """An AverageMeter per name; printed as `loss 0.5000 (0.6000) acc 50.0000 (40.0000)`."""
+
+    def __init__(self, delimiter: str = " "):
+        self.meters: dict[str, AverageMeter] = defaultdict(AverageMeter)
+        self.delimiter = delimiter
+
+    def update(self, input_dict: dict | None) -> None:
+        """Add one value per name; None adds nothing. Raises ConfigTypeError for other types."""
+        if input_dict is None:
+            return
+        if not isinstance(input_dict, dict):
+            raise ConfigTypeError(
+                "what is to be averaged must be a dictionary of numbers, not "
+                f"{type(input_dict).__name__}; forward_backward must return one"
+            )
+        for name, value in input_dict.items():
+            self.meters[name].update(value)
+
+    def __str__(self) -> str:
+        return self.delimiter.join(
+            f"{name} {meter.val:.4f} ({meter.avg:.4f})" for name, meter in self.meters.items()
+        )

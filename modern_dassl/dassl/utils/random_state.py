@@ -1,0 +1,43 @@
+"""The global random states as plain data, so that a resumed run draws what an unbroken one would."""
+
+import random
+
+import numpy as np
+import torch
+
+__all__ = ["get_random_states", "set_random_states"]
+
+
+def get_random_states() -> dict:
+    """States of Python, NumPy, torch on the CPU and on every CUDA device."""
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": {
+            "name": name,
+            "keys": torch.from_numpy(keys.astype(np.int64)),
+            "position": int(position),
+            "has_gauss": int(has_gauss),
+            "cached": float(cached),
+        },
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_states(states: dict) -> None:
+    """Restore what get_random_states gave.
+
+    CUDA states are restored if the number of devices is the same, else left as they are.
+    """
+    version, keys, gauss = states["python"]
+    random.setstate((version, tuple(keys), gauss))
+    numpy = states["numpy"]
+    keys = numpy["keys"].cpu().numpy().astype(np.uint32)
+    np.random.set_state(
+        (numpy["name"], keys, numpy["position"], numpy["has_gauss"], numpy["cached"])
+    )
+    torch.set_rng_state(states["torch"].cpu())
+    cuda = states["cuda"]
+    if cuda and torch.cuda.is_available() and torch.cuda.device_count() == len(cuda):
+        torch.cuda.set_rng_state_all([state.cpu() for state in cuda])

@@ -1,0 +1,54 @@
+"""Classes by name, so that a configuration can choose them."""
+
+from dassl.utils.errors import RegistryKeyError, nearest
+
+__all__ = ["Registry"]
+
+
+class Registry:
+    """Name -> class or function.
+
+        TRAINERS = Registry("TRAINER")
+
+        @TRAINERS.register()
+        class Mine: ...
+
+        TRAINERS.get("Mine")
+    """
+
+    def __init__(self, name: str):
+        self._name = name
+        self._obj_map: dict = {}
+
+    def register(self, obj=None, force: bool = False):
+        """Register `obj` under its own name, or return the decorator that does so.
+
+        Raises RegistryKeyError (a KeyError) for a name that is taken, unless `force`.
+        """
+        if obj is None:
+            return lambda target: self.register(target, force)
+        name = obj.__name__
+        if name in self._obj_map and not force:
+            raise RegistryKeyError(
+                f"{name!r} is registered already in the {self._name} registry; rename it, or "
+                "register it with force=True"
+            )
+        self._obj_map[name] = obj
+        return obj
+
+    def get(self, name: str):
+        """What was registered under `name`. Raises RegistryKeyError for an unknown name."""
+        if name not in self._obj_map:
+            known = self.registered_names()
+            raise RegistryKeyError(
+                f"{name!r} is not in the {self._name} registry{nearest(name, known)}; "
+                f"known: {', '.join(known) or 'none'}"
+            )
+        return self._obj_map[name]
+
+    def registered_names(self) -> list[str]:
+        """Names in the order of registration."""
+        return list(self._obj_map)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._obj_map

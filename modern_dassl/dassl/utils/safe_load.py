@@ -1,0 +1,176 @@
+"""Checkpoints read without running what is in them.
+
+Ours hold plain data. Those of genuine Dassl hold a scheduler object, so that torch's own safe
+reader refuses them; here every unknown class in a file becomes an inert placeholder that keeps its
+attributes and runs nothing, and is then replaced by them. A file that asks for a part of Python
+which no checkpoint needs is refused altogether.
+"""
+
+import collections
+import pickle
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from dassl.utils.errors import CheckpointReadError
+
+_SAFE = {
+    ("collections", "OrderedDict"): collections.OrderedDict,
+    ("torch", "Size"): torch.Size,
+    ("torch", "device"): torch.device,
+    ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
+    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
+}
+_SAFE.update({
+    ("torch", str(value).removeprefix("torch.")): value
+    for value in vars(torch).values()
+    if isinstance(value, torch.dtype)
+})
+_STORAGES = {name for name in dir(torch) if name.endswith("Storage")}
+
+# parts of the standard library that schedulers hold; they become placeholders, the rest is refused
+_HARMLESS = {"collections", "copyreg", "copy_reg", "functools", "weakref", "enum", "types",
+             "datetime", "pathlib", "argparse", "decimal", "fractions", "numbers"}
+_HARMLESS_BUILTINS = {"set", "frozenset", "dict", "list", "tuple", "int", "float", "complex",
+                      "bool", "str", "bytes", "bytearray", "object", "slice", "range"}
+
+
+class _Placeholder:
+    """Stands for an object of a class that is not loaded; keeps its state, does nothing."""
+
+    def __new__(cls, *args, **kwargs):
+        return super().__new__(cls)
+
+    def __init__(self, *args, **kwargs):
+        pass
+
+    def __setstate__(self, state):
+        if isinstance(state, tuple) and len(state) == 2 and isinstance(state[0], dict):
+            state = state[0]
+        if isinstance(state, dict):
+            self.__dict__.update({k: v for k, v in state.items() if isinstance(k, str)})
+
+    def _ignore(self, *args, **kwargs):
+        pass
+
+    __call__ = __setitem__ = append = extend = add = update = _ignore
+
+
+class _Refused(Exception):
+    pass
+
+
+def _numpy_scalar(dtype, data=b""):
+    """The Python number that a pickled NumPy scalar is."""
+    code = getattr(dtype, "code", "")
+    if not isinstance(data, bytes) or code.lstrip("<>=|") not in ("f2", "f4", "f8", "i4", "i8"):
+        return _Placeholder()
+    return np.frombuffer(data, dtype=code)[0].item()
+
+
+class _NumpyDtype:
+    """A pickled dtype's letter code; byte order is little-endian on every supported machine."""
+
+    def __init__(self, code="", *args):
+        self.code = code if isinstance(code, str) else ""
+
+    def __setstate__(self, state):
+        pass
+
+
+def _latin1(text, encoding=""):
+    return text.encode("latin1") if isinstance(text, str) else b""
+
+
+def _find(module: str, name: str):
+    """What a name in a file stands for. Raises _Refused for what no checkpoint needs."""
+    if (module, name) in _SAFE:
+        return _SAFE[module, name]
+    if module in ("torch", "torch.cuda", "torch.storage") and name in _STORAGES:
+        return getattr(torch, name)
+    if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "scalar":
+        return _numpy_scalar
+    if (module, name) == ("numpy", "dtype"):
+        return _NumpyDtype
+    if (module, name) == ("_codecs", "encode"):
+        return _latin1
+    top = module.split(".")[0]
+    if top in ("builtins", "__builtin__"):
+        if name not in _HARMLESS_BUILTINS:
+            raise _Refused(f"{top}.{name}")
+    elif top not in _HARMLESS and (top in sys.stdlib_module_names or top in ("os", "posix", "nt")):
+        raise _Refused(f"{module}.{name}")
+    return type("Placeholder", (_Placeholder,), {})
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str):
+        return _find(module, name)
+
+
+def _load(file, **kwargs):
+    return _Unpickler(file, **kwargs).load()
+
+
+_RESTRICTED = SimpleNamespace(
+    Unpickler=_Unpickler, load=_load, UnpicklingError=pickle.UnpicklingError, __name__="restricted"
+)
+
+
+def read_checkpoint(fpath: str, map_location=None):
+    """What the file `fpath` holds: numbers, texts, tensors, and containers of them.
+
+    Raises CheckpointReadError, naming the file, when it is damaged or refused.
+    """
+    try:
+        try:
+            return torch.load(fpath, map_location=map_location, weights_only=True)
+        except pickle.UnpicklingError:
+            found = torch.load(
+                fpath,
+                map_location=map_location,
+                weights_only=False,
+                pickle_module=_RESTRICTED,
+                encoding="latin1",  # files of Python 2
+            )
+            return _plain(found, {})
+    except _Refused as error:
+        raise CheckpointReadError(
+            f"{fpath}: refused, it names {error}, which a checkpoint never needs and which could "
+            "run a program; do not trust where it came from"
+        ) from None
+    except OSError:
+        raise
+    except Exception as error:  # whatever a damaged file makes of the reader
+        detail = (str(error).splitlines() or [""])[0][:200] or type(error).__name__
+        raise CheckpointReadError(
+            f"{fpath}: not a checkpoint that can be read, damaged or cut short ({detail})"
+        ) from error
+
+
+def _plain(value, seen: dict):
+    """`value` with every placeholder replaced by its attributes, without an owned optimizer."""
+    if isinstance(value, _Placeholder):
+        if id(value) in seen:
+            return None  # a cycle
+        seen[id(value)] = value
+        state = {k: _plain(v, seen) for k, v in vars(value).items() if k != "optimizer"}
+        del seen[id(value)]
+        return state
+    if isinstance(value, torch.Tensor | str | bytes | int | float | type(None)):
+        return value
+    if id(value) in seen:
+        return None
+    seen[id(value)] = value
+    if isinstance(value, dict):
+        items = {k: _plain(v, seen) for k, v in value.items() if not isinstance(k, _Placeholder)}
+        result = collections.OrderedDict(items) if type(value) is not dict else items
+    elif isinstance(value, list | tuple) and type(value) in (list, tuple):
+        result = type(value)(_plain(v, seen) for v in value)
+    else:
+        result = value if isinstance(value, torch.Size | torch.device | torch.dtype) else None
+    del seen[id(value)]
+    return result

@@ -1,0 +1,149 @@
+"""Files, seeds, images and a description of the machine."""
+
+import errno
+import json
+import os
+import os.path as osp
+import random
+import subprocess
+import sys
+import warnings
+from difflib import SequenceMatcher
+
+import numpy as np
+import PIL
+import torch
+from PIL import Image
+
+from dassl.utils.errors import ConfigValueError, DataValueError, MissingFileError, nearest
+
+__all__ = [
+    "mkdir_if_missing",
+    "check_isfile",
+    "read_json",
+    "write_json",
+    "set_random_seed",
+    "download_url",
+    "read_image",
+    "collect_env_info",
+    "listdir_nohidden",
+    "get_most_similar_str_to_a_from_b",
+    "check_availability",
+    "tolist_if_not",
+]
+
+
+def mkdir_if_missing(dirname: str) -> None:
+    """Make a folder and its parents; an existing one is fine."""
+    if dirname:
+        os.makedirs(dirname, exist_ok=True)
+
+
+def check_isfile(fpath: str) -> bool:
+    """Whether `fpath` is a file; warns when it is not."""
+    found = osp.isfile(fpath)
+    if not found:
+        warnings.warn(f"No file found at {fpath!r}", stacklevel=2)
+    return found
+
+
+def read_json(fpath: str):
+    """What a JSON file holds."""
+    with open(fpath, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def write_json(obj, fpath: str) -> None:
+    """Write JSON, indented by four; the folder is made if need be."""
+    mkdir_if_missing(osp.dirname(fpath))
+    with open(fpath, "w", encoding="utf-8") as file:
+        json.dump(obj, file, indent=4, separators=(",", ": "))
+
+
+def set_random_seed(seed: int) -> None:
+    """Seed Python, NumPy and torch (CPU and CUDA)."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)  # CUDA included
+
+
+def download_url(url: str, dst: str, from_gdrive: bool = False) -> None:
+    """Fetch `url` into the file `dst`; with `from_gdrive` through gdown."""
+    mkdir_if_missing(osp.dirname(dst))
+    if from_gdrive:
+        import gdown
+
+        gdown.download(url, dst, quiet=False)
+        return
+    from urllib.request import urlretrieve
+
+    part = dst + ".part"  # a broken transfer must not look like the file
+    urlretrieve(url, part)
+    os.replace(part, dst)
+
+
+def read_image(path: str) -> Image.Image:
+    """The image as RGB. Raises MissingFileError or DataValueError."""
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except FileNotFoundError as error:
+        raise MissingFileError(errno.ENOENT, "No such image", str(path)) from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataValueError(f"{path}: not an image that can be read ({error})") from error
+
+
+def collect_env_info() -> str:
+    """Versions of what matters, as text."""
+    lines = [
+        f"Python: {sys.version.split()[0]} ({sys.platform})",
+        f"PyTorch: {torch.__version__}",
+        f"NumPy: {np.__version__}",
+        f"Pillow: {PIL.__version__}",
+        f"CUDA available: {torch.cuda.is_available()}",
+    ]
+    try:
+        import torchvision
+
+        lines.insert(2, f"torchvision: {torchvision.__version__}")
+    except ImportError:
+        pass
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        lines += [f"CUDA built with: {torch.version.cuda}", f"GPU: {', '.join(names)}"]
+        lines.append(f"Driver: {_driver_version()}")
+    return "\n".join(lines)
+
+
+def _driver_version() -> str:
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        out = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return out.stdout.splitlines()[0].strip() if out.stdout.strip() else "unknown"
+
+
+def listdir_nohidden(path: str, sort: bool = False) -> list[str]:
+    """Names in a folder that do not begin with a dot."""
+    names = [name for name in os.listdir(path) if not name.startswith(".")]
+    return sorted(names) if sort else names
+
+
+def get_most_similar_str_to_a_from_b(a: str, b) -> str | None:
+    """The string of `b` closest to `a`; None when `b` is empty."""
+    return max(b, key=lambda s: SequenceMatcher(None, str(a), str(s)).ratio(), default=None)
+
+
+def check_availability(requested, available) -> None:
+    """Raise ConfigValueError, naming the closest known value, unless `requested` is known."""
+    if requested not in available:
+        known = ", ".join(map(str, available)) or "none"
+        raise ConfigValueError(
+            f"{requested!r} is unknown{nearest(requested, available)}; known: {known}"
+        )
+
+
+def tolist_if_not(x) -> list:
+    """`x` itself when it is a list, else [x]."""
+    return x if isinstance(x, list) else [x]

@@ -1,0 +1,245 @@
+"""Checkpoints on disk, pretrained weights, and small things to do with modules."""
+
+import errno
+import os
+import os.path as osp
+import shutil
+import tempfile
+import warnings
+from collections import OrderedDict
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from dassl.utils.errors import CheckpointReadError, ConfigValueError, MissingFileError
+from dassl.utils.safe_load import read_checkpoint
+from dassl.utils.tools import mkdir_if_missing
+
+__all__ = [
+    "save_checkpoint",
+    "load_checkpoint",
+    "resume_from_checkpoint",
+    "open_all_layers",
+    "open_specified_layers",
+    "count_num_param",
+    "load_pretrained_weights",
+    "init_network_weights",
+]
+
+POINTER = "checkpoint"  # text file beside the checkpoints: the name of the last epoch's
+BEST = "model-best.pth.tar"
+
+
+@contextmanager
+def _written_whole(path: str):
+    """Yield a temporary path beside `path`; it takes the name only if the block succeeds."""
+    handle, temporary = tempfile.mkstemp(dir=osp.dirname(path), prefix=".unfinished-")
+    os.close(handle)
+    try:
+        yield temporary
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)  # mkstemp gives 0600
+        os.replace(temporary, path)
+    finally:
+        if osp.exists(temporary):
+            os.unlink(temporary)
+
+
+def save_checkpoint(
+    state: dict,
+    save_dir: str,
+    is_best: bool = False,
+    remove_module_from_keys: bool = True,
+    model_name: str = "",
+) -> None:
+    """Write `state` into `save_dir`, whole or not at all.
+
+    state:      {"state_dict", "epoch" (number of finished epochs), ...}, plain data.
+    model_name: name of the file, model.pth.tar-<epoch> by default.
+
+    The pointer file follows the last epoch, never a best model; with `is_best` the file is copied
+    to model-best.pth.tar too.
+    """
+    mkdir_if_missing(save_dir)
+    if remove_module_from_keys:
+        state = {**state, "state_dict": _without_module(state["state_dict"])}
+    name = model_name or f"model.pth.tar-{state['epoch']}"
+    path = osp.join(save_dir, name)
+    with _written_whole(path) as temporary:
+        torch.save(state, temporary)
+    print(f"Checkpoint saved to {path}")
+    if name != BEST:
+        with _written_whole(osp.join(save_dir, POINTER)) as temporary:
+            with open(temporary, "w", encoding="utf-8") as file:
+                file.write(f"{name}\n")
+    if is_best and name != BEST:
+        with _written_whole(osp.join(save_dir, BEST)) as temporary:
+            shutil.copyfile(path, temporary)
+        print(f'Best checkpoint saved to "{osp.join(save_dir, BEST)}"')
+
+
+def _without_module(state_dict) -> OrderedDict:
+    """Keys without the "module." that DataParallel puts in front."""
+    return OrderedDict((key.removeprefix("module."), v) for key, v in state_dict.items())
+
+
+def load_checkpoint(fpath: str):
+    """What a checkpoint holds, on the CPU if there is no CUDA. Nothing in the file is run.
+
+    Raises ConfigValueError for None, MissingFileError, CheckpointReadError.
+    """
+    if fpath is None:
+        raise ConfigValueError("no checkpoint was named: the path is None")
+    fpath = osp.abspath(osp.expanduser(fpath))
+    if not osp.isfile(fpath):
+        raise MissingFileError(errno.ENOENT, "No checkpoint at this path", fpath)
+    return read_checkpoint(fpath, None if torch.cuda.is_available() else "cpu")
+
+
+def last_checkpoint(fdir: str) -> str:
+    """Path of the last epoch's checkpoint in a folder, as the pointer file says.
+
+    Raises MissingFileError when the pointer or the file that it names is not there.
+    """
+    pointer = osp.join(fdir, POINTER)
+    if not osp.isfile(pointer):
+        raise MissingFileError(errno.ENOENT, "No checkpoint to resume from", pointer)
+    with open(pointer, encoding="utf-8") as file:
+        name = file.readline().strip()
+    path = osp.join(fdir, osp.basename(name))
+    if not name or not osp.isfile(path):
+        raise MissingFileError(errno.ENOENT, f"The file that {pointer} names is not there", path)
+    return path
+
+
+def restore(checkpoint: dict, fpath: str, model, optimizer=None, scheduler=None, scaler=None):
+    """Load the parts of a checkpoint into what was given.
+
+    Raises CheckpointReadError, naming `fpath`, when a part is missing or does not fit.
+    """
+    targets = {
+        "state_dict": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler
+    }
+    for part, target in targets.items():
+        if target is None:
+            continue
+        state = checkpoint.get(part) if isinstance(checkpoint, dict) else None
+        if state is None and part == "scaler":
+            continue  # files of genuine Dassl have none
+        if not isinstance(state, dict):
+            raise CheckpointReadError(f"{fpath}: holds no {part}, so it cannot be resumed from")
+        try:
+            target.load_state_dict(state)
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            detail = " ".join(str(error).split())[:300]
+            raise CheckpointReadError(
+                f"{fpath}: its {part} does not fit this run's ({detail})"
+            ) from error
+
+
+def resume_from_checkpoint(fdir: str, model, optimizer=None, scheduler=None) -> int:
+    """Load the last epoch's checkpoint in `fdir`; returns the number of finished epochs.
+
+    Raises MissingFileError, CheckpointReadError.
+    """
+    path = last_checkpoint(fdir)
+    print(f'Loading checkpoint from "{path}"')
+    checkpoint = load_checkpoint(path)
+    restore(checkpoint, path, model, optimizer, scheduler)
+    print(f"Previous epoch: {checkpoint['epoch']}")
+    return checkpoint["epoch"]
+
+
+def set_open_layers(model: nn.Module, names: list[str] | None) -> None:
+    """Train and update the named children alone; None: all of them."""
+    for name, child in model.named_children():
+        is_open = names is None or name in names
+        child.train(is_open)
+        for parameter in child.parameters():
+            parameter.requires_grad = is_open
+
+
+def open_all_layers(model: nn.Module) -> None:
+    """Set the model to training mode with every parameter updated."""
+    model.train()
+    for parameter in model.parameters():
+        parameter.requires_grad = True
+
+
+def open_specified_layers(model: nn.Module, open_layers) -> None:
+    """Update only the named children. Raises ConfigValueError for a name that is no child."""
+    if isinstance(model, nn.DataParallel):
+        model = model.module
+    names = [open_layers] if isinstance(open_layers, str) else list(open_layers)
+    children = [name for name, _ in model.named_children()]
+    for name in names:
+        if name not in children:
+            raise ConfigValueError(f"{name!r} is no layer of the model; its: {', '.join(children)}")
+    set_open_layers(model, names)
+
+
+def count_num_param(model: nn.Module | None = None, params=None) -> int:
+    """Number of parameters of a model, or of an iterable of parameters or group dictionaries."""
+    if model is not None:
+        return sum(p.numel() for p in model.parameters())
+    if params is None:
+        raise ConfigValueError("count_num_param needs a model or params")
+    total = 0
+    for item in params:
+        group = item["params"] if isinstance(item, dict) else [item]
+        total += sum(p.numel() for p in group)
+    return total
+
+
+def load_pretrained_weights(model: nn.Module, weight_path: str) -> None:
+    """Load the tensors whose name and size fit; the others are left out and reported."""
+    checkpoint = load_checkpoint(weight_path)
+    wrapped = isinstance(checkpoint, dict) and "state_dict" in checkpoint
+    weights = checkpoint["state_dict"] if wrapped else checkpoint
+    if not isinstance(weights, dict):
+        raise CheckpointReadError(f"{weight_path}: holds no weights by name")
+    own = model.state_dict()
+    weights = {k.removeprefix("module."): v for k, v in weights.items() if isinstance(k, str)}
+    matched = {
+        key: value for key, value in weights.items()
+        if key in own and isinstance(value, torch.Tensor) and value.shape == own[key].shape
+    }
+    if not matched:
+        warnings.warn(
+            f"{weight_path}: no weight fits the model by name and size, nothing was loaded",
+            stacklevel=2,
+        )
+        return
+    model.load_state_dict({**own, **matched})
+    print(f"Loaded pretrained weights from {weight_path}")
+    left_out = [key for key in weights if key not in matched]
+    if left_out:
+        print(f"Left out, name or size does not fit: {left_out}")
+
+
+_INITIALISERS = {
+    "normal": lambda w, gain: nn.init.normal_(w, 0.0, gain),
+    "xavier": lambda w, gain: nn.init.xavier_normal_(w, gain=gain),
+    "kaiming": lambda w, gain: nn.init.kaiming_normal_(w, a=0, mode="fan_in"),
+    "orthogonal": lambda w, gain: nn.init.orthogonal_(w, gain=gain),
+}
+
+
+def init_network_weights(model: nn.Module, init_type: str = "normal", gain: float = 0.02) -> None:
+    """Initialise convolutions and linear layers; norms get weight 1, every bias 0."""
+    if init_type not in _INITIALISERS:
+        raise ConfigValueError(
+            f"initialisation {init_type!r} is unknown; known: {', '.join(_INITIALISERS)}"
+        )
+    norms = (nn.modules.batchnorm._BatchNorm, nn.InstanceNorm1d, nn.InstanceNorm2d)
+    for module in model.modules():
+        is_layer = isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
+        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+        if is_layer:
+            _INITIALISERS[init_type](weight.data, gain)
+        elif isinstance(module, norms) and weight is not None:
+            nn.init.constant_(weight.data, 1.0)
+        if (is_layer or isinstance(module, norms)) and bias is not None:
+            nn.init.constant_(bias.data, 0.0)
