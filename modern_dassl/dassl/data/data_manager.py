@@ -1,0 +1,221 @@
+"""From a data set to loaders."""
+
+import random
+
+import numpy as np
+import torch
+from tabulate import tabulate
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms as T
+
+from dassl.data.datasets import build_dataset
+from dassl.data.samplers import build_sampler
+from dassl.data.transforms import INTERPOLATION_MODES, build_transform
+from dassl.utils import ConfigValueError, DataValueError, read_image
+
+__all__ = ["DataManager", "DatasetWrapper", "build_data_loader"]
+
+
+def _seed_worker(worker_id: int) -> None:
+    """Seed Python and NumPy of a worker from its torch seed, which torch's loader has set."""
+    seed = torch.initial_seed() % 2**32
+    random.seed(seed)
+    np.random.seed(seed)
+
+
+def build_data_loader(
+    cfg,
+    sampler_type: str = "SequentialSampler",
+    data_source=None,
+    batch_size: int = 64,
+    n_domain: int = 0,
+    n_ins: int = 2,
+    tfm=None,
+    is_train: bool = True,
+    dataset_wrapper=None,
+) -> DataLoader:
+    """A loader of dictionaries, see DatasetWrapper.
+
+    A training loader takes its order and the seeds of its workers from torch's global random
+    state, anew in each epoch: hence its workers are started anew as well. An evaluation loader
+    has a generator of its own, so that evaluating does not change the training that follows.
+
+    Raises DataValueError for an empty list and ConfigValueError for a batch size below 1.
+    """
+    if not data_source:
+        raise DataValueError(f"{cfg.DATASET.NAME}: a list of images to load is empty")
+    if batch_size < 1:
+        raise ConfigValueError(f"a batch size must be at least 1, not {batch_size}")
+    generator = None if is_train else torch.Generator().manual_seed(max(cfg.SEED, 0))
+    sampler = build_sampler(
+        sampler_type,
+        cfg=cfg,
+        data_source=data_source,
+        batch_size=batch_size,
+        n_domain=n_domain,
+        n_ins=n_ins,
+        generator=generator,
+    )
+    wrapper = DatasetWrapper if dataset_wrapper is None else dataset_wrapper
+    workers = cfg.DATALOADER.NUM_WORKERS
+    return DataLoader(
+        wrapper(cfg, data_source, transform=tfm, is_train=is_train),
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=workers,
+        drop_last=is_train and len(data_source) >= batch_size,
+        pin_memory=torch.cuda.is_available() and cfg.USE_CUDA,
+        worker_init_fn=_seed_worker,
+        generator=generator,
+        persistent_workers=workers > 0 and not is_train,
+    )
+
+
+class DatasetWrapper(Dataset):
+    """Items: label, domain, impath, index (position in the list) and the image.
+
+    transform: None, one, or a list of them. img is the transformed image (PIL without transform),
+    img2, img3, ... those of further transforms, img0 the plain resized one with RETURN_IMG0. In
+    training with K_TRANSFORMS > 1 each is a list of K views.
+    """
+
+    def __init__(self, cfg, data_source, transform=None, is_train: bool = False):
+        self.cfg = cfg
+        self.data_source = data_source
+        self.transform = transform
+        self.is_train = is_train
+        self.k_tfm = cfg.DATALOADER.K_TRANSFORMS if is_train else 1
+        self.return_img0 = cfg.DATALOADER.RETURN_IMG0
+        if self.k_tfm < 1:
+            raise ConfigValueError(f"DATALOADER.K_TRANSFORMS must be at least 1, not {self.k_tfm}")
+        if self.k_tfm > 1 and transform is None:
+            raise ConfigValueError(
+                f"DATALOADER.K_TRANSFORMS is {self.k_tfm}, but there is no transform to apply "
+                "(INPUT.NO_TRANSFORM)"
+            )
+        steps = [
+            T.Resize(list(cfg.INPUT.SIZE), INTERPOLATION_MODES[cfg.INPUT.INTERPOLATION]),
+            T.ToTensor(),
+        ]
+        if "normalize" in cfg.INPUT.TRANSFORMS:
+            steps.append(T.Normalize(list(cfg.INPUT.PIXEL_MEAN), list(cfg.INPUT.PIXEL_STD)))
+        self.to_tensor = T.Compose(steps)
+
+    def __len__(self) -> int:
+        return len(self.data_source)
+
+    def __getitem__(self, idx: int) -> dict:
+        item = self.data_source[idx]
+        output = {
+            "label": item.label,
+            "domain": item.domain,
+            "impath": item.impath,
+            "index": idx,
+        }
+        image = read_image(item.impath)
+        if self.transform is None:
+            output["img"] = image
+        else:
+            several = isinstance(self.transform, list | tuple)
+            for i, transform in enumerate(self.transform if several else [self.transform]):
+                output[f"img{i + 1}" if i else "img"] = self._views(transform, image)
+        if self.return_img0:
+            output["img0"] = self.to_tensor(image)
+        return output
+
+    def _views(self, transform, image):
+        views = [transform(image) for _ in range(self.k_tfm)]
+        return views[0] if len(views) == 1 else views
+
+
+class DataManager:
+    """The data set of a configuration, and its loaders.
+
+    custom_tfm_train, custom_tfm_test: instead of INPUT.TRANSFORMS; the first may be a list.
+    dataset_wrapper: instead of DatasetWrapper, called in the same way.
+
+    train_loader_x, train_loader_u and val_loader are None when their list is empty.
+    """
+
+    def __init__(
+        self, cfg, custom_tfm_train=None, custom_tfm_test=None, dataset_wrapper=None
+    ):
+        self._wrapper = dataset_wrapper
+        dataset = build_dataset(cfg)
+        self.tfm_train = self._transform(cfg, custom_tfm_train, is_train=True)
+        self.tfm_test = self._transform(cfg, custom_tfm_test, is_train=False)
+        self._num_classes = dataset.num_classes
+        self._num_source_domains = len(cfg.DATASET.SOURCE_DOMAINS)
+        self._lab2cname = dataset.lab2cname
+        self.dataset = dataset
+        same = cfg.DATALOADER.TRAIN_U.SAME_AS_X
+        options_u = cfg.DATALOADER.TRAIN_X if same else cfg.DATALOADER.TRAIN_U
+        self.train_loader_x = self._train(cfg, dataset.train_x, cfg.DATALOADER.TRAIN_X)
+        self.train_loader_u = self._train(cfg, dataset.train_u, options_u)
+        self.val_loader = self._test(cfg, dataset.val)
+        self.test_loader = self._test(cfg, dataset.test)
+        if cfg.VERBOSE:
+            self.show_dataset_summary(cfg)
+
+    @property
+    def num_classes(self) -> int:
+        return self._num_classes
+
+    @property
+    def num_source_domains(self) -> int:
+        return self._num_source_domains
+
+    @property
+    def lab2cname(self) -> dict[int, str]:
+        return self._lab2cname
+
+    @staticmethod
+    def _transform(cfg, custom, is_train: bool):
+        if custom is None:
+            return build_transform(cfg, is_train=is_train)
+        print(f"* Using custom transform for {'training' if is_train else 'testing'}")
+        return custom
+
+    def _train(self, cfg, items, options) -> DataLoader | None:
+        if not items:
+            return None
+        return build_data_loader(
+            cfg,
+            sampler_type=options.SAMPLER,
+            data_source=items,
+            batch_size=options.BATCH_SIZE,
+            n_domain=options.N_DOMAIN,
+            n_ins=options.N_INS,
+            tfm=self.tfm_train,
+            is_train=True,
+            dataset_wrapper=self._wrapper,
+        )
+
+    def _test(self, cfg, items) -> DataLoader | None:
+        if not items:
+            return None
+        return build_data_loader(
+            cfg,
+            sampler_type=cfg.DATALOADER.TEST.SAMPLER,
+            data_source=items,
+            batch_size=cfg.DATALOADER.TEST.BATCH_SIZE,
+            tfm=self.tfm_test,
+            is_train=False,
+            dataset_wrapper=self._wrapper,
+        )
+
+    def show_dataset_summary(self, cfg) -> None:
+        """Print the sizes of the lists as a table."""
+        rows = [["Dataset", cfg.DATASET.NAME]]
+        for key, domains in (
+            ("Source", cfg.DATASET.SOURCE_DOMAINS),
+            ("Target", cfg.DATASET.TARGET_DOMAINS),
+        ):
+            if domains:
+                rows.append([key, list(domains)])
+        rows.append(["# classes", f"{self.num_classes:,}"])
+        for name in ("train_x", "train_u", "val", "test"):
+            items = getattr(self.dataset, name)
+            if items:
+                rows.append([f"# {name}", f"{len(items):,}"])
+        print(tabulate(rows))

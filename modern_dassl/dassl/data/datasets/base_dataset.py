@@ -1,0 +1,188 @@
+"""What a data set is: lists of Datum.
+
+Datum is pickled into the split files of users under this module path and these attribute names,
+so neither may change.
+"""
+
+import errno
+import os.path as osp
+import random
+import tarfile
+import zipfile
+from collections import defaultdict
+
+from dassl.utils import DataValueError, MissingFileError, check_availability, download_url
+
+__all__ = ["DatasetBase", "Datum"]
+
+
+class Datum:
+    """One image: path, label (int), domain (int), name of the class.
+
+    Raises MissingFileError when no file is at `impath`.
+    """
+
+    def __init__(self, impath: str = "", label: int = 0, domain: int = 0, classname: str = ""):
+        if not isinstance(impath, str):
+            impath = str(impath)
+        if not osp.isfile(impath):
+            raise MissingFileError(errno.ENOENT, "No image at this path", impath)
+        self._impath = impath
+        self._label = label
+        self._domain = domain
+        self._classname = classname
+
+    @property
+    def impath(self) -> str:
+        return self._impath
+
+    @property
+    def label(self) -> int:
+        return self._label
+
+    @property
+    def domain(self) -> int:
+        return self._domain
+
+    @property
+    def classname(self) -> str:
+        return self._classname
+
+    def __repr__(self) -> str:
+        return f"Datum({self._impath!r}, {self._label}, {self._domain}, {self._classname!r})"
+
+
+class DatasetBase:
+    """Labelled, unlabelled, validation and test images, each a list of Datum or None.
+
+    A subclass calls `super().__init__` with its lists. The classes follow from train_x when they
+    are first asked for, unless the subclass sets _num_classes, _lab2cname and _classnames.
+    """
+
+    dataset_dir = ""  # folder below DATASET.ROOT
+    domains: list[str] = []  # names of all domains
+
+    def __init__(self, train_x=None, train_u=None, val=None, test=None):
+        if not train_x and not train_u:
+            raise DataValueError(
+                f"{type(self).__name__} has no training images: both train_x and train_u are empty"
+            )
+        self._train_x = train_x
+        self._train_u = train_u
+        self._val = val
+        self._test = test
+        self._num_classes = None
+        self._lab2cname = None
+        self._classnames = None
+
+    @property
+    def train_x(self):
+        return self._train_x
+
+    @property
+    def train_u(self):
+        return self._train_u
+
+    @property
+    def val(self):
+        return self._val
+
+    @property
+    def test(self):
+        return self._test
+
+    @property
+    def lab2cname(self) -> dict[int, str]:
+        if self._lab2cname is None:
+            self._lab2cname = self.get_lab2cname(self._labelled())[0]
+        return self._lab2cname
+
+    @property
+    def classnames(self) -> list[str]:
+        if self._classnames is None:
+            self._classnames = self.get_lab2cname(self._labelled())[1]
+        return self._classnames
+
+    @property
+    def num_classes(self) -> int:
+        if self._num_classes is None:
+            self._num_classes = self.get_num_classes(self._labelled())
+        return self._num_classes
+
+    def _labelled(self) -> list[Datum]:
+        if not self._train_x:
+            raise DataValueError(
+                f"{type(self).__name__} has no labelled images, so its classes are not known: set "
+                "_num_classes, _lab2cname and _classnames after super().__init__()"
+            )
+        return self._train_x
+
+    @staticmethod
+    def get_num_classes(data_source: list[Datum]) -> int:
+        """Largest label plus one. Raises DataValueError for an empty list."""
+        if not data_source:
+            raise DataValueError("the number of classes of an empty list is not defined")
+        return max(item.label for item in data_source) + 1
+
+    @staticmethod
+    def get_lab2cname(data_source: list[Datum]) -> tuple[dict[int, str], list[str]]:
+        """({label: class name}, class names in the order of labels)."""
+        mapping = {item.label: item.classname for item in data_source}
+        return mapping, [mapping[label] for label in sorted(mapping)]
+
+    def check_input_domains(self, source_domains, target_domains) -> None:
+        """Raise ConfigValueError unless both name domains of this data set."""
+        for domain in [*source_domains, *target_domains]:
+            check_availability(domain, self.domains)
+
+    def download_data(self, url: str, dst: str, from_gdrive: bool = True) -> None:
+        """Fetch the archive `url` to the file `dst` and unpack it beside itself."""
+        download_url(url, dst, from_gdrive=from_gdrive)
+        folder = osp.dirname(dst) or "."
+        if zipfile.is_zipfile(dst):
+            with zipfile.ZipFile(dst) as archive:
+                archive.extractall(folder)  # drops absolute paths and ..
+        elif tarfile.is_tarfile(dst):
+            with tarfile.open(dst) as archive:
+                archive.extractall(folder, filter="data")  # refuses what would leave the folder
+        else:
+            raise DataValueError(f"{dst}: neither a zip nor a tar archive; fetch {url} by hand")
+        print(f"File extracted to {folder}")
+
+    def generate_fewshot_dataset(self, *data_sources, num_shots: int = -1, repeat: bool = False):
+        """`num_shots` random images of each class, drawn from Python's global random state.
+
+        data_sources: lists of Datum. num_shots < 1 leaves them as they are. With `repeat`, a class
+        that has fewer images has some of them repeated; else all of them are taken.
+
+        Returns a list for one source, a list of lists for several.
+        """
+        if num_shots < 1:
+            return data_sources[0] if len(data_sources) == 1 else data_sources
+        print(f"Creating a {num_shots}-shot dataset")
+        chosen = [self._few(source, num_shots, repeat) for source in data_sources]
+        return chosen[0] if len(chosen) == 1 else chosen
+
+    def _few(self, data_source: list[Datum], num_shots: int, repeat: bool) -> list[Datum]:
+        # the order of classes (first appearance) and the calls decide every published split
+        chosen = []
+        for items in self.split_dataset_by_label(data_source).values():
+            if len(items) >= num_shots:
+                chosen += random.sample(items, num_shots)
+            else:
+                chosen += random.choices(items, k=num_shots) if repeat else items
+        return chosen
+
+    def split_dataset_by_label(self, data_source: list[Datum]) -> dict[int, list[Datum]]:
+        """{label: images}, labels in the order of first appearance."""
+        split = defaultdict(list)
+        for item in data_source:
+            split[item.label].append(item)
+        return split
+
+    def split_dataset_by_domain(self, data_source: list[Datum]) -> dict[int, list[Datum]]:
+        """{domain: images}, domains in the order of first appearance."""
+        split = defaultdict(list)
+        for item in data_source:
+            split[item.domain].append(item)
+        return split

@@ -1,0 +1,10 @@
+"""Orders in which a loader takes the images."""
+
+from dassl.data.samplers.samplers import (
+    RandomClassSampler,
+    RandomDomainSampler,
+    SeqDomainSampler,
+    build_sampler,
+)
+
+__all__ = ["RandomClassSampler", "RandomDomainSampler", "SeqDomainSampler", "build_sampler"]
