@@ -5,7 +5,6 @@ folder beside this file otherwise. UEO_ENGINE=builtin or UEO_ENGINE=dassl decide
 says which one is in use; UEO_ENGINE_QUIET=1 silences it.
 """
 
-import importlib.machinery
 import importlib.metadata
 import importlib.util
 import multiprocessing
@@ -74,14 +73,19 @@ def _genuine_version(folder: Path) -> str:
     return f"dassl {found[1]}" if found else "dassl (unknown version)"
 
 
+def _is_genuine(module) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is None or Path(file).resolve().parent.parent != _HERE
+
+
 def _use_ours(front: bool) -> None:
-    loaded = sys.modules.get("dassl")
-    if loaded is not None:
-        if Path(loaded.__file__ or "").resolve().parent.parent == _HERE:
-            return
-        raise ImportError(
-            "another dassl was imported before modern_dassl; put `import modern_dassl` first"
-        )
+    """Put this folder, which holds ours, on the search path; at the end unless `front`."""
+    if "dassl" in sys.modules:
+        if _is_genuine(sys.modules["dassl"]):
+            raise ImportError(
+                "another dassl was imported before modern_dassl; put `import modern_dassl` first"
+            )
+        return
     sys.path[:] = [p for p in sys.path if not _is_ours(p)]
     sys.path.insert(0 if front else len(sys.path), str(_HERE))
     importlib.invalidate_caches()
@@ -92,28 +96,22 @@ def _choose() -> tuple[str, str]:
     forced = os.environ.get("UEO_ENGINE", "").strip().lower()
     if forced not in _CHOICES:
         raise ImportError(f"UEO_ENGINE is {forced!r}; it must be builtin or dassl, or not be set")
-    genuine = _find_genuine()
-    if forced == "dassl" and genuine is None:
-        raise ImportError(
-            "UEO_ENGINE=dassl, but Dassl is not installed; install it, or unset UEO_ENGINE to use "
-            "the built-in engine"
-        )
-    reason = "" if genuine is None else _why_not(genuine)
-    imported = "dassl" in sys.modules and genuine is not None and forced != "builtin"
-    imported = imported and _is_genuine(sys.modules["dassl"])
-    if genuine is not None and (forced == "dassl" or imported or not reason) \
-            and forced != "builtin":
-        return _genuine_version(genuine), f"warning: {reason}" if reason else ""
-    _use_ours(front=genuine is not None)
+    genuine, ours = _find_genuine(), f"modern_dassl {__version__}"
     if genuine is None:
-        return f"modern_dassl {__version__}", ""
-    found = _genuine_version(genuine)
+        if forced == "dassl":
+            raise ImportError(
+                "UEO_ENGINE=dassl, but Dassl is not installed; install it, or unset UEO_ENGINE to "
+                "use the built-in engine"
+            )
+        _use_ours(front=False)
+        return ours, ""
+    version, reason = _genuine_version(genuine), _why_not(genuine)
+    imported = "dassl" in sys.modules and _is_genuine(sys.modules["dassl"])
+    if forced == "dassl" or (forced == "" and (imported or not reason)):
+        return version, f"warning: {reason}" if reason else ""
+    _use_ours(front=True)
     why = "UEO_ENGINE=builtin" if forced else reason
-    return f"modern_dassl {__version__}", f"{found} is installed but not used: {why}"
-
-
-def _is_genuine(module) -> bool:
-    return Path(module.__file__ or "").resolve().parent.parent != _HERE
+    return ours, f"{version} is installed but not used: {why}"
 
 
 def _announce(name: str, remark: str) -> None:

@@ -1,14 +1,11 @@
-"""What every trainer has: models with their optimizers and schedulers, checkpoints, steps, epochs."""
+"""What every trainer has: models, their optimizers and schedulers, checkpoints, steps, epochs."""
 
-import errno
 import os.path as osp
 from collections import OrderedDict
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LRScheduler
 
-from dassl.optim.lr_scheduler import plain_state
 from dassl.utils import (
     ConfigValueError,
     LossError,
@@ -19,6 +16,7 @@ from dassl.utils import (
     set_random_states,
     tolist_if_not,
 )
+from dassl.utils.scheduler_state import plain_state
 from dassl.utils.torchtools import BEST, POINTER, last_checkpoint, restore
 
 __all__ = ["TrainerBase"]
@@ -84,7 +82,7 @@ class TrainerBase:
                 "state_dict": self._models[name].state_dict(),
                 "epoch": epoch + 1,
                 "optimizer": None if optim is None else optim.state_dict(),
-                "scheduler": None if sched is None else _plain_scheduler(sched),
+                "scheduler": None if sched is None else plain_state(sched),
                 "val_result": None if val_result is None else float(val_result),
                 "best_result": float(self.best_result),
                 "scaler": None if scaler is None else scaler.state_dict(),
@@ -200,9 +198,11 @@ class TrainerBase:
         self.model_update(names)
 
     def get_current_lr(self, names=None) -> float:
-        """Rate of the first parameter group of the first model."""
-        name = self.get_model_names(names)[0]
-        return self._optims[name].param_groups[0]["lr"]
+        """Rate of the first parameter group of the first model that has an optimizer."""
+        for name in self.get_model_names(names):
+            if self._optims[name] is not None:
+                return self._optims[name].param_groups[0]["lr"]
+        raise ConfigValueError(f"{type(self).__name__} registered no model with an optimizer")
 
     # scalars for tensorboard, where it is installed
 
@@ -271,11 +271,6 @@ class TrainerBase:
         raise TypeError(f"{type(self).__name__} must define model_inference(input)")
 
 
-def _plain_scheduler(scheduler) -> dict:
-    """State of a scheduler of torch's or ours as plain data, of any other as it gives it."""
-    return plain_state(scheduler) if isinstance(scheduler, LRScheduler) else scheduler.state_dict()
-
-
 def _weights_file(folder: str, epoch: int | None) -> str:
     """The checkpoint in a model's folder. Raises MissingFileError."""
     if epoch is not None:
@@ -287,5 +282,5 @@ def _weights_file(folder: str, epoch: int | None) -> str:
     else:
         path = osp.join(folder, BEST)
     if not osp.isfile(path):
-        raise MissingFileError(errno.ENOENT, "No model at this path", path)
+        raise MissingFileError(f"{path}: no such model")
     return path

@@ -7,7 +7,7 @@ TRAINER_REGISTRY = Registry("TRAINER")
 
 def build_trainer(cfg):
     """The trainer TRAINER.NAME. Raises ConfigValueError for an unknown name."""
-    check_availability(cfg.TRAINER.NAME, TRAINER_REGISTRY.registered_names())
+    check_availability(cfg.TRAINER.NAME, TRAINER_REGISTRY.registered_names(), "TRAINER.NAME")
     if cfg.VERBOSE:
         print(f"Loading trainer: {cfg.TRAINER.NAME}")
     return TRAINER_REGISTRY.get(cfg.TRAINER.NAME)(cfg)

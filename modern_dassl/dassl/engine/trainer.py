@@ -4,7 +4,6 @@ Construction order: check_cfg, device, build_data_loader, build_model, evaluator
 """
 
 import datetime
-import errno
 import os.path as osp
 import time
 
@@ -68,10 +67,7 @@ class SimpleTrainer(TrainerBase):
             ("TEST.SPLIT", cfg.TEST.SPLIT, ["val", "test"]),
             ("TRAIN.COUNT_ITER", cfg.TRAIN.COUNT_ITER, COUNT_ITERS),
         ):
-            try:
-                check_availability(value, known)
-            except ConfigValueError as error:
-                raise ConfigValueError(f"{key}: {error}") from None
+            check_availability(value, known, key)
         if cfg.TRAIN.PRINT_FREQ < 1:
             raise ConfigValueError(
                 f"TRAIN.PRINT_FREQ must be at least 1, not {cfg.TRAIN.PRINT_FREQ}"
@@ -111,7 +107,7 @@ class SimpleTrainer(TrainerBase):
         for name in self.get_model_names():
             pointer = osp.join(directory, name, POINTER)
             if not osp.isfile(pointer):
-                raise MissingFileError(errno.ENOENT, "RESUME: no checkpoint to resume from", pointer)
+                raise MissingFileError(f"RESUME: {pointer}: no checkpoint to resume from")
 
     def _chooses_by_validation(self) -> bool:
         return not self.cfg.TEST.NO_TEST and self.cfg.TEST.FINAL_MODEL == "best_val"
@@ -157,7 +153,7 @@ class SimpleTrainer(TrainerBase):
         Raises DataValueError when there are no such images.
         """
         split = self.cfg.TEST.SPLIT if split is None else split
-        check_availability(split, ["val", "test"])
+        check_availability(split, ["val", "test"], "split")
         loader = self._require(self.val_loader if split == "val" else self.test_loader, split)
         self.set_model_mode("eval")
         self.evaluator.reset()

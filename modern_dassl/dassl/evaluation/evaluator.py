@@ -99,7 +99,7 @@ class Classification(EvaluatorBase):
             matches = self._per_class_res[label]
             accuracies.append(100.0 * sum(matches) / len(matches))
             print(
-                f"* class: {label} ({self._lab2cname[label]})\t"
+                f"* class: {label} ({self._lab2cname.get(label, 'unknown')})\t"
                 f"total: {len(matches):,}\tcorrect: {sum(matches):,}\tacc: {accuracies[-1]:.1f}%"
             )
         mean = float(np.mean(accuracies))

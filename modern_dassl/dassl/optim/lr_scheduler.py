@@ -5,12 +5,10 @@ In warm-up epoch e = 0 .. W-1 the rate is CONS_LR (constant), or MIN_LR at 0 and
 plain data, the successor's included.
 """
 
-from collections import Counter
-
-import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, StepLR
 
 from dassl.utils import ConfigValueError, check_availability
+from dassl.utils.scheduler_state import load_plain_state, plain_state
 
 __all__ = [
     "AVAI_SCHEDS",
@@ -54,21 +52,15 @@ class _WarmupScheduler(LRScheduler):
 
     def state_dict(self) -> dict:
         """Plain data."""
-        own = {
-            key: value
-            for key, value in vars(self).items()
-            if key not in ("optimizer", "successor") and _is_plain(value)
-        }
+        own = {k: v for k, v in vars(self).items() if k not in ("optimizer", "successor")}
         return {**own, "successor": plain_state(self.successor)}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Raises ValueError for the state of another kind of scheduler."""
+        """Raises ValueError for the state of a scheduler without a warm-up."""
         state = dict(state_dict)
         successor = state.pop("successor", None)
-        if not isinstance(successor, dict) or "last_epoch" not in state:
-            raise ValueError("not the state of a scheduler with a warm-up")
-        state = {key: state[key] for key in ("last_epoch", "_step_count", "_last_lr", "base_lrs")
-                 if key in state}
+        if not isinstance(successor, dict):
+            raise ValueError("it is of a scheduler without a warm-up, this run's has one")
         load_plain_state(self.successor, successor)
         vars(self).update(state)
 
@@ -92,35 +84,9 @@ class LinearWarmupScheduler(_WarmupScheduler):
         super().__init__(optimizer, successor, warmup_epoch, last_epoch)
 
     def warmup_lr(self, base_lr: float) -> float:
-        return self.min_lr if self.last_epoch == 0 else base_lr * self.last_epoch / self.warmup_epoch
-
-
-def _is_plain(value) -> bool:
-    if isinstance(value, dict):
-        return all(_is_plain(v) for v in value.values())
-    if isinstance(value, list | tuple):
-        return all(_is_plain(v) for v in value)
-    return value is None or isinstance(value, bool | int | float | str | torch.Tensor)
-
-
-def plain_state(scheduler: LRScheduler) -> dict:
-    """`scheduler.state_dict()` as plain data."""
-    state = scheduler.state_dict()
-    return {
-        key: dict(value) if isinstance(value, Counter) else value
-        for key, value in state.items()
-        if _is_plain(value)
-    }
-
-
-def load_plain_state(scheduler: LRScheduler, state: dict) -> None:
-    """The reverse of plain_state; attributes that this torch's scheduler lacks are left out."""
-    own = vars(scheduler)
-    state = {key: value for key, value in state.items() if key in own and _is_plain(value)}
-    for key, value in state.items():
-        if isinstance(own[key], Counter):
-            state[key] = Counter(value) if value else own[key]
-    scheduler.load_state_dict(state)
+        if self.last_epoch == 0:
+            return self.min_lr
+        return base_lr * self.last_epoch / self.warmup_epoch
 
 
 def build_lr_scheduler(optimizer, optim_cfg) -> LRScheduler:
@@ -128,12 +94,12 @@ def build_lr_scheduler(optimizer, optim_cfg) -> LRScheduler:
 
     Raises ConfigValueError for an unknown name or a STEPSIZE that cannot be used.
     """
-    check_availability(optim_cfg.LR_SCHEDULER, AVAI_SCHEDS)
+    check_availability(optim_cfg.LR_SCHEDULER, AVAI_SCHEDS, "OPTIM.LR_SCHEDULER")
     scheduler = _BUILDERS[optim_cfg.LR_SCHEDULER](optimizer, optim_cfg)
     warmup = optim_cfg.WARMUP_EPOCH
     if warmup <= 0:
         return scheduler
-    check_availability(optim_cfg.WARMUP_TYPE, WARMUP_TYPES)
+    check_availability(optim_cfg.WARMUP_TYPE, WARMUP_TYPES, "OPTIM.WARMUP_TYPE")
     if not optim_cfg.WARMUP_RECOUNT:
         scheduler.last_epoch = warmup
     if optim_cfg.WARMUP_TYPE == "constant":

@@ -21,7 +21,7 @@ def build_optimizer(model, optim_cfg, param_groups=None) -> torch.optim.Optimize
 
     Raises ConfigValueError for an unknown name and ConfigTypeError for another kind of model.
     """
-    check_availability(optim_cfg.NAME, AVAI_OPTIMS)
+    check_availability(optim_cfg.NAME, AVAI_OPTIMS, "OPTIM.NAME")
     staged = optim_cfg.STAGED_LR
     if param_groups is not None and staged:
         warnings.warn("OPTIM.STAGED_LR is ignored: parameter groups were given", stacklevel=2)
@@ -56,7 +56,7 @@ def _staged(model, optim_cfg) -> list[dict]:
         warnings.warn("OPTIM.NEW_LAYERS is empty, so no layer gets the full OPTIM.LR", stacklevel=3)
     children = dict(model.named_children())
     for name in new_layers:
-        check_availability(name, list(children))
+        check_availability(name, list(children), "OPTIM.NEW_LAYERS")
     base, new = [], []
     for name, child in children.items():
         (new if name in new_layers else base).extend(child.parameters())

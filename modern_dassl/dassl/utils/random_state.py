@@ -1,4 +1,4 @@
-"""The global random states as plain data, so that a resumed run draws what an unbroken one would."""
+"""The global random states as plain data: a resumed run draws what an unbroken one would."""
 
 import random
 

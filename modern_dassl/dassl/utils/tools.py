@@ -1,6 +1,5 @@
 """Files, seeds, images and a description of the machine."""
 
-import errno
 import json
 import os
 import os.path as osp
@@ -88,7 +87,7 @@ def read_image(path: str) -> Image.Image:
         with Image.open(path) as image:
             return image.convert("RGB")
     except FileNotFoundError as error:
-        raise MissingFileError(errno.ENOENT, "No such image", str(path)) from error
+        raise MissingFileError(f"{path}: no such image") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataValueError(f"{path}: not an image that can be read ({error})") from error
 
@@ -135,12 +134,15 @@ def get_most_similar_str_to_a_from_b(a: str, b) -> str | None:
     return max(b, key=lambda s: SequenceMatcher(None, str(a), str(s)).ratio(), default=None)
 
 
-def check_availability(requested, available) -> None:
-    """Raise ConfigValueError, naming the closest known value, unless `requested` is known."""
+def check_availability(requested, available, what: str = "") -> None:
+    """Raise ConfigValueError, naming the closest known value, unless `requested` is known.
+
+    what: the configuration key or argument that holds it, for the message.
+    """
     if requested not in available:
         known = ", ".join(map(str, available)) or "none"
         raise ConfigValueError(
-            f"{requested!r} is unknown{nearest(requested, available)}; known: {known}"
+            f"{what + ': ' if what else ''}{requested!r} is unknown{nearest(requested, available)}; known: {known}"
         )
 
 

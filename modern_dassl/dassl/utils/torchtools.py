@@ -1,20 +1,20 @@
 """Checkpoints on disk, pretrained weights, and small things to do with modules."""
 
-import errno
 import os
 import os.path as osp
 import shutil
-import tempfile
 import warnings
 from collections import OrderedDict
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from dassl.utils.errors import CheckpointReadError, ConfigValueError, MissingFileError
 from dassl.utils.safe_load import read_checkpoint
-from dassl.utils.tools import mkdir_if_missing
+from dassl.utils.scheduler_state import load_plain_state
+from dassl.utils.tools import check_availability, mkdir_if_missing
 
 __all__ = [
     "save_checkpoint",
@@ -34,13 +34,9 @@ BEST = "model-best.pth.tar"
 @contextmanager
 def _written_whole(path: str):
     """Yield a temporary path beside `path`; it takes the name only if the block succeeds."""
-    handle, temporary = tempfile.mkstemp(dir=osp.dirname(path), prefix=".unfinished-")
-    os.close(handle)
+    temporary = f"{path}.part"  # one name, so that killed runs do not pile up leftovers
     try:
         yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)  # mkstemp gives 0600
         os.replace(temporary, path)
     finally:
         if osp.exists(temporary):
@@ -72,8 +68,7 @@ def save_checkpoint(
     print(f"Checkpoint saved to {path}")
     if name != BEST:
         with _written_whole(osp.join(save_dir, POINTER)) as temporary:
-            with open(temporary, "w", encoding="utf-8") as file:
-                file.write(f"{name}\n")
+            Path(temporary).write_text(f"{name}\n", encoding="utf-8")
     if is_best and name != BEST:
         with _written_whole(osp.join(save_dir, BEST)) as temporary:
             shutil.copyfile(path, temporary)
@@ -94,7 +89,7 @@ def load_checkpoint(fpath: str):
         raise ConfigValueError("no checkpoint was named: the path is None")
     fpath = osp.abspath(osp.expanduser(fpath))
     if not osp.isfile(fpath):
-        raise MissingFileError(errno.ENOENT, "No checkpoint at this path", fpath)
+        raise MissingFileError(f"{fpath}: no such checkpoint")
     return read_checkpoint(fpath, None if torch.cuda.is_available() else "cpu")
 
 
@@ -105,12 +100,11 @@ def last_checkpoint(fdir: str) -> str:
     """
     pointer = osp.join(fdir, POINTER)
     if not osp.isfile(pointer):
-        raise MissingFileError(errno.ENOENT, "No checkpoint to resume from", pointer)
-    with open(pointer, encoding="utf-8") as file:
-        name = file.readline().strip()
+        raise MissingFileError(f"{pointer}: no checkpoint to resume from")
+    name = Path(pointer).read_text(encoding="utf-8").strip()
     path = osp.join(fdir, osp.basename(name))
     if not name or not osp.isfile(path):
-        raise MissingFileError(errno.ENOENT, f"The file that {pointer} names is not there", path)
+        raise MissingFileError(f"{path}: no such checkpoint, though {pointer} names it")
     return path
 
 
@@ -126,17 +120,21 @@ def restore(checkpoint: dict, fpath: str, model, optimizer=None, scheduler=None,
         if target is None:
             continue
         state = checkpoint.get(part) if isinstance(checkpoint, dict) else None
-        if state is None and part == "scaler":
-            continue  # files of genuine Dassl have none
+        if part == "scaler" and not state:
+            continue  # files of genuine Dassl have none, a scaler that is switched off is empty
         if not isinstance(state, dict):
             raise CheckpointReadError(f"{fpath}: holds no {part}, so it cannot be resumed from")
         try:
-            target.load_state_dict(state)
+            (load_plain_state if part == "scheduler" else _load)(target, state)
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             detail = " ".join(str(error).split())[:300]
             raise CheckpointReadError(
                 f"{fpath}: its {part} does not fit this run's ({detail})"
             ) from error
+
+
+def _load(target, state: dict) -> None:
+    target.load_state_dict(state)
 
 
 def resume_from_checkpoint(fdir: str, model, optimizer=None, scheduler=None) -> int:
@@ -152,32 +150,25 @@ def resume_from_checkpoint(fdir: str, model, optimizer=None, scheduler=None) -> 
     return checkpoint["epoch"]
 
 
-def set_open_layers(model: nn.Module, names: list[str] | None) -> None:
-    """Train and update the named children alone; None: all of them."""
-    for name, child in model.named_children():
-        is_open = names is None or name in names
-        child.train(is_open)
-        for parameter in child.parameters():
-            parameter.requires_grad = is_open
-
-
 def open_all_layers(model: nn.Module) -> None:
     """Set the model to training mode with every parameter updated."""
-    model.train()
-    for parameter in model.parameters():
-        parameter.requires_grad = True
+    model.train().requires_grad_(True)
 
 
 def open_specified_layers(model: nn.Module, open_layers) -> None:
-    """Update only the named children. Raises ConfigValueError for a name that is no child."""
+    """Train and update the named children alone.
+
+    Raises ConfigValueError for a name that is no child.
+    """
     if isinstance(model, nn.DataParallel):
         model = model.module
     names = [open_layers] if isinstance(open_layers, str) else list(open_layers)
-    children = [name for name, _ in model.named_children()]
+    children = dict(model.named_children())
     for name in names:
-        if name not in children:
-            raise ConfigValueError(f"{name!r} is no layer of the model; its: {', '.join(children)}")
-    set_open_layers(model, names)
+        check_availability(name, list(children), "open_layers")
+    for name, child in children.items():
+        child.train(name in names)
+        child.requires_grad_(name in names)
 
 
 def count_num_param(model: nn.Module | None = None, params=None) -> int:

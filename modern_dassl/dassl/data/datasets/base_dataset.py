@@ -4,7 +4,6 @@ Datum is pickled into the split files of users under this module path and these 
 so neither may change.
 """
 
-import errno
 import os.path as osp
 import random
 import tarfile
@@ -26,7 +25,7 @@ class Datum:
         if not isinstance(impath, str):
             impath = str(impath)
         if not osp.isfile(impath):
-            raise MissingFileError(errno.ENOENT, "No image at this path", impath)
+            raise MissingFileError(f"{impath!r}: no such image")
         self._impath = impath
         self._label = label
         self._domain = domain
@@ -133,7 +132,7 @@ class DatasetBase:
     def check_input_domains(self, source_domains, target_domains) -> None:
         """Raise ConfigValueError unless both name domains of this data set."""
         for domain in [*source_domains, *target_domains]:
-            check_availability(domain, self.domains)
+            check_availability(domain, self.domains, "domain")
 
     def download_data(self, url: str, dst: str, from_gdrive: bool = True) -> None:
         """Fetch the archive `url` to the file `dst` and unpack it beside itself."""

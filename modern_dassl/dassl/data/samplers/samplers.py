@@ -126,7 +126,7 @@ def build_sampler(
 
     generator: of RandomSampler; None is torch's global random state.
     """
-    check_availability(sampler_type, NAMES)
+    check_availability(sampler_type, NAMES, "sampler")
     if sampler_type == "RandomSampler":
         return RandomSampler(data_source, generator=generator)
     if sampler_type == "SequentialSampler":

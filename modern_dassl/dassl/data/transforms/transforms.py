@@ -104,13 +104,13 @@ def build_transform(cfg, is_train: bool = True, choices=None):
         return None
     choices = list(cfg.INPUT.TRANSFORMS if choices is None else choices)
     for name in choices:
-        check_availability(name, AVAI_CHOICES)
+        check_availability(name, AVAI_CHOICES, "INPUT.TRANSFORMS")
     build = _train_transform if is_train else _test_transform
     return T.Compose(build(cfg.INPUT, choices))
 
 
 def _interpolation(options):
-    check_availability(options.INTERPOLATION, list(INTERPOLATION_MODES))
+    check_availability(options.INTERPOLATION, list(INTERPOLATION_MODES), "INPUT.INTERPOLATION")
     return INTERPOLATION_MODES[options.INTERPOLATION]
 
 
