@@ -1,0 +1,157 @@
+"""Read the npm packages of artwork: icon sets as SVG, emoji names, and drawings as pictures."""
+
+import io
+import json
+import re
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import resvg_py
+from PIL import Image
+
+# style -> (package, version, author, licence); the order is that of the data set
+SETS = {
+    "noto": ("@iconify-json/noto", "1.2.9", "Google Inc", "Apache-2.0"),
+    "twemoji": ("@iconify-json/twemoji", "1.2.5", "Twitter and jdecked", "CC-BY-4.0"),
+    "emojione": ("@iconify-json/emojione", "1.2.3", "Emoji One (EmojiTwo)", "CC-BY-4.0"),
+    "fxemoji": ("@iconify-json/fxemoji", "1.2.2", "Mozilla", "Apache-2.0"),
+    "emojione_monotone": (
+        "@iconify-json/emojione-monotone", "1.2.1", "Emoji One (EmojiTwo)", "CC-BY-4.0",
+    ),
+    "noto_v1": ("@iconify-json/noto-v1", "1.2.5", "Google Inc", "Apache-2.0"),
+    "fluent": ("@iconify-json/fluent-emoji", "1.2.7", "Microsoft Corporation", "MIT"),
+    "fluent_flat": ("@iconify-json/fluent-emoji-flat", "1.2.6", "Microsoft Corporation", "MIT"),
+    "fluent_high_contrast": (
+        "@iconify-json/fluent-emoji-high-contrast", "1.2.6", "Microsoft Corporation", "MIT",
+    ),
+    "fluent_3d": ("@lobehub/fluent-emoji-3d", "1.1.0", "Microsoft Corporation, LobeHub", "MIT"),
+}
+NAMES_PACKAGE = ("emojibase-data", "17.0.0")
+POOL_PACKAGE = ("@iconify/json", "2.2.535")
+SOURCES = ("noto", "twemoji", "emojione", "fxemoji", "emojione_monotone")
+TARGETS = ("noto_v1", "fluent", "fluent_flat", "fluent_high_contrast", "fluent_3d")
+SIZE = 64  # pixels
+SIGNS = {"&": "and", "#": "pound", "*": "asterisk", "!": "exclamation", "ñ": "n"}
+
+
+def tarball(folder: Path, package: str, version: str) -> Path:
+    """The file that `npm pack` makes of a package; how to get it is said when it is missing."""
+    path = folder / f"{package.lstrip('@').replace('/', '-')}-{version}.tgz"
+    if not path.is_file():
+        raise SystemExit(f"{path} is missing; in {folder} run: npm pack {package}@{version}")
+    return path
+
+
+def read_member(path: Path, name: str) -> bytes:
+    """One file of a package."""
+    with tarfile.open(path) as archive:
+        return archive.extractfile(f"package/{name}").read()
+
+
+def squeeze(name: str) -> str:
+    """A name without anything but letters and digits, to compare spellings."""
+    for sign, word in SIGNS.items():
+        name = name.replace(sign, word)
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def code(hexcode: str) -> str:
+    """Codepoints in lower case without variation selectors."""
+    return "-".join(p for p in hexcode.lower().split("-") if p != "fe0f")
+
+
+def svg(icon_set: dict, name: str, colour: str = "#000000") -> str:
+    """The SVG text of an icon; `colour` is what "currentColor" becomes."""
+    icon = icon_set["icons"][name]
+    box = [icon.get(k, icon_set.get(k, d)) for k, d in
+           (("left", 0), ("top", 0), ("width", 16), ("height", 16))]
+    body = icon["body"].replace("currentColor", colour)
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="{" ".join(map(str, box))}" width="{SIZE}" height="{SIZE}">{body}</svg>'
+    )
+
+
+def render(svg_text: str) -> Image.Image:
+    """An SVG as an RGBA picture of SIZE pixels, centred when it is not square."""
+    png = resvg_py.svg_to_bytes(svg_string=svg_text, width=SIZE, height=SIZE)
+    return _square(Image.open(io.BytesIO(bytes(png))).convert("RGBA"))
+
+
+def _square(image: Image.Image) -> Image.Image:
+    if image.size != (SIZE, SIZE):
+        image.thumbnail((SIZE, SIZE), Image.LANCZOS)
+        canvas = Image.new("RGBA", (SIZE, SIZE), (0, 0, 0, 0))
+        canvas.paste(image, ((SIZE - image.width) // 2, (SIZE - image.height) // 2))
+        image = canvas
+    return image
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """RGBA composited on white, as RGB."""
+    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+class IconStyle:
+    """Pictures of one icon set, looked up by an emoji's English label."""
+
+    def __init__(self, folder: Path, style: str):
+        package, version, *_ = SETS[style]
+        self.icons = json.loads(read_member(tarball(folder, package, version), "icons.json"))
+        self.names = {squeeze(name): name for name in self.icons["icons"]}
+        for alias, target in self.icons.get("aliases", {}).items():
+            if target["parent"] in self.icons["icons"] and len(target) == 1:
+                self.names.setdefault(squeeze(alias), target["parent"])
+
+    def has(self, emoji: dict) -> bool:
+        return squeeze(emoji["label"]) in self.names
+
+    def picture(self, emoji: dict) -> Image.Image:
+        return render(svg(self.icons, self.names[squeeze(emoji["label"])]))
+
+
+class PictureStyle:
+    """Pictures of a package that holds one bitmap a codepoint."""
+
+    def __init__(self, folder: Path, style: str):
+        package, version, *_ = SETS[style]
+        self.path = tarball(folder, package, version)
+        self.files = {}
+        with tarfile.open(self.path) as archive:
+            for member in archive:
+                stem = Path(member.name)
+                if stem.suffix == ".webp":
+                    self.files[code(stem.stem.removeprefix("00"))] = archive.extractfile(
+                        member
+                    ).read()
+
+    def has(self, emoji: dict) -> bool:
+        return code(emoji["hexcode"].removeprefix("00")) in self.files
+
+    def picture(self, emoji: dict) -> Image.Image:
+        data = self.files[code(emoji["hexcode"].removeprefix("00"))]
+        image = Image.open(io.BytesIO(data)).convert("RGBA")
+        return _square(image.resize((SIZE, SIZE), Image.LANCZOS))
+
+
+def load_style(folder: Path, style: str):
+    """The pictures of `style` from its tarball in `folder`."""
+    return (PictureStyle if style == "fluent_3d" else IconStyle)(folder, style)
+
+
+def read_emoji(folder: Path) -> list[dict]:
+    """Every emoji with label, tags, hexcode and the name of its subgroup, in Unicode's order."""
+    path = tarball(folder, *NAMES_PACKAGE)
+    groups = json.loads(read_member(path, "meta/groups.json"))["subgroups"]
+    emoji = json.loads(read_member(path, "en/data.json"))
+    emoji = [e for e in emoji if "subgroup" in e]
+    for entry in emoji:
+        entry["subgroup"] = groups[str(entry["subgroup"])]
+    return sorted(emoji, key=lambda e: e["order"])
+
+
+def array(image: Image.Image) -> np.ndarray:
+    """RGB picture as uint8 (SIZE, SIZE, 3)."""
+    return np.asarray(image, dtype=np.uint8)

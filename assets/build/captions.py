@@ -1,0 +1,73 @@
+"""Captions of pictures, their tokens, and the compact vocabulary that they need."""
+
+import random
+from collections import Counter
+
+import clip
+import torch
+from torch import Tensor
+
+TEMPLATES = ("a photo of a {}.", "a photo of a {}.", "a drawing of a {}.", "an icon of a {}.", "{}")
+MAX_TOKENS = 5200  # rows of the token embedding at most; rarer words are not learnt
+LENGTH = 14  # tokens of a text at most, start and end included
+
+
+class Captions:
+    """Turns names into captions and captions into compact token ids.
+
+    A name is "label" or "label|keyword|keyword". `ids` are the BPE ids that got a row, ascending,
+    so that the end-of-text token stays the largest.
+    """
+
+    def __init__(self, names: list[str], classes: list[str], seed: int):
+        self.random = random.Random(seed)
+        self.classes = [name.replace("_", " ") for name in classes]
+        self.encode = clip.clip._tokenizer.encode
+        self.cache: dict[str, list[int]] = {}
+        self.numbers: dict[str, int] = {}
+        needed = [t.format(c) for t in TEMPLATES for c in self.classes] + ["a photo of a X."]
+        must = {i for text in needed for i in self.encode(text)}
+        count = Counter(i for name in names for i in self.encode(name.replace("|", " ")))
+        rest = [i for i, _ in count.most_common() if i not in must][: MAX_TOKENS - len(must) - 2]
+        start, end = 49406, 49407
+        self.ids = torch.tensor(sorted({*must, *rest, start, end}))
+        self.row = {int(i): r for r, i in enumerate(self.ids)}
+        self.start, self.end = self.row[start], self.row[end]
+
+    def of(self, name: str) -> str:
+        """A caption of a picture: its label, or now and then one of its keywords."""
+        label, *keywords = name.split("|")
+        if keywords and self.random.random() < 0.3:
+            label = self.random.choice(keywords)
+        return label
+
+    def number(self, caption: str) -> int:
+        """The same number for the same caption."""
+        return self.numbers.setdefault(caption, len(self.numbers))
+
+    def prompts(self) -> list[str]:
+        """One prompt a class, all in one template."""
+        template = self.random.choice(TEMPLATES)
+        return [template.format(name) for name in self.classes]
+
+    def tokens(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """(texts, length) compact ids and (texts,) position of the end-of-text token.
+
+        Texts that are bare names are put into a template each.
+        """
+        rows = []
+        for i, text in enumerate(texts):
+            if i < len(texts) - len(self.classes):
+                text = self.random.choice(TEMPLATES).format(text)
+            rows.append(self._compact(text))
+        length = max(len(r) for r in rows)
+        padded = torch.zeros(len(rows), length, dtype=torch.long)
+        for i, r in enumerate(rows):
+            padded[i, : len(r)] = torch.tensor(r)
+        return padded, torch.tensor([len(r) - 1 for r in rows])
+
+    def _compact(self, text: str) -> list[int]:
+        if text not in self.cache:
+            ids = [self.row[i] for i in self.encode(text) if i in self.row]
+            self.cache[text] = [self.start, *ids[: LENGTH - 2], self.end]
+        return self.cache[text]
