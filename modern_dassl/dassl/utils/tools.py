@@ -140,9 +140,9 @@ def check_availability(requested, available, what: str = "") -> None:
     what: the configuration key or argument that holds it, for the message.
     """
     if requested not in available:
-        known = ", ".join(map(str, available)) or "none"
         raise ConfigValueError(
-            f"{what + ': ' if what else ''}{requested!r} is unknown{nearest(requested, available)}; known: {known}"
+            f"{what + ': ' if what else ''}{requested!r} is unknown"
+            f"{nearest(requested, available)}; known: {', '.join(map(str, available)) or 'none'}"
         )
 
 

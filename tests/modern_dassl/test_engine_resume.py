@@ -1,0 +1,152 @@
+"""A run that was broken off and resumed ends where an unbroken one does, bit for bit."""
+
+import shutil
+
+import pytest
+import torch
+from dassl.engine import build_trainer
+from dassl.utils import CheckpointReadError, MissingFileError, load_checkpoint, set_random_seed
+
+
+def run(cfg, until=None):
+    """Train; stop after `until` epochs as a killed process would. Returns the trainer."""
+    set_random_seed(3)
+    trainer = build_trainer(cfg)
+    if until is not None:
+        finish_epoch = trainer.after_epoch
+
+        def stop():
+            finish_epoch()
+            if trainer.epoch + 1 == until:
+                raise KeyboardInterrupt
+
+        trainer.after_epoch = stop
+    try:
+        trainer.train()
+    except KeyboardInterrupt:
+        pass
+    return trainer
+
+
+def weights(trainer):
+    return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+
+
+OPTIONS = {
+    "constant": [],
+    "linear": ["OPTIM.WARMUP_TYPE", "linear", "OPTIM.NAME", "adam"],
+    "multi_step": ["OPTIM.LR_SCHEDULER", "multi_step", "OPTIM.STEPSIZE", (1, 3)],
+    "best_val": ["TEST.FINAL_MODEL", "best_val", "OPTIM.WARMUP_EPOCH", -1],
+    "recount": ["OPTIM.WARMUP_RECOUNT", False],
+    "two_loaders": ["TRAINER.NAME", "LinearXU", "TRAIN.COUNT_ITER", "train_x"],
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_broken_run_equals_unbroken(make_cfg, tmp_path, options):
+    options = [*options, "TRAIN.CHECKPOINT_FREQ", 1]
+    unbroken = run(make_cfg(*options))
+    for until in range(1, 6):
+        folder = str(tmp_path / f"broken{until}")
+        broken = run(make_cfg(*options, "OUTPUT_DIR", folder), until)
+        resumed = run(make_cfg(*options, "OUTPUT_DIR", folder, "RESUME", folder))
+        assert torch.equal(weights(resumed), weights(unbroken))
+        assert broken.rates + resumed.rates == unbroken.rates
+        assert resumed.best_result == unbroken.best_result
+
+
+def test_broken_run_with_workers(make_cfg, tmp_path):
+    options = ["DATALOADER.NUM_WORKERS", 2, "OPTIM.MAX_EPOCH", 2, "TRAIN.CHECKPOINT_FREQ", 1]
+    unbroken, folder = run(make_cfg(*options)), str(tmp_path / "broken")
+    run(make_cfg(*options, "OUTPUT_DIR", folder), until=1)
+    resumed = run(make_cfg(*options, "OUTPUT_DIR", folder, "RESUME", folder))
+    assert torch.equal(weights(resumed), weights(unbroken))
+
+
+def test_scaler_is_resumed(make_cfg, tmp_path):
+    class Scaler:
+        scale = 1.0
+
+        def state_dict(self):
+            return {"scale": self.scale}
+
+        def load_state_dict(self, state):
+            self.scale = state["scale"]
+
+    trainer = build_trainer(make_cfg())
+    trainer.scaler = Scaler()
+    trainer.scaler.scale = 8.0
+    trainer.save_model(0, str(tmp_path))
+    trainer.scaler.scale = 1.0
+    assert trainer.resume_model_if_exist(str(tmp_path)) == 1
+    assert trainer.scaler.scale == 8.0
+
+
+def test_pointer_follows_the_last_epoch_not_the_best(make_cfg, tmp_path):
+    cfg = make_cfg("TEST.FINAL_MODEL", "best_val", "OPTIM.MAX_EPOCH", 2)
+    run(cfg)
+    folder = tmp_path / "run" / "linear"
+    assert (folder / "checkpoint").read_text() == "model.pth.tar-2\n"
+    assert (folder / "model-best.pth.tar").is_file()
+    assert not list(folder.glob("*.part"))
+
+
+def test_checkpoint_is_plain_data(make_cfg, tmp_path):
+    run(make_cfg("OPTIM.MAX_EPOCH", 1))
+    found = torch.load(tmp_path / "run/linear/model.pth.tar-1", weights_only=True)
+    assert found["epoch"] == 1
+    assert {"state_dict", "optimizer", "scheduler", "val_result", "random_states"} <= set(found)
+
+
+def test_no_resume_unless_asked(make_cfg, tmp_path, capsys):
+    first = run(make_cfg("OPTIM.MAX_EPOCH", 1))
+    again = run(make_cfg("OPTIM.MAX_EPOCH", 1))
+    assert again.start_epoch == 0
+    assert torch.equal(weights(first), weights(again))
+
+
+def test_wrong_resume_path(make_cfg, tmp_path):
+    with pytest.raises(MissingFileError, match="no checkpoint to resume from"):
+        run(make_cfg("RESUME", str(tmp_path / "nowhere")))
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "empty"])
+def test_damaged_checkpoint_is_named(make_cfg, tmp_path, damage):
+    run(make_cfg("OPTIM.MAX_EPOCH", 1))
+    path = tmp_path / "run/linear/model.pth.tar-1"
+    content = {"cut": path.read_bytes()[:500], "text": b"no checkpoint", "empty": b""}[damage]
+    path.write_bytes(content)
+    with pytest.raises(CheckpointReadError, match="model.pth.tar-1: not a checkpoint"):
+        run(make_cfg("RESUME", str(tmp_path / "run")))
+
+
+def test_checkpoint_of_another_model_is_named(make_cfg, tmp_path):
+    run(make_cfg("OPTIM.MAX_EPOCH", 1))
+    path = tmp_path / "run/linear/model.pth.tar-1"
+    found = load_checkpoint(str(path))
+    found["state_dict"]["weight"] = torch.zeros(2, 2)
+    torch.save(found, path)
+    with pytest.raises(CheckpointReadError, match="model.pth.tar-1: its state_dict does not fit"):
+        run(make_cfg("RESUME", str(tmp_path / "run")))
+
+
+def test_checkpoint_with_another_scheduler_is_refused(make_cfg, tmp_path):
+    run(make_cfg("OPTIM.MAX_EPOCH", 1))
+    with pytest.raises(CheckpointReadError, match="with a warm-up, this run's has none"):
+        run(make_cfg("OPTIM.WARMUP_EPOCH", -1, "RESUME", str(tmp_path / "run")))
+
+
+def test_load_model_takes_best_then_last(make_cfg, tmp_path):
+    trainer = run(make_cfg("OPTIM.MAX_EPOCH", 2, "TRAIN.CHECKPOINT_FREQ", 1))
+    expected = weights(trainer).clone()
+    folder = tmp_path / "run"
+    trainer.load_model(str(folder), epoch=1)
+    first = weights(trainer).clone()
+    assert not torch.equal(first, expected)
+    trainer.load_model(str(folder))
+    assert torch.equal(weights(trainer), expected)
+    shutil.copy(folder / "linear/model.pth.tar-1", folder / "linear/model-best.pth.tar")
+    trainer.load_model(str(folder))
+    assert torch.equal(weights(trainer), first)
+    with pytest.raises(MissingFileError, match="model.pth.tar-9: no such model"):
+        trainer.load_model(str(folder), epoch=9)
