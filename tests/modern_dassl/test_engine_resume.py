@@ -42,11 +42,12 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_broken_run_equals_unbroken(make_cfg, tmp_path, options):
-    options = [*options, "TRAIN.CHECKPOINT_FREQ", 1]
+@pytest.mark.parametrize("name", OPTIONS)
+def test_broken_run_equals_unbroken(make_cfg, tmp_path, name):
+    options = [*OPTIONS[name], "TRAIN.CHECKPOINT_FREQ", 1]
     unbroken = run(make_cfg(*options))
-    for until in range(1, 6):
+    # at every epoch's end; for the variants once in the warm-up and once after it, to save time
+    for until in (1, 2, 3, 4, 5) if name == "constant" else (1, 3):
         folder = str(tmp_path / f"broken{until}")
         broken = run(make_cfg(*options, "OUTPUT_DIR", folder), until)
         resumed = run(make_cfg(*options, "OUTPUT_DIR", folder, "RESUME", folder))
