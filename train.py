@@ -130,7 +130,7 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
     an error: nothing finished is lost unless `overwrite`.
     """
     folder, flat = Path(cfg.OUTPUT_DIR), config.resolved(cfg)
-    _check_writable(folder)
+    check_writable(folder)
     finished = read_result(folder)
     if finished and not overwrite:
         if finished["config"] == flat:
@@ -159,7 +159,7 @@ def _config_text(flat: dict) -> str:
     return json.dumps(flat, indent=2, allow_nan=False) + "\n"
 
 
-def _check_writable(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable-{os.getpid()}"

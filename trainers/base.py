@@ -32,6 +32,7 @@ class CLIPTrainer(TrainerX):
     """Adapts a prompted CLIP to the images of one domain."""
 
     uses_labels = False
+    deterministic = False  # True: every seed gives the same result
     defaults = {
         "N_CTX": 4,  # context vectors when CTX_INIT is empty
         "CTX_INIT": "a photo of a",  # words that initialise the context

@@ -10,5 +10,7 @@ from ueo.trainers.base import CLIPTrainer
 
 @TRAINER_REGISTRY.register()
 class ZeroshotCLIP(CLIPTrainer):
+    deterministic = True  # one seed says everything
+
     def trainable(self):
         return {}

@@ -111,6 +111,8 @@ class Evaluations:
             "trainer": cfg.TRAINER.NAME,
             "dataset": cfg.DATASET.NAME,
             "domain": dataset.domain,
+            "domains": list(dataset.domains),
+            "tuning_domain": dataset.tuning_domain,
             "setting": dataset.space.setting,
             "protocol": dataset.protocol,
             "backbone": cfg.MODEL.BACKBONE.NAME,

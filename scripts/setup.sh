@@ -1,0 +1,59 @@
+# Sourced by the other scripts: sets ROOT (the repository) and PYTHON (an interpreter with everything
+# installed). An active environment (venv or conda) is used as it is and never changed; without one,
+# .venv is made here, from setup.py under constraints.txt. UEO_PYTHON names another interpreter.
+
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+
+fail() {
+  echo "Error: $*" >&2
+  exit 2
+}
+
+find_python() {
+  local candidate
+  for candidate in ${UEO_PYTHON:-python3 python}; do
+    if command -v "$candidate" >/dev/null 2>&1; then
+      "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
+        fail "$candidate is older than Python 3.10; name a newer one with UEO_PYTHON=/path/to/python3"
+      command -v "$candidate"
+      return
+    fi
+  done
+  fail "no Python 3.10 or newer was found; install one, or name it with UEO_PYTHON=/path/to/python3"
+}
+
+use_active_environment() {
+  PYTHON="$(find_python)" || exit $?
+  "$PYTHON" "$ROOT/scripts/check_environment.py" || exit $?
+}
+
+# .venv/.complete holds what was installed; it is written last, so an interrupted set-up has none.
+use_own_environment() {
+  local wanted base
+  wanted="$(cat "$ROOT/setup.py" "$ROOT/constraints.txt" | cksum) ${UEO_PYTHON:-}"
+  PYTHON="$ROOT/.venv/bin/python"
+  [ -f "$ROOT/.venv/.complete" ] && [ "$(cat "$ROOT/.venv/.complete")" = "$wanted" ] &&
+    "$PYTHON" -c '' 2>/dev/null && return
+  base="$(find_python)" || exit $?
+  echo "Setting up $ROOT/.venv with $base (once; torch is a large download)"
+  rm -f "$ROOT/.venv/.complete"
+  "$base" -m venv --clear "$ROOT/.venv" ||
+    fail "$base cannot make a virtual environment; install its venv module (Debian: python3-venv)"
+  (cd "$ROOT" && "$PYTHON" -m pip install --disable-pip-version-check --progress-bar off -q \
+    -c constraints.txt -e ".[test]") ||
+    fail "the installation did not finish (see above); the same command starts it again"
+  echo "$wanted" >"$ROOT/.venv/.complete"
+}
+
+if [ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]; then
+  use_active_environment
+else
+  # two scripts started at once must not install into one folder
+  if command -v flock >/dev/null 2>&1; then
+    exec 9>"$ROOT/.venv.lock"
+    flock 9
+  fi
+  use_own_environment
+  exec 9>&-
+fi
+cd "$ROOT"

@@ -1,0 +1,50 @@
+"""UEO toolbox: metadata and dependencies. Exact tested versions stand in constraints.txt.
+
+The folders trainers/, datasets/ and assets/ stand at the top of the repository and are imported as
+`ueo.trainers`, `ueo.datasets` and `ueo.assets`, so that no environment gets a global `datasets`.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "ueo/__init__.py").read_text()).group(1)
+PLUGINS = ("trainers", "datasets", "assets")
+
+setup(
+    name="ueo-toolbox",
+    version=VERSION,
+    description="Unsupervised universal fine-tuning of CLIP: UEO and its peers, in Dassl's style",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=[
+        *find_packages(include=["ueo", "ueo.*", "modern_dassl", "modern_dassl.*"]),
+        *(f"ueo.{name}" for name in PLUGINS),
+    ],
+    package_dir={f"ueo.{name}": name for name in PLUGINS},
+    package_data={"ueo.assets": ["emoji.zip*", "tiny_clip.*", "LICENCES/*"]},
+    install_requires=[
+        "torch>=2.2",
+        "torchvision>=0.17",
+        "clip-anytorch>=2.6",  # OpenAI's clip; the package named "clip" on PyPI is another one
+        "setuptools<81",  # clip imports pkg_resources
+        "yacs>=0.1.8",
+        "PyYAML>=6",
+        "tabulate>=0.9",
+        "gdown>=5",
+        "tqdm>=4.60",
+        "numpy>=1.24",
+        "Pillow>=10",
+        "scikit-learn>=1.3",
+        "safetensors>=0.4",
+        "matplotlib>=3.7",
+    ],
+    extras_require={
+        "test": ["pytest>=8", "ruff>=0.6"],
+        "assets": ["resvg-py==0.5.0"],  # maintainers: rebuild what is in assets/
+    },
+)

@@ -1,0 +1,127 @@
+"""Many runs: what is finished is skipped, what is left runs in parallel, failures come at the end.
+
+Each run is a process of its own, forked from a server that has imported torch once, so that starting
+one costs a fraction of a second and a crash touches no other run.
+"""
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ueo.record import read_result
+
+CONSOLE = "console.txt"  # what a run printed, kept only when it failed
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: its command line, its folder, and how it is called in messages."""
+
+    argv: tuple[str, ...]
+    folder: Path
+    label: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    run: Run
+    message: str
+
+
+def worker_count(asked: int) -> int:
+    """Runs at once: as asked, else one a GPU, else one a CPU core (at most 8)."""
+    if asked:
+        return asked
+    return torch.cuda.device_count() or min(os.cpu_count() or 1, 8)
+
+
+def execute(
+    runs: list[Run],
+    entry: Callable[[list[str]], int],
+    workers: int,
+    preload: list[str],
+    report: Callable[[str], None] = print,
+) -> list[Failure]:
+    """Run everything; returns the failures.
+
+    entry:   called with a run's command line in a process of its own; returns an exit status.
+    preload: modules that the fork server imports once.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(preload)
+    waiting, running, failures = list(runs), {}, []
+    slots = list(range(workers))
+    started, done = time.monotonic(), 0
+    try:
+        while waiting or running:
+            while waiting and slots:
+                run, slot = waiting.pop(0), slots.pop(0)
+                process = context.Process(target=_child, args=(entry, run, slot))
+                process.start()
+                running[process.sentinel] = (process, run, slot, time.monotonic())
+            for sentinel in multiprocessing.connection.wait(list(running), timeout=5):
+                process, run, slot, begin = running.pop(sentinel)
+                process.join()
+                slots.append(slot)
+                done += 1
+                failure = _outcome(process.exitcode, run)
+                if failure:
+                    failures.append(failure)
+                left = (time.monotonic() - started) / done * (len(runs) - done)
+                report(
+                    f"[{done:>{len(str(len(runs)))}}/{len(runs)}] {run.label}: "
+                    f"{failure.message if failure else _summary(run)}  "
+                    f"({time.monotonic() - begin:.0f} s, ETA {_clock(left)})"
+                )
+    finally:
+        for process, *_ in running.values():
+            process.terminate()
+    return failures
+
+
+def _child(entry: Callable[[list[str]], int], run: Run, slot: int) -> None:
+    """In the child: everything printed goes to a file, one GPU or one thread is used."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    console = run.folder / CONSOLE
+    with open(console, "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    if torch.cuda.device_count() > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(slot % torch.cuda.device_count())
+    status = entry(list(run.argv))
+    sys.stdout.flush()
+    if status == 0:
+        console.unlink(missing_ok=True)
+    os._exit(status)  # threads of data loaders must not hold up a finished run
+
+
+def _outcome(status: int | None, run: Run) -> Failure | None:
+    if status == 0:
+        return None
+    try:
+        lines = (run.folder / CONSOLE).read_text().strip().splitlines()
+    except OSError:
+        lines = []
+    if status is not None and status < 0:
+        return Failure(run, f"killed by signal {-status}")
+    return Failure(run, lines[-1] if lines else f"exit status {status}")
+
+
+def _summary(run: Run) -> str:
+    result = read_result(run.folder)
+    test = result["metrics"]["test"] if result else {}
+    parts = [f"{k.upper()} {test[k]:.1f}" for k in ("pacc", "auroc") if test.get(k) is not None]
+    return " ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

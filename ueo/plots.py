@@ -1,0 +1,65 @@
+"""Pictures of a run, made from its record alone."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ueo.files import atomic_path
+from ueo.record import read_outputs, read_result
+
+PICTURE = "scores.png"
+KNOWN, UNKNOWN = "#2a6f97", "#d1495b"
+
+
+def plot_run(folder: str | Path) -> Path | None:
+    """Score histograms of known and OOD test images before and after, and the curves of PACC and
+    AUROC over epochs, as one PNG in the run's folder; None when the folder holds no finished run."""
+    import matplotlib
+
+    matplotlib.use("Agg", force=False)
+    from matplotlib.figure import Figure
+
+    result = read_result(folder)
+    if result is None:
+        return None
+    outputs = read_outputs(folder)
+    curves = len(result["evaluations"]) > 1
+    figure = Figure(figsize=(12 if curves else 4.5, 3.4), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, 3 if curves else 1))
+    known = outputs["test_labels"] < result["counts"]["known_classes"]
+    for axis, when in zip(axes, ("before", "after")):
+        _histogram(axis, outputs[f"test_scores_{when}"], known, when)
+    if curves:
+        _curves(axes[2], result["evaluations"])
+    figure.suptitle(
+        f"{result['trainer']}, {result['dataset']} {result['domain']}, {result['setting']}, "
+        f"seed {result['seed']}",
+        fontsize=10,
+    )
+    path = Path(folder, PICTURE)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+    return path
+
+
+def _histogram(axis, scores: np.ndarray, known: np.ndarray, when: str) -> None:
+    bins = np.linspace(scores.min(), scores.max() + 1e-12, 41)
+    axis.hist(scores[known], bins, density=True, alpha=0.6, color=KNOWN, label="known (ID)")
+    if not known.all():
+        axis.hist(scores[~known], bins, density=True, alpha=0.6, color=UNKNOWN, label="unknown (OOD)")
+    axis.set_title(f"test scores {when} training", fontsize=9)
+    axis.set_xlabel("MCM score, larger = more in-distribution", fontsize=8)
+    axis.set_yticks([])
+    axis.legend(fontsize=8, frameon=False)
+
+
+def _curves(axis, evaluations: list[dict]) -> None:
+    epochs = [entry["epoch"] for entry in evaluations]
+    for name, colour in (("pacc", KNOWN), ("auroc", UNKNOWN)):
+        values = [entry["test"][name] for entry in evaluations]
+        if None not in values:
+            axis.plot(epochs, values, marker="o", markersize=3, color=colour, label=name.upper())
+    axis.set_title("test set", fontsize=9)
+    axis.set_xlabel("epoch", fontsize=8)
+    axis.set_ylabel("%", fontsize=8)
+    axis.legend(fontsize=8, frameon=False)
