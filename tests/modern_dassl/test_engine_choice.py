@@ -1,0 +1,99 @@
+"""Which `dassl` is used: genuine where it is installed and can run, ours otherwise."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import modern_dassl
+import pytest
+
+ROOT = Path(modern_dassl.__file__).resolve().parents[1]
+OURS = f"modern_dassl {modern_dassl.__version__}"
+REPORT = (
+    "import modern_dassl, dassl; print(modern_dassl.engine_name()); "
+    "print('ours' if 'modern_dassl' in dassl.__file__ else 'genuine')"
+)
+BROKEN = "super().__init__(optimizer, last_epoch, verbose)\n"
+
+
+def python(*arguments, path=(), cwd=None, **environment):
+    """Run Python with our repository and the folders `path` on its search path."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("UEO_ENGINE")}
+    env |= {"PYTHONPATH": os.pathsep.join(map(str, [*path, ROOT])), **environment}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=env, cwd=cwd
+    )
+
+
+def report(path=(), **environment):
+    """(lines printed, exit status)."""
+    done = python("-c", REPORT, path=path, **environment)
+    return (done.stdout or done.stderr).splitlines(), done.returncode
+
+
+@pytest.fixture
+def genuine(tmp_path):
+    """genuine(scheduler=source): folder with a package that looks like genuine Dassl."""
+
+    def make(scheduler=""):
+        package = tmp_path / "site" / "dassl"
+        (package / "optim").mkdir(parents=True)
+        (package / "__init__.py").write_text('__version__ = "0.6.3"\n')
+        (package / "optim" / "lr_scheduler.py").write_text(scheduler)
+        return package.parent
+
+    return make
+
+
+def test_ours_without_genuine():
+    lines, _ = report()
+    assert lines == [f"Engine: {OURS}", OURS, "ours"]
+
+
+def test_genuine_where_it_runs(genuine):
+    lines, _ = report([genuine()])
+    assert lines == ["Engine: dassl 0.6.3", "dassl 0.6.3", "genuine"]
+
+
+def test_ours_where_genuine_cannot_run(genuine):
+    lines, _ = report([genuine(BROKEN)])
+    assert lines[1:] == [OURS, "ours"]
+    assert "dassl 0.6.3 is installed but not used: its warm-up schedulers fail" in lines[0]
+
+
+def test_forced(genuine):
+    site = genuine(BROKEN)
+    assert report([site], UEO_ENGINE="dassl")[0][1:] == ["dassl 0.6.3", "genuine"]
+    assert report([site], UEO_ENGINE="builtin")[0][1:] == [OURS, "ours"]
+    lines, status = report(UEO_ENGINE="dassl")
+    assert status == 1
+    assert lines[-1].startswith("ImportError: UEO_ENGINE=dassl, but Dassl is not installed")
+    assert "must be builtin or dassl" in report(UEO_ENGINE="other")[0][-1]
+
+
+def test_quiet_and_folder_of_that_name(tmp_path):
+    (tmp_path / "dassl").mkdir()  # no package: somebody's checkout, say
+    assert report([tmp_path], UEO_ENGINE_QUIET="1")[0] == [OURS, "ours"]
+
+
+def test_another_dassl_imported_first(genuine):
+    code = "import dassl, os; os.environ['UEO_ENGINE'] = 'builtin'; import modern_dassl"
+    done = python("-c", code, path=[genuine()])
+    assert "put `import modern_dassl` first" in done.stderr
+
+
+def test_python_m_runs_a_script_that_knows_nothing_of_us(tmp_path):
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+    (folder / "beside.py").write_text("WORD = 'found'\n")
+    (folder / "script.py").write_text(
+        "import sys, beside, dassl\n"
+        "if __name__ == '__main__':\n"
+        "    print(sys.argv, beside.WORD, dassl.__name__)\n"
+    )
+    script = str(folder / "script.py")
+    done = python("-m", "modern_dassl", script, "--root", "x", cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == f"{[script, '--root', 'x']} found dassl"
+    done = python("-m", "modern_dassl", "absent.py", cwd=tmp_path)
+    assert done.returncode == 1 and "absent.py: no such script" in done.stderr
