@@ -9,7 +9,7 @@ from torch import Tensor
 
 TEMPLATES = ("a photo of a {}.", "a photo of a {}.", "a drawing of a {}.", "an icon of a {}.", "{}")
 MAX_TOKENS = 5200  # rows of the token embedding at most; rarer words are not learnt
-LENGTH = 14  # tokens of a text at most, start and end included
+LENGTH = 10  # tokens of a text at most, start and end included; longer names are cut
 
 
 class Captions:

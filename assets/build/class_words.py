@@ -1,16 +1,19 @@
 """Which icon names say a class of the emoji data set.
 
-A name counts when, style words dropped, its last word (or the whole name) is one of the words below;
-an arrow also when it is the first word. Ambiguous words (mouse, drill, bow, orange) are left out.
+A name counts when, style words dropped, its last word (or the whole name) is one of the words
+below; an arrow also when it is the first word. Ambiguous words (mouse, drill, bow, orange) are left
+out.
 """
 
 import re
 
 STYLE_WORDS = set(
-    "outline outlined solid fill filled line linear bold duotone duo sharp rounded round twotone tone"
-    " two thin light broken regular off slash alt color colour flat baseline square circle light bulk"
-    " sm md lg xl small medium large mini micro s l m xs 16 20 24 28 32 48 12 1 2 3 4 5 6 7 8 9 0 variant"
-    " streamline block remix ultimate core flex plump freehand kameleon stickies cyber o".split()
+    "outline outlined solid fill filled line linear bold duotone duo sharp rounded round"
+    " twotone tone two thin light broken regular off slash alt color colour flat baseline"
+    " square circle light bulk sm md lg xl small medium large mini micro s l m xs 16 20 24 28"
+    " 32 48 12 1 2 3 4 5 6 7 8 9 0 variant streamline block remix ultimate core flex plump"
+    " freehand kameleon stickies cyber o"
+.split()
 )
 WORDS = {
     "aircraft": "airplane aeroplane plane helicopter rocket jet airliner parachute ufo drone",
@@ -41,7 +44,8 @@ WORDS = {
     "heart": "heart hearts",
     "insect": "insect bug bee ant butterfly beetle ladybug spider mosquito fly cricket caterpillar"
     " cockroach dragonfly scorpion bugs ladybird wasp",
-    "mammal": "cat dog horse cow pig rabbit elephant lion tiger bear monkey fox wolf sheep goat deer"
+    "mammal": "cat dog horse cow pig rabbit elephant lion tiger bear monkey fox wolf"
+    " sheep goat deer"
     " squirrel hedgehog panda koala camel giraffe zebra kangaroo gorilla bat raccoon otter hippo"
     " rhinoceros llama badger sloth ox buffalo boar mammoth moose donkey",
     "meal": "pizza burger hamburger sandwich taco burrito noodles rice bread fries sushi cheese"
@@ -67,11 +71,13 @@ WORDS = {
     "tool": "hammer wrench screwdriver axe saw pickaxe scissors shovel spanner pliers dagger sword"
     " swords tool tools screw nut",
     "train": "train tram subway locomotive metro railway monorail",
-    "vegetable": "carrot broccoli corn potato mushroom onion pepper eggplant cucumber lettuce garlic"
+    "vegetable": "carrot broccoli corn potato mushroom onion pepper eggplant cucumber"
+    " lettuce garlic"
     " vegetable cabbage radish pumpkin peas chili",
     "weather": "cloud sun rain snow storm thunderstorm tornado rainbow wind lightning snowflake fog"
     " sunny cloudy umbrella thunder hurricane drizzle",
-    "zodiac_sign": "aries taurus gemini cancer leo virgo libra scorpio sagittarius capricorn aquarius"
+    "zodiac_sign": "aries taurus gemini cancer leo virgo libra scorpio sagittarius"
+    " capricorn aquarius"
     " pisces zodiac",
     "button": "play pause stop eject rewind forward record shuffle repeat",
     "road_sign": "warning caution prohibited no-entry no-smoking",

@@ -2,9 +2,10 @@
 
     python assets/build/icons.py FOLDER_OF_TARBALLS pool.npz
 
-Icons come from the package artwork.POOL_PACKAGE, plus every emoji of the source styles. Sets from the
-same artwork as a target style, share-alike and copyleft sets, logos and flags are left out. An icon
-keeps its name as caption; one whose name says a class of the emoji data set also keeps that class.
+Icons come from the package artwork.POOL_PACKAGE, plus every emoji of the source styles. Sets from
+the same artwork as a target style, share-alike and copyleft sets, logos and flags are left out. An
+icon keeps its name as caption; one whose name says a class of the emoji data set also keeps that
+class.
 """
 
 import json
