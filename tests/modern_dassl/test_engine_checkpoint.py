@@ -109,6 +109,7 @@ def test_hostile_checkpoint_is_refused(tmp_path, function, legacy):
     assert not marker.exists()
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_hostile_bare_pickle_is_refused(tmp_path):
     path, marker = tmp_path / "file", tmp_path / "marker"
     path.write_bytes(pickle.dumps(Hostile(os.system, f"touch {marker}")))

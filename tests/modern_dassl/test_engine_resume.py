@@ -152,3 +152,26 @@ def test_load_model_takes_best_then_last(make_cfg, tmp_path):
     assert torch.equal(weights(trainer), first)
     with pytest.raises(MissingFileError, match="model.pth.tar-9: no such model"):
         trainer.load_model(str(folder), epoch=9)
+
+
+def test_models_saved_by_a_killed_run_are_of_one_epoch(make_cfg, tmp_path):
+    trainer = build_trainer(make_cfg())
+    second = torch.nn.Linear(1, 1)
+    trainer.register_model("second", second)
+    trainer.save_model(0, str(tmp_path))
+    first = weights(trainer).clone()
+    with torch.no_grad():
+        trainer.model.weight.add_(1)
+    trainer._models.pop("second")
+    trainer.save_model(1, str(tmp_path))  # killed before the second model was saved
+    trainer._models["second"] = second
+    assert trainer.resume_model_if_exist(str(tmp_path)) == 1
+    assert torch.equal(weights(trainer), first)
+
+
+def test_file_without_an_epoch_is_named(make_cfg, tmp_path):
+    trainer = build_trainer(make_cfg())
+    (tmp_path / "linear").mkdir()
+    torch.save({"state_dict": {}}, tmp_path / "linear" / "model-best.pth.tar")
+    with pytest.raises(CheckpointReadError, match="holds no epoch"):
+        trainer.load_model(str(tmp_path))

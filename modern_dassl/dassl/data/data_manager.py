@@ -48,13 +48,7 @@ def build_data_loader(
         raise ConfigValueError(f"a batch size must be at least 1, not {batch_size}")
     generator = None if is_train else torch.Generator().manual_seed(max(cfg.SEED, 0))
     sampler = build_sampler(
-        sampler_type,
-        cfg=cfg,
-        data_source=data_source,
-        batch_size=batch_size,
-        n_domain=n_domain,
-        n_ins=n_ins,
-        generator=generator,
+        sampler_type, cfg, data_source, batch_size, n_domain, n_ins, generator=generator
     )
     wrapper = DatasetWrapper if dataset_wrapper is None else dataset_wrapper
     workers = cfg.DATALOADER.NUM_WORKERS
@@ -137,9 +131,7 @@ class DataManager:
     train_loader_x, train_loader_u and val_loader are None when their list is empty.
     """
 
-    def __init__(
-        self, cfg, custom_tfm_train=None, custom_tfm_test=None, dataset_wrapper=None
-    ):
+    def __init__(self, cfg, custom_tfm_train=None, custom_tfm_test=None, dataset_wrapper=None):
         self._wrapper = dataset_wrapper
         dataset = build_dataset(cfg)
         self.tfm_train = self._transform(cfg, custom_tfm_train, is_train=True)

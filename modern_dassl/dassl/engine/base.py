@@ -6,10 +6,10 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
+from dassl.engine.checkpoints import last_common, weights_file
 from dassl.utils import (
     ConfigValueError,
     LossError,
-    MissingFileError,
     get_random_states,
     load_checkpoint,
     save_checkpoint,
@@ -17,7 +17,7 @@ from dassl.utils import (
     tolist_if_not,
 )
 from dassl.utils.scheduler_state import plain_state
-from dassl.utils.torchtools import BEST, POINTER, last_checkpoint, restore
+from dassl.utils.torchtools import POINTER, restore
 
 __all__ = ["TrainerBase"]
 
@@ -105,11 +105,10 @@ class TrainerBase:
             print("No checkpoint found, train from scratch")
             return 0
         print(f"Found checkpoint at {directory} (will resume training)")
-        for name in names:
-            path = last_checkpoint(osp.join(directory, name))
+        scaler = getattr(self, "scaler", None)
+        for name, path in last_common(directory, names).items():
             print(f'Loading checkpoint from "{path}"')
             found = load_checkpoint(path)
-            scaler = getattr(self, "scaler", None)
             restore(found, path, self._models[name], self._optims[name], self._scheds[name], scaler)
         self.best_result = found.get("best_result", self.best_result)
         if "random_states" in found:
@@ -129,12 +128,12 @@ class TrainerBase:
             print("Note that load_model() is skipped as no pretrained model is given")
             return
         for name in self.get_model_names():
-            path = _weights_file(osp.join(directory, name), epoch)
+            path = weights_file(osp.join(directory, name), epoch)
             found = load_checkpoint(path)
             restore(found, path, self._models[name])
-            line = f"Load {path} to {name} (epoch={found.get('epoch')}"
             value = found.get("val_result")
-            print(line + (")" if value is None else f", val_result={float(value):.1f})"))
+            result = f", val_result={value:.1f}" if isinstance(value, int | float) else ""
+            print(f"Load {path} to {name} (epoch={found['epoch']}{result})")
 
     # steps
 
@@ -269,18 +268,3 @@ class TrainerBase:
 
     def model_inference(self, input):
         raise TypeError(f"{type(self).__name__} must define model_inference(input)")
-
-
-def _weights_file(folder: str, epoch: int | None) -> str:
-    """The checkpoint in a model's folder. Raises MissingFileError."""
-    if epoch is not None:
-        path = osp.join(folder, f"model.pth.tar-{epoch}")
-    elif osp.isfile(osp.join(folder, BEST)):
-        path = osp.join(folder, BEST)
-    elif osp.isfile(osp.join(folder, POINTER)):
-        return last_checkpoint(folder)
-    else:
-        path = osp.join(folder, BEST)
-    if not osp.isfile(path):
-        raise MissingFileError(f"{path}: no such model")
-    return path

@@ -120,18 +120,18 @@ _RESTRICTED = SimpleNamespace(
 )
 
 
-def read_checkpoint(fpath: str, map_location=None):
-    """What the file `fpath` holds: numbers, texts, tensors, and containers of them.
+def read_checkpoint(fpath: str):
+    """What the file `fpath` holds: numbers, texts, tensors on the CPU, and containers of them.
 
     Raises CheckpointReadError, naming the file, when it is damaged or refused.
     """
     try:
         try:
-            return torch.load(fpath, map_location=map_location, weights_only=True)
+            return torch.load(fpath, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError:
             found = torch.load(
                 fpath,
-                map_location=map_location,
+                map_location="cpu",
                 weights_only=False,
                 pickle_module=_RESTRICTED,
                 encoding="latin1",  # files of Python 2

@@ -81,7 +81,7 @@ def _without_module(state_dict) -> OrderedDict:
 
 
 def load_checkpoint(fpath: str):
-    """What a checkpoint holds, on the CPU if there is no CUDA. Nothing in the file is run.
+    """What a checkpoint holds, its tensors on the CPU. Nothing in the file is run.
 
     Raises ConfigValueError for None, MissingFileError, CheckpointReadError.
     """
@@ -90,7 +90,7 @@ def load_checkpoint(fpath: str):
     fpath = osp.abspath(osp.expanduser(fpath))
     if not osp.isfile(fpath):
         raise MissingFileError(f"{fpath}: no such checkpoint")
-    return read_checkpoint(fpath, None if torch.cuda.is_available() else "cpu")
+    return read_checkpoint(fpath)
 
 
 def last_checkpoint(fdir: str) -> str:
@@ -113,13 +113,15 @@ def restore(checkpoint: dict, fpath: str, model, optimizer=None, scheduler=None,
 
     Raises CheckpointReadError, naming `fpath`, when a part is missing or does not fit.
     """
+    if not isinstance(checkpoint, dict) or "epoch" not in checkpoint:
+        raise CheckpointReadError(f"{fpath}: holds no epoch, so it is no checkpoint of a run")
     targets = {
         "state_dict": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler
     }
     for part, target in targets.items():
         if target is None:
             continue
-        state = checkpoint.get(part) if isinstance(checkpoint, dict) else None
+        state = checkpoint.get(part)
         if part == "scaler" and not state:
             continue  # files of genuine Dassl have none, a scaler that is switched off is empty
         if not isinstance(state, dict):
