@@ -42,11 +42,8 @@ COLUMNS = {
     "near_duplicates_pool": "alike, icons %",
     "concepts_seen": "concept seen %",
 }
-SPDX = {
-    "BSD-3-Clause": "https://opensource.org/license/bsd-3-clause",
+LINKS = {
     "CC-BY-3.0": "https://creativecommons.org/licenses/by/3.0/",
-    "CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
-    "ISC": "https://opensource.org/license/isc-license-txt",
     "Unlicense": "https://unlicense.org/",
 }
 
@@ -133,14 +130,14 @@ def pretraining(pool: dict) -> str:
         {"set": f"{name} (`{prefix}`)", "author": author, "licence": licence, "count": count}
         for prefix, (name, author, licence, count) in sorted(pool["sets"].items())
     ]
-    links = "\n".join(f"- {name}: <{url}>" for name, url in SPDX.items())
+    links = "\n".join(f"- {name}: <{url}>" for name, url in LINKS.items())
     return (
         "# Icon sets that the tiny CLIP was pre-trained on\n\n"
         "Their pictures are not part of this repository: they were rendered from the SVG files of\n"
         f"{POOL_PACKAGE[0]} {POOL_PACKAGE[1]}, altered at random, and learnt from. Licences as\n"
         "stated by that package. The emoji sets are in `ATTRIBUTION.md`.\n\n"
         + table(rows, {"set": "set", "author": "author", "licence": "licence", "count": "images"})
-        + "\n\nTexts of MIT, Apache-2.0 and CC-BY-4.0 stand beside this file; the others:\n\n"
+        + "\n\nThe licence texts stand beside this file, but for these:\n\n"
         + links + "\n"
     )
 
