@@ -141,6 +141,8 @@ class Evaluations:
             else None,
             "peak_memory_bytes": peak_memory(trainer.device),
         }
+        for key in [k for k in self.outputs if k.endswith("_before")]:  # nothing was trained
+            self.outputs.setdefault(key.replace("_before", "_after"), self.outputs[key])
         self.outputs["test_paths"] = np.array(
             [os.path.relpath(item.impath, root) for item in dataset.test]
         )

@@ -130,7 +130,8 @@ def test_manager_calls_the_wrapper_as_documented(make_cfg):
 
     tfm = build_transform(make_cfg(), is_train=False)
     DataManager(make_cfg(), [tfm, tfm], tfm, dataset_wrapper=wrapper)
-    assert calls == [(12, [tfm, tfm], True), (9, [tfm, tfm], True), (6, tfm, False), (6, tfm, False)]
+    train, test = [tfm, tfm], (6, tfm, False)
+    assert calls == [(12, train, True), (9, train, True), test, test]
 
 
 def test_views(make_cfg, items):

@@ -46,7 +46,9 @@ def test_construction_order(make_cfg, monkeypatch):
     assert trainer.best_result == float("-inf") and trainer.device.type == "cpu"
 
 
-@pytest.mark.parametrize("count_iter, batches", [("train_x", 3), ("train_u", 2), ("smaller_one", 2)])
+@pytest.mark.parametrize(
+    "count_iter, batches", [("train_x", 3), ("train_u", 2), ("smaller_one", 2)]
+)
 def test_length_of_an_epoch_with_two_loaders(make_cfg, count_iter, batches):
     trainer = build_trainer(make_cfg("TRAINER.NAME", "LinearXU", "TRAIN.COUNT_ITER", count_iter))
     trainer.run_epoch()

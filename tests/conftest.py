@@ -1,0 +1,109 @@
+"""Shared pieces: small random CLIPs of both kinds and a small generated data set of one's own."""
+
+import modern_dassl  # noqa: F401  isort: skip
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from clip.model import CLIP
+from PIL import Image
+from safetensors.torch import save_file
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+os.environ["UEO_ENGINE_QUIET"] = "1"
+
+TOY_PLUGIN = REPOSITORY / "tests" / "toy_dataset.py"
+CLASSES = ("bike", "cat", "guitar", "mug", "sun", "tree")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Small tensors: threads only cost, and sums are the same everywhere."""
+    torch.set_num_threads(1)
+
+
+def random_clip(kind: str, seed: int = 0) -> CLIP:
+    """A small CLIP with random weights: kind "rn" (64 pixels) or "vit" (32 pixels)."""
+    torch.manual_seed(seed)
+    if kind == "rn":
+        model = CLIP(32, 64, (1, 1, 1, 1), 8, None, 77, 49408, 64, 1, 1)
+    else:
+        model = CLIP(32, 32, 2, 64, 16, 77, 49408, 64, 1, 1)
+    with torch.no_grad():
+        for name, buffer in model.named_buffers():
+            if "running" in name:  # statistics that a wrong mode would be seen to ignore
+                buffer.uniform_(0.5, 1.5)
+        for name, parameter in model.visual.named_parameters():
+            if name.endswith("weight") and ("bn" in name or "ln" in name):
+                parameter.uniform_(0.5, 1.5)  # CLIP starts each block's last BatchNorm at zero
+        model.token_embedding.weight.mul_(20)  # prompts of different names must differ
+    return model.eval()
+
+
+def size_of(kind: str) -> int:
+    return {"rn": 64, "vit": 32}[kind]
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> dict[str, str]:
+    """Files of both small CLIPs: safetensors for "rn", a torch state dict for "vit"."""
+    folder = tmp_path_factory.mktemp("weights")
+    paths = {"rn": folder / "rn.safetensors", "vit": folder / "vit.pt"}
+    save_file(random_clip("rn").state_dict(), paths["rn"])
+    torch.save(random_clip("vit").state_dict(), paths["vit"])
+    return {kind: str(path) for kind, path in paths.items()}
+
+
+@pytest.fixture(scope="session")
+def toy_root(tmp_path_factory) -> str:
+    """A data root with the toy set: 6 classes, 2 domains, 7 to 12 small images a class."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for domain, tint in (("red", 0), ("blue", 2)):
+        for label, name in enumerate(CLASSES):
+            folder = root / "toy" / domain / name
+            folder.mkdir(parents=True)
+            for i in range(7 + label):
+                pixels = rng.integers(0, 120, (40, 48, 3)) + 20 * label
+                pixels[8 * (label % 3) :, :, tint] += 60
+                Image.fromarray(pixels.astype("uint8")).save(folder / f"{i:03}.png")
+    return str(root)
+
+
+def toy_arguments(root: str, weights: dict, output, kind: str = "rn", trainer: str = "UEO",
+                  setting: str = "open", seed: int = 1, epochs: int = 2) -> list[str]:
+    """Command line of a quick run on the toy set."""
+    size = size_of(kind)
+    return [
+        "--root", root, "--plugin", str(TOY_PLUGIN), "--dataset", "Toy", "--trainer", trainer,
+        "--config-file", str(REPOSITORY / "configs/trainers/UEO/tiny_clip.yaml"),
+        "--backbone", weights[kind], "--domain", "red", "--setting", setting,
+        "--seed", str(seed), "--device", "cpu", "--threads", "1", "--output-dir", str(output),
+        "INPUT.SIZE", f"({size}, {size})", "OPTIM.MAX_EPOCH", str(epochs),
+        "DATALOADER.TRAIN_X.BATCH_SIZE", "16",
+    ]
+
+
+@pytest.fixture
+def toy(toy_root, weights, tmp_path):
+    """Run the toy job: toy(name, *options, **arguments) -> (exit status, folder)."""
+    import train
+
+    def run(name: str = "run", *options: str, **arguments):
+        folder = tmp_path / name
+        root = arguments.pop("root", toy_root)
+        status = train.main([*toy_arguments(root, weights, folder, **arguments), *options])
+        return status, folder
+
+    return run
+
+
+def read(folder) -> dict:
+    """result.json of a run."""
+    return json.loads((Path(folder) / "result.json").read_text())

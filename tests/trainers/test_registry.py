@@ -1,0 +1,32 @@
+"""Every registered trainer runs on both kinds of tower: adding a trainer adds its test."""
+
+import modern_dassl  # noqa: F401  isort: skip
+
+import numpy as np
+import pytest
+import ueo.plugin  # noqa: F401
+from conftest import read
+from dassl.engine import TRAINER_REGISTRY
+
+from ueo.trainers.base import CLIPTrainer
+
+TRAINERS = [
+    name
+    for name in TRAINER_REGISTRY.registered_names()
+    if issubclass(TRAINER_REGISTRY.get(name), CLIPTrainer)
+]
+
+
+@pytest.mark.parametrize("kind", ["rn", "vit"])
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_a_run_ends_in_a_complete_record(toy, trainer, kind):
+    status, folder = toy(trainer=trainer, kind=kind)
+    assert status == 0
+    result = read(folder)
+    for part in ("test", "unlabelled"):
+        assert 0 <= result["metrics"][part]["pacc"] <= 100
+        assert 0 <= result["metrics"][part]["auroc"] <= 100
+    outputs = np.load(folder / "outputs.npz")
+    assert len(outputs["test_scores_after"]) == result["counts"]["test"]
+    assert np.isfinite(outputs["test_scores_after"]).all()
+    assert (folder / "scores.png").stat().st_size > 1000
