@@ -61,9 +61,15 @@ def _why_not(folder: Path) -> str:
     passes_verbose = re.search(r"__init__\(\s*optimizer\s*,\s*last_epoch\s*,\s*verbose", text)
     if passes_verbose and _torch_version() >= (2, 7):
         return "its warm-up schedulers fail on torch >= 2.7"
-    wants_wilds = any((folder / "data" / "datasets").rglob("wilds*"))
-    if wants_wilds and importlib.util.find_spec("wilds") is None:
-        return "it needs the package wilds, which is not installed"
+    trainer = folder / "engine" / "trainer.py"
+    text = trainer.read_text(errors="replace") if trainer.is_file() else ""
+    wanted = {
+        "wilds": any((folder / "data" / "datasets").rglob("wilds*")),
+        "tensorboard": "torch.utils.tensorboard" in text,
+    }
+    for name, imported in wanted.items():
+        if imported and importlib.util.find_spec(name) is None:
+            return f"it imports {name}, which is not installed"
     return ""
 
 

@@ -1,5 +1,6 @@
 """Which `dassl` is used: genuine where it is installed and can run, ours otherwise."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -60,6 +61,15 @@ def test_ours_where_genuine_cannot_run(genuine):
     lines, _ = report([genuine(BROKEN)])
     assert lines[1:] == [OURS, "ours"]
     assert "dassl 0.6.3 is installed but not used: its warm-up schedulers fail" in lines[0]
+
+
+def test_ours_where_genuine_lacks_what_it_imports(genuine):
+    site = genuine()
+    (site / "dassl" / "data" / "datasets" / "dg" / "wilds").mkdir(parents=True)
+    if importlib.util.find_spec("wilds") is None:
+        assert "it imports wilds, which is not installed" in report([site])[0][0]
+    (site / "wilds.py").touch()
+    assert report([site])[0][0] == "Engine: dassl 0.6.3"
 
 
 def test_forced(genuine):
