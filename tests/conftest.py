@@ -36,9 +36,14 @@ def random_clip(kind: str, seed: int = 0) -> CLIP:
     else:
         model = CLIP(32, 32, 2, 64, 16, 77, 49408, 64, 1, 1)
     with torch.no_grad():
-        for name, buffer in model.named_buffers():
-            if "running" in name:  # statistics that a wrong mode would be seen to ignore
+        for name, buffer in model.named_buffers():  # statistics unlike those of any batch
+            if "running_mean" in name:
+                buffer.uniform_(-0.1, 0.1)
+            elif "running_var" in name:
                 buffer.uniform_(0.5, 1.5)
+        for module in model.visual.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                torch.nn.init.kaiming_normal_(module.weight)  # features must not die out
         for name, parameter in model.visual.named_parameters():
             if name.endswith("weight") and ("bn" in name or "ln" in name):
                 parameter.uniform_(0.5, 1.5)  # CLIP starts each block's last BatchNorm at zero
@@ -77,11 +82,12 @@ def toy_root(tmp_path_factory) -> str:
 
 
 def toy_arguments(root: str, weights: dict, output, kind: str = "rn", trainer: str = "UEO",
-                  setting: str = "open", seed: int = 1, epochs: int = 2) -> list[str]:
+                  setting: str = "open", seed: int = 1, epochs: int = 2,
+                  plugins: list[str] | None = None) -> list[str]:
     """Command line of a quick run on the toy set."""
     size = size_of(kind)
     return [
-        "--root", root, "--plugin", str(TOY_PLUGIN), "--dataset", "Toy", "--trainer", trainer,
+        "--root", root, "--plugin", str(TOY_PLUGIN), *(plugins or []), "--dataset", "Toy", "--trainer", trainer,
         "--config-file", str(REPOSITORY / "configs/trainers/UEO/tiny_clip.yaml"),
         "--backbone", weights[kind], "--domain", "red", "--setting", setting,
         "--seed", str(seed), "--device", "cpu", "--threads", "1", "--output-dir", str(output),
