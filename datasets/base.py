@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 
 from dassl.data.datasets import DatasetBase, Datum
+from ueo.datasets.label_space import ClassCounts, LabelSpace, label_space
 
 from ueo.config import setting_of
-from ueo.datasets.label_space import ClassCounts, LabelSpace, label_space
 from ueo.errors import ConfigError, DataError
 from ueo.names import nearest
 
@@ -50,7 +50,9 @@ class UFTDataset(DatasetBase):
             seen = test = self.released_items(seen, test)
         unlabelled = self._keep(seen, self.space.unlabelled)
         if not unlabelled:
-            raise DataError(f"{root}: domain {self.domain!r} has no image of the unlabelled classes")
+            raise DataError(
+                f"{root}: domain {self.domain!r} has no image of the unlabelled classes"
+            )
         super().__init__(
             train_x=self._keep(seen, self.space.known),
             train_u=unlabelled,
@@ -83,7 +85,10 @@ class UFTDataset(DatasetBase):
     @property
     def split_hash(self) -> str:
         """Hash of what is unlabelled and what is tested; equal hashes may be averaged."""
-        lists = [[(Path(d.impath).name, d.label) for d in part] for part in (self.train_u, self.test)]
+        lists = [
+            [(Path(item.impath).name, item.label) for item in part]
+            for part in (self.train_u, self.test)
+        ]
         return hashlib.sha256(json.dumps(lists).encode()).hexdigest()[:16]
 
     def _choose_domain(self, chosen: tuple[str, ...]) -> str:

@@ -1,17 +1,17 @@
 """Emoji: the same concepts drawn in ten styles, 40 classes; the embedded, offline data set.
 
 A style is a domain. The archive in assets/ is unpacked into the data root on first use. It
-demonstrates and benches the toolbox; it is not one of the 15 domains of the field. The source styles
-were seen when the tiny CLIP was pre-trained, the targets were not: assets/tiny_clip.md.
+demonstrates and benches the toolbox; it is not one of the 15 domains of the field. The source
+styles were seen when the tiny CLIP was pre-trained, the targets were not: assets/tiny_clip.md.
 """
 
 import json
 from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
-
 from ueo.datasets.base import UFTDataset
 from ueo.datasets.label_space import ClassCounts
+
 from ueo.errors import DataError
 from ueo.files import asset, unpack_zip, verify
 

@@ -2,7 +2,7 @@
 
 L_p are the class names that the classifier is given, L_u the classes of the unlabelled images:
 closed L_p = L_u; partial: L_u lacks some known classes; open: L_u holds further classes;
-open_partial: both. The test set always holds every class, OOD classes never seen unlabelled included.
+open_partial: both. The test set always holds every class, also OOD classes never seen unlabelled.
 """
 
 from dataclasses import dataclass

@@ -87,7 +87,8 @@ def toy_arguments(root: str, weights: dict, output, kind: str = "rn", trainer: s
     """Command line of a quick run on the toy set."""
     size = size_of(kind)
     return [
-        "--root", root, "--plugin", str(TOY_PLUGIN), *(plugins or []), "--dataset", "Toy", "--trainer", trainer,
+        "--root", root, "--plugin", str(TOY_PLUGIN), *(plugins or []), "--dataset", "Toy",
+        "--trainer", trainer,
         "--config-file", str(REPOSITORY / "configs/trainers/UEO/tiny_clip.yaml"),
         "--backbone", weights[kind], "--domain", "red", "--setting", setting,
         "--seed", str(seed), "--device", "cpu", "--threads", "1", "--output-dir", str(output),

@@ -205,6 +205,6 @@ class CLIPTrainer(TrainerX):
 
     @torch.no_grad()
     def test(self, split=None) -> float:
-        """Evaluate on the test and the unlabelled set; returns the accuracy on known test images."""
+        """Evaluate both sets; returns the accuracy on known test images."""
         self.evaluations.run(epoch=self.max_epoch)
         return self.evaluations.history[-1]["test"]["accuracy"]

@@ -5,18 +5,18 @@ class, are sharpened; the mean prediction of the doubtful ones is kept spread:
 
     L = sum_i w_i H(p_i) / sum_i w_i  -  trade_off * H( sum_i (p_i / w_i) / sum_i (1 / w_i) )
 
-with w_i the confidence of the zero-shot model. The prompt's context and the affine parameters of the
-visual branch's normalisation layers move; nothing else does.
+with w_i the confidence of the zero-shot model. The prompt's context and the affine parameters of
+the visual branch's normalisation layers move; nothing else does.
 """
 
 import torch
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
+from ueo.trainers.base import CLIPTrainer
 
 from ueo.errors import ConfigError
 from ueo.losses import universal_entropy
 from ueo.scores import mcm
-from ueo.trainers.base import CLIPTrainer
 
 WEIGHTINGS = ("confidence", "uniform", "oracle")
 ORACLE_FLOOR = 1e-3  # weight of an OOD sample under the oracle, as released

@@ -4,7 +4,6 @@ Nothing is tuned; its test and unlabelled metrics are where every other method s
 """
 
 from dassl.engine import TRAINER_REGISTRY
-
 from ueo.trainers.base import CLIPTrainer
 
 

@@ -1,8 +1,8 @@
 """Paired bootstrap over test images: how sure is a gain of one method over another?
 
-One resample draws the images of a domain once and applies to every run on it, so that methods, label
-spaces and seeds are compared on the same images. PACC and AUROC are computed from counts of how often
-each image was drawn, exactly as on the repeated images.
+One resample draws the images of a domain once and applies to every run on it, so that methods,
+label spaces and seeds are compared on the same images. PACC and AUROC are computed from counts of
+how often each image was drawn, exactly as on the repeated images.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,9 @@ Outputs = Mapping[str, np.ndarray]
 
 
 def resample_counts(samples: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each image is drawn in each resample: (resamples, samples), rows sum to samples."""
-    return rng.multinomial(samples, np.full(samples, 1 / samples), size=resamples).astype(np.float64)
+    """How often each image is drawn: (resamples, samples), rows sum to samples."""
+    shares = np.full(samples, 1 / samples)
+    return rng.multinomial(samples, shares, size=resamples).astype(np.float64)
 
 
 def weighted_pacc(labels: np.ndarray, predictions: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from ueo.errors import ConfigError
 
 
 def import_modules(package: str, path: list[str]) -> None:
-    """Import every module of `package` in the order of their names, so that each registers itself."""
+    """Import every module of `package`, in the order of names, so that each registers itself."""
     for module in sorted(pkgutil.iter_modules(path), key=lambda m: m.name):
         importlib.import_module(f"{package}.{module.name}")
 

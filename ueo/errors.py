@@ -1,4 +1,4 @@
-"""Mistakes that a user can mend: one sentence each, turned into an exit status by train.py alone."""
+"""Mistakes that a user can mend: one sentence each; only train.py makes an exit status of them."""
 
 
 class UserError(Exception):

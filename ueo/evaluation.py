@@ -1,4 +1,4 @@
-"""The evaluations of one run: before training, on the way, at the end; and the record they become."""
+"""The evaluations of one run, before, during and after training; and the record they become."""
 
 import json
 import os
@@ -39,7 +39,7 @@ class Evaluations:
 
     @torch.no_grad()
     def run(self, epoch: int) -> dict[str, Tensor]:
-        """Evaluate both sets, extend the history and return the cosines of each set, (images, K)."""
+        """Evaluate both sets, extend the history; returns each set's cosines, (images, K)."""
         trainer = self.trainer
         features = trainer.model.class_features()
         test = self._cosines(trainer.test_loader, features, "test")

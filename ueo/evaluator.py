@@ -41,10 +41,10 @@ class UFTEvaluator(EvaluatorBase):
         self._labels.append(gt.detach().cpu())
 
     def evaluate(self) -> OrderedDict:
-        """Metrics in percent under the names of the tables; prints what the family's parsers read."""
+        """Metrics in percent; prints the lines that the family's log parsers read."""
         out = self.outputs()
         values = metrics.evaluate(
-            out["labels"], out["predictions"], out["scores"], self.num_known, self.unlabelled_classes
+            **out, num_known=self.num_known, unlabelled_classes=self.unlabelled_classes
         )
         self._print(values, out["labels"], out["predictions"])
         percent = {k: None if v is None else 100 * v for k, v in values.items()}

@@ -1,7 +1,7 @@
 """Many runs: what is finished is skipped, what is left runs in parallel, failures come at the end.
 
-Each run is a process of its own, forked from a server that has imported torch once, so that starting
-one costs a fraction of a second and a crash touches no other run.
+Each run is a process of its own, forked from a server that has imported torch once, so that
+starting one costs a fraction of a second and a crash touches no other run.
 """
 
 import multiprocessing

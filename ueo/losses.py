@@ -30,10 +30,10 @@ def inverse_weighted_mean(prob: Tensor, weight: Tensor) -> Tensor:
 def universal_entropy(
     prob: Tensor, weight: Tensor, trade_off: float = 1.0, eps: float = EPS
 ) -> tuple[Tensor, Tensor]:
-    """The two terms of Universal Entropy Optimization (arXiv:2308.12919, Eq. 4); UEO minimises their sum.
+    """The two terms of UEO, which minimises their sum (arXiv:2308.12919, Eq. 4).
 
     prob:      (batch, classes), softmax of the scaled logits.
-    weight:    (batch,), confidence of the zero-shot model, positive; larger means more likely known.
+    weight:    (batch,), positive confidence of the zero-shot model; larger: more likely known.
     trade_off: factor of the marginal entropy, 1 in the paper.
 
     Returns the confidence-weighted conditional entropy and the negative entropy of the inversely

@@ -1,8 +1,8 @@
 """Metrics from labels, predictions and scores, as NumPy arrays; every result in [0, 1] or None.
 
 Labels below `num_known` are known classes (ID), the others are out-of-distribution (OOD). ID is the
-positive class and a larger score means more ID. None stands for "not defined on this set", such as an
-AUROC without a single OOD sample.
+positive class and a larger score means more ID. None stands for "not defined on this set", such as
+an AUROC without a single OOD sample.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def auroc(is_id: np.ndarray, scores: np.ndarray) -> float | None:
 
 
 def fpr_at_tpr(is_id: np.ndarray, scores: np.ndarray, tpr: float = 0.95) -> float | None:
-    """Share of OOD samples accepted at the highest threshold that accepts `tpr` of the ID samples."""
+    """Share of OOD samples accepted at the highest threshold that accepts `tpr` of the ID ones."""
     if is_id.all() or not is_id.any():
         return None
     false_positive, true_positive, _ = roc_curve(is_id, scores, drop_intermediate=False)

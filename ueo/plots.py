@@ -12,8 +12,8 @@ KNOWN, UNKNOWN = "#2a6f97", "#d1495b"
 
 
 def plot_run(folder: str | Path) -> Path | None:
-    """Score histograms of known and OOD test images before and after, and the curves of PACC and
-    AUROC over epochs, as one PNG in the run's folder; None when the folder holds no finished run."""
+    """One PNG in the run's folder: score histograms of known and OOD test images before and after,
+    and PACC and AUROC over epochs. None when the folder holds no finished run."""
     import matplotlib
 
     matplotlib.use("Agg", force=False)
@@ -46,7 +46,8 @@ def _histogram(axis, scores: np.ndarray, known: np.ndarray, when: str) -> None:
     bins = np.linspace(scores.min(), scores.max() + 1e-12, 41)
     axis.hist(scores[known], bins, density=True, alpha=0.6, color=KNOWN, label="known (ID)")
     if not known.all():
-        axis.hist(scores[~known], bins, density=True, alpha=0.6, color=UNKNOWN, label="unknown (OOD)")
+        ood = scores[~known]
+        axis.hist(ood, bins, density=True, alpha=0.6, color=UNKNOWN, label="unknown (OOD)")
     axis.set_title(f"test scores {when} training", fontsize=9)
     axis.set_xlabel("MCM score, larger = more in-distribution", fontsize=8)
     axis.set_yticks([])

@@ -1,4 +1,4 @@
-"""What a run leaves behind: result.json (what was run, what came out) and outputs.npz (per sample)."""
+"""What a run leaves behind: result.json (what was run, what came out), outputs.npz (per sample)."""
 
 import json
 import os

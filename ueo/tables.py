@@ -1,4 +1,4 @@
-"""Tables made from records: methods and label spaces down, domains across, PACC and AUROC in a cell.
+"""Tables made from records: methods and label spaces down, domains across, two metrics a cell.
 
 Data first: `summarise` turns records into plain numbers, `render` turns those into text.
 """
@@ -152,8 +152,8 @@ def render(summary: dict, style: str = "simple") -> str:
 def caption(summary: dict) -> str:
     """What the table shows, in a sentence or two."""
     text = (
-        f"{summary['dataset']}, {summary['backbone']}, protocol {summary['protocol']}: PACC / AUROC "
-        f"in percent on the test set, mean±standard deviation over seeds; gain over "
+        f"{summary['dataset']}, {summary['backbone']}, protocol {summary['protocol']}: "
+        f"PACC / AUROC in percent on the test set, mean±standard deviation over seeds; gain over "
         f"{summary['base']} in points."
     )
     if summary["tuning_domain"]:

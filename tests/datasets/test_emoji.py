@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from dassl.config import get_cfg_default
 from PIL import Image
+from ueo.datasets.emoji import Emoji
 
 from ueo.config import extend
-from ueo.datasets.emoji import Emoji
 from ueo.errors import ConfigError, DataError
 from ueo.files import asset
 

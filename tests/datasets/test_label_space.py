@@ -1,9 +1,9 @@
 """The four label spaces: which classes are known, unlabelled, never seen."""
 
 import pytest
-
 from ueo.datasets.emoji import Emoji
 from ueo.datasets.label_space import SETTINGS, ClassCounts, label_space
+
 from ueo.errors import ConfigError
 
 OFFICE = ClassCounts(total=31, known=25, partial=20, open_partial=15, seen_ood=3)

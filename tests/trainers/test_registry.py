@@ -4,11 +4,11 @@ import modern_dassl  # noqa: F401  isort: skip
 
 import numpy as np
 import pytest
-import ueo.plugin  # noqa: F401
 from conftest import read
 from dassl.engine import TRAINER_REGISTRY
-
 from ueo.trainers.base import CLIPTrainer
+
+import ueo.plugin  # noqa: F401
 
 TRAINERS = [
     name

@@ -51,7 +51,7 @@ class PromptedCLIP(nn.Module):
         self.eval()
 
     def image_features(self, images: Tensor) -> Tensor:
-        """images: (batch, 3, height, width), normalised.  Returns unit vectors (batch, embedding)."""
+        """Unit vectors (batch, embedding) of images (batch, 3, height, width)."""
         return F.normalize(self.visual(images.to(self.dtype)), dim=-1)
 
     def class_features(self) -> Tensor:

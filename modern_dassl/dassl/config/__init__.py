@@ -1,8 +1,7 @@
 """Configuration: yacs nodes with the defaults of Dassl."""
 
-from yacs.config import CfgNode
-
 from dassl.config.defaults import _C as cfg_default
+from yacs.config import CfgNode
 
 __all__ = ["cfg_default", "clean_cfg", "get_cfg_default"]
 

@@ -4,14 +4,13 @@ import random
 
 import numpy as np
 import torch
-from tabulate import tabulate
-from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms as T
-
 from dassl.data.datasets import build_dataset
 from dassl.data.samplers import build_sampler
 from dassl.data.transforms import INTERPOLATION_MODES, build_transform
 from dassl.utils import ConfigValueError, DataValueError, read_image
+from tabulate import tabulate
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms as T
 
 __all__ = ["DataManager", "DatasetWrapper", "build_data_loader"]
 

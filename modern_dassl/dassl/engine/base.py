@@ -4,8 +4,6 @@ import os.path as osp
 from collections import OrderedDict
 
 import torch
-from torch import nn
-
 from dassl.engine.checkpoints import last_common, weights_file
 from dassl.utils import (
     ConfigValueError,
@@ -18,6 +16,7 @@ from dassl.utils import (
 )
 from dassl.utils.scheduler_state import plain_state
 from dassl.utils.torchtools import POINTER, restore
+from torch import nn
 
 __all__ = ["TrainerBase"]
 

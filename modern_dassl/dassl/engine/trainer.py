@@ -8,9 +8,6 @@ import os.path as osp
 import time
 
 import torch
-from torch import nn
-from tqdm import tqdm
-
 from dassl.data import DataManager
 from dassl.engine.base import TrainerBase
 from dassl.evaluation import build_evaluator
@@ -24,6 +21,8 @@ from dassl.utils import (
     check_availability,
 )
 from dassl.utils.torchtools import POINTER
+from torch import nn
+from tqdm import tqdm
 
 __all__ = ["SimpleNet", "SimpleTrainer", "TrainerBase", "TrainerX", "TrainerXU"]
 

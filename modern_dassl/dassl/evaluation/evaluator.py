@@ -5,11 +5,10 @@ from collections import OrderedDict, defaultdict
 
 import numpy as np
 import torch
-from sklearn.metrics import confusion_matrix, f1_score
-from torch import Tensor
-
 from dassl.evaluation.build import EVALUATOR_REGISTRY
 from dassl.utils import ConfigValueError, DataValueError, mkdir_if_missing
+from sklearn.metrics import confusion_matrix, f1_score
+from torch import Tensor
 
 __all__ = ["Classification", "EvaluatorBase"]
 

@@ -1,9 +1,8 @@
 """Top-k accuracy."""
 
 import torch
-from torch import Tensor
-
 from dassl.utils import ConfigValueError
+from torch import Tensor
 
 __all__ = ["compute_accuracy"]
 

@@ -5,10 +5,9 @@ In warm-up epoch e = 0 .. W-1 the rate is CONS_LR (constant), or MIN_LR at 0 and
 plain data, the successor's included.
 """
 
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, StepLR
-
 from dassl.utils import ConfigValueError, check_availability
 from dassl.utils.scheduler_state import load_plain_state, plain_state
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, StepLR
 
 __all__ = [
     "AVAI_SCHEDS",

@@ -3,10 +3,9 @@
 import warnings
 
 import torch
-from torch import nn
-
 from dassl.optim.radam import RAdam
 from dassl.utils import ConfigTypeError, ConfigValueError, check_availability
+from torch import nn
 
 __all__ = ["AVAI_OPTIMS", "build_optimizer"]
 

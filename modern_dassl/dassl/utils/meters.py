@@ -3,7 +3,6 @@
 from collections import defaultdict
 
 import torch
-
 from dassl.utils.errors import ConfigTypeError
 
 __all__ = ["AverageMeter", "MetricMeter"]

@@ -13,7 +13,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-
 from dassl.utils.errors import CheckpointReadError
 
 _SAFE = {

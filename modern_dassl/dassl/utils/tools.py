@@ -12,9 +12,8 @@ from difflib import SequenceMatcher
 import numpy as np
 import PIL
 import torch
-from PIL import Image
-
 from dassl.utils.errors import ConfigValueError, DataValueError, MissingFileError, nearest
+from PIL import Image
 
 __all__ = [
     "mkdir_if_missing",

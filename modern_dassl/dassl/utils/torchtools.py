@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import nn
-
 from dassl.utils.errors import CheckpointReadError, ConfigValueError, MissingFileError
 from dassl.utils.safe_load import read_checkpoint
 from dassl.utils.scheduler_state import load_plain_state
 from dassl.utils.tools import check_availability, mkdir_if_missing
+from torch import nn
 
 __all__ = [
     "save_checkpoint",

@@ -4,9 +4,8 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator
 
-from torch.utils.data import RandomSampler, Sampler, SequentialSampler
-
 from dassl.utils import ConfigValueError, check_availability
+from torch.utils.data import RandomSampler, Sampler, SequentialSampler
 
 __all__ = ["RandomClassSampler", "RandomDomainSampler", "SeqDomainSampler", "build_sampler"]
 

@@ -4,12 +4,11 @@ The order of the training transforms is fixed, whatever the order in INPUT.TRANS
 """
 
 import torch
+from dassl.utils import ConfigValueError, check_availability
 from torch import Tensor
 from torchvision import transforms as T
 from torchvision.transforms import functional as F
 from torchvision.transforms.functional import InterpolationMode
-
-from dassl.utils import ConfigValueError, check_availability
 
 __all__ = ["AVAI_CHOICES", "INTERPOLATION_MODES", "build_transform"]
 
