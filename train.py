@@ -21,17 +21,17 @@ from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import set_random_seed, setup_logger
+from ueo.datasets.label_space import parse_setting
+from ueo.trainers.base import MODEL
 
 import ueo.plugin  # noqa: F401  (registers trainers and data sets)
 from ueo import config
-from ueo.datasets.label_space import parse_setting
 from ueo.discover import import_file
 from ueo.errors import ConfigError, UserError
 from ueo.files import write_json
 from ueo.names import nearest
 from ueo.plots import plot_run
 from ueo.record import read_result
-from ueo.trainers.base import MODEL
 
 CONFIG = "config.json"  # in the run's folder from its start, so that a restart can tell what it was
 

@@ -17,10 +17,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse  # noqa: E402
 
 import yaml  # noqa: E402
+from ueo.datasets.label_space import parse_setting  # noqa: E402
 
 import train  # noqa: E402
 from ueo import config, grid, tables  # noqa: E402
-from ueo.datasets.label_space import parse_setting  # noqa: E402
 from ueo.errors import ConfigError, UserError  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
 from ueo.names import nearest  # noqa: E402

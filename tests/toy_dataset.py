@@ -1,7 +1,6 @@
 """A data set of one's own, named with --plugin: class folders below toy/<domain>/."""
 
 from dassl.data.datasets import DATASET_REGISTRY
-
 from ueo.datasets.base import UFTDataset
 from ueo.datasets.label_space import ClassCounts
 

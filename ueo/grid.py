@@ -99,7 +99,7 @@ def _child(entry: Callable[[list[str]], int], run: Run, slot: int) -> None:
     sys.stdout.flush()
     if status == 0:
         console.unlink(missing_ok=True)
-    os._exit(status)  # threads of data loaders must not hold up a finished run
+    sys.exit(status)
 
 
 def _outcome(status: int | None, run: Run) -> Failure | None:

@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import modern_dassl
 import pytest
+
+import modern_dassl
 
 ROOT = Path(modern_dassl.__file__).resolve().parents[1]
 OURS = f"modern_dassl {modern_dassl.__version__}"
