@@ -54,6 +54,7 @@ def execute(
     entry:   called with a run's command line in a process of its own; returns an exit status.
     preload: modules that the fork server imports once.
     """
+    os.environ["UEO_ENGINE_QUIET"] = "1"  # this process has said which engine is in use
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(preload)
     waiting, running, failures = list(runs), {}, []
