@@ -16,6 +16,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import dassl.utils
 import torch
 from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY
@@ -28,12 +29,15 @@ import ueo.plugin  # noqa: F401  (registers trainers and data sets)
 from ueo import config
 from ueo.discover import import_file
 from ueo.errors import ConfigError, UserError
-from ueo.files import write_json
+from ueo.files import json_text, write_json
 from ueo.names import nearest
 from ueo.plots import plot_run
 from ueo.record import read_result
 
+EngineError = getattr(dassl.utils, "DasslError", UserError)  # genuine Dassl has no such class
 CONFIG = "config.json"  # in the run's folder from its start, so that a restart can tell what it was
+# what a user can mend; genuine Dassl has no error class of its own
+MISTAKES = (UserError, OSError, getattr(dassl.utils, "DasslError", UserError))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     add("--dataset-config-file", default="", help="yaml file of the data set")
     add("--dataset", default="", help="name of the data set, instead of its yaml file")
     add("--domain", "--target-domains", nargs="+", default=[], help="target domain")
-    add("--source-domains", nargs="+", default=[], help="source domains, for trainers that use them")
+    add("--source-domains", nargs="+", default=[], help="for trainers that use sources")
     add("--setting", default="", help="label space: closed, partial, open, open_partial, all")
     add("--protocol", default="", help="released or independent")
     add("--backbone", default="", help="CLIP backbone, or a file of weights")
@@ -68,10 +72,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def build_cfg(args: argparse.Namespace):
-    """Configuration of the run: defaults, data set yaml, trainer yaml, arguments, KEY VALUE pairs."""
+    """Configuration of the run: defaults, data set yaml, trainer yaml, arguments, KEY VALUE."""
     trainers = {n: TRAINER_REGISTRY.get(n) for n in TRAINER_REGISTRY.registered_names()}
     cfg = config.extend(get_cfg_default(), trainers)
     cfg.TEST.EVALUATOR = "UFTEvaluator"
+    defaults = config.flatten(cfg)
     for path in [args.dataset_config_file, *args.config_file]:
         if path:
             config.merge_file(cfg, path)
@@ -92,6 +97,7 @@ def build_cfg(args: argparse.Namespace):
             config.set_key(cfg, key, value, "command line")
     cfg.SEED = args.seed
     config.merge_options(cfg, args.opts)
+    config.refuse_empty(cfg, defaults)
     cfg.DATASET.SETTING = parse_setting(cfg.DATASET.SETTING)
     _check_names(cfg)
     cfg.freeze()
@@ -112,6 +118,8 @@ def _check_names(cfg) -> None:
 
 def set_device(args: argparse.Namespace, cfg) -> None:
     """Threads, and CUDA switched off or insisted on."""
+    if args.threads < 0:
+        raise ConfigError(f"--threads takes a number of threads or 0, not {args.threads}")
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.device == "cuda" and not torch.cuda.is_available():
@@ -141,7 +149,7 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
             "--overwrite"
         )
     started = folder / CONFIG
-    same = started.is_file() and started.read_text() == _config_text(flat)
+    same = started.is_file() and started.read_text() == json_text(flat)
     if finished or not same:
         shutil.rmtree(folder / MODEL, ignore_errors=True)
         (folder / "result.json").unlink(missing_ok=True)
@@ -151,12 +159,6 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
         cfg.RESUME = str(folder)
         cfg.freeze()
     return True
-
-
-def _config_text(flat: dict) -> str:
-    import json
-
-    return json.dumps(flat, indent=2, allow_nan=False) + "\n"
 
 
 def check_writable(folder: Path) -> None:
@@ -175,7 +177,9 @@ def run(args: argparse.Namespace) -> None:
         import_file(file)
     cfg = build_cfg(args)
     set_device(args, cfg)
-    if not args.eval_only and not prepare_folder(cfg, args.overwrite):
+    if args.eval_only:
+        check_writable(Path(cfg.OUTPUT_DIR))
+    elif not prepare_folder(cfg, args.overwrite):
         print(f"Finished before: {cfg.OUTPUT_DIR}")
         return
     if cfg.SEED >= 0:
@@ -184,6 +188,8 @@ def run(args: argparse.Namespace) -> None:
     setup_logger(cfg.OUTPUT_DIR)
     trainer = build_trainer(cfg)
     if args.eval_only:
+        if trainer.get_model_names() and not args.model_dir:
+            raise ConfigError("--eval-only: name the folder of the run with --model-dir")
         trainer.load_model(args.model_dir, epoch=args.load_epoch)
         trainer.test()
         return
@@ -192,23 +198,32 @@ def run(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 2 a user's mistake, 3 the loss was not finite."""
+    """Exit status: 0 done, 2 a user's mistake, 3 the loss was not finite, 130 interrupted."""
     console = sys.stdout
     try:
         run(parser().parse_args(argv))
         return 0
-    except (UserError, OSError) as error:
-        print(f"Error: {one_line(error)}", file=sys.stderr)
-        return 2
     except FloatingPointError as error:
         print(f"Error: {one_line(error)}; lower OPTIM.LR or use PREC fp32", file=sys.stderr)
         return 3
+    except MISTAKES as error:
+        print(f"Error: {one_line(error)}", file=sys.stderr)
+        return 2
+    except torch.cuda.OutOfMemoryError:
+        print("Error: out of GPU memory; lower DATALOADER.TRAIN_X.BATCH_SIZE and "
+              "DATALOADER.TEST.BATCH_SIZE, or use --device cpu", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
     finally:
         sys.stdout = console
 
 
 def one_line(error: Exception) -> str:
     """The message alone, also when a loader's worker wrapped it in its own traceback."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
     lines = [line for line in str(error).splitlines() if line.strip()]
     last = lines[-1] if lines else type(error).__name__
     return last.split("Error: ", 1)[-1] if len(lines) > 1 else last

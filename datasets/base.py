@@ -41,7 +41,17 @@ class UFTDataset(DatasetBase):
 
     def __init__(self, cfg):
         root = Path(cfg.DATASET.ROOT).expanduser() / self.dataset_dir
+        self.prepare(cfg.DATASET.ROOT)
+        if not root.is_dir():
+            raise DataError(
+                f"{root}: no such folder; --root names the folder that holds {self.dataset_dir}/"
+            )
         self.setup(root)
+        if len(self.class_list) != self.counts.total:
+            raise DataError(
+                f"{root}: {self.counts.total} classes are expected, "
+                f"{len(self.class_list)} were found; the data set is incomplete"
+            )
         self.domain = self._choose_domain(cfg.DATASET.TARGET_DOMAINS)
         self.protocol = self._choose_protocol(setting_of(cfg, "PROTOCOL"))
         self.space: LabelSpace = label_space(self.counts, setting_of(cfg, "SETTING"))
@@ -53,10 +63,11 @@ class UFTDataset(DatasetBase):
             raise DataError(
                 f"{root}: domain {self.domain!r} has no image of the unlabelled classes"
             )
+        tested = self._keep(test, self.space.test)
+        if not tested:
+            raise DataError(f"{root}: domain {self.domain!r} has no image to test on")
         super().__init__(
-            train_x=self._keep(seen, self.space.known),
-            train_u=unlabelled,
-            test=self._keep(test, self.space.test),
+            train_x=self._keep(seen, self.space.known), train_u=unlabelled, test=tested
         )
         names = [self.class_list[i] for i in self.space.known]
         self._lab2cname, self._classnames = dict(enumerate(names)), names

@@ -11,7 +11,8 @@ fail() {
 
 find_python() {
   local candidate
-  for candidate in ${UEO_PYTHON:-python3 python}; do
+  [ -n "${UEO_PYTHON:-}" ] && set -- "$UEO_PYTHON" || set -- python3 python
+  for candidate in "$@"; do
     if command -v "$candidate" >/dev/null 2>&1; then
       "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
         fail "$candidate is older than Python 3.10; name a newer one with UEO_PYTHON=/path/to/python3"
@@ -19,7 +20,8 @@ find_python() {
       return
     fi
   done
-  fail "no Python 3.10 or newer was found; install one, or name it with UEO_PYTHON=/path/to/python3"
+  fail "no ${UEO_PYTHON:-Python 3.10 or newer} was found; install one, or name it with" \
+    "UEO_PYTHON=/path/to/python3"
 }
 
 use_active_environment() {

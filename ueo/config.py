@@ -1,4 +1,4 @@
-"""The configuration of a run: Dassl's keys, a few of ours, each trainer's own, checked on the way in.
+"""The configuration of a run: Dassl's keys, a few of ours, each trainer's own; checked.
 
 Unknown keys and wrong types are refused with a sentence that names the file and the nearest key.
 """
@@ -6,6 +6,7 @@ Unknown keys and wrong types are refused with a sentence that names the file and
 import ast
 import hashlib
 import json
+import math
 from pathlib import Path
 
 import yaml
@@ -72,6 +73,13 @@ def merge_options(cfg: CfgNode, options: list[str]) -> None:
         set_key(cfg, key, value, "command line")
 
 
+def refuse_empty(cfg: CfgNode, defaults: dict) -> None:
+    """Raise ConfigError for a key without a value (`KEY:` in a yaml) whose default has one."""
+    for key, value in flatten(cfg).items():
+        if value is None and defaults.get(key) is not None:
+            raise ConfigError(f"{key} has no value; its default is {defaults[key]!r}")
+
+
 def set_key(cfg: CfgNode, key: str, value, origin: str) -> None:
     """Set one dotted key to a value of the type it has. Raises ConfigError, naming `origin`."""
     known = flatten(cfg)
@@ -101,6 +109,8 @@ def _coerce(value, old, key: str, origin: str):
         raise ConfigError(
             f"{origin}: {key} takes a {type(old).__name__} like {old!r}, not {value!r}"
         )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{origin}: {key} must be a finite number, not {value!r}")
     return value
 
 

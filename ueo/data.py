@@ -16,9 +16,9 @@ def read_image(path: str) -> Image.Image:
         with Image.open(path) as image:
             return image.convert("RGB")
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such image") from error
+        raise DataError(f"{path}: no such image, restore it or unpack the data set anew") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path}: not an image that Pillow can read, replace or remove it") from error
+        raise DataError(f"{path}: no image that Pillow can read, replace or remove it") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: damaged image ({error}), replace or remove it") from error
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,11 +37,16 @@ def atomic_path(path: str | Path):
         Path(name).unlink(missing_ok=True)
 
 
+def json_text(data) -> str:
+    """`data` as indented JSON. NaN is refused: it is not JSON."""
+    return json.dumps(data, indent=2, allow_nan=False) + "\n"
+
+
 def write_json(path: str | Path, data) -> None:
-    """Write `data` as indented JSON, whole or not at all. NaN is refused: it is not JSON."""
-    text = json.dumps(data, indent=2, allow_nan=False)
+    """Write `json_text` of `data`, whole or not at all."""
+    text = json_text(data)
     with atomic_path(path) as temporary:
-        temporary.write_text(text + "\n")
+        temporary.write_text(text)
 
 
 def sha256(path: str | Path) -> str:
@@ -77,19 +83,22 @@ def unpack_zip(archive: str | Path, folder: str | Path) -> None:
             if len(tops) != 1:
                 raise DataError(f"{archive}: expected one top folder, found {sorted(tops)}")
             file.extractall(temporary)
+        top = temporary / tops.pop()
+        if not top.is_dir():
+            raise DataError(f"{archive}: expected one top folder, found the file {top.name!r}")
         try:
-            os.rename(temporary / tops.pop(), folder)
+            os.rename(top, folder)
         except OSError:
             if not folder.is_dir():
                 raise
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DataError(f"{archive}: not a readable zip archive ({error})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _safe_parts(name: str, archive) -> tuple[str, ...]:
-    parts = Path(name).parts
-    if not parts or name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+    parts = Path(name.replace("\\", "/")).parts
+    if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0]:
         raise DataError(f"{archive}: refused, the entry {name!r} would leave the target folder")
     return parts

@@ -3,18 +3,19 @@
 Everything ends as OpenAI's `clip.model.CLIP`, so that one code path serves all backbones.
 """
 
+import http.client
 import math
 import os
+import tempfile
 import warnings
 import zipfile
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ueo.errors import CheckpointError, ConfigError
-from ueo.files import asset
+from ueo.files import asset, sha256
 from ueo.names import nearest
 
 with warnings.catch_warnings():
@@ -61,15 +62,24 @@ def load_clip(name: str, precision: str, device: torch.device | str = "cpu") -> 
 
 
 def download(name: str) -> Path:
-    """The checked file of an OpenAI backbone, downloaded into clip's own cache when missing."""
+    """The checked file of an OpenAI backbone, downloaded into clip's own cache when missing.
+
+    It appears there whole or not at all, also when several processes download it at once.
+    """
     address = clip.clip._MODELS[name]
     cache = Path(os.path.expanduser("~/.cache/clip"))
+    target = cache / Path(address).name
     try:
-        return Path(clip.clip._download(address, str(cache)))
-    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        if target.is_file() and sha256(target) == Path(address).parent.name:
+            return target
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix=f".{target.stem}-") as folder:
+            os.replace(clip.clip._download(address, folder), target)
+        return target
+    except (OSError, http.client.HTTPException, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"the weights of {name} could not be downloaded ({error}); fetch {address} "
-            f"by hand and put it at {cache / Path(address).name}"
+            f"by hand and put it at {target}"
         ) from error
 
 
@@ -87,11 +97,10 @@ def _read_file(path: Path) -> dict[str, torch.Tensor]:
             state = state.get("state_dict", state)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
-    except (SafetensorError, RuntimeError, OSError, ValueError, EOFError, KeyError,
-            AttributeError, ImportError) as error:
-        raise CheckpointError(f"{path}: not readable as CLIP weights ({_first_line(error)})") from error
     except Exception as error:  # torch.load raises pickle's own errors, which have no common base
-        raise CheckpointError(f"{path}: not readable as CLIP weights ({_first_line(error)})") from error
+        raise CheckpointError(
+            f"{path}: not readable as CLIP weights ({_first_line(error)}); fetch the file again"
+        ) from error
     for key in ("input_resolution", "context_length", "vocab_size"):
         state.pop(key, None)
     return _expand_vocabulary(state)

@@ -141,7 +141,7 @@ def read_checkpoint(fpath: str):
             f"{fpath}: refused, it names {error}, which a checkpoint never needs and which could "
             "run a program; do not trust where it came from"
         ) from None
-    except OSError:
+    except PermissionError:
         raise
     except Exception as error:  # whatever a damaged file makes of the reader
         detail = (str(error).splitlines() or [""])[0][:200] or type(error).__name__
