@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     add("--setting", nargs="+", default=list(DEFAULT_SETTINGS), help="label spaces")
     add("--seed", nargs="+", type=int, default=[1, 2, 3], help="seeds")
     add("--backbone", default="", help="CLIP backbone; that of the data set's yaml, else RN50")
+    add("--config-file", default="", help="yaml file, instead of the backbone's")
     add("--protocol", default="", help="released or independent")
     add("--root", default="data", help="data root")
     add("--output", default="output", help="folder of all records")
@@ -63,14 +64,14 @@ def dataset_yaml(name: str) -> Path:
     return folder / f"{name}.yaml"
 
 
-def trainer_yaml(trainer: str, backbone: str) -> list[str]:
-    """Yaml files of a trainer for a backbone: its own, else that of UEO's recipe, else none."""
+def trainer_yaml(trainer: str, backbone: str) -> str:
+    """Yaml file of a trainer for a backbone: its own, else UEO's, else the released recipe."""
+    configs = REPOSITORY / "configs" / "trainers"
     stem = config_stem(backbone)
-    for name in (trainer, "UEO"):
-        path = REPOSITORY / "configs" / "trainers" / name / f"{stem}.yaml"
+    for path in (configs / trainer / f"{stem}.yaml", configs / "UEO" / f"{stem}.yaml"):
         if path.is_file():
-            return [str(path)]
-    return []
+            return str(path)
+    return str(configs / "UEO" / "rn50.yaml")
 
 
 def config_stem(backbone: str) -> str:
@@ -126,7 +127,7 @@ def _run(args, data, backbone, trainer, setting, domain, seed) -> grid.Run:
                   domain, f"seed{seed}")
     argv = [
         "--root", args.root, "--trainer", trainer, "--dataset-config-file", str(data),
-        "--config-file", *trainer_yaml(trainer, backbone), "--backbone", backbone,
+        "--config-file", args.config_file or trainer_yaml(trainer, backbone), "--backbone", backbone,
         "--domain", domain, "--setting", setting, "--seed", str(seed), "--device", args.device,
         "--output-dir", str(folder),
     ]
