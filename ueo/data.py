@@ -1,9 +1,14 @@
 """Images of a list as batches; what an unsupervised trainer may see, and nothing more."""
 
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
 import torch
 from dassl.data.datasets import Datum
 from PIL import Image, UnidentifiedImageError
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from ueo.errors import DataError
 
@@ -28,18 +33,29 @@ class Images(Dataset):
 
     With `hide`, label is -1 and impath is empty: a folder's name is a class, so an unsupervised
     trainer sees neither.
+
+    seed: of the epoch, or negative. An augmentation is drawn from it and the index alone, so that
+    neither the number of worker processes nor an interruption changes a run. In shared memory,
+    because workers outlive an epoch.
     """
 
     def __init__(self, items: list[Datum], transform, hide: bool = False):
         self.items, self.transform, self.hide = items, transform, hide
+        self.seed = torch.tensor(-1).share_memory_()
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, index: int) -> dict:
-        item = self.items[index]
+        item, seed = self.items[index], int(self.seed)
+        image = read_image(item.impath)
+        if seed < 0:
+            image = self.transform(image)
+        else:
+            with random_state_of(seed + index):
+                image = self.transform(image)
         return {
-            "img": self.transform(read_image(item.impath)),
+            "img": image,
             "label": NO_LABEL if self.hide else item.label,
             "domain": item.domain,
             "impath": "" if self.hide else item.impath,
@@ -47,16 +63,43 @@ class Images(Dataset):
         }
 
 
+@contextmanager
+def random_state_of(seed: int) -> Iterator[None]:
+    """Torch's, Python's and NumPy's random state on the CPU as `seed` makes it, then as before."""
+    torch_state = torch.get_rng_state()
+    state, numpy_state = random.getstate(), np.random.get_state()
+    torch.default_generator.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(torch_state)
+        random.setstate(state)
+        np.random.set_state(numpy_state)
+
+
+class TrainingLoader(DataLoader):
+    """Each epoch draws one number from torch's global random state; the order of the images and
+    their augmentations follow from it."""
+
+    def __iter__(self):
+        self.dataset.seed.random_(2**62)
+        self.sampler.generator.manual_seed(int(self.dataset.seed))
+        return super().__iter__()
+
+
 def training_loader(images: Images, batch_size: int, workers: int) -> DataLoader:
     """Every image once an epoch in random order; the last, small batch is kept, as released."""
-    return DataLoader(
+    return TrainingLoader(
         images,
         batch_size=batch_size,
-        shuffle=True,
+        sampler=RandomSampler(images, generator=torch.Generator()),
         drop_last=False,
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=workers > 0,
+        generator=torch.Generator(),  # else the global state would depend on the workers
     )
 
 

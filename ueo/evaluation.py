@@ -50,7 +50,8 @@ class Evaluations:
             entry[name] = self._measure(name, cosines[name], epoch)
         self.history.append(entry)
         if trainer.output_dir:
-            write_json(Path(trainer.output_dir, HISTORY), self.history)
+            later = [e for e in self.earlier if e["epoch"] > epoch]  # a resumed run may be killed
+            write_json(Path(trainer.output_dir, HISTORY), self.history + later)
         return cosines
 
     def _cosines(self, loader: DataLoader, features: Tensor, name: str) -> Tensor:
@@ -94,7 +95,8 @@ class Evaluations:
     def resume(self, epoch: int) -> None:
         """After a checkpoint of `epoch` was loaded: take over the evaluations made until then."""
         self.resumed_from = epoch
-        self.history += [entry for entry in self.earlier if 0 < entry["epoch"] <= epoch]
+        done = min(epoch, self.trainer.max_epoch - 1)  # the last evaluation is made again
+        self.history += [entry for entry in self.earlier if 0 < entry["epoch"] <= done]
 
     def count_training(self, seconds: float, images: int) -> None:
         """Add an epoch's wall time and number of images."""

@@ -1,0 +1,204 @@
+"""A run that was killed, at whatever moment, and started again ends in the same numbers."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from conftest import read, toy_arguments
+from ueo.trainers.ueo import UEO
+
+import train
+import ueo.evaluation
+import ueo.record
+
+EPOCHS = 4
+EACH_EPOCH = ("TRAINER.UEO.EVAL_FREQ", "1")
+
+
+@pytest.fixture(scope="module")
+def start(toy_root, weights):
+    """start(folder, *options, seed) runs the toy job in that folder; returns the exit status."""
+
+    def run(folder, *options: str, seed: int = 1) -> int:
+        argv = toy_arguments(toy_root, weights, folder, epochs=EPOCHS, seed=seed)
+        return train.main([*argv, *EACH_EPOCH, *options])
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def unbroken(start, tmp_path_factory):
+    """Folder of the run that nobody interrupted."""
+    folder = tmp_path_factory.mktemp("unbroken") / "run"
+    assert start(folder) == 0
+    return folder
+
+
+def same(folder, other) -> bool:
+    """Metrics, their history and everything per sample agree to the last digit."""
+    first, second = read(folder), read(other)
+    a, b = np.load(folder / "outputs.npz"), np.load(other / "outputs.npz")
+    return (
+        all(first[key] == second[key] for key in ("metrics", "evaluations", "config"))
+        and a.files == b.files
+        and all(np.array_equal(a[name], b[name]) for name in a.files)
+    )
+
+
+def dies(start, folder, place: str, *options: str) -> None:
+    """Run in a forked process that ends at `place` as kill -9 would end it."""
+    child = os.fork()
+    if child:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+        return
+    try:
+        PLACES[place]()
+        start(folder, *options)
+    finally:
+        os._exit(1)
+
+
+def die(*args, **kwargs):
+    os._exit(9)
+
+
+def _before(owner, name: str, condition=lambda self: True) -> None:
+    """Make `owner.name` end the process when `condition` holds for its first argument."""
+    original = getattr(owner, name)
+
+    def wrapped(*args, **kwargs):
+        if condition(args[0]):
+            die()
+        return original(*args, **kwargs)
+
+    setattr(owner, name, wrapped)
+
+
+def _after_checkpoint() -> None:
+    save = UEO.save_model
+
+    def wrapped(self, epoch, *args, **kwargs):
+        save(self, epoch, *args, **kwargs)
+        if epoch == 1:
+            die()
+
+    UEO.save_model = wrapped
+
+
+def _half_a_file() -> None:
+    """As a kill while torch.save writes the third epoch's checkpoint."""
+    import dassl.utils.torchtools as tools
+
+    save = tools.torch.save
+
+    def wrapped(state, path):
+        save(state, path)
+        if state["epoch"] == 3:
+            os.truncate(path, 1000)
+            die()
+
+    tools.torch.save = wrapped
+
+
+PLACES = {
+    "first epoch": lambda: _before(UEO, "loss", lambda t: t.batch_idx == 1),
+    "middle of epoch 3": lambda: _before(
+        UEO, "loss", lambda t: t.epoch == 2 and t.batch_idx == 1
+    ),
+    "evaluated, not saved": lambda: _before(UEO, "save_model", lambda t: t.epoch == 2),
+    "saved, older one not removed": _after_checkpoint,
+    "half a checkpoint": _half_a_file,
+    "last evaluation": lambda: _before(UEO, "test"),
+    "record": lambda: _before(ueo.evaluation, "write_run"),
+    "outputs without result": lambda: _before(ueo.record, "write_json"),
+}
+RESUMED_FROM = dict(zip(PLACES, (0, 2, 2, 2, 2, 4, 4, 4)))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_killed_run_ends_in_the_same_numbers(start, unbroken, tmp_path, place):
+    dies(start, tmp_path, place)
+    assert not (tmp_path / "result.json").exists()
+    assert start(tmp_path) == 0
+    assert same(tmp_path, unbroken)
+    assert read(tmp_path)["resumed_from_epoch"] == RESUMED_FROM[place]
+
+
+def test_a_run_may_be_killed_again_and_again(start, unbroken, tmp_path):
+    for place in ("saved, older one not removed", "middle of epoch 3", "middle of epoch 3",
+                  "evaluated, not saved", "last evaluation"):
+        dies(start, tmp_path, place)
+    assert start(tmp_path) == 0
+    assert same(tmp_path, unbroken)
+    assert [e["epoch"] for e in read(tmp_path)["evaluations"]] == list(range(EPOCHS + 1))
+
+
+def test_leftovers_of_a_kill_do_no_harm(start, unbroken, tmp_path):
+    dies(start, tmp_path, "middle of epoch 3")
+    for name in (".result-x1.json", ".evaluations-x1.json", ".outputs-x1.npz",
+                 "tuned/model.pth.tar-3.part", "tuned/checkpoint.part"):
+        (tmp_path / name).write_text('{"half')
+    assert start(tmp_path) == 0
+    assert same(tmp_path, unbroken)
+    assert len(ueo.record.find_results(tmp_path)) == 1
+
+
+def test_what_another_configuration_left_unfinished_is_not_resumed(start, unbroken, tmp_path):
+    dies(start, tmp_path, "middle of epoch 3", "OPTIM.LR", "0.5")
+    assert start(tmp_path) == 0
+    assert same(tmp_path, unbroken) and read(tmp_path)["resumed_from_epoch"] == 0
+
+
+def test_worker_processes_change_nothing_even_when_killed(start, unbroken, tmp_path):
+    assert start(tmp_path / "whole", "DATALOADER.NUM_WORKERS", "1") == 0
+    assert same(tmp_path / "whole", unbroken)
+    dies(start, tmp_path / "cut", "middle of epoch 3")
+    assert start(tmp_path / "cut", "DATALOADER.NUM_WORKERS", "2") == 0
+    assert same(tmp_path / "cut", unbroken)
+
+
+def test_a_seed_gives_one_result_and_another_seed_another(start, unbroken, tmp_path):
+    assert start(tmp_path / "again") == 0 and same(tmp_path / "again", unbroken)
+    assert start(tmp_path / "other", seed=2) == 0
+    a, b = (np.load(f / "outputs.npz")["test_scores_after"] for f in (unbroken, tmp_path / "other"))
+    assert not np.array_equal(a, b)
+
+
+# finished runs
+
+
+def test_a_finished_run_is_not_run_again(start, unbroken, capsys):
+    before = (unbroken / "result.json").read_bytes()
+    assert start(unbroken) == 0
+    assert f"Finished before: {unbroken}" in capsys.readouterr().out
+    assert (unbroken / "result.json").read_bytes() == before
+
+
+def test_a_finished_run_of_another_configuration_is_lost_only_on_request(
+    start, tmp_path, capsys, toy_root, weights
+):
+    assert start(tmp_path) == 0
+    before = (tmp_path / "result.json").read_bytes()
+    capsys.readouterr()
+    assert start(tmp_path, "OPTIM.LR", "0.5") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "OPTIM.LR: 0.01 -> 0.5" in line and "--overwrite" in line and str(tmp_path) in line
+    assert (tmp_path / "result.json").read_bytes() == before
+    argv = toy_arguments(toy_root, weights, tmp_path, epochs=1)
+    assert train.main(["--overwrite", *argv]) == 0
+    assert read(tmp_path)["config"]["OPTIM.MAX_EPOCH"] == 1
+    assert read(tmp_path)["resumed_from_epoch"] == 0
+
+
+def test_an_evaluation_alone_gives_the_numbers_of_the_record(
+    unbroken, toy_root, weights, tmp_path, monkeypatch
+):
+    before = {p: p.read_bytes() for p in unbroken.rglob("*") if p.is_file()}
+    argv = toy_arguments(toy_root, weights, tmp_path, epochs=EPOCHS)
+    assert train.main(["--eval-only", "--model-dir", str(unbroken), *argv]) == 0
+    (entry,) = json.loads((tmp_path / "evaluations.json").read_text())
+    assert entry["test"] == read(unbroken)["metrics"]["test"]
+    assert entry["unlabelled"] == read(unbroken)["metrics"]["unlabelled"]
+    assert not (tmp_path / "result.json").exists()
+    assert {p: p.read_bytes() for p in unbroken.rglob("*") if p.is_file()} == before
