@@ -1,7 +1,7 @@
 """Say which packages the active environment lacks, and the one command that installs them.
 
-Exit status 0 when nothing is missing, 3 otherwise. Nothing is installed or changed. Only the standard
-library is used, and nothing heavy is imported.
+Exit status 0 when nothing is missing, 3 otherwise. Nothing is installed or changed. Only the
+standard library is used, and nothing heavy is imported.
 """
 
 import importlib.util

@@ -21,7 +21,8 @@ from ueo.datasets.label_space import parse_setting  # noqa: E402
 
 import train  # noqa: E402
 from ueo import config, grid, tables  # noqa: E402
-from ueo.errors import ConfigError, UserError  # noqa: E402
+from ueo.clip import backbones  # noqa: E402
+from ueo.errors import ConfigError  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
 from ueo.names import nearest  # noqa: E402
 from ueo.record import read_result  # noqa: E402
@@ -127,9 +128,9 @@ def _run(args, data, backbone, trainer, setting, domain, seed) -> grid.Run:
                   domain, f"seed{seed}")
     argv = [
         "--root", args.root, "--trainer", trainer, "--dataset-config-file", str(data),
-        "--config-file", args.config_file or trainer_yaml(trainer, backbone), "--backbone", backbone,
-        "--domain", domain, "--setting", setting, "--seed", str(seed), "--device", args.device,
-        "--output-dir", str(folder),
+        "--config-file", args.config_file or trainer_yaml(trainer, backbone),
+        "--backbone", backbone, "--domain", domain, "--setting", setting,
+        "--seed", str(seed), "--device", args.device, "--output-dir", str(folder),
     ]
     argv += ["--protocol", args.protocol] if args.protocol else []
     argv += ["--overwrite"] if args.overwrite else []
@@ -144,7 +145,7 @@ def _run(args, data, backbone, trainer, setting, domain, seed) -> grid.Run:
 
 
 def is_finished(run: grid.Run) -> bool:
-    """True for a record of the same configuration; one of another is an error, unless overwritten."""
+    """True for a record of the same configuration; of another it is an error."""
     result = read_result(run.folder)
     args = train.parser().parse_args(list(run.argv))
     cfg = train.build_cfg(args)
@@ -202,16 +203,17 @@ def main(argv: list[str] | None = None) -> int:
             first = train.build_cfg(train.parser().parse_args(list(todo[0].argv)))
             train.check_writable(Path(args.output))
             train.DATASET_REGISTRY.get(first.DATASET.NAME).prepare(args.root)
+            backbones.fetch(first.MODEL.BACKBONE.NAME)
         failures = grid.execute(todo, train.main, workers, ["train"])
         show(args, runs)
         for failure in failures:
             print(f"FAILED {failure.run.label}: {failure.message}", file=sys.stderr)
         return 1 if failures else 0
-    except (UserError, OSError) as error:
+    except train.MISTAKES as error:
         print(f"Error: {train.one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nInterrupted; the same command goes on where it stopped", file=sys.stderr)
+        print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130
 
 

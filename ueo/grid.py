@@ -8,6 +8,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from ueo.errors import ConfigError
 from ueo.record import read_result
 
 CONSOLE = "console.txt"  # what a run printed, kept only when it failed
@@ -37,6 +39,8 @@ class Failure:
 
 def worker_count(asked: int) -> int:
     """Runs at once: as asked, else one a GPU, else one a CPU core (at most 8)."""
+    if asked < 0:
+        raise ConfigError(f"--jobs takes a number of runs or 0, not {asked}")
     if asked:
         return asked
     return torch.cuda.device_count() or min(os.cpu_count() or 1, 8)
@@ -89,6 +93,7 @@ def execute(
 
 def _child(entry: Callable[[list[str]], int], run: Run, slot: int) -> None:
     """In the child: everything printed goes to a file, one GPU or one thread is used."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     run.folder.mkdir(parents=True, exist_ok=True)
     console = run.folder / CONSOLE
     with open(console, "w") as file:
@@ -101,6 +106,12 @@ def _child(entry: Callable[[list[str]], int], run: Run, slot: int) -> None:
     if status == 0:
         console.unlink(missing_ok=True)
     sys.exit(status)
+
+
+def _end_with_parent() -> None:
+    """A killed grid takes its runs along: two grids must not write into one folder."""
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _outcome(status: int | None, run: Run) -> Failure | None:

@@ -61,6 +61,12 @@ def load_clip(name: str, precision: str, device: torch.device | str = "cpu") -> 
     return model.to(device).eval().requires_grad_(False)
 
 
+def fetch(name: str) -> None:
+    """Have the weights of `name` on this machine before runs start in parallel."""
+    if name in clip.available_models():
+        download(name)
+
+
 def download(name: str) -> Path:
     """The checked file of an OpenAI backbone, downloaded into clip's own cache when missing.
 
