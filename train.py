@@ -31,7 +31,7 @@ from ueo.discover import import_file
 from ueo.errors import ConfigError, UserError
 from ueo.files import json_text, write_json
 from ueo.names import nearest
-from ueo.plots import plot_run
+from ueo.plots import PICTURE, plot_run
 from ueo.record import read_result
 
 EngineError = getattr(dassl.utils, "DasslError", UserError)  # genuine Dassl has no such class
@@ -96,6 +96,7 @@ def build_cfg(args: argparse.Namespace):
         if value:
             config.set_key(cfg, key, value, "command line")
     cfg.SEED = args.seed
+    cfg.USE_CUDA = cfg.USE_CUDA and args.device != "cpu"
     config.merge_options(cfg, args.opts)
     config.refuse_empty(cfg, defaults)
     cfg.DATASET.SETTING = parse_setting(cfg.DATASET.SETTING)
@@ -116,18 +117,14 @@ def _check_names(cfg) -> None:
             )
 
 
-def set_device(args: argparse.Namespace, cfg) -> None:
-    """Threads, and CUDA switched off or insisted on."""
+def set_device(args: argparse.Namespace) -> None:
+    """Threads, and CUDA insisted on."""
     if args.threads < 0:
         raise ConfigError(f"--threads takes a number of threads or 0, not {args.threads}")
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda: torch sees no CUDA device; use --device cpu or auto")
-    if args.device == "cpu":
-        cfg.defrost()
-        cfg.USE_CUDA = False
-        cfg.freeze()
 
 
 def prepare_folder(cfg, overwrite: bool) -> bool:
@@ -176,11 +173,13 @@ def run(args: argparse.Namespace) -> None:
     for file in args.plugin:
         import_file(file)
     cfg = build_cfg(args)
-    set_device(args, cfg)
+    set_device(args)
     if args.eval_only:
         check_writable(Path(cfg.OUTPUT_DIR))
     elif not prepare_folder(cfg, args.overwrite):
         print(f"Finished before: {cfg.OUTPUT_DIR}")
+        if not Path(cfg.OUTPUT_DIR, PICTURE).is_file():  # killed before it was drawn
+            plot_run(cfg.OUTPUT_DIR)
         return
     if cfg.SEED >= 0:
         print(f"Setting fixed seed: {cfg.SEED}")

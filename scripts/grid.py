@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse  # noqa: E402
 
 import yaml  # noqa: E402
+from ueo.datasets.base import PROTOCOLS  # noqa: E402
 from ueo.datasets.label_space import parse_setting  # noqa: E402
 
 import train  # noqa: E402
@@ -25,6 +26,7 @@ from ueo.clip import backbones  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
 from ueo.names import nearest  # noqa: E402
+from ueo.plots import PICTURE  # noqa: E402
 from ueo.record import read_result  # noqa: E402
 
 DEFAULT_SETTINGS = ("closed", "partial", "open", "open_partial")
@@ -106,6 +108,10 @@ def plan(args: argparse.Namespace) -> list[grid.Run]:
                 f"domain {domain!r} is not in {args.dataset}{nearest(domain, dataset.domains)}; "
                 f"known: {', '.join(dataset.domains)}"
             )
+    if args.protocol and args.protocol not in PROTOCOLS:
+        raise ConfigError(
+            f"--protocol: {args.protocol!r} is unknown; known: {', '.join(PROTOCOLS)}"
+        )
     runs = []
     for trainer in args.trainers:
         known = sorted(train.TRAINER_REGISTRY.registered_names())
@@ -145,7 +151,10 @@ def _run(args, data, backbone, trainer, setting, domain, seed) -> grid.Run:
 
 
 def is_finished(run: grid.Run) -> bool:
-    """True for a record of the same configuration; of another it is an error."""
+    """True for a record of the same configuration; of another it is an error.
+
+    Without its picture a run was killed at the very end; running it again draws that alone.
+    """
     result = read_result(run.folder)
     args = train.parser().parse_args(list(run.argv))
     cfg = train.build_cfg(args)
@@ -158,7 +167,7 @@ def is_finished(run: grid.Run) -> bool:
             f"({config.difference(result['config'], flat)}); name another --output, or pass "
             "--overwrite"
         )
-    return True
+    return (run.folder / PICTURE).is_file()
 
 
 def show(args: argparse.Namespace, runs: list[grid.Run]) -> None:
@@ -169,8 +178,15 @@ def show(args: argparse.Namespace, runs: list[grid.Run]) -> None:
     base = args.trainers[0]
     summary = tables.summarise(entries, base)
     summary["overall"] = []
+    cells = {
+        name: {
+            (r["domain"], r["setting"]) for _, r in entries
+            if r["trainer"] == name and r["domain"] != r["tuning_domain"] and r["setting"] != "all"
+        }
+        for name in args.trainers
+    }
     for method in args.trainers[1:]:
-        if any(r["trainer"] == method and r["domain"] != r["tuning_domain"] for _, r in entries):
+        if cells[method] & cells[base]:  # not if all runs of one have failed
             summary["overall"].append(tables.overall_gain(entries, method, base))
     folder = Path(args.output, args.dataset)
     write_json(folder / "table.json", summary)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -175,6 +176,14 @@ def test_a_finished_run_is_not_run_again(start, unbroken, capsys):
     assert (unbroken / "result.json").read_bytes() == before
 
 
+def test_a_run_killed_before_its_picture_is_drawn_gets_it_later(start, unbroken, tmp_path):
+    folder = shutil.copytree(unbroken, tmp_path / "run")
+    (folder / "scores.png").unlink()
+    before = (folder / "result.json").read_bytes()
+    assert start(folder) == 0
+    assert (folder / "scores.png").is_file() and (folder / "result.json").read_bytes() == before
+
+
 def test_a_finished_run_of_another_configuration_is_lost_only_on_request(
     start, tmp_path, capsys, toy_root, weights
 ):
@@ -183,7 +192,8 @@ def test_a_finished_run_of_another_configuration_is_lost_only_on_request(
     capsys.readouterr()
     assert start(tmp_path, "OPTIM.LR", "0.5") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "OPTIM.LR: 0.01 -> 0.5" in line and "--overwrite" in line and str(tmp_path) in line
+    for part in ("(OPTIM.LR: ", "-> 0.5)", "--overwrite", str(tmp_path)):
+        assert part in line
     assert (tmp_path / "result.json").read_bytes() == before
     argv = toy_arguments(toy_root, weights, tmp_path, epochs=1)
     assert train.main(["--overwrite", *argv]) == 0

@@ -50,10 +50,7 @@ def load_clip(name: str, precision: str, device: torch.device | str = "cpu") -> 
     elif Path(name).is_file():
         state = _read_file(Path(name))
     else:
-        raise ConfigError(
-            f"MODEL.BACKBONE.NAME: {name!r} is neither a file nor a known backbone"
-            f"{nearest(name, available_backbones())}; known: {', '.join(available_backbones())}"
-        )
+        raise _unknown(name)
     model = _build(state, name)
     if precision != "fp16":
         model.float()
@@ -62,9 +59,21 @@ def load_clip(name: str, precision: str, device: torch.device | str = "cpu") -> 
 
 
 def fetch(name: str) -> None:
-    """Have the weights of `name` on this machine before runs start in parallel."""
+    """Have the weights of `name` on this machine before runs start in parallel.
+
+    Raises ConfigError for an unknown name, CheckpointError when the download fails.
+    """
     if name in clip.available_models():
         download(name)
+    elif name != TINY and not Path(name).is_file():
+        raise _unknown(name)
+
+
+def _unknown(name: str) -> ConfigError:
+    return ConfigError(
+        f"MODEL.BACKBONE.NAME: {name!r} is neither a file nor a known backbone"
+        f"{nearest(name, available_backbones())}; known: {', '.join(available_backbones())}"
+    )
 
 
 def download(name: str) -> Path:

@@ -1,0 +1,168 @@
+"""The grid: what it plans, skips, finishes after a kill, and says when a run fails."""
+
+import importlib.util
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import REPOSITORY, read
+
+SCRIPT = REPOSITORY / "scripts" / "grid.py"
+
+
+@pytest.fixture(scope="module")
+def grid():
+    """scripts/grid.py as a module."""
+    spec = importlib.util.spec_from_file_location("grid_script", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def plan(weights, tmp_path_factory):
+    """Command line of two quick runs on emoji, and the folder of their records."""
+    folder = tmp_path_factory.mktemp("grid")
+    argv = [
+        "emoji", "--domain", "fluent", "--setting", "open", "--seed", "1", "--jobs", "2",
+        "--backbone", weights["vit"], "--device", "cpu",
+        "--config-file", str(REPOSITORY / "configs/trainers/UEO/tiny_clip.yaml"),
+        "--root", str(folder / "data"), "--output", str(folder / "output"),
+        "--set", "INPUT.SIZE", "(32, 32)", "OPTIM.MAX_EPOCH", "2",
+    ]
+    return argv, folder / "output" / "emoji"
+
+
+def start(argv: list[str]) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), *argv], text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )
+
+
+def wait_until(condition, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def group_is_gone(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def finished(plan):
+    """What a grid prints that was killed at a random moment and started again."""
+    argv, folder = plan
+    killed = start(argv)
+    wait_until(lambda: any(folder.glob("UEO/*/open/fluent/seed1/config.json")), 120)
+    time.sleep(random.Random().uniform(0, 2))
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    wait_until(lambda: group_is_gone(killed.pid), 60)  # its runs end with it
+    killed.communicate()
+    process = start(argv)
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    return out
+
+
+def test_a_killed_grid_is_finished_by_the_same_command(finished, plan):
+    _, folder = plan
+    records = sorted(folder.rglob("result.json"))
+    assert [read(r.parent)["trainer"] for r in records] == ["UEO", "ZeroshotCLIP"]
+    assert "ZeroshotCLIP" in finished and "UEO" in finished and "table.md" in finished
+    assert (folder / "table.md").is_file() and (folder / "table.json").is_file()
+    assert all((record.parent / "scores.png").is_file() for record in records)
+
+
+def test_a_second_call_runs_nothing_and_prints_the_same_table(finished, plan, grid, capsys):
+    argv, folder = plan
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert grid.main(argv) == 0
+    out = capsys.readouterr().out
+    assert "2 runs, 2 finished, 0 to do" in out
+    assert out.split("\n\n", 1)[1] == finished.split("\n\n", 1)[1]
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_a_dry_run_says_what_is_left_and_does_nothing(finished, plan, grid, capsys, tmp_path):
+    argv, folder = plan
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    argv = [*argv[:3], "--dry-run", "--setting", "open", "closed", "--seed", "1", "2", *argv[7:]]
+    assert grid.main(argv) == 0
+    first, *labels = capsys.readouterr().out.splitlines()
+    assert "6 runs, 2 finished, 4 to do" in first  # the zero-shot model needs one seed alone
+    assert labels == ["ZeroshotCLIP closed fluent seed 1", "UEO open fluent seed 2",
+                      "UEO closed fluent seed 1", "UEO closed fluent seed 2"]
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_a_run_that_fails_is_reported_at_the_end_and_stops_no_other(plan):
+    argv, folder = plan
+    argv = [*argv, "OPTIM.LR", "1e30", "--trainers", "UEO", "ZeroshotCLIP"]
+    argv[argv.index("--jobs") + 1] = "1"
+    process = start(argv)
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 1
+    assert len(err.splitlines()) == 1, err
+    assert err.startswith("FAILED UEO open fluent seed 1: Error: Loss is infinite or NaN")
+    assert "[2/2] ZeroshotCLIP open fluent seed 1: PACC" in out
+    failed = next(folder.glob("UEO/*LR=1e30*")) / "open/fluent/seed1"
+    assert "Loss is infinite" in (failed / "console.txt").read_text()
+    assert not (failed / "result.json").exists()
+
+
+# mistakes
+
+
+@pytest.mark.parametrize(("arguments", "parts"), [
+    (["office_home"], ["no data set 'office_home'", "configs/datasets/office_home.yaml",
+                       "datasets/", "emoji"]),
+    (["emojis"], ["did you mean 'emoji'"]),
+    (["emoji", "--trainers", "UEOO"], ["unknown trainer 'UEOO'", "did you mean 'UEO'"]),
+    (["emoji", "--domain", "fluents"], ["'fluents'", "did you mean 'fluent'"]),
+    (["emoji", "--setting", "opened"], ["'opened'", "did you mean 'open'"]),
+    (["emoji", "--backbone", "RN5"], ["'RN5'", "did you mean 'RN50'"]),
+    (["emoji", "--jobs", "-1"], ["--jobs", "-1"]),
+    (["emoji", "--set", "OPTIM.LR"], ["--set", "'OPTIM.LR' has no value"]),
+    (["emoji", "--set", "OPTIM.LRR", "1"], ["OPTIM.LRR", "did you mean 'OPTIM.LR'"]),
+    (["emoji", "--protocol", "free"], ["'free'", "released, independent"]),
+    (["emoji", "--config-file", "absent.yaml"], ["absent.yaml", "cannot be read"]),
+])
+def test_a_mistake_is_one_line_and_runs_nothing(grid, capsys, tmp_path, arguments, parts):
+    argv = [*arguments, "--root", str(tmp_path / "data"), "--output", str(tmp_path / "output")]
+    assert grid.main(argv) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: ")
+    for part in parts:
+        assert part in line
+    assert not list(tmp_path.rglob("config.json"))
+
+
+def test_an_output_folder_that_cannot_be_written(grid, capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    argv = ["emoji", "--root", str(tmp_path), "--output", str(tmp_path / "file" / "output")]
+    assert grid.main(argv) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: ") and str(tmp_path / "file") in line
+
+
+def test_the_main_script_hands_its_arguments_to_the_grid(tmp_path):
+    environment = {**os.environ, "VIRTUAL_ENV": sys.prefix, "UEO_PYTHON": sys.executable}
+    done = subprocess.run(
+        ["bash", str(REPOSITORY / "scripts/ueo/main.sh"), "emoji", "--dry-run", "--domain",
+         "fluent", "--seed", "1", "--output", str(tmp_path), "--set", "OPTIM.LR", "0.5"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "8 runs, 0 finished, 8 to do" in done.stdout
