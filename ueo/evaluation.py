@@ -49,7 +49,7 @@ class Evaluations:
             print(f"Evaluate on the *{name}* set, epoch {epoch}")
             entry[name] = self._measure(name, cosines[name], epoch)
         self.history.append(entry)
-        if trainer.output_dir:
+        if self.history[0]["epoch"] == 0:  # else a finished run's checkpoint is only looked at
             later = [e for e in self.earlier if e["epoch"] > epoch]  # a resumed run may be killed
             write_json(Path(trainer.output_dir, HISTORY), self.history + later)
         return cosines

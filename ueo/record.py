@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ueo import __version__
+from ueo.errors import DataError
 from ueo.files import atomic_path, write_json
 
 RESULT, OUTPUTS, HISTORY = "result.json", "outputs.npz", "evaluations.json"
@@ -63,10 +64,13 @@ def write_run(folder: str | Path, result: dict, outputs: dict[str, np.ndarray]) 
 
 def read_result(folder: str | Path) -> dict | None:
     """result.json of a finished run, or None."""
+    path = Path(folder) / RESULT
     try:
-        return json.loads((Path(folder) / RESULT).read_text())
+        return json.loads(path.read_text())
     except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise DataError(f"{path}: not readable as JSON ({error}); remove it, run again") from error
 
 
 def read_outputs(folder: str | Path) -> dict[str, np.ndarray]:

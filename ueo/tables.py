@@ -57,11 +57,13 @@ def summarise(entries: list[Entry], base: str) -> dict:
             values = {d: _over_seeds(cells[method, setting, d]) for d in domains}
             values[MEAN] = _over_domains([cells[method, setting, d] for d in reported])
             rows.append({"setting": setting, "method": method, "values": values})
-        zero = rows[-len(methods)]["values"]
-        for row in rows[-len(methods) + 1 :]:
-            row["gain"] = {
-                d: {m: _minus(row["values"][d], zero[d], m) for m in METRICS} for d in zero
-            }
+        zero = {d: _over_seeds(cells[base, setting, d]) for d in domains}
+        zero[MEAN] = _over_domains([cells[base, setting, d] for d in reported])
+        for row in rows[-len(methods) :]:
+            if row["method"] != base:
+                row["gain"] = {
+                    d: {m: _minus(row["values"][d], zero[d], m) for m in METRICS} for d in zero
+                }
     return {
         "dataset": first["dataset"],
         "backbone": first["backbone"],

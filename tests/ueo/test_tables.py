@@ -6,7 +6,7 @@ from test_bootstrap import run as outputs_of
 
 from ueo import tables
 from ueo.errors import DataError
-from ueo.record import write_run
+from ueo.record import read_result, write_run
 
 
 def record(trainer, domain, seed, pacc, auroc=70.0, setting="open", split="s", engine="e"):
@@ -69,3 +69,14 @@ def test_a_missing_domain_leaves_the_mean_empty(entries):
     new = tables.summarise(left, "Zero")["rows"][1]
     assert new["values"]["mean"] == {} and new["values"]["b"] == {}
     assert "-" in tables.render(tables.summarise(left, "Zero"))
+
+
+def test_without_runs_of_the_base_nothing_is_called_a_gain(entries):
+    left = [e for e in entries if e[1]["trainer"] == "New"]
+    assert set(tables.summarise(left, "Zero")["rows"][0]["gain"]["a"].values()) == {None}
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    (tmp_path / "result.json").write_text("{")
+    with pytest.raises(DataError, match="result.json: not readable"):
+        read_result(tmp_path)
