@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ueo.config import config_hash, resolved
 from ueo.evaluator import UFTEvaluator
 from ueo.files import write_json
-from ueo.record import HISTORY, environment, peak_memory, write_run
+from ueo.record import HISTORY, RESULT, environment, peak_memory, write_run
 
 SETS = ("test", "unlabelled")
 
@@ -49,7 +49,8 @@ class Evaluations:
             print(f"Evaluate on the *{name}* set, epoch {epoch}")
             entry[name] = self._measure(name, cosines[name], epoch)
         self.history.append(entry)
-        if self.history[0]["epoch"] == 0:  # else a finished run's checkpoint is only looked at
+        only_looking = self.history[0]["epoch"] > 0 and Path(trainer.output_dir, RESULT).exists()
+        if not only_looking:  # an evaluation alone leaves a finished run's history as it is
             later = [e for e in self.earlier if e["epoch"] > epoch]  # a resumed run may be killed
             write_json(Path(trainer.output_dir, HISTORY), self.history + later)
         return cosines

@@ -99,6 +99,7 @@ def _child(entry: Callable[[list[str]], int], run: Run, slot: int) -> None:
     with open(console, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    sys.stdout.reconfigure(line_buffering=True)  # so that an error is the last line
     if torch.cuda.device_count() > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(slot % torch.cuda.device_count())
     status = entry(list(run.argv))
