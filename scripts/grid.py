@@ -170,6 +170,17 @@ def is_finished(run: grid.Run) -> bool:
     return (run.folder / PICTURE).is_file()
 
 
+def table_stem(args: argparse.Namespace, runs: list[grid.Run]) -> str:
+    """Name of the table's files: methods, configuration, and whether it shows a selection of the
+    domains, label spaces or seeds; so that no table takes the place of another kind."""
+    config_folder = runs[0].folder.parents[2].name
+    parts = ["table", *(args.trainers[1:] or args.trainers), config_folder]
+    whole = parser().parse_args([])
+    if any(getattr(args, k) != getattr(whole, k) for k in ("domain", "setting", "seed")):
+        parts.append("selection")
+    return "-".join(parts)
+
+
 def show(args: argparse.Namespace, runs: list[grid.Run]) -> None:
     """Write and print the table of the finished runs, and where everything lies."""
     entries = [(r.folder, result) for r in runs if (result := read_result(r.folder))]
@@ -189,14 +200,15 @@ def show(args: argparse.Namespace, runs: list[grid.Run]) -> None:
         if cells[method] & cells[base]:  # not if all runs of one have failed
             summary["overall"].append(tables.overall_gain(entries, method, base))
     folder = Path(args.output, args.dataset)
-    write_json(folder / "table.json", summary)
+    stem = table_stem(args, runs)
+    write_json(folder / f"{stem}.json", summary)
     sentences = "\n".join(tables.gain_sentence(g) for g in summary["overall"])
-    with atomic_path(folder / "table.md") as temporary:
+    with atomic_path(folder / f"{stem}.md") as temporary:
         temporary.write_text(
             f"{tables.caption(summary)}\n\n{tables.render(summary, 'github')}\n\n{sentences}\n"
         )
     print(f"\n{tables.render(summary)}\n\n{tables.caption(summary)}\n{sentences}")
-    print(f"\nTable:    {folder / 'table.md'}, {folder / 'table.json'}")
+    print(f"\nTable:    {folder / stem}.md, {stem}.json")
     print(f"Records:  {folder}/<trainer>/<config>/<setting>/<domain>/seed<N>/result.json")
     print("Pictures: scores.png beside each record")
 
