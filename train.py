@@ -32,7 +32,7 @@ from ueo.errors import ConfigError, UserError
 from ueo.files import json_text, write_json
 from ueo.names import nearest
 from ueo.plots import PICTURE, plot_run
-from ueo.record import read_result
+from ueo.record import RESULT, read_result
 
 EngineError = getattr(dassl.utils, "DasslError", UserError)  # genuine Dassl has no such class
 CONFIG = "config.json"  # in the run's folder from its start, so that a restart can tell what it was
@@ -106,15 +106,17 @@ def build_cfg(args: argparse.Namespace):
 
 
 def _check_names(cfg) -> None:
-    for what, name, registry in (
-        ("trainer", cfg.TRAINER.NAME, TRAINER_REGISTRY),
-        ("data set", cfg.DATASET.NAME, DATASET_REGISTRY),
-    ):
-        known = sorted(registry.registered_names())
-        if name not in known:
-            raise ConfigError(
-                f"unknown {what} {name!r}{nearest(name, known)}; known: {', '.join(known)}"
-            )
+    check_name("trainer", cfg.TRAINER.NAME, TRAINER_REGISTRY)
+    check_name("data set", cfg.DATASET.NAME, DATASET_REGISTRY)
+
+
+def check_name(what: str, name: str, registry) -> None:
+    """Raise ConfigError, with the nearest name, unless `name` is registered."""
+    known = sorted(registry.registered_names())
+    if name not in known:
+        raise ConfigError(
+            f"unknown {what} {name!r}{nearest(name, known)}; known: {', '.join(known)}"
+        )
 
 
 def set_device(args: argparse.Namespace) -> None:
@@ -127,6 +129,19 @@ def set_device(args: argparse.Namespace) -> None:
         raise ConfigError("--device cuda: torch sees no CUDA device; use --device cpu or auto")
 
 
+def holds_finished(folder: Path, cfg, option: str) -> bool:
+    """True when `folder` holds a finished run of this configuration. One of another is an error,
+    which tells to name another folder with `option`."""
+    finished, flat = read_result(folder), config.resolved(cfg)
+    if finished and finished["config"] != flat:
+        raise ConfigError(
+            f"{folder} holds a finished run of another configuration "
+            f"({config.difference(finished['config'], flat)}); name another {option}, or pass "
+            "--overwrite"
+        )
+    return finished is not None
+
+
 def prepare_folder(cfg, overwrite: bool) -> bool:
     """Make the run's folder ready; False when the run in it is finished already.
 
@@ -136,20 +151,13 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
     """
     folder, flat = Path(cfg.OUTPUT_DIR), config.resolved(cfg)
     check_writable(folder)
-    finished = read_result(folder)
-    if finished and not overwrite:
-        if finished["config"] == flat:
-            return False
-        raise ConfigError(
-            f"{folder} holds a finished run of another configuration "
-            f"({config.difference(finished['config'], flat)}); name another --output-dir, or pass "
-            "--overwrite"
-        )
+    if not overwrite and holds_finished(folder, cfg, "--output-dir"):
+        return False
     started = folder / CONFIG
     same = started.is_file() and started.read_text() == json_text(flat)
-    if finished or not same:
+    if (folder / RESULT).is_file() or not same:
         shutil.rmtree(folder / MODEL, ignore_errors=True)
-        (folder / "result.json").unlink(missing_ok=True)
+        (folder / RESULT).unlink(missing_ok=True)
         write_json(started, flat)
     elif (folder / MODEL / "checkpoint").is_file() and not cfg.RESUME:
         cfg.defrost()

@@ -21,7 +21,7 @@ from ueo.datasets.base import PROTOCOLS  # noqa: E402
 from ueo.datasets.label_space import parse_setting  # noqa: E402
 
 import train  # noqa: E402
-from ueo import config, grid, tables  # noqa: E402
+from ueo import grid, tables  # noqa: E402
 from ueo.clip import backbones  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
@@ -114,11 +114,7 @@ def plan(args: argparse.Namespace) -> list[grid.Run]:
         )
     runs = []
     for trainer in args.trainers:
-        known = sorted(train.TRAINER_REGISTRY.registered_names())
-        if trainer not in known:
-            raise ConfigError(
-                f"unknown trainer {trainer!r}{nearest(trainer, known)}; known: {', '.join(known)}"
-            )
+        train.check_name("trainer", trainer, train.TRAINER_REGISTRY)
         seeds = args.seed[:1] if getattr(
             train.TRAINER_REGISTRY.get(trainer), "deterministic", False
         ) else args.seed
@@ -155,18 +151,10 @@ def is_finished(run: grid.Run) -> bool:
 
     Without its picture a run was killed at the very end; running it again draws that alone.
     """
-    result = read_result(run.folder)
     args = train.parser().parse_args(list(run.argv))
     cfg = train.build_cfg(args)
-    if result is None or args.overwrite:
+    if args.overwrite or not train.holds_finished(run.folder, cfg, "--output"):
         return False
-    flat = config.resolved(cfg)
-    if result["config"] != flat:
-        raise ConfigError(
-            f"{run.folder} holds a finished run of another configuration "
-            f"({config.difference(result['config'], flat)}); name another --output, or pass "
-            "--overwrite"
-        )
     return (run.folder / PICTURE).is_file()
 
 

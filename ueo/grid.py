@@ -103,7 +103,6 @@ def _child(entry: Callable[[list[str]], int], run: Run, slot: int) -> None:
     if torch.cuda.device_count() > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(slot % torch.cuda.device_count())
     status = entry(list(run.argv))
-    sys.stdout.flush()
     if status == 0:
         console.unlink(missing_ok=True)
     sys.exit(status)

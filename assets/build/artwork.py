@@ -6,7 +6,6 @@ import re
 import tarfile
 from pathlib import Path
 
-import numpy as np
 import resvg_py
 from PIL import Image
 
@@ -150,8 +149,3 @@ def read_emoji(folder: Path) -> list[dict]:
     for entry in emoji:
         entry["subgroup"] = groups[str(entry["subgroup"])]
     return sorted(emoji, key=lambda e: e["order"])
-
-
-def array(image: Image.Image) -> np.ndarray:
-    """RGB picture as uint8 (SIZE, SIZE, 3)."""
-    return np.asarray(image, dtype=np.uint8)
