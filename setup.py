@@ -36,6 +36,7 @@ setup(
         "PyYAML>=6",
         "tabulate>=0.9",
         "gdown>=5",
+        "requests>=2.28",
         "tqdm>=4.60",
         "numpy>=1.24",
         "Pillow>=10",
@@ -44,7 +45,8 @@ setup(
         "matplotlib>=3.7",
     ],
     extras_require={
-        "test": ["pytest>=8", "ruff>=0.6"],
+        "test": ["pytest>=8", "ruff>=0.6", "submitit>=1.5"],
+        "slurm": ["submitit>=1.5"],
         "assets": ["resvg-py==0.5.0"],  # maintainers: rebuild what is in assets/
     },
 )

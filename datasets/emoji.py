@@ -12,8 +12,9 @@ from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.base import UFTDataset
 from ueo.datasets.label_space import ClassCounts
 
+from ueo.archives import unpack_top
 from ueo.errors import DataError
-from ueo.files import asset, unpack_zip, verify
+from ueo.files import asset, verify
 
 
 @DATASET_REGISTRY.register()
@@ -32,7 +33,7 @@ class Emoji(UFTDataset):
             archive = asset("emoji.zip")
             verify(archive, asset("emoji.zip.sha256").read_text().split()[0])
             print(f"Unpacking {archive.name} into {folder}")
-            unpack_zip(archive, folder)
+            unpack_top(archive, folder)
 
     def setup(self, root: Path) -> None:
         self.prepare(str(root.parent))

@@ -18,6 +18,7 @@ NEEDED = {
     "yaml": "PyYAML",
     "tabulate": "tabulate",
     "gdown": "gdown",
+    "requests": "requests",
     "tqdm": "tqdm",
     "numpy": "numpy",
     "PIL": "Pillow",

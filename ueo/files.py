@@ -1,12 +1,9 @@
-"""Files written whole or not at all, checksums, and archives unpacked without surprises."""
+"""Files written whole or not at all, and checksums."""
 
 import hashlib
 import json
 import os
-import shutil
 import tempfile
-import zipfile
-import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,39 +63,3 @@ def verify(path: str | Path, expected: str) -> None:
             f"{path}: SHA-256 is {found}, expected {expected}; the file is damaged or of another "
             "version, fetch it again"
         )
-
-
-def unpack_zip(archive: str | Path, folder: str | Path) -> None:
-    """Unpack a zip archive so that `folder` appears complete or not at all.
-
-    The archive's single top folder becomes `folder`. Entries outside it are refused. When several
-    processes unpack at once, one wins and the others use its result.
-    """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
-        with zipfile.ZipFile(archive) as file:
-            tops = {_safe_parts(name, archive)[0] for name in file.namelist()}
-            if len(tops) != 1:
-                raise DataError(f"{archive}: expected one top folder, found {sorted(tops)}")
-            file.extractall(temporary)
-        top = temporary / tops.pop()
-        if not top.is_dir():
-            raise DataError(f"{archive}: expected one top folder, found the file {top.name!r}")
-        try:
-            os.rename(top, folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise DataError(f"{archive}: not a readable zip archive ({error})") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _safe_parts(name: str, archive) -> tuple[str, ...]:
-    parts = Path(name.replace("\\", "/")).parts
-    if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0]:
-        raise DataError(f"{archive}: refused, the entry {name!r} would leave the target folder")
-    return parts
