@@ -54,8 +54,10 @@ def parser() -> argparse.ArgumentParser:
     add("--dataset", default="", help="name of the data set, instead of its yaml file")
     add("--domain", "--target-domains", nargs="+", default=[], help="target domain")
     add("--source-domains", nargs="+", default=[], help="for trainers that use sources")
-    add("--setting", default="", help="label space: closed, partial, open, open_partial, all")
+    add("--setting", default="", help="label space, such as open_partial")
     add("--protocol", default="", help="released or independent")
+    add("--path", default="", help="images of one's own: their folder or list")
+    add("--names", default="", help="images of one's own: file of class names")
     add("--backbone", default="", help="CLIP backbone, or a file of weights")
     add("--transforms", nargs="+", default=[], help="augmentations of the training images")
     add("--seed", type=int, default=-1, help="seed; negative: not fixed")
@@ -89,6 +91,8 @@ def build_cfg(args: argparse.Namespace):
         "DATASET.SOURCE_DOMAINS": tuple(args.source_domains),
         "DATASET.SETTING": args.setting,
         "DATASET.PROTOCOL": args.protocol,
+        "DATASET.PATH": args.path,
+        "DATASET.NAMES": args.names,
         "MODEL.BACKBONE.NAME": args.backbone,
         "INPUT.TRANSFORMS": tuple(args.transforms),
         "RESUME": args.resume,
@@ -129,17 +133,17 @@ def set_device(args: argparse.Namespace) -> None:
         raise ConfigError("--device cuda: torch sees no CUDA device; use --device cpu or auto")
 
 
-def holds_finished(folder: Path, cfg, option: str) -> bool:
-    """True when `folder` holds a finished run of this configuration. One of another is an error,
-    which tells to name another folder with `option`."""
-    finished, flat = read_result(folder), config.resolved(cfg)
+def finished_result(folder: Path, flat: dict, option: str) -> dict | None:
+    """The record of a finished run of this resolved configuration in `folder`. One of another is an
+    error, which tells to name another folder with `option`."""
+    finished = read_result(folder)
     if finished and finished["config"] != flat:
         raise ConfigError(
             f"{folder} holds a finished run of another configuration "
             f"({config.difference(finished['config'], flat)}); name another {option}, or pass "
             "--overwrite"
         )
-    return finished is not None
+    return finished
 
 
 def prepare_folder(cfg, overwrite: bool) -> bool:
@@ -151,7 +155,7 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
     """
     folder, flat = Path(cfg.OUTPUT_DIR), config.resolved(cfg)
     check_writable(folder)
-    if not overwrite and holds_finished(folder, cfg, "--output-dir"):
+    if not overwrite and finished_result(folder, flat, "--output-dir"):
         return False
     started = folder / CONFIG
     same = started.is_file() and started.read_text() == json_text(flat)

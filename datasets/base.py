@@ -6,16 +6,21 @@ protocol, and gives Dassl its `train_x`, `train_u` and `test`.
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from dassl.data.datasets import DatasetBase, Datum
-from ueo.datasets.label_space import ClassCounts, LabelSpace, label_space
+from ueo.datasets.label_space import STANDARD_SETTINGS, ClassCounts, LabelSpace, label_space
 
 from ueo.config import setting_of
+from ueo.data import NO_LABEL
 from ueo.errors import ConfigError, DataError
+from ueo.image_check import unreadable
 from ueo.names import nearest
+from ueo.trees import Item, key
 
 PROTOCOLS = ("released", "independent")
+BAD_IMAGES = ("stop", "skip")
 
 
 class UFTDataset(DatasetBase):
@@ -23,55 +28,58 @@ class UFTDataset(DatasetBase):
 
     A subclass sets the class attributes, fills `class_list` and defines `items(domain, part)`.
 
-    domains:       every domain, in the order of tables.
-    targets:       the domains that a grid adapts to, tuning domain included.
-    tuning_domain: the one on which hyper-parameters were chosen, left out of means; or None.
-    counts:        how the classes are divided into label spaces.
+    title:          the name that tables print.
+    dataset_dir:    its folder below the data root.
+    domains:        every domain, in the order of tables; `domain_names` has other names of them.
+    targets:        the domains that a grid adapts to, tuning domain included.
+    tuning_domain:  the one on which hyper-parameters were chosen, left out of means; or None.
+    counts:         how the classes are divided into label spaces.
+    settings:       the label spaces that a grid runs unless told otherwise.
+    published:      {domain: number of images in the published version}, for those known.
 
     train_u holds the images of L_u, train_x those of L_p, test every class. Labels of train_u are
-    for evaluation only. `classnames` holds the K known names, whatever train_x contains.
+    for evaluation only. `classnames` holds the K known names, whatever train_x contains. With
+    DATASET.NUM_SHOTS, train_x holds that many images a class, and the test set none of them.
     """
 
+    title: str = ""
     dataset_dir: str
     domains: tuple[str, ...]
+    domain_names: dict[str, tuple[str, ...]] = {}
     targets: tuple[str, ...]
     tuning_domain: str | None = None
     counts: ClassCounts
+    settings: tuple[str, ...] = STANDARD_SETTINGS
+    published: dict[str, int] = {}
     class_list: list[str]
 
     def __init__(self, cfg):
-        root = Path(cfg.DATASET.ROOT).expanduser() / self.dataset_dir
+        self.domain = self._choose_domain(cfg.DATASET.TARGET_DOMAINS)
+        self.protocol = self._choose("PROTOCOL", setting_of(cfg, "PROTOCOL"), PROTOCOLS)
         self.prepare(cfg.DATASET.ROOT)
-        if not root.is_dir():
-            raise DataError(
-                f"{root}: no such folder; --root names the folder that holds {self.dataset_dir}/"
-            )
-        self.setup(root)
+        self.root = self.locate(cfg.DATASET.ROOT)
+        self.setup(self.root)
         if len(self.class_list) != self.counts.total:
             raise DataError(
-                f"{root}: {self.counts.total} classes are expected, "
+                f"{self.root}: {self.counts.total} classes are expected, "
                 f"{len(self.class_list)} were found; the data set is incomplete"
             )
-        self.domain = self._choose_domain(cfg.DATASET.TARGET_DOMAINS)
-        self.protocol = self._choose_protocol(setting_of(cfg, "PROTOCOL"))
         self.space: LabelSpace = label_space(self.counts, setting_of(cfg, "SETTING"))
-        seen, test = self.items(self.domain, "train"), self.items(self.domain, "test")
-        if self.protocol == "released":
-            seen = test = self.released_items(seen, test)
+        seen, test = getattr(self, self.protocol)(self.domain)
+        self.published_counts = self._compare_counts(seen, test, setting_of(cfg, "CHECK_COUNTS"))
+        seen, test = self._without_bad_images(seen, test, setting_of(cfg, "BAD_IMAGES"))
         unlabelled = self._keep(seen, self.space.unlabelled)
-        if not unlabelled:
-            raise DataError(
-                f"{root}: domain {self.domain!r} has no image of the unlabelled classes"
-            )
         tested = self._keep(test, self.space.test)
-        if not tested:
-            raise DataError(f"{root}: domain {self.domain!r} has no image to test on")
-        super().__init__(
-            train_x=self._keep(seen, self.space.known), train_u=unlabelled, test=tested
-        )
+        for items, what in ((unlabelled, "of the unlabelled classes"), (tested, "to test on")):
+            if not items:
+                raise DataError(f"{self.root}: domain {self.domain!r} has no image {what}")
+        labelled = self._keep([i for i in seen if i[1] != NO_LABEL], self.space.known)
+        labelled, tested, self.shots = self._take_shots(labelled, tested, cfg.DATASET.NUM_SHOTS)
+        super().__init__(train_x=labelled or unlabelled, train_u=unlabelled, test=tested)
         names = [self.class_list[i] for i in self.space.known]
         self._lab2cname, self._classnames = dict(enumerate(names)), names
         self._num_classes = len(names)
+        self.split_hash = self._hash(unlabelled, self._keep(test, self.space.test))
 
     # what a subclass defines
 
@@ -79,13 +87,19 @@ class UFTDataset(DatasetBase):
         """Check that the data is at `root` and read what describes it."""
         raise TypeError(f"{type(self).__name__} must define setup(root)")
 
-    def items(self, domain: str, part: str) -> list[tuple[str, int]]:
+    def items(self, domain: str, part: str) -> list[Item]:
         """(path, class id) of the images in `part` ("train" or "test") of the stored split."""
         raise TypeError(f"{type(self).__name__} must define items(domain, part)")
 
-    def released_items(self, train, test) -> list[tuple[str, int]]:
-        """The one list that the released code both adapts to and tests on: the whole domain."""
-        return sorted(train + test, key=lambda item: (item[1], item[0]))
+    def released(self, domain: str) -> tuple[list[Item], list[Item]]:
+        """(unlabelled, test): the released code adapts to and tests on one list, the domain's."""
+        both = self.items(domain, "train") + self.items(domain, "test")
+        whole = sorted(both, key=lambda item: (item[1], item[0]))
+        return whole, whole
+
+    def independent(self, domain: str) -> tuple[list[Item], list[Item]]:
+        """(unlabelled, test): the parts of the stored split, without a common image."""
+        return self.items(domain, "train"), self.items(domain, "test")
 
     @classmethod
     def prepare(cls, root: str) -> None:
@@ -93,14 +107,26 @@ class UFTDataset(DatasetBase):
 
     # shared
 
-    @property
-    def split_hash(self) -> str:
-        """Hash of what is unlabelled and what is tested; equal hashes may be averaged."""
-        lists = [
-            [(Path(item.impath).name, item.label) for item in part]
-            for part in (self.train_u, self.test)
-        ]
-        return hashlib.sha256(json.dumps(lists).encode()).hexdigest()[:16]
+    @classmethod
+    def locate(cls, data_root: str) -> Path:
+        """The data set's folder below the data root. Raises DataError when there is none."""
+        folder = Path(data_root).expanduser() / cls.dataset_dir
+        if not folder.is_dir():
+            raise DataError(
+                f"{folder}: no such folder; --root names the folder that holds {cls.dataset_dir}/"
+            )
+        return folder
+
+    @classmethod
+    def domain_of(cls, name: str) -> str:
+        """A domain's own name, from any spelling of it. Raises ConfigError for none of them."""
+        for domain in cls.domains:
+            if key(name) in map(key, (domain, *cls.domain_names.get(domain, ()))):
+                return domain
+        raise ConfigError(
+            f"domain {name!r} is not in {cls.title or cls.__name__}{nearest(name, cls.domains)}; "
+            f"known: {', '.join(cls.domains)}"
+        )
 
     def _choose_domain(self, chosen: tuple[str, ...]) -> str:
         if len(chosen) != 1:
@@ -108,25 +134,58 @@ class UFTDataset(DatasetBase):
                 "DATASET.TARGET_DOMAINS: name exactly one domain (--domain), of "
                 f"{', '.join(self.domains)}"
             )
-        if chosen[0] not in self.domains:
-            raise ConfigError(
-                f"domain {chosen[0]!r} is not in {type(self).__name__}"
-                f"{nearest(chosen[0], self.domains)}; known: {', '.join(self.domains)}"
-            )
-        return chosen[0]
+        return self.domain_of(chosen[0])
 
     @staticmethod
-    def _choose_protocol(name: str) -> str:
-        if name not in PROTOCOLS:
-            raise ConfigError(
-                f"DATASET.PROTOCOL: {name!r} is unknown; known: {', '.join(PROTOCOLS)}"
-            )
-        return name
+    def _choose(option: str, value: str, known: tuple[str, ...]) -> str:
+        if value not in known:
+            raise ConfigError(f"DATASET.{option}: {value!r} is unknown; known: {', '.join(known)}")
+        return value
 
-    def _keep(self, items: list[tuple[str, int]], classes: tuple[int, ...]) -> list[Datum]:
-        names, wanted = self.class_list, set(classes)
+    def _compare_counts(self, seen: list[Item], test: list[Item], strict: bool) -> bool | None:
+        """Whether the domain has the published number of images; None where that is not known."""
+        published = self.published.get(self.domain)
+        if published is None:
+            return None
+        found = len({path for path, _ in (*seen, *test)})
+        if found != published and strict:
+            raise DataError(
+                f"{self.root}: domain {self.domain} holds {found} images, the published version "
+                f"{published}; it is incomplete or another version: `bash scripts/data.sh check` "
+                "says what differs, DATASET.CHECK_COUNTS False goes on with these images"
+            )
+        return found == published
+
+    def _without_bad_images(self, seen: list[Item], test: list[Item], policy: str):
+        """Both lists without the images that cannot be read, under BAD_IMAGES "skip"."""
+        self.skipped: dict[str, str] = {}
+        if self._choose("BAD_IMAGES", policy, BAD_IMAGES) == "stop":
+            return seen, test
+        paths = sorted({path for path, _ in (*seen, *test)})
+        self.skipped = unreadable(paths, self.root / f"bad_images-{self.domain}.json")
+        for path, reason in self.skipped.items():
+            print(f"Skipped {path}: {reason}")
+        return ([i for i in part if i[0] not in self.skipped] for part in (seen, test))
+
+    def _keep(self, items: list[Item], classes: tuple[int, ...]) -> list[Datum]:
+        """Images of `classes` and those without a label."""
+        names, wanted = self.class_list, {*classes, NO_LABEL}
         return [
-            Datum(impath=path, label=label, domain=0, classname=names[label])
+            Datum(path, label, 0, names[label] if label != NO_LABEL else "")
             for path, label in items
             if label in wanted
         ]
+
+    def _take_shots(self, labelled: list[Datum], tested: list[Datum], shots: int):
+        """(labelled shots, test images without them, how many were left out of the test set)."""
+        if shots < 1:
+            return labelled, tested, 0
+        labelled = self.generate_fewshot_dataset(labelled, num_shots=shots)
+        used = {item.impath for item in labelled}
+        kept = [item for item in tested if item.impath not in used]
+        return labelled, kept, len(tested) - len(kept)
+
+    def _hash(self, *parts: list[Datum]) -> str:
+        """Hash of what is unlabelled and what is tested; equal hashes may be averaged."""
+        lists = [[(os.path.basename(i.impath), i.label) for i in part] for part in parts]
+        return hashlib.sha256(json.dumps(lists).encode()).hexdigest()[:16]

@@ -3,6 +3,8 @@
 L_p are the class names that the classifier is given, L_u the classes of the unlabelled images:
 closed L_p = L_u; partial: L_u lacks some known classes; open: L_u holds further classes;
 open_partial: both. The test set always holds every class, also OOD classes never seen unlabelled.
+Besides: all, every class is known; as_is, every image is in the unlabelled set, as the images of
+one's own come.
 """
 
 from dataclasses import dataclass
@@ -10,7 +12,8 @@ from dataclasses import dataclass
 from ueo.errors import ConfigError
 from ueo.names import nearest
 
-SETTINGS = ("closed", "partial", "open", "open_partial", "all")
+STANDARD_SETTINGS = ("closed", "partial", "open", "open_partial")  # those of the paper
+SETTINGS = (*STANDARD_SETTINGS, "all", "as_is")
 ALIASES = {
     "CDA": "closed",
     "PDA": "partial",
@@ -73,5 +76,6 @@ def label_space(counts: ClassCounts, setting: str) -> LabelSpace:
         "partial": known[: counts.partial],
         "open": known + seen_ood,
         "open_partial": known[: counts.open_partial] + seen_ood,
+        "as_is": everything,
     }[setting]
     return LabelSpace(setting, known, unlabelled, everything)

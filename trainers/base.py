@@ -23,6 +23,7 @@ from ueo.config import options_of
 from ueo.data import Images, evaluation_loader, training_loader
 from ueo.errors import ConfigError
 from ueo.evaluation import Evaluations
+from ueo.lists import NO_LABEL
 from ueo.scores import SCORES
 
 MODEL = "tuned"  # folder of the checkpoints: they hold the tuned parameters alone
@@ -89,6 +90,8 @@ class CLIPTrainer(TrainerX):
         super().build_data_loader()
         cfg, dataset = self.cfg, self.dm.dataset
         workers = cfg.DATALOADER.NUM_WORKERS
+        if self.uses_labels:
+            self._check_labelled(dataset)
         items = dataset.train_x if self.uses_labels else dataset.train_u
         images = Images(items, build_transform(cfg, is_train=True), hide=not self.uses_labels)
         self.train_loader_x = training_loader(
@@ -97,6 +100,16 @@ class CLIPTrainer(TrainerX):
         plain, size = build_transform(cfg, is_train=False), cfg.DATALOADER.TEST.BATCH_SIZE
         self.test_loader = evaluation_loader(Images(dataset.test, plain), size, workers)
         self.unlabelled_loader = evaluation_loader(Images(dataset.train_u, plain), size, workers)
+
+    def _check_labelled(self, dataset) -> None:
+        name = type(self).__name__
+        if any(item.label == NO_LABEL for item in dataset.train_x):
+            raise ConfigError(f"{name} trains with labels, which {dataset.title!r} lacks")
+        if {i.impath for i in dataset.train_x} & {i.impath for i in dataset.test}:
+            raise ConfigError(
+                f"{name} trains with labels and would be tested on the same images; set "
+                "DATASET.NUM_SHOTS, whose images leave the test set, or --protocol independent"
+            )
 
     def build_model(self) -> None:
         cfg, options = self.cfg, self.options

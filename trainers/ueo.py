@@ -15,6 +15,7 @@ from torch import Tensor
 from ueo.trainers.base import CLIPTrainer
 
 from ueo.errors import ConfigError
+from ueo.lists import NO_LABEL
 from ueo.losses import universal_entropy
 from ueo.scores import mcm
 
@@ -48,6 +49,10 @@ class UEO(CLIPTrainer):
             weight = torch.ones(len(zero_shot))
         else:
             labels = torch.tensor([item.label for item in self.dm.dataset.train_u])
+            if (labels == NO_LABEL).any():
+                raise ConfigError(
+                    "TRAINER.UEO.WEIGHTING: the oracle needs labels, which these images lack"
+                )
             weight = (labels < zero_shot.shape[1]).float() + ORACLE_FLOOR
         self.weight = weight.to(self.device)  # (images,)
 

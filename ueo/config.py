@@ -16,8 +16,12 @@ from ueo.errors import ConfigError
 from ueo.names import nearest
 
 DATASET_DEFAULTS = {
-    "SETTING": "open_partial",  # label space: closed, partial, open, open_partial, all
+    "SETTING": "open_partial",  # label space: closed, partial, open, open_partial, all, as_is
     "PROTOCOL": "released",  # "released": test on the whole domain; "independent": stored split
+    "CHECK_COUNTS": True,  # stop unless a domain holds the published number of images
+    "BAD_IMAGES": "stop",  # "stop" at an image that cannot be read, or "skip" and report it
+    "PATH": "",  # of images of one's own (data sets folder and list)
+    "NAMES": "",  # file with the known class names of one's own images
 }
 # keys that do not change what a run computes
 VOLATILE = (
@@ -25,6 +29,7 @@ VOLATILE = (
     "RESUME",
     "VERBOSE",
     "DATASET.ROOT",
+    "DATASET.CHECK_COUNTS",
     "DATALOADER.NUM_WORKERS",
     "TRAIN.PRINT_FREQ",
     "TRAIN.CHECKPOINT_FREQ",

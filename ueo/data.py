@@ -11,8 +11,9 @@ from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from ueo.errors import DataError
+from ueo.lists import NO_LABEL
 
-NO_LABEL = -1
+HINT = "replace or remove it, or skip such images with DATASET.BAD_IMAGES skip"
 
 
 def read_image(path: str) -> Image.Image:
@@ -23,9 +24,9 @@ def read_image(path: str) -> Image.Image:
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such image, restore it or unpack the data set anew") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path}: no image that Pillow can read, replace or remove it") from error
+        raise DataError(f"{path}: no image that Pillow can read, {HINT}") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: damaged image ({error}), replace or remove it") from error
+        raise DataError(f"{path}: damaged image ({error}), {HINT}") from error
 
 
 class Images(Dataset):

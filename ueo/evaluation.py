@@ -14,7 +14,15 @@ from tqdm import tqdm
 from ueo.config import config_hash, resolved
 from ueo.evaluator import UFTEvaluator
 from ueo.files import write_json
-from ueo.record import HISTORY, RESULT, environment, peak_memory, write_run
+from ueo.lists import NO_LABEL
+from ueo.record import (
+    HISTORY,
+    RESULT,
+    environment,
+    peak_memory,
+    write_predictions,
+    write_run,
+)
 
 SETS = ("test", "unlabelled")
 
@@ -77,7 +85,7 @@ class Evaluations:
         evaluator = UFTEvaluator(
             trainer.cfg,
             num_known=len(dataset.classnames),
-            unlabelled_classes={item.label for item in dataset.train_u},
+            unlabelled_classes={item.label for item in dataset.train_u} - {NO_LABEL},
             score=trainer.options.SCORE,
         )
         evaluator.process(cosines, torch.tensor([item.label for item in items]))
@@ -88,10 +96,29 @@ class Evaluations:
                 self.outputs[f"{name}_{key}_{when}"] = array
             else:
                 self.outputs[f"{name}_labels"] = array
+        values.update(self._without_labels(name, when))
         for key, value in values.items():
             if value is not None:
                 trainer.write_scalar(f"{name}/{key}", value, epoch)
         return values
+
+    def _without_labels(self, name: str, when: str) -> dict:
+        """What can be known of a set without any label; printed where there is none."""
+        predictions = self.outputs[f"{name}_predictions_{when}"]
+        values = {
+            "classes_predicted": len(np.unique(predictions)),
+            "mean_score": float(self.outputs[f"{name}_scores_{when}"].mean()),
+        }
+        if (self.outputs[f"{name}_labels"] == NO_LABEL).all():
+            print(f"* images: {len(predictions):,}")
+            for key, value in values.items():
+                print(f"* {key}: {value:.4g}")
+        return values
+
+    def _changed(self) -> float:
+        """Percentage of test images that are predicted unlike before training."""
+        before, after = (self.outputs[f"test_predictions_{w}"] for w in ("before", "after"))
+        return 100 * float((before != after).mean())
 
     def resume(self, epoch: int) -> None:
         """After a checkpoint of `epoch` was loaded: take over the evaluations made until then."""
@@ -107,12 +134,15 @@ class Evaluations:
     def write_record(self) -> None:
         """Write result.json and outputs.npz into the run's folder."""
         trainer, dataset = self.trainer, self.trainer.dm.dataset
-        cfg, root = trainer.cfg, trainer.cfg.DATASET.ROOT
+        cfg = trainer.cfg
         flat = resolved(cfg)
         final = self.history[-1]
+        for key in [k for k in self.outputs if k.endswith("_before")]:  # nothing was trained
+            self.outputs.setdefault(key.replace("_before", "_after"), self.outputs[key])
         result = {
             "trainer": cfg.TRAINER.NAME,
             "dataset": cfg.DATASET.NAME,
+            "title": dataset.title or cfg.DATASET.NAME,
             "domain": dataset.domain,
             "domains": list(dataset.domains),
             "tuning_domain": dataset.tuning_domain,
@@ -123,16 +153,22 @@ class Evaluations:
             "seed": cfg.SEED,
             "uses_labels": trainer.uses_labels,
             "metrics": {name: final[name] for name in SETS},
+            "changed_predictions": self._changed(),
             "evaluations": self.history,
             "counts": {
                 "known_classes": len(dataset.classnames),
                 "unlabelled": len(dataset.train_u),
                 "test": len(dataset.test),
+                "shots_left_out_of_test": dataset.shots,
                 "tuned_parameters": sum(
                     p.numel() for group in trainer.groups.values() for p in group.values()
                 ),
             },
             "split_hash": dataset.split_hash,
+            "published_counts": dataset.published_counts,
+            "skipped_images": {
+                os.path.relpath(path, dataset.root): why for path, why in dataset.skipped.items()
+            },
             "config_hash": config_hash(flat),
             "config": flat,
             "environment": environment(trainer.device),
@@ -144,9 +180,9 @@ class Evaluations:
             else None,
             "peak_memory_bytes": peak_memory(trainer.device),
         }
-        for key in [k for k in self.outputs if k.endswith("_before")]:  # nothing was trained
-            self.outputs.setdefault(key.replace("_before", "_after"), self.outputs[key])
         self.outputs["test_paths"] = np.array(
-            [os.path.relpath(item.impath, root) for item in dataset.test]
+            [os.path.relpath(item.impath, dataset.root) for item in dataset.test]
         )
+        if (self.outputs["test_labels"] == NO_LABEL).any():
+            write_predictions(trainer.output_dir, self.outputs, dataset.classnames)
         write_run(trainer.output_dir, result, self.outputs)

@@ -8,7 +8,6 @@ from collections import OrderedDict
 import numpy as np
 import torch
 from dassl.evaluation import EVALUATOR_REGISTRY, EvaluatorBase
-from sklearn.metrics import f1_score
 from torch import Tensor
 
 from ueo import metrics
@@ -60,12 +59,19 @@ class UFTEvaluator(EvaluatorBase):
         }
 
     def _print(self, values: dict, labels: np.ndarray, predictions: np.ndarray) -> None:
+        from sklearn.metrics import f1_score
+
+        labelled = labels >= 0
+        labels, predictions = labels[labelled], predictions[labelled]
+        print("=> result")
+        if not len(labels):
+            print("* no labels: accuracy and OOD detection are not known")
+            return
         known = labels < self.num_known
         correct = int((labels[known] == predictions[known]).sum())
         accuracy = 100 * (values["gacc"] or 0.0)
         macro_f1 = f1_score(labels[known], predictions[known], average="macro", zero_division=0) \
             if known.any() else 0.0
-        print("=> result")
         print(f"* total: {int(known.sum()):,} known, {int((~known).sum()):,} OOD")
         print(f"* correct: {correct:,}")
         print(f"* accuracy: {accuracy:.1f}%")

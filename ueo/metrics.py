@@ -1,12 +1,12 @@
 """Metrics from labels, predictions and scores, as NumPy arrays; every result in [0, 1] or None.
 
 Labels below `num_known` are known classes (ID), the others are out-of-distribution (OOD). ID is the
-positive class and a larger score means more ID. None stands for "not defined on this set", such as
+positive class and a larger score means more ID. A label below 0 means that the image has none: it
+counts nowhere. None stands for "not defined on this set", such as
 an AUROC without a single OOD sample.
 """
 
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 
 def global_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float | None:
@@ -22,6 +22,8 @@ def per_class_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float | N
 
 def auroc(is_id: np.ndarray, scores: np.ndarray) -> float | None:
     """Area under the ROC curve. is_id: (samples,) bool; scores: (samples,)."""
+    from sklearn.metrics import roc_auc_score  # here, because it takes half a second to import
+
     return float(roc_auc_score(is_id, scores)) if is_id.any() and not is_id.all() else None
 
 
@@ -29,12 +31,16 @@ def fpr_at_tpr(is_id: np.ndarray, scores: np.ndarray, tpr: float = 0.95) -> floa
     """Share of OOD samples accepted at the highest threshold that accepts `tpr` of the ID ones."""
     if is_id.all() or not is_id.any():
         return None
+    from sklearn.metrics import roc_curve
+
     false_positive, true_positive, _ = roc_curve(is_id, scores, drop_intermediate=False)
     return float(false_positive[np.argmax(true_positive >= tpr)])
 
 
 def aupr(is_id: np.ndarray, scores: np.ndarray) -> float | None:
     """Average precision with ID as the positive class."""
+    from sklearn.metrics import average_precision_score
+
     both = is_id.any() and not is_id.all()
     return float(average_precision_score(is_id, scores)) if both else None
 
@@ -59,6 +65,8 @@ def evaluate(
     unlabelled set (L_u); with it PACC is also given apart for known classes inside and outside L_u,
     and AUROC apart for OOD classes that were in the unlabelled set ("seen") and never were.
     """
+    labelled = labels >= 0
+    labels, predictions, scores = labels[labelled], predictions[labelled], scores[labelled]
     known = labels < num_known
     pacc = per_class_accuracy(labels[known], predictions[known])
     area = auroc(known, scores)

@@ -8,7 +8,7 @@ from ueo.files import atomic_path
 from ueo.record import read_outputs, read_result
 
 PICTURE = "scores.png"
-KNOWN, UNKNOWN = "#2a6f97", "#d1495b"
+KNOWN, UNKNOWN, UNLABELLED = "#2a6f97", "#d1495b", "#6c757d"
 
 
 def plot_run(folder: str | Path) -> Path | None:
@@ -26,9 +26,10 @@ def plot_run(folder: str | Path) -> Path | None:
     curves = len(result["evaluations"]) > 1
     figure = Figure(figsize=(12 if curves else 4.5, 3.4), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, 3 if curves else 1))
-    known = outputs["test_labels"] < result["counts"]["known_classes"]
+    labels = outputs["test_labels"]
     for axis, when in zip(axes, ("before", "after")):
-        _histogram(axis, outputs[f"test_scores_{when}"], known, when)
+        _histogram(axis, outputs[f"test_scores_{when}"], labels,
+                   result["counts"]["known_classes"], when)
     if curves:
         _curves(axes[2], result["evaluations"])
     figure.suptitle(
@@ -42,12 +43,15 @@ def plot_run(folder: str | Path) -> Path | None:
     return path
 
 
-def _histogram(axis, scores: np.ndarray, known: np.ndarray, when: str) -> None:
+def _histogram(axis, scores: np.ndarray, labels: np.ndarray, num_known: int, when: str) -> None:
     bins = np.linspace(scores.min(), scores.max() + 1e-12, 41)
-    axis.hist(scores[known], bins, density=True, alpha=0.6, color=KNOWN, label="known (ID)")
-    if not known.all():
-        ood = scores[~known]
-        axis.hist(ood, bins, density=True, alpha=0.6, color=UNKNOWN, label="unknown (OOD)")
+    for part, colour, name in (
+        ((labels >= 0) & (labels < num_known), KNOWN, "known (ID)"),
+        (labels >= num_known, UNKNOWN, "unknown (OOD)"),
+        (labels < 0, UNLABELLED, "no label"),
+    ):
+        if part.any():
+            axis.hist(scores[part], bins, density=True, alpha=0.6, color=colour, label=name)
     axis.set_title(f"test scores {when} training", fontsize=9)
     axis.set_xlabel("MCM score, larger = more in-distribution", fontsize=8)
     axis.set_yticks([])
@@ -63,4 +67,5 @@ def _curves(axis, evaluations: list[dict]) -> None:
     axis.set_title("test set", fontsize=9)
     axis.set_xlabel("epoch", fontsize=8)
     axis.set_ylabel("%", fontsize=8)
-    axis.legend(fontsize=8, frameon=False)
+    if axis.get_legend_handles_labels()[0]:  # none without labels
+        axis.legend(fontsize=8, frameon=False)

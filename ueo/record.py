@@ -1,5 +1,6 @@
 """What a run leaves behind: result.json (what was run, what came out), outputs.npz (per sample)."""
 
+import csv
 import json
 import os
 import platform
@@ -17,6 +18,7 @@ from ueo.errors import DataError
 from ueo.files import atomic_path, write_json
 
 RESULT, OUTPUTS, HISTORY = "result.json", "outputs.npz", "evaluations.json"
+PREDICTIONS = "predictions.csv"  # of images without labels
 PACKAGES = ("torch", "torchvision", "clip-anytorch", "numpy", "pillow", "scikit-learn", "yacs")
 
 
@@ -60,6 +62,20 @@ def write_run(folder: str | Path, result: dict, outputs: dict[str, np.ndarray]) 
     with atomic_path(folder / OUTPUTS) as temporary:
         np.savez_compressed(temporary, **outputs)
     write_json(folder / RESULT, result)
+
+
+def write_predictions(folder: str | Path, outputs: dict[str, np.ndarray], names: list[str]) -> None:
+    """predictions.csv: what the tuned model says of each test image."""
+    with atomic_path(Path(folder, PREDICTIONS)) as temporary:
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(["image", "predicted_class", "score"])
+            for path, predicted, score in zip(
+                outputs["test_paths"],
+                outputs["test_predictions_after"],
+                outputs["test_scores_after"],
+            ):
+                table.writerow([path, names[predicted], f"{score:.6g}"])
 
 
 def read_result(folder: str | Path) -> dict | None:

@@ -1,0 +1,204 @@
+"""DomainNet (Peng et al., ICCV 2019), cleaned version: 345 classes, 6 domains, 586,575 images.
+
+The official lists <domain>_train.txt and <domain>_test.txt hold the images and their class ids;
+under both protocols the first are unlabelled and the second are tested. Ids follow the lists, which
+follow no sorting. Not every list holds every class: painting has no "t-shirt" to train on and no
+"syringe" to test on.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+from dassl.data.datasets import DATASET_REGISTRY
+from ueo.datasets.label_space import ClassCounts
+from ueo.datasets.published import PublishedDataset
+from ueo.download import Piece, Remote
+
+from ueo.errors import DataError
+from ueo.lists import read_list
+from ueo.trees import Item, key
+
+CLASSES = """
+    aircraft_carrier airplane alarm_clock ambulance angel animal_migration ant anvil apple arm
+    asparagus axe backpack banana bandage barn baseball baseball_bat basket basketball bat
+    bathtub beach bear beard bed bee belt bench bicycle binoculars bird birthday_cake blackberry
+    blueberry book boomerang bottlecap bowtie bracelet brain bread bridge broccoli broom bucket
+    bulldozer bus bush butterfly cactus cake calculator calendar camel camera camouflage
+    campfire candle cannon canoe car carrot castle cat ceiling_fan cello cell_phone chair
+    chandelier church circle clarinet clock cloud coffee_cup compass computer cookie cooler
+    couch cow crab crayon crocodile crown cruise_ship cup diamond dishwasher diving_board dog
+    dolphin donut door dragon dresser drill drums duck dumbbell ear elbow elephant envelope
+    eraser eye eyeglasses face fan feather fence finger fire_hydrant fireplace firetruck fish
+    flamingo flashlight flip_flops floor_lamp flower flying_saucer foot fork frog frying_pan
+    garden garden_hose giraffe goatee golf_club grapes grass guitar hamburger hammer hand harp
+    hat headphones hedgehog helicopter helmet hexagon hockey_puck hockey_stick horse hospital
+    hot_air_balloon hot_dog hot_tub hourglass house house_plant hurricane ice_cream jacket jail
+    kangaroo key keyboard knee knife ladder lantern laptop leaf leg light_bulb lighter
+    lighthouse lightning line lion lipstick lobster lollipop mailbox map marker matches
+    megaphone mermaid microphone microwave monkey moon mosquito motorbike mountain mouse
+    moustache mouth mug mushroom nail necklace nose ocean octagon octopus onion oven owl
+    paintbrush paint_can palm_tree panda pants paper_clip parachute parrot passport peanut pear
+    peas pencil penguin piano pickup_truck picture_frame pig pillow pineapple pizza pliers
+    police_car pond pool popsicle postcard potato power_outlet purse rabbit raccoon radio rain
+    rainbow rake remote_control rhinoceros rifle river roller_coaster rollerskates sailboat
+    sandwich saw saxophone school_bus scissors scorpion screwdriver sea_turtle see_saw shark
+    sheep shoe shorts shovel sink skateboard skull skyscraper sleeping_bag smiley_face snail
+    snake snorkel snowflake snowman soccer_ball sock speedboat spider spoon spreadsheet square
+    squiggle squirrel stairs star steak stereo stethoscope stitches stop_sign stove strawberry
+    streetlight string_bean submarine suitcase sun swan sweater swing_set sword syringe table
+    teapot teddy-bear telephone television tennis_racquet tent The_Eiffel_Tower
+    The_Great_Wall_of_China The_Mona_Lisa tiger toaster toe toilet tooth toothbrush toothpaste
+    tornado tractor traffic_light train tree triangle trombone truck trumpet t-shirt umbrella
+    underwear van vase violin washing_machine watermelon waterslide whale wheel windmill
+    wine_bottle wine_glass wristwatch yoga zebra zigzag""".split()
+LIST_FOLDERS = ("", "splits", "txt", "image_list", "list", "lists", "list/DOMAINNET")
+SERVER = "https://csr.bu.edu/ftp/visda/2019/multi-source"
+PAGE = "https://ai.bu.edu/M3SDA/"
+IMAGES = {  # domain: (archive on the official server, on the mirror)
+    "clipart": ("groundtruth/clipart.zip", "f0515164a4864220b98b"),
+    "infograph": ("infograph.zip", "98b19d5fc9884109a9cb"),
+    "painting": ("groundtruth/painting.zip", "11285ce9fbd34bb7b28c"),
+    "quickdraw": ("quickdraw.zip", "6faa9efb498b494abf66"),
+    "real": ("real.zip", "17a101842c564959b525"),
+    "sketch": ("sketch.zip", "b305add26e9d47349495"),
+}
+LISTS = {  # list: checksum, where it is known
+    "clipart_train": "md5:b4349693a7f9c05c53955725c47ed6cb",
+    "clipart_test": "md5:f5ddbcfd657a3acf9d0f7da10db22565",
+    "infograph_train": "md5:379b50054f4ac2018dca4f89421b92d9",
+    "infograph_test": "md5:779626b50869edffe8ea6941c3755c71",
+    "painting_train": "md5:7db0e7ca73ad9982f6e1f7f3ef372c0a",
+    "painting_test": "md5:232b35dc53f26d414686ae579e38d9b5",
+    "quickdraw_train": "",
+    "quickdraw_test": "md5:a1c828fdfe216fb109f1c0083a252c6f",
+    "real_train": "",
+    "real_test": "md5:6098816791c3ebed543c71ffa11b9054",
+    "sketch_train": "md5:1233bd18aa9a8a200bf4cecf1c34ef3e",
+    "sketch_test": "md5:d8a222e4672cfd585298aa14d02ea441",
+}
+
+
+@DATASET_REGISTRY.register()
+class UFTDomainNet(PublishedDataset):
+    title = "DomainNet"
+    dataset_dir = "domainnet"
+    folder_names = ("domain_net",)
+    domains = targets = ("clipart", "infograph", "painting", "quickdraw", "real", "sketch")
+    counts = ClassCounts(total=345, known=300, partial=250, open_partial=250, seen_ood=30)
+    listed = {  # lines of the train and the test list
+        "clipart": (33525, 14604),
+        "infograph": (36023, 15582),
+        "painting": (50416, 21850),
+        "quickdraw": (120750, 51750),
+        "real": (120906, 52041),
+        "sketch": (48212, 20916),
+    }
+    published = {domain: train + test for domain, (train, test) in listed.items()}
+    class_list = CLASSES
+    pieces = (
+        *(
+            Piece(
+                domain,
+                (
+                    (Remote(f"{SERVER}/{archive}", f"{domain}.zip"),),
+                    (Remote(f"https://cloud.tsinghua.edu.cn/f/{number}/?dl=1", f"{domain}.tgz"),),
+                ),
+                PAGE,
+            )
+            for domain, (archive, number) in IMAGES.items()
+        ),
+        *(
+            Piece(
+                f"{name}.txt",
+                ((Remote(f"{SERVER}/domainnet/txt/{name}.txt", f"{name}.txt", checksum),),),
+                PAGE,
+            )
+            for name, checksum in LISTS.items()
+        ),
+    )
+    size = "about 17.5 GB for all domains"
+    terms = (
+        "DomainNet: fair use notice of its authors; academic, non-commercial research and "
+        "education only. Cite Peng et al., Moment Matching for Multi-Source Domain Adaptation."
+    )
+
+    def released(self, domain: str) -> tuple[list[Item], list[Item]]:
+        return self.independent(domain)
+
+    def items(self, domain: str, part: str) -> list[Item]:
+        return self.listed_items(self.root, domain, part)
+
+    @classmethod
+    def listed_items(cls, root: Path, domain: str, part: str) -> list[Item]:
+        """(path, class id) of each line of a list. Raises DataError for a list that is missing or
+        wrong and for an image that is missing."""
+        file = cls.list_file(root, f"{domain}_{part}.txt")
+        listed = read_list(file, len(CLASSES))
+        for name, label in listed:
+            folder = os.path.basename(os.path.dirname(name))
+            if key(folder) != key(CLASSES[label]):
+                raise DataError(
+                    f"{file}: {name!r} has the label {label}, which is {CLASSES[label]!r}; the "
+                    "list is of another version or damaged"
+                )
+        # lists name images relative to the data set's folder, or to the one that holds it
+        top = listed[0][0].split("/")[0]
+        base = root if key(top) == key(domain) else root.parent
+        if base == root:
+            cls.domain_folder(root, domain)
+        _refuse_missing(file, base, [name for name, _ in listed])
+        return [(os.path.join(base, name), label) for name, label in listed]
+
+    @classmethod
+    def list_file(cls, root: Path, name: str) -> Path:
+        """Where a list lies. Raises DataError when it does not."""
+        for folder in LIST_FOLDERS:
+            if (root / folder / name).is_file():
+                return root / folder / name
+        raise DataError(
+            f"{root}: the list {name} is missing; fetch it from {SERVER}/domainnet/txt/ (the "
+            "cleaned version) and put it there or into splits/"
+        )
+
+    @classmethod
+    def is_there(cls, data_root: str, piece: Piece) -> bool:
+        root = cls.find(data_root)
+        if root is None or piece.name in cls.domains:
+            return super().is_there(data_root, piece)
+        try:
+            return cls.list_file(root, piece.name).is_file()
+        except DataError:
+            return False
+
+    @classmethod
+    def check_domain(cls, root: Path, domain: str) -> str:
+        for part, expected in zip(("train", "test"), cls.listed[domain]):
+            found = len(cls.listed_items(root, domain, part))
+            if found != expected:
+                raise DataError(
+                    f"{domain}_{part}.txt has {found} lines, the published version {expected}"
+                )
+            file, checksum = cls.list_file(root, f"{domain}_{part}.txt"), LISTS[f"{domain}_{part}"]
+            digest = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+            if checksum and checksum != f"md5:{digest}":
+                raise DataError(f"{file.name} has another MD5 than the published version")
+        train, test = cls.listed[domain]
+        return f"{train} images to train on, {test} to test on, as published"
+
+
+def _refuse_missing(file: Path, base: Path, names: list[str]) -> None:
+    present: dict[str, set[str]] = {}  # listing folders is much quicker than asking for each file
+    missing = []
+    for name in names:
+        folder, image = os.path.split(name)
+        if folder not in present:
+            path = base / folder
+            present[folder] = set(os.listdir(path)) if path.is_dir() else set()
+        if image not in present[folder]:
+            missing.append(name)
+    if missing:
+        raise DataError(
+            f"{base}: {len(missing)} of the {len(names)} images in {file.name} are missing, first "
+            f"{missing[0]!r}; unpack the archive of that domain anew"
+        )

@@ -1,0 +1,57 @@
+"""Office-31 (Saenko et al., ECCV 2010): 31 classes of office objects, 3 domains, 4,110 images.
+
+The published layout is <domain>/images/<class>/; the level images/ may be missing.
+"""
+
+from dassl.data.datasets import DATASET_REGISTRY
+from ueo.datasets.class_folders import ClassFolderDataset
+from ueo.datasets.label_space import ClassCounts
+from ueo.download import Piece, Remote
+
+
+@DATASET_REGISTRY.register()
+class UFTOffice31(ClassFolderDataset):
+    title = "Office-31"
+    dataset_dir = "office31"
+    folder_names = ("office", "office_31", "domain_adaptation_images")
+    domains = targets = ("amazon", "dslr", "webcam")
+    counts = ClassCounts(total=31, known=25, partial=20, open_partial=15, seen_ood=3)
+    published = {"amazon": 2817, "dslr": 498, "webcam": 795}
+    class_list = """
+        back_pack bike bike_helmet bookcase bottle calculator desk_chair desk_lamp desktop_computer
+        file_cabinet headphones keyboard laptop_computer letter_tray mobile_phone monitor mouse mug
+        paper_notebook pen phone printer projector punchers ring_binder ruler scissors speaker
+        stapler tape_dispenser trash_can""".split()
+    pieces = (
+        Piece(
+            "images",
+            (
+                (
+                    Remote(
+                        "gdrive:0B4IapRTv9pJ1WGZVd1VDMmhwdlE:0-gNMHVtZfRAyO_t2_WrOunA",
+                        "domain_adaptation_images.tar.gz",
+                    ),
+                ),
+                (
+                    Remote(
+                        "https://wjdcloud.blob.core.windows.net/dataset/OFFICE31.zip",
+                        "OFFICE31.zip",
+                    ),
+                ),
+                tuple(
+                    Remote(f"https://cloud.tsinghua.edu.cn/f/{number}/?dl=1", f"{domain}.tgz")
+                    for domain, number in (
+                        ("amazon", "ec12dfcddade43ab8101"),
+                        ("dslr", "a41d818ae2f34da7bb32"),
+                        ("webcam", "8a41009a166e4131adcd"),
+                    )
+                ),
+            ),
+            "https://faculty.cc.gatech.edu/~judy/domainadapt/",
+        ),
+    )
+    size = "some ten MB"
+    terms = (
+        "Office-31: no licence is published with the images; use them for research alone and do "
+        "not pass them on. Cite Saenko et al., Adapting Visual Category Models to New Domains."
+    )

@@ -1,0 +1,62 @@
+"""Office-Home (Venkateswara et al., CVPR 2017): 65 classes, 4 domains, 15,588 images.
+
+Class ids follow the released code of UEO: names in lower case, sorted. Sorting the folders' own
+names puts "TV" before "Table", which changes the unknown classes; hence the names decide.
+"""
+
+from dassl.data.datasets import DATASET_REGISTRY
+from ueo.datasets.class_folders import ClassFolderDataset
+from ueo.datasets.label_space import ClassCounts
+from ueo.download import Piece, Remote
+
+ARCHIVE = "OfficeHomeDataset_10072016.zip"
+
+
+@DATASET_REGISTRY.register()
+class UFTOfficeHome(ClassFolderDataset):
+    title = "Office-Home"
+    dataset_dir = "office_home"
+    folder_names = ("OfficeHomeDataset", "OfficeHomeDataset_10072016")
+    domains = targets = ("Art", "Clipart", "Product", "RealWorld")
+    domain_names = {"RealWorld": ("Real World", "Real")}
+    counts = ClassCounts(total=65, known=50, partial=35, open_partial=35, seen_ood=10)
+    published = {"Art": 2427, "Clipart": 4365, "Product": 4439, "RealWorld": 4357}
+    class_list = """
+        alarm_clock backpack batteries bed bike bottle bucket calculator calendar candles chair
+        clipboards computer couch curtains desk_lamp drill eraser exit_sign fan file_cabinet
+        flipflops flowers folder fork glasses hammer helmet kettle keyboard knives lamp_shade
+        laptop marker monitor mop mouse mug notebook oven pan paper_clip pen pencil postit_notes
+        printer push_pin radio refrigerator ruler scissors screwdriver shelf sink sneakers soda
+        speaker spoon table telephone toothbrush toys trash_can tv webcam""".split()
+    pieces = (
+        Piece(
+            "images",
+            (
+                *(
+                    (Remote(url, ARCHIVE),)
+                    for url in (
+                        "gdrive:0B81rNlvomiwed0V1YUxQdC1uOTg:0-2SNWq0CDAuWOBRRBL7ZZsw",
+                        "gdrive:1uY0pj7oFsjMxRwaD3Sxy0jgel0fsYXLC",
+                        "gdrive:1USXqK4nCvOAR5Ty4iwKcuCOrRJoRuDyU",
+                        "gdrive:1FM7FAU8Q_CZaXnK95U4CEn52mEHFtNnm",
+                        "https://wjdcloud.blob.core.windows.net/dataset/OfficeHome.zip",
+                    )
+                ),
+                tuple(
+                    Remote(f"https://cloud.tsinghua.edu.cn/f/{number}/?dl=1", f"{domain}.tgz")
+                    for domain, number in (
+                        ("Art", "6a006656b9a14567ade2"),
+                        ("Clipart", "ae88aa31d2d7411dad79"),
+                        ("Product", "f219b0ff35e142b3ab48"),
+                        ("Real_World", "6c19f3f15bb24ed3951a"),
+                    )
+                ),
+            ),
+            "https://www.hemanthdv.org/officeHomeDataset.html",
+        ),
+    )
+    size = "about 1.2 GB"
+    terms = (
+        "Office-Home: fair use notice of its authors; non-commercial research and education only. "
+        "Cite Venkateswara et al., Deep Hashing Network for Unsupervised Domain Adaptation."
+    )

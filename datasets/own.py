@@ -1,0 +1,186 @@
+"""Images of one's own: class folders, a flat folder without labels, or a list; and class names.
+
+The names (DATASET.NAMES) are the known classes L_p. Whatever else the images hold is unknown to
+the classifier: with labels it is measured as out-of-distribution, without labels the run reports
+what can be known. The label space is "as_is": all images are adapted to, and tested on.
+"""
+
+import os
+from pathlib import Path
+
+from dassl.data.datasets import DATASET_REGISTRY
+from ueo.datasets.base import UFTDataset
+from ueo.datasets.label_space import ClassCounts
+
+from ueo.config import setting_of
+from ueo.errors import ConfigError, DataError
+from ueo.lists import NO_LABEL, is_labelled, read_list, read_names
+from ueo.splits import stored_split
+from ueo.trees import Item, images_in, key, subfolders
+
+
+class OwnImages(UFTDataset):
+    """DATASET.PATH says where the images or their list are."""
+
+    own = True
+    domains = targets = ()
+    settings = ("as_is",)
+
+    def __init__(self, cfg):
+        self.path, self.names_file = self.path_of(cfg), setting_of(cfg, "NAMES")
+        if setting_of(cfg, "SETTING") not in self.settings:
+            raise ConfigError(
+                f"DATASET.SETTING: images of one's own have the label space as_is, not "
+                f"{setting_of(cfg, 'SETTING')!r}; the names in DATASET.NAMES say what is known"
+            )
+        self.image_root = Path(cfg.DATASET.ROOT).expanduser()
+        super().__init__(cfg)
+        self.domains = (self.domain,)
+
+    @classmethod
+    def path_of(cls, cfg) -> Path:
+        """DATASET.PATH. Raises ConfigError when it is empty or nothing is there."""
+        path = Path(setting_of(cfg, "PATH") or "").expanduser()
+        if not setting_of(cfg, "PATH"):
+            raise ConfigError("DATASET.PATH: say where your images are, with --path")
+        if not path.exists():
+            raise ConfigError(f"DATASET.PATH: {path} does not exist")
+        return path
+
+    @classmethod
+    def targets_at(cls, path: str) -> tuple[str, ...]:
+        """The one domain at `path`, called by its name."""
+        return (Path(path).expanduser().resolve().stem,)
+
+    def _choose_domain(self, chosen: tuple[str, ...]) -> str:
+        (own,) = self.targets_at(self.path)
+        if chosen not in ((), (own,)):
+            raise ConfigError(
+                f"domain {chosen[0]!r}: {self.path} is one domain, {own!r}; leave --domain away"
+            )
+        return own
+
+    def locate(self, data_root: str) -> Path:
+        return self.path if self.path.is_dir() else self.path.parent
+
+    def released(self, domain: str) -> tuple[list[Item], list[Item]]:
+        whole = self.whole()
+        return whole, whole
+
+    def independent(self, domain: str) -> tuple[list[Item], list[Item]]:
+        names = {os.path.relpath(path, self.root): (path, label) for path, label in self.whole()}
+        return stored_split(names, self.root / f"independent_{domain}.json")
+
+    def whole(self) -> list[Item]:
+        """(path, class id) of every image."""
+        raise TypeError(f"{type(self).__name__} must define whole()")
+
+    def _set_classes(self, known: list[str], unknown: list[str]) -> None:
+        self.class_list = [*known, *unknown]
+        total, k = len(self.class_list), len(known)
+        self.counts = ClassCounts(total, known=k, partial=k, open_partial=k, seen_ood=total - k)
+
+    def _names(self) -> list[str] | None:
+        """The known class names: DATASET.NAMES, else names.txt beside the images; or None."""
+        if self.names_file:
+            return read_names(Path(self.names_file).expanduser())
+        default = self.root / "names.txt"
+        return read_names(default) if default.is_file() else None
+
+
+@DATASET_REGISTRY.register()
+class UFTFolder(OwnImages):
+    """A folder of class folders, those that DATASET.NAMES lacks being unknown classes; or of images
+    alone, without labels."""
+
+    title = "folder"
+
+    def setup(self, root: Path) -> None:
+        if not self.path.is_dir():
+            raise ConfigError(
+                f"DATASET.PATH: {self.path} is no folder; for a list use the data set list"
+            )
+        folders, loose = subfolders(root), images_in(root)
+        names = self._names()
+        if folders and loose:
+            raise DataError(
+                f"{root}: holds class folders and loose images ({os.path.basename(loose[0])!r}); "
+                "move the loose ones into a class folder, or all into one folder for no labels"
+            )
+        if not folders and not loose:
+            raise DataError(f"{root}: no image in this folder")
+        if names is None and not folders:
+            raise DataError(
+                f"{root}: images without class folders need the class names; put them, one a line, "
+                "into names.txt there or name a file with --names"
+            )
+        present = {key(folder.name): folder.name for folder in folders}
+        names = names or [folder.name for folder in folders]
+        known = {key(name) for name in names}
+        if folders and not known & set(present):
+            raise DataError(
+                f"{root}: no folder has one of the {len(names)} class names; first name "
+                f"{names[0]!r}, first folder {folders[0].name!r}"
+            )
+        self._set_classes(names, [name for k, name in present.items() if k not in known])
+
+    def whole(self) -> list[Item]:
+        ids = {key(name): i for i, name in enumerate(self.class_list)}
+        items = [(path, NO_LABEL) for path in images_in(self.root)]
+        for folder in subfolders(self.root):
+            images = images_in(folder)
+            if not images:
+                raise DataError(f"{folder}: no image in this class folder; remove it or fill it")
+            items += [(path, ids[key(folder.name)]) for path in images]
+        return sorted(items, key=lambda item: (item[1], item[0]))
+
+
+@DATASET_REGISTRY.register()
+class UFTList(OwnImages):
+    """A list of `path label` lines, or of paths alone; paths are relative to the data root. Labels
+    below the number of names are known classes, the others are unknown ones. With X_train.txt, the
+    list X_test.txt beside it is tested."""
+
+    title = "list"
+
+    def setup(self, root: Path) -> None:
+        if not self.path.is_file():
+            raise ConfigError(
+                f"DATASET.PATH: {self.path} is no list; for a folder of images use the data set "
+                "folder"
+            )
+        names = self._names()
+        if names is None:
+            raise DataError(
+                f"{self.path}: a list needs the class names in the order of labels; put them, one "
+                "a line, into names.txt beside it or name a file with --names"
+            )
+        partner = self.path.with_name(self.path.name.replace("_train.txt", "_test.txt"))
+        self.test_list = partner if partner.is_file() else self.path
+        labels = [label for file in {self.path, self.test_list} for _, label in self._read(file)]
+        highest = max(*labels, len(names) - 1)
+        self._set_classes(names, [f"unknown_{i}" for i in range(len(names), highest + 1)])
+
+    def released(self, domain: str) -> tuple[list[Item], list[Item]]:
+        if self.test_list != self.path:
+            return self._items(self.path), self._items(self.test_list)
+        return super().released(domain)
+
+    def independent(self, domain: str) -> tuple[list[Item], list[Item]]:
+        return self.released(domain) if self.test_list != self.path else super().independent(domain)
+
+    def whole(self) -> list[Item]:
+        return self._items(self.path)
+
+    def _read(self, file: Path) -> list[Item]:
+        return read_list(file, labelled=is_labelled(file))
+
+    def _items(self, file: Path) -> list[Item]:
+        items = [(str(self.image_root / name), label) for name, label in self._read(file)]
+        missing = [path for path, _ in items if not os.path.isfile(path)]
+        if missing:
+            raise DataError(
+                f"{file}: {len(missing)} of its {len(items)} images are missing, first "
+                f"{missing[0]}; --root names the folder that its paths start from"
+            )
+        return items

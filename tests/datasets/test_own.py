@@ -1,0 +1,140 @@
+"""Images of one's own: class folders, flat folders, lists; with labels and without."""
+
+import csv
+
+import pytest
+import trees
+from conftest import REPOSITORY, read, size_of
+
+import train
+
+CONFIGS = REPOSITORY / "configs"
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory):
+    """Class folders bike, Mug and dragon; a flat folder; lists of both; names bike, mug, fan."""
+    root = tmp_path_factory.mktemp("mine")
+    labelled, plain = [], []
+    for label, name in ((0, "bike"), (1, "Mug"), (4, "dragon")):
+        for i in range(6):
+            trees.draw(root / "classes" / name / f"{i}.jpg", 10 * label + i)
+            trees.draw(root / "flat" / f"a photo {name} {i}.jpg", 10 * label + i)
+            labelled.append(f"classes/{name}/{i}.jpg {label}\n")
+            plain.append(f"flat/a photo {name} {i}.jpg\n".replace(f" {i}.jpg", f" {i}.jpg"))
+    (root / "names.txt").write_text("bike\nmug\nfan\n")
+    (root / "labelled.txt").write_text("".join(labelled))
+    (root / "plain.txt").write_text("".join(plain))
+    return root
+
+
+@pytest.fixture
+def run(weights, tmp_path):
+    def run(dataset: str, path, *options: str, trainer: str = "UEO"):
+        size = size_of("vit")
+        status = train.main([
+            "--dataset-config-file", str(CONFIGS / f"datasets/{dataset}.yaml"), "--config-file",
+            str(CONFIGS / "trainers/UEO/tiny_clip.yaml"), "--trainer", trainer, "--path", str(path),
+            "--backbone", weights["vit"], "--seed", "1", "--device", "cpu", "--threads", "1",
+            "--output-dir", str(tmp_path / "run"), *options, "OPTIM.MAX_EPOCH", "1",
+            "INPUT.SIZE", f"({size}, {size})", "DATALOADER.NUM_WORKERS", "0",
+        ])
+        return status, tmp_path / "run"
+
+    return run
+
+
+def test_images_without_labels_end_in_predictions(run, mine, capsys):
+    status, folder = run("folder", mine / "flat", "--names", str(mine / "names.txt"))
+    assert status == 0
+    result = read(folder)
+    assert result["setting"] == "as_is" and result["domain"] == "flat"
+    assert result["metrics"]["test"]["pacc"] is None
+    assert result["metrics"]["test"]["auroc"] is None
+    assert 1 <= result["metrics"]["test"]["classes_predicted"] <= 3
+    assert "* no labels" in capsys.readouterr().out
+    with open(folder / "predictions.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["image"] for row in rows} == {p.name for p in (mine / "flat").iterdir()}
+    assert {row["predicted_class"] for row in rows} <= {"bike", "mug", "fan"}
+    assert (folder / "scores.png").is_file()
+
+
+def test_class_folders_that_are_not_named_are_unknown_classes(run, mine):
+    status, folder = run("folder", mine / "classes", "--names", str(mine / "names.txt"))
+    assert status == 0
+    result = read(folder)
+    assert result["counts"]["known_classes"] == 3 and result["counts"]["test"] == 18
+    assert result["metrics"]["test"]["auroc"] is not None
+    assert not (folder / "predictions.csv").exists()
+
+
+def test_without_names_every_class_folder_is_known(run, mine):
+    status, folder = run("folder", mine / "classes")
+    assert status == 0
+    assert read(folder)["counts"]["known_classes"] == 3
+    assert read(folder)["metrics"]["test"]["auroc"] is None  # no unknown class
+
+
+def test_a_list_with_labels(run, mine):
+    status, folder = run("list", mine / "labelled.txt", "--root", str(mine))
+    assert status == 0
+    result = read(folder)
+    assert result["metrics"]["test"]["auroc"] is not None and result["counts"]["test"] == 18
+
+
+def test_a_list_of_paths_alone_with_spaces_in_them(run, mine):
+    status, folder = run("list", mine / "plain.txt", "--root", str(mine))
+    assert status == 0
+    assert read(folder)["metrics"]["test"]["pacc"] is None
+    assert (folder / "predictions.csv").is_file()
+
+
+def test_a_train_list_is_adapted_to_and_its_test_list_tested(run, mine, tmp_path):
+    lines = (mine / "labelled.txt").read_text().splitlines(keepends=True)
+    (tmp_path / "mine_train.txt").write_text("".join(lines[::2]))
+    (tmp_path / "mine_test.txt").write_text("".join(lines[1::2]))
+    status, folder = run("list", tmp_path / "mine_train.txt", "--root", str(mine), "--names",
+                         str(mine / "names.txt"))
+    assert status == 0
+    assert read(folder)["counts"]["unlabelled"] == read(folder)["counts"]["test"] == 9
+
+
+def test_the_independent_protocol_tests_on_other_images(run, mine):
+    status, folder = run("folder", mine / "classes", "--protocol", "independent")
+    assert status == 0
+    counts = read(folder)["counts"]
+    assert counts["unlabelled"] + counts["test"] == 18 and counts["test"] == 6
+    (mine / "classes" / "independent_classes.json").unlink()
+
+
+@pytest.mark.parametrize(("dataset", "path", "options", "parts"), [
+    ("folder", "", [], ["--path"]),
+    ("folder", "absent", [], ["absent", "does not exist"]),
+    ("folder", "flat", [], ["class names", "names.txt", "--names"]),
+    ("folder", "labelled.txt", [], ["no folder", "data set list"]),
+    ("list", "flat", [], ["no list", "data set folder"]),
+    ("folder", "classes", ["--names", "absent.txt"], ["absent.txt", "cannot be read"]),
+    ("folder", ".", ["--names", "{mine}/names.txt"], ["no folder has one of the 3 class names"]),
+    ("folder", "classes", ["--setting", "open"], ["as_is"]),
+    ("folder", "classes", ["--domain", "other"], ["'other'", "'classes'"]),
+    ("list", "labelled.txt", ["--root", "{mine}/flat"], ["18 of its 18 images are missing"]),
+    ("folder", "flat", ["--names", "{mine}/names.txt", "TRAINER.UEO.WEIGHTING", "oracle"],
+     ["oracle needs labels"]),
+])
+def test_a_mistake_is_one_line(run, mine, capsys, monkeypatch, dataset, path, options, parts):
+    monkeypatch.chdir(mine)
+    options = [o.format(mine=mine) for o in options]
+    status, folder = run(dataset, path, *options)
+    err = capsys.readouterr().err.strip().splitlines()
+    assert status == 2 and len(err) == 1 and err[0].startswith("Error: "), err
+    for part in parts:
+        assert part in err[0]
+    assert not (folder / "result.json").exists()
+
+
+def test_loose_images_beside_class_folders(run, mine, tmp_path, capsys):
+    trees.draw(tmp_path / "both" / "bike" / "1.jpg", 1)
+    trees.draw(tmp_path / "both" / "loose.jpg", 1)
+    assert run("folder", tmp_path / "both")[0] == 2
+    assert "loose.jpg" in capsys.readouterr().err

@@ -1,0 +1,117 @@
+"""Trees with the published number of images: how many each label space has of each domain.
+
+The images are empty files; listing them is all that happens here.
+"""
+
+import modern_dassl  # noqa: F401  isort: skip
+
+from pathlib import Path
+
+import pytest
+import trees
+from trees import load as make
+from ueo.datasets.domainnet import UFTDomainNet
+from ueo.datasets.office31 import UFTOffice31
+from ueo.datasets.office_home import UFTOfficeHome
+from ueo.datasets.visda_c import UFTVisDAC
+
+from ueo.errors import DataError
+
+# images of the classes that the label spaces part from each other: up to PDA's last, up to OPDA's
+# last known one, known ones, unknown ones seen, unknown ones never seen
+OFFICE31 = {"amazon": (1321, 1805, 2284, 274, 533), "dslr": (248, 310, 389, 51, 109),
+            "webcam": (368, 528, 661, 66, 134)}
+OFFICE_HOME = {"Art": (1546, 1546, 1942, 345, 485), "Clipart": (2396, 2396, 3344, 691, 1021),
+               "Product": (2518, 2518, 3445, 640, 994), "RealWorld": (2452, 2452, 3324, 698, 1033)}
+
+
+def spread(total: int, classes: int) -> list[int]:
+    """`total` images over `classes`, as evenly as it goes."""
+    return [total // classes + (i < total % classes) for i in range(classes)]
+
+
+def numbers(counts, images) -> list[int]:
+    """Images of each class, from the cumulated ones of a row above."""
+    open_partial, partial, known, seen, unknown = images
+    return [
+        *spread(open_partial, counts.open_partial),
+        *spread(partial - open_partial, counts.partial - counts.open_partial or 1)[
+            : counts.partial - counts.open_partial],
+        *spread(known - partial, counts.known - counts.partial),
+        *spread(seen, counts.seen_ood),
+        *spread(unknown - seen, counts.total - counts.known - counts.seen_ood),
+    ]
+
+
+def touch(folder: Path, names: list[str], images: list[int]) -> None:
+    for name, number in zip(names, images):
+        (folder / name).mkdir(parents=True)
+        for i in range(number):
+            (folder / name / f"{i:05}.jpg").touch()
+
+
+def unlabelled(kind, root, domain) -> dict[str, int]:
+    """Images that each label space has of a domain; the published number is insisted on."""
+    return {s: len(make(kind, root, domain, s, check=True).train_u)
+            for s in ("closed", "partial", "open", "open_partial", "all")}
+
+
+@pytest.mark.parametrize(("kind", "folders", "domain", "row"), [
+    *((UFTOffice31, UFTOffice31.class_list, d, row) for d, row in OFFICE31.items()),
+    *((UFTOfficeHome, UFTOfficeHome.class_list, d, row) for d, row in OFFICE_HOME.items()),
+])
+def test_small_sets(tmp_path, kind, folders, domain, row):
+    open_partial, partial, known, seen, unknown = row
+    images = numbers(kind.counts, row)
+    touch(tmp_path / kind.dataset_dir / domain, folders, images)
+    assert unlabelled(kind, tmp_path, domain) == {
+        "closed": known, "partial": partial, "open": known + seen,
+        "open_partial": open_partial + seen, "all": known + unknown,
+    }
+    data = make(kind, tmp_path, domain, "open", check=True)
+    assert data.published_counts is True and len(data.test) == known + unknown
+    assert sum(item.label >= data.num_classes for item in data.test) == unknown
+
+
+def test_visda_validation(tmp_path):
+    kind = UFTVisDAC
+    touch(tmp_path / "visda_c" / "validation", kind.class_list, kind.per_class["validation"])
+    assert unlabelled(kind, tmp_path, "validation") == {
+        "closed": 38774, "partial": 28978, "open": 38774 + 6830, "open_partial": 28978 + 6830,
+        "all": 55388,
+    }
+
+
+def test_domainnet_sketch(tmp_path):
+    """48,212 and 20,916 lines, in the blocks of the released lists."""
+    blocks = {"train": (28143, 13363, 4658, 2048), "test": (12221, 5776, 2023, 896)}
+    sizes = (250, 50, 30, 15)
+    for part, rows in blocks.items():
+        images = [n for total, classes in zip(rows, sizes) for n in spread(total, classes)]
+        folder, lines = tmp_path / "domainnet", []
+        for label, (name, number) in enumerate(zip(UFTDomainNet.class_list, images)):
+            (folder / "sketch" / name).mkdir(parents=True, exist_ok=True)
+            for i in range(number):
+                image = f"sketch/{name}/{part}_{i:06}.jpg"
+                (folder / image).touch()
+                lines.append(f"{image} {label}\n")
+        (folder / f"sketch_{part}.txt").write_text("".join(lines))
+    assert unlabelled(UFTDomainNet, tmp_path, "sketch") == {
+        "closed": 41506, "partial": 28143, "open": 41506 + 4658, "open_partial": 28143 + 4658,
+        "all": 48212,
+    }
+    data = make(UFTDomainNet, tmp_path, "sketch", check=True)
+    assert len(data.test) == 20916
+    assert sum(item.label >= 300 for item in data.test) == 2023 + 896
+
+
+def test_a_set_short_of_one_image_is_refused(tmp_path):
+    images = numbers(UFTOffice31.counts, OFFICE31["dslr"])
+    images[0] -= 1
+    touch(tmp_path / "office31" / "dslr" / "images", UFTOffice31.class_list, images)
+    with pytest.raises(DataError, match="497 images, the published version 498"):
+        make(UFTOffice31, tmp_path, "dslr", check=True)
+
+
+def test_folder_names_of_office_home_are_65():
+    assert sorted(n.lower() for n in trees.OFFICE_HOME_FOLDERS) == UFTOfficeHome.class_list

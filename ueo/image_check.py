@@ -1,0 +1,62 @@
+"""Images that cannot be read, found before they stop a run: DATASET.BAD_IMAGES "skip"."""
+
+import hashlib
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ueo.data import HINT, read_image
+from ueo.errors import DataError
+from ueo.files import write_json
+from ueo.locks import exclusive
+
+
+def unreadable(paths: list[str], report: Path) -> dict[str, str]:
+    """{path: reason} of the images that cannot be read; decodes each once.
+
+    The result is kept in the file `report` and used again as long as names, sizes and times of the
+    images stay the same. Of several runs that ask at once one looks, the others wait.
+    """
+    with exclusive(report.with_suffix(".lock")):
+        names = {os.path.relpath(path, report.parent): path for path in paths}
+        fingerprint = _fingerprint(names)
+        try:
+            known = json.loads(report.read_text())
+            if known["fingerprint"] == fingerprint:
+                return {names[name]: reason for name, reason in known["unreadable"].items()}
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # there is none yet, or it is of no use
+        found = _look(names)
+        try:
+            write_json(
+                report, {"images": len(paths), "unreadable": found, "fingerprint": fingerprint}
+            )
+        except OSError as error:
+            print(f"{report}: cannot be stored ({error.strerror}); images are checked each time")
+        return {names[name]: reason for name, reason in found.items()}
+
+
+def _look(names: dict[str, str]) -> dict[str, str]:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        reasons = pool.map(_reason, names.values())
+        shown = tqdm(reasons, total=len(names), desc="check images", disable=None)
+        return {name: reason for name, reason in zip(names, shown) if reason}
+
+
+def _reason(path: str) -> str | None:
+    try:
+        read_image(path)
+        return None
+    except DataError as error:
+        return str(error).removeprefix(f"{path}: ").removesuffix(f", {HINT}")
+
+
+def _fingerprint(names: dict[str, str]) -> str:
+    digest = hashlib.sha256()
+    for name, path in names.items():
+        stat = os.stat(path)
+        digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
