@@ -10,12 +10,18 @@ from collections.abc import Mapping
 import numpy as np
 
 Outputs = Mapping[str, np.ndarray]
+Run = tuple[Outputs, int]  # and the number of known classes
+
+COMPARED = ("test_predictions_after", "test_scores_after")
+BLOCK = 2_000_000  # counts held at once
+DRAWS = 10_000_000  # of a domain with more than 10,000 images, so that a table takes no minutes
+MIN_RESAMPLES = 200
 
 
 def resample_counts(samples: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
     """How often each image is drawn: (resamples, samples), rows sum to samples."""
     shares = np.full(samples, 1 / samples)
-    return rng.multinomial(samples, shares, size=resamples).astype(np.float64)
+    return rng.multinomial(samples, shares, size=resamples).astype(np.float32)
 
 
 def weighted_pacc(labels: np.ndarray, predictions: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -23,12 +29,13 @@ def weighted_pacc(labels: np.ndarray, predictions: np.ndarray, counts: np.ndarra
 
     labels, predictions: (samples,) of known images alone; counts: (resamples, samples).
     """
-    classes, index = np.unique(labels, return_inverse=True)
-    member = np.eye(len(classes))[index]  # (samples, classes)
-    drawn = counts @ member
-    right = (counts * (labels == predictions)) @ member
+    order = np.argsort(labels, kind="stable")
+    starts = np.unique(labels[order], return_index=True)[1]
+    sorted_counts = counts[:, order]
+    drawn = np.add.reduceat(sorted_counts, starts, axis=1)  # (resamples, classes)
+    right = np.add.reduceat(sorted_counts * (labels == predictions)[order], starts, axis=1)
     recall = np.divide(right, drawn, out=np.zeros_like(right), where=drawn > 0)
-    return recall.sum(1) / (drawn > 0).sum(1)
+    return recall.sum(1, dtype=np.float64) / (drawn > 0).sum(1)
 
 
 def weighted_auroc(is_id: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -38,15 +45,21 @@ def weighted_auroc(is_id: np.ndarray, scores: np.ndarray, counts: np.ndarray) ->
     """
     order = np.argsort(scores, kind="stable")
     starts = np.unique(scores[order], return_index=True)[1]
-    positive = np.add.reduceat((counts * is_id)[:, order], starts, axis=1)  # by distinct score
-    negative = np.add.reduceat((counts * ~is_id)[:, order], starts, axis=1)
-    below = np.cumsum(negative, axis=1) - negative
-    area = (positive * (below + negative / 2)).sum(1)
-    return area / (positive.sum(1) * negative.sum(1))
+    sorted_counts, sorted_id = counts[:, order], is_id[order]
+    positive, negative = sorted_counts * sorted_id, sorted_counts * ~sorted_id
+    if len(starts) < len(scores):  # ties: one entry a distinct score
+        positive = np.add.reduceat(positive, starts, axis=1)
+        negative = np.add.reduceat(negative, starts, axis=1)
+    below = np.cumsum(negative, axis=1) - negative / 2
+    area = (positive * below).sum(1, dtype=np.float64)
+    return area / (positive.sum(1, dtype=np.float64) * negative.sum(1, dtype=np.float64))
 
 
 def resampled(outputs: Outputs, num_known: int, counts: np.ndarray) -> dict[str, np.ndarray]:
-    """PACC and AUROC of one run's final test outputs on each resample, each (resamples,)."""
+    """PACC and AUROC of one run's final test outputs on each resample, each (resamples,).
+
+    AUROC is missing without an OOD image.
+    """
     labels = outputs["test_labels"]
     known = labels < num_known
     result = {
@@ -65,29 +78,77 @@ def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def mean_gain(
-    runs: Mapping[str, list[tuple[Outputs, int]]],
-    base: Mapping[str, list[tuple[Outputs, int]]],
-    metric: str,
+def mean_gains(
+    runs: Mapping[str, list[Run]],
+    base: Mapping[str, list[Run]],
+    metrics: tuple[str, ...] = ("pacc", "auroc"),
     resamples: int = 1000,
     seed: int = 0,
-) -> tuple[float, tuple[float, float]]:
-    """Mean gain of `runs` over `base` with its paired 95 % interval, in points of percent.
+) -> dict[str, tuple[float, tuple[float, float]]]:
+    """{metric: (mean gain of `runs` over `base`, its paired 95 % interval)}, in points of percent.
 
-    Both map a domain to its runs, each (outputs, number of known classes). A domain counts once,
-    whatever its number of runs; domains are resampled independently of each other.
+    Both map a domain to its runs. A domain counts once, whatever its number of runs; domains are
+    resampled independently of each other, on the images that all their runs were tested on; large
+    ones less often, DRAWS / images.
     """
     rng = np.random.default_rng(seed)
-    gains, points = [], []
+    largest = max(len(outputs["test_labels"]) for group in runs.values() for outputs, _ in group)
+    resamples = min(resamples, max(MIN_RESAMPLES, DRAWS // largest))
+    gains = {m: [] for m in metrics}
     for domain in runs:
-        samples = len(runs[domain][0][0]["test_labels"])
-        counts = np.vstack([np.ones(samples), resample_counts(samples, resamples, rng)])
-        difference = _mean(runs[domain], metric, counts) - _mean(base[domain], metric, counts)
-        points.append(difference[0])
-        gains.append(difference[1:])
-    low, high = interval(100 * np.mean(gains, axis=0))
-    return float(100 * np.mean(points)), (low, high)
+        ours, theirs = _on_common_images([runs[domain], base[domain]])
+        difference = _difference(ours, theirs, metrics, resamples, rng)
+        for m in metrics:
+            gains[m].append(difference[m])
+    result = {}
+    for m in metrics:
+        mean = 100 * np.mean(gains[m], axis=0)  # (1 + resamples,): all images once, then draws
+        result[m] = float(mean[0]), interval(mean[1:])
+    return result
 
 
-def _mean(runs: list[tuple[Outputs, int]], metric: str, counts: np.ndarray) -> np.ndarray:
-    return np.mean([resampled(outputs, known, counts)[metric] for outputs, known in runs], axis=0)
+def _difference(ours, theirs, metrics, resamples, rng) -> dict[str, np.ndarray]:
+    """{metric: (1 + resamples,)}: on all images, then on each draw."""
+    samples = len(ours[0][0]["test_labels"])
+    parts = {m: [] for m in metrics}
+    blocks = [np.ones((1, samples), np.float32)]
+    size = max(BLOCK // samples, 1)
+    for start in range(0, resamples, size):
+        if start:
+            blocks = []
+        blocks.append(resample_counts(samples, min(size, resamples - start), rng))
+        for counts in blocks:
+            both = [_mean(group, metrics, counts) for group in (ours, theirs)]
+            for m in metrics:
+                parts[m].append(both[0][m] - both[1][m])
+    return {m: np.concatenate(values) for m, values in parts.items()}
+
+
+def _mean(group: list[Run], metrics: tuple[str, ...], counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean of each metric over runs; what several runs have in common is computed once."""
+    known: dict[tuple, dict] = {}
+    values = []
+    for outputs, num_known in group:
+        same = num_known, *(outputs[k].tobytes() for k in COMPARED)
+        if same not in known:
+            known[same] = resampled(outputs, num_known, counts)
+        values.append(known[same])
+    return {m: np.mean([v[m] for v in values], axis=0) for m in metrics}
+
+
+def _on_common_images(groups: list[list[Run]]) -> list[list[Run]]:
+    """The runs, cut to the images that all of them were tested on, in one order.
+
+    A method that trains on labelled shots is not tested on them, so its images may be fewer.
+    """
+    paths = [outputs.get("test_paths") for group in groups for outputs, _ in group]
+    if any(p is None for p in paths) or all(np.array_equal(p, paths[0]) for p in paths):
+        return groups
+    common = sorted(set.intersection(*(set(p.tolist()) for p in paths)))
+    return [[(_cut(outputs, common), known) for outputs, known in group] for group in groups]
+
+
+def _cut(outputs: Outputs, paths: list[str]) -> Outputs:
+    row = {path: i for i, path in enumerate(outputs["test_paths"].tolist())}
+    rows = [row[path] for path in paths]
+    return {name: outputs[name][rows] for name in ("test_labels", *COMPARED)}

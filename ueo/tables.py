@@ -1,83 +1,130 @@
-"""Tables made from records: methods and label spaces down, domains across, two metrics a cell.
+"""Tables made from records: methods and label spaces down, domains across.
 
-Data first: `summarise` turns records into plain numbers, `render` turns those into text.
+Data first: `summarise` turns records into plain numbers, ueo.render turns those into text.
 """
 
+import hashlib
+import json
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from tabulate import tabulate
 
-from ueo.bootstrap import mean_gain
+from ueo.bootstrap import mean_gains
 from ueo.errors import DataError
 from ueo.record import read_outputs
 
-METRICS = ("pacc", "auroc")
+METRICS = ("pacc", "auroc", "fpr95", "hm", "accuracy")
+LOWER_IS_BETTER = ("fpr95",)
+GAINS = ("pacc", "auroc")  # with a bootstrap interval
+RESAMPLES = 1000
 MEAN = "mean"
-SETTINGS = ("closed", "partial", "open", "open_partial", "all")  # their order in tables
+SETTINGS = ("closed", "partial", "open", "open_partial", "all", "as_is")  # their order in tables
+OWN_KEYS = ("SEED", "DATASET.SETTING", "DATASET.TARGET_DOMAINS")  # differ from run to run
 
 Entry = tuple[Path, dict]  # folder and result.json of a run
 
 
 def check_comparable(entries: list[Entry]) -> None:
-    """Raise DataError when runs of one domain and label space saw different images, or engines."""
-    seen: dict[tuple, tuple] = {}
+    """Raise DataError when runs are of different data sets, protocols, engines or backbones; when
+    one domain and label space was cut differently; or one method was configured differently."""
+    first_folder, first = entries[0]
+    splits, configs = {}, {}
     for folder, result in entries:
-        key = tuple(result[k] for k in ("dataset", "domain", "setting"))
-        what = (result["split_hash"], result["protocol"], result["environment"]["engine"])
-        other, origin = seen.setdefault(key, (what, folder))
-        if other != what:
-            raise DataError(
-                f"{folder} and {origin} cannot stand in one table: (split, protocol, engine) are "
-                f"{what} and {other}"
-            )
+        for name in ("dataset", "protocol", "backbone"):
+            _same(name, first_folder, first[name], folder, result[name])
+        engines = (r["environment"]["engine"] for r in (first, result))
+        _same("engine", first_folder, next(engines), folder, next(engines))
+        cell = result["domain"], result["setting"]
+        origin, split = splits.setdefault(cell, (folder, result["split_hash"]))
+        _same("split of the images", origin, split, folder, result["split_hash"])
+        config = {k: v for k, v in result.get("config", {}).items() if k not in OWN_KEYS}
+        origin, other = configs.setdefault(result["trainer"], (folder, config))
+        for key in sorted({*config, *other}):
+            _same(key, origin, other.get(key), folder, config.get(key))
+
+
+def _same(what: str, folder: Path, value, other_folder: Path, other) -> None:
+    if value != other:
+        raise DataError(
+            f"{folder} and {other_folder} cannot stand in one table: {what} is {value!r} and "
+            f"{other!r}"
+        )
 
 
 def summarise(entries: list[Entry], base: str) -> dict:
-    """Numbers of the table: for each method, label space and domain the mean and the standard
-    deviation over seeds of each metric in percent, and the gain over the method `base`.
+    """Numbers of the table of one data set: for each label space, method and domain the mean and
+    the standard deviation over seeds of each metric in percent, and the gain over the method
+    `base`.
 
     The mean over domains leaves out the tuning domain; its spread is that of the seeds' means.
     """
+    entries = sorted(entries, key=lambda e: [e[1][k] for k in ("trainer", "setting", "domain")]
+                     + [e[1]["seed"]])
     check_comparable(entries)
-    first = entries[0][1]
-    tuning = first["tuning_domain"]
-    present = {r["domain"] for _, r in entries}
-    domains = [d for d in first["domains"] if d in present]
-    reported = [d for d in domains if d != tuning]
-    cells: dict[tuple, dict] = defaultdict(dict)
-    for _, r in entries:
-        cells[r["trainer"], r["setting"], r["domain"]][r["seed"]] = r["metrics"]["test"]
-    methods = sorted({r["trainer"] for _, r in entries}, key=lambda m: (m != base, m))
-    settings = [s for s in SETTINGS if any(r["setting"] == s for _, r in entries)]
-    rows = []
-    for setting in settings:
-        for method in methods:
-            values = {d: _over_seeds(cells[method, setting, d]) for d in domains}
-            values[MEAN] = _over_domains([cells[method, setting, d] for d in reported])
-            rows.append({"setting": setting, "method": method, "values": values})
-        zero = {d: _over_seeds(cells[base, setting, d]) for d in domains}
-        zero[MEAN] = _over_domains([cells[base, setting, d] for d in reported])
-        for row in rows[-len(methods) :]:
-            if row["method"] != base:
-                row["gain"] = {
-                    d: {m: _minus(row["values"][d], zero[d], m) for m in METRICS} for d in zero
-                }
+    results = [result for _, result in entries]
+    first, tuning = results[0], results[0]["tuning_domain"]
+    present = {r["domain"] for r in results}
+    order = [*first["domains"], *sorted(present - set(first["domains"]))]
+    domains = [d for d in order if d in present]
+    methods = sorted({r["trainer"] for r in results}, key=lambda m: (m != base, m))
+    rows = _rows(results, methods, domains, tuning, base)
     return {
         "dataset": first["dataset"],
+        "title": first.get("title", first["dataset"]),
         "backbone": first["backbone"],
         "protocol": first["protocol"],
+        "engine": first["environment"]["engine"],
+        "split": _split(results),
         "base": base,
+        "methods": methods,
+        "use_labels": sorted({r["trainer"] for r in results if r.get("uses_labels")}),
         "domains": domains,
         "tuning_domain": tuning if tuning in domains else None,
+        "as_published": not any(r.get("published_counts") is False for r in results),
+        "skipped_images": len({i for r in results for i in r.get("skipped_images", {})}),
         "rows": rows,
+        "overall": [
+            gain for m in methods if m != base and (gain := overall_gain(entries, m, base))
+        ],
     }
+
+
+def _split(results: list[dict]) -> str:
+    """One short hash of the splits of everything shown."""
+    splits = sorted({(r["domain"], r["setting"], r["split_hash"]) for r in results})
+    return hashlib.sha256(json.dumps(splits).encode()).hexdigest()[:12]
+
+
+def _rows(results, methods: list[str], domains: list[str], tuning: str | None, base: str) -> list:
+    cells: dict[tuple, dict] = defaultdict(dict)
+    for r in results:
+        cells[r["setting"], r["trainer"], r["domain"]][r["seed"]] = r["metrics"]["test"]
+    reported = [d for d in domains if d != tuning]
+    rows = []
+    for setting in SETTINGS:
+        block = {}
+        for method in methods:
+            own = {d: cells.get((setting, method, d), {}) for d in domains}
+            if any(own.values()):
+                values = {d: _over_seeds(own[d]) for d in domains}
+                values[MEAN] = _over_domains([own[d] for d in reported])
+                block[method] = {"setting": setting, "method": method, "values": values}
+        for method, row in block.items():
+            row["marks"] = {d: _marks(block, method, d) for d in (*domains, MEAN)}
+            if method != base:
+                zero = block[base]["values"] if base in block else {}
+                row["gain"] = {
+                    d: {m: _minus(row["values"][d], zero.get(d), m) for m in METRICS}
+                    for d in (*domains, MEAN)
+                }
+        rows += block.values()
+    return rows
 
 
 def _over_seeds(by_seed: dict[int, dict]) -> dict:
     """{metric: {"mean", "std", "seeds"}} of one cell; empty when there is no run."""
-    return {m: _spread([v[m] for v in by_seed.values()]) for m in METRICS} if by_seed else {}
+    return {m: _spread([v.get(m) for v in by_seed.values()]) for m in METRICS} if by_seed else {}
 
 
 def _over_domains(cells: list[dict[int, dict]]) -> dict:
@@ -86,7 +133,7 @@ def _over_domains(cells: list[dict[int, dict]]) -> dict:
         return {}
     seeds = set.intersection(*(set(c) for c in cells))
     return {
-        m: _spread([_mean([c[s][m] for c in cells]) for s in sorted(seeds)]) for m in METRICS
+        m: _spread([_mean([c[s].get(m) for c in cells]) for s in sorted(seeds)]) for m in METRICS
     } if seeds else {}
 
 
@@ -101,93 +148,63 @@ def _spread(values: list) -> dict | None:
     return {"mean": float(np.mean(values)), "std": std, "seeds": len(values)}
 
 
-def _minus(a: dict, b: dict, metric: str) -> float | None:
+def _minus(a: dict, b: dict | None, metric: str) -> float | None:
     if not a or not b or a[metric] is None or b[metric] is None:
         return None
     return a[metric]["mean"] - b[metric]["mean"]
 
 
-def overall_gain(entries: list[Entry], method: str, base: str) -> dict:
-    """Mean gain of `method` over `base` in points over all reported domains and label spaces, with
-    its paired 95 % bootstrap interval over test images and the spread of the seeds' gains."""
-    runs, bases = defaultdict(list), defaultdict(list)
-    seeds: dict[str, dict] = {m: defaultdict(list) for m in METRICS}
-    reference = {
-        (r["domain"], r["setting"]): r for _, r in entries if r["trainer"] == base
-    }
+def _marks(block: dict[str, dict], method: str, domain: str) -> dict[str, int]:
+    """{metric: 1 for the best, 2 for the second-best} of a cell, by what is printed: equal numbers
+    have equal marks. One method alone is not best, of two only the best is marked."""
+    marks = {}
+    for metric in METRICS:
+        sign = -1 if metric in LOWER_IS_BETTER else 1
+        shown = {
+            name: sign * round(row["values"][domain][metric]["mean"], 1)
+            for name, row in block.items()
+            if row["values"][domain] and row["values"][domain][metric]
+        }
+        if method in shown and len(shown) > 1:
+            rank = 1 + sum(value > shown[method] for value in shown.values())
+            if rank == 1 or rank == 2 and len(shown) > 2:
+                marks[metric] = rank
+    return marks
+
+
+def overall_gain(entries: list[Entry], method: str, base: str) -> dict | None:
+    """Mean gain of `method` over `base` in points, over the domains and label spaces that both
+    have, with its paired 95 % bootstrap interval over test images and each seed's gain. The tuning
+    domain and the label space "all" stay out. None where nothing can be compared."""
+    runs: dict[str, dict[tuple, list[Entry]]] = {method: defaultdict(list), base: defaultdict(list)}
     for folder, r in entries:
-        key = r["domain"], r["setting"]
-        if r["domain"] == r["tuning_domain"] or key not in reference or r["setting"] == "all":
-            continue
-        target = {method: runs, base: bases}.get(r["trainer"])
-        if target is not None:
-            known = r["counts"]["known_classes"]
-            target[r["domain"]].append((read_outputs(folder), known))
-        if r["trainer"] == method:
-            for m in METRICS:
-                seeds[m][r["seed"]].append(
-                    r["metrics"]["test"][m] - reference[key]["metrics"]["test"][m]
-                )
-    result = {"method": method, "base": base}
-    for m in METRICS:
-        gain, bounds = mean_gain(runs, bases, m)
-        by_seed = [float(np.mean(v)) for v in seeds[m].values()]
-        result[m] = {"gain": gain, "interval": bounds, "seeds": by_seed}
+        measured = r["metrics"]["test"]["pacc"] is not None
+        measured = measured and r["metrics"]["test"]["auroc"] is not None
+        if r["trainer"] in runs and r["domain"] != r["tuning_domain"] and measured:
+            runs[r["trainer"]][r["domain"], r["setting"]].append((folder, r))
+    cells = sorted(set(runs[method]) & set(runs[base]))
+    if not cells:
+        return None
+    ours, theirs = _by_domain(runs[method], cells), _by_domain(runs[base], cells)
+    gains = mean_gains(ours, theirs, GAINS, RESAMPLES)
+    by_seed = {m: defaultdict(list) for m in GAINS}
+    for cell in cells:
+        for m in GAINS:
+            zero = np.mean([r["metrics"]["test"][m] for _, r in runs[base][cell]])
+            for _, r in runs[method][cell]:
+                by_seed[m][r["seed"]].append(r["metrics"]["test"][m] - zero)
+    result = {"method": method, "base": base, "cells": len(cells)}
+    for m in GAINS:
+        gain, bounds = gains[m]
+        seeds = [float(np.mean(values)) for _, values in sorted(by_seed[m].items())]
+        result[m] = {"gain": gain, "interval": bounds, "seeds": seeds}
     return result
 
 
-def render(summary: dict, style: str = "simple") -> str:
-    """The table as text; `style` is one of tabulate's ("simple", "github", ...)."""
-    columns = [*summary["domains"], MEAN]
-    marks = {d: d + ("*" if d == summary["tuning_domain"] else "") for d in columns}
-    rows, last = [], None
-    for row in summary["rows"]:
-        setting = row["setting"] if row["setting"] != last else ""
-        last = row["setting"]
-        rows.append([setting, row["method"], *(_cell(row["values"][d]) for d in columns)])
-        if "gain" in row:
-            rows.append(["", "  gain", *(_gain(row["gain"][d]) for d in columns)])
-    headers = ["label space", "method", *(marks[d] for d in columns)]
-    return tabulate(rows, headers, tablefmt=style, disable_numparse=True)
-
-
-def caption(summary: dict) -> str:
-    """What the table shows, in a sentence or two."""
-    text = (
-        f"{summary['dataset']}, {summary['backbone']}, protocol {summary['protocol']}: "
-        f"PACC / AUROC in percent on the test set, mean±standard deviation over seeds; gain over "
-        f"{summary['base']} in points."
-    )
-    if summary["tuning_domain"]:
-        text += f" * hyper-parameters were chosen on this domain; it is left out of the {MEAN}."
-    return text
-
-
-def _cell(value: dict) -> str:
-    if not value:
-        return "-"
-    return " / ".join("-" if value[m] is None else _number(value[m]) for m in METRICS)
-
-
-def _number(value: dict) -> str:
-    spread = "" if value["std"] is None else f"±{value['std']:.1f}"
-    return f"{value['mean']:.1f}{spread}"
-
-
-def _gain(value: dict) -> str:
-    return " / ".join("-" if value[m] is None else f"{value[m]:+.1f}" for m in METRICS)
-
-
-def gain_sentence(gain: dict) -> str:
-    """One sentence an overall gain, interval and seeds included."""
-    parts = []
-    for m in METRICS:
-        low, high = gain[m]["interval"]
-        seeds = ", ".join(f"{s:+.2f}" for s in gain[m]["seeds"])
-        parts.append(
-            f"{m.upper()} {gain[m]['gain']:+.2f} points [{low:+.2f}, {high:+.2f}] (seeds {seeds})"
-        )
-    return (
-        f"{gain['method']} over {gain['base']}, mean over domains and label spaces, paired 95 % "
-        f"bootstrap interval over test images: " + "; ".join(parts)
-    )
+def _by_domain(runs: dict[tuple, list[Entry]], cells: list[tuple]) -> dict[str, list]:
+    """{domain: [(outputs, number of known classes)]} of the runs in `cells`."""
+    found = defaultdict(list)
+    for cell in cells:
+        for folder, r in runs[cell]:
+            found[cell[0]].append((read_outputs(folder), r["counts"]["known_classes"]))
+    return found

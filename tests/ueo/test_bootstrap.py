@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from test_metrics import sample
 
-from ueo import metrics
-from ueo.bootstrap import mean_gain, resample_counts, weighted_auroc, weighted_pacc
+from ueo import bootstrap, metrics
+from ueo.bootstrap import mean_gains, resample_counts, weighted_auroc, weighted_pacc
 
 
 def test_weighted_metrics_equal_those_of_repeated_images():
@@ -35,9 +35,28 @@ def run(seed, better=0.0):
 
 def test_no_difference_has_an_interval_of_zero_and_a_gain_lies_in_its_own():
     base = {"a": [run(0)], "b": [run(1)]}
-    gain, (low, high) = mean_gain(base, base, "pacc", resamples=50)
+    gain, (low, high) = mean_gains(base, base, resamples=50)["pacc"]
     assert gain == low == high == 0
     better = {"a": [run(0, 0.5)], "b": [run(1, 0.5)]}
-    for metric in ("pacc", "auroc"):
-        gain, (low, high) = mean_gain(better, base, metric, resamples=200)
+    for gain, (low, high) in mean_gains(better, base, resamples=200).values():
         assert 0 < low < gain < high
+
+
+def test_blocks_of_resamples_change_nothing(monkeypatch):
+    base, better = {"a": [run(0)]}, {"a": [run(0, 0.5)]}
+    whole = mean_gains(better, base, resamples=30)
+    monkeypatch.setattr(bootstrap, "BLOCK", 700)
+    assert mean_gains(better, base, resamples=30) == whole
+
+
+def test_methods_are_compared_on_the_images_that_both_were_tested_on():
+    """Labelled shots leave a method's test set; the other method is cut to the rest."""
+    outputs, known = run(0)
+    n = len(outputs["test_labels"])
+    paths = np.array([f"{i:04}.jpg" for i in range(n)])
+    whole = {**outputs, "test_paths": paths}
+    rows = np.random.default_rng(0).permutation(n)[: n - 7]
+    part = {k: v[rows] for k, v in whole.items()}
+    for gain, (low, high) in mean_gains({"a": [(part, known)]}, {"a": [(whole, known)]},
+                                        resamples=20).values():
+        assert gain == low == high == 0

@@ -4,17 +4,21 @@ import numpy as np
 import pytest
 from test_bootstrap import run as outputs_of
 
-from ueo import tables
+from ueo import render, tables
 from ueo.errors import DataError
 from ueo.record import read_result, write_run
 
 
-def record(trainer, domain, seed, pacc, auroc=70.0, setting="open", split="s", engine="e"):
+def record(trainer, domain, seed, pacc, auroc=70.0, setting="open", split="s", engine="e",
+           fpr95=50.0, **changes):
     return {
         "trainer": trainer, "dataset": "Toy", "domain": domain, "domains": ["a", "b", "t"],
         "tuning_domain": "t", "setting": setting, "protocol": "released", "backbone": "RN50",
-        "seed": seed, "metrics": {"test": {"pacc": pacc, "auroc": auroc}},
-        "counts": {"known_classes": 5}, "split_hash": split, "environment": {"engine": engine},
+        "seed": seed, "counts": {"known_classes": 5}, "split_hash": split,
+        "environment": {"engine": engine}, "uses_labels": trainer == "Shots",
+        "metrics": {"test": {"pacc": pacc, "auroc": auroc, "fpr95": fpr95, "accuracy": pacc,
+                             "hm": pacc and auroc and 2 * pacc * auroc / (pacc + auroc)}},
+        "config": {"SEED": seed, "DATASET.TARGET_DOMAINS": [domain], "OPTIM.LR": 0.1}, **changes,
     }
 
 
@@ -45,8 +49,8 @@ def test_means_spreads_and_gains(entries):
     # seeds' means over a and b: (52 + 59) / 2 and (54 + 58) / 2; the tuning domain t stays out
     assert new["values"]["mean"]["pacc"]["mean"] == pytest.approx((55.5 + 56) / 2)
     assert new["gain"]["mean"]["pacc"] == pytest.approx(0.75)
-    text = tables.render(summary)
-    assert "t*" in text and "53.0±1.4 / 70.0±0.0" in text and "+0.8 / +0.0" in text
+    text = render.text(summary)
+    assert "t*" in text and "53.0±1.4¹ / 70.0±0.0¹" in text and "+0.8 / +0.0" in text
 
 
 def test_the_overall_gain_comes_with_an_interval_and_its_seeds(entries):
@@ -54,26 +58,94 @@ def test_the_overall_gain_comes_with_an_interval_and_its_seeds(entries):
     low, high = gain["pacc"]["interval"]
     assert 0 < low < gain["pacc"]["gain"] < high
     assert gain["pacc"]["seeds"] == [pytest.approx(0.5), pytest.approx(1.0)]
-    assert "New over Zero" in tables.gain_sentence(gain)
+    (sentence,) = render.sentences(tables.summarise(entries, "Zero"))
+    assert "New over Zero" in sentence and f"[{low:+.2f}, {high:+.2f}]" in sentence
 
 
-@pytest.mark.parametrize("other", [{"split": "another"}, {"engine": "another"}])
-def test_runs_on_other_images_or_engines_are_not_mixed(entries, tmp_path, other):
-    entries.append((tmp_path, record("Third", "a", 1, 1.0, **other)))
-    with pytest.raises(DataError, match="cannot stand in one table"):
+@pytest.mark.parametrize(("other", "what"), [
+    ({"split": "another"}, "split of the images is 's' and 'another'"),
+    ({"engine": "another"}, "engine is 'e' and 'another'"),
+    ({"protocol": "independent"}, "protocol is 'released' and 'independent'"),
+    ({"backbone": "ViT-B/16"}, "backbone is 'RN50' and 'ViT-B/16'"),
+    ({"dataset": "Other"}, "dataset is 'Toy' and 'Other'"),
+])
+def test_runs_that_are_not_comparable_are_not_mixed(entries, tmp_path, other, what):
+    entries.append((tmp_path / "z", record("Third", "a", 1, 1.0, **other)))
+    with pytest.raises(DataError, match=f"cannot stand in one table: {what}") as caught:
         tables.summarise(entries, "Zero")
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_one_method_in_two_configurations_is_not_mixed(entries, tmp_path):
+    config = {"SEED": 9, "DATASET.TARGET_DOMAINS": ["a"], "OPTIM.LR": 0.2}
+    entries.append((tmp_path / "z", record("New", "a", 9, 1.0, config=config)))
+    with pytest.raises(DataError, match="OPTIM.LR is 0.1 and 0.2"):
+        tables.summarise(entries, "Zero")
+
+
+def test_the_order_of_records_changes_nothing(entries):
+    assert tables.summarise(entries[::-1], "Zero") == tables.summarise(entries, "Zero")
+
+
+def marks(*rows):
+    """Marks of domain a by method, from (method, pacc, fpr95)."""
+    results = [record(m, "a", 1, pacc, fpr95=fpr) for m, pacc, fpr in rows]
+    block = tables._rows(results, [m for m, *_ in rows], ["a"], None, rows[0][0])
+    return {row["method"]: row["marks"]["a"] for row in block}
+
+
+def test_best_and_second_are_marked_by_what_is_printed():
+    found = marks(("A", 50.01, 10.0), ("B", 50.04, 20.0), ("C", 40.0, 5.0), ("D", None, 30.0))
+    assert [found[m].get("pacc") for m in "ABCD"] == [1, 1, None, None]  # 50.0 and 50.0; third
+    assert [found[m].get("fpr95") for m in "ABCD"] == [2, None, 1, None]  # lower is better
+    assert [found[m].get("auroc") for m in "ABCD"] == [1, 1, 1, 1]
+    assert marks(("A", 50.0, 1.0))["A"] == {}
+    assert [marks(("A", 50.0, 1.0), ("B", 60.0, 1.0))[m].get("pacc") for m in "AB"] == [None, 1]
+
+
+def test_what_the_caption_must_say(entries, tmp_path):
+    summary = tables.summarise(entries, "Zero")
+    assert summary["split"] in render.caption(summary) and "released" in render.caption(summary)
+    assert "published version" not in render.caption(summary)
+    shots = record("Shots", "a", 1, 55.0, published_counts=False, skipped_images={"x.jpg": "cut"})
+    write_run(tmp_path / "shots", shots, outputs_of(0)[0])
+    summary = tables.summarise([*entries, (tmp_path / "shots", shots)], "Zero")
+    text = render.caption(summary)
+    assert "† trained with labels" in text and "published version" in text
+    assert "1 images could not be read" in text and "² second" in text
+    assert "Shots†" in render.text(summary) and "New†" not in render.text(summary)
+
+
+def test_without_labels_nothing_is_claimed(tmp_path):
+    entries = []
+    for i, trainer in enumerate(("Zero", "New")):
+        result = record(trainer, "a", 1, None, None, fpr95=None, setting="as_is")
+        write_run(tmp_path / str(i), result, outputs_of(0)[0])
+        entries.append((tmp_path / str(i), result))
+    summary = tables.summarise(entries, "Zero")
+    assert summary["overall"] == [] and "- / -" in render.text(summary)
+    render.latex(summary), render.markdown(summary), render.csv_text([summary])
+
+
+def test_a_gain_is_over_the_cells_that_both_methods_have(entries):
+    """Of a grid that is half done."""
+    left = [e for e in entries if (e[1]["trainer"], e[1]["domain"]) != ("New", "b")]
+    assert tables.overall_gain(left, "New", "Zero")["cells"] == 1
+    assert tables.overall_gain(entries, "New", "Zero")["cells"] == 2
+    assert tables.overall_gain(entries, "Absent", "Zero") is None
 
 
 def test_a_missing_domain_leaves_the_mean_empty(entries):
     left = [e for e in entries if not (e[1]["trainer"] == "New" and e[1]["domain"] == "b")]
     new = tables.summarise(left, "Zero")["rows"][1]
     assert new["values"]["mean"] == {} and new["values"]["b"] == {}
-    assert "-" in tables.render(tables.summarise(left, "Zero"))
+    assert "-" in render.text(tables.summarise(left, "Zero"))
 
 
 def test_without_runs_of_the_base_nothing_is_called_a_gain(entries):
     left = [e for e in entries if e[1]["trainer"] == "New"]
-    assert set(tables.summarise(left, "Zero")["rows"][0]["gain"]["a"].values()) == {None}
+    summary = tables.summarise(left, "Zero")
+    assert set(summary["rows"][0]["gain"]["a"].values()) == {None} and summary["overall"] == []
 
 
 def test_a_damaged_record_is_named(tmp_path):

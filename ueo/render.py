@@ -1,0 +1,219 @@
+"""The numbers of a table as text: for the console, Markdown, LaTeX, CSV."""
+
+import csv
+import io
+from collections.abc import Callable
+
+from tabulate import tabulate
+
+from ueo.tables import MEAN, METRICS
+
+NAMES = {"pacc": "PACC", "auroc": "AUROC", "fpr95": "FPR95", "hm": "HM", "accuracy": "GACC"}
+PAIR = ("pacc", "auroc")  # of the compact table
+EXPLAINED = {
+    "pacc": "mean recall over known classes",
+    "auroc": "known against unknown images",
+    "fpr95": "unknown images accepted where 95 % of the known ones are; lower is better",
+    "hm": "harmonic mean of PACC and AUROC",
+    "accuracy": "accuracy on known images",
+}
+COLUMNS = (
+    "dataset", "backbone", "protocol", "label_space", "method", "uses_labels", "domain", "metric",
+    "mean", "std", "seeds",
+)
+
+Cell = Callable[[dict, dict], str]  # value and marks of a cell -> text
+
+
+def text(summary: dict) -> str:
+    """The compact table for a console: PACC / AUROC in a cell, gains below each method."""
+    return _table(summary, lambda v, marks: _pair(v, marks, ("¹", "²")), "simple", gains=True)
+
+
+def markdown(summary: dict) -> str:
+    """Caption, the compact table, then one table a metric; best bold, second underlined."""
+    pairs = _table(summary, lambda v, marks: _pair(v, marks, ("¹", "²")), "github", gains=True)
+    parts = [caption(summary), pairs]
+    for metric in METRICS:
+        cell = _of_metric(metric, "**{}**", "<u>{}</u>")
+        parts += [f"### {NAMES[metric]}", f"{EXPLAINED[metric].capitalize()}, in percent.",
+                  _table(summary, cell, "github")]
+    return "\n\n".join(parts + sentences(summary)) + "\n"
+
+
+def latex(summary: dict) -> str:
+    """One table a metric for the booktabs package; best bold, second underlined."""
+    return "\n".join(_latex_table(summary, metric) for metric in METRICS)
+
+
+def csv_text(summaries: list[dict]) -> str:
+    """One number a line, in full precision; COLUMNS is the header."""
+    file = io.StringIO()
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for summary in summaries:
+        for row in summary["rows"]:
+            for domain, values in row["values"].items():
+                for metric, value in values.items():
+                    if value is not None:
+                        table.writerow([
+                            summary["title"], summary["backbone"], summary["protocol"],
+                            row["setting"], row["method"], row["method"] in summary["use_labels"],
+                            domain, metric, value["mean"], value["std"], value["seeds"],
+                        ])
+    return file.getvalue()
+
+
+def overview(summaries: list[dict]) -> str:
+    """Means of several data sets beside each other, PACC / AUROC, and over all their domains."""
+    titles = [s["title"] for s in summaries]
+    rows: dict[tuple, list[str]] = {}
+    for number, summary in enumerate(summaries):
+        for row in summary["rows"]:
+            key = row["setting"], name(summary, row["method"])
+            cells = rows.setdefault(key, ["-"] * len(summaries))
+            cells[number] = _pair(row["values"][MEAN], {}, ("", ""))
+    table = [
+        [*key, *cells, _over_everything(summaries, key)] for key, cells in rows.items()
+    ]
+    return tabulate(table, ["label space", "method", *titles, "all domains"], disable_numparse=True)
+
+
+def caption(summary: dict) -> str:
+    """What the table shows, in a few sentences."""
+    parts = [
+        f"{summary['title']}, {summary['backbone']}, protocol {summary['protocol']}, split "
+        f"{summary['split']}: PACC / AUROC in percent on the test set, mean±standard deviation "
+        f"over seeds; gain over {summary['base']} in points."
+    ]
+    if any(row["marks"][d] for row in summary["rows"] for d in row["marks"]):
+        parts.append("¹ best" + (", ² second." if len(summary["methods"]) > 2 else "."))
+    if summary["tuning_domain"]:
+        parts.append(
+            f"* hyper-parameters were chosen on this domain; it is left out of the {MEAN}."
+        )
+    if summary["use_labels"]:
+        parts.append(
+            "† trained with labels; the labelled images are left out of the method's test set."
+        )
+    if not summary["as_published"]:
+        parts.append("The images are not those of the published version: their number differs.")
+    if summary["skipped_images"]:
+        parts.append(f"{summary['skipped_images']} images could not be read and were left out.")
+    return " ".join(parts)
+
+
+def sentences(summary: dict) -> list[str]:
+    """One sentence an overall gain, interval and seeds included."""
+    found = []
+    for gain in summary["overall"]:
+        parts = []
+        for m in PAIR:
+            low, high = gain[m]["interval"]
+            seeds = ", ".join(f"{s:+.2f}" for s in gain[m]["seeds"])
+            parts.append(f"{NAMES[m]} {gain[m]['gain']:+.2f} points [{low:+.2f}, {high:+.2f}] "
+                         f"(seeds {seeds})")
+        found.append(
+            f"{gain['method']} over {gain['base']}, mean over domains and label spaces, paired "
+            f"95 % bootstrap interval over test images: {'; '.join(parts)}."
+        )
+    return found
+
+
+def name(summary: dict, method: str) -> str:
+    """A method's name, with the mark of those that train with labels."""
+    return method + ("†" if method in summary["use_labels"] else "")
+
+
+def number(value: dict) -> str:
+    """"53.0±1.4", or "53.0" from one seed."""
+    spread = "" if value["std"] is None else f"±{value['std']:.1f}"
+    return f"{value['mean']:.1f}{spread}"
+
+
+def _table(summary: dict, cell: Cell, style: str, gains: bool = False) -> str:
+    columns = [*summary["domains"], MEAN]
+    titles = [d + ("*" if d == summary["tuning_domain"] else "") for d in columns]
+    rows, last = [], None
+    for row in summary["rows"]:
+        setting = row["setting"] if row["setting"] != last else ""
+        last = row["setting"]
+        cells = [cell(row["values"][d], row["marks"][d]) for d in columns]
+        rows.append([setting, name(summary, row["method"]), *cells])
+        if gains and "gain" in row:
+            rows.append(["", "  gain", *(_gain(row["gain"][d]) for d in columns)])
+    headers = ["label space", "method", *titles]
+    return tabulate(rows, headers, tablefmt=style, disable_numparse=True)
+
+
+def _pair(values: dict, marks: dict, signs: tuple[str, str]) -> str:
+    if not values:
+        return "-"
+    return " / ".join(
+        "-" if values[m] is None else number(values[m]) + ("", *signs)[marks.get(m, 0)]
+        for m in PAIR
+    )
+
+
+def _of_metric(metric: str, best: str, second: str, write: Callable = number) -> Cell:
+    def cell(values: dict, marks: dict) -> str:
+        if not values or values[metric] is None:
+            return "-"
+        return ("{}", best, second)[marks.get(metric, 0)].format(write(values[metric]))
+
+    return cell
+
+
+def _gain(value: dict) -> str:
+    return " / ".join("-" if value[m] is None else f"{value[m]:+.1f}" for m in PAIR)
+
+
+def _latex_table(summary: dict, metric: str) -> str:
+    def write(value: dict) -> str:
+        spread = "" if value["std"] is None else rf"\,{{\scriptsize$\pm${value['std']:.1f}}}"
+        return f"{value['mean']:.1f}{spread}"
+
+    cell = _of_metric(metric, r"\textbf{{{}}}", r"\underline{{{}}}", write)
+    columns = [*summary["domains"], MEAN]
+    titles = [d + ("*" if d == summary["tuning_domain"] else "") for d in columns]
+    lines, last = [], None
+    for row in summary["rows"]:
+        first = row["setting"] if row["setting"] != last else ""
+        if last not in (None, row["setting"]):
+            lines.append(r"\midrule")
+        last = row["setting"]
+        method = escape(row["method"]) + (r"$^\dagger$" if row["method"] in summary["use_labels"]
+                                          else "")
+        cells = [cell(row["values"][d], row["marks"][d]) for d in columns]
+        lines.append(" & ".join([escape(first), method, *cells]) + r" \\")
+    head = " & ".join(["label space", "method", *map(escape, titles)])
+    what = f"{summary['title']}, {summary['backbone']}, protocol {summary['protocol']}: " \
+           f"{NAMES[metric]} in percent ({EXPLAINED[metric]})."
+    label = f"tab:{summary['title'].lower()}-{metric}".replace("_", "-").replace(" ", "-")
+    return "\n".join([
+        r"\begin{table*}[t]", r"\centering", rf"\caption{{{escape(what)}}}",
+        rf"\label{{{label}}}", rf"\begin{{tabular}}{{ll{'c' * len(columns)}}}", r"\toprule",
+        head + r" \\", r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", r"\end{table*}", "",
+    ])
+
+
+def escape(words: str) -> str:
+    """`words` as plain text in LaTeX."""
+    for sign in ("\\", "&", "%", "$", "#", "_", "{", "}"):
+        words = words.replace(sign, r"\textbackslash " if sign == "\\" else "\\" + sign)
+    return words
+
+
+def _over_everything(summaries: list[dict], key: tuple[str, str]) -> str:
+    """PACC / AUROC over the domains of all data sets, each counting once; "-" if one is missing."""
+    found = {m: [] for m in PAIR}
+    for summary in summaries:
+        rows = [r for r in summary["rows"] if (r["setting"], name(summary, r["method"])) == key]
+        for domain in summary["domains"]:
+            if domain != summary["tuning_domain"]:
+                values = rows[0]["values"][domain] if rows else {}
+                for m in PAIR:
+                    found[m].append(values[m]["mean"] if values and values[m] else None)
+    return " / ".join(
+        "-" if None in found[m] else f"{sum(found[m]) / len(found[m]):.1f}" for m in PAIR
+    )
