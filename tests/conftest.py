@@ -2,6 +2,7 @@
 
 import modern_dassl  # noqa: F401  isort: skip
 
+import importlib.util
 import json
 import os
 import sys
@@ -49,6 +50,15 @@ def random_clip(kind: str, seed: int = 0) -> CLIP:
                 parameter.uniform_(0.5, 1.5)  # CLIP starts each block's last BatchNorm at zero
         model.token_embedding.weight.mul_(20)  # prompts of different names must differ
     return model.eval()
+
+
+@pytest.fixture(scope="session")
+def grid_script():
+    """scripts/grid.py as a module."""
+    spec = importlib.util.spec_from_file_location("grid_script", REPOSITORY / "scripts/grid.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def size_of(kind: str) -> int:

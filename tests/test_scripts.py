@@ -1,6 +1,5 @@
 """The grid: what it plans, skips, finishes after a kill, and says when a run fails."""
 
-import importlib.util
 import os
 import random
 import signal
@@ -12,15 +11,6 @@ import pytest
 from conftest import REPOSITORY, read
 
 SCRIPT = REPOSITORY / "scripts" / "grid.py"
-
-
-@pytest.fixture(scope="module")
-def grid():
-    """scripts/grid.py as a module."""
-    spec = importlib.util.spec_from_file_location("grid_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -86,25 +76,28 @@ def test_a_killed_grid_is_finished_by_the_same_command(finished, plan):
     assert all((record.parent / "scores.png").is_file() for record in records)
 
 
-def test_a_second_call_runs_nothing_and_prints_the_same_table(finished, plan, grid, capsys):
+def test_a_second_call_runs_nothing_and_prints_the_same(finished, plan, grid_script, capsys):
     argv, folder = plan
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    assert grid.main(argv) == 0
+    assert grid_script.main(argv) == 0
     out = capsys.readouterr().out
     assert "2 runs, 2 finished, 0 to do" in out
     assert out.split("\n\n", 1)[1] == finished.split("\n\n", 1)[1]
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
 
-def test_a_dry_run_says_what_is_left_and_does_nothing(finished, plan, grid, capsys, tmp_path):
+def test_a_dry_run_says_what_is_left_and_does_nothing(finished, plan, grid_script, capsys):
     argv, folder = plan
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     argv = [*argv[:3], "--dry-run", "--setting", "open", "closed", "--seed", "1", "2", *argv[7:]]
-    assert grid.main(argv) == 0
-    first, *labels = capsys.readouterr().out.splitlines()
+    assert grid_script.main(argv) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
     assert "6 runs, 2 finished, 4 to do" in first  # the zero-shot model needs one seed alone
-    assert labels == ["ZeroshotCLIP closed fluent seed 1", "UEO open fluent seed 2",
-                      "UEO closed fluent seed 1", "UEO closed fluent seed 2"]
+    assert ", about 0:00:" in first
+    assert lines[-4:] == [
+        "ZeroshotCLIP emoji closed fluent seed 1", "UEO emoji open fluent seed 2",
+        "UEO emoji closed fluent seed 1", "UEO emoji closed fluent seed 2",
+    ]
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
 
@@ -116,8 +109,8 @@ def test_a_run_that_fails_is_reported_at_the_end_and_stops_no_other(plan):
     out, err = process.communicate(timeout=200)
     assert process.returncode == 1
     assert len(err.splitlines()) == 1, err
-    assert err.startswith("FAILED UEO open fluent seed 1: Error: Loss is infinite or NaN")
-    assert "[2/2] ZeroshotCLIP open fluent seed 1: PACC" in out
+    assert err.startswith("FAILED UEO emoji open fluent seed 1: Error: Loss is infinite or NaN")
+    assert "[2/2] ZeroshotCLIP emoji open fluent seed 1: PACC" in out
     failed = next(folder.glob("UEO/*LR=1e30*")) / "open/fluent/seed1"
     assert "Loss is infinite" in (failed / "console.txt").read_text()
     assert not (failed / "result.json").exists()
@@ -127,8 +120,10 @@ def test_a_run_that_fails_is_reported_at_the_end_and_stops_no_other(plan):
 
 
 @pytest.mark.parametrize(("arguments", "parts"), [
-    (["office_home"], ["no data set 'office_home'", "configs/datasets/office_home.yaml",
-                       "datasets/", "emoji"]),
+    (["office_hone"], ["no data set 'office_hone'", "configs/datasets/office_hone.yaml",
+                       "did you mean 'office_home'", "emoji"]),
+    (["office_home"], ["Office-Home is not there", "scripts/data.sh download office_home"]),
+    (["folder"], ["--path"]),
     (["emojis"], ["did you mean 'emoji'"]),
     (["emoji", "--trainers", "UEOO"], ["unknown trainer 'UEOO'", "did you mean 'UEO'"]),
     (["emoji", "--domain", "fluents"], ["'fluents'", "did you mean 'fluent'"]),
@@ -140,9 +135,9 @@ def test_a_run_that_fails_is_reported_at_the_end_and_stops_no_other(plan):
     (["emoji", "--protocol", "free"], ["'free'", "released, independent"]),
     (["emoji", "--config-file", "absent.yaml"], ["absent.yaml", "cannot be read"]),
 ])
-def test_a_mistake_is_one_line_and_runs_nothing(grid, capsys, tmp_path, arguments, parts):
+def test_a_mistake_is_one_line_and_runs_nothing(grid_script, capsys, tmp_path, arguments, parts):
     argv = [*arguments, "--root", str(tmp_path / "data"), "--output", str(tmp_path / "output")]
-    assert grid.main(argv) == 2
+    assert grid_script.main(argv) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error: ")
     for part in parts:
@@ -150,10 +145,10 @@ def test_a_mistake_is_one_line_and_runs_nothing(grid, capsys, tmp_path, argument
     assert not list(tmp_path.rglob("config.json"))
 
 
-def test_an_output_folder_that_cannot_be_written(grid, capsys, tmp_path):
+def test_an_output_folder_that_cannot_be_written(grid_script, capsys, tmp_path):
     (tmp_path / "file").write_text("")
     argv = ["emoji", "--root", str(tmp_path), "--output", str(tmp_path / "file" / "output")]
-    assert grid.main(argv) == 2
+    assert grid_script.main(argv) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error: ") and str(tmp_path / "file") in line
 

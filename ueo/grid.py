@@ -10,8 +10,9 @@ import os
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -24,11 +25,15 @@ CONSOLE = "console.txt"  # what a run printed, kept only when it failed
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its command line, its folder, and how it is called in messages."""
+    """One run: its command line, its folder, and how it is called in messages.
+
+    config: its resolved configuration, which a finished record in the folder must have.
+    """
 
     argv: tuple[str, ...]
     folder: Path
     label: str
+    config: dict = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,36 @@ def worker_count(asked: int) -> int:
     if asked:
         return asked
     return torch.cuda.device_count() or min(os.cpu_count() or 1, 8)
+
+
+def shard(runs: list[Run], part: str) -> list[Run]:
+    """Every n-th run from the i-th on, for "i/n"; all for "". Raises ConfigError for another."""
+    if not part:
+        return runs
+    index, _, number = part.partition("/")
+    if not (index.isdecimal() and number.isdecimal() and 1 <= int(index) <= int(number)):
+        raise ConfigError(f"--shard takes i/n with 1 <= i <= n, such as 1/4, not {part!r}")
+    return runs[int(index) - 1 :: int(number)]
+
+
+def estimate(todo: list[Run], finished: dict[Path, dict], workers: int) -> tuple[float, int]:
+    """(seconds for `todo`, how many of it no finished run tells about), from the wall times of
+    finished runs of the same configuration, of the same domain where there are some.
+
+    finished: {folder: result}; a folder ends in config/setting/domain/seed.
+    """
+    by_domain, by_config = defaultdict(list), defaultdict(list)
+    for folder, result in finished.items():
+        by_domain[folder.parents[2], folder.parent.name].append(result["wall_seconds"])
+        by_config[folder.parents[2]].append(result["wall_seconds"])
+    seconds, unknown = 0.0, 0
+    for run in todo:
+        known = by_domain.get((run.folder.parents[2], run.folder.parent.name)) or by_config.get(
+            run.folder.parents[2]
+        )
+        seconds += sum(known) / len(known) if known else 0
+        unknown += not known
+    return seconds / workers, unknown
 
 
 def execute(
@@ -83,7 +118,7 @@ def execute(
                 report(
                     f"[{done:>{len(str(len(runs)))}}/{len(runs)}] {run.label}: "
                     f"{failure.message if failure else _summary(run)}  "
-                    f"({time.monotonic() - begin:.0f} s, ETA {_clock(left)})"
+                    f"({time.monotonic() - begin:.0f} s, ETA {clock(left)})"
                 )
     finally:
         for process, *_ in running.values():
@@ -133,7 +168,8 @@ def _summary(run: Run) -> str:
     return " ".join(parts)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}"

@@ -1,0 +1,138 @@
+"""Which runs a grid has: data sets x trainers x label spaces x domains x seeds."""
+
+import argparse
+from pathlib import Path
+
+import yaml
+from ueo.datasets.base import PROTOCOLS
+from ueo.datasets.label_space import parse_setting
+
+import train
+from ueo import config, grid
+from ueo.errors import ConfigError
+from ueo.names import nearest
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+BENCHMARK = ("office31", "office_home", "visda_c", "domainnet")  # the 15 domains of the field
+ALL = "all"  # of data sets: BENCHMARK; of trainers: every one here
+
+
+def dataset_names(asked: list[str]) -> list[str]:
+    """Names of files in configs/datasets. Raises ConfigError for a name without one."""
+    known = sorted(path.stem for path in (CONFIGS / "datasets").glob("*.yaml"))
+    names = [n for name in asked for n in (BENCHMARK if name == ALL else (name,))]
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"there is no data set {name!r} (no configs/datasets/{name}.yaml)"
+                f"{nearest(name, known)}; available: {', '.join(known)}, or {ALL} for the 15 "
+                "domains"
+            )
+    return list(dict.fromkeys(names))
+
+
+def trainer_names(asked: list[str]) -> list[str]:
+    """Registered names of our trainers, zero-shot CLIP first for `all`."""
+    if ALL in asked:
+        ours = [n for n in train.TRAINER_REGISTRY.registered_names()
+                if hasattr(train.TRAINER_REGISTRY.get(n), "trainable")]
+        asked = sorted(ours, key=lambda n: (n != "ZeroshotCLIP", n))
+    for name in asked:
+        train.check_name("trainer", name, train.TRAINER_REGISTRY)
+    return list(dict.fromkeys(asked))
+
+
+def trainer_yamls(trainer: str, backbone: str, dataset: str) -> list[str]:
+    """Yaml files of a trainer: for the backbone, its own, else UEO's, else the released recipe;
+    then, where there is one, what it changes for the data set."""
+    folders = [CONFIGS / "trainers" / trainer, CONFIGS / "trainers" / "UEO"]
+    stem = config_stem(backbone)
+    base = [f / f"{stem}.yaml" for f in folders] + [folders[-1] / "rn50.yaml"]
+    change = [f / f"{dataset}.yaml" for f in folders]
+    return [str(next(p for p in base if p.is_file())), *(str(p) for p in change if p.is_file())][:2]
+
+
+def config_stem(backbone: str) -> str:
+    """"ViT-B/16" -> "vit_b16"; a file of weights -> its stem."""
+    if Path(backbone).is_file():
+        return Path(backbone).stem
+    stem = backbone.lower().replace("/", "").replace("-", "_").replace("@", "_")
+    return {"tinyclip": "tiny_clip"}.get(stem, stem)
+
+
+def config_name(backbone: str, args: argparse.Namespace) -> str:
+    """Name of the configuration in output paths: the backbone and what departs from its yaml."""
+    changes = [
+        f"{key.split('.')[-1]}={value}".replace("/", "_")
+        for key, value in zip(args.set[::2], args.set[1::2])
+    ]
+    if args.protocol and args.protocol != "released":
+        changes.insert(0, args.protocol)
+    return "+".join([config_stem(backbone), *changes])
+
+
+def plan(args: argparse.Namespace, dataset: str) -> list[grid.Run]:
+    """Every run on one data set, in the order of the table. Raises ConfigError for a wrong name."""
+    if len(args.set) % 2:
+        raise ConfigError(f"--set takes KEY VALUE pairs, but {args.set[-1]!r} has no value")
+    if args.protocol and args.protocol not in PROTOCOLS:
+        raise ConfigError(
+            f"--protocol: {args.protocol!r} is unknown; known: {', '.join(PROTOCOLS)}"
+        )
+    data = CONFIGS / "datasets" / f"{dataset}.yaml"
+    loaded = yaml.safe_load(data.read_text())
+    kind = train.DATASET_REGISTRY.get(loaded["DATASET"]["NAME"])
+    backbone = args.backbone or loaded.get("MODEL", {}).get("BACKBONE", {}).get("NAME", "RN50")
+    domains = _domains(args, kind)
+    settings = [parse_setting(s) for s in args.setting] or kind.settings
+    runs = []
+    for trainer in trainer_names(args.trainers):
+        deterministic = getattr(train.TRAINER_REGISTRY.get(trainer), "deterministic", False)
+        expected = None
+        for setting in settings:
+            for domain in domains:
+                for seed in args.seed[:1] if deterministic else args.seed:
+                    run = _run(args, dataset, data, backbone, trainer, setting, domain, seed)
+                    expected = expected or _resolved(run)
+                    run.config.update(expected)
+                    run.config.update({"DATASET.SETTING": setting, "SEED": seed,
+                                       "DATASET.TARGET_DOMAINS": [domain]})
+                    runs.append(run)
+    return runs
+
+
+def _domains(args: argparse.Namespace, kind: type) -> list[str]:
+    if getattr(kind, "own", False):
+        if not args.path:
+            raise ConfigError("--path: say where your images are, their folder or their list")
+        return list(kind.targets_at(args.path))
+    return [kind.domain_of(domain) for domain in args.domain] or list(kind.targets)
+
+
+def _resolved(run: grid.Run) -> dict:
+    """The run's resolved configuration. That of a run which differs in data set or trainer must be
+    built anew; domain, label space and seed are put in by hand, which is a hundred times faster."""
+    return config.resolved(train.build_cfg(train.parser().parse_args(list(run.argv))))
+
+
+def _run(args, dataset, data, backbone, trainer, setting, domain, seed) -> grid.Run:
+    folder = Path(args.output, dataset, trainer, config_name(backbone, args), setting, domain,
+                  f"seed{seed}")
+    yamls = [args.config_file] if args.config_file else trainer_yamls(trainer, backbone, dataset)
+    argv = [
+        "--root", args.root, "--trainer", trainer, "--dataset-config-file", str(data),
+        "--config-file", *yamls, "--backbone", backbone, "--domain", domain, "--setting", setting,
+        "--seed", str(seed), "--device", args.device, "--output-dir", str(folder),
+    ]
+    for option in ("protocol", "path", "names"):
+        argv += [f"--{option}", getattr(args, option)] if getattr(args, option) else []
+    argv += ["--overwrite"] if args.overwrite else []
+    argv += ["--threads", "1"] if args.device != "cuda" else []
+    options = [
+        part
+        for key, value in zip(args.set[::2], args.set[1::2])
+        if not key.startswith("TRAINER.") or key.startswith(f"TRAINER.{trainer}.")
+        for part in (key, value)
+    ]
+    label = f"{trainer} {dataset} {setting} {domain} seed {seed}"
+    return grid.Run(tuple(argv + options), folder, label)

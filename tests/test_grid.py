@@ -1,0 +1,149 @@
+"""Grids that are killed, sharded or handed to Slurm end in the tables of an unbroken one."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import trees
+from conftest import REPOSITORY, read
+
+SCRIPT = REPOSITORY / "scripts" / "grid.py"
+KILLS = 10
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    trees.office31(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def argv(root, weights):
+    """Command line of twelve quick runs, without --output."""
+    return [
+        "office31", "--domain", "dslr", "webcam", "--setting", "open", "closed", "--seed", "1",
+        "2", "--jobs", "2", "--backbone", weights["vit"], "--device", "cpu", "--root", str(root),
+        "--config-file", str(REPOSITORY / "configs/trainers/UEO/tiny_clip.yaml"),
+        "--set", "INPUT.SIZE", "(32, 32)", "OPTIM.MAX_EPOCH", "2", "DATASET.CHECK_COUNTS", "False",
+        "DATALOADER.NUM_WORKERS", "0",
+    ]
+
+
+def start(argv: list[str], output: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), *argv[:1], "--output", str(output), *argv[1:]], text=True,
+        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return out
+
+
+def tables(output: Path) -> dict[str, bytes]:
+    """The tables' files, which hold no time and no path."""
+    found = {p.name: p.read_bytes() for p in (output / "office31").glob("table*")}
+    assert len(found) == 5, sorted(found)
+    return found
+
+
+def records(output: Path) -> list[Path]:
+    return sorted((output / "office31").rglob("result.json"))
+
+
+@pytest.fixture(scope="module")
+def unbroken(argv, tmp_path_factory):
+    output = tmp_path_factory.mktemp("unbroken")
+    finish(start(argv, output))
+    assert len(records(output)) == 4 + 8  # the zero-shot model needs one seed alone
+    return output
+
+
+def test_ten_kills_at_random_moments_change_nothing(argv, unbroken, tmp_path):
+    rng = random.Random()
+    finished: dict[Path, int] = {}
+    for kill in range(KILLS):
+        process = start(argv, tmp_path)
+        # from before the first run of this call to some runs into it
+        time.sleep(rng.uniform(3, 10) if kill else rng.uniform(0, 12))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        for path in records(tmp_path):  # what was finished is never written again
+            assert finished.setdefault(path, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
+            read(path.parent)  # and is whole
+    finish(start(argv, tmp_path))
+    for path, written in finished.items():
+        assert path.stat().st_mtime_ns == written
+    assert tables(tmp_path) == tables(unbroken)
+    for path in records(unbroken):
+        other = read(tmp_path / path.relative_to(unbroken).parent)
+        assert other["metrics"] == read(path.parent)["metrics"]
+
+
+def test_two_shards_side_by_side_end_in_the_tables_of_one_run(argv, unbroken, tmp_path):
+    shards = [start([*argv[:1], "--shard", f"{i}/2", *argv[1:]], tmp_path) for i in (1, 2)]
+    for shard in shards:
+        assert "6 runs, 0 finished, 6 to do" in finish(shard)
+    assert tables(tmp_path) == tables(unbroken)
+
+
+def test_slurms_local_executor_runs_every_shard(argv, unbroken, tmp_path):
+    pytest.importorskip("submitit")
+    done = start([*argv[:1], "--slurm", "2", "--slurm-cluster", "local", "--slurm-set",
+                  "timeout_min", "5", *argv[1:]], tmp_path)
+    assert "Submitted" in finish(done)
+    end = time.monotonic() + 240
+    while len(list((tmp_path / "slurm").glob("*_result.pkl"))) < 2:
+        assert time.monotonic() < end, list((tmp_path / "slurm").iterdir())
+        time.sleep(0.5)
+    assert tables(tmp_path) == tables(unbroken)
+
+
+def test_records_of_two_machines_are_merged_by_copying(argv, unbroken, tmp_path, grid_script,
+                                                       capsys):
+    import shutil
+
+    for trainer in ("UEO", "ZeroshotCLIP"):
+        shutil.copytree(unbroken / "office31" / trainer, tmp_path / "office31" / trainer)
+    words = [*argv[:1], "--output", str(tmp_path), "--tables-only", *argv[1:]]
+    assert grid_script.main(words) == 0
+    assert tables(tmp_path) == tables(unbroken)
+    assert "0 to do" in capsys.readouterr().out
+
+
+def test_expected_numbers_pass_and_others_fail(argv, unbroken, tmp_path, grid_script, capsys):
+    rows = json.loads(next((unbroken / "office31").glob("table*.json")).read_text())["rows"]
+    value = next(r for r in rows if r["method"] == "UEO" and r["setting"] == "open")
+    good = value["values"]["dslr"]["pacc"]["mean"]
+    header = "dataset,backbone,domain,label_space,method,metric,value,tolerance,source\n"
+    for number, status in ((good, 0), (good + 1, 1)):
+        file = tmp_path / "expected.csv"
+        file.write_text(f"{header}office31,,dslr,open,UEO,pacc,{number},0.01,\n")
+        words = [*argv[:1], "--output", str(unbroken), "--expect", str(file), *argv[1:]]
+        assert grid_script.main(words) == status
+        assert ("DIFFERENT" in capsys.readouterr().err) == bool(status)
+
+
+@pytest.mark.parametrize(("options", "parts"), [
+    (["--shard", "3/2"], ["--shard", "'3/2'"]),
+    (["--shard", "2"], ["--shard", "i/n"]),
+    (["--slurm", "2", "--slurm-set", "x"], ["--slurm-set", "'x'"]),
+    (["--slurm", "-1"], ["--slurm"]),
+    (["--slurm", "2", "--slurm-cluster", "local", "--slurm-set", "no_such", "1"], ["no_such"]),
+    (["--reference", "absent.csv"], ["absent.csv"]),
+])
+def test_a_mistake_is_one_line(argv, unbroken, grid_script, capsys, options, parts):
+    words = [*argv[:1], "--output", str(unbroken), *options, *argv[1:]]
+    assert grid_script.main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    for part in parts:
+        assert part in line
