@@ -65,6 +65,7 @@ def config_name(backbone: str, args: argparse.Namespace) -> str:
     changes = [
         f"{key.split('.')[-1]}={value}".replace("/", "_")
         for key, value in zip(args.set[::2], args.set[1::2])
+        if key not in config.VOLATILE
     ]
     if args.protocol and args.protocol != "released":
         changes.insert(0, args.protocol)

@@ -24,11 +24,12 @@ def submit(args: argparse.Namespace, defaults: argparse.Namespace) -> int:
         raise ConfigError("--slurm needs submitit: pip install submitit") from error
     if args.slurm < 1 or args.shard:
         raise ConfigError("--slurm takes a number of shards from 1 on, and no --shard")
+    parameters = _parameters(args.slurm_set)
     logs = Path(args.output, "slurm").absolute()
     try:
         executor = submitit.AutoExecutor(folder=logs, cluster=args.slurm_cluster)
         usual = DEFAULTS if args.slurm_cluster == "slurm" else {}
-        executor.update_parameters(name="ueo", **{**usual, **_parameters(args.slurm_set)})
+        executor.update_parameters(name="ueo", **{**usual, **parameters})
         words = _words(args, defaults)
         jobs = [
             executor.submit(_command([*words, "--shard", f"{i}/{args.slurm}"]))

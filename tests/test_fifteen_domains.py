@@ -65,7 +65,7 @@ def test_main_on_office_home(root, weights, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "32 runs, 0 finished, 32 to do" in done.stdout
-    for word in ("Art", "Clipart", "Product", "RealWorld", "open_partial", "Table:"):
+    for word in ("Art", "Clipart", "Product", "RealWorld", "open_partial", "Tables:"):
         assert word in done.stdout
     check(tmp_path, "office_home", ("Art", "Clipart", "Product", "RealWorld"), 50)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def test_ten_kills_at_random_moments_change_nothing(argv, unbroken, tmp_path):
     for kill in range(KILLS):
         process = start(argv, tmp_path)
         # from before the first run of this call to some runs into it
-        time.sleep(rng.uniform(3, 10) if kill else rng.uniform(0, 12))
+        time.sleep(rng.uniform(3, 8) if kill else rng.uniform(0, 12))
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         for path in records(tmp_path):  # what was finished is never written again
@@ -98,6 +99,11 @@ def test_two_shards_side_by_side_end_in_the_tables_of_one_run(argv, unbroken, tm
 
 def test_slurms_local_executor_runs_every_shard(argv, unbroken, tmp_path):
     pytest.importorskip("submitit")
+    shutil.copytree(unbroken, tmp_path, dirs_exist_ok=True)
+    for file in (tmp_path / "office31").glob("table*"):
+        file.unlink()
+    for record in records(tmp_path)[:2]:  # two neighbours, so one for each shard
+        shutil.rmtree(record.parent)
     done = start([*argv[:1], "--slurm", "2", "--slurm-cluster", "local", "--slurm-set",
                   "timeout_min", "5", *argv[1:]], tmp_path)
     assert "Submitted" in finish(done)
@@ -110,8 +116,6 @@ def test_slurms_local_executor_runs_every_shard(argv, unbroken, tmp_path):
 
 def test_records_of_two_machines_are_merged_by_copying(argv, unbroken, tmp_path, grid_script,
                                                        capsys):
-    import shutil
-
     for trainer in ("UEO", "ZeroshotCLIP"):
         shutil.copytree(unbroken / "office31" / trainer, tmp_path / "office31" / trainer)
     words = [*argv[:1], "--output", str(tmp_path), "--tables-only", *argv[1:]]

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 from tabulate import tabulate
 
@@ -27,13 +28,12 @@ Cell = Callable[[dict, dict], str]  # value and marks of a cell -> text
 
 def text(summary: dict) -> str:
     """The compact table for a console: PACC / AUROC in a cell, gains below each method."""
-    return _table(summary, lambda v, marks: _pair(v, marks, ("¹", "²")), "simple", gains=True)
+    return _compact(summary, "simple")
 
 
 def markdown(summary: dict) -> str:
     """Caption, the compact table, then one table a metric; best bold, second underlined."""
-    pairs = _table(summary, lambda v, marks: _pair(v, marks, ("¹", "²")), "github", gains=True)
-    parts = [caption(summary), pairs]
+    parts = [caption(summary), _compact(summary, "github")]
     for metric in METRICS:
         cell = _of_metric(metric, "**{}**", "<u>{}</u>")
         parts += [f"### {NAMES[metric]}", f"{EXPLAINED[metric].capitalize()}, in percent.",
@@ -82,12 +82,11 @@ def overview(summaries: list[dict]) -> str:
 def caption(summary: dict) -> str:
     """What the table shows, in a few sentences."""
     parts = [
-        f"{summary['title']}, {summary['backbone']}, protocol {summary['protocol']}, split "
-        f"{summary['split']}: PACC / AUROC in percent on the test set, mean±standard deviation "
-        f"over seeds; gain over {summary['base']} in points."
+        f"{_what(summary)}: PACC / AUROC in percent on the test set, mean±standard deviation over "
+        f"seeds; gain over {summary['base']} in points."
     ]
-    if any(row["marks"][d] for row in summary["rows"] for d in row["marks"]):
-        parts.append("¹ best" + (", ² second." if len(summary["methods"]) > 2 else "."))
+    if len(summary["methods"]) > 2:
+        parts.append("¹ best, ² second.")
     if summary["tuning_domain"]:
         parts.append(
             f"* hyper-parameters were chosen on this domain; it is left out of the {MEAN}."
@@ -120,6 +119,15 @@ def sentences(summary: dict) -> list[str]:
     return found
 
 
+def _what(summary: dict) -> str:
+    backbone = summary["backbone"]
+    if backbone.endswith((".pt", ".pth", ".safetensors")):
+        backbone = Path(backbone).name
+    return (
+        f"{summary['title']}, {backbone}, protocol {summary['protocol']}, split {summary['split']}"
+    )
+
+
 def name(summary: dict, method: str) -> str:
     """A method's name, with the mark of those that train with labels."""
     return method + ("†" if method in summary["use_labels"] else "")
@@ -129,6 +137,12 @@ def number(value: dict) -> str:
     """"53.0±1.4", or "53.0" from one seed."""
     spread = "" if value["std"] is None else f"±{value['std']:.1f}"
     return f"{value['mean']:.1f}{spread}"
+
+
+def _compact(summary: dict, style: str) -> str:
+    """PACC / AUROC in a cell, gains below; marks only where the gains do not say it already."""
+    signs = ("¹", "²") if len(summary["methods"]) > 2 else ("", "")
+    return _table(summary, lambda v, marks: _pair(v, marks, signs), style, gains=True)
 
 
 def _table(summary: dict, cell: Cell, style: str, gains: bool = False) -> str:
@@ -187,8 +201,7 @@ def _latex_table(summary: dict, metric: str) -> str:
         cells = [cell(row["values"][d], row["marks"][d]) for d in columns]
         lines.append(" & ".join([escape(first), method, *cells]) + r" \\")
     head = " & ".join(["label space", "method", *map(escape, titles)])
-    what = f"{summary['title']}, {summary['backbone']}, protocol {summary['protocol']}: " \
-           f"{NAMES[metric]} in percent ({EXPLAINED[metric]})."
+    what = f"{_what(summary)}: {NAMES[metric]} in percent ({EXPLAINED[metric]})."
     label = f"tab:{summary['title'].lower()}-{metric}".replace("_", "-").replace(" ", "-")
     return "\n".join([
         r"\begin{table*}[t]", r"\centering", rf"\caption{{{escape(what)}}}",

@@ -156,7 +156,7 @@ def _minus(a: dict, b: dict | None, metric: str) -> float | None:
 
 def _marks(block: dict[str, dict], method: str, domain: str) -> dict[str, int]:
     """{metric: 1 for the best, 2 for the second-best} of a cell, by what is printed: equal numbers
-    have equal marks. One method alone is not best, of two only the best is marked."""
+    have equal marks. Where all are equal none is best; of two only the best is marked."""
     marks = {}
     for metric in METRICS:
         sign = -1 if metric in LOWER_IS_BETTER else 1
@@ -165,7 +165,7 @@ def _marks(block: dict[str, dict], method: str, domain: str) -> dict[str, int]:
             for name, row in block.items()
             if row["values"][domain] and row["values"][domain][metric]
         }
-        if method in shown and len(shown) > 1:
+        if method in shown and len(set(shown.values())) > 1:
             rank = 1 + sum(value > shown[method] for value in shown.values())
             if rank == 1 or rank == 2 and len(shown) > 2:
                 marks[metric] = rank

@@ -1,0 +1,149 @@
+"""scripts/data.py and the question of a grid: what is fetched, shown and refused."""
+
+import functools
+import http.server
+import importlib.util
+import json
+import shutil
+import sys
+import threading
+
+import pytest
+import trees
+from conftest import REPOSITORY
+from ueo.datasets.domainnet import UFTDomainNet
+from ueo.datasets.office_home import UFTOfficeHome
+
+from ueo.download import Piece, Remote
+from ueo.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("data_script", REPOSITORY / "scripts/data.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        self.server.paths.append(self.path)
+        super().do_GET()
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Serves tmp_path/www; `paths` is what was asked for."""
+    (tmp_path / "www").mkdir()
+    handler = functools.partial(Quiet, directory=str(tmp_path / "www"))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.paths, server.folder = [], tmp_path / "www"
+    server.address = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def office_home(server, tmp_path, monkeypatch):
+    """Office-Home as it is published, on the server; its counts are what is in there."""
+    trees.office_home(tmp_path / "src", images=1, folder="OfficeHomeDataset_10072016")
+    shutil.make_archive(str(server.folder / "home"), "zip", tmp_path / "src")
+    remote = Remote(f"{server.address}/home.zip", "OfficeHomeDataset_10072016.zip")
+    dead = Remote(f"{server.address}/gone.zip", "OfficeHomeDataset_10072016.zip")
+    monkeypatch.setattr(UFTOfficeHome, "pieces", (Piece("images", ((dead,), (remote,)), "page"),))
+    monkeypatch.setattr(UFTOfficeHome, "published", dict.fromkeys(UFTOfficeHome.domains, 65))
+    return tmp_path / "data"
+
+
+def test_one_command_fetches_checks_and_shows_the_terms_once(script, office_home, capsys, server):
+    argv = ["download", "office_home", "--root", str(office_home)]
+    assert script.main(argv) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Office-Home: fair use notice")
+    assert "gone.zip: the server answered 404" in out
+    for domain in UFTOfficeHome.domains:
+        assert f"Office-Home {domain}: 65 images of 65 classes, as published" in out
+    asked = len(server.paths)
+    assert script.main(argv) == 0
+    assert len(server.paths) == asked and "fair use" not in capsys.readouterr().out
+
+
+def test_another_version_is_said_with_a_status(script, office_home, capsys, monkeypatch):
+    monkeypatch.setitem(UFTOfficeHome.published, "Art", 66)
+    assert script.main(["download", "office_home", "--root", str(office_home)]) == 1
+    assert "Office-Home Art: DIFFERS: 65 images, the published version has 66" in (
+        capsys.readouterr().out)
+    argv = ["check", "office_home", "--root", str(office_home), "--domain", "real_world"]
+    assert script.main(argv) == 0
+
+
+def test_domainnet_fetches_the_domain_asked_for_alone(script, server, tmp_path, monkeypatch,
+                                                      capsys):
+    source = trees.domainnet(tmp_path / "src", ("sketch", "real"))
+    for domain in ("sketch", "real"):
+        shutil.make_archive(str(server.folder / domain), "zip", source, domain)
+        for part in ("train", "test"):
+            shutil.copy(source / f"{domain}_{part}.txt", server.folder)
+    names = [("sketch", "sketch.zip"), ("real", "real.zip"),
+             *((f"{d}_{p}.txt",) * 2 for d in ("sketch", "real") for p in ("train", "test"))]
+    pieces = [Piece(n, ((Remote(f"{server.address}/{f}", f),),), "page") for n, f in names]
+    monkeypatch.setattr(UFTDomainNet, "pieces", tuple(pieces))
+    argv = ["download", "domainnet", "--root", str(tmp_path / "data"), "--domain", "sketch"]
+    assert script.main(argv) == 1  # 345 lines are not 48,212
+    assert set(server.paths) == {"/sketch.zip", "/sketch_train.txt", "/sketch_test.txt"}
+    assert "345 lines, the published version 48212" in capsys.readouterr().out
+    notes = json.loads((tmp_path / "data/domainnet/download.json").read_text())
+    assert [n["name"] for n in notes] == ["sketch.zip", "sketch_train.txt", "sketch_test.txt"]
+    script.main([*argv[:-1], "real"])
+    assert "/real.zip" in server.paths and server.paths.count("/sketch.zip") == 1
+
+
+@pytest.mark.parametrize(("answer", "fetched"), [("y", True), ("n", False), ("", False)])
+def test_a_grid_asks_before_it_fetches(script, office_home, monkeypatch, answer, fetched):
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    questions = []
+    monkeypatch.setattr("builtins.input", lambda text: questions.append(text) or answer)
+    domains = {"Art"}
+    if fetched:
+        script.ensure(UFTOfficeHome, str(office_home), domains, unasked=False)
+    else:
+        with pytest.raises(DataError, match="scripts/data.sh download office_home"):
+            script.ensure(UFTOfficeHome, str(office_home), domains, unasked=False)
+    assert (office_home / "office_home").exists() == fetched
+    assert len(questions) == 1 and "about 1.2 GB" in questions[0]
+
+
+def test_where_nobody_can_answer_nothing_is_fetched(script, office_home, monkeypatch, server):
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    with pytest.raises(DataError, match="Office-Home is not there"):
+        script.ensure(UFTOfficeHome, str(office_home), {"Art"}, unasked=False)
+    assert not server.paths
+    script.ensure(UFTOfficeHome, str(office_home), {"Art"}, unasked=True)
+    assert server.paths
+
+
+def test_an_archive_put_there_by_hand_is_unpacked_without_a_question(script, office_home, server,
+                                                                     monkeypatch):
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    folder = office_home / "office_home"
+    folder.mkdir(parents=True)
+    shutil.copy(server.folder / "home.zip", folder / "OfficeHomeDataset_10072016.zip")
+    script.ensure(UFTOfficeHome, str(office_home), {"Art"}, unasked=False)
+    assert not server.paths and UFTOfficeHome.find(str(office_home)) is not None
+
+
+@pytest.mark.parametrize(("argv", "part"), [
+    (["download", "office_hom"], "did you mean 'office_home'"),
+    (["check", "office_home"], "Office-Home is not there"),
+    (["check", "office_home", "--domain", "Arts"], "did you mean 'Art'"),
+])
+def test_a_mistake_is_one_line(script, capsys, tmp_path, argv, part):
+    assert script.main([*argv, "--root", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: ") and part in line
