@@ -136,11 +136,19 @@ def _child(entry: Callable[[list[str]], int], run: Run, slot: int) -> None:
         os.dup2(file.fileno(), 2)
     sys.stdout.reconfigure(line_buffering=True)  # so that an error is the last line
     if torch.cuda.device_count() > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(slot % torch.cuda.device_count())
+        os.environ["CUDA_VISIBLE_DEVICES"] = device_of(
+            slot, torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        )
     status = entry(list(run.argv))
     if status == 0:
         console.unlink(missing_ok=True)
     sys.exit(status)
+
+
+def device_of(slot: int, count: int, visible: str) -> str:
+    """What CUDA_VISIBLE_DEVICES must be for the run in `slot`; `visible` is what the user set."""
+    names = [name for name in visible.split(",") if name] or [str(i) for i in range(count)]
+    return names[slot % count]
 
 
 def _end_with_parent() -> None:
