@@ -1,8 +1,12 @@
 """Archives unpacked without surprises: nothing outside the folder, no link, all or nothing."""
 
+import errno
+import lzma
 import os
+import re
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -17,8 +21,21 @@ from tqdm import tqdm
 from ueo.errors import DataError
 
 LITTER = ("__MACOSX", ".DS_Store")  # what macOS adds to archives
+TEMPORARY = ".unpack-"  # a killed process leaves a folder that begins so
 BLOCK = 1 << 20
-DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError)
+DAMAGED = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError,
+    ValueError, OverflowError, RuntimeError,  # RuntimeError: a zip that asks for a password
+)
+
+
+class BadArchive(DataError):
+    """An archive that is damaged or hostile; another copy of it may be good."""
+
+    def __init__(self, archive: str | Path, reason: str):
+        super().__init__(f"{archive}: {reason}")
+        self.archive = Path(archive)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -33,34 +50,46 @@ class Entry:
 def unpack(archive: str | Path, folder: str | Path) -> None:
     """Unpack a zip or tar archive so that its top entries appear in `folder`, each whole.
 
-    Raises DataError, with nothing written, for an archive that is damaged or holds a path outside
-    the folder, a link, a device or a name twice; and for a top entry that is there already.
+    Raises BadArchive, with nothing written, for an archive that is damaged or holds a path outside
+    the folder, a link, a device or a name twice; DataError for a top entry that is there already.
     """
+    unpack_all([archive], folder)
+
+
+def unpack_all(archives: list[str | Path], folder: str | Path) -> None:
+    """`unpack` for archives that belong together: all of them or none."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _unpacked(archive, folder) as temporary:
-        tops = sorted(os.listdir(temporary))
-        for name in tops:
-            if (folder / name).exists():
+    contents = {archive: _read(archive) for archive in archives}
+    for archive, entries in contents.items():
+        if not entries:
+            raise BadArchive(archive, "holds no files; fetch it again")
+        for name in sorted({entry.parts[0] for entry in entries}):
+            if os.path.lexists(folder / name):
                 raise DataError(
                     f"{folder / name}: is there already and {Path(archive).name} holds another; "
                     "remove it, or keep it and remove the archive"
                 )
-        for name in tops:
-            os.rename(temporary / name, folder / name)
+    # inside the folder where it exists: it may be a link to, or the root of, another disk
+    with _temporary(folder if folder.is_dir() else folder.parent) as temporary:
+        for archive, entries in contents.items():
+            _extract(archive, entries, temporary)
+        folder.mkdir(exist_ok=True)
+        _move(sorted(os.listdir(temporary)), temporary, folder)
 
 
 def unpack_top(archive: str | Path, folder: str | Path) -> None:
     """Unpack an archive with one top folder so that this becomes `folder`, whole or not at all.
 
-    When several processes unpack at once, one wins and the others use its result.
+    When several processes unpack at once, one wins and the others use its result. Raises BadArchive
+    as `unpack` does, DataError when there is not one top folder.
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _unpacked(archive, folder.parent) as temporary:
-        tops = os.listdir(temporary)
-        if len(tops) != 1 or not (temporary / tops[0]).is_dir():
-            raise DataError(f"{archive}: expected one top folder, found {sorted(tops)}")
+    entries = _read(archive)
+    tops = sorted({entry.parts[0] for entry in entries})
+    if len(tops) != 1 or any(len(entry.parts) == 1 for entry in entries):
+        raise DataError(f"{archive}: expected one top folder, found {tops}")
+    with _temporary(folder.parent) as temporary:
+        _extract(archive, entries, temporary)
         try:
             os.rename(temporary / tops[0], folder)
         except OSError:
@@ -71,77 +100,132 @@ def unpack_top(archive: str | Path, folder: str | Path) -> None:
 def is_archive(path: str | Path) -> bool:
     """Whether a file is a zip or tar archive, whatever its name."""
     try:
-        return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
-    except (OSError, EOFError, zlib.error):
+        return tarfile.is_tarfile(path) or zipfile.is_zipfile(path)
+    except (*DAMAGED, OSError):
         return False
 
 
 @contextmanager
-def _unpacked(archive: str | Path, beside: Path) -> Iterator[Path]:
-    """A temporary folder inside `beside` with the archive's files, removed in the end."""
-    temporary = Path(tempfile.mkdtemp(dir=beside, prefix=".unpack-"))
+def _opened(archive: str | Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
+    """The archive, open; what its libraries raise for damage becomes BadArchive."""
     try:
-        opened = zipfile.ZipFile if zipfile.is_zipfile(archive) else tarfile.open
-        with opened(archive) as file:
-            entries = _entries(file, archive)
-            _refuse_repeated(entries, archive)
-            for entry in tqdm(entries, desc=f"unpack {Path(archive).name}", disable=None):
-                _extract(file, entry, temporary)
-        yield temporary
+        # tar first: a tar whose last file is a zip passes for a zip as well
+        opener = tarfile.open if tarfile.is_tarfile(archive) else zipfile.ZipFile
+        with opener(archive) as file:
+            yield file
     except DAMAGED as error:
-        raise DataError(f"{archive}: not a readable archive ({error}); fetch it again") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        raise _damaged(archive, error) from error
+    except OSError as error:
+        if error.errno is not None:  # the system's: the disk is full, the file is missing
+            raise
+        raise _damaged(archive, error) from error
 
 
-def _entries(file: zipfile.ZipFile | tarfile.TarFile, archive) -> list[Entry]:
-    members = file.infolist() if isinstance(file, zipfile.ZipFile) else file.getmembers()
+def _damaged(archive: str | Path, error: Exception) -> BadArchive:
+    words = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return BadArchive(archive, f"not a readable archive ({words}); fetch it again")
+
+
+def _read(archive: str | Path) -> list[Entry]:
+    """The archive's files, after all its entries have been found harmless."""
     entries = []
-    for member in members:
-        name = member.filename if isinstance(member, zipfile.ZipInfo) else member.name
-        parts = _parts(name, archive)
-        _refuse_special(member, name, archive)
-        folder = member.is_dir() if isinstance(member, zipfile.ZipInfo) else member.isdir()
-        litter = any(part in LITTER or part.startswith("._") for part in parts)
-        if not folder and not litter:
-            entries.append(Entry(name, parts, member))
+    with _opened(archive) as file:
+        members = file.infolist() if isinstance(file, zipfile.ZipFile) else file
+        for member in tqdm(members, desc=f"read {Path(archive).name}", leave=False, disable=None):
+            name = member.filename if isinstance(member, zipfile.ZipInfo) else member.name
+            parts = _parts(name, archive)
+            _refuse_special(member, name, archive)
+            litter = any(part in LITTER or part.startswith("._") for part in parts)
+            if not _is_folder(member, name) and not litter:
+                entries.append(Entry(name, parts, member))
+        if isinstance(file, tarfile.TarFile):
+            _refuse_cut(file)
+    _refuse_repeated(entries, archive)
     return entries
 
 
-def _parts(name: str, archive) -> tuple[str, ...]:
-    parts = Path(name.replace("\\", "/")).parts
-    if not parts and name in (".", "./"):
-        return ()
-    if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0] or "\0" in name:
-        raise DataError(f"{archive}: refused, the entry {name!r} would leave the target folder")
+def _parts(name: str, archive: str | Path) -> tuple[str, ...]:
+    path = name.replace("\\", "/")
+    parts = tuple(part for part in path.split("/") if part not in ("", "."))
+    drive = any(re.match("[A-Za-z]:", part) for part in parts)
+    empty = not parts and name not in (".", "./")
+    if path.startswith("/") or ".." in parts or drive or empty or "\0" in name:
+        raise BadArchive(archive, f"refused, the entry {name!r} would leave the target folder")
     return parts
 
 
-def _refuse_special(member, name: str, archive) -> None:
+def _is_folder(member: zipfile.ZipInfo | tarfile.TarInfo, name: str) -> bool:
+    if isinstance(member, tarfile.TarInfo):
+        return member.isdir()
+    return name.endswith(("/", "\\"))  # some archives from Windows have the latter
+
+
+def _refuse_special(member, name: str, archive: str | Path) -> None:
     if isinstance(member, zipfile.ZipInfo):
         kind = stat.S_IFMT(member.external_attr >> 16)
         ordinary = kind in (0, stat.S_IFREG, stat.S_IFDIR)
     else:
         ordinary = member.isreg() or member.isdir()
     if not ordinary:
-        raise DataError(f"{archive}: refused, the entry {name!r} is a link or no ordinary file")
+        raise BadArchive(archive, f"refused, the entry {name!r} is a link or no ordinary file")
 
 
-def _refuse_repeated(entries: list[Entry], archive) -> None:
+def _refuse_cut(file: tarfile.TarFile) -> None:
+    """tarfile takes a damaged header, or the end of the file, for the end of the archive."""
+    file.fileobj.seek(file.offset)
+    end = file.fileobj.read(tarfile.BLOCKSIZE)
+    if end != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("cut off or damaged in the middle")
+    while file.fileobj.read(BLOCK):  # gzip compares its checksum only at the very end
+        pass
+
+
+def _refuse_repeated(entries: list[Entry], archive: str | Path) -> None:
     seen = set()
     for entry in entries:
         if entry.parts in seen:
-            raise DataError(f"{archive}: refused, it holds {entry.name!r} twice")
+            raise BadArchive(archive, f"refused, it holds {entry.name!r} twice")
         seen.add(entry.parts)
 
 
-def _extract(file: zipfile.ZipFile | tarfile.TarFile, entry: Entry, folder: Path) -> None:
+@contextmanager
+def _temporary(beside: Path) -> Iterator[Path]:
+    beside.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=beside, prefix=TEMPORARY))
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _extract(archive: str | Path, entries: list[Entry], folder: Path) -> None:
+    with _opened(archive) as file:
+        reader = file.open if isinstance(file, zipfile.ZipFile) else file.extractfile
+        for entry in tqdm(entries, desc=f"unpack {Path(archive).name}", disable=None):
+            with reader(entry.source) as source, _created(archive, entry, folder) as out:
+                shutil.copyfileobj(source, out, BLOCK)
+
+
+def _created(archive: str | Path, entry: Entry, folder: Path):
+    """The entry's new file, open; without the archive's modes, so that it is an ordinary one."""
     target = folder.joinpath(*entry.parts)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source = (
-        file.open(entry.source)
-        if isinstance(file, zipfile.ZipFile)
-        else file.extractfile(entry.source)
-    )
-    with source, open(target, "xb") as out:
-        shutil.copyfileobj(source, out, BLOCK)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return open(target, "xb")
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTDIR):
+            raise
+        reason = f"refused, the entry {entry.name!r} falls on another's place"
+        raise BadArchive(archive, reason) from error
+
+
+def _move(names: list[str], source: Path, target: Path) -> None:
+    moved = []
+    try:
+        for name in names:
+            os.rename(source / name, target / name)
+            moved.append(name)
+    except OSError:
+        for name in moved:
+            os.rename(target / name, source / name)
+        raise

@@ -1,6 +1,8 @@
 """Archives: what is hostile or damaged leaves nothing behind."""
 
+import gzip
 import io
+import os
 import stat
 import tarfile
 import zipfile
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ueo.archives import is_archive, unpack, unpack_top
+from ueo.archives import BadArchive, is_archive, unpack, unpack_all, unpack_top
 from ueo.errors import DataError
 
 KINDS = {"zip": "", "tar": "w", "tar.gz": "w:gz", "tgz": "w:gz", "tar.bz2": "w:bz2"}
@@ -63,13 +65,22 @@ def test_what_is_there_is_not_replaced(tmp_path, kind):
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 @pytest.mark.parametrize("entry", [
     "/etc/evil", "../evil", "top/../../evil", "C:/evil", "\\evil", "top\\..\\..\\evil", "..",
+    "//etc/evil", "\\\\server\\evil", "C:\\evil", "C:evil", "top/C:/evil",
 ])
 def test_an_entry_outside_the_folder_is_refused(tmp_path, kind, entry):
     archive = make(tmp_path / f"hostile.{kind}", {"top/good": "good", entry: "evil"})
     for function in (unpack, unpack_top):
-        with pytest.raises(DataError, match="would leave the target folder"):
+        with pytest.raises(BadArchive, match="would leave the target folder"):
             function(archive, tmp_path / "here" / "data")
-    assert set(left(tmp_path)) <= {archive.name, "here", "here/data"}
+    assert left(tmp_path) == [archive.name]
+
+
+def test_an_entry_cannot_name_a_path_by_two_slashes(tmp_path):
+    target = f"/{tmp_path}/escaped"
+    for kind in ("zip", "tar"):
+        with pytest.raises(BadArchive, match="would leave the target folder"):
+            unpack(make(tmp_path / f"a.{kind}", {target: "evil"}), tmp_path / "here")
+    assert left(tmp_path) == ["a.tar", "a.zip"]
 
 
 @pytest.mark.parametrize("type_", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE,
@@ -81,7 +92,7 @@ def test_links_and_devices_in_a_tar_are_refused(tmp_path, type_):
         archive.addfile(info)
     with pytest.raises(DataError, match=r"'top/link' is a link or no ordinary file"):
         unpack(tmp_path / "a.tar", tmp_path / "here")
-    assert left(tmp_path / "here") == []
+    assert left(tmp_path) == ["a.tar"]
 
 
 def test_a_link_in_a_zip_is_refused(tmp_path):
@@ -93,12 +104,16 @@ def test_a_link_in_a_zip_is_refused(tmp_path):
         unpack(tmp_path / "a.zip", tmp_path / "here")
 
 
-def test_a_name_twice_is_refused(tmp_path):
-    with tarfile.open(tmp_path / "a.tar", "w") as archive:
-        for name in ("top/1", "top/./1"):
-            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
-    with pytest.raises(DataError, match="twice"):
-        unpack(tmp_path / "a.tar", tmp_path / "here")
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_twice_is_refused(tmp_path, kind):
+    archive = make(tmp_path / f"a.{kind}", {"top/1": "one", "top/./1": "two"})
+    with pytest.raises(BadArchive, match="'top/./1' twice"):
+        unpack(archive, tmp_path / "here")
+    archive = make(tmp_path / f"a.{kind}", {"top": "a file", "top/1": "below it"})
+    with pytest.raises(BadArchive, match="'top/1' falls on another's place"):
+        unpack(archive, tmp_path / "here")
+    assert left(tmp_path) == [archive.name]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -111,9 +126,80 @@ def test_a_truncated_archive_leaves_nothing(tmp_path, kind, share):
     content = archive.read_bytes()
     archive.write_bytes(content[: int(share * len(content))])
     for function in (unpack, unpack_top):
-        with pytest.raises(DataError, match="not a readable archive"):
+        with pytest.raises(BadArchive, match="not a readable archive"):
             function(archive, tmp_path / "here" / "data")
-    assert set(left(tmp_path)) <= {archive.name, "here", "here/data"}
+    assert left(tmp_path) == [archive.name]
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz"])
+@pytest.mark.parametrize("keep", [1024, 1024 + 100])
+def test_a_tar_that_is_cut_between_or_in_headers_is_not_a_smaller_one(tmp_path, kind, keep):
+    whole = make(tmp_path / "whole.tar", {"top/1": "one", "top/2": "two"}).read_bytes()
+    damaged = whole[:keep] + b"x" * 512 + whole[keep + 512:]
+    archive = tmp_path / f"a.{kind}"
+    for content in (whole[:keep], damaged):
+        archive.write_bytes(gzip.compress(content) if kind == "tar.gz" else content)
+        with pytest.raises(BadArchive, match="not a readable archive"):
+            unpack(archive, tmp_path / "here")
+    assert left(tmp_path) == [archive.name, "whole.tar"]
+
+
+def test_the_checksum_of_gzip_is_compared(tmp_path):
+    archive = make(tmp_path / "a.tar.gz", {"top/1": "one"})
+    content = bytearray(archive.read_bytes())
+    content[-8] ^= 1
+    archive.write_bytes(content)
+    with pytest.raises(BadArchive, match="CRC"):
+        unpack(archive, tmp_path / "here")
+    assert left(tmp_path) == ["a.tar.gz"]
+
+
+def test_an_archive_without_files_or_with_a_password_is_refused(tmp_path):
+    (tmp_path / "a.tar").write_bytes(bytes(10240))
+    with pytest.raises(BadArchive, match="holds no files"):
+        unpack(tmp_path / "a.tar", tmp_path / "here")
+    content = bytearray(make(tmp_path / "b.zip", {"top/1": "one"}).read_bytes())
+    for flags in (6, content.index(b"PK\1\2") + 8):
+        content[flags] |= 1
+    (tmp_path / "b.zip").write_bytes(content)
+    with pytest.raises(BadArchive, match="password"):
+        unpack(tmp_path / "b.zip", tmp_path / "here")
+    assert left(tmp_path) == ["a.tar", "b.zip"]
+
+
+def test_a_tar_that_ends_in_a_zip_is_a_tar(tmp_path):
+    inner = make(tmp_path / "inner.zip", {"evil": ""}).read_bytes()
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        info = tarfile.TarInfo("top/inner.zip")
+        info.size = len(inner)
+        archive.addfile(info, io.BytesIO(inner))
+    unpack(tmp_path / "a.tar", tmp_path / "here")
+    assert left(tmp_path / "here") == ["top", "top/inner.zip"]
+
+
+def test_archives_that_belong_together_come_together_or_not_at_all(tmp_path):
+    parts = [make(tmp_path / f"{n}.zip", {f"data/{n}": n}) for n in "ab"]
+    unpack_all(parts, tmp_path / "here")
+    assert left(tmp_path / "here") == ["data", "data/a", "data/b"]
+    parts[1].write_bytes(parts[1].read_bytes()[:40])
+    with pytest.raises(BadArchive) as caught:
+        unpack_all(parts, tmp_path / "there")
+    assert caught.value.archive == parts[1] and not (tmp_path / "there").exists()
+
+
+def test_a_move_that_fails_is_taken_back(tmp_path, monkeypatch):
+    archive = make(tmp_path / "a.zip", {"a/1": "", "b/1": ""})
+    rename = os.rename
+
+    def failing(source, target):
+        if Path(source).name == "b":
+            raise OSError(5, "Input/output error")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(OSError, match="Input/output"):
+        unpack(archive, tmp_path / "here")
+    assert left(tmp_path / "here") == []
 
 
 def test_damaged_content_is_noticed(tmp_path):
