@@ -70,6 +70,12 @@ def test_the_split_takes_its_share_of_each_class_and_leaves_some(names):
     assert any(n.startswith("c") for n in train)
 
 
+def test_the_split_is_the_same_on_every_machine(names):
+    """And takes no run of neighbouring files, which may be alike."""
+    assert split(names)[1] == ["a/0.jpg", "a/2.jpg", "a/4.jpg", "a/5.jpg", "a/7.jpg", "a/14.jpg",
+                               "b/2.jpg", "d/0.jpg"]
+
+
 def test_the_split_depends_on_names_alone(names):
     backwards = {n: ("/elsewhere" + names[n][0], names[n][1]) for n in reversed(names)}
     assert sorted(split(backwards)[1]) == sorted(split(names)[1])
