@@ -4,29 +4,39 @@ A source that is dead, answers a page instead of a file or sends another file is
 when all fail, the error says what to fetch by hand and where to put it.
 """
 
-import hashlib
+import inspect
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 import requests
-from tqdm import tqdm
 
 from ueo import archives
 from ueo.errors import DataError
-from ueo.files import write_json
+from ueo.files import (
+    ATTEMPTS,
+    TIMEOUT,
+    SourceFailed,
+    brief,
+    fetch,
+    origin,
+    remember,
+    sums,
+    write_json,
+)
 from ueo.locks import exclusive
 
 RECORD = "download.json"
 PARTIAL = ".download"  # folder of transfers under way
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 DRIVE = "gdrive:"
-ATTEMPTS = 3  # a source, each goes on where the last one broke
-TIMEOUT = 60  # seconds without a byte
-BLOCK = 1 << 16  # bytes; up to so many are lost when a connection breaks
+DRIVE_FILES = "https://drive.usercontent.google.com/download"
 
 
 @dataclass(frozen=True)
@@ -56,31 +66,34 @@ class Piece:
     by_hand: str
 
 
-class SourceFailed(Exception):
-    """One source gave nothing; the next one is tried."""
-
-
 def download(
     title: str,
     pieces: list[Piece],
     folder: Path,
-    is_there: Callable[[Piece], bool] = lambda piece: False,
     report: Callable[[str], None] = print,
+    is_there: Callable[[Piece], bool] = lambda piece: False,
 ) -> None:
     """Bring `pieces` into `folder`: archives unpacked, other files as they are.
 
     is_there: asked again for each piece once this process has its turn, so that several processes
     may download at once. What was fetched is noted in `folder`/download.json.
 
-    Raises DataError when every source of a piece fails.
+    Raises DataError when every source of a piece fails, or when something is in the way.
     """
     partial = folder / PARTIAL
-    partial.mkdir(parents=True, exist_ok=True)
-    with exclusive(folder / ".download.lock"):
-        for piece in pieces:
-            if not is_there(piece):
-                _bring(title, piece, folder, report)
-    shutil.rmtree(partial, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    with exclusive(folder / f"{PARTIAL}.lock"):
+        _notes(folder)  # a damaged record is better found before hours of transfer
+        for stale in folder.glob(f"{archives.TEMPORARY}*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        partial.mkdir(exist_ok=True)
+        try:
+            for piece in pieces:
+                if not is_there(piece):
+                    _bring(title, piece, folder, report)
+        finally:
+            with suppress(OSError):  # not empty: what broke off there goes on another time
+                partial.rmdir()
 
 
 def is_by_hand(piece: Piece, folder: Path) -> bool:
@@ -96,178 +109,159 @@ def _bring(title: str, piece: Piece, folder: Path, report: Callable[[str], None]
     reasons = []
     for alternative in sorted(piece.alternatives, key=lambda a: not _all_in(a, folder)):
         try:
-            files = [_obtain(remote, folder, report) for remote in alternative]
+            files = {remote: _obtain(remote, folder, report) for remote in alternative}
+            notes = [_describe(piece, remote, file, folder) for remote, file in files.items()]
+            _place(files, folder)
         except SourceFailed as error:
             reasons.append(str(error))
             report(f"{title}, {piece.name}: {error}")
             continue
-        for remote, file in zip(alternative, files):
-            _note(piece, remote, file, folder)
-            _place(file, folder, keep=file.parent == folder)
+        _note(notes, folder)
+        _forget(piece, folder / PARTIAL)
         return
-    names = " or ".join(dict.fromkeys(r.name for a in piece.alternatives for r in a))
+    why = "; ".join(dict.fromkeys(reasons))
+    names = " or ".join(dict.fromkeys(" and ".join(r.name for r in a) for a in piece.alternatives))
     raise DataError(
-        f"{title}: {piece.name} could not be fetched ({'; '.join(reasons)}); fetch {names} by "
-        f"hand, see {piece.by_hand}, put it into {folder} and run the same command again"
+        f"{title}: {piece.name} could not be fetched ({why}); fetch {names} by hand, see "
+        f"{piece.by_hand}, put it into {folder} and run the same command again"
     )
 
 
 def _obtain(remote: Remote, folder: Path, report: Callable[[str], None]) -> Path:
-    """The checked file: put there by hand, or fetched now."""
-    by_hand = folder / remote.name
+    """The checked file: put there by hand, fetched by a run that was stopped, or fetched now."""
+    by_hand, file = folder / remote.name, folder / PARTIAL / remote.name
     if by_hand.is_file():
         report(f"Using {by_hand}")
-        _check(by_hand, remote, f"{by_hand}")
+        if reason := _fault(by_hand, remote):
+            raise SourceFailed(f"{by_hand}, which is to be replaced or removed: {reason}")
         return by_hand
-    file = folder / PARTIAL / remote.name
-    report(f"Fetching {remote.name} from {remote.url}")
-    if remote.url.startswith(DRIVE):
-        _from_drive(remote, file)
+    if file.is_file() and origin(file)[0] == remote.url:
+        report(f"Using {file}, fetched before")
     else:
-        _over_http(remote, file)
-    try:
-        _check(file, remote, remote.url)
-    except SourceFailed:
+        file.unlink(missing_ok=True)
+        report(f"Fetching {remote.name} from {remote.url}")
+        try:
+            _fetch(remote, file)
+        except SourceFailed as error:
+            raise SourceFailed(f"{remote.url}: {error}") from error
+    if reason := _fault(file, remote):
         file.unlink()
-        raise
+        raise SourceFailed(f"{remote.url}: {reason}")
     return file
 
 
-def _check(file: Path, remote: Remote, origin: str) -> None:
+def _fault(file: Path, remote: Remote) -> str:
+    """What is wrong with a whole file, "" when nothing is."""
     kind, _, expected = remote.checksum.partition(":")
-    if expected:
-        found = _digest(file, kind)
-        if found != expected:
-            raise SourceFailed(f"{origin}: {kind} is {found}, expected {expected}")
-    if _should_unpack(remote) and not archives.is_archive(file):
-        raise SourceFailed(f"{origin}: answered something that is no archive")
+    if expected and (found := sums(file)[kind]) != expected.lower():
+        return f"{kind} is {found}, expected {expected}"
+    with open(file, "rb") as source:
+        if source.read(500).lstrip().lower().startswith((b"<!doctype html", b"<html")):
+            return "it is a web page instead of the file"
+    if remote.name.endswith(SUFFIXES) and not archives.is_archive(file):
+        return "it is no archive"
+    return ""
 
 
-def _should_unpack(remote: Remote) -> bool:
-    return Path(remote.name).suffix in (".zip", ".tar", ".gz", ".tgz")
+def _place(files: dict[Remote, Path], folder: Path) -> None:
+    """Unpack the archives, all or none, and move what else was fetched into `folder`."""
+    packed = {file: remote for remote, file in files.items() if remote.name.endswith(SUFFIXES)}
+    try:
+        archives.unpack_all(list(packed), folder)
+    except archives.BadArchive as error:
+        if error.archive.parent == folder:
+            raise DataError(
+                f"{error}; it was put there by hand: replace it, or remove it so that the sources "
+                "are tried"
+            ) from error
+        error.archive.unlink()
+        raise SourceFailed(f"{packed[error.archive].url}: {error.reason}") from error
+    for file in files.values():
+        if file not in packed and file.parent != folder:
+            os.replace(file, folder / file.name)
 
 
-def _place(file: Path, folder: Path, keep: bool) -> None:
-    if archives.is_archive(file):
-        archives.unpack(file, folder)
-        if not keep:
-            file.unlink()
-    elif not keep:
-        os.replace(file, folder / file.name)
+def _forget(piece: Piece, partial: Path) -> None:
+    """Remove what the piece's sources, also those that failed, left of their transfers."""
+    for remote in {remote for alternative in piece.alternatives for remote in alternative}:
+        for suffix in ("", ".part", ".origin"):
+            (partial / f"{remote.name}{suffix}").unlink(missing_ok=True)
+        if remote.url.startswith(DRIVE):
+            shutil.rmtree(partial / f"gdrive-{remote.url.split(':')[1]}", ignore_errors=True)
 
 
-def _over_http(remote: Remote, file: Path) -> None:
-    part = file.with_name(file.name + ".part")
+def _fetch(remote: Remote, file: Path) -> None:
+    if remote.url.startswith(DRIVE):
+        _from_drive(remote.url.removeprefix(DRIVE), file)
+    else:
+        fetch(remote.url, file)
+    remember(file, remote.url)
+
+
+def _from_drive(source: str, file: Path) -> None:
+    number, _, key = source.partition(":")
     reason = ""
-    for _ in range(ATTEMPTS):
+    if key:  # gdown 6 builds the address anew from the number alone
+        address = f"{DRIVE_FILES}?id={number}&export=download&confirm=t&resourcekey={key}"
         try:
-            if _transfer(remote.url, part):
-                os.replace(part, file)
-                return
-            reason = "the connection broke"
-        except requests.RequestException as error:
-            reason = _brief(error)
-            if isinstance(error, (requests.TooManyRedirects, requests.exceptions.InvalidSchema)):
-                break
-    raise SourceFailed(f"{remote.url}: {reason}")
-
-
-def _transfer(url: str, part: Path) -> bool:
-    """Fetch what is missing of `part`; True when it is complete. Raises SourceFailed for an answer
-    that will not get better, requests' errors for a connection that breaks."""
-    validator = part.with_name(part.name + ".validator")
-    have = part.stat().st_size if part.is_file() and validator.is_file() else 0
-    headers = {"Accept-Encoding": "identity"}
-    if have:
-        headers |= {"Range": f"bytes={have}-", "If-Range": validator.read_text()}
-    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
-        if answer.status_code == 416:  # the part is longer than the file: start anew
-            part.unlink()
-            return False
-        if answer.status_code >= 500:
-            raise requests.ConnectionError(f"the server answered {answer.status_code}")
-        if answer.status_code not in (200, 206):
-            raise SourceFailed(f"{url}: the server answered {answer.status_code}")
-        if answer.headers.get("Content-Type", "").startswith("text/html"):
-            raise SourceFailed(f"{url}: answered a web page instead of the file")
-        start = _start(answer)
-        if start not in (0, have):
-            part.unlink()
-            return False
-        tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
-        if tag and not tag.startswith("W/"):  # without one, a broken transfer starts anew
-            validator.write_text(tag)
-        else:
-            validator.unlink(missing_ok=True)
-        length = answer.headers.get("Content-Length")
-        total = start + int(length) if length else None
-        _write(answer, part, start, total)
-    return total is None or part.stat().st_size == total
-
-
-def _start(answer: requests.Response) -> int:
-    if answer.status_code == 200:
-        return 0
-    span = answer.headers.get("Content-Range", "")  # "bytes 100-199/200"
-    first = span.removeprefix("bytes ").partition("-")[0]
-    return int(first) if first.isdecimal() else -1
-
-
-def _write(answer: requests.Response, part: Path, start: int, total: int | None) -> None:
-    progress = tqdm(
-        total=total, initial=start, unit="B", unit_scale=True, disable=None,
-        desc=part.name.removesuffix(".part"),
-    )
-    with progress, open(part, "ab" if start else "wb") as out:
-        for block in answer.iter_content(BLOCK):
-            out.write(block)
-            progress.update(len(block))
-
-
-def _from_drive(remote: Remote, file: Path) -> None:
-    import gdown
-
-    number, _, key = remote.url.removeprefix(DRIVE).partition(":")
+            return fetch(address, file)
+        except SourceFailed as error:
+            reason = f"{error}; through gdown: "
+    # a folder for each number: gdown goes on with any part of the same name
+    output = file.parent / f"gdrive-{number}" / file.name
+    output.parent.mkdir(exist_ok=True)
     address = f"https://drive.google.com/uc?id={number}" + (key and f"&resourcekey={key}")
     try:
-        if gdown.download(address, str(file), resume=True) is None:
-            raise SourceFailed(f"{remote.url}: Google Drive gave no file")
-    except SourceFailed:
-        raise
+        _with_gdown(address, output)
+    except SourceFailed as error:
+        raise SourceFailed(f"{reason}{error}") from error
+    os.replace(output, file)
+    shutil.rmtree(output.parent, ignore_errors=True)
+
+
+def _with_gdown(address: str, output: Path) -> None:
+    import gdown
+
+    known = inspect.signature(gdown.download).parameters  # gdown 5 has neither
+    options = {"timeout": TIMEOUT, "retries": ATTEMPTS - 1}
+    options = {name: value for name, value in options.items() if name in known}
+    quiet = not sys.stderr.isatty()
+    try:
+        done = gdown.download(address, str(output), quiet=quiet, resume=True, **options)
     except Exception as error:  # gdown's own classes differ between its versions
-        raise SourceFailed(f"{remote.url}: {_brief(error)}") from error
+        if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+            raise  # the disk's
+        raise SourceFailed(brief(error)) from error
+    if done is None:
+        raise SourceFailed("Google Drive gave no file")
 
 
-def _brief(error: Exception) -> str:
-    """The last cause in a few words: requests nests urllib3's long messages."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__
-    words = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return words if len(words) < 120 else words[:117] + "..."
-
-
-def _note(piece: Piece, remote: Remote, file: Path, folder: Path) -> None:
-    """Add to download.json what came, with its sums, whether one was published or not."""
+def _notes(folder: Path) -> list[dict]:
     record = folder / RECORD
-    notes = json.loads(record.read_text()) if record.is_file() else []
-    notes = [note for note in notes if note["name"] != remote.name]
+    try:
+        return json.loads(record.read_text()) if record.is_file() else []
+    except ValueError as error:
+        raise DataError(f"{record}: not readable ({error}); remove it, the data stay") from error
+
+
+def _describe(piece: Piece, remote: Remote, file: Path, folder: Path) -> dict:
+    """A note for download.json; what an earlier call fetched keeps its note."""
+    found = sums(file)
     by_hand = file.parent == folder
-    notes.append({
+    for note in _notes(folder):
+        if by_hand and note["name"] == remote.name and note["sha256"] == found["sha256"]:
+            return note
+    return {
         "piece": piece.name,
         "name": remote.name,
         "url": None if by_hand else remote.url,
         "bytes": file.stat().st_size,
-        "md5": _digest(file, "md5"),
-        "sha256": _digest(file, "sha256"),
+        **found,
         "published_checksum": remote.checksum or None,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    })
-    write_json(record, notes)
+    }
 
 
-def _digest(file: Path, kind: str) -> str:
-    digest = hashlib.new(kind, usedforsecurity=False)
-    with open(file, "rb") as source:
-        while block := source.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+def _note(new: list[dict], folder: Path) -> None:
+    names = {note["name"] for note in new}
+    write_json(folder / RECORD, [n for n in _notes(folder) if n["name"] not in names] + new)
