@@ -19,18 +19,9 @@ import requests
 
 from ueo import archives
 from ueo.errors import DataError
-from ueo.files import (
-    ATTEMPTS,
-    TIMEOUT,
-    SourceFailed,
-    brief,
-    fetch,
-    origin,
-    remember,
-    sums,
-    write_json,
-)
+from ueo.files import sums, write_json
 from ueo.locks import exclusive
+from ueo.transfer import ATTEMPTS, TIMEOUT, SourceFailed, brief, fetch, origin, remember
 
 RECORD = "download.json"
 PARTIAL = ".download"  # folder of transfers under way

@@ -1,7 +1,7 @@
 """One process at a time, between processes of one machine or of one shared file system."""
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -23,7 +23,8 @@ def exclusive(file: Path):
         return
     try:
         if fcntl:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            with suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)

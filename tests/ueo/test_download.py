@@ -19,7 +19,7 @@ import pytest
 from conftest import REPOSITORY
 
 from ueo import download as module
-from ueo import files
+from ueo import transfer
 from ueo.download import Piece, Remote, download, is_by_hand
 from ueo.errors import DataError
 
@@ -154,9 +154,9 @@ def test_an_archive_is_fetched_unpacked_and_noted(fetch, server):
 def test_a_broken_transfer_goes_on_where_it_stopped(fetch, server, path):
     server.breaks = 2
     assert came(fetch(path))
-    assert server.sent <= len(ZIP) + 2 * files.BLOCK
+    assert server.sent <= len(ZIP) + 2 * transfer.BLOCK
     starts = [int(asked[6:-1]) for _, asked in server.requests if asked]
-    assert len(starts) == 2 and len(ZIP) // 2 - files.BLOCK <= starts[0] < starts[1]
+    assert len(starts) == 2 and len(ZIP) // 2 - transfer.BLOCK <= starts[0] < starts[1]
 
 
 def test_a_later_call_goes_on_as_well(fetch, server):
@@ -493,6 +493,6 @@ def test_a_disk_that_is_full_is_an_error_of_the_system(fetch, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "_write", full)
+    monkeypatch.setattr(transfer, "_write", full)
     with pytest.raises(OSError, match="No space left"):
         fetch("file.zip", "file.zip")
