@@ -45,6 +45,8 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", nargs="+", type=int, default=[1, 2, 3], help="seeds")
     add("--backbone", default="", help="CLIP backbone; that of the data set's yaml, else RN50")
     add("--config-file", default="", help="yaml file, instead of the backbone's")
+    add("--recipe", default="common", choices=("common", "paper"),
+        help="UEO's recipe for all methods, or each method's own paper's")
     add("--protocol", default="", help="released or independent")
     add("--path", default="", help="images of one's own: their folder or list")
     add("--names", default="", help="images of one's own: file of class names")

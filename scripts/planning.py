@@ -42,14 +42,24 @@ def trainer_names(asked: list[str]) -> list[str]:
     return list(dict.fromkeys(asked))
 
 
-def trainer_yamls(trainer: str, backbone: str, dataset: str) -> list[str]:
-    """Yaml files of a trainer: for the backbone, its own, else UEO's, else the released recipe;
-    then, where there is one, what it changes for the data set."""
-    folders = [CONFIGS / "trainers" / trainer, CONFIGS / "trainers" / "UEO"]
+def trainer_yamls(trainer: str, backbone: str, dataset: str, recipe: str) -> list[str]:
+    """Yaml files of a trainer, later ones win.
+
+    "common": UEO's for the backbone (its RN50's where there is none), what the trainer changes, for
+    the backbone and for the data set. "paper": the trainer's own paper's instead. Raises
+    ConfigError where there is no such recipe.
+    """
+    ueo, own = CONFIGS / "trainers" / "UEO", CONFIGS / "trainers" / trainer
     stem = config_stem(backbone)
-    base = [f / f"{stem}.yaml" for f in folders] + [folders[-1] / "rn50.yaml"]
-    change = [f / f"{dataset}.yaml" for f in folders]
-    return [str(next(p for p in base if p.is_file())), *(str(p) for p in change if p.is_file())][:2]
+    if recipe == "paper" and trainer not in ("UEO", "ZeroshotCLIP"):  # theirs is the common one
+        files = [own / "paper.yaml"]
+        if not files[0].is_file():
+            raise ConfigError(f"--recipe paper: there is no configs/trainers/{trainer}/paper.yaml")
+    else:
+        base = ueo / (f"{stem}.yaml" if (ueo / f"{stem}.yaml").is_file() else "rn50.yaml")
+        files = [base, own / "common.yaml", own / f"{stem}.yaml", ueo / f"{dataset}.yaml"]
+    files.append(own / f"{dataset}.yaml")
+    return [str(file) for file in dict.fromkeys(files) if file.is_file()]
 
 
 def config_stem(backbone: str) -> str:
@@ -69,6 +79,8 @@ def config_name(backbone: str, args: argparse.Namespace) -> str:
     ]
     if args.protocol and args.protocol != "released":
         changes.insert(0, args.protocol)
+    if args.recipe != "common":
+        changes.insert(0, args.recipe)
     return "+".join([config_stem(backbone), *changes])
 
 
@@ -119,7 +131,9 @@ def _resolved(run: grid.Run) -> dict:
 def _run(args, dataset, data, backbone, trainer, setting, domain, seed) -> grid.Run:
     folder = Path(args.output, dataset, trainer, config_name(backbone, args), setting, domain,
                   f"seed{seed}")
-    yamls = [args.config_file] if args.config_file else trainer_yamls(trainer, backbone, dataset)
+    yamls = [args.config_file]
+    if not args.config_file:
+        yamls = trainer_yamls(trainer, backbone, dataset, args.recipe)
     argv = [
         "--root", args.root, "--trainer", trainer, "--dataset-config-file", str(data),
         "--config-file", *yamls, "--backbone", backbone, "--domain", domain, "--setting", setting,

@@ -6,6 +6,7 @@ logged. Batches of an unsupervised method hold neither labels nor paths.
 """
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -13,12 +14,12 @@ from dassl.data.transforms import build_transform
 from dassl.engine import TrainerX
 from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 from ueo.clip.backbones import load_clip, resolve_precision
 from ueo.clip.model import PromptedCLIP
-from ueo.clip.prompts import PromptLearner
-from ueo.clip.tuning import as_module, select
+from ueo.clip.prompts import PromptEnsemble, PromptLearner
+from ueo.clip.tuning import as_module, parse_parts, select
 from ueo.config import options_of
 from ueo.data import Images, evaluation_loader, training_loader
 from ueo.errors import ConfigError
@@ -26,6 +27,7 @@ from ueo.evaluation import Evaluations
 from ueo.lists import NO_LABEL
 from ueo.scores import SCORES
 
+SCHEDULES = ("iteration", "inverse", "epoch")
 MODEL = "tuned"  # folder of the checkpoints: they hold the tuned parameters alone
 
 
@@ -40,10 +42,14 @@ class CLIPTrainer(TrainerX):
         "CSC": False,  # class-specific context
         "CLASS_TOKEN_POSITION": "end",  # end, middle, front
         "PREC": "fp16",  # fp16 (as released), fp32, amp; fp32 on a CPU
-        "TUNE": "both",  # prompt, visual_affine, both
+        "ENSEMBLE": 1,  # prompts learnt side by side, cosines averaged; needs random contexts
+        "CTX_FP32": False,  # keep the context in fp32 beside fp16 weights
+        "TUNE": "both",  # prompt, visual_affine, both; visual_prompt, model; joined by +
+        "N_VISUAL_CTX": 8,  # tokens of a visual prompt
         "PROMPT_LR": None,  # None: OPTIM.LR
         "VISUAL_LR": None,  # None: OPTIM.LR
-        "SCHEDULE": "iteration",  # cosine to 0 over all iterations; "epoch": Dassl's scheduler
+        "SCHEDULE": "iteration",  # cosine to 0 over iterations; inverse: see DECAY; epoch: Dassl's
+        "DECAY": 10.0,  # of "inverse": (1 + DECAY * t / T) ** -0.75 at iteration t of T
         "EVAL_FREQ": 10,  # epochs between evaluations; the last epoch is always evaluated
         "SCORE": "mcm",  # OOD score that the evaluator reports
     }
@@ -65,6 +71,10 @@ class CLIPTrainer(TrainerX):
         """batch: img (batch, 3, height, width), index (batch,).  Returns scalars."""
         raise TypeError(f"{type(self).__name__} must define loss(batch)")
 
+    def buffers(self) -> dict[str, Tensor]:
+        """State besides parameters that a resumed run needs, kept with them; none by default."""
+        return {}
+
     # what the engine asks for
 
     def check_cfg(self, cfg) -> None:
@@ -75,15 +85,15 @@ class CLIPTrainer(TrainerX):
                 f"TEST.FINAL_MODEL: {name} deploys its last step; choosing an epoch by the labels "
                 "of the target is refused"
             )
-        if self.options.SCHEDULE not in ("iteration", "epoch"):
+        self.check_choice("SCHEDULE", SCHEDULES)
+        self.check_choice("SCORE", SCORES)
+
+    def check_choice(self, option: str, known: Iterable[str]) -> None:
+        """Raise ConfigError unless an option of this trainer has one of the known values."""
+        if self.options[option] not in known:
             raise ConfigError(
-                f"TRAINER.{name}.SCHEDULE: {self.options.SCHEDULE!r} is unknown; "
-                "known: iteration, epoch"
-            )
-        if self.options.SCORE not in SCORES:
-            raise ConfigError(
-                f"TRAINER.{name}.SCORE: {self.options.SCORE!r} is unknown; "
-                f"known: {', '.join(SCORES)}"
+                f"TRAINER.{type(self).__name__}.{option}: {self.options[option]!r} is unknown; "
+                f"known: {', '.join(known)}"
             )
 
     def build_data_loader(self) -> None:
@@ -116,21 +126,41 @@ class CLIPTrainer(TrainerX):
         self.precision = resolve_precision(options.PREC, self.device)
         clip_model = load_clip(cfg.MODEL.BACKBONE.NAME, self.precision, self.device)
         self._check_resolution(clip_model)
-        prompt = PromptLearner(
-            self.dm.dataset.classnames,
-            clip_model,
-            context=options.CTX_INIT,
-            n_ctx=options.N_CTX,
-            class_specific=options.CSC,
-            position=options.CLASS_TOKEN_POSITION,
-            generator=torch.Generator().manual_seed(max(cfg.SEED, 0)),
-        )
-        self.model = PromptedCLIP(clip_model, prompt).to(self.device).requires_grad_(False)
+        self.model = PromptedCLIP(clip_model, self._prompt(clip_model))
+        if "visual_prompt" in parse_parts(options.TUNE):
+            self.model.add_visual_prompt(options.N_VISUAL_CTX, self._generator())
+        self.model.to(self.device).requires_grad_(False)
+        self.notes: dict = {}  # what a method has to say of its run, kept in the record
         self.groups = self.trainable()
         self.scaler = torch.amp.GradScaler() if self.precision == "amp" else None
         if self.groups:
             self._build_optimiser()
         self.evaluations = Evaluations(self)
+
+    def _generator(self, number: int = 0) -> torch.Generator:
+        return torch.Generator().manual_seed(max(self.cfg.SEED, 0) + 1000 * number)
+
+    def _prompt(self, clip_model: nn.Module) -> PromptLearner | PromptEnsemble:
+        options = self.options
+        if options.ENSEMBLE < 1 or options.ENSEMBLE > 1 and options.CTX_INIT:
+            raise ConfigError(
+                f"TRAINER.{type(self).__name__}.ENSEMBLE: {options.ENSEMBLE} prompts need a random "
+                "context each, set CTX_INIT ''; 1 is no ensemble"
+            )
+        prompts = [
+            PromptLearner(
+                self.dm.dataset.classnames,
+                clip_model,
+                context=options.CTX_INIT,
+                n_ctx=options.N_CTX,
+                class_specific=options.CSC,
+                position=options.CLASS_TOKEN_POSITION,
+                generator=self._generator(number),
+                full_precision=options.CTX_FP32,
+            )
+            for number in range(options.ENSEMBLE)
+        ]
+        return prompts[0] if len(prompts) == 1 else PromptEnsemble(prompts)
 
     def _check_resolution(self, clip_model: nn.Module) -> None:
         size, expected = self.cfg.INPUT.SIZE, clip_model.visual.input_resolution
@@ -141,23 +171,41 @@ class CLIPTrainer(TrainerX):
             )
 
     def _build_optimiser(self) -> None:
-        rates = {"prompt": self.options.PROMPT_LR, "visual_affine": self.options.VISUAL_LR}
+        rates = {"prompt": self.options.PROMPT_LR, "visual_affine": self.options.VISUAL_LR,
+                 "visual_prompt": self.options.VISUAL_LR}
         tuned, groups = {}, []
         for part, parameters in self.groups.items():
             rate = rates.get(part)
             rate = self.cfg.OPTIM.LR if rate is None else rate
             groups.append({"params": list(parameters.values()), "lr": rate})
             tuned.update(parameters)
-        module = as_module(tuned).requires_grad_(True)
+        module = as_module(tuned, self.buffers()).requires_grad_(True)
         self.optim = build_optimizer(module, self.cfg.OPTIM, param_groups=groups)
         if self.options.SCHEDULE == "iteration":
-            steps = self.cfg.OPTIM.MAX_EPOCH * len(self.train_loader_x)
-            self.sched = CosineAnnealingLR(self.optim, T_max=steps)
+            self.sched = CosineAnnealingLR(self.optim, T_max=self._steps())
+        elif self.options.SCHEDULE == "inverse":
+            self.sched = LambdaLR(self.optim, self._inverse_decay)
         else:
             self.sched = build_lr_scheduler(self.optim, self.cfg.OPTIM)
         self.register_model(MODEL, module, self.optim, self.sched)
 
+    def _inverse_decay(self, step: int) -> float:
+        return (1 + self.options.DECAY * step / self._steps()) ** -0.75
+
+    def _steps(self) -> int:
+        return self.cfg.OPTIM.MAX_EPOCH * len(self.train_loader_x)
+
     # training
+
+    def train_on(self, chosen: list[int]) -> None:
+        """Train on these positions of the unlabelled list alone; to be called in `prepare`."""
+        whole = self.train_loader_x.dataset
+        images = Images(whole.items, whole.transform, hide=whole.hide, chosen=chosen)
+        self.train_loader_x = training_loader(
+            images, self.cfg.DATALOADER.TRAIN_X.BATCH_SIZE, self.cfg.DATALOADER.NUM_WORKERS
+        )
+        if self.options.SCHEDULE == "iteration":
+            self.sched.T_max = self._steps()
 
     def logits(self, images: Tensor) -> Tensor:
         """Scaled logits (batch, K) in fp32, with gradient to what is tuned."""
@@ -174,7 +222,7 @@ class CLIPTrainer(TrainerX):
             self.scaler.scale(losses["loss"]).backward()
             self.scaler.step(self.optim)
             self.scaler.update()
-        if self.options.SCHEDULE == "iteration" or self.batch_idx + 1 == self.num_batches:
+        if self.options.SCHEDULE != "epoch" or self.batch_idx + 1 == self.num_batches:
             self.update_lr()
         return {name: value.item() for name, value in losses.items()}
 

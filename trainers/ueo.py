@@ -16,10 +16,11 @@ from ueo.trainers.base import CLIPTrainer
 
 from ueo.errors import ConfigError
 from ueo.lists import NO_LABEL
-from ueo.losses import universal_entropy
+from ueo.losses import DOUBTS, entropy_difference, universal_entropy
 from ueo.scores import mcm
 
 WEIGHTINGS = ("confidence", "uniform", "oracle")
+OBJECTIVES = {"universal": universal_entropy, "difference": entropy_difference}
 ORACLE_FLOOR = 1e-3  # weight of an OOD sample under the oracle, as released
 
 
@@ -30,15 +31,16 @@ class UEO(CLIPTrainer):
         "TRADE_OFF": 1.0,  # factor of the marginal entropy
         "WEIGHTING": "confidence",  # confidence, uniform (= InfoMax), oracle (reads labels)
         "TEMPERATURE": 1.0,  # of the weights: softmax(cosine / T); 0.01 is OpenAI's own
+        "DOUBT": "inverse",  # weights of the mean prediction: inverse, linear, exponential, uniform
+        "OBJECTIVE": "universal",  # difference: of two weighted entropies, Eq. 3
+        "REFRESH": False,  # weigh anew at each epoch, by the model as it is then
     }
 
     def check_cfg(self, cfg) -> None:
         super().check_cfg(cfg)
-        if self.options.WEIGHTING not in WEIGHTINGS:
-            raise ConfigError(
-                f"TRAINER.UEO.WEIGHTING: {self.options.WEIGHTING!r} is unknown; "
-                f"known: {', '.join(WEIGHTINGS)}"
-            )
+        self.check_choice("WEIGHTING", WEIGHTINGS)
+        self.check_choice("DOUBT", DOUBTS)
+        self.check_choice("OBJECTIVE", OBJECTIVES)
 
     def prepare(self, zero_shot: Tensor) -> None:
         # paper: weights are MCM scores; released code: computed once, from the zero-shot model on
@@ -48,16 +50,27 @@ class UEO(CLIPTrainer):
         elif self.options.WEIGHTING == "uniform":
             weight = torch.ones(len(zero_shot))
         else:
-            labels = torch.tensor([item.label for item in self.dm.dataset.train_u])
-            if (labels == NO_LABEL).any():
-                raise ConfigError(
-                    "TRAINER.UEO.WEIGHTING: the oracle needs labels, which these images lack"
-                )
-            weight = (labels < zero_shot.shape[1]).float() + ORACLE_FLOOR
+            weight = self._known() + ORACLE_FLOOR
         self.weight = weight.to(self.device)  # (images,)
+
+    def _known(self) -> Tensor:
+        """(images,): 1.0 for an image of a known class, by its label."""
+        labels = torch.tensor([item.label for item in self.dm.dataset.train_u])
+        if (labels == NO_LABEL).any():
+            raise ConfigError(
+                "TRAINER.UEO.WEIGHTING: the oracle needs labels, which these images lack"
+            )
+        return (labels < len(self.dm.dataset.classnames)).float()
+
+    def before_epoch(self) -> None:
+        if self.options.REFRESH and self.epoch > 0:
+            self.prepare(self.evaluations.unlabelled_cosines())
 
     def loss(self, batch: dict) -> dict[str, Tensor]:
         prob = self.logits(batch["img"]).softmax(-1)  # (batch, K)
         weight = self.weight[batch["index"].to(self.device)]  # (batch,)
-        conditional, marginal = universal_entropy(prob, weight, self.options.TRADE_OFF)
+        doubt = DOUBTS[self.options.DOUBT](weight)
+        conditional, marginal = OBJECTIVES[self.options.OBJECTIVE](
+            prob, weight, doubt=doubt, trade_off=self.options.TRADE_OFF
+        )
         return {"loss": conditional + marginal, "conditional": conditional, "marginal": marginal}

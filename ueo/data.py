@@ -32,6 +32,8 @@ def read_image(path: str) -> Image.Image:
 class Images(Dataset):
     """Items of Dassl's form: img, label, domain, impath, index (position in the list).
 
+    chosen: positions of the items that are used; all unless given.
+
     With `hide`, label is -1 and impath is empty: a folder's name is a class, so an unsupervised
     trainer sees neither.
 
@@ -40,15 +42,18 @@ class Images(Dataset):
     because workers outlive an epoch.
     """
 
-    def __init__(self, items: list[Datum], transform, hide: bool = False):
+    def __init__(self, items: list[Datum], transform, hide: bool = False,
+                 chosen: list[int] | None = None):
         self.items, self.transform, self.hide = items, transform, hide
+        self.chosen = range(len(items)) if chosen is None else chosen
         self.seed = torch.tensor(-1).share_memory_()
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self.chosen)
 
-    def __getitem__(self, index: int) -> dict:
-        item, seed = self.items[index], int(self.seed)
+    def __getitem__(self, position: int) -> dict:
+        index, seed = self.chosen[position], int(self.seed)
+        item = self.items[index]
         image = read_image(item.impath)
         if seed < 0:
             image = self.transform(image)

@@ -63,6 +63,13 @@ class Evaluations:
             write_json(Path(trainer.output_dir, HISTORY), self.history + later)
         return cosines
 
+    @torch.no_grad()
+    def unlabelled_cosines(self) -> Tensor:
+        """(images, K) of the unlabelled set by the model as it is, test transform."""
+        trainer = self.trainer
+        features = trainer.model.class_features()
+        return self._cosines(trainer.unlabelled_loader, features, "unlabelled")
+
     def _cosines(self, loader: DataLoader, features: Tensor, name: str) -> Tensor:
         trainer = self.trainer
         rows = [
@@ -154,6 +161,7 @@ class Evaluations:
             "uses_labels": trainer.uses_labels,
             "metrics": {name: final[name] for name in SETS},
             "changed_predictions": self._changed(),
+            "notes": trainer.notes,
             "evaluations": self.history,
             "counts": {
                 "known_classes": len(dataset.classnames),

@@ -18,27 +18,92 @@ def entropy(prob: Tensor, eps: float = EPS) -> Tensor:
     return -(prob * torch.log(prob + eps)).sum(-1)
 
 
-def inverse_weighted_mean(prob: Tensor, weight: Tensor) -> Tensor:
-    """Mean prediction in which doubtful samples count most: sum_i (p_i / w_i) / sum_i (1 / w_i).
+def weighted_mean(prob: Tensor, weight: Tensor) -> Tensor:
+    """Mean prediction sum_i w_i p_i / sum_i w_i.
 
     prob: (batch, classes); weight: (batch,), positive.  Returns (classes,), which sums to 1.
     """
-    doubt = 1 / weight  # (batch,)
-    return (doubt[:, None] * prob).sum(0) / doubt.sum()
+    return (weight[:, None] * prob).sum(0) / weight.sum()
+
+
+DOUBTS = {  # decreasing functions of the confidence w, the Phi of UEO's section 3.2
+    "inverse": lambda weight: 1 / weight,  # the released one
+    "linear": lambda weight: 1 - weight + EPS,
+    "exponential": lambda weight: torch.exp(-weight),
+    "uniform": torch.ones_like,
+}
 
 
 def universal_entropy(
-    prob: Tensor, weight: Tensor, trade_off: float = 1.0, eps: float = EPS
+    prob: Tensor,
+    weight: Tensor,
+    trade_off: float = 1.0,
+    doubt: Tensor | None = None,
+    eps: float = EPS,
 ) -> tuple[Tensor, Tensor]:
     """The two terms of UEO, which minimises their sum (arXiv:2308.12919, Eq. 4).
 
     prob:      (batch, classes), softmax of the scaled logits.
     weight:    (batch,), positive confidence of the zero-shot model; larger: more likely known.
     trade_off: factor of the marginal entropy, 1 in the paper.
+    doubt:     (batch,), weights of the mean prediction, in which doubtful samples count most;
+               1 / weight unless given.
 
-    Returns the confidence-weighted conditional entropy and the negative entropy of the inversely
-    weighted mean prediction, each a scalar. With equal weights the sum is information maximisation.
+    Returns the confidence-weighted conditional entropy and the negative entropy of the weighted
+    mean prediction, each a scalar. With equal weights the sum is information maximisation.
     """
+    doubt = 1 / weight if doubt is None else doubt
     conditional = (weight * entropy(prob, eps)).sum() / weight.sum()
-    marginal = entropy(inverse_weighted_mean(prob, weight), eps)
+    marginal = entropy(weighted_mean(prob, doubt), eps)
     return conditional, -trade_off * marginal
+
+
+def entropy_difference(
+    prob: Tensor, weight: Tensor, doubt: Tensor, trade_off: float = 1.0, eps: float = EPS
+) -> tuple[Tensor, Tensor]:
+    """The alternative that UEO's paper sets aside (Eq. 3): confident samples are sharpened and
+    doubtful ones made uncertain, each by itself. Arguments and returns as in universal_entropy."""
+    each = entropy(prob, eps)
+    conditional = (weight * each).sum() / weight.sum()
+    return conditional, -trade_off * (doubt * each).sum() / doubt.sum()
+
+
+def information_maximisation(
+    prob: Tensor, trade_off: float = 1.0, eps: float = EPS
+) -> tuple[Tensor, Tensor]:
+    """Mean entropy, and the negative entropy of the mean prediction (SHOT-IM, Liang et al., ICML
+    2020, Eq. 3), each a scalar, to be minimised. prob: (batch, classes)."""
+    return entropy(prob, eps).mean(), -trade_off * entropy(prob.mean(0), eps)
+
+
+def transport_cost(cosines: Tensor, logits: Tensor) -> Tensor:
+    """Bidirectional transport between images and class prompts (POUF, Tanwisuth et al., ICML 2023,
+    Eq. 3-5): the expected cost 1 - cosine of going from each image to a class and from each class
+    to an image.
+
+    cosines, logits: (batch, classes).  Returns a scalar.
+    """
+    cost = 1 - cosines
+    to_classes = (cost * logits.softmax(1)).sum(1).mean()
+    to_images = (cost * logits.softmax(0)).sum(0).mean()
+    return to_classes + to_images
+
+
+def neighbourhood_entropy(logits: Tensor, to_memory: Tensor, to_batch: Tensor) -> Tensor:
+    """Mean entropy of each sample's similarity to classes, to remembered samples and to those of
+    its batch (neighbourhood clustering of DANCE, Saito et al., NeurIPS 2020, Eq. 4-6).
+
+    logits: (batch, classes); to_memory: (batch, images); to_batch: (batch, batch); all divided by
+    their temperatures; -inf or very small where a pair does not count.  Returns a scalar.
+    """
+    prob = torch.cat([logits, to_memory, to_batch], dim=1).softmax(1)
+    return entropy(prob).mean()
+
+
+def entropy_separation(prob: Tensor, threshold: float, margin: float) -> Tensor:
+    """Push the entropy of each prediction away from `threshold`, once it is further than `margin`
+    from it (DANCE, Eq. 7-8); within the margin there is no gradient.
+
+    prob: (batch, classes).  Returns a scalar, to be minimised.
+    """
+    return -(entropy(prob) - threshold).abs().clamp(min=margin).mean()

@@ -3,6 +3,4 @@
 #   bash scripts/ueo/main.sh                         the embedded default, emoji
 #   bash scripts/ueo/main.sh emoji --domain fluent --setting open --seed 1
 #   DATA=/path/to/data bash scripts/ueo/main.sh DATASET [--backbone ViT-B/16] [--set KEY VALUE ...]
-set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../setup.sh"
-exec "$PYTHON" scripts/grid.py --root "${DATA:-data}" "$@" --trainers ZeroshotCLIP UEO
+METHOD=UEO exec bash "$(dirname "${BASH_SOURCE[0]}")/../run.sh" "$@"

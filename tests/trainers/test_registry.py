@@ -20,7 +20,9 @@ TRAINERS = [
 @pytest.mark.parametrize("kind", ["rn", "vit"])
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_a_run_ends_in_a_complete_record(toy, trainer, kind):
-    status, folder = toy(trainer=trainer, kind=kind)
+    labelled = TRAINER_REGISTRY.get(trainer).uses_labels
+    options = ("DATASET.NUM_SHOTS", "3") if labelled else ()
+    status, folder = toy("run", *options, trainer=trainer, kind=kind)
     assert status == 0
     result = read(folder)
     for part in ("test", "unlabelled"):

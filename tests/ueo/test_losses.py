@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ueo.losses import entropy, inverse_weighted_mean, universal_entropy
+from ueo.losses import entropy, universal_entropy, weighted_mean
 
 
 def numpy_ueo(p, w, trade_off, eps=1e-5):
@@ -41,7 +41,7 @@ def test_only_ratios_of_weights_count_and_order_does_not():
 
 def test_the_mean_prediction_leans_towards_doubtful_samples():
     p = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
-    mean = inverse_weighted_mean(p, torch.tensor([1.0, 0.25]))
+    mean = weighted_mean(p, 1 / torch.tensor([1.0, 0.25]))
     torch.testing.assert_close(mean, (p[0] + 4 * p[1]) / 5)
 
 

@@ -20,6 +20,7 @@ class PromptLearner(nn.Module):
     context:    words that initialise the context, or "" for `n_ctx` random vectors.
     class_specific: one context a class instead of one for all.
     position:   where the class name stands: after the context, in its middle, or before it.
+    full_precision: keep the context in fp32, also beside weights in fp16.
 
     `ctx` is (n_ctx, width), or (K, n_ctx, width) when class-specific.
     """
@@ -33,6 +34,7 @@ class PromptLearner(nn.Module):
         class_specific: bool = False,
         position: str = "end",
         generator: torch.Generator | None = None,
+        full_precision: bool = False,
     ):
         super().__init__()
         if position not in POSITIONS:
@@ -52,7 +54,7 @@ class PromptLearner(nn.Module):
             shape = (n_ctx, embed.weight.shape[1])
             shape = (len(classnames), *shape) if class_specific else shape
             ctx = torch.empty(shape).normal_(std=CONTEXT_STD, generator=generator)
-        self.ctx = nn.Parameter(ctx.to(dtype).to(device))
+        self.ctx = nn.Parameter(ctx.to(torch.float32 if full_precision else dtype).to(device))
         self.position = position
         self._tokenise(classnames, context or " ".join(["X"] * n_ctx), embed, dtype)
 
@@ -80,9 +82,13 @@ class PromptLearner(nn.Module):
         self.register_buffer("before", embedding[:, :1], persistent=False)  # start of text
         self.register_buffer("after", embedding[:, 1 + n_ctx :], persistent=False)  # name, end
 
-    def forward(self) -> Tensor:
-        """Prompt embeddings (K, length, width), where length reaches to the longest end of text."""
-        ctx = self.ctx if self.ctx.dim() == 3 else self.ctx.expand(len(self.end), -1, -1)
+    def forward(self, shift: Tensor | float = 0.0) -> Tensor:
+        """Prompt embeddings (K, length, width), where length reaches to the longest end of text.
+
+        shift: (width,), added to every context vector.
+        """
+        ctx = self.ctx.to(self.before.dtype) + shift
+        ctx = ctx if ctx.dim() == 3 else ctx.expand(len(self.end), -1, -1)
         if self.position == "end":
             return torch.cat([self.before, ctx, self.after], dim=1)
         split = ctx.shape[1] // 2 if self.position == "middle" else 0
@@ -91,3 +97,18 @@ class PromptLearner(nn.Module):
             name, rest = self.after[k, :length], self.after[k, length:]
             rows.append(torch.cat([self.before[k], ctx[k, :split], name, ctx[k, split:], rest]))
         return torch.stack(rows)
+
+    def members(self) -> list["PromptLearner"]:
+        """Itself, as an ensemble of one."""
+        return [self]
+
+
+class PromptEnsemble(nn.Module):
+    """Several prompts that are learnt side by side and whose cosines are averaged."""
+
+    def __init__(self, prompts: list[PromptLearner]):
+        super().__init__()
+        self.prompts = nn.ModuleList(prompts)
+
+    def members(self) -> list[PromptLearner]:
+        return list(self.prompts)

@@ -1,11 +1,11 @@
 """What moves during fine-tuning: named subsets of a prompted CLIP's parameters."""
 
-from torch import nn
+from torch import Tensor, nn
 
 from ueo.errors import ConfigError
 
 NORM_MARKS = ("bn", "ln")
-PARTS = ("prompt", "visual_affine")
+PARTS = ("prompt", "visual_affine", "visual_prompt", "model")  # model: all weights of both towers
 
 
 def visual_affine(visual: nn.Module) -> dict[str, nn.Parameter]:
@@ -23,12 +23,14 @@ def visual_affine(visual: nn.Module) -> dict[str, nn.Parameter]:
 
 def parse_parts(tune: str) -> tuple[str, ...]:
     """"both" or names of PARTS joined by "+", as a tuple. Raises ConfigError for another name."""
-    names = PARTS if tune == "both" else tuple(tune.split("+"))
+    names = ("prompt", "visual_affine") if tune == "both" else tuple(tune.split("+"))
     for name in names:
         if name not in PARTS:
             raise ConfigError(
                 f"TUNE: {name!r} cannot be tuned; known: both, {', '.join(PARTS)} (join with '+')"
             )
+    if "model" in names and "visual_affine" in names:
+        raise ConfigError("TUNE: 'model' holds 'visual_affine' already; name one of them")
     return names
 
 
@@ -37,14 +39,21 @@ def select(model: nn.Module, tune: str) -> dict[str, dict[str, nn.Parameter]]:
     available = {
         "prompt": {f"prompt.{n}": p for n, p in model.prompt.named_parameters()},
         "visual_affine": {f"visual.{n}": p for n, p in visual_affine(model.visual).items()},
+        "visual_prompt": {n: p for n, p in model.named_parameters() if n == "visual_prompt"},
+        "model": {
+            n: p for n, p in model.named_parameters() if n.startswith(("visual.", "text_encoder."))
+        },
     }
     return {part: available[part] for part in parse_parts(tune)}
 
 
-def as_module(parameters: dict[str, nn.Parameter]) -> nn.Module:
-    """A module tree that holds just these parameters, so that a checkpoint holds nothing else.
+def as_module(
+    parameters: dict[str, nn.Parameter], buffers: dict[str, Tensor] | None = None
+) -> nn.Module:
+    """A module tree that holds just these parameters, so that a checkpoint holds nothing else but
+    the buffers, further state of a method.
 
-    Its state dict has the keys of `parameters`; the parameters are shared, not copied.
+    Its state dict has the keys of both; they are shared, not copied.
     """
     root = nn.Module()
     for name, parameter in parameters.items():
@@ -55,4 +64,6 @@ def as_module(parameters: dict[str, nn.Parameter]) -> nn.Module:
                 module.add_module(part, nn.Module())
             module = module.get_submodule(part)
         module.register_parameter(leaf, parameter)
+    for name, buffer in (buffers or {}).items():
+        root.register_buffer(name, buffer)
     return root

@@ -1,0 +1,24 @@
+"""Context optimisation, CoOp (Zhou et al., IJCV 2022, arXiv:2109.01134): supervised, few-shot.
+
+Reference: github.com/KaiyangZhou/CoOp. A prompt is learnt on DATASET.NUM_SHOTS labelled images of
+each known class:
+
+    L = mean_i CE(logits_i, label_i)
+
+CSC gives each class a context of its own, CLASS_TOKEN_POSITION places the name. The labelled images
+leave the test set.
+"""
+
+import torch.nn.functional as F
+from dassl.engine import TRAINER_REGISTRY
+from torch import Tensor
+from ueo.trainers.base import CLIPTrainer
+
+
+@TRAINER_REGISTRY.register()
+class CoOp(CLIPTrainer):
+    uses_labels = True
+
+    def loss(self, batch: dict) -> dict[str, Tensor]:
+        labels = batch["label"].to(self.device)  # (batch,)
+        return {"loss": F.cross_entropy(self.logits(batch["img"]), labels)}

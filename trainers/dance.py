@@ -1,0 +1,72 @@
+"""DANCE without a source (Saito et al., NeurIPS 2020, arXiv:2002.07953).
+
+Reference: github.com/VisionLearningGroup/DANCE. Each image is drawn to a class or to a neighbour,
+and predictions are made either sure or unsure:
+
+    L = eta * ( L_nc + L_es )
+
+L_nc is the mean entropy of the similarity to all classes, to the remembered features of all images
+outside the batch, and to the others of the batch; L_es pushes the entropy of the prediction away
+from ln(K) / 2 once it is further than a margin from it. The source's cross-entropy is dropped:
+there is none. Choices of ours: CLIP's logits stand for those of the source classifier, and the
+memory starts from the zero-shot features instead of at random.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from dassl.engine import TRAINER_REGISTRY
+from torch import Tensor
+from ueo.trainers.base import CLIPTrainer
+
+from ueo.losses import entropy_separation, neighbourhood_entropy
+
+
+@TRAINER_REGISTRY.register()
+class DANCE(CLIPTrainer):
+    defaults = {
+        **CLIPTrainer.defaults,
+        "ETA": 0.05,  # factor of both terms
+        "TEMPERATURE": 0.05,  # of the similarity between images
+        "MARGIN": 0.5,  # around the threshold ln(K) / 2, in nats
+        "MOMENTUM": 0.0,  # of the memory: share of the old feature that stays
+    }
+
+    def buffers(self) -> dict[str, Tensor]:
+        size = len(self.dm.dataset.train_u), self.model.class_features().shape[1]
+        self.memory = torch.zeros(size, device=self.device)  # (images, embedding), unit vectors
+        return {"memory": self.memory}
+
+    @torch.no_grad()
+    def prepare(self, zero_shot: Tensor) -> None:
+        self.threshold = math.log(zero_shot.shape[1]) / 2
+        for batch in self.unlabelled_loader:
+            features = self.model.image_features(batch["img"].to(self.device))
+            self.memory[batch["index"]] = features.float()
+
+    def loss(self, batch: dict) -> dict[str, Tensor]:
+        index, options = batch["index"].to(self.device), self.options
+        features = self.model.image_features(batch["img"].to(self.device))  # (batch, embedding)
+        logits = self.model.logit_scale * (features @ self.model.class_features().T).float()
+        features = features.float()
+        to_memory = features @ self.memory.T / options.TEMPERATURE  # (batch, images)
+        to_memory[:, index] = -1 / options.TEMPERATURE  # these stand in the batch, and newer
+        to_batch = features @ features.T / options.TEMPERATURE
+        to_batch = to_batch.masked_fill(torch.eye(len(index), device=self.device, dtype=torch.bool),
+                                        -1 / options.TEMPERATURE)
+        clustering = neighbourhood_entropy(logits, to_memory, to_batch)
+        separation = entropy_separation(logits.softmax(-1), self.threshold, options.MARGIN)
+        self.seen = index, features.detach()
+        return {
+            "loss": options.ETA * (clustering + separation),
+            "clustering": clustering,
+            "separation": separation,
+        }
+
+    def forward_backward(self, batch: dict) -> dict[str, float]:
+        losses = super().forward_backward(batch)
+        (index, features), kept = self.seen, self.options.MOMENTUM
+        mixed = kept * self.memory[index] + (1 - kept) * features
+        self.memory[index] = F.normalize(mixed, dim=-1)
+        return losses

@@ -1,0 +1,51 @@
+"""Entropy minimisation, as in Tent (Wang et al., ICLR 2021, arXiv:2006.10726).
+
+Reference: github.com/DequanWang/tent. Every prediction is sharpened, known class or not:
+
+    L = mean_i H(p_i)
+
+Tent normalises with the statistics of the batch and moves the affine parameters of BatchNorm
+online. Here the statistics of CLIP stay, unless BATCH_STATS is set, and the images are seen for
+epochs.
+"""
+
+from dassl.engine import TRAINER_REGISTRY
+from torch import Tensor, nn
+from ueo.trainers.base import CLIPTrainer
+
+from ueo.errors import ConfigError
+from ueo.losses import entropy
+
+
+@TRAINER_REGISTRY.register()
+class EntMin(CLIPTrainer):
+    defaults = {
+        **CLIPTrainer.defaults,
+        "BATCH_STATS": False,  # normalise with each batch's statistics, as Tent, test included
+    }
+
+    def prepare(self, zero_shot: Tensor) -> None:
+        if self.options.BATCH_STATS:
+            use_batch_statistics(self.model.visual)
+
+    def test(self, split=None) -> float:
+        if self.options.BATCH_STATS:
+            use_batch_statistics(self.model.visual)
+        return super().test(split)
+
+    def loss(self, batch: dict) -> dict[str, Tensor]:
+        prob = self.logits(batch["img"]).softmax(-1)  # (batch, K)
+        return {"loss": entropy(prob).mean()}
+
+
+def use_batch_statistics(visual: nn.Module) -> None:
+    """Make every BatchNorm of an image encoder use its batch's mean and variance, always.
+
+    Raises ConfigError for an encoder without BatchNorm.
+    """
+    layers = [m for m in visual.modules() if isinstance(m, nn.BatchNorm2d)]
+    if not layers:
+        raise ConfigError("TRAINER.EntMin.BATCH_STATS: this backbone has no BatchNorm")
+    for layer in layers:
+        layer.track_running_stats = False
+        layer.running_mean = layer.running_var = None

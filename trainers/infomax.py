@@ -1,0 +1,24 @@
+"""Information maximisation, SHOT-IM (Liang et al., ICML 2020, arXiv:2002.08546).
+
+Reference: github.com/tim-learn/SHOT. Predictions are sharpened each, spread over classes together:
+
+    L = mean_i H(p_i) - trade_off * H(mean_i p_i)
+
+It is UEO with equal weights.
+"""
+
+from dassl.engine import TRAINER_REGISTRY
+from torch import Tensor
+from ueo.trainers.base import CLIPTrainer
+
+from ueo.losses import information_maximisation
+
+
+@TRAINER_REGISTRY.register()
+class InfoMax(CLIPTrainer):
+    defaults = {**CLIPTrainer.defaults, "TRADE_OFF": 1.0}  # factor of the marginal entropy
+
+    def loss(self, batch: dict) -> dict[str, Tensor]:
+        prob = self.logits(batch["img"]).softmax(-1)  # (batch, K)
+        conditional, marginal = information_maximisation(prob, self.options.TRADE_OFF)
+        return {"loss": conditional + marginal, "conditional": conditional, "marginal": marginal}
