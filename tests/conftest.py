@@ -61,6 +61,17 @@ def grid_script():
     return module
 
 
+def trainer_names() -> list[str]:
+    """Every trainer of this project: adding one adds its tests."""
+    from dassl.engine import TRAINER_REGISTRY
+    from ueo.trainers.base import CLIPTrainer
+
+    import ueo.plugin  # noqa: F401
+
+    names = TRAINER_REGISTRY.registered_names()
+    return [n for n in names if issubclass(TRAINER_REGISTRY.get(n), CLIPTrainer)]
+
+
 def size_of(kind: str) -> int:
     return {"rn": 64, "vit": 32}[kind]
 
@@ -124,3 +135,23 @@ def toy(toy_root, weights, tmp_path):
 def read(folder) -> dict:
     """result.json of a run."""
     return json.loads((Path(folder) / "result.json").read_text())
+
+
+@pytest.fixture
+def build(toy_root, weights, tmp_path):
+    """A trainer on the toy set, built but not trained: build(KEY, VALUE, ..., trainer="UEO")."""
+    import train
+
+    def make(*options, **arguments):
+        args = train.parser().parse_args(
+            [*toy_arguments(toy_root, weights, tmp_path / "out", **arguments), *options]
+        )
+        train.import_file(str(TOY_PLUGIN))
+        cfg = train.build_cfg(args)
+        cfg.defrost()
+        cfg.USE_CUDA = False
+        cfg.freeze()
+        train.set_random_seed(cfg.SEED)
+        return train.build_trainer(cfg)
+
+    return make

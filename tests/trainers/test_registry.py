@@ -4,21 +4,12 @@ import modern_dassl  # noqa: F401  isort: skip
 
 import numpy as np
 import pytest
-from conftest import read
+from conftest import read, trainer_names
 from dassl.engine import TRAINER_REGISTRY
-from ueo.trainers.base import CLIPTrainer
-
-import ueo.plugin  # noqa: F401
-
-TRAINERS = [
-    name
-    for name in TRAINER_REGISTRY.registered_names()
-    if issubclass(TRAINER_REGISTRY.get(name), CLIPTrainer)
-]
 
 
 @pytest.mark.parametrize("kind", ["rn", "vit"])
-@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("trainer", trainer_names())
 def test_a_run_ends_in_a_complete_record(toy, trainer, kind):
     labelled = TRAINER_REGISTRY.get(trainer).uses_labels
     options = ("DATASET.NUM_SHOTS", "3") if labelled else ()

@@ -9,31 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from clip.model import ModifiedResNet, VisionTransformer
-from conftest import TOY_PLUGIN, read, toy_arguments
+from conftest import read
 
-import train
 from ueo.clip.tuning import visual_affine
 from ueo.data import read_image
-
-
-@pytest.fixture
-def build(toy_root, weights, tmp_path):
-    """A UEO trainer on the toy set, built but not trained."""
-
-    def make(*options, **arguments):
-        args = train.parser().parse_args(
-            [*toy_arguments(toy_root, weights, tmp_path / "out", **arguments), *options]
-        )
-        train.import_file(str(TOY_PLUGIN))
-        cfg = train.build_cfg(args)
-        cfg.defrost()
-        cfg.USE_CUDA = False
-        cfg.freeze()
-        train.set_random_seed(cfg.SEED)
-        return train.build_trainer(cfg)
-
-    return make
-
 
 # what is tuned
 
@@ -84,34 +63,6 @@ def test_each_image_is_seen_once_an_epoch_and_the_last_small_batch_is_kept(build
     assert count % 16, "the toy set must leave a small last batch"
     assert len(batches) == math.ceil(count / 16) and len(batches[-1]["img"]) == count % 16
     assert sorted(torch.cat([b["index"] for b in batches]).tolist()) == list(range(count))
-
-
-SHUFFLED = """
-from dassl.data.datasets import DATASET_REGISTRY
-
-Toy = DATASET_REGISTRY.get("Toy")
-
-
-@DATASET_REGISTRY.register(force=True)
-class ShuffledToy(Toy):
-    def __init__(self, cfg):
-        super().__init__(cfg)
-        labels = [item.label for item in self._train_u]
-        for item, label in zip(self._train_u, labels[::-1]):
-            item._label = label
-"""
-
-
-def test_permuted_labels_of_the_unlabelled_set_change_nothing(toy, tmp_path):
-    plugin = tmp_path / "shuffled_toy.py"
-    plugin.write_text(SHUFFLED)
-    _, plain = toy("plain")
-    status, permuted = toy("permuted", "DATASET.NAME", "ShuffledToy", plugins=[str(plugin)])
-    assert status == 0
-    a, b = (np.load(f / "outputs.npz") for f in (plain, permuted))
-    assert (a["unlabelled_labels"] != b["unlabelled_labels"]).any()
-    np.testing.assert_array_equal(a["test_scores_after"], b["test_scores_after"])
-    np.testing.assert_array_equal(a["test_predictions_after"], b["test_predictions_after"])
 
 
 # how it weighs

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from ueo.losses import entropy, universal_entropy, weighted_mean
+from ueo.losses import (
+    DOUBTS,
+    entropy,
+    entropy_difference,
+    entropy_separation,
+    information_maximisation,
+    neighbourhood_entropy,
+    transport_cost,
+    universal_entropy,
+    weighted_mean,
+)
 
 
 def numpy_ueo(p, w, trade_off, eps=1e-5):
@@ -56,3 +66,99 @@ def test_gradient_agrees_with_finite_differences():
 def test_a_thousand_classes_stay_finite():
     p = torch.full((64, 1000), 1e-3)
     assert all(t.isfinite() for t in universal_entropy(p, torch.full((64,), 1e-3)))
+
+
+def softmax(z, axis):
+    e = np.exp(z - z.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
+
+
+def numpy_entropy(p, eps=1e-5):
+    return -(p * np.log(p + eps)).sum(-1)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(3)
+
+
+# the baselines
+
+
+@pytest.mark.parametrize("trade_off", [0.0, 1.0, 2.5])
+def test_information_maximisation(rng, trade_off):
+    p = rng.dirichlet(np.ones(6), 11)
+    expected = numpy_entropy(p).mean(), -trade_off * numpy_entropy(p.mean(0))
+    got = information_maximisation(torch.tensor(p), trade_off)
+    np.testing.assert_allclose([t.item() for t in got], expected)
+
+
+def test_transport_cost(rng):
+    cosines = rng.uniform(-1, 1, (9, 4))
+    cost, rows, columns = 1 - cosines, softmax(20 * cosines, 1), softmax(20 * cosines, 0)
+    there = np.mean([sum(cost[i, k] * rows[i, k] for k in range(4)) for i in range(9)])
+    back = np.mean([sum(cost[i, k] * columns[i, k] for i in range(9)) for k in range(4)])
+    got = transport_cost(torch.tensor(cosines), torch.tensor(20 * cosines))
+    assert got.item() == pytest.approx(there + back)
+
+
+def test_going_to_the_only_class_costs_the_same_whatever_the_logits(rng):
+    cosines = torch.tensor(rng.uniform(-1, 1, (9, 1)))
+    for scale in (0.0, 1.0, 50.0):
+        to_classes = ((1 - cosines) * (scale * cosines).softmax(1)).sum(1).mean()
+        assert to_classes.item() == pytest.approx((1 - cosines).mean().item())
+    same = torch.full((9, 1), 0.3, dtype=torch.float64)
+    costs = {round(transport_cost(same, s * same).item(), 12) for s in (0.0, 1.0, 50.0)}
+    assert costs == {1.4}  # 0.7 there and 0.7 back
+
+
+def test_neighbourhood_entropy(rng):
+    logits, memory, batch = (rng.normal(size=(5, n)) for n in (3, 8, 5))
+    p = softmax(np.concatenate([logits, memory, batch], 1), 1)
+    got = neighbourhood_entropy(*(torch.tensor(x) for x in (logits, memory, batch)))
+    assert got.item() == pytest.approx(numpy_entropy(p).mean())
+
+
+def test_entropy_separation_and_its_margin(rng):
+    p = rng.dirichlet(np.full(20, 0.2), 30)
+    distance = np.abs(numpy_entropy(p) - 1.5)
+    got = entropy_separation(torch.tensor(p), 1.5, 0.5)
+    assert got.item() == pytest.approx(-np.maximum(distance, 0.5).mean())
+    logits = torch.tensor(np.log(p), requires_grad=True)
+    entropy_separation(logits.softmax(-1), 1.5, 0.5).backward()
+    moved = logits.grad.abs().sum(1).numpy() > 1e-12
+    assert (moved == (distance > 0.5)).all() and moved.any() and not moved.all()
+
+
+@pytest.mark.parametrize("name", DOUBTS)
+def test_doubt_falls_with_confidence_and_replaces_the_weights_of_the_mean(rng, name):
+    p, w = rng.dirichlet(np.ones(4), 7), np.sort(rng.uniform(0.1, 0.9, 7))
+    formula = {"inverse": 1 / w, "linear": 1 - w, "exponential": np.exp(-w), "uniform": 0 * w + 1}
+    doubt = DOUBTS[name](torch.tensor(w))
+    np.testing.assert_allclose(doubt, formula[name], atol=2e-5)
+    assert (doubt.diff() <= 0).all()
+    _, marginal = universal_entropy(torch.tensor(p), torch.tensor(w), doubt=doubt)
+    mean = (p * doubt.numpy()[:, None]).sum(0) / doubt.sum().item()
+    assert marginal.item() == pytest.approx(-numpy_entropy(mean))
+
+
+def test_the_difference_of_two_weighted_entropies(rng):
+    p, w, d = rng.dirichlet(np.ones(4), 7), rng.uniform(0.1, 1, 7), rng.uniform(0.1, 1, 7)
+    each = numpy_entropy(p)
+    got = entropy_difference(*(torch.tensor(x) for x in (p, w, d)), trade_off=0.5)
+    expected = (w * each).sum() / w.sum(), -0.5 * (d * each).sum() / d.sum()
+    np.testing.assert_allclose([t.item() for t in got], expected)
+
+
+@pytest.mark.parametrize("objective", [
+    lambda z: sum(information_maximisation(z.softmax(-1), 0.7)),
+    lambda z: transport_cost(z / 10, z),
+    lambda z: neighbourhood_entropy(z, 2 * z, z @ z.T),
+    lambda z: entropy_separation(z.softmax(-1), 0.4, 0.01),
+    lambda z: sum(entropy_difference(z.softmax(-1), torch.arange(1.0, 6).double(),
+                                     torch.arange(6.0, 1, -1).double())),
+])
+def test_gradients_agree_with_finite_differences(objective):
+    torch.manual_seed(0)
+    logits = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(objective, (logits,))
