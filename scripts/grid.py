@@ -6,29 +6,21 @@ Called by scripts/<method>/main.sh and scripts/tables.sh. Runs go to
 OUTPUT/<dataset>/<trainer>/<config>/<setting>/<domain>/seed<N>; finished ones are skipped.
 """
 
-import os
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse  # noqa: E402
 
+import common  # noqa: E402
 import planning  # noqa: E402
 import slurm  # noqa: E402
-from tabulate import tabulate  # noqa: E402
 
-import data  # noqa: E402
-import train  # noqa: E402
 from ueo import grid, reference, render, report, tables  # noqa: E402
-from ueo.clip import backbones  # noqa: E402
 from ueo.locks import exclusive  # noqa: E402
-from ueo.plots import PICTURE  # noqa: E402
 from ueo.record import read_result  # noqa: E402
-
-FEW = 40  # runs to do that a dry run names one by one
 
 
 def parser() -> argparse.ArgumentParser:
@@ -67,42 +59,6 @@ def parser() -> argparse.ArgumentParser:
     add("--overwrite", action="store_true", help="run again what is finished")
     add("--set", nargs="+", default=[], metavar="KEY VALUE", help="configuration keys")
     return p
-
-
-def finished_runs(runs: list[grid.Run], overwrite: bool) -> dict[Path, dict]:
-    """{folder: result} of the records that are there. One of another configuration is an error.
-
-    Without its picture a run was killed at the very end; running it again draws that alone.
-    """
-    found = {}
-    for run in runs:
-        if not overwrite and (run.folder / PICTURE).is_file():
-            result = train.finished_result(run.folder, run.config, "--output")
-            if result is not None:
-                found[run.folder] = result
-    return found
-
-
-def announce(args, runs, todo: list[grid.Run], finished: dict, workers: int) -> None:
-    """What is to do and how long it may take; for a dry run also where."""
-    seconds, unknown = grid.estimate(todo, finished, workers)
-    time = "" if unknown == len(todo) else f", about {grid.clock(seconds)}"
-    rest = f" without {unknown} that no finished run tells about" if time and unknown else ""
-    print(f"{len(runs)} runs, {len(runs) - len(todo)} finished, {len(todo)} to do, "
-          f"{min(workers, max(len(todo), 1))} at once{time}{rest}")
-    if not args.dry_run:
-        return
-    left = {run.folder for run in todo}
-    rows = {}
-    for run in runs:
-        config, trainer, dataset = (run.folder.parents[i].name for i in (2, 3, 4))
-        row = rows.setdefault((dataset, trainer, config), [0, 0])
-        row[0] += 1
-        row[1] += run.folder not in left
-    table = [[*name, total, done, total - done] for name, (total, done) in rows.items()]
-    print(tabulate(table, ["data set", "trainer", "configuration", "runs", "finished", "to do"]))
-    if len(todo) <= FEW:
-        print("\n".join(run.label for run in todo))
 
 
 def table_stem(args: argparse.Namespace, runs: list[grid.Run]) -> str:
@@ -146,51 +102,29 @@ def show(args: argparse.Namespace, plans: dict[str, list[grid.Run]]) -> list[str
     return differences
 
 
-def fetch_missing(args: argparse.Namespace, todo: list[grid.Run]) -> None:
-    """Data and weights, once, before runs start in parallel."""
-    train.check_writable(Path(args.output))
-    domains, backbone_names = {}, set()
-    for run in todo:
-        domains.setdefault(run.config["DATASET.NAME"], set()).update(
-            run.config["DATASET.TARGET_DOMAINS"]
-        )
-        backbone_names.add(run.config["MODEL.BACKBONE.NAME"])
-    for name, wanted in domains.items():
-        data.ensure(train.DATASET_REGISTRY.get(name), args.root, wanted, args.download)
-    for name in sorted(backbone_names):
-        backbones.fetch(name)
+def run(args: argparse.Namespace) -> int:
+    """0 done, 1 some runs failed or differ."""
+    names = planning.dataset_names(args.datasets)
+    plans = {name: planning.plan(args, name) for name in names}
+    runs = grid.shard([run for plan in plans.values() for run in plan], args.shard)
+    todo = common.waiting(args, runs)
+    if args.dry_run:
+        return 0
+    if args.slurm:
+        if todo:
+            common.fetch_missing(args, todo)
+        return slurm.submit(args, parser().parse_args([]))
+    failures = common.execute(args, todo)
+    differences = show(args, plans)
+    common.tell(failures)
+    for difference in differences:
+        print(f"DIFFERENT {difference}", file=sys.stderr)
+    return 1 if failures or differences else 0
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 some runs failed or differ, 2 a user's mistake, 130 interrupted."""
-    try:
-        args = parser().parse_args(argv)
-        names = planning.dataset_names(args.datasets)
-        plans = {name: planning.plan(args, name) for name in names}
-        runs = grid.shard([run for plan in plans.values() for run in plan], args.shard)
-        finished = finished_runs(runs, args.overwrite)
-        todo = [run for run in runs if run.folder not in finished and not args.tables_only]
-        workers = grid.worker_count(args.jobs)
-        announce(args, runs, todo, finished, workers)
-        if args.dry_run:
-            return 0
-        if todo:
-            fetch_missing(args, todo)
-        if args.slurm:
-            return slurm.submit(args, parser().parse_args([]))
-        failures = grid.execute(todo, train.main, workers, ["train", "sklearn.metrics"])
-        differences = show(args, plans)
-        for failure in failures:
-            print(f"FAILED {failure.run.label}: {failure.message}", file=sys.stderr)
-        for difference in differences:
-            print(f"DIFFERENT {difference}", file=sys.stderr)
-        return 1 if failures or differences else 0
-    except train.MISTAKES as error:
-        print(f"Error: {train.one_line(error)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
+    return common.guarded(lambda: run(parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,12 @@ def dataset_names(asked: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def dataset_class(name: str) -> type:
+    """The registered class that configs/datasets/<name>.yaml names."""
+    loaded = yaml.safe_load((CONFIGS / "datasets" / f"{name}.yaml").read_text())
+    return train.DATASET_REGISTRY.get(loaded["DATASET"]["NAME"])
+
+
 def trainer_names(asked: list[str]) -> list[str]:
     """Registered names of our trainers, zero-shot CLIP first for `all`."""
     if ALL in asked:
@@ -94,7 +100,7 @@ def plan(args: argparse.Namespace, dataset: str) -> list[grid.Run]:
         )
     data = CONFIGS / "datasets" / f"{dataset}.yaml"
     loaded = yaml.safe_load(data.read_text())
-    kind = train.DATASET_REGISTRY.get(loaded["DATASET"]["NAME"])
+    kind = dataset_class(dataset)
     backbone = args.backbone or loaded.get("MODEL", {}).get("BACKBONE", {}).get("NAME", "RN50")
     domains = _domains(args, kind)
     settings = [parse_setting(s) for s in args.setting] or kind.settings

@@ -1,4 +1,4 @@
-"""scripts/data.py and the question of a grid: what is fetched, shown and refused."""
+"""scripts/fetch.py and the question of a grid: what is fetched, shown and refused."""
 
 import functools
 import http.server
@@ -20,7 +20,7 @@ from ueo.errors import DataError
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("data_script", REPOSITORY / "scripts/data.py")
+    spec = importlib.util.spec_from_file_location("data_script", REPOSITORY / "scripts/fetch.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,6 +1,10 @@
 """The documents, followed to the letter."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,21 +17,60 @@ from ueo.datasets.visda_c import UFTVisDAC
 
 from ueo.clip.backbones import available_backbones
 
-EXTEND = (REPOSITORY / "docs" / "extend.md").read_text()
+GUIDE = (REPOSITORY / "docs" / "add_a_trainer.md").read_text()
 README = (REPOSITORY / "README.md").read_text()
 
 
-def test_the_trainer_of_the_guide_trains(toy, tmp_path):
-    (code,) = re.findall(r"```python\n(.*?)```", EXTEND, re.DOTALL)
-    plugin = tmp_path / "plain_entropy.py"
-    plugin.write_text(code)
-    status, folder = toy(trainer="PlainEntropy", plugins=[str(plugin)])
-    assert status == 0
-    assert read(folder)["trainer"] == "PlainEntropy"
-    assert read(folder)["config"]["TRAINER.PlainEntropy.EPS"] == 1e-5
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory):
+    """A copy of the repository in which the guide's files were written, as it says."""
+    copy = tmp_path_factory.mktemp("guide") / "repository"
+
+    def left_out(folder: str, names: list[str]) -> list[str]:
+        own = [n for n in names if n.startswith(".") or n in ("data", "output")]
+        return own if Path(folder) == REPOSITORY else []
+
+    shutil.copytree(REPOSITORY, copy, ignore=left_out)
+    for name in ("trainers", "datasets"):
+        (copy / "ueo" / name).symlink_to(copy / name)  # as the installation maps them
+    files = re.findall(r"^## \d\. .*`(\S+)`$", GUIDE, re.MULTILINE)
+    blocks = re.findall(r"```(?:python|yaml)\n(.*?)```", GUIDE, re.DOTALL)
+    assert files == ["trainers/bnm.py", "configs/trainers/BNM/common.yaml"]
+    for file, block in zip(files, blocks, strict=True):
+        assert block.count("\n") < 60
+        (copy / file).parent.mkdir(exist_ok=True)
+        (copy / file).write_text(block)
+    return copy
 
 
-@pytest.mark.parametrize("file", ["README.md", "docs/extend.md", "docs/datasets.md"])
+def commands() -> list[str]:
+    return [c.strip() for c in re.findall(r"```bash\n(.*?)```", GUIDE, re.DOTALL)]
+
+
+def follow(command: str, folder: Path) -> str:
+    words = command.split()
+    assert words[0] == "python"
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run([sys.executable, *words[1:]], cwd=folder, env=environment, text=True,
+                          capture_output=True, timeout=400)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def test_the_trainer_of_the_guide_runs_by_the_guides_command(followed):
+    out = follow(commands()[0], followed)
+    assert "BNM over ZeroshotCLIP" in out
+    (record,) = followed.glob("output/emoji/BNM/*/open/fluent/seed1")
+    assert read(record)["config"]["TRAINER.BNM.STRENGTH"] == 0.5
+
+
+def test_the_tests_of_every_trainer_take_the_new_one_in(followed):
+    out = follow(commands()[1] + " -q -p no:cacheprovider", followed)
+    assert re.search(r"^\.{4,}", out, re.MULTILINE), out  # two towers, resumed, permuted
+
+
+@pytest.mark.parametrize("file", ["README.md", "docs/add_a_trainer.md", "docs/add_a_dataset.md",
+                                  "docs/datasets.md"])
 def test_files_that_the_documents_name_exist(file):
     text = (REPOSITORY / file).read_text()
     links = re.findall(r"\]\(([\w./]+)\)", text)
@@ -35,8 +78,9 @@ def test_files_that_the_documents_name_exist(file):
         r"`((?:trainers|datasets|configs|tests|scripts|docs|assets)/[\w./]+\.\w+)`", text
     )
     missing = [n for n in links if not (REPOSITORY / file).parent.joinpath(n).exists()]
-    missing += [n for n in named if not (REPOSITORY / n).exists()]
-    assert links and not missing
+    made = re.findall(r"^## \d\. .*`(\S+)`$", text, re.MULTILINE)  # what the guide has one write
+    missing += [n for n in named if not (REPOSITORY / n).exists() and n not in made]
+    assert (links or named) and not missing
 
 
 def test_label_spaces_of_the_document_are_those_of_the_code():

@@ -30,7 +30,7 @@ class UEO(CLIPTrainer):
         **CLIPTrainer.defaults,
         "TRADE_OFF": 1.0,  # factor of the marginal entropy
         "WEIGHTING": "confidence",  # confidence, uniform (= InfoMax), oracle (reads labels)
-        "TEMPERATURE": 1.0,  # of the weights: softmax(cosine / T); 0.01 is OpenAI's own
+        "TEMPERATURE": 1.0,  # of the weights: softmax(cosine / T); 0: the model's own, 1 / scale
         "DOUBT": "inverse",  # weights of the mean prediction: inverse, linear, exponential, uniform
         "OBJECTIVE": "universal",  # difference: of two weighted entropies, Eq. 3
         "REFRESH": False,  # weigh anew at each epoch, by the model as it is then
@@ -46,12 +46,14 @@ class UEO(CLIPTrainer):
         # paper: weights are MCM scores; released code: computed once, from the zero-shot model on
         # unscaled cosines, and never refreshed.
         if self.options.WEIGHTING == "confidence":
-            weight = mcm(zero_shot, self.options.TEMPERATURE)
+            weight = mcm(zero_shot, self.options.TEMPERATURE or 1 / self.model.logit_scale)
         elif self.options.WEIGHTING == "uniform":
             weight = torch.ones(len(zero_shot))
         else:
             weight = self._known() + ORACLE_FLOOR
         self.weight = weight.to(self.device)  # (images,)
+        ratio = (weight.max() / weight.min()).item()  # 1: weights do nothing
+        self.notes.setdefault("weights", {"mean": weight.mean().item(), "max_over_min": ratio})
 
     def _known(self) -> Tensor:
         """(images,): 1.0 for an image of a known class, by its label."""

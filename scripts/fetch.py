@@ -12,10 +12,10 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from ueo.datasets.published import PublishedDataset  # noqa: E402
-from ueo.download import Piece, download, is_by_hand  # noqa: E402
 
 import modern_dassl  # noqa: E402, F401  (makes `dassl` importable)
-from ueo.errors import ConfigError, UserError  # noqa: E402
+from ueo.download import Piece, download, is_by_hand  # noqa: E402
+from ueo.errors import ConfigError  # noqa: E402
 from ueo.names import nearest  # noqa: E402
 
 
@@ -84,29 +84,28 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+def run(args: argparse.Namespace) -> int:
+    """0 as published, 1 something differs."""
+    known, good = published(), True
+    for name in args.datasets:
+        if name not in known:
+            raise ConfigError(
+                f"there is no published data set {name!r}{nearest(name, known)}; known: "
+                f"{', '.join(sorted(known))}"
+            )
+        kind = known[name]
+        domains = {kind.domain_of(d) for d in args.domain} or set(kind.domains)
+        if args.command == "download":
+            ensure(kind, args.root, domains, unasked=True)
+        good = check(kind, args.root, domains) and good
+    return 0 if good else 1
+
+
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 as published, 1 something differs, 2 a user's mistake, 130 interrupted."""
-    args = parser().parse_args(argv)
-    known, good = published(), True
-    try:
-        for name in args.datasets:
-            if name not in known:
-                raise ConfigError(
-                    f"there is no published data set {name!r}{nearest(name, known)}; known: "
-                    f"{', '.join(sorted(known))}"
-                )
-            kind = known[name]
-            domains = {kind.domain_of(d) for d in args.domain} or set(kind.domains)
-            if args.command == "download":
-                ensure(kind, args.root, domains, unasked=True)
-            good = check(kind, args.root, domains) and good
-        return 0 if good else 1
-    except (UserError, OSError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
+    import common  # which needs what stands above
+
+    return common.guarded(lambda: run(parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

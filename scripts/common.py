@@ -1,0 +1,105 @@
+"""What the commands in this folder share: how they end, and how they run a plan."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: many runs share the cores
+
+import argparse  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import fetch  # noqa: E402
+from tabulate import tabulate  # noqa: E402
+
+import train  # noqa: E402
+from ueo import grid  # noqa: E402
+from ueo.clip import backbones  # noqa: E402
+from ueo.plots import PICTURE  # noqa: E402
+
+FEW = 40  # runs to do that a dry run names one by one
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Exit status of `work`; 2 and one line for a user's mistake, 130 when interrupted."""
+    try:
+        return work()
+    except train.MISTAKES as error:
+        print(f"Error: {train.one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+
+
+def waiting(args: argparse.Namespace, runs: list[grid.Run]) -> list[grid.Run]:
+    """The runs that are not finished, announced; none of them with --tables-only."""
+    finished = finished_runs(runs, args.overwrite)
+    todo = [run for run in runs if run.folder not in finished and not args.tables_only]
+    announce(args, runs, todo, finished, grid.worker_count(args.jobs))
+    return todo
+
+
+def finished_runs(runs: list[grid.Run], overwrite: bool) -> dict[Path, dict]:
+    """{folder: result} of the records that are there. One of another configuration is an error.
+
+    Without its picture a run was killed at the very end; running it again draws that alone.
+    """
+    found = {}
+    for run in runs:
+        if not overwrite and (run.folder / PICTURE).is_file():
+            result = train.finished_result(run.folder, run.config, "--output")
+            if result is not None:
+                found[run.folder] = result
+    return found
+
+
+def announce(args, runs, todo: list[grid.Run], finished: dict, workers: int) -> None:
+    """What is to do and how long it may take; for a dry run also where."""
+    seconds, unknown = grid.estimate(todo, finished, workers)
+    time = "" if unknown == len(todo) else f", about {grid.clock(seconds)}"
+    rest = f" without {unknown} that no finished run tells about" if time and unknown else ""
+    print(f"{len(runs)} runs, {len(runs) - len(todo)} finished, {len(todo)} to do, "
+          f"{min(workers, max(len(todo), 1))} at once{time}{rest}")
+    if not args.dry_run:
+        return
+    left = {run.folder for run in todo}
+    rows = {}
+    for run in runs:
+        config, trainer, dataset = (run.folder.parents[i].name for i in (2, 3, 4))
+        row = rows.setdefault((dataset, trainer, config), [0, 0])
+        row[0] += 1
+        row[1] += run.folder not in left
+    table = [[*name, total, done, total - done] for name, (total, done) in rows.items()]
+    print(tabulate(table, ["data set", "trainer", "configuration", "runs", "finished", "to do"]))
+    if len(todo) <= FEW:
+        print("\n".join(run.label for run in todo))
+
+
+def fetch_missing(args: argparse.Namespace, todo: list[grid.Run]) -> None:
+    """Data and weights, once, before runs start in parallel."""
+    train.check_writable(Path(args.output))
+    domains, backbone_names = {}, set()
+    for run in todo:
+        domains.setdefault(run.config["DATASET.NAME"], set()).update(
+            run.config["DATASET.TARGET_DOMAINS"]
+        )
+        backbone_names.add(run.config["MODEL.BACKBONE.NAME"])
+    for name, wanted in domains.items():
+        fetch.ensure(train.DATASET_REGISTRY.get(name), args.root, wanted, args.download)
+    for name in sorted(backbone_names):
+        backbones.fetch(name)
+
+
+def execute(args: argparse.Namespace, todo: list[grid.Run]) -> list[grid.Failure]:
+    """Fetch what is missing, then run everything."""
+    if todo:
+        fetch_missing(args, todo)
+    workers = grid.worker_count(args.jobs)
+    return grid.execute(todo, train.main, workers, ["train", "sklearn.metrics"])
+
+
+def tell(failures: list[grid.Failure]) -> None:
+    """One line each, at the end."""
+    for failure in failures:
+        print(f"FAILED {failure.run.label}: {failure.message}", file=sys.stderr)

@@ -1,0 +1,96 @@
+"""Choose each method's learning rate on the tuning domain: the same grid and the same rule for all.
+
+    python scripts/tune.py emoji --trainers all [--rates 1e-3 3e-3 1e-2 3e-2] [options of grid.py]
+
+The rule: of each rate, one seed, the mean over label spaces of HM (the harmonic mean of PACC and
+AUROC) on the test images of the tuning domain. It reads labels, so the tuning domain is left out of
+every mean. Runs are those of scripts/grid.py with `--set OPTIM.LR <rate>`; what is finished is not
+run again. Results go to OUTPUT/<dataset>/tuning.json; the chosen rates are written by hand into
+configs/trainers/<METHOD>/<dataset>.yaml.
+"""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+import argparse  # noqa: E402
+
+import common  # noqa: E402
+import grid as grid_script  # noqa: E402
+import numpy as np  # noqa: E402
+import planning  # noqa: E402
+from tabulate import tabulate  # noqa: E402
+
+from ueo import grid  # noqa: E402
+from ueo.errors import ConfigError  # noqa: E402
+from ueo.files import write_json  # noqa: E402
+from ueo.record import read_result  # noqa: E402
+
+RATES = ("1e-3", "3e-3", "1e-2", "3e-2")
+
+
+def plans(args, dataset: str) -> dict[tuple[str, str], list[grid.Run]]:
+    """{(trainer, rate): its runs on the tuning domain}. Raises ConfigError where there is none."""
+    kind = planning.dataset_class(dataset)
+    if kind.tuning_domain is None:
+        raise ConfigError(f"{dataset} has no tuning domain; name one in its wrapper")
+    args.domain = [kind.tuning_domain]
+    names = [n for n in planning.trainer_names(args.trainers) if n != "ZeroshotCLIP"]
+    found, asked = {}, list(args.set)
+    for rate in args.rates:
+        args.set = [*asked, "OPTIM.LR", rate]
+        for name in names:
+            args.trainers = [name]
+            found[name, rate] = planning.plan(args, dataset)
+    return found
+
+
+def score(runs: list[grid.Run]) -> float | None:
+    """Mean HM of the runs, None while one is missing or has no HM."""
+    results = [read_result(run.folder) for run in runs]
+    values = [result and result["metrics"]["test"]["hm"] for result in results]
+    return None if None in values else float(np.mean(values))
+
+
+def choose(scores: dict[str, dict[str, float | None]]) -> dict[str, str | None]:
+    """The rate with the highest score of each method; None when nothing was measured."""
+    measured = {name: {r: s for r, s in by.items() if s is not None} for name, by in scores.items()}
+    return {name: max(by, key=by.get) if by else None for name, by in measured.items()}
+
+
+def run(args: argparse.Namespace) -> int:
+    """0, also where a run failed: a rate that diverges is a result."""
+    (dataset,) = planning.dataset_names(args.datasets)
+    by_rate = plans(args, dataset)
+    runs = grid.shard([run for plan in by_rate.values() for run in plan], args.shard)
+    todo = common.waiting(args, runs)
+    if args.dry_run:
+        return 0
+    failures = common.execute(args, todo)
+    scores: dict[str, dict] = {}
+    for (name, rate), plan in by_rate.items():
+        scores.setdefault(name, {})[rate] = score(plan)
+    chosen = choose(scores)
+    file = Path(args.output, dataset, "tuning.json")
+    write_json(file, {"domain": args.domain[0], "seeds": args.seed, "rule": "highest mean HM",
+                      "scores": scores, "chosen": chosen})
+    rows = [[name, *(by[r] for r in args.rates), chosen[name]] for name, by in scores.items()]
+    print(tabulate(rows, ["method", *args.rates, "chosen"], floatfmt=".2f"))
+    print(f"\nMean HM over label spaces on {args.domain[0]}: {file}")
+    common.tell(failures)
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status as of scripts/grid.py."""
+    parser = grid_script.parser()
+    parser.description = __doc__.splitlines()[0]
+    parser.add_argument("--rates", nargs="+", default=list(RATES), help="learning rates")
+    parser.set_defaults(trainers=[planning.ALL], seed=[1])
+    return common.guarded(lambda: run(parser.parse_args(argv)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

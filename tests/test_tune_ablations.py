@@ -1,0 +1,71 @@
+"""The same tuning for all methods, and UEO's parts one by one: what is planned, chosen and said."""
+
+import importlib.util
+import json
+
+import pytest
+from conftest import REPOSITORY
+
+
+def load(name: str, grid_script):
+    """A module of scripts/; grid_script has put that folder on the path."""
+    file = REPOSITORY / f"scripts/{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{name}_script", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def options(weights, tmp_path):
+    return [
+        "--backbone", weights["vit"], "--device", "cpu", "--root", str(tmp_path / "data"),
+        "--output", str(tmp_path / "output"), "--setting", "open", "--set", "INPUT.SIZE",
+        "(32, 32)", "OPTIM.MAX_EPOCH", "1", "DATALOADER.NUM_WORKERS", "0",
+    ]
+
+
+def test_every_method_is_tuned_on_the_same_grid_by_the_same_rule(grid_script, options, tmp_path,
+                                                                 capsys):
+    tune = load("tune", grid_script)
+    argv = ["emoji", "--trainers", "UEO", "EntMin", "--rates", "1e-3", "1e-1", *options]
+    assert tune.main(argv) == 0
+    result = json.loads((tmp_path / "output/emoji/tuning.json").read_text())
+    assert result["domain"] == "fluent_3d" and set(result["scores"]) == {"UEO", "EntMin"}
+    for name, scores in result["scores"].items():
+        for rate, score in scores.items():
+            (file,) = (tmp_path / f"output/emoji/{name}").glob(
+                f"*LR={rate}/open/fluent_3d/seed1/result.json")
+            assert score == json.loads(file.read_text())["metrics"]["test"]["hm"]
+        assert result["chosen"][name] == max(scores, key=scores.get)
+    capsys.readouterr()
+    assert tune.main(argv) == 0
+    assert "4 finished, 0 to do" in capsys.readouterr().out
+
+
+def test_a_rate_that_diverged_is_never_chosen(grid_script):
+    tune = load("tune", grid_script)
+    assert tune.choose({"A": {"1": None, "2": 50.0}, "B": {"1": None}}) == {"A": "2", "B": None}
+
+
+def test_without_a_tuning_domain_there_is_nothing_to_tune_on(grid_script, capsys):
+    tune = load("tune", grid_script)
+    assert tune.main(["office31", "--dry-run"]) == 2
+    assert "no tuning domain" in capsys.readouterr().err
+
+
+def test_ablations_stand_in_one_table_and_end_in_a_verdict(grid_script, options, tmp_path, capsys):
+    ablations = load("ablations", grid_script)
+    argv = ["emoji", "--domain", "fluent", "--seed", "1", "--only", "uniform", "prompt-only"]
+    assert ablations.main([*argv, *options]) == 0
+    out = capsys.readouterr().out
+    assert "4 runs" in out and "prompt-only" in out and "over equal weights" in out
+    (file,) = (tmp_path / "output/emoji").glob("table-ablations-*.json")
+    summary = json.loads(file.read_text())
+    assert summary["methods"] == ["ZeroshotCLIP", "UEO", "prompt-only", "uniform"]
+    assert "the smallest" in summary["verdict"]
+
+
+def test_an_unknown_variation(grid_script, capsys):
+    assert load("ablations", grid_script).main(["emoji", "--only", "unifrm"]) == 2
+    assert "did you mean 'uniform'" in capsys.readouterr().err
