@@ -76,8 +76,10 @@ def run(args: argparse.Namespace) -> int:
     file = Path(args.output, dataset, "tuning.json")
     write_json(file, {"domain": args.domain[0], "seeds": args.seed, "rule": "highest mean HM",
                       "scores": scores, "chosen": chosen})
-    rows = [[name, *(by[r] for r in args.rates), chosen[name]] for name, by in scores.items()]
-    print(tabulate(rows, ["method", *args.rates, "chosen"], floatfmt=".2f"))
+    shown = {name: ["-" if by[r] is None else f"{by[r]:.2f}" for r in args.rates]
+             for name, by in scores.items()}
+    rows = [[name, *cells, chosen[name]] for name, cells in shown.items()]
+    print(tabulate(rows, ["method", *args.rates, "chosen"], disable_numparse=True))
     print(f"\nMean HM over label spaces on {args.domain[0]}: {file}")
     common.tell(failures)
     return 0
