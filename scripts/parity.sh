@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# A checkout of the released UEO code and this project on the same data, weights and seed.
+#   bash scripts/parity.sh --released /path/to/UEO [emoji] [--backbone random:RN50 --steps 10 --epochs 0]
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+exec "$PYTHON" scripts/parity.py --root "${DATA:-data}" "$@"
