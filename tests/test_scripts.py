@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from conftest import REPOSITORY, read
+from conftest import REPOSITORY, read, trainer_names
 
 SCRIPT = REPOSITORY / "scripts" / "grid.py"
 
@@ -162,3 +162,22 @@ def test_the_main_script_hands_its_arguments_to_the_grid(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "8 runs, 0 finished, 8 to do" in done.stdout
+
+
+def test_every_method_has_a_script_of_its_own():
+    """Zero-shot CLIP stands in every table and needs none."""
+    scripts = {p.parent.name: p.read_text() for p in (REPOSITORY / "scripts").glob("*/main.sh")}
+    methods = [name for name in trainer_names() if name != "ZeroshotCLIP"]
+    assert set(scripts) == {name.lower() for name in methods}
+    for name in methods:
+        assert f"METHOD={name} exec bash" in scripts[name.lower()]
+
+
+def test_recipes_of_the_papers_are_read_for_every_method(grid_script, capsys, tmp_path):
+    argv = ["office31", "--trainers", "all", "--recipe", "paper", "--seed", "1", "--output",
+            str(tmp_path), "--dry-run"]
+    assert grid_script.main(argv) == 0
+    out = capsys.readouterr().out
+    for name in trainer_names():
+        assert f"office31    {name} " in out
+    assert "rn50" in out and "paper" in out

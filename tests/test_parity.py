@@ -1,0 +1,71 @@
+"""scripts/parity.py against a small stand-in for the released code, right and wrong on purpose."""
+
+import importlib.util
+import json
+
+import pytest
+from conftest import REPOSITORY
+
+STAND_IN = '''
+import clip, torch
+from torchvision import transforms as T
+from data_list import ImageList  # the released code imports it and does not bring it
+
+def image_clip_train(size):
+    return T.Compose([T.RandomResizedCrop(size, scale=(0.5, 1)), T.ToTensor()])
+
+def loss_entropy_wei(prob, weight):
+    h = -(prob * torch.log(prob + 1e-5)).sum(1)
+    return (h * weight).sum() / weight.sum()
+
+def train_clip(args, loaders):
+    model, _ = clip.load(args.net)
+    names = [args.allclassnames[i].replace("_", " ") for i in args.src_classes]
+    text = model.encode_text(clip.tokenize([f"a photo of a {n}." for n in names]).cuda()).detach()
+    text = text / text.norm(dim=-1, keepdim=True)
+    tuned = [p for n, p in model.visual.named_parameters() if "bn" in n or "ln" in n]
+    for p in tuned:
+        p.requires_grad = True
+
+    def cosines(images):
+        features = model.visual(images)
+        return features / features.norm(dim=-1, keepdim=True) @ text.T
+
+    with torch.no_grad():
+        w = torch.cat([cosines(x).softmax(1).max(1).values for x, _, _ in loaders["tar_test"]])
+    optimizer = torch.optim.SGD(tuned, lr=args.vlr)
+    for epoch in range(args.epochs):
+        for images, _, index in loaders["target"]:
+            p = (SCALE * cosines(images)).softmax(1)
+            weight = w[index]
+            mean = (p / weight[:, None]).sum(0) / (1 / weight).sum()
+            loss = loss_entropy_wei(p, weight) + (mean * torch.log(mean + 1e-5)).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+'''
+
+
+@pytest.fixture
+def parity(grid_script):
+    """The module; grid_script has put its folder on the path."""
+    spec = importlib.util.spec_from_file_location("parity", REPOSITORY / "scripts/parity.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("scale", "status"), [("100.", 0), ("90.", 1)])
+def test_the_first_step_agrees_and_a_difference_is_found(parity, tmp_path, weights, scale, status):
+    (tmp_path / "demo.py").write_text(STAND_IN.replace("SCALE", scale))
+    argv = ["--released", str(tmp_path), "--backbone", weights["vit"], "--steps", "1", "--epochs",
+            "0", "--setting", "open", "--root", str(tmp_path), "--device", "cpu", "--output",
+            str(tmp_path / "parity.json")]
+    assert parity.main(argv) == status
+    (row,) = json.loads((tmp_path / "parity.json").read_text())["steps"]
+    assert row["weights"] < 1e-5 and row["good"] == (status == 0)
+
+
+def test_a_folder_without_the_released_code(parity, tmp_path, capsys):
+    assert parity.main(["--released", str(tmp_path)]) == 2
+    assert "holds no demo.py" in capsys.readouterr().err
