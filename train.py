@@ -26,6 +26,7 @@ from ueo.datasets.label_space import parse_setting
 from ueo.trainers.base import MODEL
 
 import ueo.plugin  # noqa: F401  (registers trainers and data sets)
+from modern_dassl import distributed
 from ueo import config
 from ueo.discover import import_file
 from ueo.errors import ConfigError, UserError
@@ -188,10 +189,10 @@ def run(args: argparse.Namespace) -> None:
     set_device(args)
     if args.eval_only:
         check_writable(Path(cfg.OUTPUT_DIR))
-    elif not prepare_folder(cfg, args.overwrite):
+    elif not _start_or_continue(cfg, args.overwrite):
         print(f"Finished before: {cfg.OUTPUT_DIR}")
         if not Path(cfg.OUTPUT_DIR, PICTURE).is_file():  # killed before it was drawn
-            plot_run(cfg.OUTPUT_DIR)
+            _draw(cfg)
         return
     if cfg.SEED >= 0:
         print(f"Setting fixed seed: {cfg.SEED}")
@@ -205,7 +206,17 @@ def run(args: argparse.Namespace) -> None:
         trainer.test()
         return
     trainer.train()
-    plot_run(cfg.OUTPUT_DIR)
+    _draw(cfg)
+
+
+def _start_or_continue(cfg, overwrite: bool) -> bool:
+    with distributed.main_first():  # what it prepares, the others find prepared
+        return prepare_folder(cfg, overwrite and distributed.is_main())
+
+
+def _draw(cfg) -> None:
+    if distributed.is_main():
+        plot_run(cfg.OUTPUT_DIR)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -218,7 +229,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"Error: {one_line(error)}; lower OPTIM.LR or use PREC fp32", file=sys.stderr)
         return 3
     except MISTAKES as error:
-        print(f"Error: {one_line(error)}", file=sys.stderr)
+        process = f" (process {distributed.rank()})" if not distributed.is_main() else ""
+        print(f"Error{process}: {one_line(error)}", file=sys.stderr)
         return 2
     except torch.cuda.OutOfMemoryError:
         print("Error: out of GPU memory; lower DATALOADER.TRAIN_X.BATCH_SIZE and "

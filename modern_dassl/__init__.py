@@ -18,6 +18,7 @@ __all__ = ["engine_name"]
 
 _HERE = Path(__file__).resolve().parent
 _CHOICES = ("", "builtin", "dassl")
+_UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE") != "1"
 
 
 def engine_name() -> str:
@@ -56,6 +57,8 @@ def _torch_version() -> tuple[int, ...]:
 
 def _why_not(folder: Path) -> str:
     """Why the `dassl` in `folder` cannot run here, or "". Reads files only: importing is slow."""
+    if _UNDER_TORCHRUN:
+        return "it knows one process only, and torchrun started several"
     scheduler = folder / "optim" / "lr_scheduler.py"
     text = scheduler.read_text(errors="replace") if scheduler.is_file() else ""
     passes_verbose = re.search(r"__init__\(\s*optimizer\s*,\s*last_epoch\s*,\s*verbose", text)
@@ -113,6 +116,8 @@ def _choose() -> tuple[str, str]:
         return ours, ""
     version, reason = _genuine_version(genuine), _why_not(genuine)
     imported = "dassl" in sys.modules and _is_genuine(sys.modules["dassl"])
+    if forced == "dassl" and _UNDER_TORCHRUN:
+        raise ImportError(f"UEO_ENGINE=dassl: {version} cannot be used, {reason}")
     if forced == "dassl" or (forced == "" and (imported or not reason)):
         return version, f"warning: {reason}" if reason else ""
     _use_ours(front=True)
@@ -126,5 +131,10 @@ def _announce(name: str, remark: str) -> None:
         print(f"Engine: {name}" + (f" ({remark})" if remark else ""), flush=True)
 
 
+if _UNDER_TORCHRUN:
+    from modern_dassl import distributed
+
+    distributed.see_one_gpu()
+    distributed.silence()
 _NAME, _remark = _choose()
 _announce(_NAME, _remark)

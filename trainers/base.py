@@ -3,6 +3,10 @@
 A method is four things: its `defaults`, `trainable()`, `prepare()` (what it computes once from the
 zero-shot model) and `loss(batch) -> dict`, whose "loss" is minimised and whose other entries are
 logged. Batches of an unsupervised method hold neither labels nor paths.
+
+Under torchrun a process has its share of a batch's images. Labels and indices are those of the
+whole batch, and so are the rows that `features`, `cosines` and `logits` return: a loss is written
+as if there were one process.
 """
 
 import time
@@ -16,6 +20,7 @@ from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
+from modern_dassl import distributed
 from ueo.clip.backbones import load_clip, resolve_precision
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptEnsemble, PromptLearner
@@ -35,6 +40,7 @@ class CLIPTrainer(TrainerX):
     """Adapts a prompted CLIP to the images of one domain."""
 
     uses_labels = False
+    gathers_batches = True
     deterministic = False  # True: every seed gives the same result
     defaults = {
         "N_CTX": 4,  # context vectors when CTX_INIT is empty
@@ -68,7 +74,7 @@ class CLIPTrainer(TrainerX):
         """
 
     def loss(self, batch: dict) -> dict[str, Tensor]:
-        """batch: img (batch, 3, height, width), index (batch,).  Returns scalars."""
+        """batch: img (own share, 3, height, width), index and label (batch,).  Returns scalars."""
         raise TypeError(f"{type(self).__name__} must define loss(batch)")
 
     def buffers(self) -> dict[str, Tensor]:
@@ -207,11 +213,34 @@ class CLIPTrainer(TrainerX):
         if self.options.SCHEDULE == "iteration":
             self.sched.T_max = self._steps()
 
+    def features(self, images: Tensor) -> Tensor:
+        """Unit vectors (batch, embedding), with gradient to what is tuned."""
+        return self._of_batch(self.model.image_features(images.to(self.device)))
+
+    def cosines(self, images: Tensor) -> Tensor:
+        """Unscaled logits (batch, K) in fp32, with gradient to what is tuned."""
+        return self._of_batch(self.model(images.to(self.device)).float())
+
     def logits(self, images: Tensor) -> Tensor:
         """Scaled logits (batch, K) in fp32, with gradient to what is tuned."""
-        return self.model.logit_scale * self.model(images.to(self.device)).float()
+        return self.model.logit_scale * self.cosines(images)
+
+    def _of_batch(self, rows: Tensor) -> Tensor:
+        """Rows of the whole batch from those of this process's share."""
+        return distributed.gather(rows)[self._once] if distributed.launched() else rows
+
+    def _with_labels_of_all(self, batch: dict) -> dict:
+        """The batch with index and label of all shares; the image that a process without one was
+        given as a double is left out by `_of_batch`."""
+        if not distributed.launched():
+            return batch
+        index, label = (distributed.gather(batch[key]) for key in ("index", "label"))
+        seen = index.tolist()
+        self._once = [i for i, position in enumerate(seen) if position not in seen[:i]]
+        return {**batch, "index": index[self._once], "label": label[self._once]}
 
     def forward_backward(self, batch: dict) -> dict[str, float]:
+        batch = self._with_labels_of_all(batch)
         with torch.autocast(self.device.type, enabled=self.scaler is not None):
             losses = self.loss(batch)
         if self.scaler is None:

@@ -38,16 +38,16 @@ class DANCE(CLIPTrainer):
         self.memory = torch.zeros(size, device=self.device)  # (images, embedding), unit vectors
         return {"memory": self.memory}
 
-    @torch.no_grad()
     def prepare(self, zero_shot: Tensor) -> None:
         self.threshold = math.log(zero_shot.shape[1]) / 2
-        for batch in self.unlabelled_loader:
-            features = self.model.image_features(batch["img"].to(self.device))
-            self.memory[batch["index"]] = features.float()
+        features = self.evaluations.rows(
+            self.unlabelled_loader, self.model.image_features, "memory"
+        )
+        self.memory.copy_(features)
 
     def loss(self, batch: dict) -> dict[str, Tensor]:
         index, options = batch["index"].to(self.device), self.options
-        features = self.model.image_features(batch["img"].to(self.device))  # (batch, embedding)
+        features = self.features(batch["img"])  # (batch, embedding)
         logits = self.model.logit_scale * (features @ self.model.class_features().T).float()
         features = features.float()
         to_memory = features @ self.memory.T / options.TEMPERATURE  # (batch, images)

@@ -13,6 +13,7 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
 from ueo.trainers.base import CLIPTrainer
 
+from modern_dassl import distributed
 from ueo.errors import ConfigError
 from ueo.losses import entropy
 
@@ -26,6 +27,8 @@ class EntMin(CLIPTrainer):
 
     def prepare(self, zero_shot: Tensor) -> None:
         if self.options.BATCH_STATS:
+            if distributed.launched():
+                raise ConfigError("TRAINER.EntMin.BATCH_STATS: a batch must be in one process")
             use_batch_statistics(self.model.visual)
 
     def test(self, split=None) -> float:

@@ -37,7 +37,7 @@ class POUF(CLIPTrainer):
         return groups
 
     def loss(self, batch: dict) -> dict[str, Tensor]:
-        cosines = self.model(batch["img"].to(self.device)).float()  # (batch, K)
+        cosines = self.cosines(batch["img"])  # (batch, K)
         logits = self.log_scale.exp() * cosines
         transport = self.options.TRADE_OFF * transport_cost(cosines, logits)
         information = self.options.LAMBDA_IM * sum(information_maximisation(logits.softmax(-1)))

@@ -31,7 +31,7 @@ class UPL(CLIPTrainer):
 
     def loss(self, batch: dict) -> dict[str, Tensor]:
         pseudo = self.pseudo[batch["index"].to(self.device)]  # (batch,)
-        images = self.model.image_features(batch["img"].to(self.device))
+        images = self.features(batch["img"])
         losses = [
             F.cross_entropy(self.model.logit_scale * (images @ classes.T).float(), pseudo)
             for classes in self.model.member_features()

@@ -1,15 +1,12 @@
 """Images of a list as batches; what an unsupervised trainer may see, and nothing more."""
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import numpy as np
 import torch
 from dassl.data.datasets import Datum
 from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
+from modern_dassl import distributed
+from modern_dassl.loading import EpochLoader, random_state_of
 from ueo.errors import DataError
 from ueo.lists import NO_LABEL
 
@@ -69,53 +66,33 @@ class Images(Dataset):
         }
 
 
-@contextmanager
-def random_state_of(seed: int) -> Iterator[None]:
-    """Torch's, Python's and NumPy's random state on the CPU as `seed` makes it, then as before."""
-    torch_state = torch.get_rng_state()
-    state, numpy_state = random.getstate(), np.random.get_state()
-    torch.default_generator.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(torch_state)
-        random.setstate(state)
-        np.random.set_state(numpy_state)
-
-
-class TrainingLoader(DataLoader):
-    """Each epoch draws one number from torch's global random state; the order of the images and
-    their augmentations follow from it."""
-
-    def __iter__(self):
-        self.dataset.seed.random_(2**62)
-        self.sampler.generator.manual_seed(int(self.dataset.seed))
-        return super().__iter__()
-
-
 def training_loader(images: Images, batch_size: int, workers: int) -> DataLoader:
-    """Every image once an epoch in random order; the last, small batch is kept, as released."""
-    return TrainingLoader(
+    """Every image once an epoch in random order; the last, small batch is kept, as released. Under
+    torchrun a process gets its share of each batch."""
+    return EpochLoader(
         images,
-        batch_size=batch_size,
-        sampler=RandomSampler(images, generator=torch.Generator()),
+        batch_size,
+        RandomSampler(images, generator=torch.Generator()),
         drop_last=False,
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=workers > 0,
-        generator=torch.Generator(),  # else the global state would depend on the workers
     )
 
 
 def evaluation_loader(images: Images, batch_size: int, workers: int) -> DataLoader:
-    """Images in the order of the list. Its own generator keeps it from moving the global random
-    state, so that how often a run evaluates never changes how it trains."""
+    """Images in the order of the list; under torchrun a consecutive part of it. Its own generator
+    keeps it from moving the global random state, so that how often a run evaluates never changes
+    how it trains. Raises DataError for fewer images than processes."""
+    part = distributed.share(range(len(images)))
+    if not part:
+        raise DataError(
+            f"{len(images)} images are too few for {distributed.world_size()} processes"
+        )
     return DataLoader(
         images,
         batch_size=batch_size,
-        shuffle=False,
+        sampler=part,
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(0),

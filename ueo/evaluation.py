@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from modern_dassl import distributed
 from ueo.config import config_hash, resolved
 from ueo.evaluator import UFTEvaluator
 from ueo.files import write_json
@@ -58,7 +60,8 @@ class Evaluations:
             entry[name] = self._measure(name, cosines[name], epoch)
         self.history.append(entry)
         only_looking = self.history[0]["epoch"] > 0 and Path(trainer.output_dir, RESULT).exists()
-        if not only_looking:  # an evaluation alone leaves a finished run's history as it is
+        # an evaluation alone leaves a finished run's history as it is
+        if not only_looking and distributed.is_main():
             later = [e for e in self.earlier if e["epoch"] > epoch]  # a resumed run may be killed
             write_json(Path(trainer.output_dir, HISTORY), self.history + later)
         return cosines
@@ -71,12 +74,18 @@ class Evaluations:
         return self._cosines(trainer.unlabelled_loader, features, "unlabelled")
 
     def _cosines(self, loader: DataLoader, features: Tensor, name: str) -> Tensor:
-        trainer = self.trainer
-        rows = [
-            trainer.model(batch["img"].to(trainer.device), features).float().cpu()
-            for batch in tqdm(loader, desc=f"evaluate {name}", leave=False, disable=None)
+        return self.rows(loader, lambda images: self.trainer.model(images, features), name)
+
+    @torch.no_grad()
+    def rows(self, loader: DataLoader, function: Callable[[Tensor], Tensor], name: str) -> Tensor:
+        """`function` of all images of an evaluation loader, one row each: (images, ...), fp32, on
+        the CPU. Under torchrun every process computes a part and gets them all."""
+        hidden = None if distributed.is_main() else True  # None: unless it is a terminal
+        parts = [
+            function(batch["img"].to(self.trainer.device)).float().cpu()
+            for batch in tqdm(loader, desc=f"evaluate {name}", leave=False, disable=hidden)
         ]
-        return torch.cat(rows)
+        return distributed.gather(torch.cat(parts))
 
     def _unlabelled(self, test: Tensor, features: Tensor) -> Tensor:
         """Cosines of the unlabelled images; those that are test images are not computed again."""
@@ -139,7 +148,9 @@ class Evaluations:
         self.train_images += images
 
     def write_record(self) -> None:
-        """Write result.json and outputs.npz into the run's folder."""
+        """Write result.json and outputs.npz into the run's folder, in the main process."""
+        if not distributed.is_main():
+            return
         trainer, dataset = self.trainer, self.trainer.dm.dataset
         cfg = trainer.cfg
         flat = resolved(cfg)

@@ -25,6 +25,7 @@ PACKAGES = ("torch", "torchvision", "clip-anytorch", "numpy", "pillow", "scikit-
 def environment(device: torch.device) -> dict:
     """Versions, commit and hardware of this process."""
     import modern_dassl
+    from modern_dassl import distributed
 
     return {
         "ueo": __version__,
@@ -34,6 +35,7 @@ def environment(device: torch.device) -> dict:
         "packages": {name: _version(name) for name in PACKAGES},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
+        "processes": distributed.world_size(),
     }
 
 

@@ -12,6 +12,8 @@ from tabulate import tabulate
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms as T
 
+from modern_dassl.loading import EpochLoader, Seeded
+
 __all__ = ["DataManager", "DatasetWrapper", "build_data_loader"]
 
 
@@ -35,9 +37,10 @@ def build_data_loader(
 ) -> DataLoader:
     """A loader of dictionaries, see DatasetWrapper.
 
-    A training loader takes its order and the seeds of its workers from torch's global random
-    state, anew in each epoch: hence its workers are started anew as well. An evaluation loader
-    has a generator of its own, so that evaluating does not change the training that follows.
+    A training loader draws one number an epoch from torch's global random state; the order and all
+    that is random in an item follow from it, whatever the number of workers, which live on. An
+    evaluation loader has a generator of its own, so that evaluating does not change the training
+    that follows. Under torchrun a training loader gives this process's share of each batch.
 
     Raises DataValueError for an empty list and ConfigValueError for a batch size below 1.
     """
@@ -45,23 +48,22 @@ def build_data_loader(
         raise DataValueError(f"{cfg.DATASET.NAME}: a list of images to load is empty")
     if batch_size < 1:
         raise ConfigValueError(f"a batch size must be at least 1, not {batch_size}")
-    generator = None if is_train else torch.Generator().manual_seed(max(cfg.SEED, 0))
+    wrapper = DatasetWrapper if dataset_wrapper is None else dataset_wrapper
+    images = wrapper(cfg, data_source, transform=tfm, is_train=is_train)
+    generator = torch.Generator().manual_seed(max(cfg.SEED, 0))
     sampler = build_sampler(
         sampler_type, cfg, data_source, batch_size, n_domain, n_ins, generator=generator
     )
-    wrapper = DatasetWrapper if dataset_wrapper is None else dataset_wrapper
-    workers = cfg.DATALOADER.NUM_WORKERS
-    return DataLoader(
-        wrapper(cfg, data_source, transform=tfm, is_train=is_train),
-        batch_size=batch_size,
-        sampler=sampler,
-        num_workers=workers,
-        drop_last=is_train and len(data_source) >= batch_size,
-        pin_memory=torch.cuda.is_available() and cfg.USE_CUDA,
-        worker_init_fn=_seed_worker,
-        generator=generator,
-        persistent_workers=workers > 0 and not is_train,
-    )
+    options = {
+        "num_workers": cfg.DATALOADER.NUM_WORKERS,
+        "pin_memory": torch.cuda.is_available() and cfg.USE_CUDA,
+        "worker_init_fn": _seed_worker,
+        "persistent_workers": cfg.DATALOADER.NUM_WORKERS > 0,
+    }
+    if not is_train:
+        return DataLoader(images, batch_size, sampler=sampler, generator=generator, **options)
+    whole = len(data_source) >= batch_size
+    return EpochLoader(Seeded(images), batch_size, sampler, drop_last=whole, **options)
 
 
 class DatasetWrapper(Dataset):

@@ -18,6 +18,8 @@ from dassl.utils.scheduler_state import plain_state
 from dassl.utils.torchtools import POINTER, restore
 from torch import nn
 
+from modern_dassl import distributed
+
 __all__ = ["TrainerBase"]
 
 
@@ -35,7 +37,8 @@ class TrainerBase:
     # models
 
     def register_model(self, name: str = "model", model=None, optim=None, sched=None) -> None:
-        """Make a model known: it is saved, loaded and stepped under `name`.
+        """Make a model known: it is saved, loaded and stepped under `name`; under torchrun its
+        weights are the main process's, and its gradients are averaged over processes.
 
         Raises AttributeError before TrainerBase.__init__ and ConfigValueError for a known name.
         """
@@ -44,6 +47,8 @@ class TrainerBase:
         if name in self._models:
             raise ConfigValueError(f"a model named {name!r} is registered already")
         self._models[name], self._optims[name], self._scheds[name] = model, optim, sched
+        if model is not None:
+            distributed.unify(model)
 
     def get_model_names(self, names=None) -> list[str]:
         """All names, or `names` as a list. Raises ConfigValueError for an unknown one."""
@@ -87,9 +92,11 @@ class TrainerBase:
                 "scaler": None if scaler is None else scaler.state_dict(),
                 "random_states": get_random_states(),
             }
-            save_checkpoint(
-                state, osp.join(directory, name), is_best=is_best, model_name=model_name
-            )
+            if distributed.is_main():
+                save_checkpoint(
+                    state, osp.join(directory, name), is_best=is_best, model_name=model_name
+                )
+        distributed.barrier()
 
     def resume_model_if_exist(self, directory: str) -> int:
         """Continue from the last checkpoints in `directory`; returns the epoch to start with, or 0
@@ -185,6 +192,7 @@ class TrainerBase:
             p for name in names for p in self._models[name].parameters() if p.requires_grad
         ]
         reference = torch.autograd.grad(loss_b, parameters, retain_graph=True, allow_unused=True)
+        distributed.average(b for b in reference if b is not None)
         self.model_zero_grad(names)
         self.model_backward(loss_a)
         for parameter, b in zip(parameters, reference, strict=True):
@@ -206,7 +214,7 @@ class TrainerBase:
 
     def init_writer(self, log_dir: str) -> None:
         """Open a tensorboard log; nothing happens without tensorboard."""
-        if self._writer is not None:
+        if self._writer is not None or not distributed.is_main():
             return
         try:
             from torch.utils.tensorboard import SummaryWriter

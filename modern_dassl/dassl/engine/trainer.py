@@ -5,6 +5,7 @@ Construction order: check_cfg, device, build_data_loader, build_model, evaluator
 
 import datetime
 import os.path as osp
+import sys
 import time
 
 import torch
@@ -21,8 +22,11 @@ from dassl.utils import (
     check_availability,
 )
 from dassl.utils.torchtools import POINTER
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from tqdm import tqdm
+
+from modern_dassl import distributed
 
 __all__ = ["SimpleNet", "SimpleTrainer", "TrainerBase", "TrainerX", "TrainerXU"]
 
@@ -42,7 +46,12 @@ class SimpleNet(nn.Module):
 
 
 class SimpleTrainer(TrainerBase):
-    """The loop with data, a model and an evaluator; `cfg` decides."""
+    """The loop with data, a model and an evaluator; `cfg` decides.
+
+    gathers_batches: under torchrun, the loss is computed on the outputs of all processes.
+    """
+
+    gathers_batches = False
 
     def __init__(self, cfg):
         super().__init__()
@@ -157,13 +166,39 @@ class SimpleTrainer(TrainerBase):
         self.set_model_mode("eval")
         self.evaluator.reset()
         print(f"Evaluate on the *{split}* set")
-        for batch in tqdm(loader, leave=False, disable=None):  # None: on a terminal only
-            input, label = self.parse_batch_test(batch)
-            self.evaluator.process(self.model_inference(input), label)
+        for output, label in self._outputs(loader):
+            self.evaluator.process(output, label)
         results = self.evaluator.evaluate()
         for name, value in results.items():
             self.write_scalar(f"{split}/{name}", value, self.epoch)
         return next(iter(results.values()))
+
+    def _outputs(self, loader: DataLoader):
+        """(output, labels) of each batch; under torchrun once, of all images, each process having
+        computed a part."""
+        part = distributed.share(list(loader.sampler))
+        alone = not distributed.launched() or len(loader.dataset) < distributed.world_size()
+        if not alone:
+            loader = DataLoader(
+                loader.dataset,
+                loader.batch_size,
+                sampler=part,
+                num_workers=loader.num_workers,
+                collate_fn=loader.collate_fn,
+            )
+        pairs = (
+            (self.model_inference(input), label)
+            for input, label in map(self.parse_batch_test, _progress(loader, "evaluate"))
+        )
+        if alone:
+            yield from pairs
+        else:
+            outputs, labels = zip(*pairs)
+            yield self._gathered(outputs), self._gathered(labels)
+
+    @staticmethod
+    def _gathered(batches: tuple[Tensor, ...]) -> Tensor:
+        return distributed.gather(torch.cat(batches))
 
     def model_inference(self, input):
         return self.model(input)
@@ -180,7 +215,8 @@ class SimpleTrainer(TrainerBase):
         self.num_batches = num_batches
         losses, batch_time, data_time = MetricMeter(), AverageMeter(), AverageMeter()
         end = time.time()
-        for self.batch_idx, batch in enumerate(batches):
+        title = f"epoch {self.epoch + 1}/{self.max_epoch}"
+        for self.batch_idx, batch in enumerate(_progress(batches, title, num_batches)):
             data_time.update(time.time() - end)
             losses.update(self._step(batch))
             batch_time.update(time.time() - end)
@@ -193,6 +229,16 @@ class SimpleTrainer(TrainerBase):
             self.write_scalar("train/lr", self.get_current_lr(), step)
             end = time.time()
 
+    def _check_shares(self, *loaders) -> None:
+        """A mean over one process's share counts as much as another's: they must be equal, unless
+        the loss is of whole batches."""
+        equal = all(getattr(loader, "shared_equally", True) for loader in loaders)
+        if not equal and not self.gathers_batches:
+            raise ConfigValueError(
+                f"a batch cannot be shared equally by {distributed.world_size()} processes; choose "
+                "a BATCH_SIZE that can, no larger than the number of images"
+            )
+
     def _step(self, batch):
         return self.forward_backward(batch)
 
@@ -200,12 +246,13 @@ class SimpleTrainer(TrainerBase):
         left = self.num_batches - self.batch_idx - 1
         left += (self.max_epoch - self.epoch - 1) * self.num_batches
         eta = datetime.timedelta(seconds=int(batch_time.avg * left))
-        print(
+        tqdm.write(  # above the progress bar, if there is one
             f"epoch [{self.epoch + 1}/{self.max_epoch}] "
             f"batch [{self.batch_idx + 1}/{self.num_batches}] "
             f"time {batch_time.val:.3f} ({batch_time.avg:.3f}) "
             f"data {data_time.val:.3f} ({data_time.avg:.3f}) "
-            f"{losses} lr {self.get_current_lr():.4e} eta {eta}"
+            f"{losses} lr {self.get_current_lr():.4e} eta {eta}",
+            file=sys.stdout,
         )
 
 
@@ -215,6 +262,7 @@ class TrainerX(SimpleTrainer):
     def run_epoch(self) -> None:
         if self.train_loader_x is None:
             raise DataValueError(f"{self.cfg.DATASET.NAME} has no labelled images to train on")
+        self._check_shares(self.train_loader_x)
         self._run_batches(self.train_loader_x, len(self.train_loader_x))
 
     def parse_batch_train(self, batch):
@@ -233,6 +281,7 @@ class TrainerXU(SimpleTrainer):
         if x is None or u is None:
             missing = "labelled" if x is None else "unlabelled"
             raise DataValueError(f"{self.cfg.DATASET.NAME} has no {missing} images to train on")
+        self._check_shares(x, u)
         lengths = {"train_x": len(x), "train_u": len(u), "smaller_one": min(len(x), len(u))}
         count = lengths[self.cfg.TRAIN.COUNT_ITER]
         pairs = zip(_endless(x), _endless(u), strict=False)
@@ -245,6 +294,12 @@ class TrainerXU(SimpleTrainer):
         """(labelled images, labels, unlabelled images) on the device."""
         keys = (batch_x["img"], batch_x["label"], batch_u["img"])
         return tuple(value.to(self.device) for value in keys)
+
+
+def _progress(batches, title: str, total: int | None = None):
+    """`batches` with a bar on a terminal, of the main process alone."""
+    hidden = None if distributed.is_main() else True  # None: unless it is a terminal
+    return tqdm(batches, desc=title, total=total, leave=False, disable=hidden)
 
 
 def _endless(loader):

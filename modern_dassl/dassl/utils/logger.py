@@ -4,6 +4,8 @@ import os
 import sys
 import time
 
+from modern_dassl import distributed
+
 __all__ = ["Logger", "setup_logger"]
 
 
@@ -66,9 +68,9 @@ def setup_logger(output: str | None = None) -> None:
 
     output: a file that ends in .txt or .log, or a folder, in which log.txt is written. A log that
     is there already is kept: the new one gets the date as a suffix. None or "" changes nothing.
-    A second call ends the log of the first.
+    A second call ends the log of the first. Under torchrun the main process alone keeps a log.
     """
-    if not output:
+    if not output or not distributed.is_main():
         return
     is_file = output.endswith((".txt", ".log"))
     path = output if is_file else os.path.join(output, "log.txt")

@@ -2,6 +2,8 @@
 
 from dassl.utils import Registry, check_availability
 
+from modern_dassl import distributed
+
 DATASET_REGISTRY = Registry("DATASET")
 
 
@@ -10,4 +12,5 @@ def build_dataset(cfg):
     check_availability(cfg.DATASET.NAME, DATASET_REGISTRY.registered_names(), "DATASET.NAME")
     if cfg.VERBOSE:
         print(f"Loading dataset: {cfg.DATASET.NAME}")
-    return DATASET_REGISTRY.get(cfg.DATASET.NAME)(cfg)
+    with distributed.main_first():  # it may write lists of few-shot images for the others to read
+        return DATASET_REGISTRY.get(cfg.DATASET.NAME)(cfg)

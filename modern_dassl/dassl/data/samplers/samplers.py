@@ -27,8 +27,12 @@ def _positions(data_source, attribute: str) -> dict[int, list[int]]:
 
 
 class _DomainSampler(Sampler):
-    """Batches of equally many images of each of `n_domain` domains, until one runs out."""
+    """Batches of equally many images of each of `n_domain` domains, until one runs out.
 
+    random: what the order is drawn from, Python's global state unless it is replaced.
+    """
+
+    random = random
     shuffled_domains = True
 
     def __init__(self, data_source, batch_size: int, n_domain: int):
@@ -47,11 +51,13 @@ class _DomainSampler(Sampler):
         self.length = len(list(iter(self)))
 
     def __iter__(self) -> Iterator[int]:
-        left = {domain: random.sample(items, len(items)) for domain, items in self.groups.items()}
+        left = {
+            domain: self.random.sample(items, len(items)) for domain, items in self.groups.items()
+        }
         domains = list(left)
         while True:
             if self.shuffled_domains:
-                domains = random.sample(list(left), self.n_domain)
+                domains = self.random.sample(list(left), self.n_domain)
             if any(len(left[d]) < self.per_domain for d in domains):
                 return
             for domain in domains:
@@ -79,7 +85,10 @@ class RandomClassSampler(Sampler):
     """Batches of BATCH_SIZE / N_INS random classes, N_INS images of each.
 
     A class with fewer images has some of them repeated.
+    random: what the order is drawn from, Python's global state unless it is replaced.
     """
+
+    random = random
 
     def __init__(self, data_source, batch_size: int, n_ins: int):
         if not 0 < n_ins <= batch_size:
@@ -94,16 +103,16 @@ class RandomClassSampler(Sampler):
         self.length = len(list(iter(self)))
 
     def _pieces(self, items: list[int]) -> list[list[int]]:
-        items = random.sample(items, len(items))
+        items = self.random.sample(items, len(items))
         if len(items) < self.n_ins:
-            items += random.choices(items, k=self.n_ins - len(items))
+            items += self.random.choices(items, k=self.n_ins - len(items))
         whole = len(items) // self.n_ins * self.n_ins
         return [items[i : i + self.n_ins] for i in range(0, whole, self.n_ins)]
 
     def __iter__(self) -> Iterator[int]:
         pieces = {label: self._pieces(items) for label, items in self.groups.items()}
         while len(pieces) >= self.n_class:
-            for label in random.sample(list(pieces), self.n_class):
+            for label in self.random.sample(list(pieces), self.n_class):
                 yield from pieces[label].pop()
                 if not pieces[label]:
                     del pieces[label]

@@ -1,0 +1,100 @@
+"""Loaders whose batches depend on the seed alone: not on worker processes, nor on interruptions."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
+
+from modern_dassl import distributed
+
+
+@contextmanager
+def random_state_of(seed: int) -> Iterator[None]:
+    """Torch's, Python's and NumPy's random state on the CPU as `seed` makes it, then as before."""
+    torch_state = torch.get_rng_state()
+    state, numpy_state = random.getstate(), np.random.get_state()
+    torch.default_generator.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(torch_state)
+        random.setstate(state)
+        np.random.set_state(numpy_state)
+
+
+class Seeded(Dataset):
+    """A data set whose item i is drawn in the random state of `seed` + i.
+
+    seed: of the epoch, or negative for the global random state. In shared memory, because workers
+    outlive an epoch. Every other attribute is that of the data set inside.
+    """
+
+    def __init__(self, dataset: Dataset):
+        self.dataset = dataset
+        self.seed = torch.tensor(-1).share_memory_()
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, position: int):
+        seed = int(self.seed)
+        if seed < 0:
+            return self.dataset[position]
+        with random_state_of(seed + position):
+            return self.dataset[position]
+
+    def __getattr__(self, name: str):
+        if name == "dataset":  # asked for while unpickling, before there is one
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+
+class _Shares(Sampler):
+    """This process's share of each batch."""
+
+    def __init__(self, batches: BatchSampler):
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (distributed.batch_share(batch) for batch in self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class EpochLoader(DataLoader):
+    """Each epoch draws one number from torch's global random state; the order of the images and
+    their augmentations follow from it.
+
+    dataset: has a `seed`, see Seeded.
+    sampler: its `generator` or its `random` is seeded, if it has one.
+
+    Under torchrun a process loads its share of each batch, of at least one image; batch_size is
+    that of all processes together. `shared_equally` says whether all get as many of each batch.
+    """
+
+    def __init__(self, dataset, batch_size: int, sampler: Sampler, drop_last: bool, **options):
+        self.order = sampler
+        rest = 0 if drop_last else len(sampler) % batch_size
+        sizes = {min(batch_size, len(sampler)), rest}
+        self.shared_equally = not any(size % distributed.world_size() for size in sizes)
+        if distributed.launched():
+            batches = BatchSampler(sampler, batch_size, drop_last)
+            options["batch_sampler"] = _Shares(batches)
+        else:
+            options.update(batch_size=batch_size, sampler=sampler, drop_last=drop_last)
+        options.setdefault("generator", torch.Generator())  # else workers move the global state
+        super().__init__(dataset, **options)
+
+    def __iter__(self):
+        seed = distributed.broadcast(self.dataset.seed.random_(2**62))
+        if isinstance(getattr(self.order, "generator", None), torch.Generator):
+            self.order.generator.manual_seed(int(seed))
+        elif hasattr(self.order, "random"):
+            self.order.random = random.Random(int(seed))
+        return super().__iter__()

@@ -1,0 +1,138 @@
+"""Several processes under torchrun end where one process does."""
+
+import modern_dassl  # noqa: F401  isort: skip
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import REPOSITORY, read
+from dassl.utils import load_checkpoint
+from PIL import Image
+from safetensors.torch import load_file
+
+import train
+
+TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def torchrun(*arguments: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    environment.pop("UEO_ENGINE_QUIET", None)
+    return subprocess.run(
+        [*TWO, *arguments], env=environment, capture_output=True, text=True, timeout=240
+    )
+
+
+def weights_of(path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(str(path))["state_dict"]
+
+
+def largest_difference(first: dict, second: dict) -> float:
+    assert first.keys() == second.keys()
+    return max((first[name] - second[name]).abs().max().item() for name in first)
+
+
+def test_ueo_on_halves_of_each_batch(tmp_path):
+    """560 images in 20 batches; the last one has 9, which the processes share as 4 and 5."""
+    arguments = [
+        "--root", str(tmp_path / "data"), "--trainer", "UEO", "--device", "cpu", "--threads", "1",
+        "--dataset-config-file", str(REPOSITORY / "configs/datasets/emoji.yaml"),
+        "--config-file", str(REPOSITORY / "configs/trainers/UEO/tiny_clip.yaml"),
+        "--domain", "fluent", "--setting", "open_partial", "--seed", "1",
+    ]
+    options = ["OPTIM.MAX_EPOCH", "1", "OPTIM.LR", "1e-4",
+               "DATALOADER.TRAIN_X.BATCH_SIZE", "29", "DATALOADER.NUM_WORKERS", "0"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert train.main([*arguments, "--output-dir", str(one), *options]) == 0
+    done = torchrun(
+        str(REPOSITORY / "train.py"), *arguments, "--output-dir", str(two), *options
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = read(one), read(two)
+    assert first["counts"]["unlabelled"] == 560
+    assert (first["environment"]["processes"], second["environment"]["processes"]) == (1, 2)
+    tuned, other = (weights_of(folder / "tuned/model.pth.tar-1") for folder in (one, two))
+    assert largest_difference(tuned, other) < 1e-6
+    start = load_file(REPOSITORY / "assets/tiny_clip.safetensors")
+    known = {name: value for name, value in tuned.items() if name in start}
+    assert largest_difference(known, {name: start[name] for name in known}) > 1e-4  # they moved
+    for name in ("test", "unlabelled"):
+        assert first["metrics"][name] == pytest.approx(second["metrics"][name], abs=1e-3)
+    assert done.stdout.count("Engine: ") == 1  # one process prints, and it alone keeps the log
+    assert sorted(p.name for p in one.iterdir()) == sorted(p.name for p in two.iterdir())
+
+
+SCRIPT = '''
+import sys
+sys.path.insert(0, {tests!r})
+import conftest  # a data set of 33 images and trainers that know nothing of processes
+from dassl.config import get_cfg_default
+from dassl.engine import build_trainer
+from dassl.utils import set_random_seed
+
+cfg = get_cfg_default()
+cfg.merge_from_list([
+    "TRAINER.NAME", "Plain", "DATASET.NAME", "Specks", "DATASET.ROOT", {images!r},
+    "OUTPUT_DIR", sys.argv[1], "INPUT.SIZE", (8, 8), "USE_CUDA", False, "OPTIM.MAX_EPOCH", 3,
+    "INPUT.TRANSFORMS", ("random_flip", "random_translation"), "OPTIM.NAME", "sgd",
+    "DATALOADER.TRAIN_X.BATCH_SIZE", int(sys.argv[2]), "DATALOADER.NUM_WORKERS", 1,
+])
+set_random_seed(1)
+from dassl.engine import TRAINER_REGISTRY
+from torch.nn import functional as F
+
+
+@TRAINER_REGISTRY.register()
+class Plain(conftest.LinearX):
+    def learn(self, images, labels):
+        loss = F.cross_entropy(self.model_inference(images), labels)
+        self.model_backward_and_update(loss)
+        if self.batch_idx + 1 == self.num_batches:
+            self.update_lr()
+        return {{"loss": loss.item()}}
+
+
+trainer = build_trainer(cfg)
+trainer.train()
+'''
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    """A training script that imports Dassl alone, and its images."""
+    folder = tmp_path_factory.mktemp("specks")
+    rng = np.random.default_rng(0)
+    for label in range(3):
+        for i in range(11):
+            pixels = rng.integers(0, 120, (8, 8, 3)) + 60 * label
+            Image.fromarray(pixels.astype("uint8")).save(folder / f"{label}_{i}.png")
+    path = folder / "script.py"
+    path.write_text(
+        SCRIPT.format(tests=str(REPOSITORY / "tests/modern_dassl"), images=str(folder))
+    )
+    return path
+
+
+def test_a_trainer_that_knows_nothing_of_processes(script, tmp_path):
+    """12 images, batches of 4; evaluation of 6 images; the mean of the shares' gradients."""
+    command = [sys.executable, "-m", "modern_dassl", str(script), str(tmp_path / "one"), "4"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    one = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    two = torchrun("-m", "modern_dassl", str(script), str(tmp_path / "two"), "4")
+    assert one.returncode == two.returncode == 0, one.stderr + two.stderr
+    file = "linear/model.pth.tar-3"
+    first, second = weights_of(tmp_path / "one" / file), weights_of(tmp_path / "two" / file)
+    assert largest_difference(first, second) < 1e-6
+    results = [text[text.index("=> result"):text.index("Elapsed")] for text in
+               (one.stdout, two.stdout)]
+    assert results[0] == results[1]
+
+
+def test_batches_that_cannot_be_shared_are_named(script, tmp_path):
+    done = torchrun("-m", "modern_dassl", str(script), str(tmp_path / "run"), "5")
+    assert done.returncode != 0
+    assert "a batch cannot be shared equally by 2 processes" in done.stderr
