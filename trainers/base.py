@@ -50,6 +50,7 @@ class CLIPTrainer(TrainerX):
         "PREC": "fp16",  # fp16 (as released), fp32, amp; fp32 on a CPU
         "ENSEMBLE": 1,  # prompts learnt side by side, cosines averaged; needs random contexts
         "CTX_FP32": False,  # keep the context in fp32 beside fp16 weights
+        "FAST": True,  # both towers without work that nobody reads; False: as released, for checks
         "TUNE": "both",  # prompt, visual_affine, both; visual_prompt, model; joined by +
         "N_VISUAL_CTX": 8,  # tokens of a visual prompt
         "PROMPT_LR": None,  # None: OPTIM.LR
@@ -132,7 +133,7 @@ class CLIPTrainer(TrainerX):
         self.precision = resolve_precision(options.PREC, self.device)
         clip_model = load_clip(cfg.MODEL.BACKBONE.NAME, self.precision, self.device)
         self._check_resolution(clip_model)
-        self.model = PromptedCLIP(clip_model, self._prompt(clip_model))
+        self.model = PromptedCLIP(clip_model, self._prompt(clip_model), fast=options.FAST)
         if "visual_prompt" in parse_parts(options.TUNE):
             self.model.add_visual_prompt(options.N_VISUAL_CTX, self._generator())
         self.model.to(self.device).requires_grad_(False)
@@ -163,6 +164,7 @@ class CLIPTrainer(TrainerX):
                 position=options.CLASS_TOKEN_POSITION,
                 generator=self._generator(number),
                 full_precision=options.CTX_FP32,
+                whole=not options.FAST,
             )
             for number in range(options.ENSEMBLE)
         ]

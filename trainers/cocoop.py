@@ -17,6 +17,7 @@ from ueo.trainers.base import CLIPTrainer
 from ueo.errors import ConfigError
 
 REDUCTION = 16  # of the width inside the network, as released
+PROMPTS_AT_ONCE = 8192  # in the text tower, a bound on its memory
 
 
 @TRAINER_REGISTRY.register()
@@ -57,7 +58,8 @@ class ConditionalCLIP(nn.Module):
         super().__init__()
         self.visual, self.prompt, self.meta_net = clip.visual, clip.prompt, meta_net
         self.text_encoder, self.logit_scale = clip.text_encoder, clip.logit_scale
-        self.image_features = clip.image_features
+        self.image_features, self.evaluating = clip.image_features, clip.evaluating
+        self.encode = clip.encode
         self.eval()
 
     def class_features(self) -> None:
@@ -66,10 +68,10 @@ class ConditionalCLIP(nn.Module):
     def forward(self, images: Tensor, class_features: None = None) -> Tensor:
         """Cosines (batch, K), unscaled."""
         features = self.image_features(images)  # (batch, embedding)
-        shifts = self.meta_net(features.float())  # (batch, width)
-        rows = []
-        for feature, shift in zip(features, shifts):
-            prompts = self.prompt(shift.to(features.dtype))  # (K, length, width)
-            classes = F.normalize(self.text_encoder(prompts, self.prompt.end), dim=-1)
-            rows.append(classes @ feature)
-        return torch.stack(rows)
+        shifts = self.meta_net(features.float()).to(features.dtype)  # (batch, width)
+        at_once = max(1, PROMPTS_AT_ONCE // len(self.prompt.end))
+        rows = [
+            torch.einsum("be,bke->bk", some, F.normalize(self.encode(self.prompt, shift), dim=-1))
+            for some, shift in zip(features.split(at_once), shifts.split(at_once))
+        ]
+        return torch.cat(rows)

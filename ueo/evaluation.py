@@ -76,15 +76,15 @@ class Evaluations:
     def _cosines(self, loader: DataLoader, features: Tensor, name: str) -> Tensor:
         return self.rows(loader, lambda images: self.trainer.model(images, features), name)
 
-    @torch.no_grad()
     def rows(self, loader: DataLoader, function: Callable[[Tensor], Tensor], name: str) -> Tensor:
         """`function` of all images of an evaluation loader, one row each: (images, ...), fp32, on
         the CPU. Under torchrun every process computes a part and gets them all."""
         hidden = None if distributed.is_main() else True  # None: unless it is a terminal
-        parts = [
-            function(batch["img"].to(self.trainer.device)).float().cpu()
-            for batch in tqdm(loader, desc=f"evaluate {name}", leave=False, disable=hidden)
-        ]
+        with self.trainer.model.evaluating():
+            parts = [
+                function(batch["img"].to(self.trainer.device)).float().cpu()
+                for batch in tqdm(loader, desc=f"evaluate {name}", leave=False, disable=hidden)
+            ]
         return distributed.gather(torch.cat(parts))
 
     def _unlabelled(self, test: Tensor, features: Tensor) -> Tensor:

@@ -1,11 +1,16 @@
 """One prompted CLIP for every method: images and class prompts in, unscaled cosines out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from clip.model import CLIP, VisionTransformer
 from torch import Tensor, nn
 
 from ueo.clip.backbones import logit_scale
+from ueo.clip.fast_image import encode_images, folded
+from ueo.clip.fast_text import encode_shared
 from ueo.clip.prompts import CONTEXT_STD, PromptEnsemble, PromptLearner
 from ueo.errors import ConfigError
 
@@ -40,11 +45,20 @@ class TextEncoder(nn.Module):
 
 class PromptedCLIP(nn.Module):
     """Image encoder, prompt learner and text encoder. Always in eval mode, training included:
-    BatchNorm uses CLIP's running statistics and never moves them."""
+    BatchNorm uses CLIP's running statistics and never moves them.
 
-    def __init__(self, clip_model: CLIP, prompt: PromptLearner | PromptEnsemble):
+    fast: leave out work that nobody reads (fast_text.py, fast_image.py).
+    """
+
+    def __init__(
+        self, clip_model: CLIP, prompt: PromptLearner | PromptEnsemble, fast: bool = True
+    ):
         super().__init__()
+        self.fast = fast
         self.visual = clip_model.visual
+        if fast:
+            self.visual.to(memory_format=torch.channels_last)
+        object.__setattr__(self, "_folded", None)
         self.prompt = prompt
         self.text_encoder = TextEncoder(clip_model)
         self.dtype = clip_model.dtype
@@ -68,14 +82,33 @@ class PromptedCLIP(nn.Module):
 
     def image_features(self, images: Tensor) -> Tensor:
         """Unit vectors (batch, embedding) of images (batch, 3, height, width)."""
-        return F.normalize(self.visual(images.to(self.dtype)), dim=-1)
+        visual, images = self._folded or self.visual, images.to(self.dtype)
+        features = encode_images(visual, images) if self.fast else visual(images)
+        return F.normalize(features, dim=-1)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Without gradients, and while no parameter moves: a faster image encoder."""
+        with torch.no_grad():
+            # kept out of the registered modules, whose parameters are saved and tuned
+            object.__setattr__(self, "_folded", folded(self.visual) if self.fast else None)
+            try:
+                yield
+            finally:
+                object.__setattr__(self, "_folded", None)
 
     def member_features(self) -> list[Tensor]:
         """Unit vectors (K, embedding) of the known classes' prompts, of each prompt learnt."""
-        return [
-            F.normalize(self.text_encoder(prompt(), prompt.end), dim=-1)
-            for prompt in self.prompt.members()
-        ]
+        return [F.normalize(self.encode(p)[0], dim=-1) for p in self.prompt.members()]
+
+    def encode(self, prompt: PromptLearner, shifts: Tensor | None = None) -> Tensor:
+        """Text features (contexts, K, embedding), not normalised: of one context, or of one for
+        each of `shifts`, (contexts, width), added to every context vector."""
+        if self.fast and prompt.begins_alike:
+            beginning = prompt.beginning(shifts)
+            return encode_shared(self.text_encoder, beginning, prompt.after, prompt.end)
+        shifts = [0.0] if shifts is None else shifts
+        return torch.stack([self.text_encoder(prompt(shift), prompt.end) for shift in shifts])
 
     def class_features(self) -> Tensor:
         """(K, embedding): the unit vectors of one prompt; of an ensemble, the mean of theirs, whose

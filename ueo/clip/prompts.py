@@ -21,6 +21,7 @@ class PromptLearner(nn.Module):
     class_specific: one context a class instead of one for all.
     position:   where the class name stands: after the context, in its middle, or before it.
     full_precision: keep the context in fp32, also beside weights in fp16.
+    whole: keep all 77 tokens, as released, instead of cutting to the longest prompt.
 
     `ctx` is (n_ctx, width), or (K, n_ctx, width) when class-specific.
     """
@@ -35,6 +36,7 @@ class PromptLearner(nn.Module):
         position: str = "end",
         generator: torch.Generator | None = None,
         full_precision: bool = False,
+        whole: bool = False,
     ):
         super().__init__()
         if position not in POSITIONS:
@@ -56,7 +58,7 @@ class PromptLearner(nn.Module):
             ctx = torch.empty(shape).normal_(std=CONTEXT_STD, generator=generator)
         self.ctx = nn.Parameter(ctx.to(torch.float32 if full_precision else dtype).to(device))
         self.position = position
-        self._tokenise(classnames, context or " ".join(["X"] * n_ctx), embed, dtype)
+        self._tokenise(classnames, context or " ".join(["X"] * n_ctx), embed, dtype, whole)
 
     @staticmethod
     def _embed_words(words: str, embed: nn.Embedding) -> tuple[Tensor, int]:
@@ -65,15 +67,19 @@ class PromptLearner(nn.Module):
         with torch.no_grad():
             return embed(tokens.to(embed.weight.device))[0, 1 : 1 + count].clone(), count
 
-    def _tokenise(self, classnames: list[str], prefix: str, embed: nn.Embedding, dtype) -> None:
-        """Embed every prompt once, cut to the longest: a causal tower never looks further."""
+    def _tokenise(
+        self, classnames: list[str], prefix: str, embed: nn.Embedding, dtype, whole: bool
+    ) -> None:
+        """Embed every prompt once; unless `whole`, cut to the longest: a causal tower never looks
+        further."""
         prompts = [f"{prefix} {name.replace('_', ' ')}." for name in classnames]
         try:
             tokens = clip.tokenize(prompts)  # (K, 77)
         except RuntimeError as error:
             raise ConfigError(f"a prompt is too long for CLIP's 77 tokens: {error}") from error
         end = tokens.argmax(-1)  # (K,) position of the end-of-text token
-        tokens = tokens[:, : int(end.max()) + 1]
+        if not whole:
+            tokens = tokens[:, : int(end.max()) + 1]
         with torch.no_grad():
             embedding = embed(tokens.to(embed.weight.device)).to(dtype)  # (K, length, width)
         n_ctx = self.ctx.shape[-2]
@@ -83,7 +89,7 @@ class PromptLearner(nn.Module):
         self.register_buffer("after", embedding[:, 1 + n_ctx :], persistent=False)  # name, end
 
     def forward(self, shift: Tensor | float = 0.0) -> Tensor:
-        """Prompt embeddings (K, length, width), where length reaches to the longest end of text.
+        """Prompt embeddings (K, length, width); length is that of the longest prompt, or 77.
 
         shift: (width,), added to every context vector.
         """
@@ -97,6 +103,18 @@ class PromptLearner(nn.Module):
             name, rest = self.after[k, :length], self.after[k, length:]
             rows.append(torch.cat([self.before[k], ctx[k, :split], name, ctx[k, split:], rest]))
         return torch.stack(rows)
+
+    @property
+    def begins_alike(self) -> bool:
+        """Whether all prompts are the same up to the class name."""
+        return self.ctx.dim() == 2 and self.position == "end"
+
+    def beginning(self, shifts: Tensor | None = None) -> Tensor:
+        """Embeddings (contexts, 1 + n_ctx, width) of what all prompts begin with: one, or one for
+        each of `shifts`, (contexts, width), added to every context vector."""
+        ctx = self.ctx.to(self.before.dtype)
+        ctx = ctx[None] if shifts is None else ctx + shifts[:, None]
+        return torch.cat([self.before[:1].expand(len(ctx), -1, -1), ctx], dim=1)
 
     def members(self) -> list["PromptLearner"]:
         """Itself, as an ensemble of one."""
