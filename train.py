@@ -25,7 +25,7 @@ from dassl.utils import set_random_seed, setup_logger
 from ueo.datasets.label_space import parse_setting
 from ueo.trainers.base import MODEL
 
-import ueo.plugin  # noqa: F401  (registers trainers and data sets)
+import ueo.evaluator  # noqa: F401  (registers itself)
 from ueo import config
 from ueo.discover import import_file
 from ueo.errors import ConfigError, UserError
@@ -33,8 +33,9 @@ from ueo.files import json_text, write_json
 from ueo.names import nearest
 from ueo.plots import PICTURE, plot_run
 from ueo.record import RESULT, read_result
+from ueo.shared_names import take_names
 
-EngineError = getattr(dassl.utils, "DasslError", UserError)  # genuine Dassl has no such class
+take_names()
 CONFIG = "config.json"  # in the run's folder from its start, so that a restart can tell what it was
 # what a user can mend; genuine Dassl has no error class of its own
 MISTAKES = (UserError, OSError, getattr(dassl.utils, "DasslError", UserError))
