@@ -16,6 +16,7 @@ from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
+from ueo.adopt import adopt
 from ueo.clip.backbones import load_clip, resolve_precision
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptEnsemble, PromptLearner
@@ -26,6 +27,7 @@ from ueo.errors import ConfigError
 from ueo.evaluation import Evaluations
 from ueo.lists import NO_LABEL
 from ueo.scores import SCORES
+from ueo.tuned import load_tuned
 
 SCHEDULES = ("iteration", "inverse", "epoch")
 MODEL = "tuned"  # folder of the checkpoints: they hold the tuned parameters alone
@@ -99,6 +101,7 @@ class CLIPTrainer(TrainerX):
     def build_data_loader(self) -> None:
         super().build_data_loader()
         cfg, dataset = self.cfg, self.dm.dataset
+        adopt(dataset, cfg)
         workers = cfg.DATALOADER.NUM_WORKERS
         if self.uses_labels:
             self._check_labelled(dataset)
@@ -263,6 +266,14 @@ class CLIPTrainer(TrainerX):
         super().after_train()
         Path(self.output_dir, MODEL, f"model.pth.tar-{self.max_epoch - 1}").unlink(missing_ok=True)
         self.evaluations.write_record()
+
+    def load_model(self, directory: str, epoch: int | None = None) -> None:
+        """As the engine's; genuine Dassl's cannot read a checkpoint without a validation result.
+
+        Raises CheckpointError for one that is missing, damaged or of another model.
+        """
+        for name in self.get_model_names() if directory else ():
+            load_tuned(self._models[name], Path(directory, name), epoch)
 
     @torch.no_grad()
     def test(self, split=None) -> float:
