@@ -1,4 +1,4 @@
-"""`import ueo.plugin` in somebody else's train.py, with their data sets, yaml files and trainers."""
+"""`import ueo.plugin` in others' train.py, with their data sets, yaml files and trainers."""
 
 import modern_dassl  # noqa: F401  isort: skip
 
