@@ -16,7 +16,7 @@ from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
-from ueo.adopt import adopt
+from ueo.adopt import adopt, check_labelled
 from ueo.clip.backbones import load_clip, resolve_precision
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptEnsemble, PromptLearner
@@ -25,7 +25,6 @@ from ueo.config import options_of
 from ueo.data import Images, evaluation_loader, training_loader
 from ueo.errors import ConfigError
 from ueo.evaluation import Evaluations
-from ueo.lists import NO_LABEL
 from ueo.scores import SCORES
 from ueo.tuned import load_tuned
 
@@ -104,7 +103,7 @@ class CLIPTrainer(TrainerX):
         adopt(dataset, cfg)
         workers = cfg.DATALOADER.NUM_WORKERS
         if self.uses_labels:
-            self._check_labelled(dataset)
+            check_labelled(type(self).__name__, dataset)
         items = dataset.train_x if self.uses_labels else dataset.train_u
         images = Images(items, build_transform(cfg, is_train=True), hide=not self.uses_labels)
         self.train_loader_x = training_loader(
@@ -113,16 +112,6 @@ class CLIPTrainer(TrainerX):
         plain, size = build_transform(cfg, is_train=False), cfg.DATALOADER.TEST.BATCH_SIZE
         self.test_loader = evaluation_loader(Images(dataset.test, plain), size, workers)
         self.unlabelled_loader = evaluation_loader(Images(dataset.train_u, plain), size, workers)
-
-    def _check_labelled(self, dataset) -> None:
-        name = type(self).__name__
-        if any(item.label == NO_LABEL for item in dataset.train_x):
-            raise ConfigError(f"{name} trains with labels, which {dataset.title!r} lacks")
-        if {i.impath for i in dataset.train_x} & {i.impath for i in dataset.test}:
-            raise ConfigError(
-                f"{name} trains with labels and would be tested on the same images; set "
-                "DATASET.NUM_SHOTS, whose images leave the test set, or --protocol independent"
-            )
 
     def build_model(self) -> None:
         cfg, options = self.cfg, self.options

@@ -11,6 +11,9 @@ from types import SimpleNamespace
 
 from dassl.data.datasets import DatasetBase, Datum
 
+from ueo.errors import ConfigError
+from ueo.lists import NO_LABEL
+
 
 def split_hash(*parts: list[Datum]) -> str:
     """Hash of what is unlabelled and what is tested; equal hashes may be averaged."""
@@ -49,3 +52,17 @@ def adopt(dataset: DatasetBase, cfg) -> None:
     }
     for name, value in described.items():
         setattr(dataset, name, value)
+
+
+def check_labelled(trainer: str, dataset: DatasetBase) -> None:
+    """Raise ConfigError where a trainer that uses labels lacks them, or has those it is tested on.
+
+    trainer: its name; dataset: adopted.
+    """
+    if any(item.label == NO_LABEL for item in dataset.train_x):
+        raise ConfigError(f"{trainer} trains with labels, which {dataset.title!r} lacks")
+    if {i.impath for i in dataset.train_x} & {i.impath for i in dataset.test}:
+        raise ConfigError(
+            f"{trainer} trains with labels and would be tested on the same images; set "
+            "DATASET.NUM_SHOTS, whose images leave the test set, or --protocol independent"
+        )
