@@ -14,6 +14,7 @@ import argparse
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import dassl.utils
@@ -25,17 +26,19 @@ from dassl.utils import set_random_seed, setup_logger
 from ueo.datasets.label_space import parse_setting
 from ueo.trainers.base import MODEL
 
-import ueo.plugin  # noqa: F401  (registers trainers and data sets)
+import ueo.evaluator  # noqa: F401  (registers itself)
 from modern_dassl import distributed
-from ueo import config
-from ueo.discover import import_file
+from ueo import config, foreign
+from ueo.discover import extend_cfg, import_file
 from ueo.errors import ConfigError, UserError
 from ueo.files import json_text, write_json
 from ueo.names import nearest
 from ueo.plots import PICTURE, plot_run
 from ueo.record import RESULT, read_result
+from ueo.shared_names import take_names
+from ueo.tuned import POINTER
 
-EngineError = getattr(dassl.utils, "DasslError", UserError)  # genuine Dassl has no such class
+take_names()
 CONFIG = "config.json"  # in the run's folder from its start, so that a restart can tell what it was
 # what a user can mend; genuine Dassl has no error class of its own
 MISTAKES = (UserError, OSError, getattr(dassl.utils, "DasslError", UserError))
@@ -75,10 +78,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def build_cfg(args: argparse.Namespace):
-    """Configuration of the run: defaults, data set yaml, trainer yaml, arguments, KEY VALUE."""
+    """Configuration of the run: defaults, plug-ins', data set yaml, trainer yaml, arguments, KEY
+    VALUE. Registers what the plug-ins hold."""
+    plugins = [import_file(file) for file in args.plugin]
     trainers = {n: TRAINER_REGISTRY.get(n) for n in TRAINER_REGISTRY.registered_names()}
     cfg = config.extend(get_cfg_default(), trainers)
     cfg.TEST.EVALUATOR = "UFTEvaluator"
+    for plugin in plugins:
+        extend_cfg(plugin, cfg)
     defaults = config.flatten(cfg)
     for path in [args.dataset_config_file, *args.config_file]:
         if path:
@@ -160,11 +167,14 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
         return False
     started = folder / CONFIG
     same = started.is_file() and started.read_text() == json_text(flat)
+    pointers = list(folder.glob(f"*/{POINTER}"))
     if (folder / RESULT).is_file() or not same:
-        shutil.rmtree(folder / MODEL, ignore_errors=True)
+        ours = [p.parent for p in pointers if started.is_file()]  # not those of no run of this
+        for models in (folder / MODEL, *ours):
+            shutil.rmtree(models, ignore_errors=True)
         (folder / RESULT).unlink(missing_ok=True)
         write_json(started, flat)
-    elif (folder / MODEL / "checkpoint").is_file() and not cfg.RESUME:
+    elif pointers and not cfg.RESUME:
         cfg.defrost()
         cfg.RESUME = str(folder)
         cfg.freeze()
@@ -183,8 +193,6 @@ def check_writable(folder: Path) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run what the arguments say. Raises UserError for a mistake of the user's."""
-    for file in args.plugin:
-        import_file(file)
     cfg = build_cfg(args)
     set_device(args)
     if args.eval_only:
@@ -198,6 +206,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"Setting fixed seed: {cfg.SEED}")
         set_random_seed(cfg.SEED)
     setup_logger(cfg.OUTPUT_DIR)
+    started = time.time()
     trainer = build_trainer(cfg)
     if args.eval_only:
         if trainer.get_model_names() and not args.model_dir:
@@ -205,7 +214,12 @@ def run(args: argparse.Namespace) -> None:
         trainer.load_model(args.model_dir, epoch=args.load_epoch)
         trainer.test()
         return
+    written_here = not foreign.is_foreign(trainer)
+    if not written_here:
+        foreign.prepare(trainer)
     trainer.train()
+    if not written_here and distributed.is_main():
+        foreign.write_record(trainer, started)
     _draw(cfg)
 
 

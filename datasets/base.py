@@ -4,14 +4,12 @@ A data set lists the images of one target domain; this module cuts them to a lab
 protocol, and gives Dassl its `train_x`, `train_u` and `test`.
 """
 
-import hashlib
-import json
-import os
 from pathlib import Path
 
 from dassl.data.datasets import DatasetBase, Datum
 from ueo.datasets.label_space import STANDARD_SETTINGS, ClassCounts, LabelSpace, label_space
 
+from ueo.adopt import split_hash
 from ueo.config import setting_of
 from ueo.data import NO_LABEL
 from ueo.errors import ConfigError, DataError
@@ -79,7 +77,7 @@ class UFTDataset(DatasetBase):
         names = [self.class_list[i] for i in self.space.known]
         self._lab2cname, self._classnames = dict(enumerate(names)), names
         self._num_classes = len(names)
-        self.split_hash = self._hash(unlabelled, self._keep(test, self.space.test))
+        self.split_hash = split_hash(unlabelled, self._keep(test, self.space.test))
 
     # what a subclass defines
 
@@ -184,8 +182,3 @@ class UFTDataset(DatasetBase):
         used = {item.impath for item in labelled}
         kept = [item for item in tested if item.impath not in used]
         return labelled, kept, len(tested) - len(kept)
-
-    def _hash(self, *parts: list[Datum]) -> str:
-        """Hash of what is unlabelled and what is tested; equal hashes may be averaged."""
-        lists = [[(os.path.basename(i.impath), i.label) for i in part] for part in parts]
-        return hashlib.sha256(json.dumps(lists).encode()).hexdigest()[:16]

@@ -95,6 +95,7 @@ def verdict(found: list[tables.Entry]) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed."""
+    planning.import_plugins(args.plugin)
     (dataset,) = planning.dataset_names(args.datasets)
     by_name = plans(args, dataset)
     runs = grid.shard([run for plan in by_name.values() for run in plan], args.shard)
@@ -107,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         summary = tables.summarise(found, "ZeroshotCLIP")
         summary["verdict"] = verdict(found)
         stem = f"table-ablations-{by_name['ZeroshotCLIP'][0].folder.parents[2].name}"
-        report.write(Path(args.output, dataset), stem, summary)
+        report.write(Path(args.output, planning.dataset_yaml(dataset).stem), stem, summary)
         print(f"\n{report.console(summary)}\n\n{summary['verdict']}")
     common.tell(failures)
     return 1 if failures else 0

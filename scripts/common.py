@@ -12,9 +12,11 @@ from pathlib import Path  # noqa: E402
 import fetch  # noqa: E402
 from tabulate import tabulate  # noqa: E402
 
+import modern_dassl  # noqa: E402
 import train  # noqa: E402
-from ueo import grid  # noqa: E402
+from ueo import grid, tables  # noqa: E402
 from ueo.clip import backbones  # noqa: E402
+from ueo.errors import ConfigError  # noqa: E402
 from ueo.plots import PICTURE  # noqa: E402
 
 FEW = 40  # runs to do that a dry run names one by one
@@ -37,7 +39,20 @@ def waiting(args: argparse.Namespace, runs: list[grid.Run]) -> list[grid.Run]:
     finished = finished_runs(runs, args.overwrite)
     todo = [run for run in runs if run.folder not in finished and not args.tables_only]
     announce(args, runs, todo, finished, grid.worker_count(args.jobs))
+    if todo:
+        refuse_other_engine(finished)
     return todo
+
+
+def refuse_other_engine(finished: dict[Path, dict]) -> None:
+    """Raise ConfigError, before anything runs, where the table could not be made in the end."""
+    own = modern_dassl.engine_name()
+    for folder, result in finished.items():
+        if (engine := result["environment"]["engine"]) != own:
+            raise ConfigError(
+                f"{folder} was run by {engine}, this is {own}, and one table cannot hold both"
+                f"{tables.OTHER_ENGINE}"
+            )
 
 
 def finished_runs(runs: list[grid.Run], overwrite: bool) -> dict[Path, dict]:

@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = p.add_argument
     add("datasets", nargs="*", default=["emoji"],
-        help="names of files in configs/datasets/, or all for the 15 domains")
+        help="names of files in configs/datasets/, paths of yaml files, or all for the 15 domains")
     add("--trainers", nargs="+", default=["ZeroshotCLIP", "UEO"],
         help="names of trainers, the first is what gains are over; or all")
     add("--domain", nargs="+", default=[], help="target domains; all targets unless given")
@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", nargs="+", type=int, default=[1, 2, 3], help="seeds")
     add("--backbone", default="", help="CLIP backbone; that of the data set's yaml, else RN50")
     add("--config-file", default="", help="yaml file, instead of the backbone's")
+    add("--plugin", nargs="+", default=[], help="Python files with further trainers or data sets")
     add("--recipe", default="common", choices=("common", "paper"),
         help="UEO's recipe for all methods, or each method's own paper's")
     add("--protocol", default="", help="released or independent")
@@ -81,12 +82,12 @@ def show(args: argparse.Namespace, plans: dict[str, list[grid.Run]]) -> list[str
     expected = reference.read_reference(args.expect) if args.expect else None
     summaries, differences = [], []
     with exclusive(Path(args.output, ".tables.lock")):
-        for dataset, runs in plans.items():
+        for runs in plans.values():
             entries = [(r.folder, result) for r in runs if (result := read_result(r.folder))]
             if not entries:
                 continue
             summary = tables.summarise(entries, planning.trainer_names(args.trainers)[0])
-            folder, stem = Path(args.output, dataset), table_stem(args, runs)
+            folder, stem = runs[0].folder.parents[4], table_stem(args, runs)
             written = report.write(folder, stem, summary, published)
             print(f"\n{report.console(summary, published)}\n")
             suffixes = ",".join(path.suffix[1:] for path in written)
@@ -104,6 +105,7 @@ def show(args: argparse.Namespace, plans: dict[str, list[grid.Run]]) -> list[str
 
 def run(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed or differ."""
+    planning.import_plugins(args.plugin)
     names = planning.dataset_names(args.datasets)
     plans = {name: planning.plan(args, name) for name in names}
     runs = grid.shard([run for plan in plans.values() for run in plan], args.shard)

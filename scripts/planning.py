@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-import yaml
-from ueo.datasets.base import PROTOCOLS
+from ueo.datasets.base import PROTOCOLS, UFTDataset
 from ueo.datasets.label_space import parse_setting
 
 import train
 from ueo import config, grid
+from ueo.discover import import_file
 from ueo.errors import ConfigError
 from ueo.names import nearest
 
@@ -17,12 +17,19 @@ BENCHMARK = ("office31", "office_home", "visda_c", "domainnet")  # the 15 domain
 ALL = "all"  # of data sets: BENCHMARK; of trainers: every one here
 
 
+def import_plugins(files: list[str]) -> None:
+    """Register what the files of --plugin hold, before anything is looked up by its name."""
+    for file in files:
+        import_file(file)
+
+
 def dataset_names(asked: list[str]) -> list[str]:
-    """Names of files in configs/datasets. Raises ConfigError for a name without one."""
+    """Names of files in configs/datasets and paths of other yaml files. Raises ConfigError for one
+    that is not there."""
     known = sorted(path.stem for path in (CONFIGS / "datasets").glob("*.yaml"))
     names = [n for name in asked for n in (BENCHMARK if name == ALL else (name,))]
     for name in names:
-        if name not in known:
+        if name not in known and not Path(name).is_file():
             raise ConfigError(
                 f"there is no data set {name!r} (no configs/datasets/{name}.yaml)"
                 f"{nearest(name, known)}; available: {', '.join(known)}, or {ALL} for the 15 "
@@ -31,10 +38,22 @@ def dataset_names(asked: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def dataset_yaml(name: str) -> Path:
+    """The yaml file of a data set: in configs/datasets/, or at the path that `name` is."""
+    here = CONFIGS / "datasets" / f"{name}.yaml"
+    return here if here.is_file() else Path(name).absolute()
+
+
 def dataset_class(name: str) -> type:
-    """The registered class that configs/datasets/<name>.yaml names."""
-    loaded = yaml.safe_load((CONFIGS / "datasets" / f"{name}.yaml").read_text())
-    return train.DATASET_REGISTRY.get(loaded["DATASET"]["NAME"])
+    """The registered class that the data set's yaml names. Raises ConfigError when it is unknown,
+    or no data set of label spaces and domains, without which there is no grid."""
+    path = dataset_yaml(name)
+    chosen = config.flatten(config.read_yaml(str(path))).get("DATASET.NAME", "")
+    train.check_name("data set", chosen, train.DATASET_REGISTRY)
+    kind = train.DATASET_REGISTRY.get(chosen)
+    if not (isinstance(kind, type) and issubclass(kind, UFTDataset)):
+        raise ConfigError(f"{path}: {chosen} is no UFTDataset, which a grid needs; use train.py")
+    return kind
 
 
 def trainer_names(asked: list[str]) -> list[str]:
@@ -98,10 +117,9 @@ def plan(args: argparse.Namespace, dataset: str) -> list[grid.Run]:
         raise ConfigError(
             f"--protocol: {args.protocol!r} is unknown; known: {', '.join(PROTOCOLS)}"
         )
-    data = CONFIGS / "datasets" / f"{dataset}.yaml"
-    loaded = yaml.safe_load(data.read_text())
-    kind = dataset_class(dataset)
-    backbone = args.backbone or loaded.get("MODEL", {}).get("BACKBONE", {}).get("NAME", "RN50")
+    data, kind = dataset_yaml(dataset), dataset_class(dataset)
+    named = config.flatten(config.read_yaml(str(data))).get("MODEL.BACKBONE.NAME", "RN50")
+    backbone = args.backbone or named
     domains = _domains(args, kind)
     settings = [parse_setting(s) for s in args.setting] or kind.settings
     runs = []
@@ -111,7 +129,7 @@ def plan(args: argparse.Namespace, dataset: str) -> list[grid.Run]:
         for setting in settings:
             for domain in domains:
                 for seed in args.seed[:1] if deterministic else args.seed:
-                    run = _run(args, dataset, data, backbone, trainer, setting, domain, seed)
+                    run = _run(args, data.stem, data, backbone, trainer, setting, domain, seed)
                     expected = expected or _resolved(run)
                     run.config.update(expected)
                     run.config.update({"DATASET.SETTING": setting, "SEED": seed,
@@ -145,6 +163,8 @@ def _run(args, dataset, data, backbone, trainer, setting, domain, seed) -> grid.
         "--config-file", *yamls, "--backbone", backbone, "--domain", domain, "--setting", setting,
         "--seed", str(seed), "--device", args.device, "--output-dir", str(folder),
     ]
+    if args.plugin:
+        argv += ["--plugin", *(str(Path(file).absolute()) for file in args.plugin)]
     for option in ("protocol", "path", "names"):
         argv += [f"--{option}", getattr(args, option)] if getattr(args, option) else []
     argv += ["--overwrite"] if args.overwrite else []

@@ -62,6 +62,7 @@ def choose(scores: dict[str, dict[str, float | None]]) -> dict[str, str | None]:
 
 def run(args: argparse.Namespace) -> int:
     """0, also where a run failed: a rate that diverges is a result."""
+    planning.import_plugins(args.plugin)
     (dataset,) = planning.dataset_names(args.datasets)
     by_rate = plans(args, dataset)
     runs = grid.shard([run for plan in by_rate.values() for run in plan], args.shard)
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     for (name, rate), plan in by_rate.items():
         scores.setdefault(name, {})[rate] = score(plan)
     chosen = choose(scores)
-    file = Path(args.output, dataset, "tuning.json")
+    file = Path(args.output, planning.dataset_yaml(dataset).stem, "tuning.json")
     write_json(file, {"domain": args.domain[0], "seeds": args.seed, "rule": "highest mean HM",
                       "scores": scores, "chosen": chosen})
     shown = {name: ["-" if by[r] is None else f"{by[r]:.2f}" for r in args.rates]

@@ -66,7 +66,7 @@ def trainer_names() -> list[str]:
     from dassl.engine import TRAINER_REGISTRY
     from ueo.trainers.base import CLIPTrainer
 
-    import ueo.plugin  # noqa: F401
+    import train  # noqa: F401  (registers)
 
     names = TRAINER_REGISTRY.registered_names()
     return [n for n in names if issubclass(TRAINER_REGISTRY.get(n), CLIPTrainer)]

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 from modern_dassl import distributed
+from ueo.adopt import adopt, check_labelled
 from ueo.clip.backbones import load_clip, resolve_precision
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptEnsemble, PromptLearner
@@ -29,8 +30,8 @@ from ueo.config import options_of
 from ueo.data import Images, evaluation_loader, training_loader
 from ueo.errors import ConfigError
 from ueo.evaluation import Evaluations
-from ueo.lists import NO_LABEL
 from ueo.scores import SCORES
+from ueo.tuned import load_tuned
 
 SCHEDULES = ("iteration", "inverse", "epoch")
 MODEL = "tuned"  # folder of the checkpoints: they hold the tuned parameters alone
@@ -106,9 +107,10 @@ class CLIPTrainer(TrainerX):
     def build_data_loader(self) -> None:
         super().build_data_loader()
         cfg, dataset = self.cfg, self.dm.dataset
+        adopt(dataset, cfg)
         workers = cfg.DATALOADER.NUM_WORKERS
         if self.uses_labels:
-            self._check_labelled(dataset)
+            check_labelled(type(self).__name__, dataset)
         items = dataset.train_x if self.uses_labels else dataset.train_u
         images = Images(items, build_transform(cfg, is_train=True), hide=not self.uses_labels)
         self.train_loader_x = training_loader(
@@ -117,16 +119,6 @@ class CLIPTrainer(TrainerX):
         plain, size = build_transform(cfg, is_train=False), cfg.DATALOADER.TEST.BATCH_SIZE
         self.test_loader = evaluation_loader(Images(dataset.test, plain), size, workers)
         self.unlabelled_loader = evaluation_loader(Images(dataset.train_u, plain), size, workers)
-
-    def _check_labelled(self, dataset) -> None:
-        name = type(self).__name__
-        if any(item.label == NO_LABEL for item in dataset.train_x):
-            raise ConfigError(f"{name} trains with labels, which {dataset.title!r} lacks")
-        if {i.impath for i in dataset.train_x} & {i.impath for i in dataset.test}:
-            raise ConfigError(
-                f"{name} trains with labels and would be tested on the same images; set "
-                "DATASET.NUM_SHOTS, whose images leave the test set, or --protocol independent"
-            )
 
     def build_model(self) -> None:
         cfg, options = self.cfg, self.options
@@ -294,6 +286,14 @@ class CLIPTrainer(TrainerX):
         super().after_train()
         Path(self.output_dir, MODEL, f"model.pth.tar-{self.max_epoch - 1}").unlink(missing_ok=True)
         self.evaluations.write_record()
+
+    def load_model(self, directory: str, epoch: int | None = None) -> None:
+        """As the engine's; genuine Dassl's cannot read a checkpoint without a validation result.
+
+        Raises CheckpointError for one that is missing, damaged or of another model.
+        """
+        for name in self.get_model_names() if directory else ():
+            load_tuned(self._models[name], Path(directory, name), epoch)
 
     @torch.no_grad()
     def test(self, split=None) -> float:

@@ -10,17 +10,17 @@ The text tower sees images x classes prompts, so batches are small: 1 in the pap
 
 import torch
 import torch.nn.functional as F
-from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
 from ueo.trainers.base import CLIPTrainer
 
 from ueo.errors import ConfigError
+from ueo.shared_names import SHARED
 
 REDUCTION = 16  # of the width inside the network, as released
 PROMPTS_AT_ONCE = 8192  # in the text tower, a bound on its memory
 
 
-@TRAINER_REGISTRY.register()
+@SHARED.register()
 class CoCoOp(CLIPTrainer):
     uses_labels = True
     defaults = {**CLIPTrainer.defaults, "TUNE": "prompt"}

@@ -10,12 +10,13 @@ leave the test set.
 """
 
 import torch.nn.functional as F
-from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
 from ueo.trainers.base import CLIPTrainer
 
+from ueo.shared_names import SHARED
 
-@TRAINER_REGISTRY.register()
+
+@SHARED.register()
 class CoOp(CLIPTrainer):
     uses_labels = True
 

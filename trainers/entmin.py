@@ -9,16 +9,16 @@ online. Here the statistics of CLIP stay, unless BATCH_STATS is set, and the ima
 epochs.
 """
 
-from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
 from ueo.trainers.base import CLIPTrainer
 
 from modern_dassl import distributed
 from ueo.errors import ConfigError
 from ueo.losses import entropy
+from ueo.shared_names import SHARED
 
 
-@TRAINER_REGISTRY.register()
+@SHARED.register()
 class EntMin(CLIPTrainer):
     defaults = {
         **CLIPTrainer.defaults,

@@ -3,11 +3,12 @@
 Nothing is tuned; its test and unlabelled metrics are where every other method starts.
 """
 
-from dassl.engine import TRAINER_REGISTRY
 from ueo.trainers.base import CLIPTrainer
 
+from ueo.shared_names import SHARED
 
-@TRAINER_REGISTRY.register()
+
+@SHARED.register()
 class ZeroshotCLIP(CLIPTrainer):
     deterministic = True  # one seed says everything
 

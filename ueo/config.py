@@ -56,8 +56,8 @@ def options_of(cfg: CfgNode, name: str, defaults: dict) -> CfgNode:
     return CfgNode({**defaults, **cfg.TRAINER.get(name, {})})
 
 
-def merge_file(cfg: CfgNode, path: str) -> None:
-    """Merge a yaml file. Raises ConfigError for a missing file, bad yaml, key or type."""
+def read_yaml(path: str) -> dict:
+    """Keys and values of a yaml file. Raises ConfigError for a missing file or bad yaml."""
     try:
         loaded = yaml.safe_load(Path(path).read_text()) or {}
     except OSError as error:
@@ -66,7 +66,12 @@ def merge_file(cfg: CfgNode, path: str) -> None:
         raise ConfigError(f"{path}: not valid yaml ({str(error).splitlines()[0]})") from error
     if not isinstance(loaded, dict):
         raise ConfigError(f"{path}: expected keys and values, found {type(loaded).__name__}")
-    for key, value in flatten(loaded).items():
+    return loaded
+
+
+def merge_file(cfg: CfgNode, path: str) -> None:
+    """Merge a yaml file. Raises ConfigError for a missing file, bad yaml, key or type."""
+    for key, value in flatten(read_yaml(path)).items():
         set_key(cfg, key, value, path)
 
 
@@ -132,9 +137,10 @@ def flatten(tree: dict, prefix: str = "") -> dict:
 
 
 def resolved(cfg: CfgNode) -> dict:
-    """The keys that decide what a run computes, flat: other trainers' options left out."""
+    """The keys that decide what a run computes, flat: other trainers' options left out, unless the
+    trainer has no TRAINER.<NAME> and may read any, as CoOp reads TRAINER.COOP."""
     flat = flatten(cfg)
-    own = f"TRAINER.{cfg.TRAINER.NAME}."
+    own = f"TRAINER.{cfg.TRAINER.NAME}." if cfg.TRAINER.NAME in cfg.TRAINER else "TRAINER."
     return {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in sorted(flat.items())

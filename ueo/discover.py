@@ -1,12 +1,17 @@
 """Find plug-ins: every module of a package, or one file named by the user."""
 
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
 import sys
+import traceback
 from pathlib import Path
+from types import ModuleType
 
-from ueo.errors import ConfigError
+from yacs.config import CfgNode
+
+from ueo.errors import ConfigError, UserError
 
 
 def import_modules(package: str, path: list[str]) -> None:
@@ -15,12 +20,62 @@ def import_modules(package: str, path: list[str]) -> None:
         importlib.import_module(f"{package}.{module.name}")
 
 
-def import_file(file: str) -> None:
-    """Import one Python file from outside the tree. Raises ConfigError when there is none."""
-    path = Path(file)
+def import_file(file: str) -> ModuleType:
+    """Import one Python file from outside the tree, unless it was imported as it is now.
+
+    Its folder acts as its package: `from .other import name` reads the file beside it. Raises
+    ConfigError, naming the file, when there is none or when it fails.
+    """
+    path = Path(file).expanduser().resolve()
     if not path.is_file() or path.suffix != ".py":
         raise ConfigError(f"--plugin: {file} is not a Python file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = f"{_package_of(path.parent)}.{path.stem.replace('.', '_')}"
+    source = path.read_bytes()
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, "plugin_source", source) == source:
+        return known
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    module.plugin_source = source
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise _mistake(file, path, error) from error
+    return module
+
+
+def extend_cfg(plugin: ModuleType, cfg: CfgNode) -> None:
+    """Let the plug-in's `extend_cfg(cfg)`, where it defines one, add its keys to the defaults.
+
+    Raises ConfigError, naming the file, when it fails.
+    """
+    function = getattr(plugin, "extend_cfg", None)
+    if callable(function):
+        try:
+            function(cfg)
+        except Exception as error:
+            path = Path(plugin.__file__)
+            raise _mistake(str(path), path, error) from error
+
+
+def _package_of(folder: Path) -> str:
+    """A package whose modules are the files in `folder`; no name of another module is taken."""
+    name = f"ueo_plugins_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+    package = sys.modules.setdefault(name, ModuleType(name))
+    package.__path__ = [str(folder)]
+    return name
+
+
+def _mistake(file: str, path: Path, error: Exception) -> ConfigError:
+    """One line: the file, the line in it that failed, and what was wrong."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        lines, error = [error.lineno], SyntaxError(error.msg)
+    where = f", line {lines[-1]}" if lines else ""
+    text = str(error).strip().splitlines()
+    what = text[0] if text else "no message"
+    if not isinstance(error, UserError):
+        what = f"{type(error).__name__}: {what}"
+    return ConfigError(f"--plugin {file}{where}: {what}")

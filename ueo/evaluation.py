@@ -13,15 +13,14 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from modern_dassl import distributed
-from ueo.config import config_hash, resolved
 from ueo.evaluator import UFTEvaluator
 from ueo.files import write_json
 from ueo.lists import NO_LABEL
 from ueo.record import (
     HISTORY,
     RESULT,
-    environment,
     peak_memory,
+    run_facts,
     write_predictions,
     write_run,
 )
@@ -153,44 +152,17 @@ class Evaluations:
             return
         trainer, dataset = self.trainer, self.trainer.dm.dataset
         cfg = trainer.cfg
-        flat = resolved(cfg)
         final = self.history[-1]
         for key in [k for k in self.outputs if k.endswith("_before")]:  # nothing was trained
             self.outputs.setdefault(key.replace("_before", "_after"), self.outputs[key])
         result = {
-            "trainer": cfg.TRAINER.NAME,
-            "dataset": cfg.DATASET.NAME,
-            "title": dataset.title or cfg.DATASET.NAME,
-            "domain": dataset.domain,
-            "domains": list(dataset.domains),
-            "tuning_domain": dataset.tuning_domain,
-            "setting": dataset.space.setting,
-            "protocol": dataset.protocol,
-            "backbone": cfg.MODEL.BACKBONE.NAME,
+            **run_facts(cfg, dataset, trainer.device),
             "precision": trainer.precision,
-            "seed": cfg.SEED,
             "uses_labels": trainer.uses_labels,
             "metrics": {name: final[name] for name in SETS},
             "changed_predictions": self._changed(),
             "notes": trainer.notes,
             "evaluations": self.history,
-            "counts": {
-                "known_classes": len(dataset.classnames),
-                "unlabelled": len(dataset.train_u),
-                "test": len(dataset.test),
-                "shots_left_out_of_test": dataset.shots,
-                "tuned_parameters": sum(
-                    p.numel() for group in trainer.groups.values() for p in group.values()
-                ),
-            },
-            "split_hash": dataset.split_hash,
-            "published_counts": dataset.published_counts,
-            "skipped_images": {
-                os.path.relpath(path, dataset.root): why for path, why in dataset.skipped.items()
-            },
-            "config_hash": config_hash(flat),
-            "config": flat,
-            "environment": environment(trainer.device),
             "resumed_from_epoch": self.resumed_from,
             "wall_seconds": time.time() - self.started,
             "train_seconds": self.train_seconds,
@@ -199,6 +171,9 @@ class Evaluations:
             else None,
             "peak_memory_bytes": peak_memory(trainer.device),
         }
+        result["counts"]["tuned_parameters"] = sum(
+            p.numel() for group in trainer.groups.values() for p in group.values()
+        )
         self.outputs["test_paths"] = np.array(
             [os.path.relpath(item.impath, dataset.root) for item in dataset.test]
         )

@@ -42,15 +42,22 @@ class UFTEvaluator(EvaluatorBase):
     def evaluate(self) -> OrderedDict:
         """Metrics in percent; prints the lines that the family's log parsers read."""
         out = self.outputs()
+        percent = self.measure(out)
+        self._print(percent, out["labels"], out["predictions"])
+        return percent
+
+    def measure(self, out: dict[str, np.ndarray]) -> OrderedDict:
+        """Metrics in percent of what `outputs` gives."""
         values = metrics.evaluate(
             **out, num_known=self.num_known, unlabelled_classes=self.unlabelled_classes
         )
-        self._print(values, out["labels"], out["predictions"])
         percent = {k: None if v is None else 100 * v for k, v in values.items()}
         return OrderedDict(accuracy=percent.pop("gacc"), **percent)
 
     def outputs(self) -> dict[str, np.ndarray]:
         """Per-sample labels, predictions and scores of what was processed, each (samples,)."""
+        if not self._logits:
+            return dict.fromkeys(("labels", "predictions", "scores"), np.zeros(0))
         logits = torch.cat(self._logits)
         return {
             "labels": torch.cat(self._labels).numpy(),
@@ -69,7 +76,7 @@ class UFTEvaluator(EvaluatorBase):
             return
         known = labels < self.num_known
         correct = int((labels[known] == predictions[known]).sum())
-        accuracy = 100 * (values["gacc"] or 0.0)
+        accuracy = values["accuracy"] or 0.0
         macro_f1 = f1_score(labels[known], predictions[known], average="macro", zero_division=0) \
             if known.any() else 0.0
         print(f"* total: {int(known.sum()):,} known, {int((~known).sum()):,} OOD")
@@ -78,5 +85,5 @@ class UFTEvaluator(EvaluatorBase):
         print(f"* error: {100 - accuracy:.1f}%")
         print(f"* macro_f1: {100 * macro_f1:.1f}%")
         for name, value in values.items():
-            if name != "gacc" and value is not None:
-                print(f"* {name}: {100 * value:.2f}%")
+            if name != "accuracy" and value is not None:
+                print(f"* {name}: {value:.2f}%")

@@ -27,7 +27,8 @@ def plot_run(folder: str | Path) -> Path | None:
     figure = Figure(figsize=(12 if curves else 4.5, 3.4), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, 3 if curves else 1))
     labels = outputs["test_labels"]
-    for axis, when in zip(axes, ("before", "after")):
+    there = [when for when in ("before", "after") if f"test_scores_{when}" in outputs]
+    for axis, when in zip(axes, there):
         _histogram(axis, outputs[f"test_scores_{when}"], labels,
                    result["counts"]["known_classes"], when)
     if curves:

@@ -1,6 +1,25 @@
-"""`import ueo.plugin` registers all trainers and data sets of this project with Dassl."""
+"""`import ueo.plugin` registers all trainers and data sets of this project with Dassl.
 
-import modern_dassl  # noqa: F401  (makes `dassl` importable)
+One line in anybody's Dassl-based train.py; docs/plugin.md says what runs there, and how. There,
+names that others use stay theirs: our CoOp is UFTCoOp.
+"""
+
+import modern_dassl  # noqa: F401  isort: skip  (makes `dassl` importable)
+
+from dassl.engine import TRAINER_REGISTRY
+from yacs.config import CfgNode
+
 import ueo.datasets  # noqa: F401
 import ueo.evaluator  # noqa: F401
 import ueo.trainers  # noqa: F401
+from ueo import config
+from ueo.shared_names import take_other_names
+
+take_other_names()
+
+
+def extend_cfg(cfg: CfgNode) -> CfgNode:
+    """Add our keys, so that yaml files and KEY VALUE pairs can set them: DATASET.SETTING and the
+    others of config.DATASET_DEFAULTS, and TRAINER.<NAME> for every trainer with `defaults`."""
+    names = TRAINER_REGISTRY.registered_names()
+    return config.extend(cfg, {name: TRAINER_REGISTRY.get(name) for name in names})

@@ -14,12 +14,44 @@ import numpy as np
 import torch
 
 from ueo import __version__
+from ueo.config import config_hash, resolved
 from ueo.errors import DataError
 from ueo.files import atomic_path, write_json
 
 RESULT, OUTPUTS, HISTORY = "result.json", "outputs.npz", "evaluations.json"
 PREDICTIONS = "predictions.csv"  # of images without labels
 PACKAGES = ("torch", "torchvision", "clip-anytorch", "numpy", "pillow", "scikit-learn", "yacs")
+
+
+def run_facts(cfg, dataset, device: torch.device) -> dict:
+    """What a record says of any run: what was run on what. dataset: see ueo.adopt."""
+    flat = resolved(cfg)
+    return {
+        "trainer": cfg.TRAINER.NAME,
+        "dataset": cfg.DATASET.NAME,
+        "title": dataset.title or cfg.DATASET.NAME,
+        "domain": dataset.domain,
+        "domains": list(dataset.domains),
+        "tuning_domain": dataset.tuning_domain,
+        "setting": dataset.space.setting,
+        "protocol": dataset.protocol,
+        "backbone": cfg.MODEL.BACKBONE.NAME,
+        "seed": cfg.SEED,
+        "counts": {
+            "known_classes": len(dataset.classnames),
+            "unlabelled": len(dataset.train_u),
+            "test": len(dataset.test),
+            "shots_left_out_of_test": dataset.shots,
+        },
+        "split_hash": dataset.split_hash,
+        "published_counts": dataset.published_counts,
+        "skipped_images": {
+            os.path.relpath(path, dataset.root): why for path, why in dataset.skipped.items()
+        },
+        "config_hash": config_hash(flat),
+        "config": flat,
+        "environment": environment(device),
+    }
 
 
 def environment(device: torch.device) -> dict:

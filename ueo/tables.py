@@ -21,6 +21,10 @@ RESAMPLES = 1000
 MEAN = "mean"
 SETTINGS = ("closed", "partial", "open", "open_partial", "all", "as_is")  # their order in tables
 OWN_KEYS = ("SEED", "DATASET.SETTING", "DATASET.TARGET_DOMAINS")  # differ from run to run
+OTHER_ENGINE = (
+    "; give each engine an --output of its own, or run those of one again with the other's "
+    "(UEO_ENGINE=builtin or UEO_ENGINE=dassl, and --overwrite)"
+)
 
 Entry = tuple[Path, dict]  # folder and result.json of a run
 
@@ -34,7 +38,7 @@ def check_comparable(entries: list[Entry]) -> None:
         for name in ("dataset", "protocol", "backbone"):
             _same(name, first_folder, first[name], folder, result[name])
         engines = (r["environment"]["engine"] for r in (first, result))
-        _same("engine", first_folder, next(engines), folder, next(engines))
+        _same("engine", first_folder, next(engines), folder, next(engines), OTHER_ENGINE)
         cell = result["domain"], result["setting"]
         origin, split = splits.setdefault(cell, (folder, result["split_hash"]))
         _same("split of the images", origin, split, folder, result["split_hash"])
@@ -44,11 +48,11 @@ def check_comparable(entries: list[Entry]) -> None:
             _same(key, origin, other.get(key), folder, config.get(key))
 
 
-def _same(what: str, folder: Path, value, other_folder: Path, other) -> None:
+def _same(what: str, folder: Path, value, other_folder: Path, other, remedy: str = "") -> None:
     if value != other:
         raise DataError(
             f"{folder} and {other_folder} cannot stand in one table: {what} is {value!r} and "
-            f"{other!r}"
+            f"{other!r}{remedy}"
         )
 
 

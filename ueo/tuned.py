@@ -1,0 +1,48 @@
+"""Load what a run has tuned from its checkpoint, whichever engine wrote it."""
+
+from pathlib import Path
+
+from dassl.utils import load_checkpoint
+from torch import nn
+
+from ueo.errors import CheckpointError
+
+BEST, POINTER = "model-best.pth.tar", "checkpoint"  # names that Dassl gives
+
+
+def load_tuned(module: nn.Module, folder: Path, epoch: int | None = None) -> None:
+    """Load the tuned parameters after `epoch` epochs; None: of the best one, or the last without.
+
+    Raises CheckpointError for a file that is missing, damaged or of another model.
+    """
+    path = folder / _file_name(folder, epoch)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such model")
+    try:
+        found = load_checkpoint(str(path))
+        state, finished = found["state_dict"], found["epoch"]
+    except Exception as error:  # what a damaged file makes of a reader has no common base
+        raise CheckpointError(
+            f"{path}: damaged, or not a checkpoint of Dassl's ({_first_line(error)})"
+        ) from error
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path}: does not fit this configuration ({_first_line(error)})"
+        ) from error
+    print(f"Load {path} (epoch={finished})")
+
+
+def _file_name(folder: Path, epoch: int | None) -> str:
+    if epoch is not None:
+        return f"model.pth.tar-{epoch}"
+    pointer = folder / POINTER
+    if (folder / BEST).is_file() or not pointer.is_file():
+        return BEST
+    return pointer.read_text().strip()
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__
