@@ -5,7 +5,7 @@ label spaces and seeds are compared on the same images. PACC and AUROC are compu
 how often each image was drawn, exactly as on the repeated images.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -88,16 +88,15 @@ def mean_gains(
     """{metric: (mean gain of `runs` over `base`, its paired 95 % interval)}, in points of percent.
 
     Both map a domain to its runs. A domain counts once, whatever its number of runs; domains are
-    resampled independently of each other, on the images that all their runs were tested on; large
-    ones less often, DRAWS / images.
+    resampled independently of each other; large ones less often, DRAWS / images. A run is compared
+    on the images that it and the base were tested on.
     """
     rng = np.random.default_rng(seed)
     largest = max(len(outputs["test_labels"]) for group in runs.values() for outputs, _ in group)
     resamples = min(resamples, max(MIN_RESAMPLES, DRAWS // largest))
     gains = {m: [] for m in metrics}
     for domain in runs:
-        ours, theirs = _on_common_images([runs[domain], base[domain]])
-        difference = _difference(ours, theirs, metrics, resamples, rng)
+        difference = _difference(runs[domain], base[domain], metrics, resamples, rng)
         for m in metrics:
             gains[m].append(difference[m])
     result = {}
@@ -109,7 +108,7 @@ def mean_gains(
 
 def _difference(ours, theirs, metrics, resamples, rng) -> dict[str, np.ndarray]:
     """{metric: (1 + resamples,)}: on all images, then on each draw."""
-    samples = len(ours[0][0]["test_labels"])
+    samples, groups = _on_same_images(ours, theirs)
     parts = {m: [] for m in metrics}
     blocks = [np.ones((1, samples), np.float32)]
     size = max(BLOCK // samples, 1)
@@ -118,9 +117,13 @@ def _difference(ours, theirs, metrics, resamples, rng) -> dict[str, np.ndarray]:
             blocks = []
         blocks.append(resample_counts(samples, min(size, resamples - start), rng))
         for counts in blocks:
-            both = [_mean(group, metrics, counts) for group in (ours, theirs)]
+            gains = [
+                (_mean(own, metrics, counts[:, columns]), _mean(base, metrics, counts[:, columns]))
+                for own, base, columns in groups
+            ]
             for m in metrics:
-                parts[m].append(both[0][m] - both[1][m])
+                weighted = [len(g[0]) * (a[m] - b[m]) for g, (a, b) in zip(groups, gains)]
+                parts[m].append(np.sum(weighted, axis=0) / len(ours))
     return {m: np.concatenate(values) for m, values in parts.items()}
 
 
@@ -136,19 +139,31 @@ def _mean(group: list[Run], metrics: tuple[str, ...], counts: np.ndarray) -> dic
     return {m: np.mean([v[m] for v in values], axis=0) for m in metrics}
 
 
-def _on_common_images(groups: list[list[Run]]) -> list[list[Run]]:
-    """The runs, cut to the images that all of them were tested on, in one order.
+def _on_same_images(ours: list[Run], theirs: list[Run]) -> tuple[int, list[tuple]]:
+    """(number of images of the domain, groups), a group being runs of ours that were tested on the
+    same images, theirs on these, and the columns of these among the images.
 
-    A method that trains on labelled shots is not tested on them, so its images may be fewer.
+    A method that trains on labelled shots is not tested on them, so its images may be fewer, and
+    others for another seed.
     """
-    paths = [outputs.get("test_paths") for group in groups for outputs, _ in group]
+    paths = [outputs.get("test_paths") for outputs, _ in (*ours, *theirs)]
     if any(p is None for p in paths) or all(np.array_equal(p, paths[0]) for p in paths):
-        return groups
-    common = sorted(set.intersection(*(set(p.tolist()) for p in paths)))
-    return [[(_cut(outputs, common), known) for outputs, known in group] for group in groups]
+        return len(ours[0][0]["test_labels"]), [(ours, theirs, slice(None))]
+    shared = set.intersection(*(set(o["test_paths"].tolist()) for o, _ in theirs))
+    images = sorted(set.union(*(set(p.tolist()) for p in paths)))
+    column = {path: i for i, path in enumerate(images)}
+    by_images: dict[tuple, list[Run]] = {}
+    for outputs, known in ours:
+        common = tuple(sorted(shared.intersection(outputs["test_paths"].tolist())))
+        by_images.setdefault(common, []).append((cut(outputs, common), known))
+    return len(images), [
+        (own, [(cut(o, common), known) for o, known in theirs], [column[p] for p in common])
+        for common, own in by_images.items()
+    ]
 
 
-def _cut(outputs: Outputs, paths: list[str]) -> Outputs:
+def cut(outputs: Outputs, paths: Sequence[str]) -> Outputs:
+    """What is compared, of these test images alone, in this order."""
     row = {path: i for i, path in enumerate(outputs["test_paths"].tolist())}
     rows = [row[path] for path in paths]
     return {name: outputs[name][rows] for name in ("test_labels", *COMPARED)}

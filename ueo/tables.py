@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ueo.bootstrap import mean_gains
+from ueo import metrics
+from ueo.bootstrap import COMPARED, cut, mean_gains
 from ueo.errors import DataError
 from ueo.record import read_outputs
 
@@ -72,7 +73,7 @@ def summarise(entries: list[Entry], base: str) -> dict:
     order = [*first["domains"], *sorted(present - set(first["domains"]))]
     domains = [d for d in order if d in present]
     methods = sorted({r["trainer"] for r in results}, key=lambda m: (m != base, m))
-    rows = _rows(results, methods, domains, tuning, base)
+    rows = _rows(entries, methods, domains, tuning, base)
     return {
         "dataset": first["dataset"],
         "title": first.get("title", first["dataset"]),
@@ -100,10 +101,15 @@ def _split(results: list[dict]) -> str:
     return hashlib.sha256(json.dumps(splits).encode()).hexdigest()[:12]
 
 
-def _rows(results, methods: list[str], domains: list[str], tuning: str | None, base: str) -> list:
+def _rows(entries, methods: list[str], domains: list[str], tuning: str | None, base: str) -> list:
     cells: dict[tuple, dict] = defaultdict(dict)
-    for r in results:
-        cells[r["setting"], r["trainer"], r["domain"]][r["seed"]] = r["metrics"]["test"]
+    zeros: dict[tuple, dict] = defaultdict(dict)
+    against = base_metrics(entries, base)
+    for folder, r in entries:
+        cell = r["setting"], r["trainer"], r["domain"]
+        cells[cell][r["seed"]] = r["metrics"]["test"]
+        if folder in against:
+            zeros[cell][r["seed"]] = against[folder]
     reported = [d for d in domains if d != tuning]
     rows = []
     for setting in SETTINGS:
@@ -117,13 +123,46 @@ def _rows(results, methods: list[str], domains: list[str], tuning: str | None, b
         for method, row in block.items():
             row["marks"] = {d: _marks(block, method, d) for d in (*domains, MEAN)}
             if method != base:
-                zero = block[base]["values"] if base in block else {}
+                own = {d: zeros.get((setting, method, d), {}) for d in domains}
+                zero = {d: _over_seeds(own[d]) for d in domains}
+                zero[MEAN] = _over_domains([own[d] for d in reported])
                 row["gain"] = {
-                    d: {m: _minus(row["values"][d], zero.get(d), m) for m in METRICS}
+                    d: {m: _minus(row["values"][d], zero[d], m) for m in METRICS}
                     for d in (*domains, MEAN)
                 }
         rows += block.values()
     return rows
+
+
+def base_metrics(entries: list[Entry], base: str) -> dict[Path, dict]:
+    """{folder of a run of another method: test metrics of `base` on the images of that run}.
+
+    They are the mean over the base's runs, and those of all its images, unless labelled shots are
+    missing in the run's test set. Runs without a counterpart are left out.
+    """
+    counterparts = defaultdict(list)
+    for folder, r in entries:
+        if r["trainer"] == base:
+            counterparts[r["setting"], r["domain"]].append((folder, r))
+    found = {}
+    for folder, r in entries:
+        bases = counterparts.get((r["setting"], r["domain"]))
+        if r["trainer"] != base and bases:
+            values = [result["metrics"]["test"] for _, result in bases]
+            if r["counts"].get("shots_left_out_of_test"):
+                values = [_on_images_of(folder, *entry) for entry in bases]
+            found[folder] = {m: _mean([v.get(m) for v in values]) for m in METRICS}
+    return found
+
+
+def _on_images_of(folder: Path, base_folder: Path, base_result: dict) -> dict:
+    """Test metrics in percent of a run, on the images that the run in `folder` was tested on."""
+    outputs = cut(read_outputs(base_folder), read_outputs(folder)["test_paths"].tolist())
+    labels, predictions, scores = (outputs[k] for k in ("test_labels", *COMPARED))
+    known = base_result["counts"]["known_classes"]
+    values = metrics.evaluate(labels, predictions, scores, known)
+    percent = {m: None if v is None else 100 * v for m, v in values.items()}
+    return {"accuracy": percent.pop("gacc"), **percent}
 
 
 def _over_seeds(by_seed: dict[int, dict]) -> dict:
@@ -191,12 +230,12 @@ def overall_gain(entries: list[Entry], method: str, base: str) -> dict | None:
         return None
     ours, theirs = _by_domain(runs[method], cells), _by_domain(runs[base], cells)
     gains = mean_gains(ours, theirs, GAINS, RESAMPLES)
+    against = base_metrics([e for e in entries if e[1]["trainer"] in runs], base)
     by_seed = {m: defaultdict(list) for m in GAINS}
     for cell in cells:
         for m in GAINS:
-            zero = np.mean([r["metrics"]["test"][m] for _, r in runs[base][cell]])
-            for _, r in runs[method][cell]:
-                by_seed[m][r["seed"]].append(r["metrics"]["test"][m] - zero)
+            for folder, r in runs[method][cell]:
+                by_seed[m][r["seed"]].append(r["metrics"]["test"][m] - against[folder][m])
     result = {"method": method, "base": base, "cells": len(cells)}
     for m in GAINS:
         gain, bounds = gains[m]

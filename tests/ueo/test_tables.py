@@ -1,10 +1,12 @@
 """Tables from records: means, spreads, gains; what may not stand together."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from test_bootstrap import run as outputs_of
 
-from ueo import render, tables
+from ueo import metrics, render, tables
 from ueo.errors import DataError
 from ueo.record import read_result, write_run
 
@@ -53,6 +55,29 @@ def test_means_spreads_and_gains(entries):
     assert "t*" in text and "53.0±1.4 / 70.0±0.0" in text and "+0.8 / +0.0" in text
 
 
+def test_a_method_without_its_shots_is_compared_on_the_same_images(tmp_path):
+    """Its predictions are the base's, on half of the images: neither gains."""
+    outputs, known = outputs_of(0)
+    outputs["test_paths"] = np.array([f"{i}.png" for i in range(len(outputs["test_labels"]))])
+    found = []
+    for name, images in (("Zero", slice(None)), ("Shots", slice(0, None, 2))):
+        part = {key: values[images] for key, values in outputs.items()}
+        values = metrics.evaluate(
+            part["test_labels"], part["test_predictions_after"], part["test_scores_after"], known
+        )
+        result = record(name, "a", 1, 100 * values["pacc"], 100 * values["auroc"])
+        shots = 3 if name == "Shots" else 0
+        result["counts"] = {"known_classes": known, "shots_left_out_of_test": shots}
+        write_run(tmp_path / name, result, part)
+        found.append((tmp_path / name, result))
+    assert found[0][1]["metrics"]["test"]["pacc"] != found[1][1]["metrics"]["test"]["pacc"]
+    summary = tables.summarise(found, "Zero")
+    assert summary["rows"][1]["gain"]["a"]["pacc"] == pytest.approx(0)
+    assert summary["rows"][1]["gain"]["a"]["auroc"] == pytest.approx(0)
+    assert summary["overall"][0]["pacc"]["seeds"] == [pytest.approx(0)]
+    assert "on the same images" in render.caption(summary)
+
+
 def test_the_overall_gain_comes_with_an_interval_and_its_seeds(entries):
     gain = tables.overall_gain(entries, "New", "Zero")
     low, high = gain["pacc"]["interval"]
@@ -89,7 +114,7 @@ def test_the_order_of_records_changes_nothing(entries):
 
 def marks(*rows):
     """Marks of domain a by method, from (method, pacc, fpr95)."""
-    results = [record(m, "a", 1, pacc, fpr95=fpr) for m, pacc, fpr in rows]
+    results = [(Path(m), record(m, "a", 1, pacc, fpr95=fpr)) for m, pacc, fpr in rows]
     block = tables._rows(results, [m for m, *_ in rows], ["a"], None, rows[0][0])
     return {row["method"]: row["marks"]["a"] for row in block}
 
