@@ -1,9 +1,11 @@
-"""Training and test transforms from configuration keys, by torchvision.
+"""Training and test transforms from configuration keys, most of them torchvision's.
 
 The order of the training transforms is fixed, whatever the order in INPUT.TRANSFORMS.
 """
 
 import torch
+from dassl.data.transforms.autoaugment import CIFAR10Policy, ImageNetPolicy, SVHNPolicy
+from dassl.data.transforms.randaugment import RandAugment, RandAugment2, RandAugmentFixMatch
 from dassl.utils import ConfigValueError, check_availability
 from torch import Tensor
 from torchvision import transforms as T
@@ -25,6 +27,8 @@ AVAI_CHOICES = [
     "cifar10_policy",
     "svhn_policy",
     "randaugment",
+    "randaugment_fixmatch",
+    "randaugment2",
     "gaussian_noise",
     "colorjitter",
     "randomgrayscale",
@@ -139,21 +143,20 @@ def _train_transform(options, choices: list[str]) -> list:
     size, mode = _size(options), _interpolation(options)
     steps = []
     if "random_crop" not in choices and "random_resized_crop" not in choices:
-        if "center_crop" in choices:
-            steps += [T.Resize(max(size), interpolation=mode), T.CenterCrop(size)]
-        else:
-            steps.append(T.Resize(size, interpolation=mode))
+        steps.append(T.Resize(size, interpolation=mode))  # center_crop is for testing alone
     before = {
-        "random_translation": lambda: Random2DTranslation(*size, interpolation=mode),
+        "random_translation": lambda: Random2DTranslation(*size),
         "random_crop": lambda: T.RandomCrop(size, padding=options.CROP_PADDING),
         "random_resized_crop": lambda: T.RandomResizedCrop(
             size, scale=options.get("RRCROP_SCALE", RRCROP_SCALE), interpolation=mode
         ),
         "random_flip": T.RandomHorizontalFlip,
-        "imagenet_policy": lambda: T.AutoAugment(T.AutoAugmentPolicy.IMAGENET),
-        "cifar10_policy": lambda: T.AutoAugment(T.AutoAugmentPolicy.CIFAR10),
-        "svhn_policy": lambda: T.AutoAugment(T.AutoAugmentPolicy.SVHN),
-        "randaugment": lambda: T.RandAugment(options.RANDAUGMENT_N, options.RANDAUGMENT_M),
+        "imagenet_policy": ImageNetPolicy,
+        "cifar10_policy": CIFAR10Policy,
+        "svhn_policy": SVHNPolicy,
+        "randaugment": lambda: RandAugment(options.RANDAUGMENT_N, options.RANDAUGMENT_M),
+        "randaugment_fixmatch": lambda: RandAugmentFixMatch(options.RANDAUGMENT_N),
+        "randaugment2": lambda: RandAugment2(options.RANDAUGMENT_N),
         "colorjitter": lambda: T.ColorJitter(
             options.COLORJITTER_B, options.COLORJITTER_C, options.COLORJITTER_S,
             options.COLORJITTER_H,
