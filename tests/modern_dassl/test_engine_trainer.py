@@ -3,14 +3,13 @@
 import pytest
 import torch
 from dassl.config import clean_cfg, get_cfg_default
-from dassl.engine import SimpleNet, TrainerBase, TrainerX, build_trainer
+from dassl.engine import TrainerBase, TrainerX, build_trainer
 from dassl.evaluation import build_evaluator
 from dassl.metrics import compute_accuracy
 from dassl.utils import (
     AverageMeter,
     ConfigTypeError,
     ConfigValueError,
-    DasslError,
     DataValueError,
     MetricMeter,
     Registry,
@@ -96,11 +95,6 @@ def test_step_that_does_not_hurt_the_other_loss():
     assert torch.equal(model.weight[0], torch.tensor([-1.0, 0.0]))  # the part along b is gone
     trainer.prograd_backward_and_update((model.weight[0] * b).sum(), (model.weight[0] * b).sum())
     assert torch.equal(model.weight[0], torch.tensor([-1.0, -1.0]))  # no conflict
-
-
-def test_simple_net_says_what_to_do(make_cfg):
-    with pytest.raises(DasslError, match="define build_model"):
-        SimpleNet(make_cfg())
 
 
 def test_evaluator(make_cfg):

@@ -1,0 +1,20 @@
+"""Backbones, heads and networks by name, and SimpleNet, which is built from them.
+
+A head, the MLP, is built in. No backbone and no network is: a project registers its own.
+"""
+
+from dassl.modeling.backbone import BACKBONE_REGISTRY, Backbone, build_backbone
+from dassl.modeling.head import HEAD_REGISTRY, build_head
+from dassl.modeling.network import NETWORK_REGISTRY, build_network
+from dassl.modeling.simple_net import SimpleNet
+
+__all__ = [
+    "BACKBONE_REGISTRY",
+    "HEAD_REGISTRY",
+    "NETWORK_REGISTRY",
+    "Backbone",
+    "SimpleNet",
+    "build_backbone",
+    "build_head",
+    "build_network",
+]

@@ -1,0 +1,1 @@
+"""Small functions; the layers of Dassl are not offered."""

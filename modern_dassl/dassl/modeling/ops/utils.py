@@ -1,0 +1,59 @@
+"""Probabilities, labels, ramps of weights, and the moving average of a model."""
+
+import math
+
+import torch
+from dassl.utils import ConfigValueError
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = [
+    "create_onehot",
+    "ema_model_update",
+    "linear_rampup",
+    "reverse_index",
+    "sharpen_prob",
+    "shuffle_index",
+    "sigmoid_rampup",
+]
+
+
+def sharpen_prob(p: Tensor, temperature: float = 2) -> Tensor:
+    """(batch, classes) probabilities to the power of `temperature`, normalised again."""
+    powers = p**temperature
+    return powers / powers.sum(1, keepdim=True)
+
+
+def reverse_index(data: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in reverse order."""
+    return data.flip(0), label.flip(0)
+
+
+def shuffle_index(data: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in the same random order, from torch's global random state."""
+    order = torch.randperm(len(data))
+    return data[order], label[order]
+
+
+def create_onehot(label: Tensor, num_classes: int) -> Tensor:
+    """(batch,) labels -> (batch, num_classes) of 0.0 and 1.0."""
+    return F.one_hot(label.long(), num_classes).float()
+
+
+def sigmoid_rampup(current: float, rampup_length: float) -> float:
+    """exp(-5 (1 - t)^2) with t = current / rampup_length within [0, 1]."""
+    return math.exp(-5 * (1 - linear_rampup(current, rampup_length)) ** 2)
+
+
+def linear_rampup(current: float, rampup_length: float) -> float:
+    """current / rampup_length within [0, 1]. Raises ConfigValueError unless the length is > 0."""
+    if rampup_length <= 0:
+        raise ConfigValueError(f"the length of a ramp must be positive, not {rampup_length}")
+    return float(min(max(current / rampup_length, 0), 1))
+
+
+@torch.no_grad()
+def ema_model_update(model: nn.Module, ema_model: nn.Module, alpha: float) -> None:
+    """ema = alpha * ema + (1 - alpha) * model, parameter by parameter; buffers stay."""
+    for average, parameter in zip(ema_model.parameters(), model.parameters(), strict=True):
+        average.mul_(alpha).add_(parameter, alpha=1 - alpha)

@@ -1,0 +1,23 @@
+"""What is common to the three registries."""
+
+from dassl.utils import ConfigValueError, Registry
+from dassl.utils.errors import nearest
+
+__all__ = ["build_registered"]
+
+
+def build_registered(registry: Registry, what: str, name: str, verbose: bool, **kwargs):
+    """Call what is registered under `name` with `kwargs`.
+
+    what: "backbone", say, for the messages. Raises ConfigValueError for an unknown name.
+    """
+    if name not in registry:
+        known = registry.registered_names()
+        raise ConfigValueError(
+            f"{what} {name!r} is not registered{nearest(name, known)} "
+            f"(registered: {', '.join(known) or 'none'}); Dassl's own backbones and networks are "
+            f"not part of this package, register yours with {what.upper()}_REGISTRY.register()"
+        )
+    if verbose:
+        print(f"{what.capitalize()}: {name}")
+    return registry.get(name)(**kwargs)
