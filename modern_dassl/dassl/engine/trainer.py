@@ -30,7 +30,7 @@ from modern_dassl import distributed
 
 __all__ = ["SimpleNet", "SimpleTrainer", "TrainerBase", "TrainerX", "TrainerXU"]
 
-FINAL_MODELS = ["last_step", "best_val"]
+FINAL_MODELS = ["last_step", "best_val", "last_val"]  # the last one is UPL's word for last_step
 COUNT_ITERS = ["train_x", "train_u", "smaller_one"]
 
 
