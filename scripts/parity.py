@@ -31,24 +31,19 @@ import common  # noqa: E402
 import numpy as np  # noqa: E402
 import planning  # noqa: E402
 import torch  # noqa: E402
-from clip.model import CLIP  # noqa: E402
 from tabulate import tabulate  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.utils.data import DataLoader, Dataset  # noqa: E402
 
 import train  # noqa: E402
+from ueo.clip.architectures import random_clip  # noqa: E402
 from ueo.clip.backbones import load_clip  # noqa: E402
 from ueo.data import read_image  # noqa: E402
-from ueo.errors import ConfigError, DataError  # noqa: E402
+from ueo.errors import DataError  # noqa: E402
 from ueo.files import write_json  # noqa: E402
 
 SETTINGS = ("closed", "partial", "open", "open_partial", "all")
 METRICS = {"GACC": "accuracy", "PACC": "pacc", "AUROC": "auroc"}
-ARCHITECTURES = {  # embedding, resolution, vision layers, width, patch; then the text tower
-    "RN50": (1024, 224, (3, 4, 6, 3), 64, None, 77, 49408, 512, 8, 12),
-    "ViT-B/16": (512, 224, 12, 768, 16, 77, 49408, 512, 8, 12),
-}
-
 
 class Triples(Dataset):
     """(image, label, index), as the released code's lists give them."""
@@ -115,11 +110,8 @@ def recorded(module: types.ModuleType):
 
 def random_weights(name: str, folder: Path) -> str:
     """A file with random weights of OpenAI's architecture `name`."""
-    if name not in ARCHITECTURES:
-        raise ConfigError(f"--backbone random:{name}: known are {', '.join(ARCHITECTURES)}")
-    torch.manual_seed(0)
     path = folder / f"random_{name.replace('/', '')}.pt"
-    torch.save(CLIP(*ARCHITECTURES[name]).state_dict(), path)
+    torch.save(random_clip(name).state_dict(), path)
     return str(path)
 
 

@@ -79,7 +79,7 @@ def test_best_val_needs_validation_images(make_cfg):
 
 
 @pytest.mark.parametrize("key, value, sentence", [
-    ("TEST.FINAL_MODEL", "last_val", "did you mean"),
+    ("TEST.FINAL_MODEL", "last_stp", "did you mean"),
     ("TEST.EVALUATOR", "Clasification", "did you mean 'Classification'"),
     ("TRAINER.NAME", "LinearY", "did you mean 'LinearX"),
     ("DATASET.NAME", "Spec", "did you mean 'Specks'"),
