@@ -111,7 +111,8 @@ def execute(args: argparse.Namespace, todo: list[grid.Run]) -> list[grid.Failure
     if todo:
         fetch_missing(args, todo)
     workers = grid.worker_count(args.jobs)
-    return grid.execute(todo, train.main, workers, ["train", "sklearn.metrics"])
+    preload = ["train", "sklearn.metrics", "matplotlib.figure", "matplotlib.backends.backend_agg"]
+    return grid.execute(todo, train.main, workers, preload)
 
 
 def tell(failures: list[grid.Failure]) -> None:

@@ -39,7 +39,8 @@ def import_file(file: str) -> ModuleType:
     module.plugin_source = source
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        # not exec_module: its cache takes a file changed within a second for the old one
+        exec(spec.loader.source_to_code(source, str(path)), module.__dict__)
     except Exception as error:
         del sys.modules[name]
         raise _mistake(file, path, error) from error
