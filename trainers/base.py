@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from dassl.data.transforms import build_transform
 from dassl.engine import TrainerX
 from dassl.optim import build_lr_scheduler, build_optimizer
 from torch import Tensor, nn
@@ -27,7 +26,7 @@ from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptEnsemble, PromptLearner
 from ueo.clip.tuning import as_module, parse_parts, select
 from ueo.config import options_of
-from ueo.data import Images, evaluation_loader, training_loader
+from ueo.data import TrainingLoader, loaders
 from ueo.errors import ConfigError
 from ueo.evaluation import Evaluations
 from ueo.scores import SCORES
@@ -108,17 +107,11 @@ class CLIPTrainer(TrainerX):
         super().build_data_loader()
         cfg, dataset = self.cfg, self.dm.dataset
         adopt(dataset, cfg)
-        workers = cfg.DATALOADER.NUM_WORKERS
         if self.uses_labels:
             check_labelled(type(self).__name__, dataset)
-        items = dataset.train_x if self.uses_labels else dataset.train_u
-        images = Images(items, build_transform(cfg, is_train=True), hide=not self.uses_labels)
-        self.train_loader_x = training_loader(
-            images, cfg.DATALOADER.TRAIN_X.BATCH_SIZE, workers
+        self.train_loader_x, self.test_loader, self.unlabelled_loader = loaders(
+            cfg, dataset, self.uses_labels, self.device
         )
-        plain, size = build_transform(cfg, is_train=False), cfg.DATALOADER.TEST.BATCH_SIZE
-        self.test_loader = evaluation_loader(Images(dataset.test, plain), size, workers)
-        self.unlabelled_loader = evaluation_loader(Images(dataset.train_u, plain), size, workers)
 
     def build_model(self) -> None:
         cfg, options = self.cfg, self.options
@@ -199,10 +192,8 @@ class CLIPTrainer(TrainerX):
 
     def train_on(self, chosen: list[int]) -> None:
         """Train on these positions of the unlabelled list alone; to be called in `prepare`."""
-        whole = self.train_loader_x.dataset
-        images = Images(whole.items, whole.transform, hide=whole.hide, chosen=chosen)
-        self.train_loader_x = training_loader(
-            images, self.cfg.DATALOADER.TRAIN_X.BATCH_SIZE, self.cfg.DATALOADER.NUM_WORKERS
+        self.train_loader_x = TrainingLoader(
+            self.train_loader_x.dataset.only(chosen), self.cfg, self.device
         )
         if self.options.SCHEDULE == "iteration":
             self.sched.T_max = self._steps()

@@ -59,7 +59,7 @@ class ConditionalCLIP(nn.Module):
         self.visual, self.prompt, self.meta_net = clip.visual, clip.prompt, meta_net
         self.text_encoder, self.logit_scale = clip.text_encoder, clip.logit_scale
         self.image_features, self.evaluating = clip.image_features, clip.evaluating
-        self.encode = clip.encode
+        self.encode, self.encoder_hash, self.dtype = clip.encode, clip.encoder_hash, clip.dtype
         self.eval()
 
     def class_features(self) -> None:
@@ -67,7 +67,10 @@ class ConditionalCLIP(nn.Module):
 
     def forward(self, images: Tensor, class_features: None = None) -> Tensor:
         """Cosines (batch, K), unscaled."""
-        features = self.image_features(images)  # (batch, embedding)
+        return self.cosines(self.image_features(images))
+
+    def cosines(self, features: Tensor, class_features: None = None) -> Tensor:
+        """(batch, K), unscaled, of images' unit vectors (batch, embedding)."""
         shifts = self.meta_net(features.float()).to(features.dtype)  # (batch, width)
         at_once = max(1, PROMPTS_AT_ONCE // len(self.prompt.end))
         rows = [

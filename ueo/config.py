@@ -22,6 +22,9 @@ DATASET_DEFAULTS = {
     "BAD_IMAGES": "stop",  # "stop" at an image that cannot be read, or "skip" and report it
     "PATH": "",  # of images of one's own (data sets folder and list)
     "NAMES": "",  # file with the known class names of one's own images
+    "STORE": "",  # folder of the decoded images; "": .decoded in the data root
+    "STORE_GB": None,  # what they may take; None: derived from what is free, 0: none are kept
+    "PLAIN_TRANSFORM": False,  # True: Pillow's resizing in training too, as released, for checks
 }
 # keys that do not change what a run computes
 VOLATILE = (
@@ -30,6 +33,8 @@ VOLATILE = (
     "VERBOSE",
     "DATASET.ROOT",
     "DATASET.CHECK_COUNTS",
+    "DATASET.STORE",
+    "DATASET.STORE_GB",
     "DATALOADER.NUM_WORKERS",
     "TRAIN.PRINT_FREQ",
     "TRAIN.CHECKPOINT_FREQ",

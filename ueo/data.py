@@ -1,14 +1,25 @@
 """Images of a list as batches; what an unsupervised trainer may see, and nothing more."""
 
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
 import torch
 from dassl.data.datasets import Datum
+from dassl.data.transforms import build_transform
 from PIL import Image, UnidentifiedImageError
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from modern_dassl import distributed
 from modern_dassl.loading import EpochLoader, random_state_of
+from ueo.config import setting_of
 from ueo.errors import DataError
 from ueo.lists import NO_LABEL
+from ueo.store import PixelStore, open_store
+from ueo.views import Normaliser, fast_way, on_images, plain_way
 
 HINT = "replace or remove it, or skip such images with DATASET.BAD_IMAGES skip"
 
@@ -29,7 +40,13 @@ def read_image(path: str) -> Image.Image:
 class Images(Dataset):
     """Items of Dassl's form: img, label, domain, impath, index (position in the list).
 
+    img: (height, width, 3) uint8, to be normalised in batches (ueo/views.py); or what `transform`
+    makes, where it does more than that after ToTensor.
+
     chosen: positions of the items that are used; all unless given.
+    store:  where decoded images are kept; with `keep_views` also what the transform makes of them,
+            for a transform without chance.
+    plain:  torchvision's own transform alone.
 
     With `hide`, label is -1 and impath is empty: a folder's name is a class, so an unsupervised
     trainer sees neither.
@@ -40,10 +57,22 @@ class Images(Dataset):
     """
 
     def __init__(self, items: list[Datum], transform, hide: bool = False,
-                 chosen: list[int] | None = None):
+                 store: PixelStore | None = None, keep_views: bool = False, plain: bool = False):
         self.items, self.transform, self.hide = items, transform, hide
-        self.chosen = range(len(items)) if chosen is None else chosen
+        self.store, self.keep_views, self.plain = store, keep_views, plain
+        self.chosen = range(len(items))
         self.seed = torch.tensor(-1).share_memory_()
+        steps = on_images(transform)
+        self.view = None if steps is None else (not plain and fast_way(steps)) or plain_way(steps)
+        self.view_name = repr(transform)
+
+    def only(self, chosen: list[int]) -> "Images":
+        """The same images at these positions of the list alone."""
+        part = Images(
+            self.items, self.transform, self.hide, self.store, self.keep_views, self.plain
+        )
+        part.chosen = chosen
+        return part
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -51,12 +80,11 @@ class Images(Dataset):
     def __getitem__(self, position: int) -> dict:
         index, seed = self.chosen[position], int(self.seed)
         item = self.items[index]
-        image = read_image(item.impath)
         if seed < 0:
-            image = self.transform(image)
+            image = self._image(item.impath)
         else:
             with random_state_of(seed + index):
-                image = self.transform(image)
+                image = self._image(item.impath)
         return {
             "img": image,
             "label": NO_LABEL if self.hide else item.label,
@@ -65,35 +93,108 @@ class Images(Dataset):
             "index": index,
         }
 
+    def content_hash(self) -> str:
+        """Of the pixels that the items hold, for a transform without chance."""
+        digest = hashlib.sha256(self.view_name.encode())
+        for position in self.chosen:
+            digest.update(_version(self.items[position].impath).encode())
+        return digest.hexdigest()
 
-def training_loader(images: Images, batch_size: int, workers: int) -> DataLoader:
+    def _image(self, path: str) -> Tensor:
+        version = _version(path) if self.store else ""
+        if self.view is None:
+            return self.transform(Image.fromarray(self._decoded(path, version)))
+        if not (self.keep_views and self.store):
+            return self.view(self._decoded(path, version))
+        view = self.store.get(
+            f"{version} {self.view_name}", lambda: self.view(self._decoded(path, version)).numpy()
+        )
+        return torch.from_numpy(np.array(view))
+
+    def _decoded(self, path: str, version: str) -> np.ndarray:
+        """(height, width, 3), uint8."""
+        if self.store is None:
+            return np.asarray(read_image(path))
+        return self.store.get(version, lambda: np.asarray(read_image(path)))
+
+
+def _version(path: str) -> str:
+    """A name of the file's content: another one when the file was changed."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return path  # reading it will say what is wrong
+    return f"{os.path.abspath(path)} {facts.st_size} {facts.st_mtime_ns}"
+
+
+class _Normalised:
+    """A loader whose images are normalised on the device, a batch at a time."""
+
+    def __iter__(self) -> Iterator[dict]:
+        for batch in super().__iter__():
+            yield {**batch, "img": self.normalise(batch["img"])}
+
+
+class TrainingLoader(_Normalised, EpochLoader):
     """Every image once an epoch in random order; the last, small batch is kept, as released. Under
     torchrun a process gets its share of each batch."""
-    return EpochLoader(
-        images,
-        batch_size,
-        RandomSampler(images, generator=torch.Generator()),
-        drop_last=False,
-        num_workers=workers,
-        pin_memory=torch.cuda.is_available(),
-        persistent_workers=workers > 0,
-    )
+
+    def __init__(self, images: Images, cfg, device: torch.device):
+        workers = cfg.DATALOADER.NUM_WORKERS
+        super().__init__(
+            images,
+            cfg.DATALOADER.TRAIN_X.BATCH_SIZE,
+            RandomSampler(images, generator=torch.Generator()),
+            drop_last=False,
+            num_workers=workers,
+            pin_memory=device.type == "cuda",
+            persistent_workers=workers > 0,
+        )
+        self.normalise = Normaliser(cfg.INPUT, device)
 
 
-def evaluation_loader(images: Images, batch_size: int, workers: int) -> DataLoader:
+class EvaluationLoader(_Normalised, DataLoader):
     """Images in the order of the list; under torchrun a consecutive part of it. Its own generator
     keeps it from moving the global random state, so that how often a run evaluates never changes
     how it trains. Raises DataError for fewer images than processes."""
-    part = distributed.share(range(len(images)))
-    if not part:
-        raise DataError(
-            f"{len(images)} images are too few for {distributed.world_size()} processes"
+
+    def __init__(self, images: Images, cfg, device: torch.device):
+        part = distributed.share(range(len(images)))
+        if not part:
+            raise DataError(
+                f"{len(images)} images are too few for {distributed.world_size()} processes"
+            )
+        super().__init__(
+            images,
+            batch_size=cfg.DATALOADER.TEST.BATCH_SIZE,
+            sampler=part,
+            num_workers=cfg.DATALOADER.NUM_WORKERS,
+            pin_memory=device.type == "cuda",
+            generator=torch.Generator().manual_seed(0),
         )
-    return DataLoader(
-        images,
-        batch_size=batch_size,
-        sampler=part,
-        num_workers=workers,
-        pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator().manual_seed(0),
+        self.normalise = Normaliser(cfg.INPUT, device)
+
+
+def loaders(cfg, dataset, uses_labels: bool, device: torch.device):
+    """(TrainingLoader, EvaluationLoader of the test set, that of the unlabelled set) of a run."""
+    images = {item.impath for part in (dataset.test, dataset.train_u, dataset.train_x)
+              for item in part}
+    store = open_store(
+        Path(setting_of(cfg, "STORE") or Path(cfg.DATASET.ROOT, ".decoded")).expanduser(),
+        f"{cfg.DATASET.NAME}-{dataset.domain}",
+        len(images),
+        setting_of(cfg, "STORE_GB"),
     )
+    training = Images(
+        dataset.train_x if uses_labels else dataset.train_u,
+        build_transform(cfg, is_train=True),
+        hide=not uses_labels,
+        store=store,
+        plain=setting_of(cfg, "PLAIN_TRANSFORM"),
+    )
+    transform = build_transform(cfg, is_train=False)
+    test, unlabelled = (
+        EvaluationLoader(Images(items, transform, store=store, keep_views=True), cfg, device)
+        for items in (dataset.test, dataset.train_u)
+    )
+    return TrainingLoader(training, cfg, device), test, unlabelled

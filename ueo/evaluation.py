@@ -50,9 +50,8 @@ class Evaluations:
     def run(self, epoch: int) -> dict[str, Tensor]:
         """Evaluate both sets, extend the history; returns each set's cosines, (images, K)."""
         trainer = self.trainer
-        features = trainer.model.class_features()
-        test = self._cosines(trainer.test_loader, features, "test")
-        cosines = {"test": test, "unlabelled": self._unlabelled(test, features)}
+        test = self._cosines(trainer.test_loader, "test", zero_shot=epoch == 0)
+        cosines = {"test": test, "unlabelled": self._unlabelled(test, zero_shot=epoch == 0)}
         entry = {"epoch": epoch}
         for name in SETS:
             print(f"Evaluate on the *{name}* set, epoch {epoch}")
@@ -65,15 +64,32 @@ class Evaluations:
             write_json(Path(trainer.output_dir, HISTORY), self.history + later)
         return cosines
 
-    @torch.no_grad()
     def unlabelled_cosines(self) -> Tensor:
         """(images, K) of the unlabelled set by the model as it is, test transform."""
-        trainer = self.trainer
-        features = trainer.model.class_features()
-        return self._cosines(trainer.unlabelled_loader, features, "unlabelled")
+        return self._cosines(self.trainer.unlabelled_loader, "unlabelled")
 
-    def _cosines(self, loader: DataLoader, features: Tensor, name: str) -> Tensor:
-        return self.rows(loader, lambda images: self.trainer.model(images, features), name)
+    @torch.no_grad()
+    def _cosines(self, loader: DataLoader, name: str, zero_shot: bool = False) -> Tensor:
+        model, device = self.trainer.model, self.trainer.device
+        features = self.image_features(loader, name, shared=zero_shot)
+        classes = model.class_features()
+        parts = features.to(model.dtype).split(loader.batch_size)
+        return torch.cat([model.cosines(part.to(device), classes).float().cpu() for part in parts])
+
+    def image_features(self, loader: DataLoader, name: str, shared: bool = False) -> Tensor:
+        """Unit vectors (images, embedding) of an evaluation loader's images, fp32, on the CPU.
+
+        shared: take those of an earlier run with the same images and the same image encoder.
+        """
+        model, images = self.trainer.model, loader.dataset
+        if not shared or images.store is None or distributed.launched():
+            return self.rows(loader, model.image_features, name)
+        key = " ".join((
+            model.encoder_hash(), images.content_hash(), str(loader.batch_size), torch.__version__,
+            str(self.trainer.device), self.trainer.precision, str(torch.get_num_threads()),
+        ))
+        make = lambda: self.rows(loader, model.image_features, name).numpy()  # noqa: E731
+        return torch.from_numpy(images.store.array(key, make))
 
     def rows(self, loader: DataLoader, function: Callable[[Tensor], Tensor], name: str) -> Tensor:
         """`function` of all images of an evaluation loader, one row each: (images, ...), fp32, on
@@ -86,13 +102,13 @@ class Evaluations:
             ]
         return distributed.gather(torch.cat(parts))
 
-    def _unlabelled(self, test: Tensor, features: Tensor) -> Tensor:
+    def _unlabelled(self, test: Tensor, zero_shot: bool) -> Tensor:
         """Cosines of the unlabelled images; those that are test images are not computed again."""
         row = {item.impath: i for i, item in enumerate(self.trainer.dm.dataset.test)}
         items = self.trainer.dm.dataset.train_u
         if all(item.impath in row for item in items):
             return test[[row[item.impath] for item in items]]
-        return self._cosines(self.trainer.unlabelled_loader, features, "unlabelled")
+        return self._cosines(self.trainer.unlabelled_loader, "unlabelled", zero_shot)
 
     def _measure(self, name: str, cosines: Tensor, epoch: int) -> dict:
         trainer, dataset = self.trainer, self.trainer.dm.dataset

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from clip.model import ModifiedResNet, VisionTransformer
 from conftest import read
 
+from ueo import data
 from ueo.clip.tuning import visual_affine
 from ueo.data import read_image
 
@@ -171,3 +172,13 @@ def test_choosing_an_epoch_by_target_labels_is_refused(toy, capsys):
     status, folder = toy("best", "TEST.FINAL_MODEL", "best_val")
     assert status == 2 and "deploys its last step" in capsys.readouterr().err
     assert not (folder / "result.json").exists()
+
+
+def test_an_image_is_decoded_once_for_all_epochs_and_runs(build, tmp_path, monkeypatch):
+    decoded, real = [], data.read_image
+    monkeypatch.setattr(data, "read_image", lambda path: decoded.append(path) or real(path))
+    for seed in (1, 2):
+        trainer = build("DATASET.STORE", str(tmp_path), "OPTIM.MAX_EPOCH", "2", seed=seed)
+        trainer.train()
+        both = trainer.dm.dataset.test + trainer.dm.dataset.train_u
+        assert sorted(decoded) == sorted({item.impath for item in both})

@@ -1,5 +1,6 @@
 """One prompted CLIP for every method: images and class prompts in, unscaled cosines out."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -120,4 +121,17 @@ class PromptedCLIP(nn.Module):
         """Cosines (batch, K), unscaled; class features are computed unless given."""
         if class_features is None:
             class_features = self.class_features()
-        return self.image_features(images) @ class_features.T
+        return self.cosines(self.image_features(images), class_features)
+
+    def cosines(self, features: Tensor, class_features: Tensor) -> Tensor:
+        """(batch, K), unscaled, of the unit vectors of images and classes."""
+        return features @ class_features.T
+
+    def encoder_hash(self) -> str:
+        """Of all that an image's features depend on besides its pixels."""
+        digest = hashlib.sha256(f"{self.fast} {self.dtype}".encode())
+        for name, tensor in dict(self.visual.state_dict(), prompt=self.visual_prompt).items():
+            if tensor is not None:
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()

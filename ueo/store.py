@@ -1,0 +1,214 @@
+"""Decoded images in a file that all runs and processes of a domain share, under a budget of bytes.
+
+An image is decoded once, by whichever process needs it first; later readings come from the memory-
+mapped file. What does not fit the budget is decoded each time, as without a store.
+
+Two files: the pixels, one image after the other, and an index, a hash table of rows
+(key, offset, height and width, checksum); and one file for each array kept beside them. A row is
+reserved under a lock, the pixels are written, the checksum is set last: a reader takes nothing half
+written, also after a crash.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import zipfile
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from ueo.errors import ConfigError
+from ueo.files import atomic_path
+from ueo.locks import exclusive, fcntl
+
+KEY, OFFSET, SHAPE, CHECK = range(4)  # columns of a row; an empty row holds zeros
+USED, COUNT = 0, 1  # columns of the first row: bytes reserved, rows taken
+CHECKED = 1 << 32  # tells a checksum of zero from none
+GIGABYTE = 10**9
+
+
+class PixelStore:
+    """Images by key in <file>.index and <file>.pixels; `budget`: bytes of the folder's stores."""
+
+    def __init__(self, file: Path, rows: int, budget: int):
+        self.file, self.rows, self.budget = Path(file), rows, budget
+        self.lock = self.file.parent / "lock"
+        self.full = False
+        self.trusted: set[int] = set()  # rows whose checksum was compared
+        with exclusive(self.lock):
+            self._open()
+
+    def __reduce__(self):
+        return PixelStore, (self.file, self.rows, self.budget)  # a memory map would be copied
+
+    def _open(self) -> None:
+        index = self.file.with_suffix(".index")
+        size = (self.rows + 1) * 32
+        if not index.is_file() or index.stat().st_size != size:
+            self.file.with_suffix(".pixels").write_bytes(b"")
+            with atomic_path(index) as temporary:
+                os.truncate(temporary, size)
+        os.utime(index)
+        self.index = np.memmap(index, np.uint64, "r+", shape=(self.rows + 1, 4))
+        self.in_use = open(index)  # noqa: SIM115  (held as long as the store)
+        fcntl.flock(self.in_use, fcntl.LOCK_SH)
+        self.handle = os.open(self.file.with_suffix(".pixels"), os.O_RDWR)
+        self.pixels = np.zeros(0, np.uint8)
+
+    def get(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """The pixels (height, width, 3), uint8, kept under `key`; those of `make` where there are
+        none. Not to be written to."""
+        digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+        number = int.from_bytes(digest, "little") or 1
+        row = self._find(number)
+        kept = self._read(row)
+        if kept is None:
+            kept = make()
+            self._keep(row, number, kept)
+        return kept
+
+    def array(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """As `get`, for an array of any shape and type in a file of its own."""
+        digest = hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
+        path = self.file.with_name(f"{self.file.name}-{digest}.npz")
+        with suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(path) as kept:
+            return kept["array"]
+        array = make()
+        with exclusive(self.lock):
+            if self._room(array.nbytes + 1024):  # with what a file adds
+                with suppress(OSError), atomic_path(path) as temporary:
+                    np.savez(temporary, array=array)
+        return array
+
+    def _find(self, number: int) -> int:
+        """The row of a key, or the empty one where it belongs."""
+        row = number % self.rows + 1
+        while int(self.index[row, KEY]) not in (0, number):
+            row = row % self.rows + 1
+        return row
+
+    def _read(self, row: int) -> np.ndarray | None:
+        _, offset, shape, check = self.index[row].tolist()
+        if not check:
+            return None
+        height, width = divmod(shape, 1 << 32)
+        end = offset + height * width * 3
+        if end > len(self.pixels):  # grown since it was mapped
+            if end > os.fstat(self.handle).st_size:
+                return None
+            self.pixels = np.memmap(self.file.with_suffix(".pixels"), np.uint8, "r")
+        pixels = self.pixels[offset:end]
+        if row not in self.trusted:
+            if zlib.crc32(pixels) | CHECKED != check:
+                return None
+            self.trusted.add(row)
+        return pixels.reshape(height, width, 3)
+
+    def _keep(self, row: int, number: int, pixels: np.ndarray) -> None:
+        pixels = np.ascontiguousarray(pixels)
+        if self.full or not self._reserve(number, pixels):
+            return
+        row = self._find(number)
+        try:
+            written = os.pwrite(self.handle, pixels, int(self.index[row, OFFSET]))
+        except OSError:  # the disk is full: go on without
+            written = 0
+        if written == pixels.nbytes:
+            self.index[row, CHECK] = zlib.crc32(pixels) | CHECKED
+            self.trusted.add(row)
+        else:
+            self.full = True
+
+    def _reserve(self, number: int, pixels: np.ndarray) -> bool:
+        """Whether there is a row with room for the pixels, perhaps one of another process."""
+        with exclusive(self.lock):
+            row = self._find(number)
+            if int(self.index[row, KEY]) == number:
+                return True
+            used, taken = self.index[0, USED], self.index[0, COUNT]
+            if 2 * int(taken) >= self.rows or not self._room(pixels.nbytes):
+                self.full = True
+                return False
+            height, width, _ = pixels.shape
+            self.index[row, SHAPE] = (height << 32) + width
+            self.index[row, OFFSET] = used
+            self.index[row, KEY] = number
+            self.index[0, USED], self.index[0, COUNT] = used + pixels.nbytes, taken + 1
+        return True
+
+    def _room(self, size: int) -> bool:
+        """Whether `size` bytes more fit the budget, after removing the longest unused stores of
+        other domains."""
+        stores = {file: _used(file) for file in self.file.parent.glob("*.index")}
+        for file in sorted(stores, key=_last_opened):
+            if sum(stores.values()) + size <= self.budget:
+                break
+            if file.stem != self.file.name and _remove_unused(file):
+                del stores[file]
+        return sum(stores.values()) + size <= self.budget
+
+
+def _used(index: Path) -> int:
+    """Bytes of the store's pixels and arrays."""
+    try:
+        pixels = int(np.fromfile(index, np.uint64, count=1)[0])
+        return pixels + sum(file.stat().st_size for file in _arrays(index))
+    except (OSError, IndexError):
+        return 0
+
+
+def _arrays(index: Path) -> list[Path]:
+    return list(index.parent.glob(f"{index.stem}-*.npz"))
+
+
+def _last_opened(index: Path) -> float:
+    try:
+        return index.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _remove_unused(index: Path) -> bool:
+    """Remove a store unless a process has it open."""
+    with suppress(OSError), open(index) as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for other in (index.with_suffix(".pixels"), *_arrays(index)):
+            other.unlink(missing_ok=True)
+        index.unlink()
+        return True
+    return False
+
+
+def open_store(folder: Path, name: str, images: int, gigabytes: float | None) -> PixelStore | None:
+    """The store `name` in `folder`, for a domain of so many images; None where there is none.
+
+    gigabytes: budget of all stores of the folder. None: half of the memory, or half of what is free
+    on the disk, whichever is less. 0: no store.
+    """
+    if gigabytes is not None and (isinstance(gigabytes, str) or gigabytes < 0):
+        raise ConfigError(
+            f"DATASET.STORE_GB takes a number of gigabytes, 0 for none, None to derive it from "
+            f"what is free; not {gigabytes!r}"
+        )
+    if gigabytes == 0 or fcntl is None:
+        return None
+    rows = max(1024, 1 << (8 * images - 1).bit_length())  # two keys an image, a quarter full
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        budget = _free(folder) if gigabytes is None else int(gigabytes * GIGABYTE)
+        store = PixelStore(folder / re.sub(r"[^\w-]", "_", f"{name}-{rows}"), rows, budget)
+    except OSError as error:
+        print(f"Decoded images are not kept: {folder}: {error.strerror}; see DATASET.STORE")
+        return None
+    print(f"Decoded images are kept in {folder}, at most {budget / GIGABYTE:.1f} GB")
+    return store
+
+
+def _free(folder: Path) -> int:
+    held = sum(_used(file) for file in folder.glob("*.index"))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(memory, shutil.disk_usage(folder).free + held) // 2
