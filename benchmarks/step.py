@@ -1,16 +1,19 @@
-"""How much faster a whole training step is than as released, the images included.
+"""How much faster a whole training step is than as released, the images included; and evaluation.
 
     python benchmarks/step.py --backbones RN50 --names 50 300 --pixels 600 --workers 4 16
 
-A step takes a batch of JPEGs from the disk to the updated parameters. "Plain" decodes, crops and
-normalises image by image and has the towers as released; "fast" is what a run does, with the
-decoded images kept, after its first epoch. With --identical both get the same pixels, cropped by
-Pillow. Both take turns in one process. The fast way has the last of --workers.
+A step takes a batch of JPEGs from the disk to the updated parameters, an evaluation to their
+features. "Plain" decodes, crops and normalises image by image and has the towers as released;
+"fast" is what a run does after its first epoch, with the decoded images kept. With --identical a
+step gets the same pixels both ways, cropped by Pillow. The ways take turns in one process. The fast
+way has the last of --workers.
 """
 
 import argparse
 import itertools
 import tempfile
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,17 +25,31 @@ from torch.utils.data import DataLoader, Dataset
 
 from ueo.clip.architectures import ARCHITECTURES
 from ueo.config import merge_file
-from ueo.data import Images, TrainingLoader, read_image
+from ueo.data import EvaluationLoader, Images, TrainingLoader, read_image
 from ueo.store import open_store
 
-BATCH = 64
+WHAT = ("step", "evaluation")
 
 
-def recipe(workers: int):
+@dataclass(frozen=True)
+class Case:
+    """What is measured; `backbone` "none" is the data alone, `workers` are the plain loader's."""
+
+    what: str
+    backbone: str
+    names: int
+    pixels: int
+    workers: int
+    batch: int
+    images: int
+
+
+def recipe(workers: int, batch: int):
     """The released recipe's configuration."""
     cfg = get_cfg_default()
     merge_file(cfg, str(Path(__file__).parents[1] / "configs/trainers/UEO/rn50.yaml"))
     cfg.DATALOADER.NUM_WORKERS = workers
+    cfg.DATALOADER.TRAIN_X.BATCH_SIZE = cfg.DATALOADER.TEST.BATCH_SIZE = batch
     return cfg
 
 
@@ -49,89 +66,108 @@ class Released(Dataset):
         return {"img": self.transform(read_image(self.paths[index]))}
 
 
-def plain_batches(paths: list[str], workers: int, device: torch.device):
-    """Batches without end, as the released loader makes them."""
-    loader = DataLoader(
-        Released(paths, build_transform(recipe(workers))), BATCH, shuffle=True, num_workers=workers,
-        pin_memory=device.type == "cuda", persistent_workers=workers > 0,
-    )
+def without_end(loader, device: torch.device):
+    """Epoch after epoch, the images on the device."""
     for _ in itertools.count():
         for batch in loader:
             yield batch["img"].to(device)
 
 
-def fast_batches(paths: list[str], workers: int, device: torch.device, folder: Path, plain: bool):
-    """Batches without end, as a run makes them."""
-    cfg = recipe(workers)
+def plain_batches(case: Case, paths: list[str], device: torch.device):
+    """Batches without end, as the released loader makes them."""
+    training = case.what == "step"
+    transform = build_transform(recipe(case.workers, case.batch), is_train=training)
+    loader = DataLoader(
+        Released(paths, transform), case.batch, shuffle=training, num_workers=case.workers,
+        pin_memory=device.type == "cuda", persistent_workers=case.workers > 0,
+    )
+    return without_end(loader, device)
+
+
+def fast_batches(case: Case, paths: list[str], device: torch.device, folder: Path, args):
+    """Batches without end, as a run makes them; everything is decoded before."""
+    cfg = recipe(args.workers[-1], case.batch)
     items = [SimpleNamespace(impath=path, label=0, domain=0) for path in paths]
     store = open_store(folder, "benchmark", len(paths), None)
-    images = Images(items, build_transform(cfg), hide=True, store=store, plain=plain)
-    for index in range(len(images)):  # the first epoch decodes
-        images[index]
-    loader = TrainingLoader(images, cfg, device)
-    for _ in itertools.count():
-        for batch in loader:
-            yield batch["img"]
-
-
-def measure(case: tuple, folder: Path, args: argparse.Namespace) -> dict:
-    """One row: backbone, names, pixels and workers of the plain way."""
-    backbone, count, pixels, workers = case
-    device = torch.device(args.device)
-    paths = common.pictures(folder / "jpegs", args.images, pixels)
-    batches = [
-        plain_batches(paths, workers, device),
-        fast_batches(paths, args.workers[-1], device, folder / "store", args.identical),
-    ]
-    if backbone == "none":
-        functions = [lambda b=b: next(b) for b in batches]
-        flops = [0, 0]
+    if case.what == "step":
+        images = Images(items, build_transform(cfg), hide=True, store=store, plain=args.identical)
+        loader = TrainingLoader(images, cfg, device)
     else:
-        ways = [common.Way(backbone, count, fast, device) for fast in (False, True)]
-        functions = [lambda w=w, b=b: w.step(next(b)) for w, b in zip(ways, batches)]
-        flops = [common.operations(function) for function in functions]
-    for function in functions:
-        function()
-    row = {
-        "backbone": backbone, "names": count, "pixels": pixels, "workers": workers,
-        "identical_pixels": args.identical, "batch": BATCH, "flops": flops,
-        **common.compared(common.take_turns(functions, args.rounds)),
-    }
-    row["images_per_second"] = BATCH / row["fast_seconds"]
+        images = Images(items, build_transform(cfg, is_train=False), store=store, keep_views=True)
+        loader = EvaluationLoader(images, cfg, device)
+    for index in range(len(images)):
+        images[index]
+    return without_end(loader, device)
+
+
+def measure(case: Case, folder: Path, args: argparse.Namespace) -> dict:
+    """One row: seconds of both ways, their ratio and their operations."""
+    device = torch.device(args.device)
+    paths = common.pictures(folder / "jpegs", case.images, case.pixels)
+    batches = [plain_batches(case, paths, device),
+               fast_batches(case, paths, device, folder / "store", args)]
+    with ExitStack() as stack:
+        if case.backbone == "none":
+            functions, flops = [lambda b=b: next(b) for b in batches], [0, 0]
+        else:
+            ways = [common.Way(case.backbone, case.names, fast, device) for fast in (False, True)]
+            if case.what == "evaluation":
+                for way in ways:
+                    stack.enter_context(way.model.evaluating())
+            works = [getattr(way, case.what) for way in ways]
+            functions = [lambda w=w, b=b: w(next(b)) for w, b in zip(works, batches)]
+            flops = [common.operations(function) for function in functions]
+        for function in functions:
+            function()
+        times = common.take_turns(functions, args.rounds)
+    row = {**asdict(case), "identical_pixels": args.identical, "flops": flops,
+           **common.compared(times)}
+    row["images_per_second"] = case.batch / row["fast_seconds"]
+    row["share_of_floor"] = (
+        flops[1] / (args.peak_tflops * 1e12) / row["fast_seconds"] if args.peak_tflops else None
+    )
     print(f"{case}: {common.spread(row)}", flush=True)
     return row
+
+
+def add_options(p: argparse.ArgumentParser) -> None:
+    """Those that say how to measure."""
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--identical", action="store_true", help="both ways get the same pixels")
+    p.add_argument("--threads", type=int, default=0, help="0: torch's own choice")
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    p.add_argument("--peak-tflops", type=float, default=0.0, help="of the device, for the floor")
 
 
 def main() -> None:
     """Print the table and write it as JSON."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--what", nargs="+", default=list(WHAT), choices=WHAT)
     p.add_argument("--backbones", nargs="+", default=list(ARCHITECTURES),
                    help="none: the data alone")
     p.add_argument("--names", nargs="+", type=int, default=[50, 300, 1000])
     p.add_argument("--pixels", nargs="+", type=int, default=[300, 600])
     p.add_argument("--workers", nargs="+", type=int, default=[0], help="of the plain loader")
-    p.add_argument("--images", type=int, default=128)
-    p.add_argument("--rounds", type=int, default=3)
-    p.add_argument("--identical", action="store_true", help="both ways get the same pixels")
-    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    p.add_argument("--peak-tflops", type=float, default=0.0, help="of the device, for the floor")
+    p.add_argument("--batch", nargs="+", type=int, default=[64])
+    p.add_argument("--images", nargs="+", type=int, default=[128])
+    add_options(p)
     p.add_argument("--output", default="output/benchmark_step.json")
     args = p.parse_args()
-    cases = itertools.product(args.backbones, args.names, args.pixels, args.workers)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    cases = itertools.starmap(Case, itertools.product(
+        args.what, args.backbones, args.names, args.pixels, args.workers, args.batch, args.images
+    ))
     with tempfile.TemporaryDirectory() as folder:
         rows = [measure(case, Path(folder), args) for case in cases]
-    table = []
-    for r in rows:
-        plain, fast = r["flops"]
-        floor = fast / (args.peak_tflops * 1e12) / r["fast_seconds"] if args.peak_tflops else None
-        r["share_of_floor"] = floor
-        table.append([
-            r["backbone"], r["names"], r["pixels"], r["workers"], r["plain_seconds"],
-            r["fast_seconds"], common.spread(r), plain / fast if fast else None,
-            r["images_per_second"], floor,
-        ])
-    headers = ["backbone", "names", "pixels", "workers", "plain, s", "fast, s", "faster, times",
-               "operations", "images/s", "of the floor"]
+    table = [
+        [*(r[name] for name in Case.__dataclass_fields__), r["plain_seconds"], r["fast_seconds"],
+         common.spread(r), r["flops"][0] / r["flops"][1] if r["flops"][1] else None,
+         r["images_per_second"], r["share_of_floor"]]
+        for r in rows
+    ]
+    headers = [*Case.__dataclass_fields__, "plain, s", "fast, s", "faster, times", "operations",
+               "images/s", "of the floor"]
     common.report(args.output, rows, table, headers)
 
 
