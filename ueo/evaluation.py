@@ -15,7 +15,9 @@ from tqdm import tqdm
 from modern_dassl import distributed
 from ueo.evaluator import UFTEvaluator
 from ueo.files import write_json
+from ueo.keep import KeptOutputs
 from ueo.lists import NO_LABEL
+from ueo.outputs import write_kept
 from ueo.record import (
     HISTORY,
     RESULT,
@@ -39,6 +41,7 @@ class Evaluations:
         self.trainer = trainer
         self.history: list[dict] = []
         self.outputs: dict[str, np.ndarray] = {}
+        self.kept = KeptOutputs(trainer)
         self.started = time.time()
         self.train_seconds, self.train_images = 0.0, 0
         self.resumed_from = 0
@@ -57,6 +60,7 @@ class Evaluations:
         for name in SETS:
             print(f"Evaluate on the *{name}* set, epoch {epoch}")
             entry[name] = self._measure(name, cosines[name], epoch)
+        self.kept.add(epoch, cosines, features, self.rows)
         self.history.append(entry)
         only_looking = self.history[0]["epoch"] > 0 and Path(trainer.output_dir, RESULT).exists()
         # an evaluation alone leaves a finished run's history as it is
@@ -179,4 +183,5 @@ class Evaluations:
         )
         if (self.outputs["test_labels"] == NO_LABEL).any():
             write_predictions(trainer.output_dir, self.outputs, dataset.classnames)
+        write_kept(trainer.output_dir, self.kept.arrays)
         write_run(trainer.output_dir, result, self.outputs)

@@ -32,7 +32,8 @@ def mahalanobis(
     # choice: shrunk, because few shots give a singular S; without any spread, as with one shot a
     # class, S is the identity.
 
-    Raises ValueError without a training image, with a NaN among them, or if S is singular.
+    Raises ValueError without a training image or if S is singular, FloatingPointError for training
+    features that are not finite.
     """
     fitted, labels = _fitted(train_features, train_labels)
     classes, index = labels.unique(return_inverse=True)
@@ -46,9 +47,8 @@ def mahalanobis(
 
 
 def _root(residuals: Tensor, shrinkage: float | None) -> Tensor:
-    """Cholesky factor (embedding, embedding) of the shrunk covariance of residuals (images, ...)"""
-    from sklearn.covariance import ledoit_wolf_shrinkage  # here: it takes long to import
-
+    """Cholesky factor (embedding, embedding) of the shrunk covariance of residuals
+    (images, embedding)."""
     images, size = residuals.shape
     eye = torch.eye(size, dtype=residuals.dtype)
     covariance = residuals.T @ residuals / images
@@ -56,6 +56,8 @@ def _root(residuals: Tensor, shrinkage: float | None) -> Tensor:
     if scale == 0:
         return eye
     if shrinkage is None:
+        from sklearn.covariance import ledoit_wolf_shrinkage  # here: it takes long to import
+
         shrinkage = ledoit_wolf_shrinkage(residuals.numpy(), assume_centered=True)
     root, failed = torch.linalg.cholesky_ex((1 - shrinkage) * covariance + shrinkage * scale * eye)
     if failed:
@@ -78,7 +80,8 @@ def knn(
     # choice of k: 50 is the paper's on CIFAR-10, and on ImageNet it takes about 3 in 4 of a class's
     # images. An image that is a training image too is its own first neighbour.
 
-    Raises ValueError without a training image or with a NaN among them.
+    Raises ValueError without a training image, FloatingPointError for training features that are
+    not finite.
     """
     fitted, labels = _fitted(train_features, train_labels)
     if k is None:
@@ -97,5 +100,5 @@ def _fitted(train_features: Tensor, train_labels: Tensor) -> tuple[Tensor, Tenso
         raise ValueError("no training image has a label: there is nothing to fit a score to")
     fitted = train_features[kept].double()
     if not fitted.isfinite().all():
-        raise ValueError("features of training images are not finite: the model has diverged")
+        raise FloatingPointError("features of training images are not finite numbers")
     return fitted, train_labels[kept]

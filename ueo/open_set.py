@@ -1,8 +1,9 @@
 """Metrics of a study: more of detection, and recognition with the right to refuse an image.
 
 Conventions are those of metrics.py: ID is positive, larger scores mean more ID, labels from
-`num_known` on are OOD, results lie in [0, 1], None where not defined, and scores that are not finite
-raise FloatingPointError. An image is accepted as known if its score is at least the threshold.
+`num_known` on are OOD, results lie in [0, 1], None where not defined, and a score that is not
+finite raises FloatingPointError. An image is accepted as known if its score is at least the
+threshold.
 """
 
 import numpy as np

@@ -54,7 +54,8 @@ def entropy(cosines: Tensor, temperature: float = 1.0) -> Tensor:
 def variance(cosines: Tensor, temperature: float = 1.0) -> Tensor:
     """Variance over classes of p = softmax(cosines / T), mean_k (p_k - 1/K)^2 (as in the code of
     MCM)."""
-    return (cosines / temperature).softmax(-1).var(-1, correction=0)
+    p = (cosines / temperature).softmax(-1)
+    return (p - 1 / p.shape[-1]).square().mean(-1)
 
 
 def kl_uniform(cosines: Tensor, temperature: float = 1.0) -> Tensor:
@@ -114,6 +115,12 @@ class Score:
 
     function: Callable[..., Tensor]
     needs: tuple[str, ...] = ("cosines",)
+
+
+def at_own_scale(function: Callable[..., Tensor]) -> Score:
+    """A score with a temperature, taken at that of the model's own logits, 1 / scale: what
+    papers on classifiers mean by it, where those on CLIP often leave cosines unscaled."""
+    return Score(lambda cosines, scale: function(cosines, 1 / scale), ("cosines", "logit_scale"))
 
 
 ALL_SCORES = {
