@@ -26,6 +26,10 @@ DATASET_DEFAULTS = {
     "STORE_GB": None,  # what they may take; None: derived from what is free, 0: none are kept
     "PLAIN_TRANSFORM": False,  # True: Pillow's resizing in training too, as released, for checks
 }
+TEST_DEFAULTS = {
+    "KEEP_OUTPUTS": False,  # write features.npz, from which any OOD score can be computed later
+}
+OWN_DEFAULTS = {"DATASET": DATASET_DEFAULTS, "TEST": TEST_DEFAULTS}
 # keys that do not change what a run computes
 VOLATILE = (
     "OUTPUT_DIR",
@@ -35,6 +39,7 @@ VOLATILE = (
     "DATASET.CHECK_COUNTS",
     "DATASET.STORE",
     "DATASET.STORE_GB",
+    "TEST.KEEP_OUTPUTS",
     "DATALOADER.NUM_WORKERS",
     "TRAIN.PRINT_FREQ",
     "TRAIN.CHECKPOINT_FREQ",
@@ -42,18 +47,19 @@ VOLATILE = (
 
 
 def extend(cfg: CfgNode, trainers: dict[str, type]) -> CfgNode:
-    """Add our data set keys and, for each trainer that declares `defaults`, TRAINER.<NAME>."""
-    for key, value in DATASET_DEFAULTS.items():
-        cfg.DATASET[key] = value
+    """Add our own keys and, for each trainer that declares `defaults`, TRAINER.<NAME>."""
+    for node, defaults in OWN_DEFAULTS.items():
+        for key, value in defaults.items():
+            cfg[node][key] = value
     for name, trainer in trainers.items():
         if hasattr(trainer, "defaults"):
             cfg.TRAINER[name] = CfgNode(dict(trainer.defaults))
     return cfg
 
 
-def setting_of(cfg: CfgNode, key: str) -> str:
-    """DATASET.<key> of ours, or its default in a configuration that was not extended."""
-    return cfg.DATASET.get(key, DATASET_DEFAULTS[key])
+def setting_of(cfg: CfgNode, key: str, node: str = "DATASET"):
+    """<node>.<key> of ours, or its default in a configuration that was not extended."""
+    return cfg[node].get(key, OWN_DEFAULTS[node][key])
 
 
 def options_of(cfg: CfgNode, name: str, defaults: dict) -> CfgNode:

@@ -15,7 +15,9 @@ from tqdm import tqdm
 from modern_dassl import distributed
 from ueo.evaluator import UFTEvaluator
 from ueo.files import write_json
+from ueo.keep import KeptOutputs
 from ueo.lists import NO_LABEL
+from ueo.outputs import write_kept
 from ueo.record import (
     HISTORY,
     RESULT,
@@ -39,6 +41,7 @@ class Evaluations:
         self.trainer = trainer
         self.history: list[dict] = []
         self.outputs: dict[str, np.ndarray] = {}
+        self.kept = KeptOutputs(trainer)
         self.started = time.time()
         self.train_seconds, self.train_images = 0.0, 0
         self.resumed_from = 0
@@ -49,13 +52,17 @@ class Evaluations:
     @torch.no_grad()
     def run(self, epoch: int) -> dict[str, Tensor]:
         """Evaluate both sets, extend the history; returns each set's cosines, (images, K)."""
-        trainer = self.trainer
-        test = self._cosines(trainer.test_loader, "test", zero_shot=epoch == 0)
-        cosines = {"test": test, "unlabelled": self._unlabelled(test, zero_shot=epoch == 0)}
+        trainer, zero_shot = self.trainer, epoch == 0
+        features = self.image_features(trainer.test_loader, "test", shared=zero_shot)
+        classes = trainer.model.class_features()
+        test = self._cosines(features, classes)
+        cosines = {"test": test, "unlabelled": self._unlabelled(test, classes, zero_shot)}
         entry = {"epoch": epoch}
         for name in SETS:
             print(f"Evaluate on the *{name}* set, epoch {epoch}")
             entry[name] = self._measure(name, cosines[name], epoch)
+        if self.kept.wanted:
+            self.kept.add(epoch, cosines, features, classes, self)
         self.history.append(entry)
         only_looking = self.history[0]["epoch"] > 0 and Path(trainer.output_dir, RESULT).exists()
         # an evaluation alone leaves a finished run's history as it is
@@ -64,17 +71,19 @@ class Evaluations:
             write_json(Path(trainer.output_dir, HISTORY), self.history + later)
         return cosines
 
+    @torch.no_grad()
     def unlabelled_cosines(self) -> Tensor:
         """(images, K) of the unlabelled set by the model as it is, test transform."""
-        return self._cosines(self.trainer.unlabelled_loader, "unlabelled")
+        features = self.image_features(self.trainer.unlabelled_loader, "unlabelled")
+        return self._cosines(features, self.trainer.model.class_features())
 
-    @torch.no_grad()
-    def _cosines(self, loader: DataLoader, name: str, zero_shot: bool = False) -> Tensor:
-        model, device = self.trainer.model, self.trainer.device
-        features = self.image_features(loader, name, shared=zero_shot)
-        classes = model.class_features()
-        parts = features.to(model.dtype).split(loader.batch_size)
-        return torch.cat([model.cosines(part.to(device), classes).float().cpu() for part in parts])
+    def _cosines(self, features: Tensor, classes: Tensor | None) -> Tensor:
+        """(images, K), fp32, on the CPU, of the features (images, embedding)."""
+        model, size = self.trainer.model, self.trainer.cfg.DATALOADER.TEST.BATCH_SIZE
+        parts = features.to(model.dtype).split(size)
+        return torch.cat([
+            model.cosines(part.to(self.trainer.device), classes).float().cpu() for part in parts
+        ])
 
     def image_features(self, loader: DataLoader, name: str, shared: bool = False) -> Tensor:
         """Unit vectors (images, embedding) of an evaluation loader's images, fp32, on the CPU.
@@ -102,13 +111,14 @@ class Evaluations:
             ]
         return distributed.gather(torch.cat(parts))
 
-    def _unlabelled(self, test: Tensor, zero_shot: bool) -> Tensor:
+    def _unlabelled(self, test: Tensor, classes: Tensor | None, zero_shot: bool) -> Tensor:
         """Cosines of the unlabelled images; those that are test images are not computed again."""
         row = {item.impath: i for i, item in enumerate(self.trainer.dm.dataset.test)}
         items = self.trainer.dm.dataset.train_u
         if all(item.impath in row for item in items):
             return test[[row[item.impath] for item in items]]
-        return self._cosines(self.trainer.unlabelled_loader, "unlabelled", zero_shot)
+        loader = self.trainer.unlabelled_loader
+        return self._cosines(self.image_features(loader, "unlabelled", zero_shot), classes)
 
     def _measure(self, name: str, cosines: Tensor, epoch: int) -> dict:
         trainer, dataset = self.trainer, self.trainer.dm.dataset
@@ -195,4 +205,5 @@ class Evaluations:
         )
         if (self.outputs["test_labels"] == NO_LABEL).any():
             write_predictions(trainer.output_dir, self.outputs, dataset.classnames)
+        write_kept(trainer.output_dir, self.kept.arrays)
         write_run(trainer.output_dir, result, self.outputs)

@@ -2,8 +2,11 @@
 
 Labels below `num_known` are known classes (ID), the others are out-of-distribution (OOD). ID is the
 positive class and a larger score means more ID. A label below 0 means that the image has none: it
-counts nowhere. None stands for "not defined on this set", such as
-an AUROC without a single OOD sample.
+counts nowhere. None stands for "not defined on this set", such as an AUROC without a single OOD
+sample. Equal scores count as one: no threshold parts them. A score that is NaN or infinite is an
+error (FloatingPointError), because a model that gives it has diverged.
+
+These are computed at every evaluation of every run; open_set.py holds those of a study.
 """
 
 import numpy as np
@@ -20,16 +23,31 @@ def per_class_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float | N
     return float(np.mean(recalls)) if recalls else None
 
 
+def refuse_not_finite(scores: np.ndarray) -> None:
+    """Raise FloatingPointError, with their number, for scores that are NaN or infinite."""
+    wrong = int((~np.isfinite(scores)).sum())
+    if wrong:
+        raise FloatingPointError(f"{wrong:,} of {len(scores):,} scores are not finite numbers")
+
+
+def _both(is_id: np.ndarray, scores: np.ndarray) -> bool:
+    """Whether there are ID and OOD samples, without which detection is not defined."""
+    refuse_not_finite(scores)
+    return bool(is_id.any() and not is_id.all())
+
+
 def auroc(is_id: np.ndarray, scores: np.ndarray) -> float | None:
     """Area under the ROC curve. is_id: (samples,) bool; scores: (samples,)."""
+    if not _both(is_id, scores):
+        return None
     from sklearn.metrics import roc_auc_score  # here, because it takes half a second to import
 
-    return float(roc_auc_score(is_id, scores)) if is_id.any() and not is_id.all() else None
+    return float(roc_auc_score(is_id, scores))
 
 
 def fpr_at_tpr(is_id: np.ndarray, scores: np.ndarray, tpr: float = 0.95) -> float | None:
     """Share of OOD samples accepted at the highest threshold that accepts `tpr` of the ID ones."""
-    if is_id.all() or not is_id.any():
+    if not _both(is_id, scores):
         return None
     from sklearn.metrics import roc_curve
 
@@ -38,11 +56,12 @@ def fpr_at_tpr(is_id: np.ndarray, scores: np.ndarray, tpr: float = 0.95) -> floa
 
 
 def aupr(is_id: np.ndarray, scores: np.ndarray) -> float | None:
-    """Average precision with ID as the positive class."""
+    """Average precision with ID as the positive class (AUPR-in)."""
+    if not _both(is_id, scores):
+        return None
     from sklearn.metrics import average_precision_score
 
-    both = is_id.any() and not is_id.all()
-    return float(average_precision_score(is_id, scores)) if both else None
+    return float(average_precision_score(is_id, scores))
 
 
 def harmonic_mean(a: float | None, b: float | None) -> float | None:

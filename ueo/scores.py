@@ -1,30 +1,132 @@
-"""Out-of-distribution scores: logits (samples, classes) -> one score a sample (samples,).
+"""Out-of-distribution (OOD) scores: one number a sample, larger means more in-distribution.
 
-One sign everywhere: larger means more in-distribution. `logits` are unscaled cosines between image
-and class features, in [-1, 1], unless said otherwise.
+That sign holds for every score here. `cosines` are unscaled cosines between image and class
+features, (samples, K); a classifier that is no list of class features gives its logits over CLIP's
+logit scale instead. Scores that need features of images stand in feature_scores.py.
+
+Degenerate input. A row with a NaN scores NaN: a score never hides it, and metrics refuse it. With
+one class (K = 1) a softmax is 1 whatever the image: mcm, msp, entropy, variance, kl_uniform and
+margin are constant, max_logit and energy still tell images apart. Large logits never overflow, but
+a softmax rounds to 1 and then ties: at a gap of 17 in fp32, of 37 in fp64.
 """
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ueo.feature_scores import knn, mahalanobis
 
-def mcm(logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """Maximum concept matching, max_k softmax_k(logits / temperature) (Ming et al., NeurIPS 2022).
+
+def mcm(cosines: Tensor, temperature: float = 1.0) -> Tensor:
+    """Maximum concept matching, max_k softmax_k(cosines / T) (Ming et al., NeurIPS 2022).
 
     With temperature 1 on unscaled cosines this is both the score and the sample weight of the
     released UEO code.
     """
-    return (logits / temperature).softmax(-1).amax(-1)
+    return (cosines / temperature).softmax(-1).amax(-1)
 
 
-def max_logit(logits: Tensor) -> Tensor:
+def msp(cosines: Tensor, logit_scale: float | Tensor = 100.0) -> Tensor:
+    """Maximum softmax probability (Hendrycks and Gimpel, ICLR 2017) of CLIP's own logits,
+    max_k softmax_k(scale * cosines): MCM at temperature 1 / scale. OpenAI's scale is 100."""
+    return mcm(cosines, 1 / logit_scale)
+
+
+def max_logit(cosines: Tensor) -> Tensor:
     """The largest cosine (Hendrycks et al., ICML 2022)."""
-    return logits.amax(-1)
+    return cosines.amax(-1)
 
 
-def energy(logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """Negative free energy, T * logsumexp(logits / T) (Liu et al., NeurIPS 2020)."""
-    return temperature * torch.logsumexp(logits / temperature, -1)
+def energy(cosines: Tensor, temperature: float = 1.0) -> Tensor:
+    """Negative free energy, T * logsumexp(cosines / T) (Liu et al., NeurIPS 2020)."""
+    return temperature * torch.logsumexp(cosines / temperature, -1)
 
 
-SCORES = {"mcm": mcm, "max_logit": max_logit, "energy": energy}
+def entropy(cosines: Tensor, temperature: float = 1.0) -> Tensor:
+    """Negative entropy of p = softmax(cosines / T), sum_k p_k log p_k (as in the code of MCM)."""
+    log_p = (cosines / temperature).log_softmax(-1)
+    return (log_p.exp() * log_p).sum(-1)
+
+
+def variance(cosines: Tensor, temperature: float = 1.0) -> Tensor:
+    """Variance over classes of p = softmax(cosines / T), mean_k (p_k - 1/K)^2 (as in the code of
+    MCM)."""
+    p = (cosines / temperature).softmax(-1)
+    return (p - 1 / p.shape[-1]).square().mean(-1)
+
+
+def kl_uniform(cosines: Tensor, temperature: float = 1.0) -> Tensor:
+    """KL(U || p) from the uniform distribution to p = softmax(cosines / T), the divergence of
+    GradNorm (Huang et al., NeurIPS 2021): -log K - mean_k log p_k.
+
+    # choice: this direction, because KL(p || U) = log K - H(p) ranks images as `entropy` does.
+    """
+    return -(cosines / temperature).log_softmax(-1).mean(-1) - math.log(cosines.shape[-1])
+
+
+def margin(cosines: Tensor) -> Tensor:
+    """The largest cosine less the second largest; 0 with one class.
+
+    # choice: of cosines, which needs no temperature; "best versus second best" of active learning
+    # (Joshi et al., CVPR 2009) takes probabilities.
+    """
+    if cosines.shape[-1] == 1:
+        return 0 * cosines[..., 0]
+    best, second = cosines.topk(2).values.unbind(-1)
+    return best - second
+
+
+def local_mcm(local: Tensor, temperature: float = 1.0) -> Tensor:
+    """Local MCM, the largest MCM of an image's places (Miyai et al., IJCV 2025).
+
+    local: (samples, places, K), unscaled cosines of local features.
+    """
+    return mcm(local, temperature).amax(-1)
+
+
+def gl_mcm(
+    cosines: Tensor, local_score: Tensor, weight: float = 1.0, temperature: float = 1.0
+) -> Tensor:
+    """GL-MCM, MCM plus weight * local MCM (Miyai et al., IJCV 2025).
+
+    local_score: (samples,), from `local_mcm` at the same temperature. Weight 1 is the default of
+    the released code, which takes 0.5 on ImageNet.
+    """
+    return mcm(cosines, temperature) + weight * local_score
+
+
+SCORES = {
+    "mcm": mcm,
+    "max_logit": max_logit,
+    "energy": energy,
+    "entropy": entropy,
+    "variance": variance,
+    "kl_uniform": kl_uniform,
+    "margin": margin,
+}  # of cosines alone: what a run can report while it trains
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score and the outputs of a run that it is called with, in order (see ueo/ood.py)."""
+
+    function: Callable[..., Tensor]
+    needs: tuple[str, ...] = ("cosines",)
+
+
+def at_own_scale(function: Callable[..., Tensor]) -> Score:
+    """A score with a temperature, taken at that of the model's own logits, 1 / scale: what
+    papers on classifiers mean by it, where those on CLIP often leave cosines unscaled."""
+    return Score(lambda cosines, scale: function(cosines, 1 / scale), ("cosines", "logit_scale"))
+
+
+ALL_SCORES = {
+    **{name: Score(function) for name, function in SCORES.items()},
+    "msp": Score(msp, ("cosines", "logit_scale")),
+    "gl_mcm": Score(gl_mcm, ("cosines", "local_score")),
+    "mahalanobis": Score(mahalanobis, ("features", "train_features", "train_labels")),
+    "knn": Score(knn, ("features", "train_features", "train_labels")),
+}

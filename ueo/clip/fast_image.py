@@ -20,19 +20,26 @@ def encode_images(visual: nn.Module, images: Tensor) -> Tensor:
 
 def _vision_transformer(visual: VisionTransformer, images: Tensor) -> Tensor:
     """The last block works on the class token alone: the others are not read after it."""
-    x = visual.conv1(images).flatten(2).transpose(1, 2)  # (batch, patches, width)
-    start = visual.class_embedding.to(x.dtype).expand(len(x), 1, -1)
-    x = torch.cat([start, x], dim=1) + visual.positional_embedding.to(x.dtype)
-    x = visual.ln_pre(x).transpose(0, 1)  # (tokens, batch, width), the layout of CLIP's blocks
-    *blocks, last = visual.transformer.resblocks
-    for block in blocks:
-        x = block(x)
-    x = x.transpose(0, 1)
+    x = before_last_block(visual, images)
+    last = visual.transformer.resblocks[-1]
     normalised = last.ln_1(x)
     _, key, value = project(last.attn, normalised)
     (query,) = project(last.attn, normalised[:, :1], parts=1)
     token = after_attention(last, x[:, :1], F.scaled_dot_product_attention(query, key, value))
     return visual.ln_post(token[:, 0]) @ visual.proj
+
+
+def before_last_block(visual: VisionTransformer, images: Tensor) -> Tensor:
+    """Tokens (batch, tokens, width) of images (batch, 3, height, width); the first is the class
+    token, the patches' follow."""
+    x = visual.conv1(images).flatten(2).transpose(1, 2)  # (batch, patches, width)
+    start = visual.class_embedding.to(x.dtype).expand(len(x), 1, -1)
+    x = torch.cat([start, x], dim=1) + visual.positional_embedding.to(x.dtype)
+    x = visual.ln_pre(x).transpose(0, 1)  # (tokens, batch, width), the layout of CLIP's blocks
+    *blocks, _ = visual.transformer.resblocks
+    for block in blocks:
+        x = block(x)
+    return x.transpose(0, 1)
 
 
 def folded(visual: nn.Module) -> nn.Module:

@@ -1,0 +1,138 @@
+"""Metrics of a study against scikit-learn, by counting pairs and by hand; and their intervals."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import auc, average_precision_score
+from test_metrics import sample
+
+from ueo import intervals, metrics, open_set
+from ueo.bootstrap import resample_counts
+
+
+def test_aupr_of_either_side_equals_scikit_learns():
+    labels, _, scores, known = sample()
+    is_id = labels < known
+    assert metrics.aupr(is_id, scores) == pytest.approx(average_precision_score(is_id, scores))
+    expected = average_precision_score((~is_id).astype(int), -scores)
+    assert open_set.aupr_out(is_id, scores) == pytest.approx(expected, abs=1e-12)
+
+
+def test_detection_accuracy_is_that_of_the_best_threshold():
+    labels, _, scores, known = sample()
+    is_id = labels < known
+    best = max(
+        ((scores[is_id] >= t).mean() + (scores[~is_id] < t).mean()) / 2
+        for t in [*np.unique(scores), np.inf]
+    )
+    assert open_set.detection_accuracy(is_id, scores) == pytest.approx(best, abs=1e-12)
+    assert open_set.detection_accuracy(is_id, np.where(is_id, 30.0, 25.0)) == 1
+    assert open_set.detection_accuracy(is_id, np.zeros(len(is_id))) == 0.5
+
+
+def test_oscr_is_the_area_under_its_curve():
+    labels, predictions, scores, known = sample()
+    is_id = labels < known
+    right = is_id & (labels == predictions)
+    thresholds = [np.inf, *np.unique(scores)[::-1]]
+    ccr = [(right & (scores >= t)).sum() / is_id.sum() for t in thresholds]
+    fpr = [(~is_id & (scores >= t)).sum() / (~is_id).sum() for t in thresholds]
+    got = open_set.oscr(labels, predictions, scores, known)
+    assert got == pytest.approx(auc(fpr, ccr), abs=1e-12)
+    assert open_set.oscr(labels, np.full_like(labels, known), scores, known) == 0
+
+
+def test_metrics_at_a_threshold_by_hand():
+    labels = np.array([0, 0, 1, 1, 5, 6])
+    predictions = np.array([0, 0, 1, 0, 0, 1])
+    scores = np.array([0.9, 0.5, 0.5, 0.9, 0.4, 0.7])
+    got = open_set.at_threshold(labels, predictions, scores, 2, threshold=0.5)  # as large: accepted
+    assert got == {"os_star": 0.75, "unk": 0.5, "os": (0.75 * 2 + 0.5) / 3, "hos": 0.6}
+
+
+def test_otsus_threshold_has_the_largest_variance_between_groups():
+    scores = np.round(np.random.default_rng(0).normal(size=300), 1)
+
+    def between(threshold):
+        upper, lower = scores[scores >= threshold], scores[scores < threshold]
+        return len(upper) * len(lower) * (upper.mean() - lower.mean()) ** 2
+
+    best = max(np.unique(scores)[1:], key=between)
+    assert open_set.otsu_threshold(scores) == best
+    assert open_set.otsu_threshold(100 + 0.01 * scores) == pytest.approx(100 + 0.01 * best)
+    assert open_set.otsu_threshold(np.array([2.0, 2.0])) == 2  # all accepted
+    assert open_set.otsu_threshold(np.array([1.0, 1.1, 5.0, 5.1])) == 5
+
+
+def test_the_threshold_reads_no_label():
+    labels, predictions, scores, known = sample()
+    with_labels = open_set.evaluate_all(labels, predictions, scores, known)
+    fewer = np.where(np.arange(len(labels)) % 2, labels, -1)
+    assert open_set.evaluate_all(fewer, predictions, scores, known)["threshold"] == (
+        with_labels["threshold"])
+
+
+def test_equal_scores_tell_nothing():
+    labels, predictions, _, known = sample()
+    got = open_set.evaluate_all(labels, predictions, np.full(len(labels), 25.0), known)
+    assert got["auroc"] == got["detection_accuracy"] == 0.5 and got["fpr95"] == 1
+    assert got["unk"] == got["hos"] == 0 and got["os_star"] == pytest.approx(got["pacc"])
+    assert got["oscr"] == pytest.approx(got["gacc"] / 2)
+
+
+@pytest.mark.parametrize("kind", ["known", "ood"])
+def test_one_kind_of_images_leaves_detection_undefined(kind):
+    labels, predictions, scores, known = sample()
+    part = (labels < known) == (kind == "known")
+    got = open_set.evaluate_all(labels[part], predictions[part], scores[part], known)
+    for name in ("auroc", "aupr", "aupr_out", "fpr95", "detection_accuracy", "oscr", "os", "hos"):
+        assert got[name] is None
+    assert (got["os_star"] is None) == (kind == "ood") and (got["unk"] is None) == (kind == "known")
+    found = intervals.intervals(labels[part], predictions[part], scores[part], known, 20)
+    assert set(found) == ({"pacc"} if kind == "known" else set())
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_refused(wrong):
+    labels, predictions, scores, known = sample()
+    scores[7] = wrong
+    for call in (metrics.evaluate, open_set.evaluate_all, open_set.oscr, intervals.intervals):
+        with pytest.raises(FloatingPointError, match="1 of 400 scores"):
+            call(labels, predictions, scores, known)
+    with pytest.raises(FloatingPointError):
+        open_set.otsu_threshold(scores)
+
+
+def test_weighted_metrics_equal_those_of_repeated_images():
+    labels, predictions, scores, known = sample(n=120)
+    is_id = labels < known
+    right = is_id & (labels == predictions)
+    counts = resample_counts(120, 5, np.random.default_rng(1))
+    fpr = intervals.weighted_fpr(is_id, scores, counts)
+    area = intervals.weighted_oscr(is_id, right, scores, counts)
+    for b, count in enumerate(counts.astype(int)):
+        rows = np.repeat(np.arange(120), count)
+        assert fpr[b] == pytest.approx(metrics.fpr_at_tpr(is_id[rows], scores[rows]))
+        assert area[b] == pytest.approx(
+            open_set.oscr(labels[rows], predictions[rows], scores[rows], known))
+
+
+def test_intervals_hold_the_value_and_agree_with_plain_resampling(monkeypatch):
+    labels, predictions, scores, known = sample()
+    found = intervals.intervals(labels, predictions, scores, known, 400)
+    values = open_set.evaluate_all(labels, predictions, scores, known)
+    for name, (low, high) in found.items():
+        assert low < values[name] < high and high - low < 0.35
+    plain = intervals.interval_of(
+        lambda rows: open_set.oscr(labels[rows], predictions[rows], scores[rows], known), 400, 200
+    )
+    assert plain == pytest.approx(found["oscr"], abs=0.02)
+    monkeypatch.setattr(intervals, "BLOCK", 4000)  # ten resamples a block
+    assert intervals.intervals(labels, predictions, scores, known, 400) == found
+
+
+def test_draws_without_one_kind_do_not_count():
+    labels, predictions, scores = np.array([0, 0, 1, 5]), np.array([0, 0, 1, 0]), np.arange(4.0)
+    found = intervals.intervals(labels, predictions, scores, 2, 200)
+    assert found["auroc"] == (0, 0) and np.isfinite(found["oscr"]).all()
+    none = intervals.interval_of(lambda rows: metrics.auroc(labels[rows] < 9, scores[rows]), 4, 5)
+    assert none is None

@@ -1,0 +1,38 @@
+"""Local image features in the space of the class features: one for each place of the grid.
+
+As in the released code of GL-MCM (Miyai et al., IJCV 2025): the last attention is left out and each
+place keeps its own value. A ViT's go on through the rest of the last block, the last normalisation
+and the projection; a ResNet's through the output layer of its attention pool, without position.
+"""
+
+import torch.nn.functional as F
+from clip.model import VisionTransformer
+from torch import Tensor, nn
+
+from ueo.clip.attention import after_attention, project
+from ueo.clip.fast_image import before_last_block
+
+
+def local_features(visual: nn.Module, images: Tensor) -> Tensor:
+    """Unit vectors (batch, places, embedding) of images (batch, 3, height, width)."""
+    of_tower = _of_vit if isinstance(visual, VisionTransformer) else _of_resnet
+    return F.normalize(of_tower(visual, images.to(visual.conv1.weight.dtype)), dim=-1)
+
+
+def _of_vit(visual: VisionTransformer, images: Tensor) -> Tensor:
+    patches = len(visual.positional_embedding) - 1  # tokens of a visual prompt come after them
+    x = before_last_block(visual, images)[:, 1 : 1 + patches]
+    last = visual.transformer.resblocks[-1]
+    value = project(last.attn, last.ln_1(x))[2]
+    return visual.ln_post(after_attention(last, x, value)) @ visual.proj
+
+
+def _of_resnet(visual: nn.Module, images: Tensor) -> Tensor:
+    grids = []
+    pool = visual.attnpool
+    hook = pool.register_forward_pre_hook(lambda module, inputs: grids.append(inputs[0]))
+    try:
+        visual(images)
+    finally:
+        hook.remove()
+    return pool.c_proj(pool.v_proj(grids[0].flatten(2).transpose(1, 2)))

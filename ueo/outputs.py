@@ -1,0 +1,68 @@
+"""features.npz: what any OOD score of a run can be computed from without running it again.
+
+With TEST.KEEP_OUTPUTS a run writes it beside outputs.npz, whose test rows its own follow. M are the
+training images: the shots of a trainer that uses labels, else the unlabelled images. All is fp32.
+
+    test_cosines      (N, K)          unscaled cosines, or logits over the logit scale
+    test_features     (N, embedding)  unit vectors
+    test_local_score  (N,)            local MCM at temperature 1; where class features exist
+    train_features    (M, embedding)  only if some training image is no test image; otherwise
+    train_rows        (M,)            where the training images stand among the test images
+    train_labels      (M,)            of shots their labels, else the class that the model predicts
+    class_features    (K, embedding)  where one list of them holds for all images
+    logit_scale       ()              the model's factor between cosines and logits
+
+Names end in _before or _after training, except train_rows and logit_scale. What training left as it
+was is written once, as _before.
+"""
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ueo.errors import DataError
+from ueo.files import atomic_path
+
+FEATURES = "features.npz"
+AGAIN = "run again with TEST.KEEP_OUTPUTS True and --overwrite"
+
+
+def write_kept(folder: str | Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write features.npz, whole or not at all; without arrays remove the one of an older run."""
+    file = Path(folder, FEATURES)
+    if not arrays:
+        file.unlink(missing_ok=True)
+        return
+    unchanged = {
+        name
+        for name, array in arrays.items()
+        if name.endswith("_after")
+        and np.array_equal(array, arrays.get(name.replace("_after", "_before")))
+    }
+    with atomic_path(file) as temporary:
+        np.savez(temporary, **{k: v for k, v in arrays.items() if k not in unchanged})
+
+
+def read_kept(folder: str | Path, when: str = "after") -> dict[str, np.ndarray]:
+    """What a run kept, as its model was `when`: "before" or "after" training.
+
+    Names as above without _before and _after; train_features are there in any case, train_rows only
+    if all training images are test images; test_ is left out of names. Raises DataError for a run
+    that kept nothing or whose file is damaged.
+    """
+    file = Path(folder, FEATURES)
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except FileNotFoundError as error:
+        raise DataError(f"{file} is missing: {AGAIN}") from error
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise DataError(f"{file}: damaged ({error}); {AGAIN}") from error
+    found = {}
+    for name in dict.fromkeys(n.removesuffix("_after").removesuffix("_before") for n in arrays):
+        chosen = next(n for n in (f"{name}_{when}", f"{name}_before", name) if n in arrays)
+        found[name.removeprefix("test_")] = arrays[chosen]
+    if "train_features" not in found:
+        found["train_features"] = found["features"][found["train_rows"]]
+    return found
