@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from clip.model import CLIP, VisionTransformer
 from torch import Tensor, nn
 
+from ueo.clip.adapters import Cosines
 from ueo.clip.backbones import logit_scale
 from ueo.clip.fast_image import encode_images, folded
 from ueo.clip.fast_text import encode_shared
@@ -47,6 +48,7 @@ class PromptedCLIP(nn.Module):
     """Image encoder, prompt learner and text encoder. Always in eval mode, training included:
     BatchNorm uses CLIP's running statistics and never moves them.
 
+    adapter: (image features, class features) -> cosines; see adapters.py.
     fast: leave out work that nobody reads (fast_text.py, fast_image.py).
     """
 
@@ -64,6 +66,7 @@ class PromptedCLIP(nn.Module):
         self.dtype = clip_model.dtype
         self.logit_scale = logit_scale(clip_model)
         self.visual_prompt: nn.Parameter | None = None
+        self.adapter: nn.Module = Cosines()
         self.eval()
 
     def add_visual_prompt(self, tokens: int, generator: torch.Generator) -> None:
@@ -120,4 +123,4 @@ class PromptedCLIP(nn.Module):
         """Cosines (batch, K), unscaled; class features are computed unless given."""
         if class_features is None:
             class_features = self.class_features()
-        return self.image_features(images) @ class_features.T
+        return self.adapter(self.image_features(images), class_features)
