@@ -26,7 +26,7 @@ from ueo.clip.adapters import Cosines
 from ueo.clip.backbones import load_clip, resolve_precision
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptEnsemble, PromptLearner
-from ueo.clip.tuning import as_module, parse_parts, select
+from ueo.clip.tuning import as_module, parse_parts, select, untuned_adapter
 from ueo.config import options_of
 from ueo.data import Images, evaluation_loader, training_loader
 from ueo.errors import ConfigError
@@ -71,8 +71,7 @@ class CLIPTrainer(TrainerX):
         return {} if self.training_free else select(self.model, self.options.TUNE)
 
     def adapter(self) -> nn.Module:
-        """A module (image features, class features) -> cosines; it changes nothing until `prepare`
-        has filled it in. Its state goes into the checkpoint, tuned or not."""
+        """(image features, class features) -> cosines; changes nothing until `prepare` fills it."""
         return Cosines()
 
     def prepare(self, zero_shot: Tensor) -> None:
@@ -88,9 +87,7 @@ class CLIPTrainer(TrainerX):
 
     def buffers(self) -> dict[str, Tensor]:
         """State besides parameters that a resumed run needs, kept with them: the adapter's."""
-        tuned = {name for group in self.groups.values() for name in group}
-        state = self.model.state_dict()  # shares memory with the model
-        return {n: t for n, t in state.items() if n.startswith("adapter.") and n not in tuned}
+        return untuned_adapter(self.model, self.groups)
 
     # what the engine asks for
 
@@ -263,10 +260,9 @@ class CLIPTrainer(TrainerX):
 
     def train(self) -> None:
         if self.groups:
-            super().train()
-            return
+            return super().train()
         self.before_train()
-        if self.get_model_names():
+        if self.get_model_names():  # what `prepare` made is kept, and tested
             self.save_model(self.max_epoch - 1, self.output_dir)
             self.test()
         self.evaluations.write_record()

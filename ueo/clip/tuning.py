@@ -45,7 +45,19 @@ def select(model: nn.Module, tune: str) -> dict[str, dict[str, nn.Parameter]]:
             n: p for n, p in model.named_parameters() if n.startswith(("visual.", "text_encoder."))
         },
     }
-    return {part: available[part] for part in parse_parts(tune)}
+    parts = parse_parts(tune)
+    if "adapter" in parts and not available["adapter"]:
+        raise ConfigError("TUNE: 'adapter' cannot be tuned, this trainer has none")
+    return {part: available[part] for part in parts}
+
+
+def untuned_adapter(
+    model: nn.Module, groups: dict[str, dict[str, nn.Parameter]]
+) -> dict[str, Tensor]:
+    """State of the model's adapter that is in none of the groups; it shares the model's memory."""
+    tuned = {name for group in groups.values() for name in group}
+    state = model.state_dict()
+    return {n: t for n, t in state.items() if n.startswith("adapter.") and n not in tuned}
 
 
 def as_module(
