@@ -69,7 +69,7 @@ class Way:
     def text(self, images: torch.Tensor) -> None:
         """Class features and the gradient to the context."""
         features = self.model.class_features()
-        features.float().square().sum().backward()
+        features.float().sum().backward()
 
     def step(self, images: torch.Tensor) -> None:
         """One step of UEO."""

@@ -21,10 +21,11 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 from modern_dassl import distributed
 from ueo.adopt import adopt, check_labelled
+from ueo.clip.adapters import Cosines
 from ueo.clip.backbones import load_clip, resolve_precision
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptEnsemble, PromptLearner
-from ueo.clip.tuning import as_module, parse_parts, select
+from ueo.clip.tuning import as_module, parse_parts, select, untuned_adapter
 from ueo.config import options_of
 from ueo.data import TrainingLoader, loaders
 from ueo.errors import ConfigError
@@ -42,6 +43,7 @@ class CLIPTrainer(TrainerX):
     uses_labels = False
     gathers_batches = True
     deterministic = False  # True: every seed gives the same result
+    training_free = False  # True: no step is taken, `prepare` is all there is
     defaults = {
         "N_CTX": 4,  # context vectors when CTX_INIT is empty
         "CTX_INIT": "a photo of a",  # words that initialise the context
@@ -51,7 +53,7 @@ class CLIPTrainer(TrainerX):
         "ENSEMBLE": 1,  # prompts learnt side by side, cosines averaged; needs random contexts
         "CTX_FP32": False,  # keep the context in fp32 beside fp16 weights
         "FAST": True,  # both towers without work that nobody reads; False: as released, for checks
-        "TUNE": "both",  # prompt, visual_affine, both; visual_prompt, model; joined by +
+        "TUNE": "both",  # prompt, visual_affine, both; visual_prompt, adapter, model; joined by +
         "N_VISUAL_CTX": 8,  # tokens of a visual prompt
         "PROMPT_LR": None,  # None: OPTIM.LR
         "VISUAL_LR": None,  # None: OPTIM.LR
@@ -65,7 +67,11 @@ class CLIPTrainer(TrainerX):
 
     def trainable(self) -> dict[str, dict[str, nn.Parameter]]:
         """Parameter groups: part -> {name: parameter}."""
-        return select(self.model, self.options.TUNE)
+        return {} if self.training_free else select(self.model, self.options.TUNE)
+
+    def adapter(self) -> nn.Module:
+        """(image features, class features) -> cosines; changes nothing until `prepare` fills it."""
+        return Cosines()
 
     def prepare(self, zero_shot: Tensor) -> None:
         """Compute what the method needs once, before any step.
@@ -79,8 +85,8 @@ class CLIPTrainer(TrainerX):
         raise TypeError(f"{type(self).__name__} must define loss(batch)")
 
     def buffers(self) -> dict[str, Tensor]:
-        """State besides parameters that a resumed run needs, kept with them; none by default."""
-        return {}
+        """State besides parameters that a resumed run needs, kept with them: the adapter's."""
+        return untuned_adapter(self.model, self.groups)
 
     # what the engine asks for
 
@@ -122,11 +128,14 @@ class CLIPTrainer(TrainerX):
         if "visual_prompt" in parse_parts(options.TUNE):
             self.model.add_visual_prompt(options.N_VISUAL_CTX, self._generator())
         self.model.to(self.device).requires_grad_(False)
+        self.model.adapter = self.adapter().to(self.device).requires_grad_(False)
         self.notes: dict = {}  # what a method has to say of its run, kept in the record
         self.groups = self.trainable()
         self.scaler = torch.amp.GradScaler() if self.precision == "amp" else None
         if self.groups:
             self._build_optimiser()
+        elif kept := self.buffers():
+            self.register_model(MODEL, as_module({}, kept))
         self.evaluations = Evaluations(self)
 
     def _generator(self, number: int = 0) -> torch.Generator:
@@ -242,15 +251,16 @@ class CLIPTrainer(TrainerX):
 
     def train(self) -> None:
         if self.groups:
-            super().train()
-        else:
-            self.before_train()
-            self.evaluations.write_record()
+            return super().train()
+        self.before_train()
+        if self.get_model_names():  # what `prepare` made is kept, and tested
+            self.save_model(self.max_epoch - 1, self.output_dir)
+            self.test()
+        self.evaluations.write_record()
 
     def before_train(self) -> None:
-        zero_shot = self.evaluations.run(epoch=0)["unlabelled"]
+        self.prepare(self.evaluations.run(epoch=0)["unlabelled"])
         if self.groups:
-            self.prepare(zero_shot)
             super().before_train()  # resumes, if asked; hence after the zero-shot model was used
             self.evaluations.resume(self.start_epoch)
 

@@ -15,19 +15,15 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
 from ueo.trainers.base import CLIPTrainer
 
+from ueo.pseudo import train_on_confident
+
 
 @TRAINER_REGISTRY.register()
 class UPL(CLIPTrainer):
     defaults = {**CLIPTrainer.defaults, "TOP_K": 16}  # images a predicted class
 
     def prepare(self, zero_shot: Tensor) -> None:
-        chosen, pseudo = most_confident(self.model.logit_scale * zero_shot, self.options.TOP_K)
-        self.pseudo = pseudo.to(self.device)  # (images,), -1 where an image is not used
-        names = self.dm.dataset.classnames
-        empty = sorted(set(range(len(names))) - set(pseudo[chosen].tolist()))
-        self.notes.update(selected=len(chosen), empty_classes=[names[k] for k in empty])
-        print(f"UPL: {len(chosen)} pseudo-labelled images, {len(empty)} classes without one")
-        self.train_on(chosen.tolist())
+        self.pseudo = train_on_confident(self, zero_shot, self.options.TOP_K)
 
     def loss(self, batch: dict) -> dict[str, Tensor]:
         pseudo = self.pseudo[batch["index"].to(self.device)]  # (batch,)
@@ -37,18 +33,3 @@ class UPL(CLIPTrainer):
             for classes in self.model.member_features()
         ]
         return {"loss": torch.stack(losses).sum()}  # each prompt has a term of its own
-
-
-def most_confident(logits: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
-    """(positions of the images kept, in order; pseudo-label of every image, -1 if it is not kept).
-
-    logits: (images, classes), scaled. At most `top_k` images of each predicted class are kept, by
-    the probability of that class.
-    """
-    confidence, predicted = logits.softmax(-1).max(-1)
-    pseudo = torch.full_like(predicted, -1)
-    for label in predicted.unique():
-        members = (predicted == label).nonzero()[:, 0]
-        best = members[confidence[members].argsort(descending=True, stable=True)[:top_k]]
-        pseudo[best] = label
-    return (pseudo >= 0).nonzero()[:, 0], pseudo

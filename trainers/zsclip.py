@@ -11,6 +11,4 @@ from ueo.shared_names import SHARED
 @SHARED.register()
 class ZeroshotCLIP(CLIPTrainer):
     deterministic = True  # one seed says everything
-
-    def trainable(self):
-        return {}
+    training_free = True

@@ -10,11 +10,13 @@ import torch
 import torch.nn.functional as F
 from conftest import read, trainer_names
 from dassl.engine import TRAINER_REGISTRY
-from ueo.trainers.upl import most_confident
+
+from ueo.pseudo import most_confident
 
 TRAINERS = trainer_names()
 UNSUPERVISED = [t for t in TRAINERS
                 if not TRAINER_REGISTRY.get(t).uses_labels and t != "ZeroshotCLIP"]
+SUPERVISED = [t for t in TRAINERS if TRAINER_REGISTRY.get(t).uses_labels]
 
 SHUFFLED = """
 from dassl.data.datasets import DATASET_REGISTRY
@@ -47,7 +49,7 @@ def test_permuted_labels_of_the_unlabelled_set_change_nothing(toy, tmp_path, tra
     np.testing.assert_array_equal(a["test_predictions_after"], b["test_predictions_after"])
 
 
-@pytest.mark.parametrize("trainer", ["CoOp", "CoCoOp"])
+@pytest.mark.parametrize("trainer", SUPERVISED)
 def test_the_supervised_ones_learn_from_their_labels_and_meet_no_shot_again(toy, tmp_path, trainer):
     plugin = tmp_path / "shuffled_toy.py"
     plugin.write_text(SHUFFLED)
@@ -71,7 +73,8 @@ def test_training_on_what_is_tested_is_refused(toy, capsys):
     assert toy("ok", "DATASET.PROTOCOL", "independent", trainer="CoOp")[0] == 0
 
 
-@pytest.mark.parametrize("trainer", [t for t in TRAINERS if t != "ZeroshotCLIP"])
+@pytest.mark.parametrize("trainer",
+                         [t for t in TRAINERS if not TRAINER_REGISTRY.get(t).training_free])
 def test_a_resumed_run_ends_in_the_same_numbers(toy, trainer, monkeypatch):
     """Also where a method has state of its own."""
     shots = ("DATASET.NUM_SHOTS", "2") if TRAINER_REGISTRY.get(trainer).uses_labels else ()

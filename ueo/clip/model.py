@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from clip.model import CLIP, VisionTransformer
 from torch import Tensor, nn
 
+from ueo.clip.adapters import Cosines
 from ueo.clip.backbones import logit_scale
 from ueo.clip.fast_image import encode_images, folded
 from ueo.clip.fast_text import encode_shared
@@ -48,6 +49,7 @@ class PromptedCLIP(nn.Module):
     """Image encoder, prompt learner and text encoder. Always in eval mode, training included:
     BatchNorm uses CLIP's running statistics and never moves them.
 
+    adapter: (image features, class features) -> cosines; see adapters.py.
     fast: leave out work that nobody reads (fast_text.py, fast_image.py).
     """
 
@@ -65,6 +67,7 @@ class PromptedCLIP(nn.Module):
         self.dtype = clip_model.dtype
         self.logit_scale = logit_scale(clip_model)
         self.visual_prompt: nn.Parameter | None = None
+        self.adapter: nn.Module = Cosines()
         self.eval()
 
     def add_visual_prompt(self, tokens: int, generator: torch.Generator) -> None:
@@ -125,7 +128,7 @@ class PromptedCLIP(nn.Module):
 
     def cosines(self, features: Tensor, class_features: Tensor) -> Tensor:
         """(batch, K), unscaled, of the unit vectors of images and classes."""
-        return features @ class_features.T
+        return self.adapter(features, class_features)
 
     def encoder_hash(self) -> str:
         """Of all that an image's features depend on besides its pixels."""

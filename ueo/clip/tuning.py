@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from ueo.errors import ConfigError
 
 NORM_MARKS = ("bn", "ln")
-PARTS = ("prompt", "visual_affine", "visual_prompt", "model")  # model: all weights of both towers
+PARTS = ("prompt", "visual_affine", "visual_prompt", "adapter", "model")  # model: both towers
 
 
 def visual_affine(visual: nn.Module) -> dict[str, nn.Parameter]:
@@ -40,11 +40,24 @@ def select(model: nn.Module, tune: str) -> dict[str, dict[str, nn.Parameter]]:
         "prompt": {f"prompt.{n}": p for n, p in model.prompt.named_parameters()},
         "visual_affine": {f"visual.{n}": p for n, p in visual_affine(model.visual).items()},
         "visual_prompt": {n: p for n, p in model.named_parameters() if n == "visual_prompt"},
+        "adapter": {n: p for n, p in model.named_parameters() if n.startswith("adapter.")},
         "model": {
             n: p for n, p in model.named_parameters() if n.startswith(("visual.", "text_encoder."))
         },
     }
-    return {part: available[part] for part in parse_parts(tune)}
+    parts = parse_parts(tune)
+    if "adapter" in parts and not available["adapter"]:
+        raise ConfigError("TUNE: 'adapter' cannot be tuned, this trainer has none")
+    return {part: available[part] for part in parts}
+
+
+def untuned_adapter(
+    model: nn.Module, groups: dict[str, dict[str, nn.Parameter]]
+) -> dict[str, Tensor]:
+    """State of the model's adapter that is in none of the groups; it shares the model's memory."""
+    tuned = {name for group in groups.values() for name in group}
+    state = model.state_dict()
+    return {n: t for n, t in state.items() if n.startswith("adapter.") and n not in tuned}
 
 
 def as_module(
@@ -57,13 +70,19 @@ def as_module(
     """
     root = nn.Module()
     for name, parameter in parameters.items():
-        *path, leaf = name.split(".")
-        module = root
-        for part in path:
-            if part not in dict(module.named_children()):
-                module.add_module(part, nn.Module())
-            module = module.get_submodule(part)
-        module.register_parameter(leaf, parameter)
+        parent, leaf = _place(root, name)
+        parent.register_parameter(leaf, parameter)
     for name, buffer in (buffers or {}).items():
-        root.register_buffer(name, buffer)
+        parent, leaf = _place(root, name)
+        parent.register_buffer(leaf, buffer)
     return root
+
+
+def _place(root: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """The module below `root` that a dotted name leads to, made where it is missing; last part."""
+    *path, leaf = name.split(".")
+    for part in path:
+        if part not in dict(root.named_children()):
+            root.add_module(part, nn.Module())
+        root = root.get_submodule(part)
+    return root, leaf

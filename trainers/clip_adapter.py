@@ -1,0 +1,70 @@
+"""CLIP-Adapter (Gao et al., IJCV 2024, arXiv:2110.04544): few-shot, a bottleneck on image features.
+
+Reference: github.com/gaopengcuhk/CLIP-Adapter, clip_adapter.py. Two layers without biases learn a
+feature that is blended with CLIP's own:
+
+    f* = ratio * relu(W2 relu(W1 f)) + (1 - ratio) * f
+    L = mean_i CE(scale * cos(f*_i, T), label_i)
+
+The released code feeds features that are not normalised; without biases the direction of f* is the
+same. It has the visual adapter alone, and so has this.
+"""
+
+import torch
+import torch.nn.functional as F
+from dassl.engine import TRAINER_REGISTRY
+from torch import Tensor, nn
+from ueo.trainers.base import CLIPTrainer
+
+from ueo.errors import ConfigError
+
+
+@TRAINER_REGISTRY.register()
+class CLIPAdapter(CLIPTrainer):
+    uses_labels = True
+    defaults = {
+        **CLIPTrainer.defaults,
+        "TUNE": "adapter",
+        "RATIO": 0.2,  # share of the learnt feature, below 1
+        "REDUCTION": 4,  # of the width inside
+    }
+
+    def check_cfg(self, cfg) -> None:
+        super().check_cfg(cfg)
+        if not 0 <= self.options.RATIO < 1 or self.options.REDUCTION < 1:
+            raise ConfigError("TRAINER.CLIPAdapter: RATIO is in [0, 1), REDUCTION 1 or more")
+
+    def adapter(self) -> nn.Module:
+        embedding = self.model.class_features().shape[1]
+        hidden = max(embedding // self.options.REDUCTION, 1)
+        return Bottleneck(embedding, hidden, self.options.RATIO)
+
+    def prepare(self, zero_shot: Tensor) -> None:
+        self.model.adapter.start(self._generator())
+
+    def loss(self, batch: dict) -> dict[str, Tensor]:
+        labels = batch["label"].to(self.device)  # (batch,)
+        return {"loss": F.cross_entropy(self.logits(batch["img"]), labels)}
+
+
+class Bottleneck(nn.Module):
+    """Blends each image feature with a learnt one; all zeros, which is CLIP, until `start`."""
+
+    def __init__(self, embedding: int, hidden: int, ratio: float):
+        super().__init__()
+        self.down = nn.Parameter(torch.zeros(hidden, embedding))
+        self.up = nn.Parameter(torch.zeros(embedding, hidden))
+        self.ratio = ratio
+
+    @torch.no_grad()
+    def start(self, generator: torch.Generator) -> None:
+        """Random weights of the distribution of torch's linear layers."""
+        for weight in self.parameters():
+            bound = weight.shape[1] ** -0.5
+            weight.copy_(torch.empty(weight.shape).uniform_(-bound, bound, generator=generator))
+
+    def forward(self, features: Tensor, class_features: Tensor) -> Tensor:
+        features = features.float()
+        learnt = F.relu(F.relu(features @ self.down.T) @ self.up.T)
+        blend = self.ratio * learnt + (1 - self.ratio) * features
+        return F.normalize(blend, dim=-1) @ class_features.float().T

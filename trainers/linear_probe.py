@@ -1,0 +1,54 @@
+"""Linear probe (Radford et al., ICML 2021, arXiv:2103.00020): few-shot, a classifier on features.
+
+    logits = scale * f W',    L = mean_i CE(logits_i, label_i)
+
+CLIP fits W by L-BFGS from zero, its penalty chosen on labelled validation images. With few shots
+that is far below zero-shot CLIP; W that starts as the class features is not (Silva-Rodriguez et
+al., CVPR 2024, arXiv:2312.12730). Choices of ours: the latter start, `INIT zero` is the former; the
+engine's optimiser, whose few steps are the only penalty; no bias. What is evaluated is f W'.
+"""
+
+import torch
+import torch.nn.functional as F
+from dassl.engine import TRAINER_REGISTRY
+from torch import Tensor, nn
+from ueo.trainers.base import CLIPTrainer
+
+STARTS = ("zero_shot", "zero")
+
+
+@TRAINER_REGISTRY.register()
+class LinearProbe(CLIPTrainer):
+    uses_labels = True
+    defaults = {
+        **CLIPTrainer.defaults,
+        "TUNE": "adapter",
+        "INIT": "zero_shot",  # the class features; or zero
+    }
+
+    def check_cfg(self, cfg) -> None:
+        super().check_cfg(cfg)
+        self.check_choice("INIT", STARTS)
+
+    def adapter(self) -> nn.Module:
+        return Head(self.model.class_features().float())
+
+    @torch.no_grad()
+    def prepare(self, zero_shot: Tensor) -> None:
+        if self.options.INIT == "zero":
+            self.model.adapter.weight.zero_()
+
+    def loss(self, batch: dict) -> dict[str, Tensor]:
+        labels = batch["label"].to(self.device)  # (batch,)
+        return {"loss": F.cross_entropy(self.logits(batch["img"]), labels)}
+
+
+class Head(nn.Module):
+    """A linear layer in place of the class features. weight: (K, embedding)."""
+
+    def __init__(self, weight: Tensor):
+        super().__init__()
+        self.weight = nn.Parameter(weight.clone())
+
+    def forward(self, features: Tensor, class_features: Tensor) -> Tensor:
+        return features.float() @ self.weight.T

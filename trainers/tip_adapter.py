@@ -1,0 +1,54 @@
+"""Tip-Adapter (Zhang et al., ECCV 2022, arXiv:2207.09519): few-shot, without training.
+
+Reference: github.com/gaopengcuhk/Tip-Adapter, main.py. Features of the labelled images are the keys
+F of a cache, their labels, one-hot, its values L. An image's logits are CLIP's and those of its
+neighbours in the cache:
+
+    logits = scale * f T' + alpha * exp(-beta (1 - f F')) L
+
+What is evaluated is logits / scale, to be compared with cosines. alpha and beta are options: the
+released code searches them on labelled validation images, which no method here has. The defaults
+are those that its search starts from on ImageNet; for DTD and EuroSAT it has alpha 2, for aircraft
+5. A key is the mean of an image's augmented views; here the mean of unit vectors, in the released
+code that of features before they are normalised.
+"""
+
+import torch
+import torch.nn.functional as F
+from dassl.engine import TRAINER_REGISTRY
+from torch import Tensor
+from ueo.trainers.base import CLIPTrainer
+
+from ueo.clip.adapters import Cache
+from ueo.data import EvaluationLoader, Images
+
+
+@TRAINER_REGISTRY.register()
+class TipAdapter(CLIPTrainer):
+    uses_labels = True
+    training_free = True
+    defaults = {
+        **CLIPTrainer.defaults,
+        "TUNE": "adapter",
+        "ALPHA": 1.17,  # weight of the cache
+        "BETA": 1.0,  # its sharpness
+        "VIEWS": 10,  # augmented views of each image, training transform
+    }
+
+    def adapter(self) -> Cache:
+        shape = self.model.class_features().shape  # (K, embedding)
+        # as many rows in every domain, so that a checkpoint of one can be tested on another
+        rows = max(self.cfg.DATASET.NUM_SHOTS * shape[0], len(self.dm.dataset.train_x))
+        strength = self.options.ALPHA / self.model.logit_scale
+        return Cache(rows, *shape, strength, self.options.BETA)
+
+    def prepare(self, zero_shot: Tensor) -> None:
+        items, training = self.dm.dataset.train_x, self.train_loader_x.dataset
+        images = Images(items, training.transform, store=training.store, plain=training.plain)
+        loader = EvaluationLoader(images, self.cfg, self.device)
+        keys = 0
+        for view in range(self.options.VIEWS):
+            images.seed.random_(2**62, generator=self._generator(view))
+            keys = keys + self.evaluations.rows(loader, self.model.image_features, "cache")
+        labels = torch.tensor([item.label for item in items])
+        self.model.adapter.fill(F.normalize(keys, dim=-1), labels)

@@ -1,0 +1,31 @@
+"""Tip-Adapter-F (Zhang et al., ECCV 2022, arXiv:2207.09519): few-shot, the cache's keys are tuned.
+
+Reference: github.com/gaopengcuhk/Tip-Adapter, main.py. The keys start as Tip-Adapter's and are
+learnt on the labelled images; the values stay:
+
+    L = mean_i CE(logits_i, label_i)
+
+# released code: keeps the epoch that is best on the test images and then searches alpha and beta
+# again; here the last epoch is deployed and both are options.
+"""
+
+import torch.nn.functional as F
+from dassl.engine import TRAINER_REGISTRY
+from torch import Tensor
+from ueo.trainers.tip_adapter import TipAdapter
+
+
+@TRAINER_REGISTRY.register()
+class TipAdapterF(TipAdapter):
+    training_free = False
+    defaults = {**TipAdapter.defaults, "EPS": 1e-4}  # of Adam's kind of optimisers, as released
+
+    def build_model(self) -> None:
+        super().build_model()
+        for group in self.optim.param_groups:
+            if "eps" in group:
+                group["eps"] = self.options.EPS
+
+    def loss(self, batch: dict) -> dict[str, Tensor]:
+        labels = batch["label"].to(self.device)  # (batch,)
+        return {"loss": F.cross_entropy(self.logits(batch["img"]), labels)}

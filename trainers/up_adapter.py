@@ -1,0 +1,51 @@
+"""Unsupervised prototype adapter, UP-Adapter (Zhang et al., PRCV 2023, arXiv:2308.11507).
+
+No code was found, and of the paper the abstract alone, which says: of each class that CLIP
+predicts, the most confident unlabelled images are selected; their features make the class's
+prototype; the prototypes start a learnable model, which is tuned; its prediction is added to
+CLIP's:
+
+    P_k = normalised mean of f_i over the images selected for class k
+    logits = scale * f T' + alpha * exp(-beta (1 - f P')),    L = mean_i CE(logits_i, pseudo_i)
+
+Choices of ours, all else: TOP_K images a class, as in UPL; features of the test transform; a class
+without an image has its class feature as prototype; the sum has Tip-Adapter's form, a cache of one
+key a class, and is trained as a whole; pseudo-labels are given once; alpha and beta.
+"""
+
+import torch
+import torch.nn.functional as F
+from dassl.engine import TRAINER_REGISTRY
+from torch import Tensor
+from ueo.trainers.base import CLIPTrainer
+
+from ueo.clip.adapters import Cache
+from ueo.pseudo import prototypes, train_on_confident
+
+
+@TRAINER_REGISTRY.register()
+class UPAdapter(CLIPTrainer):
+    defaults = {
+        **CLIPTrainer.defaults,
+        "TUNE": "adapter",
+        "TOP_K": 16,  # images a predicted class
+        "ALPHA": 1.0,  # weight of the prototype model
+        "BETA": 5.5,  # its sharpness
+    }
+
+    def adapter(self) -> Cache:
+        classes, embedding = self.model.class_features().shape
+        strength = self.options.ALPHA / self.model.logit_scale
+        return Cache(classes, classes, embedding, strength, self.options.BETA)
+
+    def prepare(self, zero_shot: Tensor) -> None:
+        self.pseudo = train_on_confident(self, zero_shot, self.options.TOP_K)
+        features = self.evaluations.image_features(self.unlabelled_loader, "prototypes", True)
+        with torch.no_grad():
+            class_features = self.model.class_features().float().cpu()
+        keys = prototypes(features, self.pseudo.cpu(), class_features)
+        self.model.adapter.fill(keys, torch.arange(len(keys)))
+
+    def loss(self, batch: dict) -> dict[str, Tensor]:
+        pseudo = self.pseudo[batch["index"].to(self.device)]  # (batch,)
+        return {"loss": F.cross_entropy(self.logits(batch["img"]), pseudo)}
