@@ -26,7 +26,7 @@ setup(
         *(f"ueo.{name}" for name in PLUGINS),
     ],
     package_dir={f"ueo.{name}": name for name in PLUGINS},
-    package_data={"ueo.assets": ["emoji.zip*", "tiny_clip.*", "LICENCES/*"]},
+    package_data={"ueo.assets": ["emoji*", "icon_pool.zip*", "tiny_clip.*", "LICENCES/*"]},
     install_requires=[
         "torch>=2.2",
         "torchvision>=0.17",
@@ -47,6 +47,7 @@ setup(
     extras_require={
         "test": ["pytest>=8", "ruff>=0.6", "submitit>=1.5"],
         "slurm": ["submitit>=1.5"],
+        "captions": ["transformers>=4.46"],  # scripts/caption.py
         "assets": ["resvg-py==0.5.0"],  # maintainers: rebuild what is in assets/
     },
 )

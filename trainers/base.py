@@ -53,7 +53,7 @@ class CLIPTrainer(TrainerX):
         "ENSEMBLE": 1,  # prompts learnt side by side, cosines averaged; needs random contexts
         "CTX_FP32": False,  # keep the context in fp32 beside fp16 weights
         "FAST": True,  # both towers without work that nobody reads; False: as released, for checks
-        "TUNE": "both",  # prompt, visual_affine, both; visual_prompt, adapter, model; joined by +
+        "TUNE": "both",  # parts joined by +, see ueo/clip/tuning.py; both: prompt+visual_affine
         "N_VISUAL_CTX": 8,  # tokens of a visual prompt
         "PROMPT_LR": None,  # None: OPTIM.LR
         "VISUAL_LR": None,  # None: OPTIM.LR

@@ -5,6 +5,7 @@ function; every function is checked against an independent NumPy formula in test
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 EPS = 1e-5  # inside the logarithm, as in the released UEO code
@@ -107,3 +108,14 @@ def entropy_separation(prob: Tensor, threshold: float, margin: float) -> Tensor:
     prob: (batch, classes).  Returns a scalar, to be minimised.
     """
     return -(entropy(prob) - threshold).abs().clamp(min=margin).mean()
+
+
+def contrastive(logits: Tensor) -> Tensor:
+    """CLIP's symmetric loss (Radford et al., ICML 2021, Fig. 3): the mean cross-entropy of each
+    image finding its text and of each text finding its image.
+
+    logits: (pairs, pairs), scaled cosines, images by texts; pair i stands in row and column i, and
+    all else is a negative.  Returns a scalar.
+    """
+    own = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2

@@ -1,9 +1,10 @@
-"""Load what a run has tuned from its checkpoint, whichever engine wrote it."""
+"""Load what a run has tuned from its checkpoint, whichever engine wrote it; and mix weights."""
 
 from pathlib import Path
 
+import torch
 from dassl.utils import load_checkpoint
-from torch import nn
+from torch import Tensor, nn
 
 from ueo.errors import CheckpointError
 
@@ -32,6 +33,15 @@ def load_tuned(module: nn.Module, folder: Path, epoch: int | None = None) -> Non
             f"{path}: does not fit this configuration ({_first_line(error)})"
         ) from error
     print(f"Load {path} (epoch={finished})")
+
+
+def mixed(start: dict[str, Tensor], tuned: dict[str, Tensor], alpha: float) -> dict[str, Tensor]:
+    """(1 - alpha) * start + alpha * tuned, parameter by parameter; exact at 0 and 1 (WiSE-FT,
+    Wortsman et al., CVPR 2022, Eq. 1). What is no number with a fraction is that of `tuned`."""
+    return {
+        name: torch.lerp(start[name], value, alpha) if value.is_floating_point() else value
+        for name, value in tuned.items()
+    }
 
 
 def _file_name(folder: Path, epoch: int | None) -> str:

@@ -64,6 +64,7 @@ class PromptedCLIP(nn.Module):
         object.__setattr__(self, "_folded", None)
         self.prompt = prompt
         self.text_encoder = TextEncoder(clip_model)
+        self.token_embedding = clip_model.token_embedding
         self.dtype = clip_model.dtype
         self.logit_scale = logit_scale(clip_model)
         self.visual_prompt: nn.Parameter | None = None
@@ -113,6 +114,16 @@ class PromptedCLIP(nn.Module):
             return encode_shared(self.text_encoder, beginning, prompt.after, prompt.end)
         shifts = [0.0] if shifts is None else shifts
         return torch.stack([self.text_encoder(prompt(shift), prompt.end) for shift in shifts])
+
+    def text_features(self, tokens: Tensor) -> Tensor:
+        """Unit vectors (texts, embedding) of free text, with gradient to what is tuned.
+
+        tokens: (texts, 77), as clip.tokenize makes them; work ends with the longest text.
+        """
+        end = tokens.argmax(-1)  # the end of text has the largest id
+        tokens = tokens[:, : int(end.max()) + 1]
+        embedded = self.token_embedding(tokens).to(self.dtype)
+        return F.normalize(self.text_encoder(embedded, end), dim=-1)
 
     def class_features(self) -> Tensor:
         """(K, embedding): the unit vectors of one prompt; of an ensemble, the mean of theirs, whose

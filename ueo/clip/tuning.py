@@ -5,7 +5,13 @@ from torch import Tensor, nn
 from ueo.errors import ConfigError
 
 NORM_MARKS = ("bn", "ln")
-PARTS = ("prompt", "visual_affine", "visual_prompt", "adapter", "model")  # model: both towers
+TOWERS = {  # their weights; embeddings of tokens stay as they are
+    "visual": ("visual.",),
+    "text": ("text_encoder.",),
+    "model": ("visual.", "text_encoder."),
+}
+PARTS = ("prompt", "visual_affine", "visual_prompt", "adapter", *TOWERS)
+HOLDS = {"model": ("visual", "text", "visual_affine"), "visual": ("visual_affine",)}
 
 
 def visual_affine(visual: nn.Module) -> dict[str, nn.Parameter]:
@@ -29,8 +35,10 @@ def parse_parts(tune: str) -> tuple[str, ...]:
             raise ConfigError(
                 f"TUNE: {name!r} cannot be tuned; known: both, {', '.join(PARTS)} (join with '+')"
             )
-    if "model" in names and "visual_affine" in names:
-        raise ConfigError("TUNE: 'model' holds 'visual_affine' already; name one of them")
+    for whole, parts in HOLDS.items():
+        for part in parts:
+            if whole in names and part in names:
+                raise ConfigError(f"TUNE: {whole!r} holds {part!r} already; name one of them")
     return names
 
 
@@ -41,8 +49,9 @@ def select(model: nn.Module, tune: str) -> dict[str, dict[str, nn.Parameter]]:
         "visual_affine": {f"visual.{n}": p for n, p in visual_affine(model.visual).items()},
         "visual_prompt": {n: p for n, p in model.named_parameters() if n == "visual_prompt"},
         "adapter": {n: p for n, p in model.named_parameters() if n.startswith("adapter.")},
-        "model": {
-            n: p for n, p in model.named_parameters() if n.startswith(("visual.", "text_encoder."))
+        **{
+            part: {n: p for n, p in model.named_parameters() if n.startswith(towers)}
+            for part, towers in TOWERS.items()
         },
     }
     parts = parse_parts(tune)

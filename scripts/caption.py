@@ -1,0 +1,65 @@
+"""Caption the images of a folder with a captioner of the BLIP family, for the trainer ARF.
+
+    python scripts/caption.py --images data/my/images --output captions.jsonl \\
+        --model Salesforce/blip-image-captioning-base
+
+Paths in the file are relative to --images, which is to be the folder of the data set. Needs the
+extra `captions` (transformers). An interrupted call goes on where it stopped.
+"""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+import argparse  # noqa: E402
+
+import common  # noqa: E402
+import torch  # noqa: E402
+
+from ueo.captioner import Captioner, check_output, write_captions  # noqa: E402
+from ueo.errors import ConfigError  # noqa: E402
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = p.add_argument
+    add("--images", required=True, help="folder, captioned with all below it")
+    add("--output", required=True, help="file of JSON lines to write")
+    add("--model", default="Salesforce/blip-image-captioning-base",
+        help="folder of weights or id on the Hugging Face hub")
+    add("--number", type=int, default=1, help="captions an image")
+    add("--length", type=int, default=30, help="tokens a caption, at most")
+    add("--batch-size", type=int, default=16, help="images at once")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    for option in ("number", "length", "batch_size"):
+        if getattr(args, option) < 1:
+            raise ConfigError(f"--{option.replace('_', '-')} must be 1 or more")
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: torch sees no CUDA device; use --device cpu or auto")
+    if check_output(args.output):
+        print(f"Finished before: {args.output}")
+        return 0
+    auto = "cuda" if torch.cuda.is_available() else "cpu"
+    device = auto if args.device == "auto" else args.device
+    captioner = Captioner(args.model, device, args.number, args.length)
+    how = {"model": args.model, "number": args.number, "length": args.length}
+    count = write_captions(args.images, args.output, how, args.batch_size, captioner)
+    print(f"{args.output}: {count} images captioned")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 a user's mistake, 130 interrupted."""
+    return common.guarded(lambda: run(parser().parse_args(argv)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""Weight-space ensembling of a finished run with the model that it started from (WiSE-FT).
+
+    python scripts/wise_ft.py --model-dir RUN --alpha 0 0.25 0.5 0.75 1
+
+Wortsman et al., CVPR 2022, arXiv:2109.01903: what was tuned becomes (1 - alpha) * start + alpha *
+tuned. Alpha 1 is the run; alpha 0 is where its training started: zero-shot CLIP, unless what is
+tuned begins at random. Each alpha is evaluated; its record, in the form of a run's, goes to
+RUN/wise_ft/alpha<A>, or below --output-dir. With --domain it is evaluated on another domain.
+"""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+import argparse  # noqa: E402
+import math  # noqa: E402
+
+import common  # noqa: E402
+from tabulate import tabulate  # noqa: E402
+from ueo.trainers.base import MODEL, CLIPTrainer  # noqa: E402
+
+import train  # noqa: E402
+from ueo.errors import ConfigError  # noqa: E402
+from ueo.record import read_result  # noqa: E402
+from ueo.tuned import mixed  # noqa: E402
+
+COLUMNS = ("pacc", "accuracy", "auroc", "fpr95")
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = p.add_argument
+    add("--model-dir", required=True, help="folder of the finished run")
+    add("--alpha", nargs="+", type=float, default=[0.0, 0.25, 0.5, 0.75, 1.0],
+        help="shares of the tuned weights")
+    add("--load-epoch", type=int, default=None, help="its epoch; the last one unless given")
+    add("--domain", default="", help="evaluate on this domain, instead of the run's")
+    add("--output-dir", default="", help="folder of the records; RUN/wise_ft unless given")
+    add("--root", default="data", help="data root")
+    add("--plugin", nargs="+", default=[], help="Python files with further trainers or data sets")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
+    add("--threads", type=int, default=0, help="CPU threads; 0: torch's own choice")
+    add("--set", nargs="+", default=[], metavar="KEY VALUE", help="configuration keys")
+    return p
+
+
+def arguments_of(args: argparse.Namespace) -> argparse.Namespace:
+    """train.py's arguments for the run's own configuration, changed as asked. Raises ConfigError
+    for a folder without a finished run, an alpha that is no number and a --set without a value."""
+    finished = read_result(args.model_dir)
+    if finished is None:
+        raise ConfigError(f"--model-dir {args.model_dir}: holds no finished run (result.json)")
+    for alpha in args.alpha:
+        if not math.isfinite(alpha):
+            raise ConfigError(f"--alpha takes numbers, 0 to 1 as a rule, not {alpha}")
+    if len(args.set) % 2:
+        raise ConfigError(f"--set takes KEY VALUE pairs, but {args.set[-1]!r} has no value")
+    options = [part for key, value in finished["config"].items() for part in (key, str(value))]
+    if args.domain:
+        options += ["DATASET.TARGET_DOMAINS", str((args.domain,))]
+    plugin = ["--plugin", *args.plugin] if args.plugin else []
+    return train.parser().parse_args([
+        "--root", args.root, "--device", args.device, "--threads", str(args.threads), *plugin,
+        "--output-dir", args.output_dir or str(Path(args.model_dir, "wise_ft")),
+        *options, *args.set,
+    ])
+
+
+def build(arguments: argparse.Namespace) -> CLIPTrainer:
+    """The run's trainer, untrained. Raises ConfigError for one that this cannot mix."""
+    cfg = train.build_cfg(arguments)
+    train.set_device(arguments)
+    train.check_writable(Path(cfg.OUTPUT_DIR))
+    if cfg.SEED >= 0:
+        train.set_random_seed(cfg.SEED)
+    trainer = train.build_trainer(cfg)
+    if not isinstance(trainer, CLIPTrainer) or MODEL not in trainer.get_model_names():
+        raise ConfigError(f"--model-dir: {cfg.TRAINER.NAME} tunes nothing that could be mixed")
+    return trainer
+
+
+def evaluate(trainer: CLIPTrainer, args: argparse.Namespace) -> list[list]:
+    """A record for each alpha; returns the rows of the table."""
+    output, module = Path(trainer.output_dir), trainer._models[MODEL]
+    start = {name: value.clone() for name, value in module.state_dict().items()}
+    trainer.output_dir = str(output / f"alpha{args.alpha[0]:g}")
+    trainer.evaluations.run(epoch=0)
+    before, rows = trainer.evaluations.history, []
+    trainer.load_model(args.model_dir, epoch=args.load_epoch)
+    tuned = {name: value.clone() for name, value in module.state_dict().items()}
+    for alpha in args.alpha:
+        trainer.output_dir = str(output / f"alpha{alpha:g}")
+        trainer.notes["wise_ft"] = {"run": str(args.model_dir), "alpha": alpha}
+        trainer.evaluations.history = list(before)
+        module.load_state_dict(mixed(start, tuned, alpha))
+        trainer.evaluations.run(epoch=trainer.max_epoch)
+        trainer.evaluations.write_record()
+        found = trainer.evaluations.history[-1]["test"]
+        rows.append([f"{alpha:g}", *(found[name] for name in COLUMNS)])
+    return rows
+
+
+def run(args: argparse.Namespace) -> int:
+    trainer = build(arguments_of(args))
+    output = trainer.output_dir
+    rows = evaluate(trainer, args)
+    print(tabulate(rows, ["alpha", *(name.upper() for name in COLUMNS)], floatfmt=".2f"))
+    print(f"Test set, percent. Records: {output}/alpha<A>/result.json")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 a user's mistake, 130 interrupted."""
+    return common.guarded(lambda: run(parser().parse_args(argv)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

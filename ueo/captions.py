@@ -1,0 +1,91 @@
+"""Captions of images: a file of JSON lines, {"image": path below the data set, "captions": [...]}.
+
+scripts/caption.py writes such a file; any other tool may.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from ueo.errors import DataError
+from ueo.files import asset
+
+EMBEDDED = "embedded"  # names what is shipped in assets/
+KEYS = {"image", "captions"}
+
+
+def captions_of(source: str, items: list, root: Path) -> list[list[str]]:
+    """The captions of each item (Dassl's Datum), in the order of `items`.
+
+    source: the file, or EMBEDDED for that of the emoji data set. root: the data set's folder, to
+    which its paths are relative. Raises DataError as `read_captions` does; for an item without
+    captions; and for an image that the data set does not hold.
+    """
+    path = asset("emoji_captions.jsonl") if source == EMBEDDED else Path(source).expanduser()
+    captions = read_captions(path)
+    names = [Path(os.path.relpath(item.impath, root)).as_posix() for item in items]
+    missing = [name for name in names if name not in captions]
+    if missing:
+        raise DataError(
+            f"{path}: {len(missing)} of {len(names)} images have no caption, such as "
+            f"{missing[0]!r}; caption them too (scripts/caption.py)"
+        )
+    used = set(names)
+    for name in captions:
+        if name not in used and not Path(root, name).is_file():
+            raise DataError(f"{path}: there is no image {name!r} in {root}")
+    return [captions[name] for name in names]
+
+
+def read_captions(path: str | Path) -> dict[str, list[str]]:
+    """{image: captions} of a file, at least one caption an image.
+
+    Raises DataError, with the line's number, for a line that is not of that form and for an image
+    or a key that stands there twice; and for a file that is missing, empty or no text.
+    """
+    captions, lines = {}, {}
+    for number, line in enumerate(_lines(Path(path)), 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        image, texts = _parse(line, where)
+        if image in captions:
+            raise DataError(f"{where}: the image {image!r} stands in line {lines[image]} already")
+        captions[image], lines[image] = texts, number
+    if not captions:
+        raise DataError(f"{path}: holds no caption")
+    return captions
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text file"
+        raise DataError(f"{path}: cannot be read ({reason})") from error
+
+
+def _parse(line: str, where: str) -> tuple[str, list[str]]:
+    try:
+        pairs = json.loads(line, object_pairs_hook=lambda found: found)
+    except ValueError as error:
+        raise DataError(f"{where}: not valid JSON ({error})") from error
+    keys = [pair[0] for pair in pairs] if _is_object(pairs) else []
+    if len(keys) != len(set(keys)):
+        raise DataError(f"{where}: the key {max(keys, key=keys.count)!r} stands there twice")
+    if set(keys) != KEYS:
+        raise DataError(f'{where}: expected {{"image": path, "captions": [texts]}}')
+    image, texts = (dict(pairs)[key] for key in ("image", "captions"))
+    if not isinstance(image, str) or not image:
+        raise DataError(f"{where}: the image must be a path, not {image!r}")
+    if not isinstance(texts, list) or not texts:
+        raise DataError(f"{where}: {image!r} has no caption")
+    for text in texts:
+        if not isinstance(text, str) or not text.strip():
+            raise DataError(f"{where}: a caption of {image!r} is no text: {text!r}")
+    return image, texts
+
+
+def _is_object(pairs) -> bool:
+    """Whether JSON read with an `object_pairs_hook` is an object: a list of pairs."""
+    return isinstance(pairs, list) and all(isinstance(pair, tuple) for pair in pairs)

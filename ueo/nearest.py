@@ -1,0 +1,87 @@
+"""Exact nearest neighbours in a file of features that may be larger than memory, and that file.
+
+Features are rows of a .npy file. They are computed block by block, so that an interrupted
+computation goes on, and searched block by block, so that memory stays within a budget.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from ueo.errors import ConfigError
+from ueo.files import write_json
+
+QUERIES = 512  # compared with a block at once
+FLOAT = 4  # bytes
+
+
+def stored(path: Path, count: int, compute: Callable[[int, int], np.ndarray], block: int) -> Path:
+    """The .npy file `path` of `count` rows, computed unless it is there.
+
+    compute: (start, stop) -> rows (stop - start, width), fp32. The file appears when it is whole;
+    what is done until then stands in `<name>.part`, and the number of its rows in `<name>.json`.
+    """
+    if path.is_file():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part, progress = path.with_suffix(".part"), path.with_suffix(".json")
+    done = json.loads(progress.read_text()) if part.is_file() and progress.is_file() else 0
+    for start in range(done, count, block):
+        stop = min(start + block, count)
+        rows = compute(start, stop)
+        if start == 0:
+            file = open_memmap(part, "w+", np.float32, (count, rows.shape[1]))
+        else:
+            file = np.load(part, mmap_mode="r+")
+        file[start:stop] = rows
+        file.flush()
+        del file  # pages of the file count as memory while they are mapped
+        write_json(progress, stop)
+    part.replace(path)
+    progress.unlink()
+    return path
+
+
+def nearest(path: Path, queries: np.ndarray, count: int, memory: int
+            ) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of a .npy file with the largest inner product with any query.
+
+    path: of (rows, width), fp32. queries: (queries, width). count: of rows to find, at most all.
+    memory: bytes that may be used. Returns (positions, similarities), each (count,), the most
+    similar first and the earlier one of equals. Raises ConfigError when `memory` is too little.
+    """
+    queries = np.ascontiguousarray(queries, dtype=np.float32)
+    total, width = np.load(path, mmap_mode="r").shape
+    size = _block_size(len(queries), width, count, memory)
+    best, positions = np.empty(0, np.float32), np.empty(0, np.int64)
+    for start in range(0, total, size):
+        block = np.load(path, mmap_mode="r")[start : start + size]  # mapped for this block alone
+        found = _similarity(block, queries)
+        best = np.concatenate([best, found])
+        positions = np.concatenate([positions, np.arange(start, start + len(found))])
+        order = np.argsort(-best, kind="stable")[:count]
+        best, positions = best[order], positions[order]
+    return positions, best
+
+
+def _similarity(block: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """The largest inner product of each row with any query: (rows,)."""
+    found = np.full(len(block), -np.inf, np.float32)
+    for start in range(0, len(queries), QUERIES):
+        np.maximum(found, (block @ queries[start : start + QUERIES].T).max(1), out=found)
+    return found
+
+
+def _block_size(queries: int, width: int, count: int, memory: int) -> int:
+    """Rows of a block: itself, its products with some queries, and what is sorted."""
+    fixed = FLOAT * queries * width + 64 * count
+    row = FLOAT * (width + min(queries, QUERIES)) + 64
+    if memory < fixed + row:
+        raise ConfigError(
+            f"SEARCH_MEMORY: {memory} bytes are too few for {queries} queries and {count} results; "
+            f"give {fixed + 1024 * row} or more"
+        )
+    return (memory - fixed) // row
