@@ -32,6 +32,7 @@ from ueo import config, foreign
 from ueo.discover import extend_cfg, import_file
 from ueo.errors import ConfigError, UserError
 from ueo.files import json_text, write_json
+from ueo.memory import keep_freed_memory
 from ueo.names import nearest
 from ueo.plots import PICTURE, plot_run
 from ueo.record import RESULT, read_result
@@ -132,13 +133,15 @@ def check_name(what: str, name: str, registry) -> None:
 
 
 def set_device(args: argparse.Namespace) -> None:
-    """Threads, and CUDA insisted on."""
+    """Threads, memory, and CUDA insisted on."""
     if args.threads < 0:
         raise ConfigError(f"--threads takes a number of threads or 0, not {args.threads}")
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda: torch sees no CUDA device; use --device cpu or auto")
+    if args.device == "cpu" or not torch.cuda.is_available():
+        keep_freed_memory()
 
 
 def finished_result(folder: Path, flat: dict, option: str) -> dict | None:

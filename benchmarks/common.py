@@ -23,6 +23,7 @@ from ueo.clip.prompts import PromptLearner  # noqa: E402
 from ueo.clip.tuning import select  # noqa: E402
 from ueo.files import write_json  # noqa: E402
 from ueo.losses import universal_entropy  # noqa: E402
+from ueo.memory import keep_freed_memory  # noqa: E402
 from ueo.record import environment, peak_memory  # noqa: E402
 
 WORDS = ("alarm clock", "backpack", "battery", "bed", "bike", "bottle", "bucket", "calculator",
@@ -56,6 +57,8 @@ class Way:
     """One of the two ways: a prompted CLIP, its optimiser and what is timed."""
 
     def __init__(self, backbone: str, count: int, fast: bool, device: torch.device):
+        if device.type == "cpu":
+            keep_freed_memory()  # as a run does, both ways
         clip_model = random_clip(backbone)
         if device.type == "cuda":
             convert_weights(clip_model)

@@ -7,7 +7,13 @@ protocol, and gives Dassl its `train_x`, `train_u` and `test`.
 from pathlib import Path
 
 from dassl.data.datasets import DatasetBase, Datum
-from ueo.datasets.label_space import STANDARD_SETTINGS, ClassCounts, LabelSpace, label_space
+from ueo.datasets.label_space import (
+    STANDARD_SETTINGS,
+    ClassCounts,
+    LabelSpace,
+    label_space,
+    subsample,
+)
 
 from ueo.adopt import split_hash
 from ueo.config import setting_of
@@ -62,7 +68,8 @@ class UFTDataset(DatasetBase):
                 f"{self.root}: {self.counts.total} classes are expected, "
                 f"{len(self.class_list)} were found; the data set is incomplete"
             )
-        self.space: LabelSpace = label_space(self.counts, setting_of(cfg, "SETTING"))
+        whole = label_space(self.counts, setting_of(cfg, "SETTING"))
+        self.space: LabelSpace = subsample(whole, setting_of(cfg, "SUBSAMPLE_CLASSES"))
         seen, test = getattr(self, self.protocol)(self.domain)
         self.published_counts = self._compare_counts(seen, test, setting_of(cfg, "CHECK_COUNTS"))
         seen, test = self._without_bad_images(seen, test, setting_of(cfg, "BAD_IMAGES"))
@@ -71,13 +78,15 @@ class UFTDataset(DatasetBase):
         for items, what in ((unlabelled, "of the unlabelled classes"), (tested, "to test on")):
             if not items:
                 raise DataError(f"{self.root}: domain {self.domain!r} has no image {what}")
-        labelled = self._keep([i for i in seen if i[1] != NO_LABEL], self.space.known)
+        labelled = self._keep([i for i in seen if i[1] != NO_LABEL], whole.known)
         labelled, tested, self.shots = self._take_shots(labelled, tested, cfg.DATASET.NUM_SHOTS)
+        self.split_hash = split_hash(unlabelled, self._keep(test, self.space.test))
+        if self.space != whole:
+            labelled, unlabelled, tested = map(self._renumbered, (labelled, unlabelled, tested))
         super().__init__(train_x=labelled or unlabelled, train_u=unlabelled, test=tested)
         names = [self.class_list[i] for i in self.space.known]
         self._lab2cname, self._classnames = dict(enumerate(names)), names
         self._num_classes = len(names)
-        self.split_hash = split_hash(unlabelled, self._keep(test, self.space.test))
 
     # what a subclass defines
 
@@ -164,6 +173,14 @@ class UFTDataset(DatasetBase):
         for path, reason in self.skipped.items():
             print(f"Skipped {path}: {reason}")
         return ([i for i in part if i[0] not in self.skipped] for part in (seen, test))
+
+    def _renumbered(self, items: list[Datum]) -> list[Datum]:
+        """The items of the space's classes: known ones are labelled from 0, the others after."""
+        space = self.space
+        others = sorted({*space.test, *space.unlabelled} - set(space.known))
+        label = {NO_LABEL: NO_LABEL, **{c: i for i, c in enumerate((*space.known, *others))}}
+        return [Datum(i.impath, label[i.label], i.domain, i.classname)
+                for i in items if i.label in label]
 
     def _keep(self, items: list[Item], classes: tuple[int, ...]) -> list[Datum]:
         """Images of `classes` and those without a label."""

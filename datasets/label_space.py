@@ -14,6 +14,7 @@ from ueo.names import nearest
 
 STANDARD_SETTINGS = ("closed", "partial", "open", "open_partial")  # those of the paper
 SETTINGS = (*STANDARD_SETTINGS, "all", "as_is")
+SUBSAMPLES = ("all", "base", "new")
 ALIASES = {
     "CDA": "closed",
     "PDA": "partial",
@@ -61,6 +62,29 @@ def parse_setting(name: str) -> str:
             f"; known: {', '.join(SETTINGS)}"
         )
     return setting
+
+
+def subsample(space: LabelSpace, which: str) -> LabelSpace:
+    """The label space with the "base" or the "new" half of its known classes, the other half being
+    left out everywhere; itself for "all". The first half is the larger one, as in the CoOp family.
+
+    Raises ConfigError for another name and for too few classes.
+    """
+    if which not in SUBSAMPLES:
+        raise ConfigError(
+            f"DATASET.SUBSAMPLE_CLASSES: {which!r} is unknown; known: {', '.join(SUBSAMPLES)}"
+        )
+    if which == "all":
+        return space
+    half = (len(space.known) + 1) // 2
+    left_out = set(space.known[half:] if which == "base" else space.known[:half])
+    known, unlabelled, test = (
+        tuple(label for label in part if label not in left_out)
+        for part in (space.known, space.unlabelled, space.test)
+    )
+    if not known or not unlabelled:
+        raise ConfigError(f"DATASET.SUBSAMPLE_CLASSES {which}: no class is left to adapt to")
+    return LabelSpace(space.setting, known, unlabelled, test)
 
 
 def label_space(counts: ClassCounts, setting: str) -> LabelSpace:

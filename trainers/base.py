@@ -46,7 +46,7 @@ class CLIPTrainer(TrainerX):
     training_free = False  # True: no step is taken, `prepare` is all there is
     defaults = {
         "N_CTX": 4,  # context vectors when CTX_INIT is empty
-        "CTX_INIT": "a photo of a",  # words that initialise the context
+        "CTX_INIT": "a photo of a",  # words that initialise the context; "template": the data set's
         "CSC": False,  # class-specific context
         "CLASS_TOKEN_POSITION": "end",  # end, middle, front
         "PREC": "fp16",  # fp16 (as released), fp32, amp; fp32 on a CPU
@@ -148,11 +148,12 @@ class CLIPTrainer(TrainerX):
                 f"TRAINER.{type(self).__name__}.ENSEMBLE: {options.ENSEMBLE} prompts need a random "
                 "context each, set CTX_INIT ''; 1 is no ensemble"
             )
+        template = getattr(self.dm.dataset, "template", "a photo of a {}.")
         prompts = [
             PromptLearner(
                 self.dm.dataset.classnames,
                 clip_model,
-                context=options.CTX_INIT,
+                context=template if options.CTX_INIT == "template" else options.CTX_INIT,
                 n_ctx=options.N_CTX,
                 class_specific=options.CSC,
                 position=options.CLASS_TOKEN_POSITION,

@@ -25,6 +25,7 @@ class CLIPAdapter(CLIPTrainer):
     defaults = {
         **CLIPTrainer.defaults,
         "TUNE": "adapter",
+        "CTX_INIT": "template",
         "RATIO": 0.2,  # share of the learnt feature, below 1
         "REDUCTION": 4,  # of the width inside
     }

@@ -23,6 +23,7 @@ class LinearProbe(CLIPTrainer):
     defaults = {
         **CLIPTrainer.defaults,
         "TUNE": "adapter",
+        "CTX_INIT": "template",
         "INIT": "zero_shot",  # the class features; or zero
     }
 

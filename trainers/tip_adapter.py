@@ -30,6 +30,7 @@ class TipAdapter(CLIPTrainer):
     defaults = {
         **CLIPTrainer.defaults,
         "TUNE": "adapter",
+        "CTX_INIT": "template",
         "ALPHA": 1.17,  # weight of the cache
         "BETA": 1.0,  # its sharpness
         "VIEWS": 10,  # augmented views of each image, training transform

@@ -28,6 +28,7 @@ class UPAdapter(CLIPTrainer):
     defaults = {
         **CLIPTrainer.defaults,
         "TUNE": "adapter",
+        "CTX_INIT": "template",
         "TOP_K": 16,  # images a predicted class
         "ALPHA": 1.0,  # weight of the prototype model
         "BETA": 5.5,  # its sharpness

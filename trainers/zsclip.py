@@ -12,3 +12,4 @@ from ueo.shared_names import SHARED
 class ZeroshotCLIP(CLIPTrainer):
     deterministic = True  # one seed says everything
     training_free = True
+    defaults = {**CLIPTrainer.defaults, "CTX_INIT": "template"}

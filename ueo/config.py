@@ -19,6 +19,7 @@ DATASET_DEFAULTS = {
     "SETTING": "open_partial",  # label space: closed, partial, open, open_partial, all, as_is
     "PROTOCOL": "released",  # "released": test on the whole domain; "independent": stored split
     "CHECK_COUNTS": True,  # stop unless a domain holds the published number of images
+    "SUBSAMPLE_CLASSES": "all",  # of the known classes: all, base (the first half), new (the rest)
     "BAD_IMAGES": "stop",  # "stop" at an image that cannot be read, or "skip" and report it
     "PATH": "",  # of images of one's own (data sets folder and list)
     "NAMES": "",  # file with the known class names of one's own images

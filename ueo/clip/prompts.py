@@ -17,7 +17,8 @@ class PromptLearner(nn.Module):
     """Context vectors and the fixed token embeddings around them.
 
     classnames: the K known names; "_" is read as a space.
-    context:    words that initialise the context, or "" for `n_ctx` random vectors.
+    context:    words that initialise the context, or "" for `n_ctx` random vectors. With "{}" it is
+                a template: what follows the name stays fixed, "a photo of a {}, a type of pet."
     class_specific: one context a class instead of one for all.
     position:   where the class name stands: after the context, in its middle, or before it.
     full_precision: keep the context in fp32, also beside weights in fp16.
@@ -45,8 +46,9 @@ class PromptLearner(nn.Module):
             )
         embed = clip_model.token_embedding
         dtype, device = clip_model.dtype, embed.weight.device
-        context = context.replace("_", " ").strip()
-        if context:
+        context, template, rest = context.replace("_", " ").partition("{}")
+        context, rest = context.strip(), rest.rstrip(". ")
+        if context or template:
             ctx, n_ctx = self._embed_words(context, embed)
             if class_specific:
                 ctx = ctx.expand(len(classnames), -1, -1).clone()
@@ -58,7 +60,9 @@ class PromptLearner(nn.Module):
             ctx = torch.empty(shape).normal_(std=CONTEXT_STD, generator=generator)
         self.ctx = nn.Parameter(ctx.to(torch.float32 if full_precision else dtype).to(device))
         self.position = position
-        self._tokenise(classnames, context or " ".join(["X"] * n_ctx), embed, dtype, whole)
+        prefix = context if context or template else " ".join(["X"] * n_ctx)
+        prompts = [f"{prefix} {name.replace('_', ' ')}{rest}." for name in classnames]
+        self._tokenise(prompts, embed, dtype, whole)
 
     @staticmethod
     def _embed_words(words: str, embed: nn.Embedding) -> tuple[Tensor, int]:
@@ -67,12 +71,9 @@ class PromptLearner(nn.Module):
         with torch.no_grad():
             return embed(tokens.to(embed.weight.device))[0, 1 : 1 + count].clone(), count
 
-    def _tokenise(
-        self, classnames: list[str], prefix: str, embed: nn.Embedding, dtype, whole: bool
-    ) -> None:
+    def _tokenise(self, prompts: list[str], embed: nn.Embedding, dtype, whole: bool) -> None:
         """Embed every prompt once; unless `whole`, cut to the longest: a causal tower never looks
         further."""
-        prompts = [f"{prefix} {name.replace('_', ' ')}." for name in classnames]
         try:
             tokens = clip.tokenize(prompts)  # (K, 77)
         except RuntimeError as error:

@@ -1,0 +1,142 @@
+"""ImageNet as the CoOp family has it, its four variants, and images of none of its classes.
+
+Reference: github.com/KaiyangZhou/CoOp, DATASETS.md. classnames.txt, which it publishes, has a line
+`n01440764 tench` for each class; it stands in each data set's folder. The variants are for testing:
+all their images are at once unlabelled and tested. Shots are drawn from files in the order of their
+names; the family takes them in the file system's order, so its shots differ between machines.
+"""
+
+from pathlib import Path
+
+from dassl.data.datasets import DATASET_REGISTRY
+from ueo.datasets.label_space import ClassCounts
+from ueo.datasets.recognition import NEEDED, RecognitionDataset, images_below, lines_of
+
+from ueo.errors import DataError
+from ueo.trees import Item, find_folder, subfolders
+
+CLASSNAMES = "classnames.txt"  # file 1-61f_ol79pViBFDG_IDlUQSwoLcn2XXF of Google Drive
+
+
+def class_names(root: Path) -> dict[str, str]:
+    """{WordNet id: class name}, in the order of class ids."""
+    pairs = [line.partition(" ")[::2] for line in lines_of(root / CLASSNAMES)]
+    return {number: name.strip() for number, name in pairs}
+
+
+class WordNetFolders(RecognitionDataset):
+    """Folders called by WordNet ids; a variant with fewer classes numbers its own from 0."""
+
+    number_of_classes = 1000
+
+    def setup(self, root: Path) -> None:
+        names = class_names(root)
+        self.numbers = self.present(names)
+        self.class_list = [names[number] for number in self.numbers]
+
+    def present(self, names: dict[str, str]) -> list[str]:
+        """WordNet ids of the data set's classes, in order."""
+        return list(names)
+
+    def in_folders(self, folder: Path) -> list[Item]:
+        """(path, class id) of the images in folder/<WordNet id>/."""
+        items = []
+        for label, number in enumerate(self.numbers):
+            items += [(path, label) for path in images_below(folder / number)]
+        return items
+
+
+@DATASET_REGISTRY.register()
+class UFTImageNet(WordNetFolders):
+    title, dataset_dir = "ImageNet", "imagenet"
+    domains = targets = ("imagenet",)
+
+    def items(self, domain: str, part: str) -> list[Item]:
+        return self.in_folders(self.root / "images" / {"test": "val"}.get(part, part))
+
+
+class Variant(WordNetFolders):
+    """image_dir: the folder of the class folders, below the data set's."""
+
+    image_dir: str
+
+    def items(self, domain: str, part: str) -> list[Item]:
+        return self.in_folders(self.root / self.image_dir)
+
+
+@DATASET_REGISTRY.register()
+class UFTImageNetV2(Variant):
+    """Its folders are called by class ids."""
+
+    title, dataset_dir = "ImageNetV2", "imagenetv2"
+    domains = targets = ("imagenetv2",)
+    image_dir = "imagenetv2-matched-frequency-format-val"
+
+    def in_folders(self, folder: Path) -> list[Item]:
+        ids = range(len(self.numbers))
+        return [(path, label) for label in ids for path in images_below(folder / str(label))]
+
+
+@DATASET_REGISTRY.register()
+class UFTImageNetSketch(Variant):
+    title, dataset_dir = "ImageNet-Sketch", "imagenet-sketch"
+    domains = targets = ("imagenet_sketch",)
+    image_dir = "images"
+
+
+class FewerClasses(Variant):
+    """200 of the classes, in the order of their folders' names."""
+
+    number_of_classes = 200
+
+    def present(self, names: dict[str, str]) -> list[str]:
+        folder = self.root / self.image_dir
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; {NEEDED}")
+        found = [path.name for path in subfolders(folder)]
+        for number in found:
+            if number not in names:
+                raise DataError(f"{folder / number}: no class of {self.root / CLASSNAMES}")
+        return found
+
+
+@DATASET_REGISTRY.register()
+class UFTImageNetA(FewerClasses):
+    title, dataset_dir = "ImageNet-A", "imagenet-adversarial"
+    domains = targets = ("imagenet_a",)
+    image_dir = "imagenet-a"
+
+
+@DATASET_REGISTRY.register()
+class UFTImageNetR(FewerClasses):
+    title, dataset_dir = "ImageNet-R", "imagenet-rendition"
+    domains = targets = ("imagenet_r",)
+    image_dir = "imagenet-r"
+
+
+@DATASET_REGISTRY.register()
+class UFTImageNetOOD(UFTImageNet):
+    """ImageNet's validation images against images of none of its classes, "outside": the subsets of
+    iNaturalist, SUN, Places and Textures by Huang and Li (CVPR 2021, arXiv:2105.01879). A domain is
+    one of them; training images are ImageNet's."""
+
+    title = "ImageNet far-OOD"
+    domains = targets = ("inaturalist", "sun", "places", "textures")
+    settings = ("closed",)
+    counts = ClassCounts(total=1001, known=1000, partial=500, open_partial=500, seen_ood=0)
+    ood_dir = "ImageNet_OOD_dataset"  # beside imagenet/ in the data root
+    folder_names = {"textures": ("textures", "texture", "dtd")}
+
+    def setup(self, root: Path) -> None:
+        super().setup(root)
+        self.class_list.append("outside")
+
+    def items(self, domain: str, part: str) -> list[Item]:
+        known = super().items(domain, part)
+        if part == "train":
+            return known
+        folder = self.root.parent / self.ood_dir
+        found = find_folder(folder, self.folder_names.get(domain, (domain,)))
+        if found is None:
+            raise DataError(f"{folder}: no folder of {domain!r}; {NEEDED}")
+        return known + [(path, self.counts.known) for path in images_below(found)]

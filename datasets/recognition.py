@@ -1,0 +1,124 @@
+"""What the image-recognition data sets of the CoOp family share: published splits, one domain.
+
+Training images and test images are apart under either protocol. By default every class is known,
+"all"; for the other label spaces the first half of the classes is known, as in base-to-new
+generalisation, and the rest is a choice of ours: half of each half is in L_u where not all is.
+
+With DATASET.NUM_SHOTS the shots are those that the CoOp family draws for the same seed. With
+DATASET.SUBSAMPLE_CLASSES only the base or the new half of the known classes is left.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from ueo.datasets.base import UFTDataset
+from ueo.datasets.label_space import ClassCounts
+
+from ueo.errors import DataError
+from ueo.trees import IMAGE_SUFFIXES, Item
+
+NEEDED = "see docs/datasets.md for the layout"
+
+
+class RecognitionDataset(UFTDataset):
+    """A subclass sets, besides what UFTDataset asks for:
+
+    number_of_classes: of the published version.
+    template:          the CoOp family's prompt, for CTX_INIT "template".
+    """
+
+    settings = ("all",)
+    number_of_classes: int
+    template = "a photo of a {}."
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        total = getattr(cls, "number_of_classes", 0)
+        if total and "counts" not in vars(cls):
+            known = (total + 1) // 2
+            cls.counts = ClassCounts(
+                total, known, (known + 1) // 2, (known + 1) // 2, (total - known) // 2
+            )
+
+    def released(self, domain: str) -> tuple[list[Item], list[Item]]:
+        return self.independent(domain)
+
+
+class SplitFileDataset(RecognitionDataset):
+    """Images listed by the published split_zhou_<name>.json.
+
+    image_dir:  what its paths are relative to, below the data set's folder.
+    split_file: its name.
+    split_id:   where it is published, a file of Google Drive.
+    """
+
+    image_dir: str
+    split_file: str
+    split_id: str
+
+    def setup(self, root: Path) -> None:
+        self.image_root = root / self.image_dir
+        self.split = read_split(root / self.split_file, self.split_id)
+        names = {label: name for part in self.split.values() for _, label, name in part}
+        if sorted(names) != list(range(len(names))):
+            raise DataError(f"{root / self.split_file}: class ids are not 0 to {len(names) - 1}")
+        self.class_list = [names[label] for label in sorted(names)]
+
+    def items(self, domain: str, part: str) -> list[Item]:
+        listed = [(str(self.image_root / name), label) for name, label, _ in self.split[part]]
+        return existing(listed, self.root / self.split_file)
+
+
+def read_split(path: Path, drive_id: str) -> dict[str, list[tuple[str, int, str]]]:
+    """{"train", "val", "test": [(path, class id, class name)]} of a published split.
+
+    Raises DataError without it: a split drawn here would be nobody else's.
+    """
+    try:
+        split = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            part: [(str(name), int(label), str(words)) for name, label, words in split[part]]
+            for part in ("train", "val", "test")
+        }
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: the published split is missing; it is the file {drive_id} of Google Drive "
+            f"(https://drive.google.com/file/d/{drive_id}/view), {NEEDED}"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a published split ({error!r}); fetch it anew") from error
+
+
+def existing(items: list[Item], listed_in: Path) -> list[Item]:
+    """The items themselves. Raises DataError when an image is missing."""
+    missing = [path for path, _ in items if not os.path.isfile(path)]
+    if missing:
+        raise DataError(
+            f"{listed_in}: {len(missing)} of its {len(items)} images are missing, first "
+            f"{missing[0]}; {NEEDED}"
+        )
+    return items
+
+
+def lines_of(path: Path) -> list[str]:
+    """Lines of a text file that comes with a data set. Raises DataError without it."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: is missing or no text file; {NEEDED}") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def images_below(folder: Path) -> list[str]:
+    """Paths of all images in a folder, at any depth, in the order of names. Raises DataError
+    without any."""
+    found = sorted(
+        os.path.join(where, name)
+        for where, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+    )
+    if not found:
+        raise DataError(f"{folder}: holds no image; {NEEDED}")
+    return found
