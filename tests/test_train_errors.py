@@ -66,7 +66,7 @@ def fails(toy_root, weights, tmp_path, capsys):
     (["OPTIM.NAME", "sdg"], ["sdg", "sgd"]),
     (["TRAINER.UEO.PREC", "fp8"], ["PREC: 'fp8'", "fp16"]),
     (["TRAINER.UEO.SCORE", "mmc"], ["TRAINER.UEO.SCORE", "mcm"]),
-    (["TRAINER.UEO.TUNE", "text"], ["TUNE: 'text'", "visual_affine"]),
+    (["TRAINER.UEO.TUNE", "texts"], ["TUNE: 'texts'", "visual_affine"]),
     (["DATALOADER.TRAIN_X.BATCH_SIZE", "0"], ["batch size", "0"]),
     (["OPTIM.LR"], ["KEY VALUE pairs", "'OPTIM.LR' has no value"]),
 ])

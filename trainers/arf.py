@@ -14,7 +14,6 @@ batches as large as the others, with the same augmentation. Without anchors this
 
 from collections.abc import Iterator
 
-import clip
 from dassl.data.transforms import build_transform
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
@@ -98,20 +97,16 @@ class ARF(FLYP):
         if self.pool is not None:
             self.upcoming = _endless(self.pair_loader)
 
-    def texts(self, texts: list[str]) -> Tensor:
-        """Unit vectors (texts, embedding); what is beyond CLIP's 77 tokens is cut off."""
-        return self.model.text_features(clip.tokenize(texts, truncate=True).to(self.device))
-
     def loss(self, batch: dict) -> dict[str, Tensor]:
         images = self.features(batch["img"])  # (batch, embedding)
         terms = {"class_loss": self.on_classes(images, batch)}
         if self.captions is not None:
             own = [self.captions[i] for i in batch["index"].tolist()]
-            texts = self.texts([texts[self.epoch % len(texts)] for texts in own])
+            texts = self.model.text_features([texts[self.epoch % len(texts)] for texts in own])
             terms["caption_loss"] = self.options.CAPTION_WEIGHT * self.contrast(images, texts)
         if self.pool is not None:
             pairs = self._with_labels_of_all(next(self.upcoming))
-            texts = self.texts([self.pair_texts[i] for i in pairs["index"].tolist()])
+            texts = self.model.text_features([self.pair_texts[i] for i in pairs["index"].tolist()])
             images = self.features(pairs["img"])
             terms["pair_loss"] = self.options.PAIR_WEIGHT * self.contrast(images, texts)
         return {"loss": sum(terms.values()), **terms}

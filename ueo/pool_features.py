@@ -3,7 +3,6 @@
 import hashlib
 from pathlib import Path
 
-import clip
 import numpy as np
 import torch
 from torch import Tensor
@@ -71,4 +70,4 @@ class PoolFeatures:
     def _texts(self, positions: range):
         for start in range(0, len(positions), self.batch_size):
             texts = [self.pool.text(i) for i in positions[start : start + self.batch_size]]
-            yield self.model.text_features(clip.tokenize(texts, truncate=True).to(self.device))
+            yield self.model.text_features(texts)

@@ -1,4 +1,4 @@
-"""The CoOp family's recognition data sets, ImageNet's variants and its far-OOD sets, as published."""
+"""The CoOp family's recognition data sets, ImageNet's variants and far-OOD sets, as published."""
 
 import modern_dassl  # noqa: F401  isort: skip
 

@@ -11,17 +11,14 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import clip
 import torch
+from clip.model import CLIP, build_model
 from safetensors.torch import load_file
 
 from ueo.errors import CheckpointError, ConfigError
 from ueo.files import asset, sha256
 from ueo.names import nearest
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # clip imports pkg_resources, which announces its retirement
-    import clip
-    from clip.model import CLIP, build_model
 
 TINY = "TinyCLIP"
 VOCABULARY = 49408  # OpenAI's tokenizer

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import clip
 import torch
 import torch.nn.functional as F
 from clip.model import CLIP, VisionTransformer
@@ -115,11 +116,12 @@ class PromptedCLIP(nn.Module):
         shifts = [0.0] if shifts is None else shifts
         return torch.stack([self.text_encoder(prompt(shift), prompt.end) for shift in shifts])
 
-    def text_features(self, tokens: Tensor) -> Tensor:
+    def text_features(self, texts: list[str]) -> Tensor:
         """Unit vectors (texts, embedding) of free text, with gradient to what is tuned.
 
-        tokens: (texts, 77), as clip.tokenize makes them; work ends with the longest text.
+        What is beyond CLIP's 77 tokens is cut off; work ends with the longest text.
         """
+        tokens = clip.tokenize(texts, truncate=True).to(self.token_embedding.weight.device)
         end = tokens.argmax(-1)  # the end of text has the largest id
         tokens = tokens[:, : int(end.max()) + 1]
         embedded = self.token_embedding(tokens).to(self.dtype)
