@@ -34,6 +34,7 @@ from ueo.errors import ConfigError, UserError
 from ueo.files import json_text, write_json
 from ueo.memory import keep_freed_memory
 from ueo.names import nearest
+from ueo.outputs import FEATURES
 from ueo.plots import PICTURE, plot_run
 from ueo.record import RESULT, read_result
 from ueo.shared_names import take_names
@@ -144,9 +145,10 @@ def set_device(args: argparse.Namespace) -> None:
         keep_freed_memory()
 
 
-def finished_result(folder: Path, flat: dict, option: str) -> dict | None:
-    """The record of a finished run of this resolved configuration in `folder`. One of another is an
-    error, which tells to name another folder with `option`."""
+def finished_result(folder: Path, flat: dict, option: str, keep: bool = False) -> dict | None:
+    """The record of a finished run of this resolved configuration in `folder`; None if it has not
+    kept the outputs that are asked for. One of another configuration is an error, which tells to
+    name another folder with `option`."""
     finished = read_result(folder)
     if finished and finished["config"] != flat:
         raise ConfigError(
@@ -154,7 +156,7 @@ def finished_result(folder: Path, flat: dict, option: str) -> dict | None:
             f"({config.difference(finished['config'], flat)}); name another {option}, or pass "
             "--overwrite"
         )
-    return finished
+    return None if keep and not (folder / FEATURES).is_file() else finished
 
 
 def prepare_folder(cfg, overwrite: bool) -> bool:
@@ -166,7 +168,8 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
     """
     folder, flat = Path(cfg.OUTPUT_DIR), config.resolved(cfg)
     check_writable(folder)
-    if not overwrite and finished_result(folder, flat, "--output-dir"):
+    keep = cfg.TEST.KEEP_OUTPUTS
+    if not overwrite and finished_result(folder, flat, "--output-dir", keep):
         return False
     started = folder / CONFIG
     same = started.is_file() and started.read_text() == json_text(flat)

@@ -63,7 +63,8 @@ def finished_runs(runs: list[grid.Run], overwrite: bool) -> dict[Path, dict]:
     found = {}
     for run in runs:
         if not overwrite and (run.folder / PICTURE).is_file():
-            result = train.finished_result(run.folder, run.config, "--output")
+            keep = "TEST.KEEP_OUTPUTS" in run.argv
+            result = train.finished_result(run.folder, run.config, "--output", keep)
             if result is not None:
                 found[run.folder] = result
     return found
@@ -106,13 +107,15 @@ def fetch_missing(args: argparse.Namespace, todo: list[grid.Run]) -> None:
         backbones.fetch(name)
 
 
-def execute(args: argparse.Namespace, todo: list[grid.Run]) -> list[grid.Failure]:
-    """Fetch what is missing, then run everything."""
+def execute(
+    args: argparse.Namespace, todo: list[grid.Run], entry: Callable[[list[str]], int] = train.main
+) -> list[grid.Failure]:
+    """Fetch what is missing, then run everything by `entry`, the main of a command."""
     if todo:
         fetch_missing(args, todo)
     workers = grid.worker_count(args.jobs)
     preload = ["train", "sklearn.metrics", "matplotlib.figure", "matplotlib.backends.backend_agg"]
-    return grid.execute(todo, train.main, workers, preload)
+    return grid.execute(todo, entry, workers, preload)
 
 
 def tell(failures: list[grid.Failure]) -> None:

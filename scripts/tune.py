@@ -1,12 +1,13 @@
 """Choose each method's learning rate on the tuning domain: the same grid and the same rule for all.
 
     python scripts/tune.py emoji --trainers all [--rates 1e-3 3e-3 1e-2 3e-2] [options of grid.py]
+    python scripts/tune.py emoji --trainers TipAdapter --key TRAINER.TipAdapter.ALPHA --values 1 3
 
-The rule: of each rate, one seed, the mean over label spaces of HM (the harmonic mean of PACC and
+The rule: of each value, one seed, the mean over label spaces of HM (the harmonic mean of PACC and
 AUROC) on the test images of the tuning domain. It reads labels, so the tuning domain is left out of
-every mean. Runs are those of scripts/grid.py with `--set OPTIM.LR <rate>`; what is finished is not
-run again. Results go to OUTPUT/<dataset>/tuning.json; the chosen rates are written by hand into
-configs/trainers/<METHOD>/<dataset>.yaml.
+every mean. Runs are those of scripts/grid.py with `--set KEY <value>`; what is finished is not run
+again. Results go to OUTPUT/<dataset>/tuning.json, or tuning-<KEY>.json; the chosen values are
+written by hand into configs/trainers/<METHOD>/<dataset>.yaml.
 """
 
 import sys
@@ -28,22 +29,23 @@ from ueo.errors import ConfigError  # noqa: E402
 from ueo.files import write_json  # noqa: E402
 from ueo.record import read_result  # noqa: E402
 
+RATE = "OPTIM.LR"
 RATES = ("1e-3", "3e-3", "1e-2", "3e-2")
 
 
 def plans(args, dataset: str) -> dict[tuple[str, str], list[grid.Run]]:
-    """{(trainer, rate): its runs on the tuning domain}. Raises ConfigError where there is none."""
+    """{(trainer, value): its runs on the tuning domain}. Raises ConfigError where there is none."""
     kind = planning.dataset_class(dataset)
     if kind.tuning_domain is None:
         raise ConfigError(f"{dataset} has no tuning domain; name one in its wrapper")
     args.domain = [kind.tuning_domain]
     names = [n for n in planning.trainer_names(args.trainers) if n != "ZeroshotCLIP"]
     found, asked = {}, list(args.set)
-    for rate in args.rates:
-        args.set = [*asked, "OPTIM.LR", rate]
+    for value in args.values:
+        args.set = [*asked, args.key, value]
         for name in names:
             args.trainers = [name]
-            found[name, rate] = planning.plan(args, dataset)
+            found[name, value] = planning.plan(args, dataset)
     return found
 
 
@@ -55,32 +57,34 @@ def score(runs: list[grid.Run]) -> float | None:
 
 
 def choose(scores: dict[str, dict[str, float | None]]) -> dict[str, str | None]:
-    """The rate with the highest score of each method; None when nothing was measured."""
+    """The value with the highest score of each method; None when nothing was measured."""
     measured = {name: {r: s for r, s in by.items() if s is not None} for name, by in scores.items()}
     return {name: max(by, key=by.get) if by else None for name, by in measured.items()}
 
 
 def run(args: argparse.Namespace) -> int:
-    """0, also where a run failed: a rate that diverges is a result."""
+    """0, also where a run failed: one that diverges is a result."""
     planning.import_plugins(args.plugin)
     (dataset,) = planning.dataset_names(args.datasets)
-    by_rate = plans(args, dataset)
-    runs = grid.shard([run for plan in by_rate.values() for run in plan], args.shard)
+    by_value = plans(args, dataset)
+    runs = grid.shard([run for plan in by_value.values() for run in plan], args.shard)
     todo = common.waiting(args, runs)
     if args.dry_run:
         return 0
     failures = common.execute(args, todo)
     scores: dict[str, dict] = {}
-    for (name, rate), plan in by_rate.items():
-        scores.setdefault(name, {})[rate] = score(plan)
+    for (name, value), plan in by_value.items():
+        scores.setdefault(name, {})[value] = score(plan)
     chosen = choose(scores)
-    file = Path(args.output, planning.dataset_yaml(dataset).stem, "tuning.json")
+    stem = "tuning" if args.key == RATE else f"tuning-{args.key}"
+    file = Path(args.output, planning.dataset_yaml(dataset).stem, f"{stem}.json")
     write_json(file, {"domain": args.domain[0], "seeds": args.seed, "rule": "highest mean HM",
+                      "key": args.key,
                       "scores": scores, "chosen": chosen})
-    shown = {name: ["-" if by[r] is None else f"{by[r]:.2f}" for r in args.rates]
+    shown = {name: ["-" if by[r] is None else f"{by[r]:.2f}" for r in args.values]
              for name, by in scores.items()}
     rows = [[name, *cells, chosen[name]] for name, cells in shown.items()]
-    print(tabulate(rows, ["method", *args.rates, "chosen"], disable_numparse=True))
+    print(tabulate(rows, ["method", *args.values, "chosen"], disable_numparse=True))
     print(f"\nMean HM over label spaces on {args.domain[0]}: {file}")
     common.tell(failures)
     return 0
@@ -90,7 +94,8 @@ def main(argv: list[str] | None = None) -> int:
     """Exit status as of scripts/grid.py."""
     parser = grid_script.parser()
     parser.description = __doc__.splitlines()[0]
-    parser.add_argument("--rates", nargs="+", default=list(RATES), help="learning rates")
+    parser.add_argument("--key", default=RATE, help="what is chosen")
+    parser.add_argument("--values", "--rates", nargs="+", default=list(RATES), help="its values")
     parser.set_defaults(trainers=[planning.ALL], seed=[1])
     return common.guarded(lambda: run(parser.parse_args(argv)))
 

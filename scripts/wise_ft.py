@@ -5,7 +5,8 @@
 Wortsman et al., CVPR 2022, arXiv:2109.01903: what was tuned becomes (1 - alpha) * start + alpha *
 tuned. Alpha 1 is the run; alpha 0 is where its training started: zero-shot CLIP, unless what is
 tuned begins at random. Each alpha is evaluated; its record, in the form of a run's, goes to
-RUN/wise_ft/alpha<A>, or below --output-dir. With --domain it is evaluated on another domain.
+RUN/wise_ft/alpha<A>, or below --output-dir. With --domain it is evaluated on other domains, with
+--classes on a half of the known classes; each is a level of folders above alpha<A>.
 """
 
 import sys
@@ -19,6 +20,7 @@ import math  # noqa: E402
 
 import common  # noqa: E402
 from tabulate import tabulate  # noqa: E402
+from ueo.datasets.label_space import SUBSAMPLES  # noqa: E402
 from ueo.trainers.base import MODEL, CLIPTrainer  # noqa: E402
 
 import train  # noqa: E402
@@ -38,7 +40,9 @@ def parser() -> argparse.ArgumentParser:
     add("--alpha", nargs="+", type=float, default=[0.0, 0.25, 0.5, 0.75, 1.0],
         help="shares of the tuned weights")
     add("--load-epoch", type=int, default=None, help="its epoch; the last one unless given")
-    add("--domain", default="", help="evaluate on this domain, instead of the run's")
+    add("--domain", nargs="+", default=[], help="evaluate on these domains, not on the run's")
+    add("--classes", nargs="+", default=[], choices=SUBSAMPLES,
+        help="evaluate on all known classes, the base half, the new half; as the run unless given")
     add("--output-dir", default="", help="folder of the records; RUN/wise_ft unless given")
     add("--root", default="data", help="data root")
     add("--plugin", nargs="+", default=[], help="Python files with further trainers or data sets")
@@ -48,9 +52,10 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def arguments_of(args: argparse.Namespace) -> argparse.Namespace:
-    """train.py's arguments for the run's own configuration, changed as asked. Raises ConfigError
-    for a folder without a finished run, an alpha that is no number and a --set without a value."""
+def arguments_of(args: argparse.Namespace, domain: str, classes: str) -> argparse.Namespace:
+    """train.py's arguments for the run's own configuration, changed as asked; "" leaves domain or
+    classes. Raises ConfigError for a folder without a finished run, an alpha that is no number and
+    a --set without a value."""
     finished = read_result(args.model_dir)
     if finished is None:
         raise ConfigError(f"--model-dir {args.model_dir}: holds no finished run (result.json)")
@@ -60,13 +65,13 @@ def arguments_of(args: argparse.Namespace) -> argparse.Namespace:
     if len(args.set) % 2:
         raise ConfigError(f"--set takes KEY VALUE pairs, but {args.set[-1]!r} has no value")
     options = [part for key, value in finished["config"].items() for part in (key, str(value))]
-    if args.domain:
-        options += ["DATASET.TARGET_DOMAINS", str((args.domain,))]
+    options += ["DATASET.TARGET_DOMAINS", str((domain,))] if domain else []
+    options += ["DATASET.SUBSAMPLE_CLASSES", classes] if classes else []
+    output = Path(args.output_dir or Path(args.model_dir, "wise_ft"), domain, classes)
     plugin = ["--plugin", *args.plugin] if args.plugin else []
     return train.parser().parse_args([
         "--root", args.root, "--device", args.device, "--threads", str(args.threads), *plugin,
-        "--output-dir", args.output_dir or str(Path(args.model_dir, "wise_ft")),
-        *options, *args.set,
+        "--output-dir", str(output), *options, *args.set,
     ])
 
 
@@ -85,6 +90,7 @@ def build(arguments: argparse.Namespace) -> CLIPTrainer:
 
 def evaluate(trainer: CLIPTrainer, args: argparse.Namespace) -> list[list]:
     """A record for each alpha; returns the rows of the table."""
+    data = trainer.cfg.DATASET
     output, module = Path(trainer.output_dir), trainer._models[MODEL]
     start = {name: value.clone() for name, value in module.state_dict().items()}
     trainer.output_dir = str(output / f"alpha{args.alpha[0]:g}")
@@ -100,16 +106,21 @@ def evaluate(trainer: CLIPTrainer, args: argparse.Namespace) -> list[list]:
         trainer.evaluations.run(epoch=trainer.max_epoch)
         trainer.evaluations.write_record()
         found = trainer.evaluations.history[-1]["test"]
-        rows.append([f"{alpha:g}", *(found[name] for name in COLUMNS)])
+        rows.append([trainer.dm.dataset.domain, data.SUBSAMPLE_CLASSES, f"{alpha:g}",
+                     *(found[name] for name in COLUMNS)])
     return rows
 
 
 def run(args: argparse.Namespace) -> int:
-    trainer = build(arguments_of(args))
-    output = trainer.output_dir
-    rows = evaluate(trainer, args)
-    print(tabulate(rows, ["alpha", *(name.upper() for name in COLUMNS)], floatfmt=".2f"))
-    print(f"Test set, percent. Records: {output}/alpha<A>/result.json")
+    rows = []
+    for domain in args.domain or [""]:
+        for classes in args.classes or [""]:
+            rows += evaluate(build(arguments_of(args, domain, classes)), args)
+    names = ["domain", "classes", "alpha", *(name.upper() for name in COLUMNS)]
+    print(tabulate(rows, names, floatfmt=("", "", "", *[".2f"] * len(COLUMNS))))
+    levels = "<domain>/" * bool(args.domain) + "<classes>/" * bool(args.classes)
+    folder = args.output_dir or Path(args.model_dir, "wise_ft")
+    print(f"Test set, percent. Records: {folder}/{levels}alpha<A>/result.json")
     return 0
 
 

@@ -232,14 +232,18 @@ def test_mixing_ends_in_the_run_and_begins_where_training_began(toy, toy_root, w
     assert read(folder)["notes"].get("wise_ft") is None
 
 
-def test_mixing_takes_another_domain_and_refuses_what_it_cannot_mix(toy, toy_root, wise, capsys,
-                                                                     tmp_path):
+def test_mixing_takes_other_domains_and_classes_and_refuses_what_it_cannot_mix(
+    toy, toy_root, wise, capsys, tmp_path
+):
     argv = ["--root", toy_root, "--plugin", str(TOY_PLUGIN), "--device", "cpu",
             "--set", "DATALOADER.NUM_WORKERS", "0", "--alpha", "0.3"]
     _, folder = toy("run", *SHOTS, trainer="FineTune")
-    assert wise.main(["--model-dir", str(folder), "--domain", "blue", "--output-dir",
-                      str(tmp_path / "blue"), *argv]) == 0
-    assert read(tmp_path / "blue/alpha0.3")["domain"] == "blue"
+    assert wise.main(["--model-dir", str(folder), "--domain", "blue", "red", "--classes", "all",
+                      "new", "--output-dir", str(tmp_path / "wise"), *argv]) == 0
+    for domain in ("blue", "red"):
+        whole, new = (read(tmp_path / "wise" / domain / c / "alpha0.3") for c in ("all", "new"))
+        assert whole["domain"] == new["domain"] == domain
+        assert new["counts"]["known_classes"] == whole["counts"]["known_classes"] // 2
     _, frozen = toy("frozen", trainer="ZeroshotCLIP")
     for model_dir, message in ((frozen, "tunes nothing"), (tmp_path, "no finished run")):
         capsys.readouterr()

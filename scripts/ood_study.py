@@ -1,0 +1,160 @@
+"""Which OOD score, after which fine-tuning: methods x shots x scores x seeds, with intervals.
+
+    python scripts/ood_study.py emoji [--shots 1 2 4 8 16] [options of grid.py]
+
+Runs are those of scripts/grid.py that keep their outputs; a further score needs no further run.
+With --shift, what was adapted to one domain is tested on the others. Results are
+OUTPUT/<dataset>/study-<configuration>.json, .md and pictures.
+"""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+import argparse  # noqa: E402
+
+import common  # noqa: E402
+import grid as grid_script  # noqa: E402
+import planning  # noqa: E402
+import wise_ft  # noqa: E402
+
+from ueo import grid, study, study_plots, study_tables  # noqa: E402
+from ueo.errors import ConfigError  # noqa: E402
+from ueo.files import atomic_path, write_json  # noqa: E402
+from ueo.record import read_result  # noqa: E402
+from ueo.study import Arm  # noqa: E402
+
+SHOTS_OF = {  # what sets a method's number of images a class; None: it has no such number
+    "ZeroshotCLIP": None,
+    "CoOp": "DATASET.NUM_SHOTS",
+    "CoCoOp": "DATASET.NUM_SHOTS",
+    "TipAdapter": "DATASET.NUM_SHOTS",
+    "TipAdapterF": "DATASET.NUM_SHOTS",
+    "UPAdapter": "TRAINER.UPAdapter.TOP_K",
+    "UPL": "TRAINER.UPL.TOP_K",
+    "UEO": None,
+}
+SHOTS = (1, 2, 4, 8, 16)
+COMPARED = 8  # shots of the methods that UP-Adapter is set beside
+
+
+def plans(args: argparse.Namespace, dataset: str) -> dict[Arm, list[grid.Run]]:
+    """{arm: its runs}, zero-shot CLIP first."""
+    asked, found = list(args.set), {}
+    for name in planning.trainer_names(args.trainers):
+        key = SHOTS_OF.get(name)
+        for shots in args.shots if key else [0]:
+            options = [key, str(shots)] if key else []
+            args.set = [*asked, *options, "TEST.KEEP_OUTPUTS", "True"]
+            args.trainers = [name]
+            found[Arm(name, shots)] = planning.plan(args, dataset)
+    args.set = asked
+    return found
+
+
+def elsewhere(args, arms: dict[Arm, list[grid.Run]], dataset: str) -> dict[Arm, list[grid.Run]]:
+    """{arm: evaluations of its runs on the other domains}, for the arms that are compared there."""
+    chosen = [Arm("CoOp", COMPARED), Arm("TipAdapter", COMPARED), *(
+        max((arm for arm in arms if arm.method == name), key=lambda arm: arm.shots, default=None)
+        for name in ("UPAdapter", "UPL"))]
+    domains = sorted({run.folder.parent.name for runs in arms.values() for run in runs})
+    found = {}
+    for arm in chosen:
+        found[arm] = [tested_on(args, run, [d for d in domains if d != run.folder.parent.name])
+                      for run in arms.get(arm, [])]
+    return {arm: runs for arm, runs in found.items() if runs}
+
+
+def tested_on(args, run: grid.Run, domains: list[str]) -> grid.Run:
+    """The evaluation of a finished run on other domains, by wise_ft.py."""
+    folder = run.folder / "elsewhere"
+    argv = ["--model-dir", str(run.folder), "--alpha", "1", "--domain", *domains,
+            "--output-dir", str(folder), "--root", args.root, "--device", args.device]
+    argv += ["--threads", "1"] if args.device != "cuda" else []
+    argv += ["--plugin", *args.plugin] if args.plugin else []
+    return grid.Run(tuple(argv), folder, f"{run.label} on {' '.join(domains)}", run.config)
+
+
+def records(run: grid.Run) -> list[Path]:
+    """Folders of the records that an evaluation elsewhere makes."""
+    domains = run.argv[run.argv.index("--domain") + 1 : run.argv.index("--output-dir")]
+    return [run.folder / domain / "alpha1" for domain in domains]
+
+
+def shifted(args, arms: dict, moved: dict[Arm, list[grid.Run]]) -> tuple[study.Runs, list]:
+    """(runs tested on domains that they were not adapted to, failures); zero-shot CLIP, which was
+    adapted to none, is its own run on each."""
+    todo = [run for runs in moved.values() for run in runs
+            if not args.tables_only and (args.overwrite or not all(map(read_result, records(run))))]
+    failures = common.execute(args, todo, wise_ft.main) if todo else []
+    found = study.read_elsewhere(
+        (arm, folder) for arm, runs in moved.items() for run in runs for folder in records(run)
+    )
+    zero = Arm("ZeroshotCLIP")
+    found.update(study.read_elsewhere((zero, run.folder) for run in arms.get(zero, [])))
+    return found, failures
+
+
+def write(args, dataset: str, arms: dict[Arm, list[grid.Run]], moved: study.Runs) -> dict | None:
+    """Write JSON, Markdown and pictures; returns the study, None without a finished run."""
+    runs = study.read_runs((arm, run.folder) for arm, plan in arms.items() for run in plan)
+    if not runs:
+        return None
+    first = next(iter(runs.values()))[0].result
+    rows = study.rows(runs)
+    means = study.means(rows)
+    result = {
+        **{key: first[key] for key in ("dataset", "title", "backbone", "protocol", "environment")},
+        **{f"{key}s": sorted({row[key] for row in rows}) for key in ("domain", "setting", "seed")},
+        "means": means,
+        "claims": study.claims(runs, means, moved, COMPARED),
+        "rows": rows,
+    }
+    folder = Path(args.output, planning.dataset_yaml(dataset).stem)
+    config = next(iter(arms.values()))[0].folder.parents[2].name
+    stem = f"study-{config}"
+    write_json(folder / f"{stem}.json", result)
+    pictures = study_plots.draw(folder, stem, runs, means)
+    with atomic_path(folder / f"{stem}.md") as temporary:
+        temporary.write_text(study_tables.markdown(result, [p.name for p in pictures]))
+    print(f"\n{study_tables.text(result)}\n\nStudy:    {folder / stem}.{{json,md}}")
+    print(f"Pictures: {folder / stem}-{{histograms,roc,shots,accuracy}}.png")
+    return result
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 done, 1 some runs failed."""
+    planning.import_plugins(args.plugin)
+    (dataset,) = planning.dataset_names(args.datasets)
+    if any(shots < 1 for shots in args.shots):
+        raise ConfigError(f"--shots takes numbers from 1 on, not {args.shots}")
+    kind = planning.dataset_class(dataset)
+    args.protocol = args.protocol or "independent"
+    args.domain = args.domain or [d for d in kind.targets if d != kind.tuning_domain]
+    arms = plans(args, dataset)
+    runs = grid.shard([run for plan in arms.values() for run in plan], args.shard)
+    todo = common.waiting(args, runs)
+    if args.dry_run:
+        return 0
+    failures = common.execute(args, todo)
+    moved, failed = shifted(args, arms, elsewhere(args, arms, dataset)) if args.shift else ({}, [])
+    write(args, dataset, arms, moved)
+    common.tell([*failures, *failed])
+    return 1 if failures or failed else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status as of scripts/grid.py."""
+    parser = grid_script.parser()
+    parser.description = __doc__.splitlines()[0]
+    parser.add_argument("--shots", nargs="+", type=int, default=list(SHOTS),
+                        help="images a class")
+    parser.add_argument("--shift", action="store_true", help="also test on the other domains")
+    parser.set_defaults(trainers=list(SHOTS_OF), setting=["closed"])
+    return common.guarded(lambda: run(parser.parse_args(argv)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

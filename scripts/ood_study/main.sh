@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Which OOD score, after which fine-tuning: methods x shots x scores x seeds; table, claims, pictures.
+#   bash scripts/ood_study/main.sh [data set] [--shots 1 4 16] [--shift] [options as in scripts/ueo/main.sh]
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../setup.sh"
+exec "$PYTHON" scripts/ood_study.py --root "${DATA:-data}" "$@"

@@ -1,0 +1,68 @@
+"""The study of OOD scores as text: for the console and Markdown."""
+
+from collections.abc import Iterable
+
+from tabulate import tabulate
+
+from ueo import claims
+
+SHOWN = {
+    "auroc": ("AUROC, percent; higher is better", max),
+    "fpr95": ("FPR95, percent of OOD images accepted; lower is better", min),
+}
+
+
+def arms_by_scores(means: list[dict], metric: str, form: str = "github") -> str:
+    """One line an arm, PACC and one column a score; the best score of a line is marked."""
+    best = SHOWN[metric][1]
+    scores = list(dict.fromkeys(row["score"] for row in means))
+    lines = []
+    for method, shots in dict.fromkeys((row["method"], row["shots"]) for row in means):
+        own = {row["score"]: row for row in means if (row["method"], row["shots"]) ==
+               (method, shots)}
+        values = {s: own[s][metric] for s in own if own[s][metric] is not None}
+        top = best(values.values()) if values else None
+        cells = [_marked(values.get(score), top, form) for score in scores]
+        pacc = next(iter(own.values()))["pacc"]
+        lines.append([method, shots or "", "-" if pacc is None else f"{pacc:.2f}", *cells])
+    return tabulate(lines, ["method", "shots", "PACC", *scores], tablefmt=form,
+                    disable_numparse=True, stralign="right", colalign=("left",))
+
+
+def _marked(value: float | None, top: float | None, form: str) -> str:
+    if value is None:
+        return "-"
+    if value != top:
+        return f"{value:.2f}"
+    return f"**{value:.2f}**" if form == "github" else f"{value:.2f}*"
+
+
+def caption(study: dict) -> str:
+    """What was run on what."""
+    return (f"{study['title']}, {study['backbone']}, protocol {study['protocol']}: domains "
+            f"{_listed(study['domains'])}; label spaces {_listed(study['settings'])}; seeds "
+            f"{_listed(study['seeds'])}. Shots of UPL and UP-Adapter are pseudo-labelled images a "
+            "class, those of the others labelled ones.")
+
+
+def _listed(items: Iterable) -> str:
+    return ", ".join(str(item) for item in items)
+
+
+def text(study: dict) -> str:
+    """For a console: AUROC by score, then the claims."""
+    return "\n\n".join([
+        arms_by_scores(study["means"], "auroc", "simple"),
+        f"AUROC, percent; * the best score of a line. {caption(study)}",
+        claims.table(study["claims"], "simple"),
+    ])
+
+
+def markdown(study: dict, pictures: list[str]) -> str:
+    """All of it. pictures: file names beside the text."""
+    parts = [caption(study)]
+    for metric, (title, _) in SHOWN.items():
+        parts += [f"### {title}", arms_by_scores(study["means"], metric)]
+    parts += ["### Claims", claims.table(study["claims"])]
+    parts += [f"![]({name})" for name in pictures]
+    return "\n\n".join(parts) + "\n"
