@@ -65,6 +65,7 @@ def arguments_of(args: argparse.Namespace, domain: str, classes: str) -> argpars
     if len(args.set) % 2:
         raise ConfigError(f"--set takes KEY VALUE pairs, but {args.set[-1]!r} has no value")
     options = [part for key, value in finished["config"].items() for part in (key, str(value))]
+    options += ["DATALOADER.NUM_WORKERS", str(finished["environment"].get("workers", 0))]
     options += ["DATASET.TARGET_DOMAINS", str((domain,))] if domain else []
     options += ["DATASET.SUBSAMPLE_CLASSES", classes] if classes else []
     output = Path(args.output_dir or Path(args.model_dir, "wise_ft"), domain, classes)
@@ -75,8 +76,9 @@ def arguments_of(args: argparse.Namespace, domain: str, classes: str) -> argpars
     ])
 
 
-def build(arguments: argparse.Namespace) -> CLIPTrainer:
-    """The run's trainer, untrained. Raises ConfigError for one that this cannot mix."""
+def build(arguments: argparse.Namespace, model_dir: str) -> CLIPTrainer:
+    """The run's trainer, untrained. Raises ConfigError for one that this cannot mix, or not on
+    other classes than those that it was trained on."""
     cfg = train.build_cfg(arguments)
     train.set_device(arguments)
     train.check_writable(Path(cfg.OUTPUT_DIR))
@@ -85,6 +87,10 @@ def build(arguments: argparse.Namespace) -> CLIPTrainer:
     trainer = train.build_trainer(cfg)
     if not isinstance(trainer, CLIPTrainer) or MODEL not in trainer.get_model_names():
         raise ConfigError(f"--model-dir: {cfg.TRAINER.NAME} tunes nothing that could be mixed")
+    trained_on = read_result(model_dir)["config"]["DATASET.SUBSAMPLE_CLASSES"]
+    bound = trainer.bound_to_classes or trainer.options.CSC
+    if bound and cfg.DATASET.SUBSAMPLE_CLASSES != trained_on:
+        raise ConfigError(f"--classes: what {cfg.TRAINER.NAME} learns is bound to its classes")
     return trainer
 
 
@@ -115,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     rows = []
     for domain in args.domain or [""]:
         for classes in args.classes or [""]:
-            rows += evaluate(build(arguments_of(args, domain, classes)), args)
+            rows += evaluate(build(arguments_of(args, domain, classes), args.model_dir), args)
     names = ["domain", "classes", "alpha", *(name.upper() for name in COLUMNS)]
     print(tabulate(rows, names, floatfmt=("", "", "", *[".2f"] * len(COLUMNS))))
     levels = "<domain>/" * bool(args.domain) + "<classes>/" * bool(args.classes)

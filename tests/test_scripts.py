@@ -22,7 +22,7 @@ def plan(weights, tmp_path_factory):
         "--backbone", weights["vit"], "--device", "cpu",
         "--config-file", str(REPOSITORY / "configs/trainers/UEO/tiny_clip.yaml"),
         "--root", str(folder / "data"), "--output", str(folder / "output"),
-        "--set", "INPUT.SIZE", "(32, 32)", "OPTIM.MAX_EPOCH", "2",
+        "--set", "INPUT.SIZE", "(32, 32)", "OPTIM.MAX_EPOCH", "2", "DATALOADER.NUM_WORKERS", "1",
     ]
     return argv, folder / "output" / "emoji"
 

@@ -43,6 +43,7 @@ class CLIPTrainer(TrainerX):
     uses_labels = False
     gathers_batches = True
     deterministic = False  # True: every seed gives the same result
+    bound_to_classes = False  # True: what it learns fits no other list of classes
     training_free = False  # True: no step is taken, `prepare` is all there is
     defaults = {
         "N_CTX": 4,  # context vectors when CTX_INIT is empty

@@ -20,6 +20,7 @@ STARTS = ("zero_shot", "zero")
 @TRAINER_REGISTRY.register()
 class LinearProbe(CLIPTrainer):
     uses_labels = True
+    bound_to_classes = True
     defaults = {
         **CLIPTrainer.defaults,
         "TUNE": "adapter",

@@ -27,6 +27,7 @@ from ueo.data import EvaluationLoader, Images
 class TipAdapter(CLIPTrainer):
     uses_labels = True
     training_free = True
+    bound_to_classes = True
     defaults = {
         **CLIPTrainer.defaults,
         "TUNE": "adapter",

@@ -25,6 +25,7 @@ from ueo.pseudo import prototypes, train_on_confident
 
 @TRAINER_REGISTRY.register()
 class UPAdapter(CLIPTrainer):
+    bound_to_classes = True
     defaults = {
         **CLIPTrainer.defaults,
         "TUNE": "adapter",

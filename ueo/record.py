@@ -50,7 +50,7 @@ def run_facts(cfg, dataset, device: torch.device) -> dict:
         },
         "config_hash": config_hash(flat),
         "config": flat,
-        "environment": environment(device),
+        "environment": {**environment(device), "workers": cfg.DATALOADER.NUM_WORKERS},
     }
 
 

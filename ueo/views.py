@@ -7,6 +7,7 @@ values, by two on one in a million (bilinear: on 2 %, hence by Pillow).
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import PIL
@@ -40,17 +41,17 @@ def fast_way(steps: T.Compose) -> Callable[[np.ndarray], Tensor] | None:
     crop, *flips = steps.transforms
     if crop.interpolation != InterpolationMode.BICUBIC or not crop.antialias:
         return None
+    return partial(_cropped_and_flipped, crop, flips)  # no closure: it travels to loaders' workers
 
-    def view(pixels: np.ndarray) -> Tensor:
-        shape = torch.empty(3, *pixels.shape[:2], device="meta")
-        box = crop.get_params(shape, crop.scale, crop.ratio)
-        resized = resized_crop(pixels, box, tuple(crop.size))
-        for flip in flips:
-            if torch.rand(1) < flip.p:
-                resized = resized.flip(1)
-        return resized
 
-    return view
+def _cropped_and_flipped(crop: T.RandomResizedCrop, flips: list, pixels: np.ndarray) -> Tensor:
+    shape = torch.empty(3, *pixels.shape[:2], device="meta")
+    box = crop.get_params(shape, crop.scale, crop.ratio)
+    resized = resized_crop(pixels, box, tuple(crop.size))
+    for flip in flips:
+        if torch.rand(1) < flip.p:
+            resized = resized.flip(1)
+    return resized
 
 
 def resized_crop(
@@ -72,7 +73,11 @@ def resized_crop(
 
 def plain_way(steps: T.Compose) -> Callable[[np.ndarray], Tensor]:
     """torchvision's own steps on a Pillow image, from and to (height, width, 3) uint8."""
-    return lambda pixels: torch.from_numpy(np.array(steps(Image.fromarray(pixels))))
+    return partial(_by_pillow, steps)
+
+
+def _by_pillow(steps: T.Compose, pixels: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(steps(Image.fromarray(pixels))))
 
 
 class Normaliser:

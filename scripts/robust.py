@@ -1,0 +1,194 @@
+"""What fine-tuning with labels costs elsewhere: other domains, unseen classes, OOD detection.
+
+    python scripts/robust.py emoji [--shots 16] [--captions FILE] [--pool PATH] [options of grid.py]
+
+Every method is fine-tuned on each domain twice: with all known classes, then tested on every
+domain; and with the base half of them, then tested on base, new and all, unless what it learns is
+bound to its classes. Zero-shot CLIP and WiSE-FT stand beside. Results are
+OUTPUT/<dataset>/robust-<configuration>.json and .md.
+"""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+import argparse  # noqa: E402
+from dataclasses import dataclass, field  # noqa: E402
+
+import common  # noqa: E402
+import grid as grid_script  # noqa: E402
+import planning  # noqa: E402
+import wise_ft  # noqa: E402
+
+import train  # noqa: E402
+from ueo import grid, robust, study  # noqa: E402
+from ueo.errors import ConfigError  # noqa: E402
+from ueo.files import atomic_path, write_json  # noqa: E402
+from ueo.record import read_result  # noqa: E402
+from ueo.robust import ALL, BASE, NEW, OWN, SHIFT  # noqa: E402
+
+SHOTS, WISE = 16, "0.5"  # WISE: the coefficient that WiSE-FT's paper recommends without tuning
+CLASSES = "DATASET.SUBSAMPLE_CLASSES"
+NAMES = {"FineTune": robust.PLAIN, "FLYP": robust.CONTRASTIVE}  # with WiSE-FT beside them
+
+
+@dataclass
+class Tuned:
+    """A method's runs and their evaluations. shares: {arm in the table: share of the tuned
+    weights}."""
+
+    method: str
+    shares: dict[str, str]
+    options: list[str] = field(default_factory=list)
+    whole: list[grid.Run] = field(default_factory=list)  # with all known classes
+    half: list[grid.Run] = field(default_factory=list)  # with the base half of them
+
+
+def methods(args: argparse.Namespace) -> list[Tuned]:
+    """What is compared; ARF as far as captions and a pool are given."""
+    found = []
+    for name in planning.trainer_names(args.trainers):
+        if name == "ARF":
+            found += anchored(args)
+        elif name != "ZeroshotCLIP":
+            arm = NAMES.get(name, name)
+            found.append(Tuned(name, {arm: "1", f"{arm}, WiSE-FT": WISE} if name in NAMES else
+                               {arm: "1"}))
+    return found
+
+
+def anchored(args: argparse.Namespace) -> list[Tuned]:
+    """ARF with each anchor that there is, and with both."""
+    captions = ["TRAINER.ARF.CAPTIONS", args.captions] if args.captions else []
+    pool = ["TRAINER.ARF.POOL", args.pool] if args.pool else []
+    found = []
+    if captions:
+        found.append(Tuned("ARF", {"ARF, captions": "1"}, captions))
+    if pool:
+        found.append(Tuned("ARF", {"ARF, pairs": "1"}, pool))
+    if captions and pool:
+        found.append(Tuned("ARF", {robust.BOTH: "1"}, captions + pool))
+    return found
+
+
+def plan(args, dataset: str, method: str, options: list[str]) -> list[grid.Run]:
+    asked, args.trainers = list(args.set), [method]
+    args.set = [*asked, *options]
+    runs = planning.plan(args, dataset)
+    args.set = asked
+    return runs
+
+
+def tested_on(args, run: grid.Run, shares: list[str], where: list[str], label: str) -> grid.Run:
+    """The evaluation of a finished run elsewhere, by wise_ft.py."""
+    folder = run.folder / "robust"
+    argv = ["--model-dir", str(run.folder), "--alpha", *shares, *where,
+            "--output-dir", str(folder), "--root", args.root, "--device", args.device]
+    argv += ["--threads", "1"] if args.device != "cuda" else []
+    argv += ["--plugin", *args.plugin] if args.plugin else []
+    return grid.Run(tuple(argv), folder, f"{run.label}, {label}", run.config)
+
+
+def evaluations(args, entry: Tuned, domains: list[str]) -> dict[grid.Run, list[Path]]:
+    """{evaluation: the folders of its records}."""
+    shares, found = list(dict.fromkeys(entry.shares.values())), {}
+    for runs, where, label in ((entry.whole, ["--domain", *domains], "on other domains"),
+                               (entry.half, ["--classes", BASE, NEW, ALL], "on new classes")):
+        for run in runs:
+            test = tested_on(args, run, shares, where, label)
+            found[test] = [test.folder / w / f"alpha{s}" for w in where[1:] for s in shares]
+    return found
+
+
+def read(args, entries: list[Tuned], zero: dict[str, list[grid.Run]]) -> robust.Runs:
+    """Arm -> test -> finished runs; zero-shot CLIP, adapted to nothing, is itself on every test."""
+    folders: dict[str, dict[str, list[Path]]] = {
+        robust.ZERO: {test: [run.folder for run in runs] for test, runs in zero.items()}
+    }
+    for entry in entries:
+        for arm, share in entry.shares.items():
+            tests = folders.setdefault(arm, {test: [] for test in robust.TESTS})
+            for run in entry.whole:
+                for domain in args.domain:
+                    test = OWN if run.folder.parent.name == domain else SHIFT
+                    tests[test].append(run.folder / "robust" / domain / f"alpha{share}")
+            for run in entry.half:
+                for part in (BASE, NEW, ALL):
+                    tests[part].append(run.folder / "robust" / part / f"alpha{share}")
+    found: robust.Runs = {}
+    for arm, tests in folders.items():
+        runs = {t: study.read_elsewhere((arm, f) for f in where) for t, where in tests.items()}
+        runs = {test: by_arm[arm] for test, by_arm in runs.items() if by_arm}
+        if runs:
+            found[arm] = runs
+    return found
+
+
+def write(args, dataset: str, runs: robust.Runs, config: str) -> None:
+    first = next(iter(next(iter(runs.values())).values()))[0].result
+    result = {
+        **{key: first[key] for key in ("dataset", "title", "backbone", "protocol", "environment")},
+        "domains": args.domain, "seeds": args.seed, "shots": args.shots,
+        "means": robust.means(runs), "gains": robust.gains(runs), "claims": robust.claimed(runs),
+    }
+    folder, stem = Path(args.output, planning.dataset_yaml(dataset).stem), f"robust-{config}"
+    write_json(folder / f"{stem}.json", result)
+    with atomic_path(folder / f"{stem}.md") as temporary:
+        temporary.write_text(robust.markdown(result))
+    print(f"\n{robust.text(result)}\n\nTable:    {folder / stem}.{{json,md}}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 done, 1 some runs failed."""
+    planning.import_plugins(args.plugin)
+    (dataset,) = planning.dataset_names(args.datasets)
+    if args.shots < 0:
+        raise ConfigError(f"--shots takes a number of images a class or 0, not {args.shots}")
+    kind = planning.dataset_class(dataset)
+    args.protocol = args.protocol or "independent"
+    domains = [kind.domain_of(domain) for domain in args.domain]
+    args.domain = domains or [d for d in kind.targets if d != kind.tuning_domain]
+    if dataset == "emoji":
+        args.captions, args.pool = args.captions or "embedded", args.pool or "embedded"
+    entries, shots = methods(args), ["DATASET.NUM_SHOTS", str(args.shots)]
+    zero = {test: plan(args, dataset, "ZeroshotCLIP", [CLASSES, test] * (test in (BASE, NEW)))
+            for test in robust.TESTS}
+    for entry in entries:
+        entry.whole = plan(args, dataset, entry.method, [*shots, *entry.options])
+        if not train.TRAINER_REGISTRY.get(entry.method).bound_to_classes:
+            entry.half = plan(args, dataset, entry.method, [*shots, CLASSES, BASE, *entry.options])
+    whole = [r for test in (OWN, BASE, NEW) for r in zero[test]]
+    runs = grid.shard([*whole, *(r for e in entries for r in (*e.whole, *e.half))], args.shard)
+    todo = common.waiting(args, runs)
+    if args.dry_run:
+        return 0
+    failures = common.execute(args, todo)
+    tests = {test: records for e in entries for test, records in
+             evaluations(args, e, args.domain).items()}
+    left = [test for test, records in tests.items() if not args.tables_only
+            and read_result(test.folder.parent) is not None
+            and (args.overwrite or not all(map(read_result, records)))]
+    failures += common.execute(args, left, wise_ft.main) if left else []
+    found = read(args, entries, zero)
+    if found:
+        write(args, dataset, found, whole[0].folder.parents[2].name)
+    common.tell(failures)
+    return 1 if failures else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status as of scripts/grid.py."""
+    parser = grid_script.parser()
+    parser.description = __doc__.splitlines()[0]
+    add = parser.add_argument
+    add("--shots", type=int, default=SHOTS, help="labelled images a class; 0: all")
+    add("--captions", default="", help="JSON lines of images and captions; embedded on emoji")
+    add("--pool", default="", help="folder or tar of image-text pairs; embedded on emoji")
+    parser.set_defaults(trainers=["FineTune", "FLYP", "CoOp", "ARF"], setting=["closed"])
+    return common.guarded(lambda: run(parser.parse_args(argv)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

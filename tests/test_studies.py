@@ -1,0 +1,89 @@
+"""Both studies by their own commands, on a small part of the embedded default."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import REPOSITORY, read
+
+SELECTION = ["--domain", "fluent", "noto_v1", "--seed", "1"]
+
+
+@pytest.fixture(scope="module")
+def emoji_root(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("emoji"))
+
+
+def call(script: str, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, str(REPOSITORY / "scripts" / script), *arguments],
+                          capture_output=True, text=True, timeout=300)
+
+
+def test_the_study_of_scores_measures_every_score_and_never_runs_twice(emoji_root, tmp_path):
+    argv = ["emoji", *SELECTION, "--trainers", "ZeroshotCLIP", "TipAdapter", "UPAdapter", "--shots",
+            "8", "--shift", "--root", emoji_root, "--output", str(tmp_path)]
+    done = call("ood_study.py", *argv)
+    assert done.returncode == 0, done.stderr
+    assert "6 runs, 0 finished, 6 to do" in done.stdout
+    (file,) = (tmp_path / "emoji").glob("study-*.json")
+    found = json.loads(file.read_text())
+    assert (found["domains"], found["seeds"]) == (["fluent", "noto_v1"], [1])
+    scores = {row["score"] for row in found["rows"]}
+    assert {"mcm", "energy", "gl_mcm", "mahalanobis", "knn", "msp"} <= scores
+    assert len(found["rows"]) == 6 * len(scores)
+    for row in found["rows"]:
+        if row["score"] == "mcm":
+            run = next((tmp_path / "emoji" / row["method"]).glob(f"*/closed/{row['domain']}/seed1"))
+            assert row["auroc"] == pytest.approx(read(run)["metrics"]["test"]["auroc"], abs=1e-3)
+    *_, recognition, shift = found["claims"]
+    assert [c["of"] for c in shift["comparisons"]] == [
+        "UPAdapter, 8 over ZeroshotCLIP", "UPAdapter, 8 over TipAdapter, 8"]
+    assert all("interval" in c for c in (*recognition["comparisons"], *shift["comparisons"]))
+    pictures = sorted(p.name.split("-")[-1] for p in file.parent.glob("study-*.png"))
+    assert pictures == ["accuracy.png", "histograms.png", "roc.png", "shots.png"]
+    for name in file.parent.glob("study-*.png"):
+        assert name.name in file.with_suffix(".md").read_text()
+    before = file.read_bytes()
+    again = call("ood_study.py", *argv)
+    assert again.returncode == 0 and "6 finished, 0 to do" in again.stdout
+    assert "ETA" not in again.stdout and file.read_bytes() == before
+    kept = next(file.parent.glob("UPAdapter/*/closed/fluent/seed1/features.npz"))
+    kept.unlink()
+    assert "6 runs, 5 finished, 1 to do" in call("ood_study.py", *argv, "--dry-run").stdout
+
+
+def test_the_table_of_robustness_holds_every_test(emoji_root, tmp_path):
+    argv = ["emoji", *SELECTION, "--trainers", "FLYP", "TipAdapter", "--shots", "4", "--root",
+            emoji_root, "--output", str(tmp_path)]
+    done = call("robust.py", *argv)
+    assert done.returncode == 0, done.stderr
+    (file,) = (tmp_path / "emoji").glob("robust-*.json")
+    found = json.loads(file.read_text())
+    rows = {row["arm"]: row for row in found["means"]}
+    assert list(rows) == ["zero-shot", "contrastive", "contrastive, WiSE-FT", "TipAdapter"]
+    assert all(None not in row.values() for arm, row in rows.items() if arm != "TipAdapter")
+    assert rows["TipAdapter"]["new"] is None  # bound to its classes
+    zero = rows["zero-shot"]
+    assert zero["own domain"] == zero["other domains"]
+    runs = list((tmp_path / "emoji/FLYP").glob("*/closed/*/seed1"))
+    assert len(runs) == 2 * 2
+    whole = next(r for r in runs if (r / "robust/fluent").is_dir() and r.parent.name == "fluent")
+    assert read(whole)["metrics"]["test"] == read(whole / "robust/fluent/alpha1")["metrics"]["test"]
+    half = next(r for r in runs if (r / "robust/new").is_dir())
+    assert read(half)["counts"]["known_classes"] == 14
+    assert read(half / "robust/all/alpha0.5")["counts"]["known_classes"] == 28
+    assert "fine-tuning on class prompts alone" in done.stdout
+    again = call("robust.py", *argv)
+    assert again.returncode == 0 and "ETA" not in again.stdout
+
+
+@pytest.mark.parametrize(("script", "arguments", "message"), [
+    ("ood_study.py", ["emoji", "--shots", "0"], "--shots"),
+    ("robust.py", ["emoji", "--shots", "-1"], "--shots"),
+    ("robust.py", ["emoji", "--domain", "fluemt"], "did you mean 'fluent'"),
+])
+def test_mistakes_are_one_line(script, arguments, message, tmp_path):
+    done = call(script, *arguments, "--output", str(tmp_path))
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert message in done.stderr
