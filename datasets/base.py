@@ -39,6 +39,8 @@ class UFTDataset(DatasetBase):
     tuning_domain:  the one on which hyper-parameters were chosen, left out of means; or None.
     counts:         how the classes are divided into label spaces.
     settings:       the label spaces that a grid runs unless told otherwise.
+    relatives:      {name of a yaml: its class}, data sets with the same classes or some of them, on
+                    which domain shift is tested besides; each with a domain of that name.
     published:      {domain: number of images in the published version}, for those known.
 
     train_u holds the images of L_u, train_x those of L_p, test every class. Labels of train_u are
@@ -54,6 +56,7 @@ class UFTDataset(DatasetBase):
     tuning_domain: str | None = None
     counts: ClassCounts
     settings: tuple[str, ...] = STANDARD_SETTINGS
+    relatives: dict[str, str] = {}
     published: dict[str, int] = {}
     class_list: list[str]
 

@@ -50,6 +50,12 @@ class WordNetFolders(RecognitionDataset):
 class UFTImageNet(WordNetFolders):
     title, dataset_dir = "ImageNet", "imagenet"
     domains = targets = ("imagenet",)
+    relatives = {
+        "imagenetv2": "UFTImageNetV2",
+        "imagenet_sketch": "UFTImageNetSketch",
+        "imagenet_a": "UFTImageNetA",
+        "imagenet_r": "UFTImageNetR",
+    }
 
     def items(self, domain: str, part: str) -> list[Item]:
         return self.in_folders(self.root / "images" / {"test": "val"}.get(part, part))
@@ -122,6 +128,7 @@ class UFTImageNetOOD(UFTImageNet):
 
     title = "ImageNet far-OOD"
     domains = targets = ("inaturalist", "sun", "places", "textures")
+    relatives = {}
     settings = ("closed",)
     counts = ClassCounts(total=1001, known=1000, partial=500, open_partial=500, seen_ood=0)
     ood_dir = "ImageNet_OOD_dataset"  # beside imagenet/ in the data root

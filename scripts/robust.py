@@ -2,9 +2,9 @@
 
     python scripts/robust.py emoji [--shots 16] [--captions FILE] [--pool PATH] [options of grid.py]
 
-Every method is fine-tuned on each domain twice: with all known classes, then tested on every
-domain; and with the base half of them, then tested on base, new and all, unless what it learns is
-bound to its classes. Zero-shot CLIP and WiSE-FT stand beside. Results are
+Every method is fine-tuned on each domain twice: with all known classes, then tested on every domain
+(of ImageNet: on its variants); and with the base half of them, then tested on base, new and all,
+unless what it learns is bound to its classes. Zero-shot CLIP and WiSE-FT stand beside. Results are
 OUTPUT/<dataset>/robust-<configuration>.json and .md.
 """
 
@@ -81,6 +81,18 @@ def plan(args, dataset: str, method: str, options: list[str]) -> list[grid.Run]:
     return runs
 
 
+def plan_zero_shot(args, dataset: str, kind: type) -> dict[str, list[grid.Run]]:
+    """{test: zero-shot CLIP's runs}, on the domains of the data set and on its relatives."""
+    found = {test: plan(args, dataset, "ZeroshotCLIP", [CLASSES, test] * (test in (BASE, NEW)))
+             for test in robust.TESTS}
+    own = args.domain
+    for relative in kind.relatives:
+        args.domain = [relative]
+        found[SHIFT] = found[SHIFT] + plan(args, relative, "ZeroshotCLIP", [])
+    args.domain = own
+    return found
+
+
 def tested_on(args, run: grid.Run, shares: list[str], where: list[str], label: str) -> grid.Run:
     """The evaluation of a finished run elsewhere, by wise_ft.py."""
     folder = run.folder / "robust"
@@ -102,7 +114,7 @@ def evaluations(args, entry: Tuned, domains: list[str]) -> dict[grid.Run, list[P
     return found
 
 
-def read(args, entries: list[Tuned], zero: dict[str, list[grid.Run]]) -> robust.Runs:
+def read(entries: list[Tuned], zero: dict[str, list[grid.Run]], tested: list[str]) -> robust.Runs:
     """Arm -> test -> finished runs; zero-shot CLIP, adapted to nothing, is itself on every test."""
     folders: dict[str, dict[str, list[Path]]] = {
         robust.ZERO: {test: [run.folder for run in runs] for test, runs in zero.items()}
@@ -111,7 +123,7 @@ def read(args, entries: list[Tuned], zero: dict[str, list[grid.Run]]) -> robust.
         for arm, share in entry.shares.items():
             tests = folders.setdefault(arm, {test: [] for test in robust.TESTS})
             for run in entry.whole:
-                for domain in args.domain:
+                for domain in tested:
                     test = OWN if run.folder.parent.name == domain else SHIFT
                     tests[test].append(run.folder / "robust" / domain / f"alpha{share}")
             for run in entry.half:
@@ -150,28 +162,30 @@ def run(args: argparse.Namespace) -> int:
     args.protocol = args.protocol or "independent"
     domains = [kind.domain_of(domain) for domain in args.domain]
     args.domain = domains or [d for d in kind.targets if d != kind.tuning_domain]
+    closed = "closed" in kind.settings
+    args.setting = args.setting or (["closed"] if closed else list(kind.settings))
     if dataset == "emoji":
         args.captions, args.pool = args.captions or "embedded", args.pool or "embedded"
     entries, shots = methods(args), ["DATASET.NUM_SHOTS", str(args.shots)]
-    zero = {test: plan(args, dataset, "ZeroshotCLIP", [CLASSES, test] * (test in (BASE, NEW)))
-            for test in robust.TESTS}
+    zero = plan_zero_shot(args, dataset, kind)
+    tested = [*args.domain, *kind.relatives]
     for entry in entries:
         entry.whole = plan(args, dataset, entry.method, [*shots, *entry.options])
         if not train.TRAINER_REGISTRY.get(entry.method).bound_to_classes:
             entry.half = plan(args, dataset, entry.method, [*shots, CLASSES, BASE, *entry.options])
-    whole = [r for test in (OWN, BASE, NEW) for r in zero[test]]
+    whole = [r for test in (SHIFT, BASE, NEW) for r in zero[test]]
     runs = grid.shard([*whole, *(r for e in entries for r in (*e.whole, *e.half))], args.shard)
     todo = common.waiting(args, runs)
     if args.dry_run:
         return 0
     failures = common.execute(args, todo)
     tests = {test: records for e in entries for test, records in
-             evaluations(args, e, args.domain).items()}
+             evaluations(args, e, tested).items()}
     left = [test for test, records in tests.items() if not args.tables_only
             and read_result(test.folder.parent) is not None
             and (args.overwrite or not all(map(read_result, records)))]
     failures += common.execute(args, left, wise_ft.main) if left else []
-    found = read(args, entries, zero)
+    found = read(entries, zero, tested)
     if found:
         write(args, dataset, found, whole[0].folder.parents[2].name)
     common.tell(failures)
@@ -186,7 +200,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--shots", type=int, default=SHOTS, help="labelled images a class; 0: all")
     add("--captions", default="", help="JSON lines of images and captions; embedded on emoji")
     add("--pool", default="", help="folder or tar of image-text pairs; embedded on emoji")
-    parser.set_defaults(trainers=["FineTune", "FLYP", "CoOp", "ARF"], setting=["closed"])
+    parser.set_defaults(trainers=["FineTune", "FLYP", "CoOp", "ARF"])
     return common.guarded(lambda: run(parser.parse_args(argv)))
 
 

@@ -6,7 +6,8 @@ Wortsman et al., CVPR 2022, arXiv:2109.01903: what was tuned becomes (1 - alpha)
 tuned. Alpha 1 is the run; alpha 0 is where its training started: zero-shot CLIP, unless what is
 tuned begins at random. Each alpha is evaluated; its record, in the form of a run's, goes to
 RUN/wise_ft/alpha<A>, or below --output-dir. With --domain it is evaluated on other domains, with
---classes on a half of the known classes; each is a level of folders above alpha<A>.
+--classes on a half of the known classes; each is a level of folders above alpha<A>. ImageNet's
+variants are domains of ImageNet here.
 """
 
 import sys
@@ -67,6 +68,8 @@ def arguments_of(args: argparse.Namespace, domain: str, classes: str) -> argpars
     options = [part for key, value in finished["config"].items() for part in (key, str(value))]
     options += ["DATALOADER.NUM_WORKERS", str(finished["environment"].get("workers", 0))]
     options += ["DATASET.TARGET_DOMAINS", str((domain,))] if domain else []
+    if relative := relatives(finished["config"]["DATASET.NAME"]).get(domain):
+        options += ["DATASET.NAME", relative]
     options += ["DATASET.SUBSAMPLE_CLASSES", classes] if classes else []
     output = Path(args.output_dir or Path(args.model_dir, "wise_ft"), domain, classes)
     plugin = ["--plugin", *args.plugin] if args.plugin else []
@@ -74,6 +77,13 @@ def arguments_of(args: argparse.Namespace, domain: str, classes: str) -> argpars
         "--root", args.root, "--device", args.device, "--threads", str(args.threads), *plugin,
         "--output-dir", str(output), *options, *args.set,
     ])
+
+
+def relatives(dataset: str) -> dict[str, str]:
+    """Data sets on which a run on `dataset` can be tested as on another domain."""
+    registry = train.DATASET_REGISTRY
+    known = dataset in registry.registered_names()
+    return getattr(registry.get(dataset), "relatives", {}) if known else {}
 
 
 def build(arguments: argparse.Namespace, model_dir: str) -> CLIPTrainer:

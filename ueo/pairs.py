@@ -115,12 +115,13 @@ def open_pool(source: str, root: str) -> Pool:
     """
     path = _embedded(root) if source == EMBEDDED else Path(source).expanduser()
     if path.is_file():
-        return TarPool(path.parent, [path])
-    if not path.is_dir():
+        pool = TarPool(path.parent, [path])
+    elif path.is_dir():
+        files = [file for file in path.rglob("*") if file.is_file()]
+        archives = [file for file in files if file.suffix == ".tar"]
+        pool = TarPool(path, archives) if archives else FolderPool(path, files)
+    else:
         raise DataError(f"{path}: no such pool of image-text pairs, neither a folder nor a tar")
-    files = [file for file in path.rglob("*") if file.is_file()]
-    archives = [file for file in files if file.suffix == ".tar"]
-    pool = TarPool(path, archives) if archives else FolderPool(path, files)
     if not len(pool):
         raise DataError(f"{path}: holds no image-text pair ({', '.join(IMAGES)} beside {TEXT})")
     return pool
