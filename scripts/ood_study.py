@@ -110,6 +110,7 @@ def write(args, dataset: str, arms: dict[Arm, list[grid.Run]], moved: study.Runs
         **{f"{key}s": sorted({row[key] for row in rows}) for key in ("domain", "setting", "seed")},
         "means": means,
         "claims": study.claims(runs, means, moved, COMPARED),
+        "by_domain": study.by_domain(runs, COMPARED),
         "rows": rows,
     }
     folder = Path(args.output, planning.dataset_yaml(dataset).stem)

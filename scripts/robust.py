@@ -65,9 +65,11 @@ def anchored(args: argparse.Namespace) -> list[Tuned]:
     pool = ["TRAINER.ARF.POOL", args.pool] if args.pool else []
     found = []
     if captions:
-        found.append(Tuned("ARF", {"ARF, captions": "1"}, captions))
+        alone = [*captions, "TRAINER.ARF.PAIR_WEIGHT", "0.0"]
+        found.append(Tuned("ARF", {"ARF, captions": "1"}, alone))
     if pool:
-        found.append(Tuned("ARF", {"ARF, pairs": "1"}, pool))
+        alone = [*pool, "TRAINER.ARF.CAPTION_WEIGHT", "0.0"]
+        found.append(Tuned("ARF", {"ARF, pairs": "1"}, alone))
     if captions and pool:
         found.append(Tuned("ARF", {robust.BOTH: "1"}, captions + pool))
     return found

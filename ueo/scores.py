@@ -126,6 +126,7 @@ def at_own_scale(function: Callable[..., Tensor]) -> Score:
 ALL_SCORES = {
     **{name: Score(function) for name, function in SCORES.items()},
     "msp": Score(msp, ("cosines", "logit_scale")),
+    "energy_logits": at_own_scale(energy),
     "gl_mcm": Score(gl_mcm, ("cosines", "local_score")),
     "mahalanobis": Score(mahalanobis, ("features", "train_features", "train_labels")),
     "knn": Score(knn, ("features", "train_features", "train_labels")),

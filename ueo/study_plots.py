@@ -6,9 +6,12 @@ import numpy as np
 
 from ueo.files import atomic_path
 from ueo.plots import KNOWN, UNKNOWN
+from ueo.scores import ALL_SCORES
 from ueo.study import REFERENCE, Arm, Runs, largest
 
 COLUMNS = 4  # of axes in a figure
+COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f",
+           "#bcbd22", "#17becf", "#6b6ecf", "#8c6d31", "#e7969c")
 
 
 def draw(folder: Path, stem: str, runs: Runs, found: list[dict]) -> list[Path]:
@@ -49,6 +52,21 @@ def _axes(count: int, width: float = 3.2, height: float = 2.6):
     return figure, axes
 
 
+def _style(score: str) -> dict:
+    """How a score's line looks in every picture; MCM's is black and thick."""
+    if score == REFERENCE:
+        return {"label": score, "color": "black", "linewidth": 2}
+    names = [name for name in ALL_SCORES if name != REFERENCE]
+    number = names.index(score) if score in names else len(names)
+    return {"label": score, "color": COLOURS[number % len(COLOURS)], "linewidth": 0.9}
+
+
+def _legend(figure, axis) -> None:
+    """One for all axes, on the right."""
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside right center", fontsize=7,
+                  frameon=False)
+
+
 def _pooled(group: list, score: str) -> tuple[np.ndarray, np.ndarray]:
     """(is known, score) of the test images of all runs."""
     is_known = np.concatenate([run.labels < run.num_known for run in group])
@@ -61,7 +79,8 @@ def histograms(runs: Runs):
     figure, axes = _axes(len(arms))
     for axis, arm in zip(axes, arms):
         known, scores = _pooled(runs[arm], REFERENCE)
-        bins = np.linspace(scores.min(), scores.max() + 1e-12, 41)
+        low, high = np.quantile(scores, (0.005, 0.995))  # few stand far away
+        bins = np.linspace(low, high + 1e-12, 41)
         for part, colour, name in ((known, KNOWN, "known (ID)"), (~known, UNKNOWN, "OOD")):
             if part.any():
                 axis.hist(scores[part], bins, density=True, alpha=0.6, color=colour, label=name)
@@ -74,7 +93,7 @@ def histograms(runs: Runs):
 
 
 def roc(runs: Runs):
-    """One curve a score, pooled over runs after each run's scores were ranked."""
+    """One curve a score, the mean of the runs' curves, of each method with the most shots."""
     from sklearn.metrics import roc_curve
 
     arms = _arms(runs)
@@ -89,11 +108,10 @@ def roc(runs: Runs):
                 false_positive, true_positive, _ = roc_curve(known, run.scores[score])
                 curves.append(np.interp(np.linspace(0, 1, 101), false_positive, true_positive))
             if curves:
-                axis.plot(np.linspace(0, 100, 101), 100 * np.mean(curves, axis=0),
-                          linewidth=1.8 if score == REFERENCE else 0.9, label=score)
+                axis.plot(np.linspace(0, 100, 101), 100 * np.mean(curves, axis=0), **_style(score))
         axis.set_title(str(arm), fontsize=9)
         axis.tick_params(labelsize=7)
-    axes[0].legend(fontsize=5.5, frameon=False)
+    _legend(figure, axes[0])
     figure.supxlabel("OOD images accepted, %", fontsize=9)
     figure.supylabel("known images accepted, %", fontsize=9)
     return figure
@@ -111,15 +129,16 @@ def against_shots(found: list[dict]):
                             if (row["method"], row["score"]) == (method, score)
                             and row["auroc"] is not None)
             if points:
-                axis.plot(*zip(*points), marker="o", markersize=3, label=score,
-                          linewidth=1.8 if score == REFERENCE else 0.9)
+                axis.plot(*zip(*points), marker="o", markersize=3, **_style(score))
         if zero.get(REFERENCE) is not None:
             axis.axhline(zero[REFERENCE], color="black", linewidth=0.8, linestyle=":")
+        numbers = sorted({row["shots"] for row in found if row["method"] == method})
         axis.set_xscale("log", base=2)
+        axis.set_xticks(numbers, [str(number) for number in numbers])
         axis.set_title(method, fontsize=9)
         axis.tick_params(labelsize=7)
     if methods:
-        axes[0].legend(fontsize=5.5, frameon=False)
+        _legend(figure, axes[0])
     figure.supxlabel("shots (dotted: zero-shot CLIP, MCM)", fontsize=9)
     figure.supylabel("AUROC, %", fontsize=9)
     return figure

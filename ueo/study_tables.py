@@ -37,6 +37,19 @@ def _marked(value: float | None, top: float | None, form: str) -> str:
     return f"**{value:.2f}**" if form == "github" else f"{value:.2f}*"
 
 
+def domain_table(comparisons: list[dict]) -> str:
+    """One line a comparison, one column a domain."""
+    domains = list(dict.fromkeys(c["domain"] for c in comparisons))
+    lines = {}
+    for c in comparisons:
+        line = lines.setdefault((c["of"], c["metric"]), dict.fromkeys(domains, "-"))
+        if "gain" in c:
+            low, high = c["interval"]
+            line[c["domain"]] = f"{c['gain']:+.2f} [{low:+.2f}, {high:+.2f}]"
+    rows = [[of, metric.upper(), *cells.values()] for (of, metric), cells in lines.items()]
+    return tabulate(rows, ["", "metric", *domains], tablefmt="github", disable_numparse=True)
+
+
 def caption(study: dict) -> str:
     """What was run on what."""
     return (f"{study['title']}, {study['backbone']}, protocol {study['protocol']}: domains "
@@ -64,5 +77,7 @@ def markdown(study: dict, pictures: list[str]) -> str:
     for metric, (title, _) in SHOWN.items():
         parts += [f"### {title}", arms_by_scores(study["means"], metric)]
     parts += ["### Claims", claims.table(study["claims"])]
+    if study["by_domain"]:
+        parts += ["### UP-Adapter on each domain, gain in points", domain_table(study["by_domain"])]
     parts += [f"![]({name})" for name in pictures]
     return "\n\n".join(parts) + "\n"

@@ -1,0 +1,71 @@
+"""Benchmarks: no timing is judged here; that they run, and that the estimate counts right."""
+
+import json
+import math
+import shlex
+import subprocess
+import sys
+
+import pytest
+from conftest import REPOSITORY
+
+BENCHMARKS = REPOSITORY / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def modules():
+    """estimate.py and main.py, which import each other's neighbours by name."""
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        import estimate
+        import main
+
+        yield estimate, main
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+        for name in ("estimate", "main", "common", "step"):
+            sys.modules.pop(name, None)
+
+
+def test_the_work_of_office31_by_hand(modules):
+    """31 classes; closed 25, partial 20, open 28, open-partial 18 of them unlabelled; 50 epochs of
+    batches of 64, 3 seeds, evaluated after every tenth epoch."""
+    estimate, _ = modules
+    steps = plain = fast = 0
+    for images in (2817, 498, 795):
+        fast += images
+        for classes in (25, 20, 28, 18):
+            unlabelled = round(images * classes / 31)
+            steps += 3 * 50 * math.ceil(unlabelled / 64)
+            plain += 3 * (5 + 1) * (images + unlabelled)
+            fast += 3 * 5 * images
+    assert estimate.work(estimate.UFTOffice31) == {
+        "images": 4110, "steps": steps, "evaluated_plain": plain, "evaluated_fast": fast}
+    assert estimate.epochs(estimate.UFTDomainNet) == 5
+
+
+def test_every_option_of_the_whole_benchmark_is_known(modules):
+    _, main = modules
+    options = {}
+    for command in (*main.CPU, *main.GPU):
+        script, *words = shlex.split(command)
+        options.setdefault(script, set()).update(w for w in words if w.startswith("--"))
+    assert set(options) == {"towers.py", "step.py", "job.py", "estimate.py"}
+    for script, used in options.items():
+        done = subprocess.run([sys.executable, str(BENCHMARKS / script), "--help"],
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert not [option for option in used if f"{option} " not in done.stdout]
+
+
+def test_a_short_measurement_compares_both_ways(tmp_path):
+    output = tmp_path / "b.json"
+    argv = ["--backbones", "none", "--names", "1", "--pixels", "80", "--images", "8", "--batch",
+            "4", "--rounds", "2", "--threads", "1", "--device", "cpu", "--output", str(output)]
+    done = subprocess.run([sys.executable, str(BENCHMARKS / "step.py"), *argv], cwd=tmp_path,
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(output.read_text())
+    assert len(found["rows"]) == 2  # a step and an evaluation
+    for row in found["rows"]:
+        assert row["plain_seconds"] > 0 and row["fast_seconds"] > 0
