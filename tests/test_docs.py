@@ -70,7 +70,8 @@ def test_the_tests_of_every_trainer_take_the_new_one_in(followed):
 
 
 @pytest.mark.parametrize("file", ["README.md", "docs/add_a_trainer.md", "docs/add_a_dataset.md",
-                                  "docs/datasets.md", "docs/parity.md", "docs/plugin.md"])
+                                  "docs/datasets.md", "docs/ood_scores.md", "docs/parity.md",
+                                  "docs/plugin.md", "docs/robust.md"])
 def test_files_that_the_documents_name_exist(file):
     text = (REPOSITORY / file).read_text()
     links = re.findall(r"\]\(([\w./]+)\)", text)
