@@ -39,7 +39,8 @@ def weighted_pacc(labels: np.ndarray, predictions: np.ndarray, counts: np.ndarra
 
 
 def weighted_auroc(is_id: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve with ties counted half, (resamples,), in [0, 1].
+    """Area under the ROC curve with ties counted half, (resamples,), in [0, 1]; NaN where not both
+    kinds were drawn.
 
     is_id, scores: (samples,); counts: (resamples, samples).
     """
@@ -52,7 +53,8 @@ def weighted_auroc(is_id: np.ndarray, scores: np.ndarray, counts: np.ndarray) ->
         negative = np.add.reduceat(negative, starts, axis=1)
     below = np.cumsum(negative, axis=1) - negative / 2
     area = (positive * below).sum(1, dtype=np.float64)
-    return area / (positive.sum(1, dtype=np.float64) * negative.sum(1, dtype=np.float64))
+    with np.errstate(invalid="ignore"):  # 0 / 0
+        return area / (positive.sum(1, dtype=np.float64) * negative.sum(1, dtype=np.float64))
 
 
 def resampled(outputs: Outputs, num_known: int, counts: np.ndarray) -> dict[str, np.ndarray]:
@@ -73,7 +75,9 @@ def resampled(outputs: Outputs, num_known: int, counts: np.ndarray) -> dict[str,
 
 
 def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of resampled values."""
+    """Percentile interval of resampled values; NaN, where a metric is not defined, does not count.
+    """
+    values = values[np.isfinite(values)]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

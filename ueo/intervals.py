@@ -72,7 +72,7 @@ def intervals(
         for draws in np.diff([*range(0, resamples, size), resamples])
     ]
     drawn = {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
-    return {name: interval(v[np.isfinite(v)], level) for name, v in drawn.items()}
+    return {name: interval(v, level) for name, v in drawn.items()}
 
 
 def _block(labels, predictions, scores, known, counts) -> dict[str, np.ndarray]:

@@ -60,3 +60,17 @@ def test_methods_are_compared_on_the_images_that_both_were_tested_on():
     for gain, (low, high) in mean_gains({"a": [(part, known)]}, {"a": [(whole, known)]},
                                         resamples=20).values():
         assert gain == low == high == 0
+
+
+def test_a_draw_without_an_unknown_image_does_not_count():
+    """With 2 unknown images of 60 one draw in eight holds none: its AUROC is not defined."""
+    rng = np.random.default_rng(2)
+    known = np.arange(60) >= 2
+    labels = np.where(known, np.arange(60) % 4, 4)
+    outputs = {"test_labels": labels, "test_predictions_after": labels % 4,
+               "test_scores_after": rng.random(60)}
+    better = {**outputs, "test_scores_after": outputs["test_scores_after"] + known}
+    counts = resample_counts(60, 200, rng)
+    assert np.isnan(weighted_auroc(known, outputs["test_scores_after"], counts)).any()
+    gain, (low, high) = mean_gains({"a": [(better, 4)]}, {"a": [(outputs, 4)]})["auroc"]
+    assert np.isfinite([low, high]).all() and low <= gain <= high
