@@ -18,6 +18,7 @@ from ueo import grid, tables  # noqa: E402
 from ueo.clip import backbones  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
 from ueo.plots import PICTURE  # noqa: E402
+from ueo.record import read_result  # noqa: E402
 
 FEW = 40  # runs to do that a dry run names one by one
 
@@ -116,6 +117,19 @@ def execute(
     workers = grid.worker_count(args.jobs)
     preload = ["train", "sklearn.metrics", "matplotlib.figure", "matplotlib.backends.backend_agg"]
     return grid.execute(todo, entry, workers, preload)
+
+
+def execute_left(
+    args: argparse.Namespace, tests: dict[grid.Run, list[Path]]
+) -> list[grid.Failure]:
+    """Run those evaluations of planning.tested_elsewhere whose run is finished and of which a
+    record is missing; none with --tables-only."""
+    import wise_ft
+
+    todo = [test for test, records in tests.items()
+            if not args.tables_only and read_result(test.folder.parent) is not None
+            and (args.overwrite or not all(map(read_result, records)))]
+    return execute(args, todo, wise_ft.main) if todo else []
 
 
 def tell(failures: list[grid.Failure]) -> None:

@@ -18,12 +18,10 @@ import argparse  # noqa: E402
 import common  # noqa: E402
 import grid as grid_script  # noqa: E402
 import planning  # noqa: E402
-import wise_ft  # noqa: E402
 
 from ueo import grid, study, study_plots, study_tables  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
-from ueo.record import read_result  # noqa: E402
 from ueo.study import Arm  # noqa: E402
 
 SHOTS_OF = {  # what sets a method's number of images a class; None: it has no such number
@@ -54,43 +52,30 @@ def plans(args: argparse.Namespace, dataset: str) -> dict[Arm, list[grid.Run]]:
     return found
 
 
-def elsewhere(args, arms: dict[Arm, list[grid.Run]], dataset: str) -> dict[Arm, list[grid.Run]]:
-    """{arm: evaluations of its runs on the other domains}, for the arms that are compared there."""
+def elsewhere(args, arms: dict[Arm, list[grid.Run]]) -> dict[Arm, dict[grid.Run, list[Path]]]:
+    """{arm: {evaluation of a run on the other domains: its records}}, of the compared arms."""
     chosen = [Arm("CoOp", COMPARED), Arm("TipAdapter", COMPARED), *(
         max((arm for arm in arms if arm.method == name), key=lambda arm: arm.shots, default=None)
         for name in ("UPAdapter", "UPL"))]
     domains = sorted({run.folder.parent.name for runs in arms.values() for run in runs})
     found = {}
     for arm in chosen:
-        found[arm] = [tested_on(args, run, [d for d in domains if d != run.folder.parent.name])
-                      for run in arms.get(arm, [])]
-    return {arm: runs for arm, runs in found.items() if runs}
+        for run in arms.get(arm, []):
+            others = [domain for domain in domains if domain != run.folder.parent.name]
+            test, records = planning.tested_elsewhere(args, run, "--domain", others, "elsewhere")
+            found.setdefault(arm, {})[test] = records
+    return found
 
 
-def tested_on(args, run: grid.Run, domains: list[str]) -> grid.Run:
-    """The evaluation of a finished run on other domains, by wise_ft.py."""
-    folder = run.folder / "elsewhere"
-    argv = ["--model-dir", str(run.folder), "--alpha", "1", "--domain", *domains,
-            "--output-dir", str(folder), "--root", args.root, "--device", args.device]
-    argv += ["--threads", "1"] if args.device != "cuda" else []
-    argv += ["--plugin", *args.plugin] if args.plugin else []
-    return grid.Run(tuple(argv), folder, f"{run.label} on {' '.join(domains)}", run.config)
-
-
-def records(run: grid.Run) -> list[Path]:
-    """Folders of the records that an evaluation elsewhere makes."""
-    domains = run.argv[run.argv.index("--domain") + 1 : run.argv.index("--output-dir")]
-    return [run.folder / domain / "alpha1" for domain in domains]
-
-
-def shifted(args, arms: dict, moved: dict[Arm, list[grid.Run]]) -> tuple[study.Runs, list]:
+def shifted(args, arms: dict[Arm, list[grid.Run]]) -> tuple[study.Runs, list[grid.Failure]]:
     """(runs tested on domains that they were not adapted to, failures); zero-shot CLIP, which was
     adapted to none, is its own run on each."""
-    todo = [run for runs in moved.values() for run in runs
-            if not args.tables_only and (args.overwrite or not all(map(read_result, records(run))))]
-    failures = common.execute(args, todo, wise_ft.main) if todo else []
+    moved = elsewhere(args, arms)
+    tests = {test: records for by_test in moved.values() for test, records in by_test.items()}
+    failures = common.execute_left(args, tests)
     found = study.read_elsewhere(
-        (arm, folder) for arm, runs in moved.items() for run in runs for folder in records(run)
+        (arm, folder) for arm, by_test in moved.items() for records in by_test.values()
+        for folder in records
     )
     zero = Arm("ZeroshotCLIP")
     found.update(study.read_elsewhere((zero, run.folder) for run in arms.get(zero, [])))
@@ -140,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return 0
     failures = common.execute(args, todo)
-    moved, failed = shifted(args, arms, elsewhere(args, arms, dataset)) if args.shift else ({}, [])
+    moved, failed = shifted(args, arms) if args.shift else ({}, [])
     write(args, dataset, arms, moved)
     common.tell([*failures, *failed])
     return 1 if failures or failed else 0

@@ -138,6 +138,25 @@ def plan(args: argparse.Namespace, dataset: str) -> list[grid.Run]:
     return runs
 
 
+def tested_elsewhere(
+    args: argparse.Namespace, run: grid.Run, option: str, values: list[str], folder: str,
+    shares: tuple[str, ...] = ("1",),
+) -> tuple[grid.Run, list[Path]]:
+    """(the evaluation of a finished run by wise_ft.py, the folders of its records).
+
+    option, values: what differs, "--domain" or "--classes". folder: below the run's.
+    shares: of the tuned weights.
+    """
+    output = run.folder / folder
+    argv = ["--model-dir", str(run.folder), "--alpha", *shares, option, *values, "--output-dir",
+            str(output), "--root", args.root, "--device", args.device]
+    argv += ["--threads", "1"] if args.device != "cuda" else []
+    argv += ["--plugin", *args.plugin] if args.plugin else []
+    label = f"{run.label}, tested on {' '.join(values)}"
+    records = [output / value / f"alpha{share}" for value in values for share in shares]
+    return grid.Run(tuple(argv), output, label, run.config), records
+
+
 def _domains(args: argparse.Namespace, kind: type) -> list[str]:
     if getattr(kind, "own", False):
         if not args.path:

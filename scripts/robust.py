@@ -20,13 +20,11 @@ from dataclasses import dataclass, field  # noqa: E402
 import common  # noqa: E402
 import grid as grid_script  # noqa: E402
 import planning  # noqa: E402
-import wise_ft  # noqa: E402
 
 import train  # noqa: E402
 from ueo import grid, robust, study  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
-from ueo.record import read_result  # noqa: E402
 from ueo.robust import ALL, BASE, NEW, OWN, SHIFT  # noqa: E402
 
 SHOTS, WISE = 16, "0.5"  # WISE: the coefficient that WiSE-FT's paper recommends without tuning
@@ -95,25 +93,15 @@ def plan_zero_shot(args, dataset: str, kind: type) -> dict[str, list[grid.Run]]:
     return found
 
 
-def tested_on(args, run: grid.Run, shares: list[str], where: list[str], label: str) -> grid.Run:
-    """The evaluation of a finished run elsewhere, by wise_ft.py."""
-    folder = run.folder / "robust"
-    argv = ["--model-dir", str(run.folder), "--alpha", *shares, *where,
-            "--output-dir", str(folder), "--root", args.root, "--device", args.device]
-    argv += ["--threads", "1"] if args.device != "cuda" else []
-    argv += ["--plugin", *args.plugin] if args.plugin else []
-    return grid.Run(tuple(argv), folder, f"{run.label}, {label}", run.config)
-
-
 def evaluations(args, entry: Tuned, domains: list[str]) -> dict[grid.Run, list[Path]]:
-    """{evaluation: the folders of its records}."""
-    shares, found = list(dict.fromkeys(entry.shares.values())), {}
-    for runs, where, label in ((entry.whole, ["--domain", *domains], "on other domains"),
-                               (entry.half, ["--classes", BASE, NEW, ALL], "on new classes")):
-        for run in runs:
-            test = tested_on(args, run, shares, where, label)
-            found[test] = [test.folder / w / f"alpha{s}" for w in where[1:] for s in shares]
-    return found
+    """{evaluation of a run: its records}."""
+    shares = tuple(dict.fromkeys(entry.shares.values()))
+    return dict(
+        planning.tested_elsewhere(args, run, option, values, "robust", shares)
+        for runs, option, values in ((entry.whole, "--domain", domains),
+                                     (entry.half, "--classes", [BASE, NEW, ALL]))
+        for run in runs
+    )
 
 
 def read(entries: list[Tuned], zero: dict[str, list[grid.Run]], tested: list[str]) -> robust.Runs:
@@ -183,10 +171,7 @@ def run(args: argparse.Namespace) -> int:
     failures = common.execute(args, todo)
     tests = {test: records for e in entries for test, records in
              evaluations(args, e, tested).items()}
-    left = [test for test, records in tests.items() if not args.tables_only
-            and read_result(test.folder.parent) is not None
-            and (args.overwrite or not all(map(read_result, records)))]
-    failures += common.execute(args, left, wise_ft.main) if left else []
+    failures += common.execute_left(args, tests)
     found = read(entries, zero, tested)
     if found:
         write(args, dataset, found, whole[0].folder.parents[2].name)

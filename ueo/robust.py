@@ -10,6 +10,7 @@ from ueo import claims
 from ueo.metrics import harmonic_mean
 from ueo.ood import ScoredRun
 from ueo.study import gain
+from ueo.study_tables import marked
 
 OWN, SHIFT, BASE, NEW, ALL = TESTS = ("own", "shift", "base", "new", "all")
 COLUMNS = {  # name in the table: (tests, metric); two tests: their harmonic mean
@@ -97,18 +98,10 @@ def table(rows: list[dict], form: str = "github") -> str:
     """One line an arm; the best of a column is marked."""
     best = {name: max((row[name] for row in rows if row[name] is not None), default=None)
             for name in COLUMNS}
-    lines = [[row["arm"], *(_cell(row[name], best[name], form) for name in COLUMNS)]
+    lines = [[row["arm"], *(marked(row[name], best[name], form) for name in COLUMNS)]
              for row in rows]
     return tabulate(lines, ["method", *(name.strip() for name in COLUMNS)], tablefmt=form,
                     disable_numparse=True, stralign="right", colalign=("left",))
-
-
-def _cell(value: float | None, best: float | None, form: str) -> str:
-    if value is None:
-        return "-"
-    if value != best:
-        return f"{value:.2f}"
-    return f"**{value:.2f}**" if form == "github" else f"{value:.2f}*"
 
 
 def gains_table(found: list[dict], arms: list[str], base: str = CONTRASTIVE,

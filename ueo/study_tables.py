@@ -22,14 +22,15 @@ def arms_by_scores(means: list[dict], metric: str, form: str = "github") -> str:
                (method, shots)}
         values = {s: own[s][metric] for s in own if own[s][metric] is not None}
         top = best(values.values()) if values else None
-        cells = [_marked(values.get(score), top, form) for score in scores]
+        cells = [marked(values.get(score), top, form) for score in scores]
         pacc = next(iter(own.values()))["pacc"]
         lines.append([method, shots or "", "-" if pacc is None else f"{pacc:.2f}", *cells])
     return tabulate(lines, ["method", "shots", "PACC", *scores], tablefmt=form,
                     disable_numparse=True, stralign="right", colalign=("left",))
 
 
-def _marked(value: float | None, top: float | None, form: str) -> str:
+def marked(value: float | None, top: float | None, form: str) -> str:
+    """A number with two digits, marked if it is `top`; "-" for None."""
     if value is None:
         return "-"
     if value != top:
