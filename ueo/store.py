@@ -27,6 +27,7 @@ from ueo.locks import exclusive, fcntl
 
 KEY, OFFSET, SHAPE, CHECK = range(4)  # columns of a row; an empty row holds zeros
 USED, COUNT = 0, 1  # columns of the first row: bytes reserved, rows taken
+ROW = 32  # bytes
 CHECKED = 1 << 32  # tells a checksum of zero from none
 GIGABYTE = 10**9
 
@@ -47,7 +48,7 @@ class PixelStore:
 
     def _open(self) -> None:
         index = self.file.with_suffix(".index")
-        size = (self.rows + 1) * 32
+        size = (self.rows + 1) * ROW
         if not index.is_file() or index.stat().st_size != size:
             self.file.with_suffix(".pixels").write_bytes(b"")
             with atomic_path(index) as temporary:
@@ -153,10 +154,10 @@ class PixelStore:
 
 
 def _used(index: Path) -> int:
-    """Bytes of the store's pixels and arrays."""
+    """Bytes of the store's pixels, index and arrays."""
     try:
         pixels = int(np.fromfile(index, np.uint64, count=1)[0])
-        return pixels + sum(file.stat().st_size for file in _arrays(index))
+        return pixels + sum(file.stat().st_size for file in (index, *_arrays(index)))
     except (OSError, IndexError):
         return 0
 
@@ -200,6 +201,9 @@ def open_store(folder: Path, name: str, images: int, gigabytes: float | None) ->
     try:
         folder.mkdir(parents=True, exist_ok=True)
         budget = _free(folder) if gigabytes is None else int(gigabytes * GIGABYTE)
+        if budget < (rows + 1) * ROW:
+            print(f"Decoded images are not kept: {budget} bytes are too few; see DATASET.STORE_GB")
+            return None
         store = PixelStore(folder / re.sub(r"[^\w-]", "_", f"{name}-{rows}"), rows, budget)
     except OSError as error:
         print(f"Decoded images are not kept: {folder}: {error.strerror}; see DATASET.STORE")

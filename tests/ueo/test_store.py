@@ -19,8 +19,11 @@ def pixels(number: int, height: int = 10, width: int = 7) -> np.ndarray:
     return np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
 
 
+INDEX = 32 * (1024 + 1)  # bytes, of a small store
+
+
 def size_of(folder) -> int:
-    return sum(f.stat().st_size for f in folder.iterdir() if f.suffix in (".pixels", ".npz"))
+    return sum(f.stat().st_size for f in folder.iterdir() if f.name != "lock")
 
 
 def never():
@@ -49,7 +52,7 @@ def test_arrays_are_kept_beside_the_images(tmp_path):
 
 
 def test_a_budget_that_is_too_small_is_obeyed_and_everything_is_still_given(tmp_path):
-    budget = 25 * 210
+    budget = 25 * 210 + INDEX
     store = open_store(tmp_path, "a", 100, budget / 1e9)
     for _ in range(2):
         for number in range(100):
@@ -65,16 +68,22 @@ def test_a_budget_that_is_too_small_is_obeyed_and_everything_is_still_given(tmp_
     assert kept == 25
 
 
+def test_a_budget_below_the_smallest_store_keeps_nothing(tmp_path, capsys):
+    assert open_store(tmp_path, "a", 100, (INDEX - 1) / 1e9) is None
+    assert "too few" in capsys.readouterr().out and size_of(tmp_path) == 0
+
+
 def test_stores_that_nobody_uses_make_room_and_those_in_use_do_not(tmp_path):
-    old, used = (open_store(tmp_path, name, 10, 20 * 210 / 1e9) for name in ("old", "used"))
+    budget = (20 * 210 + 2 * INDEX) / 1e9
+    old, used = (open_store(tmp_path, name, 10, budget) for name in ("old", "used"))
     for number in range(10):
         old.get(str(number), partial(pixels, number))
         used.get(str(number), partial(pixels, number))
     old.in_use.close()
-    new = open_store(tmp_path, "new", 100, 20 * 210 / 1e9)
+    new = open_store(tmp_path, "new", 100, budget)
     for number in range(30):
         new.get(str(number), partial(pixels, number))
-    assert size_of(tmp_path) == 20 * 210
+    assert size_of(tmp_path) == 20 * 210 + 2 * INDEX
     assert not list(tmp_path.glob("old*"))
     assert (used.get("3", never) == pixels(3)).all()
 
@@ -116,7 +125,7 @@ def test_processes_that_fill_it_together_agree(tmp_path):
     assert errors.empty()
     _fill(tmp_path, 9, errors)
     assert errors.empty()
-    assert size_of(tmp_path) == sum((20 + n % 7) * 11 * 3 for n in range(200))
+    assert size_of(tmp_path) - 2 * INDEX + 32 == sum((20 + n % 7) * 11 * 3 for n in range(200))
 
 
 def test_a_copy_for_another_process_reads_the_same_file(tmp_path):
