@@ -54,34 +54,54 @@ def nearest(path: Path, queries: np.ndarray, count: int, memory: int
     similar first and the earlier one of equals. Raises ConfigError when `memory` is too little.
     """
     queries = np.ascontiguousarray(queries, dtype=np.float32)
-    total, width = np.load(path, mmap_mode="r").shape
-    size = _block_size(len(queries), width, count, memory)
+    mapped = np.load(path, mmap_mode="r")
+    (total, width), offset = mapped.shape, mapped.offset
+    size = min(_block_size(len(queries), width, count, memory), total)
+    rows = np.empty((size, width), np.float32)  # read into: mapped pages come and go as they like
+    products = np.empty(size * min(len(queries), QUERIES), np.float32)
     best, positions = np.empty(0, np.float32), np.empty(0, np.int64)
-    for start in range(0, total, size):
-        block = np.load(path, mmap_mode="r")[start : start + size]  # mapped for this block alone
-        found = _similarity(block, queries)
-        best = np.concatenate([best, found])
-        positions = np.concatenate([positions, np.arange(start, start + len(found))])
-        order = np.argsort(-best, kind="stable")[:count]
-        best, positions = best[order], positions[order]
+    with open(path, "rb", buffering=0) as file:
+        file.seek(offset)
+        for start in range(0, total, size):
+            block = rows[: min(size, total - start)]
+            _read_into(file, block)
+            found = _similarity(block, queries, products)
+            best = np.concatenate([best, found])
+            positions = np.concatenate([positions, np.arange(start, start + len(found))])
+            order = np.argsort(-best, kind="stable")[:count]
+            best, positions = best[order], positions[order]
     return positions, best
 
 
-def _similarity(block: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """The largest inner product of each row with any query: (rows,)."""
+def _read_into(file, block: np.ndarray) -> None:
+    left = memoryview(block).cast("B")
+    while left:
+        read = file.readinto(left)
+        if not read:
+            raise OSError(f"{file.name} is shorter than it says")
+        left = left[read:]
+
+
+def _similarity(block: np.ndarray, queries: np.ndarray, products: np.ndarray) -> np.ndarray:
+    """The largest inner product of each row with any query: (rows,). products: room for rows *
+    QUERIES of them."""
     found = np.full(len(block), -np.inf, np.float32)
     for start in range(0, len(queries), QUERIES):
-        np.maximum(found, (block @ queries[start : start + QUERIES].T).max(1), out=found)
+        some = queries[start : start + QUERIES]
+        room = products[: len(block) * len(some)].reshape(len(block), len(some))
+        np.maximum(found, np.matmul(block, some.T, out=room).max(1), out=found)
     return found
 
 
 def _block_size(queries: int, width: int, count: int, memory: int) -> int:
-    """Rows of a block: itself, its products with some queries, and what is sorted."""
+    """Rows of a block: itself, its products with some queries, and what is sorted, in 3/4 of
+    `memory`; the rest is for the workspace of matrix products, which nobody can ask for."""
+    memory = memory * 3 // 4
     fixed = FLOAT * queries * width + 64 * count
     row = FLOAT * (width + min(queries, QUERIES)) + 64
     if memory < fixed + row:
         raise ConfigError(
-            f"SEARCH_MEMORY: {memory} bytes are too few for {queries} queries and {count} results; "
-            f"give {fixed + 1024 * row} or more"
+            f"SEARCH_MEMORY: too few bytes for {queries} queries and {count} results; give "
+            f"{(fixed + 1024 * row) * 4 // 3} or more"
         )
     return (memory - fixed) // row

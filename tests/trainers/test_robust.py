@@ -175,7 +175,7 @@ def test_an_anchored_run_resumes_to_the_same_numbers(toy, anchors, monkeypatch):
     (("RULE", "texts"), "TRAINER.ARF.RULE: 'texts' is unknown; known: image, text"),
     (("POOL", "/nowhere"), "/nowhere: no such pool"),
     (("CAPTIONS", "/nowhere"), "/nowhere: cannot be read"),
-    (("SEARCH_MEMORY", "100"), "SEARCH_MEMORY: 100 bytes are too few"),
+    (("SEARCH_MEMORY", "100"), "SEARCH_MEMORY: too few bytes"),
 ])
 def test_a_mistake_is_one_clear_line(toy, anchors, capsys, options, message):
     key, value = options

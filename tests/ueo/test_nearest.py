@@ -36,7 +36,7 @@ def test_the_nearest_are_those_of_brute_force_the_earlier_of_equals_first(featur
 
 def test_too_little_memory_is_said_with_what_is_enough(features):
     path, _, queries = features
-    with pytest.raises(ConfigError, match="SEARCH_MEMORY: 1000 bytes are too few.*give (\\d+)"):
+    with pytest.raises(ConfigError, match="SEARCH_MEMORY: too few bytes.*give \\d+"):
         nearest(path, queries, 5, 1000)
 
 
@@ -81,4 +81,4 @@ def test_memory_stays_within_the_budget_whatever_the_file(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", SEARCH, *(str(tmp_path / f"{n}.npy") for n in ("large", "small")),
          str(budget)], capture_output=True, text=True, timeout=120, check=True)
-    assert int(done.stdout) < budget + 2**21
+    assert int(done.stdout) < budget
