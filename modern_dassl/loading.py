@@ -12,6 +12,17 @@ from modern_dassl import distributed
 
 
 @contextmanager
+def torch_state_of(seed: int) -> Iterator[None]:
+    """As `random_state_of`, of Torch alone: a tenth of its time, for what draws nothing else."""
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+
+
+@contextmanager
 def random_state_of(seed: int) -> Iterator[None]:
     """Torch's, Python's and NumPy's random state on the CPU as `seed` makes it, then as before."""
     torch_state = torch.get_rng_state()

@@ -4,10 +4,31 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: many runs share the cores
 
-import argparse  # noqa: E402
+import multiprocessing  # noqa: E402
 import sys  # noqa: E402
-from collections.abc import Callable  # noqa: E402
+from multiprocessing import forkserver  # noqa: E402
 from pathlib import Path  # noqa: E402
+
+PRELOAD = ["train", "sklearn.metrics", "matplotlib.figure", "matplotlib.backends.backend_agg"]
+RUNS_NOTHING = {"--dry-run", "--tables-only", "--help", "-h"}
+
+
+def start_server() -> None:
+    """Start the process that runs are forked from: its imports take as long as this one's own, and
+    so go on beside them."""
+    os.environ["UEO_ENGINE_QUIET"] = "1"  # of runs; this process says which engine is in use
+    multiprocessing.set_forkserver_preload(PRELOAD)
+    forkserver.ensure_running()
+    del os.environ["UEO_ENGINE_QUIET"]
+
+
+called = Path(sys.argv[0]).parent.resolve() == Path(__file__).resolve().parent  # not in a test
+inside = "UEO_ENGINE_QUIET" in os.environ  # the server, and the runs forked from it, come here too
+if called and not inside and not RUNS_NOTHING & set(sys.argv):
+    start_server()
+
+import argparse  # noqa: E402
+from collections.abc import Callable  # noqa: E402
 
 import fetch  # noqa: E402
 from tabulate import tabulate  # noqa: E402
@@ -114,9 +135,7 @@ def execute(
     """Fetch what is missing, then run everything by `entry`, the main of a command."""
     if todo:
         fetch_missing(args, todo)
-    workers = grid.worker_count(args.jobs)
-    preload = ["train", "sklearn.metrics", "matplotlib.figure", "matplotlib.backends.backend_agg"]
-    return grid.execute(todo, entry, workers, preload)
+    return grid.execute(todo, entry, grid.worker_count(args.jobs), PRELOAD)
 
 
 def execute_left(

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from modern_dassl import distributed
-from modern_dassl.loading import EpochLoader, random_state_of
+from modern_dassl.loading import EpochLoader, random_state_of, torch_state_of
 from ueo.config import setting_of
 from ueo.errors import DataError
 from ueo.lists import NO_LABEL
@@ -63,7 +63,9 @@ class Images(Dataset):
         self.chosen = range(len(items))
         self.seed = torch.tensor(-1).share_memory_()
         steps = on_images(transform)
-        self.view = None if steps is None else (not plain and fast_way(steps)) or plain_way(steps)
+        fast = None if steps is None or plain else fast_way(steps)
+        self.view = fast or (None if steps is None else plain_way(steps))
+        self.state_of = torch_state_of if fast else random_state_of  # the fast way draws by torch
         self.view_name = repr(transform)
 
     def only(self, chosen: list[int]) -> "Images":
@@ -83,7 +85,7 @@ class Images(Dataset):
         if seed < 0:
             image = self._image(item.impath)
         else:
-            with random_state_of(seed + index):
+            with self.state_of(seed + index):
                 image = self._image(item.impath)
         return {
             "img": image,

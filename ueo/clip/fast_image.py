@@ -15,7 +15,36 @@ def encode_images(visual: nn.Module, images: Tensor) -> Tensor:
     """Features (batch, embedding), not normalised, of images (batch, 3, height, width)."""
     if isinstance(visual, VisionTransformer):
         return _vision_transformer(visual, images)
-    return visual(images.contiguous(memory_format=torch.channels_last))
+    return _resnet(visual, images.contiguous(memory_format=torch.channels_last))
+
+
+def _resnet(visual: nn.Module, x: Tensor) -> Tensor:
+    for convolution, norm in ((visual.conv1, visual.bn1), (visual.conv2, visual.bn2),
+                              (visual.conv3, visual.bn3)):
+        x = F.relu(norm(convolution(x)), inplace=True)
+    x = visual.avgpool(x)
+    for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
+        x = layer(x)
+    return attention_pool(visual.attnpool, x)
+
+
+def attention_pool(pool: nn.Module, x: Tensor) -> Tensor:
+    """What CLIP's AttentionPool2d makes of (batch, width, height, width): (batch, embedding).
+
+    There is one query an image, so no place needs a key or a value of its own: q' (K x + b) is
+    (K' q)' x and a constant that the softmax forgets, and sum_t p_t (V x_t + b) is
+    V (sum_t p_t x_t) + b. Two products an image instead of two for each of its places.
+    """
+    x = x.flatten(2).transpose(1, 2)  # (batch, places, width)
+    x = torch.cat([x.mean(1, keepdim=True), x], dim=1) + pool.positional_embedding.to(x.dtype)
+    heads, width = pool.num_heads, x.shape[2]
+    each = width // heads
+    query = pool.q_proj(x[:, 0]).view(-1, heads, each).transpose(0, 1) * each**-0.5
+    asked = torch.bmm(query, pool.k_proj.weight.view(heads, each, width)).transpose(0, 1)
+    share = (asked @ x.transpose(1, 2)).softmax(-1)  # (batch, heads, places)
+    seen = (share @ x).transpose(0, 1)  # (heads, batch, width)
+    value = torch.bmm(seen, pool.v_proj.weight.view(heads, each, width).transpose(1, 2))
+    return pool.c_proj(value.transpose(0, 1).flatten(1) + pool.v_proj.bias)
 
 
 def _vision_transformer(visual: VisionTransformer, images: Tensor) -> Tensor:
