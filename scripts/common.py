@@ -9,7 +9,7 @@ import sys  # noqa: E402
 from multiprocessing import forkserver  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-PRELOAD = ["train", "sklearn.metrics", "matplotlib.figure", "matplotlib.backends.backend_agg"]
+PRELOAD = ["train", "sklearn.metrics", "ueo.warm"]
 RUNS_NOTHING = {"--dry-run", "--tables-only", "--help", "-h"}
 
 

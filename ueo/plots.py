@@ -14,21 +14,12 @@ KNOWN, UNKNOWN, UNLABELLED = "#2a6f97", "#d1495b", "#6c757d"
 def plot_run(folder: str | Path) -> Path | None:
     """One PNG in the run's folder: score histograms of known and OOD test images before and after,
     and PACC and AUROC over epochs. None when the folder holds no finished run."""
-    import matplotlib
-
-    matplotlib.use("Agg", force=False)
-    from matplotlib.figure import Figure
-
     result = read_result(folder)
     if result is None:
         return None
     outputs = read_outputs(folder)
     curves = len(result["evaluations"]) > 1
-    figure = Figure(figsize=(12 if curves else 4.5, 3.4))
-    left, right = (0.02, 0.99) if curves else (0.05, 0.97)
-    # fixed margins, where a layout engine would draw everything twice
-    figure.subplots_adjust(left, 0.15, right, 0.84, wspace=0.17)
-    axes = np.atleast_1d(figure.subplots(1, 3 if curves else 1))
+    figure, axes = canvas(3 if curves else 1)
     labels = outputs["test_labels"]
     there = [when for when in ("before", "after") if f"test_scores_{when}" in outputs]
     for axis, when in zip(axes, there):
@@ -47,6 +38,20 @@ def plot_run(folder: str | Path) -> Path | None:
     return path
 
 
+def canvas(columns: int):
+    """(figure, its axes in one row), to be saved as a file."""
+    import matplotlib
+
+    matplotlib.use("Agg", force=False)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12 if columns > 1 else 4.5, 3.4))
+    left, right = (0.02, 0.99) if columns > 1 else (0.05, 0.97)
+    # fixed margins, where a layout engine would draw everything twice
+    figure.subplots_adjust(left, 0.15, right, 0.84, wspace=0.17)
+    return figure, np.atleast_1d(figure.subplots(1, columns))
+
+
 def _histogram(axis, scores: np.ndarray, labels: np.ndarray, num_known: int, when: str) -> None:
     bins = np.linspace(scores.min(), scores.max() + 1e-12, 41)
     for part, colour, name in (
@@ -55,7 +60,8 @@ def _histogram(axis, scores: np.ndarray, labels: np.ndarray, num_known: int, whe
         (labels < 0, UNLABELLED, "no label"),
     ):
         if part.any():
-            axis.hist(scores[part], bins, density=True, alpha=0.6, color=colour, label=name)
+            axis.hist(scores[part], bins, density=True, alpha=0.6, color=colour, label=name,
+                      histtype="stepfilled")  # one shape, not one a bar: twice as fast
     axis.set_title(f"test scores {when} training", fontsize=9)
     axis.set_xlabel("MCM score, larger = more in-distribution", fontsize=8)
     axis.set_yticks([])
