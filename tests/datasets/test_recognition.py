@@ -2,6 +2,7 @@
 
 import modern_dassl  # noqa: F401  isort: skip
 
+import importlib.util
 import json
 import random
 
@@ -218,6 +219,27 @@ def test_far_ood_images_are_unknown_beside_imagenet_s_validation_set(imagenet_ro
     assert len(outside) == 3 and len(dataset.test) == 1003
     assert all("ImageNet_OOD_dataset" in i.impath for i in outside)
     assert {i.label for i in dataset.train_u} == set(range(1000))
+
+
+def test_domain_shift_of_imagenet_is_tested_on_its_variants(tmp_path):
+    """As in the CoOp family: learnt on ImageNet, tested on V2, Sketch, A and R as they are."""
+    path = REPOSITORY / "scripts" / "wise_ft.py"
+    spec = importlib.util.spec_from_file_location("wise_ft_script", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    finished = {"environment": {"workers": 0}, "config": {
+        "DATASET.NAME": "UFTImageNet", "DATASET.TARGET_DOMAINS": ["imagenet"],
+        "DATASET.SETTING": "all", "TRAINER.NAME": "CoOp"}}
+    (tmp_path / "result.json").write_text(json.dumps(finished))
+    args = script.parser().parse_args(["--model-dir", str(tmp_path)])
+    expected = {"imagenet": "UFTImageNet", "imagenetv2": "UFTImageNetV2",
+                "imagenet_sketch": "UFTImageNetSketch", "imagenet_a": "UFTImageNetA",
+                "imagenet_r": "UFTImageNetR"}
+    for domain, name in expected.items():
+        cfg = train.build_cfg(script.arguments_of(args, domain, ""))
+        assert (cfg.DATASET.NAME, cfg.DATASET.TARGET_DOMAINS) == (name, (domain,))
+        assert domain in DATASET_REGISTRY.get(name).domains
+        assert (REPOSITORY / f"configs/datasets/{domain}.yaml").is_file()
 
 
 @pytest.mark.parametrize("trainer", ["CoOp", "UPAdapter", "ZeroshotCLIP"])
