@@ -86,6 +86,8 @@ def plan_zero_shot(args, dataset: str, kind: type) -> dict[str, list[grid.Run]]:
     found = {test: plan(args, dataset, "ZeroshotCLIP", [CLASSES, test] * (test in (BASE, NEW)))
              for test in robust.TESTS}
     own = args.domain
+    if len(own) == 1:
+        found[SHIFT] = []  # the only domain is nobody's other one
     for relative in kind.relatives:
         args.domain = [relative]
         found[SHIFT] = found[SHIFT] + plan(args, relative, "ZeroshotCLIP", [])
@@ -163,7 +165,8 @@ def run(args: argparse.Namespace) -> int:
         entry.whole = plan(args, dataset, entry.method, [*shots, *entry.options])
         if not train.TRAINER_REGISTRY.get(entry.method).bound_to_classes:
             entry.half = plan(args, dataset, entry.method, [*shots, CLASSES, BASE, *entry.options])
-    whole = [r for test in (SHIFT, BASE, NEW) for r in zero[test]]
+    whole = [r for test in (OWN, SHIFT, BASE, NEW) for r in zero[test]]
+    whole = list({run.folder: run for run in whole}.values())
     runs = grid.shard([*whole, *(r for e in entries for r in (*e.whole, *e.half))], args.shard)
     todo = common.waiting(args, runs)
     if args.dry_run:
