@@ -10,6 +10,7 @@ from multiprocessing import forkserver  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 PRELOAD = ["train", "sklearn.metrics", "ueo.warm"]
+GRIDS = {"grid.py", "tune.py", "ablations.py", "ood_study.py", "robust.py"}  # with many runs
 RUNS_NOTHING = {"--dry-run", "--tables-only", "--help", "-h"}
 
 
@@ -22,7 +23,8 @@ def start_server() -> None:
     del os.environ["UEO_ENGINE_QUIET"]
 
 
-called = Path(sys.argv[0]).parent.resolve() == Path(__file__).resolve().parent  # not in a test
+command = Path(sys.argv[0])  # of a test, its own
+called = command.name in GRIDS and command.parent.resolve() == Path(__file__).resolve().parent
 inside = "UEO_ENGINE_QUIET" in os.environ  # the server, and the runs forked from it, come here too
 if called and not inside and not RUNS_NOTHING & set(sys.argv):
     start_server()

@@ -61,7 +61,7 @@ class Evaluations:
         for name in SETS:
             print(f"Evaluate on the *{name}* set, epoch {epoch}")
             entry[name] = self._measure(name, cosines[name], epoch)
-        if self.kept.wanted:
+        if self.kept.wanted and epoch in (0, trainer.max_epoch):
             self.kept.add(epoch, cosines, features, classes, self)
         self.history.append(entry)
         only_looking = self.history[0]["epoch"] > 0 and Path(trainer.output_dir, RESULT).exists()
@@ -111,12 +111,17 @@ class Evaluations:
             ]
         return distributed.gather(torch.cat(parts))
 
+    def rows_in_test(self, items: list) -> list[int] | None:
+        """Where items stand among the test images; None unless all are test images."""
+        row = {item.impath: i for i, item in enumerate(self.trainer.dm.dataset.test)}
+        rows = [row.get(item.impath) for item in items]
+        return None if None in rows else rows
+
     def _unlabelled(self, test: Tensor, classes: Tensor | None, zero_shot: bool) -> Tensor:
         """Cosines of the unlabelled images; those that are test images are not computed again."""
-        row = {item.impath: i for i, item in enumerate(self.trainer.dm.dataset.test)}
-        items = self.trainer.dm.dataset.train_u
-        if all(item.impath in row for item in items):
-            return test[[row[item.impath] for item in items]]
+        rows = self.rows_in_test(self.trainer.dm.dataset.train_u)
+        if rows is not None:
+            return test[rows]
         loader = self.trainer.unlabelled_loader
         return self._cosines(self.image_features(loader, "unlabelled", zero_shot), classes)
 

@@ -21,7 +21,7 @@ class KeptOutputs:
     def add(
         self, epoch: int, cosines: dict, features: Tensor, classes: Tensor | None, evaluations
     ) -> None:
-        """Take in the model as it is; of all evaluations after training began the last one stays.
+        """Take in the model as it is, before training (epoch 0) or after.
 
         cosines: {"test": (N, K), "unlabelled": (images, K)}; features: (N, embedding) of the test
         images; classes: (K, embedding), or None where prompts depend on the image; evaluations: the
@@ -57,9 +57,9 @@ class KeptOutputs:
             if trainer.uses_labels
             else unlabelled.argmax(-1)
         )
-        row = {item.impath: i for i, item in enumerate(dataset.test)}
-        if all(item.impath in row for item in items):
-            self.arrays["train_rows"] = np.array([row[item.impath] for item in items])
+        rows = evaluations.rows_in_test(items)
+        if rows is not None:
+            self.arrays["train_rows"] = np.array(rows)
             return {"train_labels": labels}
         tested = trainer.test_loader.dataset
         images = Images(items, tested.transform, store=tested.store, keep_views=True)

@@ -15,17 +15,19 @@ def encode_images(visual: nn.Module, images: Tensor) -> Tensor:
     """Features (batch, embedding), not normalised, of images (batch, 3, height, width)."""
     if isinstance(visual, VisionTransformer):
         return _vision_transformer(visual, images)
-    return _resnet(visual, images.contiguous(memory_format=torch.channels_last))
+    return attention_pool(visual.attnpool, before_pool(visual, images))
 
 
-def _resnet(visual: nn.Module, x: Tensor) -> Tensor:
+def before_pool(visual: nn.Module, images: Tensor) -> Tensor:
+    """What a ResNet pools, (batch, width, height, width), of images (batch, 3, height, width)."""
+    x = images.contiguous(memory_format=torch.channels_last)
     for convolution, norm in ((visual.conv1, visual.bn1), (visual.conv2, visual.bn2),
                               (visual.conv3, visual.bn3)):
         x = F.relu(norm(convolution(x)), inplace=True)
     x = visual.avgpool(x)
     for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
         x = layer(x)
-    return attention_pool(visual.attnpool, x)
+    return x
 
 
 def attention_pool(pool: nn.Module, x: Tensor) -> Tensor:

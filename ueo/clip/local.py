@@ -10,7 +10,7 @@ from clip.model import VisionTransformer
 from torch import Tensor, nn
 
 from ueo.clip.attention import after_attention, project
-from ueo.clip.fast_image import before_last_block
+from ueo.clip.fast_image import before_last_block, before_pool
 
 
 def local_features(visual: nn.Module, images: Tensor) -> Tensor:
@@ -28,11 +28,5 @@ def _of_vit(visual: VisionTransformer, images: Tensor) -> Tensor:
 
 
 def _of_resnet(visual: nn.Module, images: Tensor) -> Tensor:
-    grids = []
-    pool = visual.attnpool
-    hook = pool.register_forward_pre_hook(lambda module, inputs: grids.append(inputs[0]))
-    try:
-        visual(images)
-    finally:
-        hook.remove()
-    return pool.c_proj(pool.v_proj(grids[0].flatten(2).transpose(1, 2)))
+    pool, places = visual.attnpool, before_pool(visual, images)
+    return pool.c_proj(pool.v_proj(places.flatten(2).transpose(1, 2)))
