@@ -7,10 +7,10 @@ published split files; UFT before a registered name leaves the family's own name
 from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
-from ueo.datasets.recognition import RecognitionDataset, SplitFileDataset, existing, lines_of
+from ueo.datasets.recognition import NEEDED, RecognitionDataset, SplitFileDataset, lines_of
 
 from ueo.errors import DataError
-from ueo.trees import Item
+from ueo.trees import Item, existing
 
 
 @DATASET_REGISTRY.register()
@@ -126,4 +126,4 @@ class UFTFGVCAircraft(RecognitionDataset):
             if variant not in ids:
                 raise DataError(f"{path}, line {number}: {variant!r} is not in variants.txt")
             items.append((str(self.root / "images" / f"{image}.jpg"), ids[variant]))
-        return existing(items, path)
+        return existing(items, path, NEEDED)

@@ -16,7 +16,7 @@ from ueo.config import setting_of
 from ueo.errors import ConfigError, DataError
 from ueo.lists import NO_LABEL, is_labelled, read_list, read_names
 from ueo.splits import stored_split
-from ueo.trees import Item, images_in, key, subfolders
+from ueo.trees import Item, existing, images_in, key, subfolders
 
 
 class OwnImages(UFTDataset):
@@ -177,10 +177,4 @@ class UFTList(OwnImages):
 
     def _items(self, file: Path) -> list[Item]:
         items = [(str(self.image_root / name), label) for name, label in self._read(file)]
-        missing = [path for path, _ in items if not os.path.isfile(path)]
-        if missing:
-            raise DataError(
-                f"{file}: {len(missing)} of its {len(items)} images are missing, first "
-                f"{missing[0]}; --root names the folder that its paths start from"
-            )
-        return items
+        return existing(items, file, "--root names the folder that its paths start from")

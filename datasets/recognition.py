@@ -16,7 +16,7 @@ from ueo.datasets.base import UFTDataset
 from ueo.datasets.label_space import ClassCounts
 
 from ueo.errors import DataError
-from ueo.trees import IMAGE_SUFFIXES, Item
+from ueo.trees import IMAGE_SUFFIXES, Item, existing
 
 NEEDED = "see docs/datasets.md for the layout"
 
@@ -67,7 +67,7 @@ class SplitFileDataset(RecognitionDataset):
 
     def items(self, domain: str, part: str) -> list[Item]:
         listed = [(str(self.image_root / name), label) for name, label, _ in self.split[part]]
-        return existing(listed, self.root / self.split_file)
+        return existing(listed, self.root / self.split_file, NEEDED)
 
 
 def read_split(path: Path, drive_id: str) -> dict[str, list[tuple[str, int, str]]]:
@@ -88,17 +88,6 @@ def read_split(path: Path, drive_id: str) -> dict[str, list[tuple[str, int, str]
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a published split ({error!r}); fetch it anew") from error
-
-
-def existing(items: list[Item], listed_in: Path) -> list[Item]:
-    """The items themselves. Raises DataError when an image is missing."""
-    missing = [path for path, _ in items if not os.path.isfile(path)]
-    if missing:
-        raise DataError(
-            f"{listed_in}: {len(missing)} of its {len(items)} images are missing, first "
-            f"{missing[0]}; {NEEDED}"
-        )
-    return items
 
 
 def lines_of(path: Path) -> list[str]:

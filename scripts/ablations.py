@@ -54,15 +54,10 @@ def plans(args, dataset: str) -> dict[str, list[grid.Run]]:
                 f"--only: {name!r} is no variation{nearest(name, VARIATIONS)}; known: "
                 f"{', '.join(VARIATIONS)}"
             )
-    asked = list(args.set)
-    args.trainers = ["ZeroshotCLIP"]
-    found = {"ZeroshotCLIP": planning.plan(args, dataset)}
-    args.trainers = [UEO]
+    found = {"ZeroshotCLIP": planning.plan_with(args, dataset, "ZeroshotCLIP", [])}
     for name in dict.fromkeys([UEO, *names]):
         options = [w for k, v in VARIATIONS[name].items() for w in (f"TRAINER.UEO.{k}", v)]
-        args.set = [*asked, *options]
-        found[name] = planning.plan(args, dataset)
-    args.set = asked
+        found[name] = planning.plan_with(args, dataset, UEO, options)
     return found
 
 

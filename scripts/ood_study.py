@@ -22,7 +22,7 @@ import planning  # noqa: E402
 from ueo import grid, study, study_plots, study_tables  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
-from ueo.study import Arm  # noqa: E402
+from ueo.study import ZERO, Arm  # noqa: E402
 
 SHOTS_OF = {  # what sets a method's number of images a class; None: it has no such number
     "ZeroshotCLIP": None,
@@ -40,27 +40,24 @@ COMPARED = 8  # shots of the methods that UP-Adapter is set beside
 
 def plans(args: argparse.Namespace, dataset: str) -> dict[Arm, list[grid.Run]]:
     """{arm: its runs}, zero-shot CLIP first."""
-    asked, found = list(args.set), {}
+    found = {}
     for name in planning.trainer_names(args.trainers):
         key = SHOTS_OF.get(name)
         for shots in args.shots if key else [0]:
             options = [key, str(shots)] if key else []
-            args.set = [*asked, *options, "TEST.KEEP_OUTPUTS", "True"]
-            args.trainers = [name]
-            found[Arm(name, shots)] = planning.plan(args, dataset)
-    args.set = asked
+            options += ["TEST.KEEP_OUTPUTS", "True"]
+            found[Arm(name, shots)] = planning.plan_with(args, dataset, name, options)
     return found
 
 
 def elsewhere(args, arms: dict[Arm, list[grid.Run]]) -> dict[Arm, dict[grid.Run, list[Path]]]:
     """{arm: {evaluation of a run on the other domains: its records}}, of the compared arms."""
-    chosen = [Arm("CoOp", COMPARED), Arm("TipAdapter", COMPARED), *(
-        max((arm for arm in arms if arm.method == name), key=lambda arm: arm.shots, default=None)
-        for name in ("UPAdapter", "UPL"))]
+    pairs = study.beside_up_adapter(arms, COMPARED)
+    chosen = dict.fromkeys(arm for pair in pairs for arm in pair if arm in arms and arm != ZERO)
     domains = sorted({run.folder.parent.name for runs in arms.values() for run in runs})
     found = {}
     for arm in chosen:
-        for run in arms.get(arm, []):
+        for run in arms[arm]:
             others = [domain for domain in domains if domain != run.folder.parent.name]
             test, records = planning.tested_elsewhere(args, run, "--domain", others, "elsewhere")
             found.setdefault(arm, {})[test] = records
@@ -73,13 +70,12 @@ def shifted(args, arms: dict[Arm, list[grid.Run]]) -> tuple[study.Runs, list[gri
     moved = elsewhere(args, arms)
     tests = {test: records for by_test in moved.values() for test, records in by_test.items()}
     failures = common.execute_left(args, tests)
-    found = study.read_elsewhere(
-        (arm, folder) for arm, by_test in moved.items() for records in by_test.values()
-        for folder in records
-    )
-    zero = Arm("ZeroshotCLIP")
-    found.update(study.read_elsewhere((zero, run.folder) for run in arms.get(zero, [])))
-    return found, failures
+    folders = [
+        *((arm, folder) for arm, by_test in moved.items() for records in by_test.values()
+          for folder in records),
+        *((ZERO, run.folder) for run in arms.get(ZERO, [])),
+    ]
+    return study.read_runs(folders, study.reported), failures
 
 
 def write(args, dataset: str, arms: dict[Arm, list[grid.Run]], moved: study.Runs) -> dict | None:

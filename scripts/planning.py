@@ -138,6 +138,14 @@ def plan(args: argparse.Namespace, dataset: str) -> list[grid.Run]:
     return runs
 
 
+def plan_with(
+    args: argparse.Namespace, dataset: str, trainer: str, options: list[str], **changed
+) -> list[grid.Run]:
+    """The runs of one trainer with further KEY VALUE options; changed: other arguments."""
+    asked = {**vars(args), "trainers": [trainer], "set": [*args.set, *options], **changed}
+    return plan(argparse.Namespace(**asked), dataset)
+
+
 def tested_elsewhere(
     args: argparse.Namespace, run: grid.Run, option: str, values: list[str], folder: str,
     shares: tuple[str, ...] = ("1",),

@@ -25,6 +25,7 @@ import train  # noqa: E402
 from ueo import grid, robust, study  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
+from ueo.record import read_result  # noqa: E402
 from ueo.robust import ALL, BASE, NEW, OWN, SHIFT  # noqa: E402
 
 SHOTS, WISE = 16, "0.5"  # WISE: the coefficient that WiSE-FT's paper recommends without tuning
@@ -73,25 +74,15 @@ def anchored(args: argparse.Namespace) -> list[Tuned]:
     return found
 
 
-def plan(args, dataset: str, method: str, options: list[str]) -> list[grid.Run]:
-    asked, args.trainers = list(args.set), [method]
-    args.set = [*asked, *options]
-    runs = planning.plan(args, dataset)
-    args.set = asked
-    return runs
-
-
 def plan_zero_shot(args, dataset: str, kind: type) -> dict[str, list[grid.Run]]:
     """{test: zero-shot CLIP's runs}, on the domains of the data set and on its relatives."""
-    found = {test: plan(args, dataset, "ZeroshotCLIP", [CLASSES, test] * (test in (BASE, NEW)))
+    plan, name = planning.plan_with, "ZeroshotCLIP"
+    found = {test: plan(args, dataset, name, [CLASSES, test] * (test in (BASE, NEW)))
              for test in robust.TESTS}
-    own = args.domain
-    if len(own) == 1:
+    if len(args.domain) == 1:
         found[SHIFT] = []  # the only domain is nobody's other one
     for relative in kind.relatives:
-        args.domain = [relative]
-        found[SHIFT] = found[SHIFT] + plan(args, relative, "ZeroshotCLIP", [])
-    args.domain = own
+        found[SHIFT] = found[SHIFT] + plan(args, relative, name, [], domain=[relative])
     return found
 
 
@@ -123,8 +114,9 @@ def read(entries: list[Tuned], zero: dict[str, list[grid.Run]], tested: list[str
                     tests[part].append(run.folder / "robust" / part / f"alpha{share}")
     found: robust.Runs = {}
     for arm, tests in folders.items():
-        runs = {t: study.read_elsewhere((arm, f) for f in where) for t, where in tests.items()}
-        runs = {test: by_arm[arm] for test, by_arm in runs.items() if by_arm}
+        runs = {test: [study.reported(folder) for folder in where if read_result(folder)]
+                for test, where in tests.items()}
+        runs = {test: group for test, group in runs.items() if group}
         if runs:
             found[arm] = runs
     return found
@@ -162,9 +154,11 @@ def run(args: argparse.Namespace) -> int:
     zero = plan_zero_shot(args, dataset, kind)
     tested = [*args.domain, *kind.relatives]
     for entry in entries:
-        entry.whole = plan(args, dataset, entry.method, [*shots, *entry.options])
-        if not train.TRAINER_REGISTRY.get(entry.method).bound_to_classes:
-            entry.half = plan(args, dataset, entry.method, [*shots, CLASSES, BASE, *entry.options])
+        method, options = entry.method, entry.options
+        entry.whole = planning.plan_with(args, dataset, method, [*shots, *options])
+        if not train.TRAINER_REGISTRY.get(method).bound_to_classes:
+            halved = [*shots, CLASSES, BASE, *options]
+            entry.half = planning.plan_with(args, dataset, method, halved)
     whole = [r for test in (OWN, SHIFT, BASE, NEW) for r in zero[test]]
     whole = list({run.folder: run for run in whole}.values())
     runs = grid.shard([*whole, *(r for e in entries for r in (*e.whole, *e.half))], args.shard)

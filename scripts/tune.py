@@ -40,13 +40,8 @@ def plans(args, dataset: str) -> dict[tuple[str, str], list[grid.Run]]:
         raise ConfigError(f"{dataset} has no tuning domain; name one in its wrapper")
     args.domain = [kind.tuning_domain]
     names = [n for n in planning.trainer_names(args.trainers) if n != "ZeroshotCLIP"]
-    found, asked = {}, list(args.set)
-    for value in args.values:
-        args.set = [*asked, args.key, value]
-        for name in names:
-            args.trainers = [name]
-            found[name, value] = planning.plan(args, dataset)
-    return found
+    return {(name, value): planning.plan_with(args, dataset, name, [args.key, value])
+            for value in args.values for name in names}
 
 
 def score(runs: list[grid.Run]) -> float | None:

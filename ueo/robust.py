@@ -9,7 +9,7 @@ from tabulate import tabulate
 from ueo import claims
 from ueo.metrics import harmonic_mean
 from ueo.ood import ScoredRun
-from ueo.study import gain
+from ueo.study import gain, over_domains
 from ueo.study_tables import marked
 
 OWN, SHIFT, BASE, NEW, ALL = TESTS = ("own", "shift", "base", "new", "all")
@@ -47,13 +47,8 @@ def _column(tests: dict[str, list[ScoredRun]], parts: tuple[str, ...], metric: s
 
 
 def _mean(runs: list[ScoredRun], metric: str) -> float | None:
-    by_domain: dict[str, list[float]] = {}
-    for run in runs:
-        value = run.result["metrics"]["test"][metric]
-        if value is not None:
-            by_domain.setdefault(run.result["domain"], []).append(value)
-    parts = [sum(values) / len(values) for values in by_domain.values()]
-    return sum(parts) / len(parts) if parts else None
+    results = (run.result for run in runs)
+    return over_domains((r["domain"], r["metrics"]["test"][metric]) for r in results)
 
 
 def compare(runs: Runs, ours: str, theirs: str, test: str, metric: str) -> dict:

@@ -5,7 +5,7 @@ seeds; gains are paired on the same test images, with the intervals of bootstrap
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,33 +33,33 @@ class Arm:
 
 
 Runs = dict[Arm, list[ScoredRun]]
+ZERO = Arm("ZeroshotCLIP")
 
 
-def read_runs(folders: Iterable[tuple[Arm, str | Path]]) -> Runs:
+def read_runs(
+    folders: Iterable[tuple[Arm, str | Path]],
+    read: Callable[[str | Path], ScoredRun] = read_run,
+) -> Runs:
     """The finished runs of each arm; an arm with none is left out."""
     found = defaultdict(list)
     for arm, folder in folders:
         if read_result(folder) is not None:
-            found[arm].append(read_run(folder))
+            found[arm].append(read(folder))
     return dict(found)
 
 
-def read_elsewhere(folders: Iterable[tuple[Arm, str | Path]]) -> Runs:
-    """The same of evaluations that kept no outputs: with the one score that was reported."""
-    found = defaultdict(list)
-    for arm, folder in folders:
-        if (result := read_result(folder)) is not None:
-            outputs = read_outputs(folder)
-            found[arm].append(ScoredRun(
-                labels=outputs["test_labels"],
-                predictions=outputs["test_predictions_after"],
-                paths=outputs["test_paths"],
-                num_known=result["counts"]["known_classes"],
-                unlabelled_classes=set(),
-                scores={REFERENCE: outputs["test_scores_after"]},
-                result=result,
-            ))
-    return dict(found)
+def reported(folder: str | Path) -> ScoredRun:
+    """A finished run that kept no outputs: with the one score that was reported."""
+    result, outputs = read_result(folder), read_outputs(folder)
+    return ScoredRun(
+        labels=outputs["test_labels"],
+        predictions=outputs["test_predictions_after"],
+        paths=outputs["test_paths"],
+        num_known=result["counts"]["known_classes"],
+        unlabelled_classes=set(),
+        scores={REFERENCE: outputs["test_scores_after"]},
+        result=result,
+    )
 
 
 def rows(runs: Runs) -> list[dict]:
@@ -78,17 +78,23 @@ def rows(runs: Runs) -> list[dict]:
 
 def means(found: list[dict], metrics: tuple[str, ...] = ("pacc", *MEASURED)) -> list[dict]:
     """One row for each arm and score: means over domains, of each the mean over its runs."""
-    groups = defaultdict(lambda: defaultdict(list))
+    groups = defaultdict(list)
     for row in found:
-        groups[row["method"], row["shots"], row["score"]][row["domain"]].append(row)
-    result = []
-    for (method, shots, score), by_domain in groups.items():
-        mean = {
-            name: _mean([_mean([row[name] for row in part]) for part in by_domain.values()])
-            for name in metrics
-        }
-        result.append({"method": method, "shots": shots, "score": score, **mean})
-    return result
+        groups[row["method"], row["shots"], row["score"]].append(row)
+    return [
+        {"method": method, "shots": shots, "score": score,
+         **{name: over_domains((row["domain"], row[name]) for row in group) for name in metrics}}
+        for (method, shots, score), group in groups.items()
+    ]
+
+
+def over_domains(values: Iterable[tuple[str, float | None]]) -> float | None:
+    """Of (domain, value) pairs the mean over domains, of each the mean of its values; None, where
+    a value is not defined, does not count."""
+    by_domain = defaultdict(list)
+    for domain, value in values:
+        by_domain[domain].append(value)
+    return _mean([_mean(part) for part in by_domain.values()])
 
 
 def _mean(values: list[float | None]) -> float | None:
@@ -145,7 +151,7 @@ def best_score(found: list[dict], arm: Arm, without: tuple[str, ...] = ()) -> st
     return max(own, key=own.get) if own else None
 
 
-def largest(runs: Runs, method: str, at_most: int | None = None) -> Arm | None:
+def largest(runs: Iterable[Arm], method: str, at_most: int | None = None) -> Arm | None:
     """The arm of a method with the most shots, up to `at_most`."""
     arms = [arm for arm in runs if arm.method == method
             and (at_most is None or arm.shots <= at_most)]
@@ -187,10 +193,10 @@ def by_domain(runs: Runs, shots: int = 8) -> list[dict]:
     return found
 
 
-def beside_up_adapter(group: Runs, shots: int) -> list[tuple[Arm | None, Arm | None]]:
+def beside_up_adapter(group: Iterable[Arm], shots: int) -> list[tuple[Arm | None, Arm | None]]:
     """UP-Adapter with the most images a class, and each of those that it is set beside."""
     ours = largest(group, "UPAdapter")
-    others = [Arm("ZeroshotCLIP"), *(largest(group, m, shots) for m in ("CoOp", "TipAdapter")),
+    others = [ZERO, *(largest(group, m, shots) for m in ("CoOp", "TipAdapter")),
               largest(group, "UPL")]
     return [(ours, other) for other in others]
 
@@ -200,9 +206,7 @@ def claims(runs: Runs, found: list[dict], shifted: Runs | None = None, shots: in
     """What the two papers claim, beside what was measured. found: `means`; shifted: the runs tested
     on domains that they were not adapted to; shots: of the methods that UP-Adapter is set beside.
     """
-    zero = Arm("ZeroshotCLIP")
-
-    zero_shot_beaten = [(largest(runs, m), zero) for m in ("CoOp", "CoCoOp", "UPL", "UEO")]
+    zero_shot_beaten = [(largest(runs, m), ZERO) for m in ("CoOp", "CoCoOp", "UPL", "UEO")]
     result = [
         claim("MCM is consistently the right OOD score after fine-tuning",
               scores_compared(runs, found), not_worse),

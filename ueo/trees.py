@@ -21,6 +21,17 @@ def key(name: str) -> str:
     return "".join(c for c in name.casefold() if c.isalnum())
 
 
+def existing(items: list[Item], listed_in: Path, advice: str) -> list[Item]:
+    """The items themselves. Raises DataError, ending in `advice`, when an image is missing."""
+    missing = [path for path, _ in items if not os.path.isfile(path)]
+    if missing:
+        raise DataError(
+            f"{listed_in}: {len(missing)} of its {len(items)} images are missing, first "
+            f"{missing[0]}; {advice}"
+        )
+    return items
+
+
 def subfolders(folder: Path) -> list[Path]:
     """Folders inside `folder`, hidden ones left out, in the order of names."""
     with os.scandir(folder) as entries:
