@@ -31,7 +31,7 @@ from modern_dassl import distributed
 from ueo import config, foreign
 from ueo.discover import extend_cfg, import_file
 from ueo.errors import ConfigError, UserError
-from ueo.files import json_text, write_json
+from ueo.files import json_text, set_aside, write_json
 from ueo.memory import keep_freed_memory
 from ueo.names import nearest
 from ueo.outputs import FEATURES
@@ -41,6 +41,7 @@ from ueo.shared_names import take_names
 from ueo.tuned import POINTER
 
 take_names()
+LOG = "log.txt"  # as Dassl calls it
 CONFIG = "config.json"  # in the run's folder from its start, so that a restart can tell what it was
 # what a user can mend; genuine Dassl has no error class of its own
 MISTAKES = (UserError, OSError, getattr(dassl.utils, "DasslError", UserError))
@@ -211,7 +212,7 @@ def run(args: argparse.Namespace) -> None:
     if cfg.SEED >= 0:
         print(f"Setting fixed seed: {cfg.SEED}")
         set_random_seed(cfg.SEED)
-    setup_logger(cfg.OUTPUT_DIR)
+    _start_log(Path(cfg.OUTPUT_DIR), args.eval_only)
     started = time.time()
     trainer = build_trainer(cfg)
     if args.eval_only:
@@ -227,6 +228,14 @@ def run(args: argparse.Namespace) -> None:
     if not written_here and distributed.is_main():
         foreign.write_record(trainer, started)
     _draw(cfg)
+
+
+def _start_log(folder: Path, eval_only: bool) -> None:
+    """log.txt, the one name that parsers read, is of this run: an earlier one is set aside. An
+    evaluation alone leaves the log of the run in its folder, and its own has the date."""
+    if distributed.is_main() and not (eval_only and (folder / CONFIG).is_file()):
+        set_aside(folder / LOG)
+    setup_logger(str(folder))
 
 
 def _start_or_continue(cfg, overwrite: bool) -> bool:

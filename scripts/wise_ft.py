@@ -119,7 +119,7 @@ def evaluate(trainer: CLIPTrainer, args: argparse.Namespace) -> list[list]:
         trainer.notes["wise_ft"] = {"run": str(args.model_dir), "alpha": alpha}
         trainer.evaluations.history = list(before)
         module.load_state_dict(mixed(start, tuned, alpha))
-        trainer.evaluations.run(epoch=trainer.max_epoch)
+        trainer.evaluations.run(epoch=trainer.epochs_done, last=True)
         trainer.evaluations.write_record()
         found = trainer.evaluations.history[-1]["test"]
         rows.append([trainer.dm.dataset.domain, data.SUBSAMPLE_CLASSES, f"{alpha:g}",

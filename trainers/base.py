@@ -34,6 +34,7 @@ from ueo.scores import SCORES
 from ueo.tuned import load_tuned
 
 SCHEDULES = ("iteration", "inverse", "epoch")
+TRAINED = "Finish training\nFinished training"  # parsers wait for CoOp's words or for MaPLe's
 MODEL = "tuned"  # folder of the checkpoints: they hold the tuned parameters alone
 
 
@@ -44,6 +45,7 @@ class CLIPTrainer(TrainerX):
     gathers_batches = True
     deterministic = False  # True: every seed gives the same result
     bound_to_classes = False  # True: what it learns fits no other list of classes
+    epochs_done = 0  # by the model as it is, those of a loaded checkpoint included
     training_free = False  # True: no step is taken, `prepare` is all there is
     defaults = {
         "N_CTX": 4,  # context vectors when CTX_INIT is empty
@@ -94,10 +96,15 @@ class CLIPTrainer(TrainerX):
     def check_cfg(self, cfg) -> None:
         name = type(self).__name__
         self.options = options_of(cfg, name, self.defaults)
-        if cfg.TEST.FINAL_MODEL != "last_step" and not self.uses_labels:
+        if cfg.TEST.FINAL_MODEL not in ("last_step", "last_val"):
             raise ConfigError(
                 f"TEST.FINAL_MODEL: {name} deploys its last step; choosing an epoch by the labels "
                 "of the target is refused"
+            )
+        if cfg.TEST.NO_TEST or cfg.TEST.SPLIT != "test":
+            raise ConfigError(
+                f"TEST: {name} always tests the model that it ends with, on the test set; leave "
+                "TEST.NO_TEST False and TEST.SPLIT test"
             )
         self.check_choice("SCHEDULE", SCHEDULES)
         self.check_choice("SCORE", SCORES)
@@ -254,9 +261,14 @@ class CLIPTrainer(TrainerX):
     def train(self) -> None:
         if self.groups:
             return super().train()
+        prepared = bool(self.get_model_names())  # what `prepare` makes is kept, and tested
+        if not prepared:
+            print(TRAINED)
         self.before_train()
-        if self.get_model_names():  # what `prepare` made is kept, and tested
+        if prepared:
             self.save_model(self.max_epoch - 1, self.output_dir)
+            self.epochs_done = self.max_epoch
+            print(TRAINED)
             self.test()
         self.evaluations.write_record()
 
@@ -265,6 +277,7 @@ class CLIPTrainer(TrainerX):
         if self.groups:
             super().before_train()  # resumes, if asked; hence after the zero-shot model was used
             self.evaluations.resume(self.start_epoch)
+            self.epochs_done = self.start_epoch
 
     def run_epoch(self) -> None:
         start = time.perf_counter()
@@ -276,7 +289,7 @@ class CLIPTrainer(TrainerX):
         )
 
     def after_epoch(self) -> None:
-        done = self.epoch + 1
+        done = self.epochs_done = self.epoch + 1
         if self.options.EVAL_FREQ > 0 and done % self.options.EVAL_FREQ == 0:
             if done < self.max_epoch:
                 self.evaluations.run(epoch=done)
@@ -287,7 +300,9 @@ class CLIPTrainer(TrainerX):
 
     def after_train(self) -> None:
         super().after_train()
-        Path(self.output_dir, MODEL, f"model.pth.tar-{self.max_epoch - 1}").unlink(missing_ok=True)
+        if self.cfg.TRAIN.CHECKPOINT_FREQ <= 0:
+            last = Path(self.output_dir, MODEL, f"model.pth.tar-{self.max_epoch - 1}")
+            last.unlink(missing_ok=True)
         self.evaluations.write_record()
 
     def load_model(self, directory: str, epoch: int | None = None) -> None:
@@ -296,10 +311,10 @@ class CLIPTrainer(TrainerX):
         Raises CheckpointError for one that is missing, damaged or of another model.
         """
         for name in self.get_model_names() if directory else ():
-            load_tuned(self._models[name], Path(directory, name), epoch)
+            self.epochs_done = load_tuned(self._models[name], Path(directory, name), epoch)
 
     @torch.no_grad()
     def test(self, split=None) -> float:
         """Evaluate both sets; returns the accuracy on known test images."""
-        self.evaluations.run(epoch=self.max_epoch)
+        self.evaluations.run(epoch=self.epochs_done, last=True)
         return self.evaluations.history[-1]["test"]["accuracy"]

@@ -27,7 +27,7 @@ from ueo.record import (
     write_run,
 )
 
-SETS = ("test", "unlabelled")
+SETS = ("unlabelled", "test")  # in the log's order: its parsers take the last lines
 
 
 class Evaluations:
@@ -50,8 +50,11 @@ class Evaluations:
         self.earlier: list[dict] = json.loads(history.read_text()) if resuming else []
 
     @torch.no_grad()
-    def run(self, epoch: int) -> dict[str, Tensor]:
-        """Evaluate both sets, extend the history; returns each set's cosines, (images, K)."""
+    def run(self, epoch: int, last: bool = False) -> dict[str, Tensor]:
+        """Evaluate both sets, extend the history; returns each set's cosines, (images, K).
+
+        epoch: finished ones of the model as it is; last: it is the one that the run ends with.
+        """
         trainer, zero_shot = self.trainer, epoch == 0
         features = self.image_features(trainer.test_loader, "test", shared=zero_shot)
         classes = trainer.model.class_features()
@@ -61,7 +64,7 @@ class Evaluations:
         for name in SETS:
             print(f"Evaluate on the *{name}* set, epoch {epoch}")
             entry[name] = self._measure(name, cosines[name], epoch)
-        if self.kept.wanted and epoch in (0, trainer.max_epoch):
+        if self.kept.wanted and (last or epoch == 0):
             self.kept.add(epoch, cosines, features, classes, self)
         self.history.append(entry)
         only_looking = self.history[0]["epoch"] > 0 and Path(trainer.output_dir, RESULT).exists()
@@ -131,8 +134,10 @@ class Evaluations:
         evaluator = UFTEvaluator(
             trainer.cfg,
             num_known=len(dataset.classnames),
+            lab2cname=dict(enumerate(dataset.classnames)),
             unlabelled_classes={item.label for item in dataset.train_u} - {NO_LABEL},
             score=trainer.options.SCORE,
+            aside="" if name == "test" else name,
         )
         evaluator.process(cosines, torch.tensor([item.label for item in items]))
         values = dict(evaluator.evaluate())

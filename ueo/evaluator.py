@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 import numpy as np
 import torch
-from dassl.evaluation import EVALUATOR_REGISTRY, EvaluatorBase
+from dassl.evaluation import EVALUATOR_REGISTRY, Classification, EvaluatorBase
 from torch import Tensor
 
 from ueo import metrics
@@ -21,13 +21,18 @@ class UFTEvaluator(EvaluatorBase):
     num_known:          K; defaults to the number of classes in `lab2cname`.
     unlabelled_classes: labels present in the unlabelled set, for the "seen"/"unseen" metrics.
     score:              name in ueo.scores.SCORES; MCM at temperature 1 as in the released code.
+    aside:              stands before each metric's name in the log. Log parsers of the CoOp family
+                        take the last `* accuracy:`; that of another set must not look like it.
     """
 
-    def __init__(self, cfg, lab2cname=None, num_known=None, unlabelled_classes=None, score="mcm"):
+    def __init__(self, cfg, lab2cname=None, num_known=None, unlabelled_classes=None, score="mcm",
+                 aside=""):
         super().__init__(cfg)
         self.num_known = num_known if num_known is not None else len(lab2cname)
+        self.lab2cname = lab2cname or {}
         self.unlabelled_classes = unlabelled_classes
         self.score = SCORES[score]
+        self.aside = aside
         self.reset()
 
     def reset(self) -> None:
@@ -43,7 +48,12 @@ class UFTEvaluator(EvaluatorBase):
         """Metrics in percent; prints the lines that the family's log parsers read."""
         out = self.outputs()
         percent = self.measure(out)
-        self._print(percent, out["labels"], out["predictions"])
+        if not (out["labels"] >= 0).any():
+            print("=> result\n* no labels: accuracy and OOD detection are not known")
+        elif self.aside:
+            self._print_aside(percent, out)
+        else:
+            self._print(percent, out["labels"])
         return percent
 
     def measure(self, out: dict[str, np.ndarray]) -> OrderedDict:
@@ -65,25 +75,35 @@ class UFTEvaluator(EvaluatorBase):
             "scores": self.score(logits).double().numpy(),
         }
 
-    def _print(self, values: dict, labels: np.ndarray, predictions: np.ndarray) -> None:
-        from sklearn.metrics import f1_score
+    def _print(self, percent: dict, labels: np.ndarray) -> None:
+        """Dassl's own lines of the known images, with its options; then the other metrics."""
+        known = (labels >= 0) & (labels < self.num_known)
+        if known.any():
+            rows = torch.from_numpy(known)
+            family = Classification(self.cfg, lab2cname=self.lab2cname)
+            family.process(torch.cat(self._logits)[rows], torch.cat(self._labels)[rows])
+            family.evaluate()
+        else:
+            print("=> result\n* no image of a known class: accuracy, error and macro_f1 are not "
+                  "defined")
+        print(f"* OOD images: {int((labels >= self.num_known).sum()):,}")
+        self._print_others(percent)
 
-        labelled = labels >= 0
-        labels, predictions = labels[labelled], predictions[labelled]
-        print("=> result")
-        if not len(labels):
-            print("* no labels: accuracy and OOD detection are not known")
-            return
-        known = labels < self.num_known
-        correct = int((labels[known] == predictions[known]).sum())
-        accuracy = values["accuracy"] or 0.0
-        macro_f1 = f1_score(labels[known], predictions[known], average="macro", zero_division=0) \
-            if known.any() else 0.0
-        print(f"* total: {int(known.sum()):,} known, {int((~known).sum()):,} OOD")
-        print(f"* correct: {correct:,}")
-        print(f"* accuracy: {accuracy:.1f}%")
-        print(f"* error: {100 - accuracy:.1f}%")
-        print(f"* macro_f1: {100 * macro_f1:.1f}%")
-        for name, value in values.items():
+    def _print_aside(self, percent: dict, out: dict[str, np.ndarray]) -> None:
+        labels = out["labels"]
+        known = (labels >= 0) & (labels < self.num_known)
+        correct = int((labels == out["predictions"])[known].sum())
+        print(f"* {self.aside} images: {int(known.sum()):,} known, {correct:,} of them correct, "
+              f"{int((labels >= self.num_known).sum()):,} OOD")
+        if percent["accuracy"] is not None:
+            print(f"* {self.aside} accuracy: {percent['accuracy']:.2f}%")
+        self._print_others(percent)
+
+    def _print_others(self, percent: dict) -> None:
+        start = f"{self.aside} ".lstrip()
+        for name, value in percent.items():
             if name != "accuracy" and value is not None:
-                print(f"* {name}: {value:.2f}%")
+                print(f"* {start}{name}: {value:.2f}%")
+        undefined = [name for name, value in percent.items() if value is None]
+        if undefined:
+            print(f"* {start}not defined here: {', '.join(undefined)}")

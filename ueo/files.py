@@ -1,9 +1,11 @@
 """Files written whole or not at all, and checksums."""
 
 import hashlib
+import itertools
 import json
 import os
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +34,17 @@ def atomic_path(path: str | Path):
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def set_aside(path: str | Path) -> Path | None:
+    """Rename a file that another is to replace: it gets the date of its last change as a suffix.
+    Returns its new path; None if there was none."""
+    path = Path(path)
+    if not path.is_file():
+        return None
+    date = time.strftime("-%Y-%m-%d-%H-%M-%S", time.localtime(path.stat().st_mtime))
+    named = (path.with_name(f"{path.name}{date}{f'-{i}' * (i > 1)}") for i in itertools.count(1))
+    return path.rename(next(new for new in named if not new.exists()))
 
 
 def json_text(data) -> str:

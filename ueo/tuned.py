@@ -11,8 +11,9 @@ from ueo.errors import CheckpointError
 BEST, POINTER = "model-best.pth.tar", "checkpoint"  # names that Dassl gives
 
 
-def load_tuned(module: nn.Module, folder: Path, epoch: int | None = None) -> None:
+def load_tuned(module: nn.Module, folder: Path, epoch: int | None = None) -> int:
     """Load the tuned parameters after `epoch` epochs; None: of the best one, or the last without.
+    Returns the number of finished epochs.
 
     Raises CheckpointError for a file that is missing, damaged or of another model.
     """
@@ -33,6 +34,7 @@ def load_tuned(module: nn.Module, folder: Path, epoch: int | None = None) -> Non
             f"{path}: does not fit this configuration ({_first_line(error)})"
         ) from error
     print(f"Load {path} (epoch={finished})")
+    return finished
 
 
 def mixed(start: dict[str, Tensor], tuned: dict[str, Tensor], alpha: float) -> dict[str, Tensor]:

@@ -45,3 +45,21 @@ def test_lines_that_the_familys_parsers_read(evaluator, capsys):
 
 def test_it_is_found_by_name():
     assert EVALUATOR_REGISTRY.get("UFTEvaluator") is UFTEvaluator
+
+
+def test_without_an_image_of_a_known_class_no_number_is_invented(evaluator, capsys):
+    evaluator.process(COSINES[4:], LABELS[4:])
+    assert evaluator.evaluate()["accuracy"] is None
+    printed = capsys.readouterr().out
+    assert "no image of a known class" in printed and "* OOD images: 2" in printed
+    assert not re.search(r": 0\.0+%|100\.0%", printed)
+    assert "not defined here: accuracy, pacc, auroc" in printed
+
+
+def test_the_lines_of_another_set_are_not_taken_for_the_test_sets(capsys):
+    other = UFTEvaluator(get_cfg_default(), num_known=3, aside="unlabelled")
+    other.process(COSINES, LABELS)
+    other.evaluate()
+    printed = capsys.readouterr().out
+    assert "* unlabelled accuracy: 75.00%" in printed and "=> result" not in printed
+    assert not re.search(r"\* (accuracy|error|macro_f1|pacc|auroc): ", printed)

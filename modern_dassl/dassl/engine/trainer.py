@@ -123,7 +123,7 @@ class SimpleTrainer(TrainerBase):
             self.save_model(self.epoch, self.output_dir)
 
     def after_train(self) -> None:
-        print("Finish training")
+        print("Finish training\nFinished training")  # parsers wait for CoOp's words or for MaPLe's
         if not self.cfg.TEST.NO_TEST:
             if self.cfg.TEST.FINAL_MODEL == "best_val":
                 print("Deploy the model with the best val performance")
