@@ -5,6 +5,7 @@ import modern_dassl  # noqa: F401  isort: skip
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -76,7 +77,8 @@ class TheirPets(DatasetBase):
         items = []
         for label, name in enumerate(CLASSES):
             folder = f"{cfg.DATASET.ROOT}/toy/red/{name}"
-            items += [Datum(f"{folder}/{i:03}.png", label, 0, name) for i in range(7 + label)]
+            paths = sorted(Path(folder).iterdir())
+            items += [Datum(str(path), label, 0, name) for path in paths]
         super().__init__(train_x=items[::2], val=items[1::4], test=items[3::4])
 
 

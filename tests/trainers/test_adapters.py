@@ -53,6 +53,23 @@ def test_the_cache_is_the_formula_of_tip_adapter():
     np.testing.assert_allclose(scale * cache(f, t).detach().numpy(), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("name, options, alpha, beta", [
+    ("TipAdapter", SHOTS, 1.17, 1.0), ("TipAdapterF", SHOTS, 1.17, 1.0), ("UPAdapter", (), 1, 5.5),
+])
+def test_what_a_cache_adds_to_the_logits_is_the_papers(build, name, options, alpha, beta):
+    """alpha weighs against CLIP's logits, not against its cosines."""
+    trainer, batch = started(build(*options, trainer=name))
+    with torch.no_grad():
+        found = trainer.logits(batch["img"]).double().numpy()
+        features = trainer.model.image_features(batch["img"]).double().numpy()
+        classes = trainer.model.class_features().double().numpy()
+    cache = trainer.model.adapter
+    keys, values = (t.detach().double().numpy() for t in (cache.keys, cache.values))
+    expected = trainer.model.logit_scale * features @ classes.T
+    expected += alpha * np.exp(-beta * (1 - features @ keys.T)) @ values
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["rn", "vit"])
 def test_tip_adapter_keeps_the_views_of_its_shots_and_alpha_0_is_zero_shot(build, toy, kind):
     trainer = build(*SHOTS, trainer="TipAdapter", kind=kind)

@@ -21,6 +21,7 @@ from ueo.trainers.arf import ARF
 from ueo.data import read_image
 
 SHOTS = ("DATASET.NUM_SHOTS", "3", "OPTIM.LR", "0.01")
+PROMPTS = [f"a photo of a {name.replace('_', ' ')}." for name in CLASSES]
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_flyp_contrasts_images_with_their_class_prompts_and_doubles_are_negative
     assert len(set(batch["label"].tolist())) < len(batch["label"])
     with torch.no_grad():
         images = trainer.model.image_features(batch["img"])
-        texts = encoded(trainer, [f"a photo of a {CLASSES[i]}." for i in batch["label"]])
+        texts = encoded(trainer, [PROMPTS[i] for i in batch["label"]])
     expected = numpy_contrastive(images, texts, trainer.model.logit_scale)
     assert trainer.loss(batch)["loss"].item() == pytest.approx(expected, abs=1e-4)
 
@@ -84,7 +85,7 @@ def test_flyp_contrasts_images_with_their_class_prompts_and_doubles_are_negative
 def test_plain_fine_tuning_is_cross_entropy_on_the_class_prompts(build):
     trainer, batch = started(build(*SHOTS, trainer="FineTune"))
     with torch.no_grad():
-        texts = encoded(trainer, [f"a photo of a {name}." for name in CLASSES[:4]])
+        texts = encoded(trainer, PROMPTS[:4])
         logits = trainer.model.logit_scale * trainer.model.image_features(batch["img"]) @ texts.T
     logits, own = logits.double().numpy(), np.arange(len(logits))
     expected = (logsumexp(logits, axis=1) - logits[own, batch["label"].numpy()]).mean()
@@ -131,7 +132,7 @@ def test_the_pairs_are_those_most_similar_to_the_task(build, anchors, rule):
             similar = model.image_features(images) @ model.image_features(task).T
         else:
             texts = encoded(trainer, [f"thing {i} of a pool" for i in range(9)])
-            similar = texts @ encoded(trainer, [f"a photo of a {n}." for n in CLASSES[:4]]).T
+            similar = texts @ encoded(trainer, PROMPTS[:4]).T
     best = similar.amax(1).argsort(descending=True)[:5]
     assert trainer.pair_texts == [f"thing {i} of a pool" for i in best.tolist()]
 

@@ -74,3 +74,9 @@ def test_a_draw_without_an_unknown_image_does_not_count():
     assert np.isnan(weighted_auroc(known, outputs["test_scores_after"], counts)).any()
     gain, (low, high) = mean_gains({"a": [(better, 4)]}, {"a": [(outputs, 4)]})["auroc"]
     assert np.isfinite([low, high]).all() and low <= gain <= high
+
+
+def test_an_interval_holds_95_percent_of_the_draws():
+    values = np.random.default_rng(0).permutation(1001.0 * np.arange(1001) / 1001)
+    assert bootstrap.interval(values) == pytest.approx((25, 975))
+    assert bootstrap.interval(np.append(values, np.nan)) == pytest.approx((25, 975))

@@ -285,6 +285,16 @@ def test_a_file_with_the_wrong_checksum_is_not_unpacked(fetch):
     assert not list((fetch.folder / ".download").glob("*.zip"))
 
 
+def test_a_list_is_checked_as_an_archive_is(fetch):
+    """DomainNet's lists have published checksums, and say what is trained and tested on."""
+    with pytest.raises(DataError, match="md5 is .*, expected 0000"):
+        fetch("file.zip", checksum="md5:0000", name="sketch_train.txt")
+    assert not (fetch.folder / "sketch_train.txt").exists()
+    folder = fetch("file.zip", checksum=f"md5:{hashlib.md5(ZIP).hexdigest()}",
+                   name="sketch_train.txt")
+    assert (folder / "sketch_train.txt").read_bytes() == ZIP
+
+
 def test_when_all_fail_the_message_says_what_to_fetch_by_hand(fetch):
     with pytest.raises(DataError) as caught:
         fetch("404", "page")

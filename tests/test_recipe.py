@@ -1,0 +1,148 @@
+"""The released recipe of UEO, value by value, as `scripts/ueo/main.sh DATASET` plans it; and the
+defaults that a number depends on without saying so."""
+
+import modern_dassl  # noqa: F401  isort: skip
+
+import inspect
+
+import pytest
+from dassl.data.transforms import build_transform
+from torchvision import transforms as T
+from torchvision.transforms import InterpolationMode
+
+import train
+from ueo import bootstrap, intervals, metrics, scores, splits, tables
+from ueo.evaluator import UFTEvaluator
+from ueo.losses import EPS, universal_entropy
+
+RELEASED = {  # github.com/tim-learn/UEO, demo.py and demo.sh
+    "DATALOADER.TRAIN_X.BATCH_SIZE": 64,
+    "DATALOADER.TEST.BATCH_SIZE": 192,
+    "OPTIM.NAME": "sgd",
+    "OPTIM.LR": 1e-4,
+    "OPTIM.MOMENTUM": 0.0,
+    "OPTIM.WEIGHT_DECAY": 0.0,
+    "OPTIM.SGD_NESTEROV": False,
+    "OPTIM.WARMUP_EPOCH": -1,
+    "INPUT.SIZE": [224, 224],
+    "INPUT.INTERPOLATION": "bicubic",
+    "INPUT.TRANSFORMS": ["random_resized_crop", "random_flip", "normalize"],
+    "INPUT.RRCROP_SCALE": [0.5, 1.0],
+    "INPUT.PIXEL_MEAN": [0.48145466, 0.4578275, 0.40821073],  # CLIP's
+    "INPUT.PIXEL_STD": [0.26862954, 0.26130258, 0.27577711],
+    "DATASET.PROTOCOL": "released",
+    "DATASET.BAD_IMAGES": "stop",
+    "DATASET.SUBSAMPLE_CLASSES": "all",
+    "DATASET.NUM_SHOTS": -1,
+    "TEST.FINAL_MODEL": "last_step",
+}
+RELEASED_UEO = {
+    "N_CTX": 4, "CTX_INIT": "a photo of a", "CSC": False, "CLASS_TOKEN_POSITION": "end",
+    "PREC": "fp16", "CTX_FP32": False, "ENSEMBLE": 1, "TUNE": "both", "PROMPT_LR": None,
+    "VISUAL_LR": None, "SCHEDULE": "iteration", "EVAL_FREQ": 10, "SCORE": "mcm",
+    "TRADE_OFF": 1.0, "WEIGHTING": "confidence", "TEMPERATURE": 1.0, "DOUBT": "inverse",
+    "OBJECTIVE": "universal", "REFRESH": False,
+}
+ADAMW = {"OPTIM.NAME": "adamw", "OPTIM.LR": 1e-3, "OPTIM.WEIGHT_DECAY": 1e-2}
+WHOLE_MODEL = {"OPTIM.NAME": "adamw", "OPTIM.LR": 1e-5, "OPTIM.WEIGHT_DECAY": 0.1,
+               "DATASET.NUM_SHOTS": 16, "TUNE": "model", "PREC": "amp"}
+SHOTS = {"DATASET.NUM_SHOTS": 16}
+OTHERS = {  # what each method changes of UEO's recipe, and its own options as its paper has them
+    "EntMin": {"BATCH_STATS": False},
+    "InfoMax": {"TRADE_OFF": 1.0},
+    "POUF": {"TRADE_OFF": 1.0, "LAMBDA_IM": 0.3, "LEARN_SCALE": False},
+    "DANCE": {"ETA": 0.05, "TEMPERATURE": 0.05, "MARGIN": 0.5, "MOMENTUM": 0.0},
+    "UPL": {"TOP_K": 16, "ENSEMBLE": 1},
+    "UPAdapter": {**ADAMW, "TUNE": "adapter", "TOP_K": 16, "ALPHA": 1.0, "BETA": 5.5},
+    "CoOp": {**SHOTS, "TUNE": "both", "CTX_INIT": "a photo of a"},
+    "CoCoOp": {**SHOTS, "TUNE": "prompt"},
+    "TipAdapter": {**SHOTS, "ALPHA": 1.17, "BETA": 1.0, "VIEWS": 10, "CTX_INIT": "template"},
+    "TipAdapterF": {**SHOTS, **ADAMW, "ALPHA": 1.17, "BETA": 1.0, "VIEWS": 10, "EPS": 1e-4},
+    "CLIPAdapter": {**SHOTS, **ADAMW, "RATIO": 0.2, "REDUCTION": 4},
+    "LinearProbe": {**SHOTS, **ADAMW, "INIT": "zero_shot"},
+    "FineTune": WHOLE_MODEL,
+    "FLYP": WHOLE_MODEL,
+    "ARF": {**WHOLE_MODEL, "CAPTION_WEIGHT": 1.0, "PAIR_WEIGHT": 1.0, "PAIRS": 512,
+            "RULE": "image"},
+}
+
+
+@pytest.fixture
+def planned(grid_script):
+    """planned(data set, *options, method="UEO"): what <method>/main.sh plans."""
+
+    def plan(dataset, *options, method="UEO"):
+        argv = ["--root", "data", dataset, *options, "--trainers", "ZeroshotCLIP", method]
+        return grid_script.planning.plan(grid_script.parser().parse_args(argv), dataset)
+
+    return plan
+
+
+@pytest.mark.parametrize("backbone", ["RN50", "RN101", "ViT-B/16", "ViT-B/32", "ViT-L/14"])
+@pytest.mark.parametrize("dataset, epochs", [
+    ("office31", 50), ("office_home", 50), ("visda_c", 50), ("domainnet", 5),
+])
+def test_main_plans_the_released_recipe(planned, dataset, epochs, backbone):
+    runs = planned(dataset, "--backbone", backbone)
+    ueo = next(run.config for run in runs if run.config["TRAINER.NAME"] == "UEO")
+    expected = {**RELEASED, **{f"TRAINER.UEO.{k}": v for k, v in RELEASED_UEO.items()},
+                "OPTIM.MAX_EPOCH": epochs, "MODEL.BACKBONE.NAME": backbone}
+    assert {key: ueo[key] for key in expected} == expected
+    zero = next(run.config for run in runs if run.config["TRAINER.NAME"] == "ZeroshotCLIP")
+    for key in ("N_CTX", "CLASS_TOKEN_POSITION", "PREC", "SCORE"):
+        assert zero[f"TRAINER.ZeroshotCLIP.{key}"] == RELEASED_UEO[key]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_other_methods_share_the_recipe_but_for_what_they_must_change(planned, name):
+    config = planned("office_home", method=name)[-1].config
+    changed = {key if "." in key else f"TRAINER.{name}.{key}": value
+               for key, value in OTHERS[name].items()}
+    expected = {**RELEASED, "OPTIM.MAX_EPOCH": 50, f"TRAINER.{name}.EVAL_FREQ": 10, **changed}
+    assert {key: config[key] for key in expected} == expected
+
+
+def test_main_plans_three_seeds_of_every_domain_and_label_space(planned):
+    runs = [run.config for run in planned("office_home")]
+    assert {c["MODEL.BACKBONE.NAME"] for c in runs} == {"RN50"}
+    places = [(c["TRAINER.NAME"], c["DATASET.SETTING"], c["DATASET.TARGET_DOMAINS"][0], c["SEED"])
+              for c in runs]
+    settings = ("closed", "partial", "open", "open_partial")
+    domains = ("Art", "Clipart", "Product", "RealWorld")
+    assert places == [
+        *(("ZeroshotCLIP", s, d, 1) for s in settings for d in domains),  # one seed says all
+        *(("UEO", s, d, seed) for s in settings for d in domains for seed in (1, 2, 3)),
+    ]
+
+
+def test_transforms_are_the_released_ones(planned):
+    run = planned("office_home")[-1]
+    cfg = train.build_cfg(train.parser().parse_args(list(run.argv)))
+    crop, flip, tensor, normal = build_transform(cfg, is_train=True).transforms
+    assert tuple(crop.size) == (224, 224) and tuple(crop.scale) == (0.5, 1.0)
+    assert crop.interpolation == InterpolationMode.BICUBIC
+    assert isinstance(flip, T.RandomHorizontalFlip) and flip.p == 0.5
+    assert isinstance(tensor, T.ToTensor) and list(normal.mean) == RELEASED["INPUT.PIXEL_MEAN"]
+    resize, centre, _, _ = build_transform(cfg, is_train=False).transforms
+    assert resize.size == 224 and resize.interpolation == InterpolationMode.BICUBIC
+    assert tuple(centre.size) == (224, 224)
+
+
+def defaults(function) -> dict:
+    return {name: p.default for name, p in inspect.signature(function).parameters.items()
+            if p.default is not p.empty}
+
+
+def test_defaults_of_what_is_reported():
+    assert EPS == defaults(universal_entropy)["eps"] == 1e-5
+    assert defaults(universal_entropy)["trade_off"] == 1.0
+    assert defaults(scores.mcm)["temperature"] == 1.0  # on unscaled cosines
+    assert UFTEvaluator(None, num_known=2).score is scores.mcm
+    assert defaults(metrics.fpr_at_tpr)["tpr"] == 0.95
+    assert tables.RESAMPLES == 1000
+    assert defaults(bootstrap.interval)["level"] == 0.95
+    for function in (intervals.intervals, intervals.interval_of):
+        found = defaults(function)
+        assert (found["resamples"], found["seed"], found["level"]) == (1000, 0, 0.95)
+    assert defaults(intervals.weighted_fpr)["tpr"] == 0.95
+    assert (splits.TEST_SHARE, splits.SEED) == (0.3, 0)

@@ -1,0 +1,63 @@
+"""What a run evaluates: each image's own cosines, in whichever list, by the run's own model."""
+
+import modern_dassl  # noqa: F401  isort: skip
+
+import numpy as np
+import pytest
+import torch
+from conftest import random_clip
+from safetensors.torch import save_file
+
+
+@pytest.mark.parametrize("setting", ["partial", "open", "open_partial"])
+@pytest.mark.parametrize("protocol", ["released", "independent"])
+def test_cosines_are_each_images_own_in_the_order_of_its_list(build, setting, protocol):
+    """Unlabelled images that are test images too are not computed again, but taken from there."""
+    trainer = build("DATASET.PROTOCOL", protocol, setting=setting, kind="vit")
+    cosines = trainer.evaluations.run(epoch=0)
+    lists = {"test": trainer.test_loader.dataset, "unlabelled": trainer.unlabelled_loader.dataset}
+    for name, images in lists.items():
+        assert len(cosines[name]) == len(images)
+        for row in range(0, len(images), 5):
+            pixels = trainer.test_loader.normalise(images[row]["img"][None])
+            with torch.no_grad():
+                own = trainer.model(pixels)[0]
+            torch.testing.assert_close(cosines[name][row], own, atol=2e-6, rtol=0)
+
+
+def test_fixtures_are_irregular(build):
+    """What a fault in an index cannot slip through: no list is the beginning of another."""
+    dataset = build(setting="open").dm.dataset
+    unlabelled, test = ([i.impath for i in part] for part in (dataset.train_u, dataset.test))
+    assert set(unlabelled) < set(test) and unlabelled != test[: len(unlabelled)]
+    sizes = [sum(item.label == k for item in dataset.test) for k in range(6)]
+    assert len(set(sizes)) == 6 and sizes != sorted(sizes) != sizes[::-1]
+
+
+@pytest.mark.parametrize("kind", ["rn", "vit"])
+def test_features_that_runs_share_are_those_of_their_own_backbone(toy, tmp_path, kind):
+    """Two backbones of one architecture on one data root, the second after the first."""
+    other = tmp_path / "other.safetensors"
+    save_file(random_clip(kind, seed=5).state_dict(), other)
+    shared = ("DATASET.STORE", str(tmp_path / "store"))
+    toy("first", *shared, kind=kind, trainer="ZeroshotCLIP")
+    status, second = toy("second", *shared, "MODEL.BACKBONE.NAME", str(other), kind=kind,
+                         trainer="ZeroshotCLIP")
+    _, alone = toy("alone", "DATASET.STORE_GB", "0", "MODEL.BACKBONE.NAME", str(other), kind=kind,
+                   trainer="ZeroshotCLIP")
+    assert status == 0
+    a, b = (np.load(folder / "outputs.npz")["test_scores_after"] for folder in (second, alone))
+    np.testing.assert_array_equal(a, b)
+    first = np.load(tmp_path / "first" / "outputs.npz")["test_scores_after"]
+    assert (a != first).all(), "the backbones must differ for this test to mean anything"
+
+
+def test_features_that_runs_share_are_those_of_their_own_transform(toy, tmp_path):
+    """Another interpolation gives other pixels of the same images."""
+    shared = ("DATASET.STORE", str(tmp_path / "store"))
+    toy("bicubic", *shared, kind="vit", trainer="ZeroshotCLIP")
+    nearest = ("INPUT.INTERPOLATION", "nearest")
+    _, second = toy("nearest", *shared, *nearest, kind="vit", trainer="ZeroshotCLIP")
+    _, alone = toy("alone", "DATASET.STORE_GB", "0", *nearest, kind="vit", trainer="ZeroshotCLIP")
+    a, b = (np.load(folder / "outputs.npz")["test_scores_after"] for folder in (second, alone))
+    np.testing.assert_array_equal(a, b)
