@@ -26,7 +26,7 @@ from ueo.datasets.office_home import UFTOfficeHome
 from ueo.datasets.visda_c import UFTVisDAC
 
 from ueo.config import merge_file
-from ueo.data import read_image
+from ueo.decoding import read_image
 
 DATASETS = (UFTOffice31, UFTOfficeHome, UFTVisDAC, UFTDomainNet)
 SEEDS = 3

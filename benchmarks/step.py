@@ -25,7 +25,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from ueo.clip.architectures import ARCHITECTURES
 from ueo.config import merge_file
-from ueo.data import EvaluationLoader, Images, TrainingLoader, read_image
+from ueo.data import EvaluationLoader, Images, TrainingLoader
+from ueo.decoding import read_image
 from ueo.store import open_store
 
 WHAT = ("step", "evaluation")

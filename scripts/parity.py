@@ -38,7 +38,7 @@ from torch.utils.data import DataLoader, Dataset  # noqa: E402
 import train  # noqa: E402
 from ueo.clip.architectures import random_clip  # noqa: E402
 from ueo.clip.backbones import load_clip  # noqa: E402
-from ueo.data import read_image  # noqa: E402
+from ueo.decoding import read_image  # noqa: E402
 from ueo.errors import DataError  # noqa: E402
 from ueo.files import write_json  # noqa: E402
 

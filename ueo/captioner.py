@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from ueo.captions import read_captions
-from ueo.data import read_image
+from ueo.decoding import read_image
 from ueo.errors import CheckpointError, ConfigError, DataError
 from ueo.files import atomic_path
 

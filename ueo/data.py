@@ -9,32 +9,18 @@ import numpy as np
 import torch
 from dassl.data.datasets import Datum
 from dassl.data.transforms import build_transform
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from modern_dassl import distributed
 from modern_dassl.loading import EpochLoader, random_state_of, torch_state_of
 from ueo.config import setting_of
+from ueo.decoding import read_image
 from ueo.errors import DataError
 from ueo.lists import NO_LABEL
 from ueo.store import PixelStore, open_store
 from ueo.views import Normaliser, fast_way, on_images, plain_way
-
-HINT = "replace or remove it, or skip such images with DATASET.BAD_IMAGES skip"
-
-
-def read_image(path: str) -> Image.Image:
-    """The image as RGB. Raises DataError for a file that is missing, truncated or no image."""
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such image, restore it or unpack the data set anew") from error
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path}: no image that Pillow can read, {HINT}") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: damaged image ({error}), {HINT}") from error
 
 
 class Images(Dataset):
@@ -99,7 +85,8 @@ class Images(Dataset):
         """Of the pixels that the items hold, for a transform without chance."""
         digest = hashlib.sha256(self.view_name.encode())
         for position in self.chosen:
-            digest.update(_version(self.items[position].impath).encode())
+            version = _version(self.items[position].impath)
+            digest.update(version.encode(errors="surrogateescape"))
         return digest.hexdigest()
 
     def _image(self, path: str) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ueo.data import HINT, read_image
+from ueo.decoding import HINT, read_image
 from ueo.errors import DataError
 from ueo.files import write_json
 from ueo.locks import exclusive
@@ -57,6 +57,10 @@ def _reason(path: str) -> str | None:
 def _fingerprint(names: dict[str, str]) -> str:
     digest = hashlib.sha256()
     for name, path in names.items():
-        stat = os.stat(path)
-        digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        try:
+            facts = os.stat(path)
+            version = f"{facts.st_size} {facts.st_mtime_ns}"
+        except OSError:  # such as a link to nothing
+            version = "missing"
+        digest.update(f"{name} {version}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
