@@ -16,12 +16,13 @@ from ueo.datasets.label_space import (
 )
 
 from ueo.adopt import split_hash
+from ueo.class_names import matched, summary
 from ueo.config import setting_of
 from ueo.data import NO_LABEL
 from ueo.errors import ConfigError, DataError
 from ueo.image_check import unreadable
-from ueo.names import nearest
-from ueo.trees import Item, key
+from ueo.names import meanings, nearest, printable
+from ueo.trees import Item, Unread
 
 PROTOCOLS = ("released", "independent")
 BAD_IMAGES = ("stop", "skip")
@@ -65,6 +66,7 @@ class UFTDataset(DatasetBase):
         self.protocol = self._choose("PROTOCOL", setting_of(cfg, "PROTOCOL"), PROTOCOLS)
         self.prepare(cfg.DATASET.ROOT)
         self.root = self.locate(cfg.DATASET.ROOT)
+        self.unread = Unread()  # what the folders hold besides the images
         self.setup(self.root)
         if len(self.class_list) != self.counts.total:
             raise DataError(
@@ -83,7 +85,13 @@ class UFTDataset(DatasetBase):
                 raise DataError(f"{self.root}: domain {self.domain!r} has no image {what}")
         labelled = self._keep([i for i in seen if i[1] != NO_LABEL], whole.known)
         labelled, tested, self.shots = self._take_shots(labelled, tested, cfg.DATASET.NUM_SHOTS)
+        if not tested:
+            raise DataError(
+                f"{self.root}: DATASET.NUM_SHOTS {cfg.DATASET.NUM_SHOTS} takes all {self.shots} "
+                "images to test on; take fewer shots, or use --protocol independent"
+            )
         self.split_hash = split_hash(unlabelled, self._keep(test, self.space.test))
+        self._say_what_was_read(unlabelled, self._keep(test, self.space.test))
         if self.space != whole:
             labelled, unlabelled, tested = map(self._renumbered, (labelled, unlabelled, tested))
         super().__init__(train_x=labelled or unlabelled, train_u=unlabelled, test=tested)
@@ -130,12 +138,14 @@ class UFTDataset(DatasetBase):
     @classmethod
     def domain_of(cls, name: str) -> str:
         """A domain's own name, from any spelling of it. Raises ConfigError for none of them."""
-        for domain in cls.domains:
-            if key(name) in map(key, (domain, *cls.domain_names.get(domain, ()))):
-                return domain
+        spellings = [(s, d) for d in cls.domains for s in (d, *cls.domain_names.get(d, ()))]
+        found = meanings(name, spellings)
+        if len(found) == 1:
+            return found[0]
+        wrong = f"may be {found[0]!r} or {found[1]!r}" if found else "is not there"
         raise ConfigError(
-            f"domain {name!r} is not in {cls.title or cls.__name__}{nearest(name, cls.domains)}; "
-            f"known: {', '.join(cls.domains)}"
+            f"{cls.title or cls.__name__}: domain {name!r} {wrong}"
+            f"{nearest(name, cls.domains) if not found else ''}; known: {', '.join(cls.domains)}"
         )
 
     def _choose_domain(self, chosen: tuple[str, ...]) -> str:
@@ -174,8 +184,23 @@ class UFTDataset(DatasetBase):
         paths = sorted({path for path, _ in (*seen, *test)})
         self.skipped = unreadable(paths, self.root / f"bad_images-{self.domain}.json")
         for path, reason in self.skipped.items():
-            print(f"Skipped {path}: {reason}")
+            print(f"Skipped {printable(path)}: {printable(reason)}")
         return ([i for i in part if i[0] not in self.skipped] for part in (seen, test))
+
+    def _say_what_was_read(self, *parts: list[Datum]) -> None:
+        """Set `matched`, which classes have images (None without labels), and print it."""
+        present = {item.label for part in parts for item in part}
+        known = self.space.known
+        self.matched = None
+        if present != {NO_LABEL}:
+            unknown = sorted(present - set(known) - {NO_LABEL})
+            self.matched = matched(
+                [self.class_list[i] for i in known], [self.class_list[i] for i in unknown],
+                {self.class_list[i] for i in present if i != NO_LABEL},
+            )
+            print(*summary(self.matched), sep="\n")
+        if self.unread:
+            print(f"Ignored: {self.unread}")
 
     def _renumbered(self, items: list[Datum]) -> list[Datum]:
         """The items of the space's classes: known ones are labelled from 0, the others after."""

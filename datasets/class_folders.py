@@ -7,7 +7,7 @@ from ueo.datasets.published import PublishedDataset
 
 from ueo.errors import DataError
 from ueo.splits import stored_split
-from ueo.trees import Item, class_items
+from ueo.trees import Item, Unread, class_items
 
 
 class ClassFolderDataset(PublishedDataset):
@@ -20,20 +20,21 @@ class ClassFolderDataset(PublishedDataset):
     per_class: dict[str, tuple[int, ...]] = {}
 
     def released(self, domain: str) -> tuple[list[Item], list[Item]]:
-        whole = self.whole(self.root, domain)
+        whole = self.whole(self.root, domain, self.unread)
         return whole, whole
 
     def independent(self, domain: str) -> tuple[list[Item], list[Item]]:
         names = {
             f"{self.class_list[label]}/{Path(path).name}": (path, label)
-            for path, label in self.whole(self.root, domain)
+            for path, label in self.whole(self.root, domain, self.unread)
         }
         return stored_split(names, self.root / "splits" / f"independent_{domain}.json")
 
     @classmethod
-    def whole(cls, root: Path, domain: str) -> list[Item]:
-        """(path, class id) of every image of a domain, by class, then name."""
-        return class_items(cls.domain_folder(root, domain), cls.class_list)
+    def whole(cls, root: Path, domain: str, unread: Unread | None = None) -> list[Item]:
+        """(path, class id) of every image of a domain, by class, then name. unread: counts what
+        else the class folders hold."""
+        return class_items(cls.domain_folder(root, domain), cls.class_list, unread)
 
     @classmethod
     def check_domain(cls, root: Path, domain: str) -> str:

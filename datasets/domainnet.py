@@ -17,7 +17,8 @@ from ueo.download import Piece, Remote
 
 from ueo.errors import DataError
 from ueo.lists import read_list
-from ueo.trees import Item, key
+from ueo.names import loose
+from ueo.trees import Item
 
 CLASSES = """
     aircraft_carrier airplane alarm_clock ambulance angel animal_migration ant anvil apple arm
@@ -137,14 +138,14 @@ class UFTDomainNet(PublishedDataset):
         listed = read_list(file, len(CLASSES))
         for name, label in listed:
             folder = os.path.basename(os.path.dirname(name))
-            if key(folder) != key(CLASSES[label]):
+            if loose(folder) != loose(CLASSES[label]):
                 raise DataError(
                     f"{file}: {name!r} has the label {label}, which is {CLASSES[label]!r}; the "
                     "list is of another version or damaged"
                 )
         # lists name images relative to the data set's folder, or to the one that holds it
         top = listed[0][0].split("/")[0]
-        base = root if key(top) == key(domain) else root.parent
+        base = root if loose(top) == loose(domain) else root.parent
         if base == root:
             cls.domain_folder(root, domain)
         _refuse_missing(file, base, [name for name, _ in listed])

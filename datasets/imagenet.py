@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.label_space import ClassCounts
-from ueo.datasets.recognition import NEEDED, RecognitionDataset, images_below, lines_of
+from ueo.datasets.recognition import NEEDED, RecognitionDataset, images_of, lines_of
 
 from ueo.errors import DataError
 from ueo.trees import Item, find_folder, subfolders
@@ -20,8 +20,13 @@ CLASSNAMES = "classnames.txt"  # file 1-61f_ol79pViBFDG_IDlUQSwoLcn2XXF of Googl
 
 def class_names(root: Path) -> dict[str, str]:
     """{WordNet id: class name}, in the order of class ids."""
-    pairs = [line.partition(" ")[::2] for line in lines_of(root / CLASSNAMES)]
-    return {number: name.strip() for number, name in pairs}
+    names: dict[str, str] = {}
+    for line in lines_of(root / CLASSNAMES):
+        number, _, name = line.partition(" ")
+        if number in names:
+            raise DataError(f"{root / CLASSNAMES}: {number} stands there twice; fetch it anew")
+        names[number] = name.strip()
+    return names
 
 
 class WordNetFolders(RecognitionDataset):
@@ -40,9 +45,15 @@ class WordNetFolders(RecognitionDataset):
 
     def in_folders(self, folder: Path) -> list[Item]:
         """(path, class id) of the images in folder/<WordNet id>/."""
+        return self.labelled(folder, self.numbers)
+
+    def labelled(self, folder: Path, names: list[str]) -> list[Item]:
+        """(path, class id) of the images in the folders of these names, one a class."""
         items = []
-        for label, number in enumerate(self.numbers):
-            items += [(path, label) for path in images_below(folder / number)]
+        for label, name in enumerate(names):
+            items += [(path, label) for path in images_of(folder / name, self.unread)]
+        others = {path.name for path in subfolders(folder)} - set(names)
+        self.unread.folders += len(others)
         return items
 
 
@@ -79,8 +90,7 @@ class UFTImageNetV2(Variant):
     image_dir = "imagenetv2-matched-frequency-format-val"
 
     def in_folders(self, folder: Path) -> list[Item]:
-        ids = range(len(self.numbers))
-        return [(path, label) for label in ids for path in images_below(folder / str(label))]
+        return self.labelled(folder, [str(label) for label in range(len(self.numbers))])
 
 
 @DATASET_REGISTRY.register()
@@ -146,4 +156,4 @@ class UFTImageNetOOD(UFTImageNet):
         found = find_folder(folder, self.folder_names.get(domain, (domain,)))
         if found is None:
             raise DataError(f"{folder}: no folder of {domain!r}; {NEEDED}")
-        return known + [(path, self.counts.known) for path in images_below(found)]
+        return known + [(path, self.counts.known) for path in images_of(found, self.unread)]

@@ -6,17 +6,20 @@ what can be known. The label space is "as_is": all images are adapted to, and te
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.base import UFTDataset
 from ueo.datasets.label_space import ClassCounts
 
+from ueo.class_names import check_names, read_names
 from ueo.config import setting_of
 from ueo.errors import ConfigError, DataError
-from ueo.lists import NO_LABEL, is_labelled, read_list, read_names
+from ueo.lists import NO_LABEL, class_ids, read_rows
+from ueo.names import match, nearest
 from ueo.splits import stored_split
-from ueo.trees import Item, existing, images_in, key, subfolders
+from ueo.trees import Item, existing, images_in, labelled_images, subfolders
 
 
 class OwnImages(UFTDataset):
@@ -114,32 +117,33 @@ class UFTFolder(OwnImages):
                 f"{root}: images without class folders need the class names; put them, one a line, "
                 "into names.txt there or name a file with --names"
             )
-        present = {key(folder.name): folder.name for folder in folders}
-        names = names or [folder.name for folder in folders]
-        known = {key(name) for name in names}
-        if folders and not known & set(present):
+        if names is None:
+            check_names((str(folder), folder.name) for folder in folders)
+            names = [folder.name for folder in folders]
+        ids, unknown = match(names, [folder.name for folder in folders], str(root))
+        if folders and not ids:
             raise DataError(
                 f"{root}: no folder has one of the {len(names)} class names; first name "
-                f"{names[0]!r}, first folder {folders[0].name!r}"
+                f"{names[0]!r}, first folder {folders[0].name!r}{nearest(folders[0].name, names)}"
             )
-        self._set_classes(names, [name for k, name in present.items() if k not in known])
+        ids |= {name: len(names) + i for i, name in enumerate(unknown)}
+        self.ids = {folder: ids[folder.name] for folder in folders}
+        self._set_classes(names, unknown)
 
     def whole(self) -> list[Item]:
-        ids = {key(name): i for i, name in enumerate(self.class_list)}
-        items = [(path, NO_LABEL) for path in images_in(self.root)]
-        for folder in subfolders(self.root):
-            images = images_in(folder)
-            if not images:
-                raise DataError(f"{folder}: no image in this class folder; remove it or fill it")
-            items += [(path, ids[key(folder.name)]) for path in images]
+        if not self.ids:
+            return [(path, NO_LABEL) for path in images_in(self.root, self.unread)]
+        items = []
+        for folder, label in self.ids.items():
+            items += labelled_images(folder, label, folder.name, self.unread)
         return sorted(items, key=lambda item: (item[1], item[0]))
 
 
 @DATASET_REGISTRY.register()
 class UFTList(OwnImages):
-    """A list of `path label` lines, or of paths alone; paths are relative to the data root. Labels
-    below the number of names are known classes, the others are unknown ones. With X_train.txt, the
-    list X_test.txt beside it is tested."""
+    """A list of `path label` lines, or of paths alone (ueo/lists.py); paths are relative to the
+    data root. Labels below the number of names, or among the names, are known classes, the others
+    are unknown ones. With X_train.txt, the list X_test.txt beside it is tested."""
 
     title = "list"
 
@@ -157,24 +161,33 @@ class UFTList(OwnImages):
             )
         partner = self.path.with_name(self.path.name.replace("_train.txt", "_test.txt"))
         self.test_list = partner if partner.is_file() else self.path
-        labels = [label for file in {self.path, self.test_list} for _, label in self._read(file)]
-        highest = max(*labels, len(names) - 1)
-        self._set_classes(names, [f"unknown_{i}" for i in range(len(names), highest + 1)])
+        self._read(names, dict.fromkeys((self.path, self.test_list)))
+
+    def _read(self, names: list[str], files: Iterable[Path]) -> None:
+        """Read the lists together, so that an unknown class has the same id in both."""
+        rows = {file: read_rows(file, self.image_root) for file in files}
+        labels, unknown = class_ids([row for part in rows.values() for row in part], names)
+        self._set_classes(names, unknown)
+        labels = iter(labels)
+        self.listed = {
+            file: self._items(file, [(row.path, next(labels)) for row in part])
+            for file, part in rows.items()
+        }
+
+    def _items(self, file: Path, listed: list[Item]) -> list[Item]:
+        items = [(os.path.join(self.image_root, path), label) for path, label in listed]
+        return existing(
+            items, file, "--root names the folder that its paths start from; a line is `path "
+            "label`, parted by a space, a tab, a comma or a semicolon"
+        )
 
     def released(self, domain: str) -> tuple[list[Item], list[Item]]:
         if self.test_list != self.path:
-            return self._items(self.path), self._items(self.test_list)
+            return self.listed[self.path], self.listed[self.test_list]
         return super().released(domain)
 
     def independent(self, domain: str) -> tuple[list[Item], list[Item]]:
         return self.released(domain) if self.test_list != self.path else super().independent(domain)
 
     def whole(self) -> list[Item]:
-        return self._items(self.path)
-
-    def _read(self, file: Path) -> list[Item]:
-        return read_list(file, labelled=is_labelled(file))
-
-    def _items(self, file: Path) -> list[Item]:
-        items = [(str(self.image_root / name), label) for name, label in self._read(file)]
-        return existing(items, file, "--root names the folder that its paths start from")
+        return self.listed[self.path]

@@ -9,14 +9,13 @@ DATASET.SUBSAMPLE_CLASSES only the base or the new half of the known classes is 
 """
 
 import json
-import os
 from pathlib import Path
 
 from ueo.datasets.base import UFTDataset
 from ueo.datasets.label_space import ClassCounts
 
 from ueo.errors import DataError
-from ueo.trees import IMAGE_SUFFIXES, Item, existing
+from ueo.trees import Item, Unread, existing, images_below
 
 NEEDED = "see docs/datasets.md for the layout"
 
@@ -60,7 +59,13 @@ class SplitFileDataset(RecognitionDataset):
     def setup(self, root: Path) -> None:
         self.image_root = root / self.image_dir
         self.split = read_split(root / self.split_file, self.split_id)
-        names = {label: name for part in self.split.values() for _, label, name in part}
+        names: dict[int, str] = {}
+        for _, label, name in (row for part in self.split.values() for row in part):
+            if names.setdefault(label, name) != name:
+                raise DataError(
+                    f"{root / self.split_file}: class {label} has two names, {names[label]!r} and "
+                    f"{name!r}; fetch the file anew"
+                )
         if sorted(names) != list(range(len(names))):
             raise DataError(f"{root / self.split_file}: class ids are not 0 to {len(names) - 1}")
         self.class_list = [names[label] for label in sorted(names)]
@@ -99,15 +104,10 @@ def lines_of(path: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def images_below(folder: Path) -> list[str]:
+def images_of(folder: Path, unread: Unread) -> list[str]:
     """Paths of all images in a folder, at any depth, in the order of names. Raises DataError
-    without any."""
-    found = sorted(
-        os.path.join(where, name)
-        for where, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
-    )
+    without any. unread: counts what else is there."""
+    found = images_below(folder, unread)
     if not found:
         raise DataError(f"{folder}: holds no image; {NEEDED}")
     return found

@@ -179,6 +179,11 @@ def _resolved(run: grid.Run) -> dict:
     return config.resolved(train.build_cfg(train.parser().parse_args(list(run.argv))))
 
 
+def _option(name: str, value: str) -> list[str]:
+    """An option as argparse takes it, also with a value such as "-x"."""
+    return [f"--{name}={value}"] if value.startswith("-") else [f"--{name}", value]
+
+
 def _run(args, dataset, data, backbone, trainer, setting, domain, seed) -> grid.Run:
     folder = Path(args.output, dataset, trainer, config_name(backbone, args), setting, domain,
                   f"seed{seed}")
@@ -186,14 +191,14 @@ def _run(args, dataset, data, backbone, trainer, setting, domain, seed) -> grid.
     if not args.config_file:
         yamls = trainer_yamls(trainer, backbone, dataset, args.recipe)
     argv = [
-        "--root", args.root, "--trainer", trainer, "--dataset-config-file", str(data),
-        "--config-file", *yamls, "--backbone", backbone, "--domain", domain, "--setting", setting,
-        "--seed", str(seed), "--device", args.device, "--output-dir", str(folder),
+        *_option("root", args.root), "--trainer", trainer, "--dataset-config-file", str(data),
+        "--config-file", *yamls, "--backbone", backbone, *_option("domain", domain), "--setting",
+        setting, "--seed", str(seed), "--device", args.device, *_option("output-dir", str(folder)),
     ]
     if args.plugin:
         argv += ["--plugin", *(str(Path(file).absolute()) for file in args.plugin)]
     for option in ("protocol", "path", "names"):
-        argv += [f"--{option}", getattr(args, option)] if getattr(args, option) else []
+        argv += _option(option, getattr(args, option)) if getattr(args, option) else []
     argv += ["--overwrite"] if args.overwrite else []
     argv += ["--threads", "1"] if args.device != "cuda" else []
     options = [

@@ -13,6 +13,7 @@ from dassl.data.datasets import DatasetBase, Datum
 
 from ueo.errors import ConfigError
 from ueo.lists import NO_LABEL
+from ueo.trees import Unread
 
 
 def split_hash(*parts: list[Datum]) -> str:
@@ -46,6 +47,8 @@ def adopt(dataset: DatasetBase, cfg) -> None:
         "protocol": "released" if tested else "independent",
         "published_counts": None,
         "skipped": {},
+        "matched": None,
+        "unread": Unread(),
         "shots": 0,
         "split_hash": split_hash(unlabelled, dataset.test),
         "root": Path(cfg.DATASET.ROOT).expanduser().resolve(),

@@ -11,27 +11,27 @@ import torch
 from tqdm import tqdm
 
 from ueo.captions import read_captions
-from ueo.decoding import read_image
+from ueo.decoding import image_suffixes, read_image
 from ueo.errors import CheckpointError, ConfigError, DataError
 from ueo.files import atomic_path
+from ueo.names import printable
+from ueo.trees import Unread, images_below
 
-ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 MISSING = (
     "captioning needs the package transformers, which is not installed; "
     'run: pip install "ueo-toolbox[captions]"'
 )
 
 
-def images_below(folder: str | Path) -> list[str]:
-    """Paths of the images below a folder, relative to it, sorted. Raises DataError for none."""
-    folder = Path(folder)
-    names = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in ENDINGS
-    )
+def images_of(folder: str | Path) -> list[str]:
+    """Paths of the images below a folder, relative to it, sorted; prints what else is there. Raises
+    DataError for none."""
+    unread = Unread()
+    names = [Path(path).relative_to(folder).as_posix() for path in images_below(folder, unread)]
+    if unread:
+        print(f"Ignored: {unread}")
     if not names:
-        raise DataError(f"{folder}: holds no image ({', '.join(sorted(ENDINGS))})")
+        raise DataError(f"{folder}: holds no image ({', '.join(sorted(image_suffixes()))})")
     return names
 
 
@@ -79,7 +79,7 @@ def write_captions(folder: str | Path, output: str | Path, how: dict, batch_size
     first line is `how` it is made, and an interrupted call goes on there. Raises ConfigError for
     such a file made otherwise, DataError for an image without a caption.
     """
-    names, part = images_below(folder), Path(f"{output}.part")
+    names, part = images_of(folder), Path(f"{output}.part")
     done = _done(part, how)
     left = [name for name in names if name not in done]
     with open(part, "a", encoding="utf-8") as file:
@@ -98,7 +98,8 @@ def write_captions(folder: str | Path, output: str | Path, how: dict, batch_size
 
 
 def _line(name: str, texts: Iterable[str]) -> str:
-    return json.dumps({"image": name, "captions": list(texts)}, ensure_ascii=False) + "\n"
+    escaped = printable(name) != name  # bytes that are not UTF-8 cannot be written otherwise
+    return json.dumps({"image": name, "captions": list(texts)}, ensure_ascii=escaped) + "\n"
 
 
 def _done(part: Path, how: dict) -> dict[str, list[str]]:

@@ -1,11 +1,106 @@
-"""Suggestions for misspelt names."""
+"""Names as people spell them: joined exactly first, loosely where that is unambiguous.
+
+Exactly: equal in Unicode's composed form (NFC), since file systems keep "é" in two forms.
+Loosely: case, spaces and separators do not count either. "Real World", "RealWorld" and
+"real_world" are one name then; "C", "C++" and "C#" are three.
+"""
 
 import difflib
-from collections.abc import Iterable
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from ueo.errors import DataError
+
+SEPARATORS = frozenset("./\\:;,'’\"()[]")  # besides white space, dashes and low lines
+
+
+def normal(name: str) -> str:
+    """The composed form of a name, which is compared exactly."""
+    return unicodedata.normalize("NFC", name)
+
+
+@lru_cache(maxsize=1 << 14)
+def loose(name: str) -> str:
+    """What is compared loosely of a name: "Real_World" -> "realworld". Never empty for a name."""
+    folded = normal(normal(name).casefold())
+    kept = "".join(
+        c
+        for c in folded
+        if not (c.isspace() or c in SEPARATORS or unicodedata.category(c) in ("Pd", "Pc"))
+    )
+    return kept or folded
+
+
+def spoken(name: str) -> str:
+    """What CLIP reads of a class name: without case, "_" as a space."""
+    return " ".join(normal(name).casefold().replace("_", " ").split())
+
+
+def meanings(name: str, spellings: Iterable[tuple[str, str]]) -> list[str]:
+    """What `name` may mean: of the pairs (spelling, meaning) those spelt exactly so, or else those
+    spelt so loosely. Nothing stands there twice."""
+    pairs = list(spellings)
+    exact = [meaning for spelling, meaning in pairs if normal(spelling) == normal(name)]
+    resembling = (meaning for spelling, meaning in pairs if loose(spelling) == loose(name))
+    return list(dict.fromkeys(exact or resembling))
+
+
+def match(known: Sequence[str], given: Sequence[str], where: str
+          ) -> tuple[dict[str, int], list[str]]:
+    """({given name: position of the known one that it is}, given names that are none of them).
+
+    Raises DataError, which begins with `where` and names both, when two given names would be one
+    known name or when one could be two.
+    """
+    exactly = {normal(name): i for i, name in enumerate(known)}
+    loosely = defaultdict(list)
+    for i, name in enumerate(known):
+        loosely[loose(name)].append(i)
+    ids, unknown, taken = {}, [], {}
+    for name in sorted(given, key=lambda name: normal(name) not in exactly):  # exact ones first
+        position = exactly.get(normal(name))
+        found = loosely.get(loose(name), []) if position is None else [position]
+        if len(found) > 1:
+            raise DataError(
+                f"{where}: {name!r} may be {known[found[0]]!r} or {known[found[1]]!r}; spell it "
+                "as one of them"
+            )
+        if not found:
+            unknown.append(name)
+        elif found[0] in taken:
+            raise DataError(
+                f"{where}: {taken[found[0]]!r} and {name!r} are one name, {known[found[0]]!r}, in "
+                "two spellings; rename or remove one"
+            )
+        else:
+            ids[name] = found[0]
+            taken[found[0]] = name
+    order = {name: i for i, name in enumerate(given)}
+    return ids, sorted(unknown, key=order.get)
+
+
+def closest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """The known name that is spelt most like `name`; None when none is close."""
+    lowered = {normal(k).lower(): k for k in known}
+    found = difflib.get_close_matches(normal(name).lower(), list(lowered), n=1, cutoff=cutoff)
+    return lowered[found[0]] if found else None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """"; did you mean 'X'?" for the known name closest to `name`, or "" when none is close."""
-    lowered = {k.lower(): k for k in known}
-    match = difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.5)
-    return f"; did you mean {lowered[match[0]]!r}?" if match else ""
+    found = closest(name, known)
+    return f"; did you mean {found!r}?" if found else ""
+
+
+def printable(text: str) -> str:
+    """`text` as any file or terminal takes it: bytes that are not UTF-8, which file names may hold,
+    are written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def enumeration(names: Sequence[str], most: int = 6) -> str:
+    """The first names in quotes, and how many more there are."""
+    shown = ", ".join(repr(printable(name)) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -17,6 +17,7 @@ from ueo import __version__
 from ueo.config import config_hash, resolved
 from ueo.errors import DataError
 from ueo.files import atomic_path, write_json
+from ueo.names import printable
 
 RESULT, OUTPUTS, HISTORY = "result.json", "outputs.npz", "evaluations.json"
 PREDICTIONS = "predictions.csv"  # of images without labels
@@ -45,6 +46,8 @@ def run_facts(cfg, dataset, device: torch.device) -> dict:
         },
         "split_hash": dataset.split_hash,
         "published_counts": dataset.published_counts,
+        "names": dataset.matched,
+        "ignored": dataset.unread.facts(),
         "skipped_images": {
             os.path.relpath(path, dataset.root): why for path, why in dataset.skipped.items()
         },
@@ -109,7 +112,7 @@ def write_predictions(folder: str | Path, outputs: dict[str, np.ndarray], names:
                 outputs["test_predictions_after"],
                 outputs["test_scores_after"],
             ):
-                table.writerow([path, names[predicted], f"{score:.6g}"])
+                table.writerow([printable(path), names[predicted], f"{score:.6g}"])
 
 
 def read_result(folder: str | Path) -> dict | None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from tabulate import tabulate
 
 from ueo.errors import DataError
+from ueo.names import loose, meanings
 from ueo.tables import METRICS, SETTINGS
-from ueo.trees import key
 
 COLUMNS = ("dataset", "backbone", "domain", "label_space", "method", "metric", "value",
            "tolerance", "source")
@@ -88,16 +88,17 @@ def measured(summary: dict, row: Row) -> float | None:
         return None
     for entry in summary["rows"]:
         if (entry["setting"], entry["method"]) == (setting, method):
-            for name, values in entry["values"].items():
-                if key(name) == key(domain) and values and values[metric]:
+            for name in meanings(domain, ((n, n) for n in entry["values"])):
+                values = entry["values"][name]
+                if values and values[metric]:
                     return values[metric]["mean"]
     return None
 
 
 def is_about(summary: dict, row: Row) -> bool:
     """Whether a row names the data set of a summary, in whatever spelling."""
-    names = {key(summary["title"]), key(summary["dataset"]).removeprefix("uft")}
-    return key(row.place[0]) in names
+    names = {loose(summary["title"]), loose(summary["dataset"]).removeprefix("uft")}
+    return loose(row.place[0]) in names
 
 
 def beside(summary: dict, rows: list[Row], style: str = "simple") -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ueo.errors import DataError
 from ueo.files import write_json
+from ueo.names import normal
 from ueo.trees import Item
 
 SEED = 0
@@ -29,10 +30,16 @@ def split(names: dict[str, Item]) -> tuple[list[str], list[str]]:
         by_class[label].append(name)
     tested = set()
     for members in by_class.values():
-        members.sort(key=lambda name: hashlib.sha256(f"{SEED}/{name}".encode()).digest())
+        members.sort(key=_place)
         number = min(max(round(TEST_SHARE * len(members)), 1), len(members) - 1)
         tested.update(members[:number])
     return [n for n in names if n not in tested], [n for n in names if n in tested]
+
+
+def _place(name: str) -> bytes:
+    """Where an image stands in its class. Its name counts in Unicode's composed form, since some
+    file systems keep another one."""
+    return hashlib.sha256(f"{SEED}/{normal(name)}".encode(errors="surrogateescape")).digest()
 
 
 def stored_split(names: dict[str, Item], file: Path) -> tuple[list[Item], list[Item]]:

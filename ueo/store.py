@@ -63,7 +63,7 @@ class PixelStore:
     def get(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """The pixels (height, width, 3), uint8, kept under `key`; those of `make` where there are
         none. Not to be written to."""
-        digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+        digest = hashlib.blake2b(key.encode(errors="surrogateescape"), digest_size=8).digest()
         number = int.from_bytes(digest, "little") or 1
         row = self._find(number)
         kept = self._read(row)
@@ -74,7 +74,7 @@ class PixelStore:
 
     def array(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """As `get`, for an array of any shape and type in a file of its own."""
-        digest = hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
+        digest = hashlib.blake2b(key.encode(errors="surrogateescape"), digest_size=8).hexdigest()
         path = self.file.with_name(f"{self.file.name}-{digest}.npz")
         with suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(path) as kept:
             return kept["array"]

@@ -7,6 +7,7 @@ import trees
 from conftest import REPOSITORY, read, size_of
 
 import train
+from ueo.record import read_outputs
 
 CONFIGS = REPOSITORY / "configs"
 
@@ -58,6 +59,31 @@ def test_images_without_labels_end_in_predictions(run, mine, capsys):
     assert {row["image"] for row in rows} == {p.name for p in (mine / "flat").iterdir()}
     assert {row["predicted_class"] for row in rows} <= {"bike", "mug", "fan"}
     assert (folder / "scores.png").is_file()
+
+
+def test_files_whose_names_are_not_utf8_reach_every_output(run, mine, tmp_path, capsys):
+    name = b"caf\xe9.png".decode("utf-8", "surrogateescape")
+    trees.draw(tmp_path / "flat" / name, 0)
+    trees.draw(tmp_path / "flat" / "mug.png", 2)
+    (tmp_path / "flat" / name.replace("png", "jpg")).write_bytes(b"no image")
+    status, folder = run("folder", tmp_path / "flat", "--names", str(mine / "names.txt"),
+                         "DATASET.BAD_IMAGES", "skip", "DATASET.STORE_GB", "0.01")
+    assert status == 0
+    assert "Skipped" in capsys.readouterr().out
+    assert list(read(folder)["skipped_images"]) == [name.replace("png", "jpg")]
+    assert name in read_outputs(folder)["test_paths"].tolist()
+    with open(folder / "predictions.csv", encoding="utf-8") as file:
+        assert {row["image"] for row in csv.DictReader(file)} == {"caf\\udce9.png", "mug.png"}
+
+
+def test_what_was_found_of_the_names_is_in_the_record(run, mine, capsys):
+    status, folder = run("folder", mine / "classes", "--names", str(mine / "names.txt"))
+    assert status == 0
+    assert read(folder)["names"] == {"with_images": 2, "without_images": ["fan"],
+                                     "unknown": ["dragon"], "misspelt": {}}
+    assert read(folder)["ignored"] == {"files": {}, "folders": 0}
+    assert "Names: 2 of 3 known classes have images; without: 'fan'; unknown classes: 'dragon'" in (
+        capsys.readouterr().out)
 
 
 def test_class_folders_that_are_not_named_are_unknown_classes(run, mine):

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from ueo.class_names import read_names
 from ueo.errors import DataError
-from ueo.lists import is_labelled, read_list, read_names
+from ueo.lists import class_ids, read_list, read_rows
 from ueo.splits import split, stored_split
 
 
@@ -13,14 +14,14 @@ def test_paths_may_hold_spaces_and_lines_end_in_any_way(tmp_path):
     file = tmp_path / "list.txt"
     file.write_bytes("\ufeffReal World/TV/1.jpg 63\r\n\r\na/b 2.png 0\n".encode())
     assert read_list(file, 65) == [("Real World/TV/1.jpg", 63), ("a/b 2.png", 0)]
-    assert is_labelled(file)
 
 
 def test_a_list_of_paths_alone(tmp_path):
     file = tmp_path / "list.txt"
     file.write_text("a b.jpg\nc.jpg\n")
-    assert not is_labelled(file)
-    assert read_list(file, labelled=False) == [("a b.jpg", -1), ("c.jpg", -1)]
+    rows = read_rows(file)
+    assert [(row.path, row.label) for row in rows] == [("a b.jpg", None), ("c.jpg", None)]
+    assert class_ids(rows, ["a"]) == ([-1, -1], [])
 
 
 @pytest.mark.parametrize(("text", "part"), [
@@ -50,9 +51,9 @@ def test_wrong_names(tmp_path, text):
 
 
 def test_a_file_that_is_no_text(tmp_path):
-    (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(DataError, match="no text file"):
-        read_list(tmp_path / "list.txt")
+    (tmp_path / "list.txt").write_bytes(b"a.jpg \x81")
+    with pytest.raises(DataError, match="no UTF-8 text file"):
+        read_rows(tmp_path / "list.txt")
 
 
 @pytest.fixture

@@ -1,0 +1,202 @@
+"""Images of one's own: names against folders and lists, what is not read, and what is refused."""
+
+import modern_dassl  # noqa: F401  isort: skip
+
+import os
+import unicodedata
+
+import pytest
+import trees
+from dassl.config import get_cfg_default
+from ueo.datasets.own import UFTFolder, UFTList
+
+from ueo.config import extend
+from ueo.errors import DataError
+
+NFD = unicodedata.normalize("NFD", "Café")
+
+
+@pytest.fixture
+def load(tmp_path):
+    """load(kind, names, setting=value ...): the data set at tmp_path/images or tmp_path/list.txt"""
+    def make(kind, names=(), path=None, **options):
+        if names:
+            (tmp_path / "n.txt").write_text("\n".join(names), encoding="utf-8")
+        cfg = extend(get_cfg_default(), {})
+        cfg.DATASET.ROOT, cfg.DATASET.SETTING = str(tmp_path), "as_is"
+        default = tmp_path / ("images" if kind is UFTFolder else "list.txt")
+        cfg.DATASET.PATH = str(path or default)
+        cfg.DATASET.NAMES = str(tmp_path / "n.txt") if names else ""
+        for key, value in options.items():
+            cfg.DATASET[key] = value
+        return kind(cfg)
+
+    return make
+
+
+def draw(tmp_path, *folders, images=2):
+    for number, name in enumerate(folders):
+        for i in range(images):
+            trees.draw(tmp_path / "images" / name / f"{i}.png", 8 * number + i)
+
+
+def of_folder(data):
+    """{folder: label}"""
+    return {os.path.basename(os.path.dirname(item.impath)): item.label for item in data.test}
+
+
+def error(load, *arguments, **options) -> str:
+    with pytest.raises(DataError) as caught:
+        load(*arguments, **options)
+    line = str(caught.value)
+    assert "\n" not in line and len(line) < 600
+    return line
+
+
+def test_signs_and_marks_tell_classes_apart(tmp_path, load, capsys):
+    folders = ("C", "C++", "C#", "कि", "का", "-x")
+    draw(tmp_path, *folders)
+    data = load(UFTFolder)
+    assert sorted(of_folder(data).values()) == list(range(6)) and data.num_classes == 6
+    data = load(UFTFolder, ["C++", "C", "का"])
+    assert {n: of_folder(data)[n] for n in ("C++", "C", "का")} == {"C++": 0, "C": 1, "का": 2}
+    assert data.matched["unknown"] == ["-x", "C#", "कि"]
+    assert "Names: 3 of 3 known classes have images; unknown classes: '-x', 'C#', 'कि'" in (
+        capsys.readouterr().out)
+
+
+def test_a_folder_in_decomposed_letters_is_the_class_of_that_name(tmp_path, load):
+    draw(tmp_path, NFD, "mug")
+    data = load(UFTFolder, [unicodedata.normalize("NFC", NFD), "mug"])
+    assert of_folder(data) == {NFD: 0, "mug": 1} and data.matched["unknown"] == []
+
+
+def test_two_spellings_of_one_class_are_refused(tmp_path, load):
+    draw(tmp_path, "Mug", "mug", "fan")
+    assert "'Mug'" in error(load, UFTFolder) and "'mug'" in error(load, UFTFolder)
+    assert "in two spellings" in error(load, UFTFolder, ["mug", "fan"])
+
+
+def test_misspelt_names_are_said_loudly_and_kept(tmp_path, load, capsys):
+    draw(tmp_path, "bicycle", "guitar", "umbrella")
+    data = load(UFTFolder, ["bycicle", "guitar", "umbrela"])
+    out = capsys.readouterr().out
+    assert "1 of 3 known classes have images; without: 'bycicle', 'umbrela'" in out
+    assert "Warning: 2 unknown classes are spelt nearly like a known one" in out
+    assert "'bicycle' (did you mean 'bycicle'?)" in out
+    assert data.matched["misspelt"] == {"bicycle": "bycicle", "umbrella": "umbrela"}
+    line = error(load, UFTFolder, ["bycicle", "gitar"])
+    assert "no folder has one of the 2 class names" in line and "did you mean 'bycicle'" in line
+
+
+def test_what_is_not_read_is_said_and_kept(tmp_path, load, capsys):
+    draw(tmp_path, "mug", "fan")
+    for name in ("mug/a.heic", "mug/b.heic", "fan/README", "fan/more/c.jpg"):
+        (tmp_path / "images" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "images" / name).write_bytes(b"")
+    os.replace(tmp_path / "images/mug/0.png", tmp_path / "images/mug/0.jfif")
+    data = load(UFTFolder)
+    assert len(data.test) == 4
+    assert data.unread.facts() == {"files": {".heic": 2, "no suffix": 1}, "folders": 1}
+    assert "Ignored: 3 files (.heic 2, no suffix 1), 1 folder" in capsys.readouterr().out
+    for i, suffix in enumerate(("jfif", "png")):
+        (tmp_path / f"images/mug/{i}.{suffix}").unlink()
+    assert "only 2 files (.heic 2)" in error(load, UFTFolder)
+
+
+def test_a_bad_link_and_a_pipe_do_not_stop_who_skips(tmp_path, load):
+    draw(tmp_path, "mug", "fan")
+    os.symlink(tmp_path / "gone.png", tmp_path / "images/mug/link.png")
+    os.mkfifo(tmp_path / "images/mug/pipe.png")
+    data = load(UFTFolder, BAD_IMAGES="skip")
+    assert len(data.test) == 4 and list(data.skipped) == [str(tmp_path / "images/mug/link.png")]
+    assert data.unread.facts()["files"] == {"no regular file": 1}
+
+
+def test_a_folder_s_name_that_is_not_utf8_is_refused(tmp_path, load):
+    draw(tmp_path, "mug", b"caf\xe9".decode("utf-8", "surrogateescape"))
+    line = error(load, UFTFolder)
+    assert "not UTF-8" in line
+
+
+# lists
+
+
+def write(tmp_path, text: str, name: str = "list.txt") -> None:
+    draw(tmp_path, "mug", "fan", "sun")
+    (tmp_path / name).write_text(text, encoding="utf-8")
+
+
+def labels(data):
+    return [item.label for item in data.test]
+
+
+NAMES = ["mug", "fan", "alarm clock"]
+
+
+@pytest.mark.parametrize("text", [
+    "images/mug/0.png 0\nimages/fan/0.png 1\nimages/sun/0.png 3\n",
+    "images/mug/0.png\t0\nimages/fan/0.png\t1\nimages/sun/0.png\t3\n",
+    "images/mug/0.png,0\nimages/fan/0.png,1\nimages/sun/0.png,3\n",
+    "images/mug/0.png;0\nimages/fan/0.png;1\nimages/sun/0.png;3\n",
+    '"images/mug/0.png",0\n"images/fan/0.png",1\n"images/sun/0.png",3\n',
+    "image,label\nimages/mug/0.png,0\nimages/fan/0.png,1\nimages/sun/0.png,3\n",
+    "label\tpath\n0\timages/mug/0.png\n1\timages/fan/0.png\n3\timages/sun/0.png\n",
+    ",filename,size,class\n0,images/mug/0.png,9,mug\n1,images/fan/0.png,9,Fan\n"
+    "2,images/sun/0.png,9,sun\n",
+    "images/mug/0.png mug\nimages/fan/0.png FAN\nimages/sun/0.png the sun\n",
+    "path label\nimages/mug/0.png 0\nimages/fan/0.png 1\nimages/sun/0.png 1000000000\n",
+])
+def test_lists_as_people_write_them(tmp_path, load, text):
+    write(tmp_path, text)
+    data = load(UFTList, NAMES)
+    assert labels(data) == [0, 1, 3] and data.num_classes == 3
+    assert len(data.class_list) == 4  # a class for each label that occurs, none for those between
+
+
+def test_names_of_unknown_classes_come_from_the_list(tmp_path, load, capsys):
+    write(tmp_path, "images/mug/0.png,mug\nimages/fan/0.png,fna\nimages/sun/0.png,sun\n")
+    data = load(UFTList, ["mug", "fan"])
+    assert data.matched["unknown"] == ["fna", "sun"]
+    assert data.matched["misspelt"] == {"fna": "fan"}
+    assert "Names: 1 of 2 known classes have images; without: 'fan'" in capsys.readouterr().out
+
+
+def test_an_unknown_class_is_the_same_in_the_list_that_is_tested(tmp_path, load):
+    write(tmp_path, "images/mug/0.png 0\nimages/fan/0.png 7\n", "my_train.txt")
+    write(tmp_path, "images/mug/1.png 0\nimages/sun/1.png 5\nimages/fan/1.png 7\n", "my_test.txt")
+    data = load(UFTList, ["mug"], tmp_path / "my_train.txt")
+    assert [i.label for i in data.train_u] == [0, 2] and labels(data) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("text", "part"), [
+    ("images/mug/0.png 1\nimages/fan/0.png 2\nimages/sun/0.png 3\n", "labels count from 0"),
+    ("images/mug/0.png 0\nimages/fan/0.png fan\n", "line 2: 'images/fan/0.png fan'"),
+    ("images/mug/0.png mug\nimages/fan/0.png 1\n", "line 2: the label 1 is a number"),
+    ("images/mug/0.png mgu\nimages/fan/0.png fna\n", "no label is one of the 3 class names"),
+    ("images/mug/0.png 0\n./images/mug/0.png 1\n", "line 2: repeats './images/mug/0.png' of line"),
+    ("images/mug/0.png 0\nimages//mug/./0.png 1\n", "line 2: repeats"),
+    ("images/mug/0.png 0\n{root}/images/mug/0.png 1\n", "line 2: repeats"),
+    ("images/mug/0.png|0\nimages/fan/0.png|1\n", "a line is `path label`, parted by"),
+    ("images/mug/0.png 0\nimages/fan/0.png " + "9" * 5000 + "\n", "line 2: the label 999"),
+    ("image,label\n", "the list"),
+    ("image,label\nimages/mug/0.png\n", "line 2"),
+])
+def test_a_list_that_cannot_be_right_is_refused(tmp_path, load, text, part):
+    write(tmp_path, text.replace("{root}", str(tmp_path)))
+    line = error(load, UFTList, NAMES)
+    assert str(tmp_path / "list.txt") in line and part in line
+
+
+def test_a_list_finds_images_in_the_other_form_of_unicode(tmp_path, load):
+    draw(tmp_path, NFD)
+    composed = unicodedata.normalize("NFC", NFD)
+    (tmp_path / "list.txt").write_text(f"images/{composed}/0.png 0\n", encoding="utf-8")
+    (item,) = load(UFTList, NAMES).test
+    assert os.path.isfile(item.impath)
+
+
+def test_shots_that_leave_nothing_to_test_are_named(tmp_path, load):
+    draw(tmp_path, "mug", "fan")
+    line = error(load, UFTFolder, NUM_SHOTS=2)
+    assert "DATASET.NUM_SHOTS 2 takes all 4 images to test on" in line

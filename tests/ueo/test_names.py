@@ -1,0 +1,96 @@
+"""Names and folders: joined exactly first, loosely where that is unambiguous, merged never."""
+
+import unicodedata
+
+import pytest
+
+from ueo.class_names import matched, read_names, summary
+from ueo.errors import DataError
+from ueo.names import loose, match, meanings, printable
+
+NFC, NFD = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
+
+
+def test_case_spaces_and_separators_do_not_count_loosely_but_all_else_does():
+    assert len({loose(n) for n in ("Real World", "RealWorld", "real_world", "REAL-world")}) == 1
+    assert len({loose(n) for n in ("C", "C++", "C#")}) == 3
+    assert loose("कि") != loose("का") and loose("é") != loose("e")  # marks are letters' parts
+    assert loose("--") != loose("__") and loose("🍎") != loose("🍐")
+    assert loose(NFC) == loose(NFD)
+
+
+@pytest.mark.parametrize(("known", "given", "ids", "unknown"), [
+    (["C", "C++", "C#"], ["C", "C#", "C++"], {"C": 0, "C#": 2, "C++": 1}, []),
+    (["C", "C++"], ["c", "C#"], {"c": 0}, ["C#"]),
+    (["1", "-1"], ["-1", "1"], {"-1": 1, "1": 0}, []),
+    ([NFC], [NFD], {NFD: 0}, []),
+    (["alarm_clock", "mug"], ["Mug", "Alarm Clock"], {"Alarm Clock": 0, "Mug": 1}, []),
+])
+def test_names_are_joined(known, given, ids, unknown):
+    assert match(known, given, "here") == (ids, unknown)
+
+
+@pytest.mark.parametrize(("known", "given"), [
+    (["mug"], ["mug", "Mug"]),
+    (["mug"], ["Mug", "MUG"]),
+    ([NFC], [NFC, NFD]),
+    (["1", "-1"], ["1", "1."]),
+])
+def test_a_collision_names_both(known, given):
+    with pytest.raises(DataError) as caught:
+        match(known, given, "here")
+    line = str(caught.value)
+    assert line.startswith("here: ") and line.count("'") >= 4
+
+
+def test_an_exact_spelling_goes_before_a_loose_one():
+    assert meanings("c", [("C", 1), ("c", 2)]) == [2]
+    assert meanings("Ab", [("AB", 1), ("a b", 2)]) == [1, 2]
+    assert meanings("real world", [("RealWorld", "R"), ("Real World", "R")]) == ["R"]
+
+
+def test_what_has_images_what_has_none_and_what_is_misspelt_is_said():
+    known = ["bicycle", "mug", "fan"]
+    found = matched(known, ["bycicle", "dragon"], {"mug", "fan", "bycicle", "dragon"})
+    assert found == {"with_images": 2, "without_images": ["bicycle"],
+                     "unknown": ["bycicle", "dragon"], "misspelt": {"bycicle": "bicycle"}}
+    names, warning = summary(found)
+    assert names == ("Names: 2 of 3 known classes have images; without: 'bicycle'; unknown "
+                     "classes: 'bycicle', 'dragon'")
+    assert warning.startswith("Warning: 1 unknown class is spelt nearly like")
+    assert "'bycicle' (did you mean 'bicycle'?)" in warning
+    assert summary(matched(known, [], set(known))) == ["Names: 3 of 3 known classes have images"]
+
+
+@pytest.mark.parametrize(("content", "part"), [
+    (b"", "holds no class name"),
+    (b"\n\n", "holds no class name"),
+    (b"a\nb\na\n", "line 3: the class name 'a' stands there twice"),
+    (f"{NFC}\n{NFD}\n".encode(), "line 2"),
+    (b"Alarm_Clock\nmug\nalarm clock\n", "line 3: the class name 'alarm clock'"),
+    ("mug\nfan\n".encode("utf-16"), "UTF-16"),
+    ("mug\nfan\n".encode("utf-16-le"), "UTF-16"),
+    (b"mug\nf\0an\n", "NUL"),
+    (b"mug\nfan\xe9\n", "no UTF-8 text"),
+    (b"mug\nf\x1ban\n", "line 2: the class name 'f\\x1ban' holds a control character"),
+    ("mug\u2028fan\n".encode(), "line 1"),
+    (f"mug\n{'a' * 3000}\n".encode(), "line 2: a class name of 3000 characters"),
+])
+def test_names_of_which_no_prompt_can_be_made(tmp_path, content, part):
+    (tmp_path / "names.txt").write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_names(tmp_path / "names.txt")
+    line = str(caught.value)
+    assert line.startswith(str(tmp_path / "names.txt")) and part in line
+    assert len(line) < 400 and "\n" not in line
+
+
+def test_names_may_hold_any_letters_and_signs(tmp_path):
+    names = ["C", "C++", "C#", "-x", "कि", "का", "🍎", "t-shirt", "1", "-1"]
+    (tmp_path / "names.txt").write_bytes("\r\n".join(names).encode())
+    assert read_names(tmp_path / "names.txt") == names
+
+
+def test_bytes_that_are_not_utf8_are_written_as_escapes():
+    name = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
+    assert printable(name) == "caf\\udce9.jpg" and printable("café") == "café"
