@@ -28,8 +28,8 @@ setup(
     package_dir={f"ueo.{name}": name for name in PLUGINS},
     package_data={"ueo.assets": ["emoji*", "icon_pool.zip*", "tiny_clip.*", "LICENCES/*"]},
     install_requires=[
-        "torch>=2.2",
-        "torchvision>=0.17",
+        "torch>=2.3",  # torch.amp.GradScaler
+        "torchvision>=0.18",
         "clip-anytorch>=2.6",  # OpenAI's clip; the package named "clip" on PyPI is another one
         "setuptools<81",  # clip imports pkg_resources
         "yacs>=0.1.8",

@@ -30,7 +30,7 @@ import ueo.evaluator  # noqa: F401  (registers itself)
 from modern_dassl import distributed
 from ueo import config, foreign
 from ueo.discover import extend_cfg, import_file
-from ueo.errors import ConfigError, UserError
+from ueo.errors import ConfigError, UserError, reason
 from ueo.files import json_text, set_aside, write_json
 from ueo.memory import keep_freed_memory
 from ueo.names import nearest
@@ -274,8 +274,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def one_line(error: Exception) -> str:
     """The message alone, also when a loader's worker wrapped it in its own traceback."""
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return reason(error)
     lines = [line for line in str(error).splitlines() if line.strip()]
     last = lines[-1] if lines else type(error).__name__
     return last.split("Error: ", 1)[-1] if len(lines) > 1 else last

@@ -12,7 +12,7 @@ from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.base import UFTDataset
 from ueo.datasets.label_space import ClassCounts
 
-from ueo.archives import unpack_top
+from ueo.archives import remove_left, unpack_top
 from ueo.errors import DataError
 from ueo.files import asset, verify
 
@@ -34,6 +34,7 @@ class Emoji(UFTDataset):
             verify(archive, asset("emoji.zip.sha256").read_text().split()[0])
             print(f"Unpacking {archive.name} into {folder}")
             unpack_top(archive, folder)
+        remove_left(folder.parent)
 
     def setup(self, root: Path) -> None:
         self.prepare(str(root.parent))

@@ -98,6 +98,13 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return 0
     failures = common.execute(args, todo)
+    with common.failures_at_the_end(failures):
+        show(args, dataset, by_name)
+    return 1 if failures else 0
+
+
+def show(args: argparse.Namespace, dataset: str, by_name: dict[str, list[grid.Run]]) -> None:
+    """Write and print the table of the finished runs."""
     found = entries(by_name)
     if found:
         summary = tables.summarise(found, "ZeroshotCLIP")
@@ -105,8 +112,6 @@ def run(args: argparse.Namespace) -> int:
         stem = f"table-ablations-{by_name['ZeroshotCLIP'][0].folder.parents[2].name}"
         report.write(Path(args.output, planning.dataset_yaml(dataset).stem), stem, summary)
         print(f"\n{report.console(summary)}\n\n{summary['verdict']}")
-    common.tell(failures)
-    return 1 if failures else 0
 
 
 def main(argv: list[str] | None = None) -> int:

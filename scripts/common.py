@@ -4,33 +4,24 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: many runs share the cores
 
-import multiprocessing  # noqa: E402
 import sys  # noqa: E402
-from multiprocessing import forkserver  # noqa: E402
 from pathlib import Path  # noqa: E402
+
+from ueo import fork_server  # noqa: E402
 
 PRELOAD = ["train", "sklearn.metrics", "ueo.warm"]
 GRIDS = {"grid.py", "tune.py", "ablations.py", "ood_study.py", "robust.py"}  # with many runs
 RUNS_NOTHING = {"--dry-run", "--tables-only", "--help", "-h"}
 
-
-def start_server() -> None:
-    """Start the process that runs are forked from: its imports take as long as this one's own, and
-    so go on beside them."""
-    os.environ["UEO_ENGINE_QUIET"] = "1"  # of runs; this process says which engine is in use
-    multiprocessing.set_forkserver_preload(PRELOAD)
-    forkserver.ensure_running()
-    del os.environ["UEO_ENGINE_QUIET"]
-
-
 command = Path(sys.argv[0])  # of a test, its own
 called = command.name in GRIDS and command.parent.resolve() == Path(__file__).resolve().parent
-inside = "UEO_ENGINE_QUIET" in os.environ  # the server, and the runs forked from it, come here too
+inside = fork_server.QUIET in os.environ  # the runs forked from the server come here too
 if called and not inside and not RUNS_NOTHING & set(sys.argv):
-    start_server()
+    fork_server.start(PRELOAD)  # its imports take as long as this process's own
 
 import argparse  # noqa: E402
-from collections.abc import Callable  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
+from contextlib import contextmanager  # noqa: E402
 
 import fetch  # noqa: E402
 from tabulate import tabulate  # noqa: E402
@@ -62,7 +53,7 @@ def waiting(args: argparse.Namespace, runs: list[grid.Run]) -> list[grid.Run]:
     """The runs that are not finished, announced; none of them with --tables-only."""
     finished = finished_runs(runs, args.overwrite)
     todo = [run for run in runs if run.folder not in finished and not args.tables_only]
-    announce(args, runs, todo, finished, grid.worker_count(args.jobs))
+    announce(args, runs, todo, finished, grid.worker_count(args.jobs, args.device))
     if todo:
         refuse_other_engine(finished)
     return todo
@@ -137,7 +128,8 @@ def execute(
     """Fetch what is missing, then run everything by `entry`, the main of a command."""
     if todo:
         fetch_missing(args, todo)
-    return grid.execute(todo, entry, grid.worker_count(args.jobs), PRELOAD)
+    workers = grid.worker_count(args.jobs, args.device)
+    return grid.execute(todo, entry, workers, PRELOAD, grid.gpus(args.device))
 
 
 def execute_left(
@@ -153,7 +145,11 @@ def execute_left(
     return execute(args, todo, wise_ft.main) if todo else []
 
 
-def tell(failures: list[grid.Failure]) -> None:
-    """One line each, at the end."""
-    for failure in failures:
-        print(f"FAILED {failure.run.label}: {failure.message}", file=sys.stderr)
+@contextmanager
+def failures_at_the_end(failures: list[grid.Failure]) -> Iterator[None]:
+    """One line each after the block, also where that ends in an error."""
+    try:
+        yield
+    finally:
+        for failure in failures:
+            print(f"FAILED {failure.run.label}: {failure.message}", file=sys.stderr)

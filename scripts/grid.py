@@ -117,8 +117,8 @@ def run(args: argparse.Namespace) -> int:
             common.fetch_missing(args, todo)
         return slurm.submit(args, parser().parse_args([]))
     failures = common.execute(args, todo)
-    differences = show(args, plans)
-    common.tell(failures)
+    with common.failures_at_the_end(failures):
+        differences = show(args, plans)
     for difference in differences:
         print(f"DIFFERENT {difference}", file=sys.stderr)
     return 1 if failures or differences else 0

@@ -121,10 +121,11 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return 0
     failures = common.execute(args, todo)
-    moved, failed = shifted(args, arms) if args.shift else ({}, [])
-    write(args, dataset, arms, moved)
-    common.tell([*failures, *failed])
-    return 1 if failures or failed else 0
+    with common.failures_at_the_end(failures):
+        moved, failed = shifted(args, arms) if args.shift else ({}, [])
+        failures += failed
+        write(args, dataset, arms, moved)
+    return 1 if failures else 0
 
 
 def main(argv: list[str] | None = None) -> int:

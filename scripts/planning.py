@@ -121,14 +121,15 @@ def plan(args: argparse.Namespace, dataset: str) -> list[grid.Run]:
     named = config.flatten(config.read_yaml(str(data))).get("MODEL.BACKBONE.NAME", "RN50")
     backbone = args.backbone or named
     domains = _domains(args, kind)
-    settings = [parse_setting(s) for s in args.setting] or kind.settings
+    settings = dict.fromkeys(map(parse_setting, args.setting)) or kind.settings
+    seeds = list(dict.fromkeys(args.seed))
     runs = []
     for trainer in trainer_names(args.trainers):
         deterministic = getattr(train.TRAINER_REGISTRY.get(trainer), "deterministic", False)
         expected = None
         for setting in settings:
             for domain in domains:
-                for seed in args.seed[:1] if deterministic else args.seed:
+                for seed in seeds[:1] if deterministic else seeds:
                     run = _run(args, data.stem, data, backbone, trainer, setting, domain, seed)
                     expected = expected or _resolved(run)
                     run.config.update(expected)
@@ -170,7 +171,7 @@ def _domains(args: argparse.Namespace, kind: type) -> list[str]:
         if not args.path:
             raise ConfigError("--path: say where your images are, their folder or their list")
         return list(kind.targets_at(args.path))
-    return [kind.domain_of(domain) for domain in args.domain] or list(kind.targets)
+    return list(dict.fromkeys(map(kind.domain_of, args.domain))) or list(kind.targets)
 
 
 def _resolved(run: grid.Run) -> dict:

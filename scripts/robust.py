@@ -168,11 +168,11 @@ def run(args: argparse.Namespace) -> int:
     failures = common.execute(args, todo)
     tests = {test: records for e in entries for test, records in
              evaluations(args, e, tested).items()}
-    failures += common.execute_left(args, tests)
-    found = read(entries, zero, tested)
-    if found:
-        write(args, dataset, found, whole[0].folder.parents[2].name)
-    common.tell(failures)
+    with common.failures_at_the_end(failures):
+        failures += common.execute_left(args, tests)
+        found = read(entries, zero, tested)
+        if found:
+            write(args, dataset, found, whole[0].folder.parents[2].name)
     return 1 if failures else 0
 
 

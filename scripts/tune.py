@@ -66,7 +66,13 @@ def run(args: argparse.Namespace) -> int:
     todo = common.waiting(args, runs)
     if args.dry_run:
         return 0
-    failures = common.execute(args, todo)
+    with common.failures_at_the_end(common.execute(args, todo)):
+        report(args, dataset, by_value)
+    return 0
+
+
+def report(args, dataset: str, by_value: dict[tuple[str, str], list[grid.Run]]) -> None:
+    """Write and print each value's score and what is chosen."""
     scores: dict[str, dict] = {}
     for (name, value), plan in by_value.items():
         scores.setdefault(name, {})[value] = score(plan)
@@ -81,8 +87,6 @@ def run(args: argparse.Namespace) -> int:
     rows = [[name, *cells, chosen[name]] for name, cells in shown.items()]
     print(tabulate(rows, ["method", *args.values, "chosen"], disable_numparse=True))
     print(f"\nMean HM over label spaces on {args.domain[0]}: {file}")
-    common.tell(failures)
-    return 0
 
 
 def main(argv: list[str] | None = None) -> int:

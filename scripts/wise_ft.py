@@ -114,7 +114,7 @@ def evaluate(trainer: CLIPTrainer, args: argparse.Namespace) -> list[list]:
     before, rows = trainer.evaluations.history, []
     trainer.load_model(args.model_dir, epoch=args.load_epoch)
     tuned = {name: value.clone() for name, value in module.state_dict().items()}
-    for alpha in args.alpha:
+    for alpha in dict.fromkeys(args.alpha):
         trainer.output_dir = str(output / f"alpha{alpha:g}")
         trainer.notes["wise_ft"] = {"run": str(args.model_dir), "alpha": alpha}
         trainer.evaluations.history = list(before)
@@ -129,8 +129,8 @@ def evaluate(trainer: CLIPTrainer, args: argparse.Namespace) -> list[list]:
 
 def run(args: argparse.Namespace) -> int:
     rows = []
-    for domain in args.domain or [""]:
-        for classes in args.classes or [""]:
+    for domain in dict.fromkeys(args.domain or [""]):
+        for classes in dict.fromkeys(args.classes or [""]):
             rows += evaluate(build(arguments_of(args, domain, classes), args.model_dir), args)
     names = ["domain", "classes", "alpha", *(name.upper() for name in COLUMNS)]
     print(tabulate(rows, names, floatfmt=("", "", "", *[".2f"] * len(COLUMNS))))

@@ -8,7 +8,6 @@ import shutil
 import stat
 import struct
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -19,9 +18,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ueo.errors import DataError
+from ueo.files import writing
+from ueo.temporaries import sweep, temporary_folder
 
 LITTER = ("__MACOSX", ".DS_Store")  # what macOS adds to archives
-TEMPORARY = ".unpack-"  # a killed process leaves a folder that begins so
+TEMPORARY = ".unpack-"  # begins the name of the folder of an unpacking under way
 BLOCK = 1 << 20
 DAMAGED = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError,
@@ -70,7 +71,8 @@ def unpack_all(archives: list[str | Path], folder: str | Path) -> None:
                     "remove it, or keep it and remove the archive"
                 )
     # inside the folder where it exists: it may be a link to, or the root of, another disk
-    with _temporary(folder if folder.is_dir() else folder.parent) as temporary:
+    beside = folder if folder.is_dir() else folder.parent
+    with temporary_folder(beside, TEMPORARY) as temporary:
         for archive, entries in contents.items():
             _extract(archive, entries, temporary)
         folder.mkdir(exist_ok=True)
@@ -88,13 +90,18 @@ def unpack_top(archive: str | Path, folder: str | Path) -> None:
     tops = sorted({entry.parts[0] for entry in entries})
     if len(tops) != 1 or any(len(entry.parts) == 1 for entry in entries):
         raise DataError(f"{archive}: expected one top folder, found {tops}")
-    with _temporary(folder.parent) as temporary:
+    with temporary_folder(folder.parent, TEMPORARY) as temporary:
         _extract(archive, entries, temporary)
         try:
             os.rename(temporary / tops[0], folder)
         except OSError:
             if not folder.is_dir():
                 raise
+
+
+def remove_left(folder: str | Path) -> None:
+    """Remove what killed processes left in `folder` of their unpacking."""
+    sweep(Path(folder), TEMPORARY)
 
 
 def is_archive(path: str | Path) -> bool:
@@ -188,22 +195,13 @@ def _refuse_repeated(entries: list[Entry], archive: str | Path) -> None:
         seen.add(entry.parts)
 
 
-@contextmanager
-def _temporary(beside: Path) -> Iterator[Path]:
-    beside.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=beside, prefix=TEMPORARY))
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
 def _extract(archive: str | Path, entries: list[Entry], folder: Path) -> None:
     with _opened(archive) as file:
         reader = file.open if isinstance(file, zipfile.ZipFile) else file.extractfile
         for entry in tqdm(entries, desc=f"unpack {Path(archive).name}", disable=None):
             with reader(entry.source) as source, _created(archive, entry, folder) as out:
-                shutil.copyfileobj(source, out, BLOCK)
+                with writing(out.name):
+                    shutil.copyfileobj(source, out, BLOCK)
 
 
 def _created(archive: str | Path, entry: Entry, folder: Path):

@@ -75,8 +75,7 @@ def download(
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder / f"{PARTIAL}.lock"):
         _notes(folder)  # a damaged record is better found before hours of transfer
-        for stale in folder.glob(f"{archives.TEMPORARY}*"):
-            shutil.rmtree(stale, ignore_errors=True)
+        archives.remove_left(folder)
         partial.mkdir(exist_ok=True)
         try:
             for piece in pieces:

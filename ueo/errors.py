@@ -15,3 +15,9 @@ class DataError(UserError):
 
 class CheckpointError(UserError):
     """Weights or a checkpoint are missing, damaged or belong to another model."""
+
+
+def reason(error: OSError) -> str:
+    """What the system says, after the file where it names one."""
+    words = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {words}" if error.filename else words

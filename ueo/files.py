@@ -4,12 +4,12 @@ import hashlib
 import itertools
 import json
 import os
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 from ueo.errors import DataError
+from ueo.temporaries import temporary_file
 
 
 def asset(name: str) -> Path:
@@ -22,18 +22,27 @@ def asset(name: str) -> Path:
 
 
 @contextmanager
-def atomic_path(path: str | Path):
-    """Yield a temporary path beside `path`; it takes the final name only if the block succeeds."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
+def writing(path: str | Path):
+    """Name `path` in an error of the system's that names no file, as that of a full disk."""
     try:
-        yield Path(name)
-        os.chmod(name, 0o644)  # mkstemp gives 0600, which colleagues on a cluster cannot read
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def atomic_path(path: str | Path):
+    """Yield a temporary path beside `path`; it takes the final name only if the block succeeds.
+
+    What a killed process left of the same file is removed.
+    """
+    path = Path(path)
+    with temporary_file(path.parent, f".{path.stem}-", path.suffix) as temporary, writing(path):
+        yield temporary
+        os.chmod(temporary, 0o644)  # its 0600 would keep colleagues on a cluster out
+        os.replace(temporary, path)
 
 
 def set_aside(path: str | Path) -> Path | None:

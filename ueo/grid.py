@@ -11,16 +11,22 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from ueo.errors import ConfigError
+from ueo import fork_server
+from ueo.errors import ConfigError, UserError, reason
 from ueo.record import read_result
 
 CONSOLE = "console.txt"  # what a run printed, kept only when it failed
+ASKED = (
+    "the process that runs are forked from has asked CUDA something, so this run cannot use it; "
+    "no module imported there may call torch.cuda at its import (--device cpu runs all the same)"
+)
 
 
 @dataclass(frozen=True)
@@ -42,17 +48,33 @@ class Failure:
     message: str
 
 
-def worker_count(asked: int) -> int:
+def gpus(device: str) -> list[str]:
+    """The GPUs to share, as CUDA_VISIBLE_DEVICES calls them; none for the device "cpu".
+
+    Only this process may ask: one that asks CUDA can no longer fork a run that uses it.
+    """
+    count = 0 if device == "cpu" else torch.cuda.device_count()
+    chosen = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    return ([name for name in chosen if name] or [str(i) for i in range(count)])[:count]
+
+
+def worker_count(asked: int, device: str) -> int:
     """Runs at once: as asked, else one a GPU, else one a CPU core (at most 8)."""
     if asked < 0:
         raise ConfigError(f"--jobs takes a number of runs or 0, not {asked}")
-    if asked:
-        return asked
-    return torch.cuda.device_count() or min(os.cpu_count() or 1, 8)
+    return asked or len(gpus(device)) or min(os.cpu_count() or 1, 8)
 
 
 def shard(runs: list[Run], part: str) -> list[Run]:
-    """Every n-th run from the i-th on, for "i/n"; all for "". Raises ConfigError for another."""
+    """Every n-th run from the i-th on, for "i/n"; all for "". A run given twice counts once.
+
+    Raises ConfigError for another part, and where two different runs have one folder.
+    """
+    by_folder: dict[Path, Run] = {}
+    for run in runs:
+        if by_folder.setdefault(run.folder, run).argv != run.argv:
+            raise ConfigError(f"{run.folder}: two different runs would write there; run them apart")
+    runs = list(by_folder.values())
     if not part:
         return runs
     index, _, number = part.partition("/")
@@ -69,8 +91,9 @@ def estimate(todo: list[Run], finished: dict[Path, dict], workers: int) -> tuple
     """
     by_domain, by_config = defaultdict(list), defaultdict(list)
     for folder, result in finished.items():
-        by_domain[folder.parents[2], folder.parent.name].append(result["wall_seconds"])
-        by_config[folder.parents[2]].append(result["wall_seconds"])
+        if (wall := result["wall_seconds"]) > 0:  # a clock was set back where it is not
+            by_domain[folder.parents[2], folder.parent.name].append(wall)
+            by_config[folder.parents[2]].append(wall)
     seconds, unknown = 0.0, 0
     for run in todo:
         known = by_domain.get((run.folder.parents[2], run.folder.parent.name)) or by_config.get(
@@ -86,87 +109,125 @@ def execute(
     entry: Callable[[list[str]], int],
     workers: int,
     preload: list[str],
+    devices: Sequence[str] = (),
     report: Callable[[str], None] = print,
 ) -> list[Failure]:
     """Run everything; returns the failures.
 
     entry:   called with a run's command line in a process of its own; returns an exit status.
-    preload: modules that the fork server imports once.
+    preload: modules that the fork server imports once; none may ask CUDA anything.
+    devices: what `gpus` gives; runs share them evenly.
     """
-    os.environ["UEO_ENGINE_QUIET"] = "1"  # this process has said which engine is in use
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(preload)
-    waiting, running, failures = list(runs), {}, []
-    slots = list(range(workers))
-    started, done = time.monotonic(), 0
+    fork_server.start(preload)
+    waiting, running = list(runs), {}
+    progress = Progress(len(runs), report)
     try:
         while waiting or running:
-            while waiting and slots:
-                run, slot = waiting.pop(0), slots.pop(0)
-                process = context.Process(target=_child, args=(entry, run, slot))
-                process.start()
-                running[process.sentinel] = (process, run, slot, time.monotonic())
-            for sentinel in multiprocessing.connection.wait(list(running), timeout=5):
-                process, run, slot, begin = running.pop(sentinel)
-                process.join()
-                slots.append(slot)
-                done += 1
-                failure = _outcome(process.exitcode, run)
-                if failure:
-                    failures.append(failure)
-                left = (time.monotonic() - started) / done * (len(runs) - done)
-                report(
-                    f"[{done:>{len(str(len(runs)))}}/{len(runs)}] {run.label}: "
-                    f"{failure.message if failure else _summary(run)}  "
-                    f"({time.monotonic() - begin:.0f} s, ETA {clock(left)})"
-                )
+            while waiting and len(running) < workers:
+                run, begin = waiting.pop(0), time.monotonic()
+                try:
+                    job = _start(run, entry, devices, [job.gpu for job in running.values()])
+                    running[job.process.sentinel] = job
+                except OSError as error:  # its folder cannot be written, or no process be made
+                    progress.ended(run, begin, reason(error), failed=True)
+            for sentinel in multiprocessing.connection.wait(list(running), 5) if running else ():
+                job = running.pop(sentinel)
+                job.process.join()
+                message, failed = _outcome(job.process.exitcode, job.run)
+                progress.ended(job.run, job.begin, message, failed)
     finally:
-        for process, *_ in running.values():
-            process.terminate()
-    return failures
+        for job in running.values():
+            job.process.terminate()
+    return progress.failures
 
 
-def _child(entry: Callable[[list[str]], int], run: Run, slot: int) -> None:
-    """In the child: everything printed goes to a file, one GPU or one thread is used."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+class Progress:
+    """Says a line of each run that ended, and keeps the failures."""
+
+    def __init__(self, runs: int, report: Callable[[str], None]):
+        self.runs, self.report = runs, report
+        self.done, self.started = 0, time.monotonic()
+        self.failures: list[Failure] = []
+
+    def ended(self, run: Run, begin: float, message: str, failed: bool) -> None:
+        """begin: when it began, as time.monotonic() said."""
+        now = time.monotonic()
+        self.done += 1
+        if failed:
+            self.failures.append(Failure(run, message))
+        left = (now - self.started) / self.done * (self.runs - self.done)
+        number = f"{self.done:>{len(str(self.runs))}}/{self.runs}"
+        self.report(f"[{number}] {run.label}: {message}  ({now - begin:.0f} s, ETA {clock(left)})")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run under way, on one of the GPUs or on none ("")."""
+
+    run: Run
+    process: multiprocessing.process.BaseProcess
+    gpu: str
+    begin: float
+
+
+def _start(run: Run, entry: Callable, devices: Sequence[str], used: list[str]) -> Job:
+    """A process for the run, on the GPU that the fewest others use. Raises OSError."""
     run.folder.mkdir(parents=True, exist_ok=True)
+    open(run.folder / CONSOLE, "w").close()
+    gpu = least_used(devices, used)
+    visible = gpu if len(devices) > 1 else ""  # the only one is seen under any name
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=_child, args=(entry, run, bool(devices), visible))
+    process.start()
+    return Job(run, process, gpu, time.monotonic())
+
+
+def least_used(devices: Sequence[str], used: list[str]) -> str:
+    """The device that occurs least in `used`; "" where there is none."""
+    return min(devices, key=used.count, default="")
+
+
+def _child(entry: Callable[[list[str]], int], run: Run, cuda: bool, visible: str) -> None:
+    """In the child: everything printed goes to a file, one GPU or one thread is used."""
+    threading.Thread(target=_end_with_parents, daemon=True).start()
     console = run.folder / CONSOLE
     with open(console, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.stdout.reconfigure(line_buffering=True)  # so that an error is the last line
-    if torch.cuda.device_count() > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = device_of(
-            slot, torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        )
+    if cuda and torch.cuda._is_in_bad_fork():
+        sys.exit(f"Error: {ASKED}")
+    if visible:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible
     status = entry(list(run.argv))
     if status == 0:
         console.unlink(missing_ok=True)
     sys.exit(status)
 
 
-def device_of(slot: int, count: int, visible: str) -> str:
-    """What CUDA_VISIBLE_DEVICES must be for the run in `slot`; `visible` is what the user set."""
-    names = [name for name in visible.split(",") if name] or [str(i) for i in range(count)]
-    return names[slot % count]
-
-
-def _end_with_parent() -> None:
-    """A killed grid takes its runs along: two grids must not write into one folder."""
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+def _end_with_parents() -> None:
+    """A killed grid or fork server takes its runs along: two must not write into one folder."""
+    grid, server = multiprocessing.parent_process().sentinel, os.getppid()
+    while not multiprocessing.connection.wait([grid], timeout=1):
+        if os.getppid() != server:
+            break
     os._exit(1)
 
 
-def _outcome(status: int | None, run: Run) -> Failure | None:
+def _outcome(status: int | None, run: Run) -> tuple[str, bool]:
+    """(what is said of a run that ended, whether it failed)."""
     if status == 0:
-        return None
-    try:
-        lines = (run.folder / CONSOLE).read_text().strip().splitlines()
-    except OSError:
-        lines = []
+        try:
+            return _summary(run), False
+        except (UserError, OSError) as error:  # the record cannot be read
+            return str(error), True
     if status is not None and status < 0:
-        return Failure(run, f"killed by signal {-status}")
-    return Failure(run, lines[-1] if lines else f"exit status {status}")
+        return f"killed by signal {-status}", True
+    with suppress(OSError):
+        lines = (run.folder / CONSOLE).read_text(errors="replace").strip().splitlines()
+        if lines:
+            return lines[-1], True
+    return f"ended with status {status}, and no word in {run.folder / CONSOLE}", True
 
 
 def _summary(run: Run) -> str:

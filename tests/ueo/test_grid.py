@@ -37,9 +37,3 @@ def test_the_estimate_comes_from_finished_runs_of_the_same_kind():
     assert grid.estimate(todo, finished, 2) == ((15 + 90 + 40) / 2, 1)
     assert grid.estimate(todo, {}, 1) == (0, 4)
     assert grid.clock(3723) == "1:02:03"
-
-
-def test_runs_share_the_gpus_that_the_user_left_visible():
-    assert [grid.device_of(i, 2, "") for i in range(3)] == ["0", "1", "0"]
-    assert [grid.device_of(i, 2, "2,5") for i in range(3)] == ["2", "5", "2"]
-    assert grid.device_of(1, 2, "GPU-a,GPU-b") == "GPU-b"

@@ -6,7 +6,6 @@ Everything ends as OpenAI's `clip.model.CLIP`, so that one code path serves all 
 import http.client
 import math
 import os
-import tempfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -19,6 +18,7 @@ from safetensors.torch import load_file
 from ueo.errors import CheckpointError, ConfigError
 from ueo.files import asset, sha256
 from ueo.names import nearest
+from ueo.temporaries import temporary_folder
 
 TINY = "TinyCLIP"
 VOCABULARY = 49408  # OpenAI's tokenizer
@@ -84,9 +84,8 @@ def download(name: str) -> Path:
     try:
         if target.is_file() and sha256(target) == Path(address).parent.name:
             return target
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix=f".{target.stem}-") as folder:
-            os.replace(clip.clip._download(address, folder), target)
+        with temporary_folder(cache, f".{target.stem}-") as folder:
+            os.replace(clip.clip._download(address, str(folder)), target)
         return target
     except (OSError, http.client.HTTPException, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(

@@ -1,0 +1,137 @@
+"""Runs are forked from a process that has asked CUDA nothing, and share the GPUs that there are."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import clip
+import forked
+import pytest
+import torch
+from conftest import REPOSITORY
+
+from ueo import grid
+
+sys.path.append(str(REPOSITORY / "scripts"))
+import common  # noqa: E402
+
+COMMANDS = sorted(Path(name).stem for name in common.GRIDS)
+
+
+def runs_in(folder: Path, count: int) -> list[grid.Run]:
+    return [grid.Run((str(folder / str(i)),), folder / str(i), f"run {i}") for i in range(count)]
+
+
+def found(run: grid.Run) -> dict:
+    return json.loads((run.folder / "found.json").read_text())
+
+
+def python(code: str, *arguments, path=()) -> subprocess.CompletedProcess:
+    paths = [*map(str, path), str(REPOSITORY)]
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_a_command_forks_can_use_cuda(command, tmp_path, monkeypatch, capsys):
+    """With the modules that the command really has imported before the fork."""
+    (probe,), execute = runs_in(tmp_path, 1), grid.execute
+
+    def execute_probe(runs, entry, workers, preload, devices=()):
+        assert runs and preload == common.PRELOAD
+        return execute([probe], forked.note, workers, preload, devices)
+
+    monkeypatch.setattr(grid, "execute", execute_probe)
+    monkeypatch.setattr(common, "fetch_missing", lambda *_: None)
+    script = importlib.import_module(command)
+    assert script.main(["emoji", "--output", str(tmp_path / "output"), "--seed", "1"]) == 0
+    assert not capsys.readouterr().err
+    assert not found(probe)["bad_fork"]
+
+
+def test_no_import_before_the_fork_asks_for_cuda():
+    """Also where torch was built without CUDA, so that asking would do no harm."""
+    code = (
+        "import sys, torch, importlib\n"
+        "asked = []\n"
+        "for name in ('is_available', 'device_count', '_lazy_init', 'current_device'):\n"
+        "    known = getattr(torch.cuda, name)\n"
+        "    spy = lambda *a, name=name, known=known, **k: asked.append(name) or known(*a, **k)\n"
+        "    setattr(torch.cuda, name, spy)\n"
+        "for name in sys.argv[1:]: importlib.import_module(name)\n"
+        "print(asked)"
+    )
+    done = python(code, *common.PRELOAD)
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not hasattr(torch._C, "_cuda_isInBadFork"), reason="torch without CUDA")
+def test_a_run_whose_server_asked_says_so_in_one_line(tmp_path):
+    (tmp_path / "asks.py").write_text("import torch\ntorch.cuda.is_available()\n")
+    code = (
+        "import sys, forked\n"
+        "from pathlib import Path\n"
+        "from ueo import grid\n"
+        "for name, devices in (('gpu', ['0']), ('cpu', [])):\n"
+        "    run = grid.Run((sys.argv[1],), Path(sys.argv[1], name), name)\n"
+        "    for failure in grid.execute([run], forked.note, 1, ['asks'], devices, print):\n"
+        "        print('FAILED', failure.message)\n"
+    )
+    done = python(code, tmp_path, path=[tmp_path, REPOSITORY / "tests"])
+    gpu, message, cpu = done.stdout.splitlines()
+    assert message == f"FAILED Error: {grid.ASKED}" and "--device cpu" in message
+    assert message.removeprefix("FAILED ") in gpu and "Error" not in cpu
+
+
+def test_clip_itself_still_loads_onto_cuda_where_there_is_some(weights, monkeypatch):
+    model, _ = clip.load(weights["vit"])
+    if not torch.cuda.is_available():
+        assert {p.device.type for p in model.parameters()} == {"cpu"}
+        assert {p.dtype for p in model.parameters()} == {torch.float32}
+    moved = []
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, device: moved.append(device) or self)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    clip.load(weights["vit"])
+    clip.load(weights["vit"], "cpu")
+    clip.clip.load(weights["vit"], device="cuda:1")
+    assert moved == ["cuda", "cpu", "cuda:1"]
+
+
+@pytest.mark.parametrize(("visible", "count", "names"), [
+    (None, 0, []), (None, 2, ["0", "1"]), ("", 0, []), ("2,5", 2, ["2", "5"]),
+    ("GPU-a, GPU-b", 2, ["GPU-a", "GPU-b"]), ("0,9", 1, ["0"]),
+])
+def test_gpus_are_those_that_the_user_left_visible(visible, count, names, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    assert grid.gpus("auto") == names
+    assert grid.gpus("cpu") == []
+    cores = min(os.cpu_count(), 8)
+    assert grid.worker_count(0, "auto") == (count or cores)
+    assert grid.worker_count(0, "cpu") == cores
+    assert grid.worker_count(5, "auto") == 5
+
+
+def test_runs_take_the_gpu_that_the_fewest_others_use():
+    used, devices = [], ["2", "5", "7"]
+    for _ in range(7):
+        used.append(grid.least_used(devices, used))
+    assert [used.count(gpu) for gpu in devices] == [3, 2, 2]
+    assert grid.least_used(devices, ["2", "7"]) == "5"
+    assert grid.least_used([], []) == ""
+
+
+def test_each_run_sees_its_own_gpu_and_an_only_one_is_left_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    runs = runs_in(tmp_path, 3)
+    assert grid.execute(runs[:2], forked.note, 2, common.PRELOAD, ["4", "GPU-b"]) == []
+    assert [found(run)["visible"] for run in runs[:2]] == ["4", "GPU-b"]
+    assert grid.execute(runs[2:], forked.note, 2, common.PRELOAD, ["4"]) == []
+    assert found(runs[2])["visible"] is None

@@ -1,0 +1,149 @@
+"""Temporaries: a living process keeps its own, what a killed one left goes at the next start."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+from ueo.archives import remove_left, unpack_top
+from ueo.clip import backbones
+from ueo.errors import CheckpointError
+from ueo.files import atomic_path, write_json
+from ueo.temporaries import sweep, temporary_file, temporary_folder
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """killed(code): run `code` in a process that is killed in it, in the folder tmp_path."""
+
+    def run(code: str) -> Path:
+        head = "import os, signal\nfrom pathlib import Path\nhere = Path('.')\n"
+        end = "os.kill(os.getpid(), signal.SIGKILL)\n"
+        done = subprocess.run(
+            [sys.executable, "-c", head + code.replace("KILL", end)], cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,
+        )
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert left(tmp_path)
+        return tmp_path
+
+    return run
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
+
+
+def test_a_file_half_written_by_a_killed_process_goes_when_it_is_written_again(killed):
+    folder = killed(
+        "from ueo.files import atomic_path\n"
+        "with atomic_path(here / 'result.json') as path:\n"
+        "    path.write_text('half')\n"
+        "    KILL"
+    )
+    write_json(folder / "other.json", 1)
+    assert len(left(folder)) == 1  # of another file
+    write_json(folder / "result.json", {})
+    assert sorted(p.name for p in folder.iterdir()) == ["other.json", "result.json"]
+
+
+def test_an_unpacking_that_was_killed_leaves_nothing_for_the_next_one(killed):
+    folder = killed(
+        "from ueo.temporaries import temporary_folder\n"
+        "with temporary_folder(here, '.unpack-') as path:\n"
+        "    (path / 'part').mkdir()\n"
+        "    (path / 'part' / 'image.png').write_text('half')\n"
+        "    KILL"
+    )
+    from ueo.datasets.emoji import Emoji
+
+    (folder / "emoji").mkdir()  # another process has unpacked it meanwhile
+    Emoji.prepare(str(folder))
+    assert not left(folder)
+
+
+def test_weights_half_fetched_by_a_killed_process_go_at_the_next_fetch(killed, monkeypatch):
+    folder = killed(
+        "from ueo.temporaries import temporary_folder\n"
+        "with temporary_folder(here, '.RN50-') as path:\n"
+        "    (path / 'RN50.pt').write_text('half')\n"
+        "    KILL"
+    )
+    cache = folder / ".cache"
+    (cache / "clip").mkdir(parents=True)
+    for name in left(folder):
+        if name.startswith(".RN50-"):
+            (folder / name).rename(cache / "clip" / name)
+    monkeypatch.setenv("HOME", str(folder))
+
+    def fails(*_):
+        raise OSError("no network")
+
+    monkeypatch.setattr(backbones.clip.clip, "_download", fails)
+    with pytest.raises(CheckpointError):
+        backbones.download("RN50")
+    assert list((cache / "clip").iterdir()) == []
+
+
+def test_what_a_living_process_uses_stays(tmp_path):
+    with atomic_path(tmp_path / "a.json") as first, temporary_folder(tmp_path, ".unpack-") as folder:
+        first.write_text("first")
+        (folder / "image.png").write_text("here")
+        write_json(tmp_path / "a.json", "second")
+        remove_left(tmp_path)
+        assert first.read_text() == "first" and (folder / "image.png").is_file()
+    assert (tmp_path / "a.json").read_text() == "first"
+    assert not left(tmp_path)
+
+
+def test_only_temporaries_are_swept(tmp_path):
+    for name in (".unpack-notes", ".unpack-abcd12345", "unpack-abcd1234", ".unpack-ABCD1234"):
+        (tmp_path / name).touch()
+    sweep(tmp_path, ".unpack-")
+    assert len(list(tmp_path.iterdir())) == 4
+    sweep(tmp_path / "absent", ".unpack-")
+
+
+def test_without_locks_nothing_is_taken_for_left(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("no locks available")
+
+    (tmp_path / ".a-abcd1234.json").touch()
+    monkeypatch.setattr("ueo.temporaries.fcntl.flock", refuse)
+    write_json(tmp_path / "a.json", 1)
+    assert left(tmp_path) == [".a-abcd1234.json"]
+    monkeypatch.setattr("ueo.temporaries.fcntl", None)
+    with temporary_file(tmp_path, ".b-") as path:
+        assert path.is_file()
+    assert left(tmp_path) == [".a-abcd1234.json"]
+
+
+@pytest.fixture
+def full_disk():
+    """Files of this process can have 4,000 bytes; the system says so as for a full disk."""
+    kept = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, kept[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, kept)
+
+
+def test_a_disk_that_is_full_is_named(tmp_path, full_disk):
+    file = tmp_path / "table.json"
+    with pytest.raises(OSError) as caught:
+        write_json(file, ["x" * 100] * 100)
+    assert caught.value.filename == str(file)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_archive_that_does_not_fit_the_disk_is_named(tmp_path, full_disk):
+    from ueo.files import asset
+
+    with pytest.raises(OSError) as caught:
+        unpack_top(asset("emoji.zip"), tmp_path / "emoji")
+    assert "emoji" in str(caught.value.filename)
+    assert not list(tmp_path.iterdir())

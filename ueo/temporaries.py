@@ -1,0 +1,104 @@
+"""Temporary files and folders beside what they become; what a dead process left is removed.
+
+Each is locked as long as its process lives. So a later one tells what is in use from what a killed
+process left; where a file system has no locks, nothing is taken for left.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ueo.locks import fcntl
+
+RANDOM = r"[a-z0-9_]{8}"  # what tempfile puts between prefix and suffix
+
+
+@contextmanager
+def temporary_file(folder: Path, prefix: str, suffix: str = "") -> Iterator[Path]:
+    """Yield an empty file in `folder`, removed in the end unless it was renamed."""
+    with _locked(folder, prefix, suffix, _new_file) as path:
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder(folder: Path, prefix: str) -> Iterator[Path]:
+    """Yield an empty folder in `folder`, removed in the end with what is in it."""
+    with _locked(folder, prefix, "", _new_folder) as path:
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def sweep(folder: Path, prefix: str, suffix: str = "") -> None:
+    """Remove such files and folders that no living process uses."""
+    form = re.compile(re.escape(prefix) + RANDOM + re.escape(suffix))
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if form.fullmatch(name):
+                _remove_if_left(folder / name)
+
+
+@contextmanager
+def _locked(folder: Path, prefix: str, suffix: str, new) -> Iterator[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder, prefix, suffix)
+    while True:
+        path = Path(new(dir=folder, prefix=prefix, suffix=suffix))
+        handle = _lock(path, wait=True)
+        if path.exists():  # else another process swept it before it was locked
+            break
+        _close(handle)
+    try:
+        yield path
+    finally:
+        _close(handle)
+
+
+def _new_file(**options) -> str:
+    handle, name = tempfile.mkstemp(**options)
+    os.close(handle)
+    return name
+
+
+def _new_folder(**options) -> str:
+    return tempfile.mkdtemp(**options)
+
+
+def _lock(path: Path, wait: bool) -> int | None:
+    """A handle that holds the lock; None where it is held, or where there are no locks."""
+    if not fcntl:
+        return None
+    handle = None
+    try:
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        return handle
+    except OSError:
+        _close(handle)
+        return None
+
+
+def _close(handle: int | None) -> None:
+    if handle is not None:
+        os.close(handle)
+
+
+def _remove_if_left(path: Path) -> None:
+    handle = _lock(path, wait=False)
+    if handle is None:
+        return
+    try:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    finally:
+        _close(handle)
