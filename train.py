@@ -213,7 +213,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"Setting fixed seed: {cfg.SEED}")
         set_random_seed(cfg.SEED)
     _start_log(Path(cfg.OUTPUT_DIR), args.eval_only)
-    started = time.time()
+    started = time.monotonic()
     trainer = build_trainer(cfg)
     if args.eval_only:
         if trainer.get_model_names() and not args.model_dir:

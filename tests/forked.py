@@ -16,3 +16,12 @@ def note(argv: list[str]) -> int:
     }
     Path(argv[0], "found.json").write_text(json.dumps(found))
     return 0
+
+
+def lose_folder(argv: list[str]) -> int:
+    """End well in a folder that was replaced by a file, as one that became unreadable."""
+    folder = Path(argv[0])
+    (folder / "console.txt").unlink()
+    folder.rmdir()
+    folder.write_text("")
+    return 0

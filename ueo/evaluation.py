@@ -42,7 +42,7 @@ class Evaluations:
         self.history: list[dict] = []
         self.outputs: dict[str, np.ndarray] = {}
         self.kept = KeptOutputs(trainer)
-        self.started = time.time()
+        self.started = time.monotonic()
         self.train_seconds, self.train_images = 0.0, 0
         self.resumed_from = 0
         history = Path(trainer.output_dir, HISTORY)
@@ -200,7 +200,7 @@ class Evaluations:
             "notes": trainer.notes,
             "evaluations": self.history,
             "resumed_from_epoch": self.resumed_from,
-            "wall_seconds": time.time() - self.started,
+            "wall_seconds": time.monotonic() - self.started,
             "train_seconds": self.train_seconds,
             "train_images_per_second": self.train_images / self.train_seconds
             if self.train_seconds

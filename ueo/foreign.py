@@ -31,7 +31,7 @@ def prepare(trainer) -> None:
 
 def write_record(trainer, started: float) -> bool:
     """result.json and outputs.npz of a finished run, from what the evaluator saw last; `started` is
-    its time.time(). False, with a line that says why, where that was not the test set."""
+    its time.monotonic(). False, with a line that says why, where that was not the test set."""
     cfg, dataset, evaluator = trainer.cfg, trainer.dm.dataset, trainer.evaluator
     seen = evaluator.outputs() if isinstance(evaluator, UFTEvaluator) else None
     if seen is None or len(seen["labels"]) != len(dataset.test):
@@ -43,7 +43,7 @@ def write_record(trainer, started: float) -> bool:
         "uses_labels": getattr(trainer, "uses_labels", True),
         "metrics": {"test": metrics},
         "evaluations": [{"epoch": trainer.max_epoch, "test": metrics}],
-        "wall_seconds": time.time() - started,
+        "wall_seconds": time.monotonic() - started,
         "peak_memory_bytes": peak_memory(trainer.device),
     }
     outputs = {

@@ -213,7 +213,7 @@ def test_a_part_that_is_whole_is_taken_and_one_that_is_too_long_starts_anew(
 
 def test_a_run_killed_while_unpacking_does_not_fetch_again(fetch, server, monkeypatch):
     def killed(*args):
-        (fetch.folder / ".unpack-killed").mkdir()
+        (fetch.folder / ".unpack-k1ll3d_1").mkdir()
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

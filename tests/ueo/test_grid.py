@@ -37,3 +37,15 @@ def test_the_estimate_comes_from_finished_runs_of_the_same_kind():
     assert grid.estimate(todo, finished, 2) == ((15 + 90 + 40) / 2, 1)
     assert grid.estimate(todo, {}, 1) == (0, 4)
     assert grid.clock(3723) == "1:02:03"
+
+
+def test_wall_times_of_a_clock_set_back_are_not_averaged():
+    finished = {run("New", "a", 1).folder: {"wall_seconds": -3500.0},
+                run("New", "a", 2).folder: {"wall_seconds": 20.0}}
+    assert grid.estimate([run("New", "a", 3)], finished, 1) == (20, 0)
+
+
+def test_a_run_given_twice_counts_once_and_two_in_one_folder_are_refused():
+    assert grid.shard([*RUNS, *RUNS], "") == RUNS
+    with pytest.raises(ConfigError, match="two different runs"):
+        grid.shard([*RUNS, grid.Run(("--other",), RUNS[0].folder, "")], "")

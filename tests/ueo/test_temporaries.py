@@ -91,7 +91,8 @@ def test_weights_half_fetched_by_a_killed_process_go_at_the_next_fetch(killed, m
 
 
 def test_what_a_living_process_uses_stays(tmp_path):
-    with atomic_path(tmp_path / "a.json") as first, temporary_folder(tmp_path, ".unpack-") as folder:
+    unpacking = temporary_folder(tmp_path, ".unpack-")
+    with atomic_path(tmp_path / "a.json") as first, unpacking as folder:
         first.write_text("first")
         (folder / "image.png").write_text("here")
         write_json(tmp_path / "a.json", "second")

@@ -131,7 +131,8 @@ class SimpleTrainer(TrainerBase):
             else:
                 print("Deploy the last-epoch model")
             self.test()
-        elapsed = datetime.timedelta(seconds=round(time.time() - self.time_start))
+        seconds = max(0, round(time.time() - self.time_start))  # the clock may have been set back
+        elapsed = datetime.timedelta(seconds=seconds)
         print(f"Elapsed: {elapsed}")
         self.close_writer()
 
@@ -203,12 +204,12 @@ class SimpleTrainer(TrainerBase):
         self.set_model_mode("train")
         self.num_batches = num_batches
         losses, batch_time, data_time = MetricMeter(), AverageMeter(), AverageMeter()
-        end = time.time()
+        end = time.monotonic()
         title = f"epoch {self.epoch + 1}/{self.max_epoch}"
         for self.batch_idx, batch in enumerate(_progress(batches, title, num_batches)):
-            data_time.update(time.time() - end)
+            data_time.update(time.monotonic() - end)
             losses.update(self._step(batch))
-            batch_time.update(time.time() - end)
+            batch_time.update(time.monotonic() - end)
             frequency = self.cfg.TRAIN.PRINT_FREQ
             if (self.batch_idx + 1) % frequency == 0 or num_batches < frequency:
                 self._print_progress(losses, batch_time, data_time)
@@ -216,7 +217,7 @@ class SimpleTrainer(TrainerBase):
             for name, meter in losses.meters.items():
                 self.write_scalar(f"train/{name}", meter.avg, step)
             self.write_scalar("train/lr", self.get_current_lr(), step)
-            end = time.time()
+            end = time.monotonic()
 
     def _check_shares(self, *loaders) -> None:
         """A mean over one process's share counts as much as another's: they must be equal, unless

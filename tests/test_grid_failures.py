@@ -1,0 +1,68 @@
+"""Folders that cannot be written, processes that vanish: each failed run is named in the end."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import forked
+from conftest import REPOSITORY
+
+from ueo import grid
+
+sys.path.append(str(REPOSITORY / "scripts"))
+import common  # noqa: E402
+
+
+def run_in(folder: Path) -> grid.Run:
+    return grid.Run((str(folder),), folder, folder.name)
+
+
+def test_a_folder_that_cannot_be_made_fails_its_run_alone(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    blocked, good = run_in(tmp_path / "file" / "a"), run_in(tmp_path / "b")
+    said = []
+    failures = grid.execute([blocked, good], forked.note, 1, common.PRELOAD, (), said.append)
+    assert [(f.run, f.message) for f in failures] == [
+        (blocked, f"{blocked.folder}: Not a directory")]
+    assert len(said) == 2 and (good.folder / "found.json").is_file()
+
+
+def test_a_run_fails_in_one_line_whose_record_cannot_be_read(tmp_path, capfd):
+    run = run_in(tmp_path / "a")
+    (failure,) = grid.execute([run], forked.lose_folder, 1, common.PRELOAD, (), print)
+    assert "Traceback" not in failure.message and str(run.folder) in failure.message
+
+
+def test_a_process_without_a_last_word_is_told_by_its_status(tmp_path):
+    run = run_in(tmp_path)
+    message, failed = grid._outcome(255, run)
+    assert failed and "255" in message and str(tmp_path / grid.CONSOLE) in message
+    assert grid._outcome(-signal.SIGKILL, run) == ("killed by signal 9", True)
+
+
+def test_failed_runs_are_listed_also_where_the_table_cannot_be_written(
+    grid_script, tmp_path, monkeypatch, capsys
+):
+    """As when the disk fills up, or the folder is made read-only, while runs go on."""
+    failure = grid.Failure(grid.Run((), tmp_path, "UEO emoji"), "Error: lower OPTIM.LR")
+    monkeypatch.setattr(common, "execute", lambda *_: [failure])
+
+    def full(*_):
+        raise OSError(28, os.strerror(28), str(tmp_path / "table.json"))
+
+    monkeypatch.setattr(grid_script, "show", full)
+    assert grid_script.main(["emoji", "--output", str(tmp_path), "--seed", "1"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["FAILED UEO emoji: Error: lower OPTIM.LR",
+                     f"Error: {tmp_path / 'table.json'}: No space left on device"]
+
+
+def test_a_run_that_is_asked_for_twice_runs_once(grid_script, tmp_path, capsys):
+    once = ["emoji", "--domain", "fluent", "--setting", "open", "--seed", "1", "--output",
+            str(tmp_path), "--dry-run"]
+    twice = ["emoji", "emoji", "--trainers", "ZeroshotCLIP", "UEO", "UEO", "--domain", "fluent",
+             "Fluent", "--setting", "open", "ODA", "--seed", "1", "1", *once[-3:]]
+    assert grid_script.main(once) == grid_script.main(twice) == 0
+    first, second = capsys.readouterr().out.split("2 runs")[1:]
+    assert first == second
