@@ -32,8 +32,10 @@ from ueo import config, foreign
 from ueo.discover import extend_cfg, import_file
 from ueo.errors import ConfigError, UserError, reason
 from ueo.files import json_text, set_aside, write_json
+from ueo.known_keys import LARGEST_SEED, MOST_THREADS
 from ueo.memory import keep_freed_memory
 from ueo.names import nearest
+from ueo.options import number
 from ueo.outputs import FEATURES
 from ueo.plots import PICTURE, plot_run
 from ueo.record import RESULT, read_result
@@ -67,14 +69,16 @@ def parser() -> argparse.ArgumentParser:
     add("--names", default="", help="images of one's own: file of class names")
     add("--backbone", default="", help="CLIP backbone, or a file of weights")
     add("--transforms", nargs="+", default=[], help="augmentations of the training images")
-    add("--seed", type=int, default=-1, help="seed; negative: not fixed")
+    add("--seed", type=number("--seed", low=-1, high=LARGEST_SEED), help="seed; -1: not fixed")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
-    add("--threads", type=int, default=0, help="CPU threads; 0: torch's own choice")
+    add("--threads", type=number("--threads", low=0, high=MOST_THREADS), default=0,
+        help="CPU threads; 0: torch's own choice")
     add("--plugin", nargs="+", default=[], help="Python files with further trainers or data sets")
     add("--resume", default="", help="folder of an interrupted run to continue")
     add("--eval-only", action="store_true", help="evaluate --model-dir and stop")
     add("--model-dir", default="", help="folder of the run whose checkpoint is evaluated")
-    add("--load-epoch", type=int, default=None, help="its epoch; the last one unless given")
+    add("--load-epoch", type=number("--load-epoch", low=1),
+        help="its epoch; the last one unless given")
     add("--overwrite", action="store_true", help="run again what is finished")
     add("opts", nargs=argparse.REMAINDER, help="KEY VALUE ...")
     return p
@@ -89,10 +93,10 @@ def build_cfg(args: argparse.Namespace):
     cfg.TEST.EVALUATOR = "UFTEvaluator"
     for plugin in plugins:
         extend_cfg(plugin, cfg)
-    defaults = config.flatten(cfg)
+    known = config.declarations(cfg, trainers)
     for path in [args.dataset_config_file, *args.config_file]:
         if path:
-            config.merge_file(cfg, path)
+            config.merge_file(cfg, path, known)
     for key, value in {
         "DATASET.ROOT": args.root,
         "OUTPUT_DIR": args.output_dir,
@@ -107,13 +111,13 @@ def build_cfg(args: argparse.Namespace):
         "MODEL.BACKBONE.NAME": args.backbone,
         "INPUT.TRANSFORMS": tuple(args.transforms),
         "RESUME": args.resume,
+        "SEED": args.seed,
     }.items():
-        if value:
-            config.set_key(cfg, key, value, "command line")
-    cfg.SEED = args.seed
+        if value not in (None, "", ()):
+            config.set_key(cfg, key, value, config.COMMAND_LINE, known)
     cfg.USE_CUDA = cfg.USE_CUDA and args.device != "cpu"
-    config.merge_options(cfg, args.opts)
-    config.refuse_empty(cfg, defaults)
+    config.merge_options(cfg, args.opts, known)
+    config.check(cfg, known)
     cfg.DATASET.SETTING = parse_setting(cfg.DATASET.SETTING)
     _check_names(cfg)
     cfg.freeze()
@@ -136,8 +140,6 @@ def check_name(what: str, name: str, registry) -> None:
 
 def set_device(args: argparse.Namespace) -> None:
     """Threads, memory, and CUDA insisted on."""
-    if args.threads < 0:
-        raise ConfigError(f"--threads takes a number of threads or 0, not {args.threads}")
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.device == "cuda" and not torch.cuda.is_available():

@@ -25,7 +25,7 @@ from ueo.datasets.office31 import UFTOffice31
 from ueo.datasets.office_home import UFTOfficeHome
 from ueo.datasets.visda_c import UFTVisDAC
 
-from ueo.config import merge_file
+from ueo.config import declarations, merge_file
 from ueo.decoding import read_image
 
 DATASETS = (UFTOffice31, UFTOfficeHome, UFTVisDAC, UFTDomainNet)
@@ -38,7 +38,7 @@ def epochs(dataset: type) -> int:
     """Of the released recipe."""
     cfg, folder = get_cfg_default(), Path(__file__).parents[1] / "configs/trainers/UEO"
     for name in ("rn50", "domainnet") if dataset is UFTDomainNet else ("rn50",):
-        merge_file(cfg, str(folder / f"{name}.yaml"))
+        merge_file(cfg, str(folder / f"{name}.yaml"), declarations(cfg, {}))
     return cfg.OPTIM.MAX_EPOCH
 
 

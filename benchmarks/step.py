@@ -24,7 +24,7 @@ from dassl.data.transforms import build_transform
 from torch.utils.data import DataLoader, Dataset
 
 from ueo.clip.architectures import ARCHITECTURES
-from ueo.config import merge_file
+from ueo.config import declarations, merge_file
 from ueo.data import EvaluationLoader, Images, TrainingLoader
 from ueo.decoding import read_image
 from ueo.store import open_store
@@ -48,7 +48,8 @@ class Case:
 def recipe(workers: int, batch: int):
     """The released recipe's configuration."""
     cfg = get_cfg_default()
-    merge_file(cfg, str(Path(__file__).parents[1] / "configs/trainers/UEO/rn50.yaml"))
+    recipe = Path(__file__).parents[1] / "configs/trainers/UEO/rn50.yaml"
+    merge_file(cfg, str(recipe), declarations(cfg, {}))
     cfg.DATALOADER.NUM_WORKERS = workers
     cfg.DATALOADER.TRAIN_X.BATCH_SIZE = cfg.DATALOADER.TEST.BATCH_SIZE = batch
     return cfg

@@ -24,9 +24,6 @@ from ueo.image_check import unreadable
 from ueo.names import meanings, nearest, printable
 from ueo.trees import Item, Unread
 
-PROTOCOLS = ("released", "independent")
-BAD_IMAGES = ("stop", "skip")
-
 
 class UFTDataset(DatasetBase):
     """One domain under one label space and protocol.
@@ -63,7 +60,7 @@ class UFTDataset(DatasetBase):
 
     def __init__(self, cfg):
         self.domain = self._choose_domain(cfg.DATASET.TARGET_DOMAINS)
-        self.protocol = self._choose("PROTOCOL", setting_of(cfg, "PROTOCOL"), PROTOCOLS)
+        self.protocol = setting_of(cfg, "PROTOCOL")
         self.prepare(cfg.DATASET.ROOT)
         self.root = self.locate(cfg.DATASET.ROOT)
         self.unread = Unread()  # what the folders hold besides the images
@@ -156,12 +153,6 @@ class UFTDataset(DatasetBase):
             )
         return self.domain_of(chosen[0])
 
-    @staticmethod
-    def _choose(option: str, value: str, known: tuple[str, ...]) -> str:
-        if value not in known:
-            raise ConfigError(f"DATASET.{option}: {value!r} is unknown; known: {', '.join(known)}")
-        return value
-
     def _compare_counts(self, seen: list[Item], test: list[Item], strict: bool) -> bool | None:
         """Whether the domain has the published number of images; None where that is not known."""
         published = self.published.get(self.domain)
@@ -179,7 +170,7 @@ class UFTDataset(DatasetBase):
     def _without_bad_images(self, seen: list[Item], test: list[Item], policy: str):
         """Both lists without the images that cannot be read, under BAD_IMAGES "skip"."""
         self.skipped: dict[str, str] = {}
-        if self._choose("BAD_IMAGES", policy, BAD_IMAGES) == "stop":
+        if policy == "stop":
             return seen, test
         paths = sorted({path for path, _ in (*seen, *test)})
         self.skipped = unreadable(paths, self.root / f"bad_images-{self.domain}.json")

@@ -13,8 +13,8 @@ from pathlib import Path
 from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.label_space import ClassCounts
 from ueo.datasets.published import PublishedDataset
-from ueo.download import Piece, Remote
 
+from ueo.download import Piece, Remote
 from ueo.errors import DataError
 from ueo.lists import read_list
 from ueo.names import loose

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ueo.datasets.base import UFTDataset
-from ueo.download import Piece
 
+from ueo.download import Piece
 from ueo.errors import DataError
 from ueo.trees import find_folder, find_root, subfolders
 

@@ -20,6 +20,7 @@ import torch  # noqa: E402
 
 from ueo.captioner import Captioner, check_output, write_captions  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
+from ueo.options import number  # noqa: E402
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,17 +32,14 @@ def parser() -> argparse.ArgumentParser:
     add("--output", required=True, help="file of JSON lines to write")
     add("--model", default="Salesforce/blip-image-captioning-base",
         help="folder of weights or id on the Hugging Face hub")
-    add("--number", type=int, default=1, help="captions an image")
-    add("--length", type=int, default=30, help="tokens a caption, at most")
-    add("--batch-size", type=int, default=16, help="images at once")
+    add("--number", type=number("--number", low=1), default=1, help="captions an image")
+    add("--length", type=number("--length", low=1), default=30, help="tokens a caption, at most")
+    add("--batch-size", type=number("--batch-size", low=1), default=16, help="images at once")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
     return p
 
 
 def run(args: argparse.Namespace) -> int:
-    for option in ("number", "length", "batch_size"):
-        if getattr(args, option) < 1:
-            raise ConfigError(f"--{option.replace('_', '-')} must be 1 or more")
     if args.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda: torch sees no CUDA device; use --device cpu or auto")
     if check_output(args.output):

@@ -19,8 +19,12 @@ import planning  # noqa: E402
 import slurm  # noqa: E402
 
 from ueo import grid, reference, render, report, tables  # noqa: E402
+from ueo.known_keys import LARGEST_SEED, MOST_THREADS  # noqa: E402
 from ueo.locks import exclusive  # noqa: E402
+from ueo.options import number  # noqa: E402
 from ueo.record import read_result  # noqa: E402
+
+MOST_SHARDS = 10_000  # jobs that one command submits
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
         help="names of trainers, the first is what gains are over; or all")
     add("--domain", nargs="+", default=[], help="target domains; all targets unless given")
     add("--setting", nargs="+", default=[], help="label spaces; the data set's unless given")
-    add("--seed", nargs="+", type=int, default=[1, 2, 3], help="seeds")
+    add("--seed", nargs="+", type=number("--seed", low=-1, high=LARGEST_SEED), default=[1, 2, 3],
+        help="seeds")
     add("--backbone", default="", help="CLIP backbone; that of the data set's yaml, else RN50")
     add("--config-file", default="", help="yaml file, instead of the backbone's")
     add("--plugin", nargs="+", default=[], help="Python files with further trainers or data sets")
@@ -47,9 +52,11 @@ def parser() -> argparse.ArgumentParser:
     add("--download", action="store_true", help="fetch data sets that are missing, unasked")
     add("--output", default="output", help="folder of all records")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
-    add("--jobs", type=int, default=0, help="runs at once; 0: one a GPU, else one a CPU core")
+    add("--jobs", type=number("--jobs", low=0, high=MOST_THREADS), default=0,
+        help="runs at once; 0: one a GPU, else one a CPU core")
     add("--shard", default="", metavar="I/N", help="only every N-th run, from the I-th on")
-    add("--slurm", type=int, default=0, metavar="N", help="submit N shards to Slurm and stop")
+    add("--slurm", type=number("--slurm", low=1, high=MOST_SHARDS), default=0, metavar="N",
+        help="submit N shards to Slurm and stop")
     add("--slurm-set", nargs="+", default=[], metavar="KEY VALUE", help="submitit's parameters")
     add("--slurm-cluster", default="slurm", choices=("slurm", "local"),
         help="local: processes here")

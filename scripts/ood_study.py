@@ -20,8 +20,8 @@ import grid as grid_script  # noqa: E402
 import planning  # noqa: E402
 
 from ueo import grid, study, study_plots, study_tables  # noqa: E402
-from ueo.errors import ConfigError  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
+from ueo.options import number  # noqa: E402
 from ueo.study import ZERO, Arm  # noqa: E402
 
 SHOTS_OF = {  # what sets a method's number of images a class; None: it has no such number
@@ -110,8 +110,6 @@ def run(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed."""
     planning.import_plugins(args.plugin)
     (dataset,) = planning.dataset_names(args.datasets)
-    if any(shots < 1 for shots in args.shots):
-        raise ConfigError(f"--shots takes numbers from 1 on, not {args.shots}")
     kind = planning.dataset_class(dataset)
     args.protocol = args.protocol or "independent"
     args.domain = args.domain or [d for d in kind.targets if d != kind.tuning_domain]
@@ -132,7 +130,7 @@ def main(argv: list[str] | None = None) -> int:
     """Exit status as of scripts/grid.py."""
     parser = grid_script.parser()
     parser.description = __doc__.splitlines()[0]
-    parser.add_argument("--shots", nargs="+", type=int, default=list(SHOTS),
+    parser.add_argument("--shots", nargs="+", type=number("--shots", low=1), default=list(SHOTS),
                         help="images a class")
     parser.add_argument("--shift", action="store_true", help="also test on the other domains")
     parser.set_defaults(trainers=list(SHOTS_OF), setting=["closed"])

@@ -3,14 +3,16 @@
 import argparse
 from pathlib import Path
 
-from ueo.datasets.base import PROTOCOLS, UFTDataset
+from ueo.datasets.base import UFTDataset
 from ueo.datasets.label_space import parse_setting
 
 import train
 from ueo import config, grid
 from ueo.discover import import_file
 from ueo.errors import ConfigError
+from ueo.known_keys import OWN
 from ueo.names import nearest
+from ueo.yaml_files import read_yaml
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 BENCHMARK = ("office31", "office_home", "visda_c", "domainnet")  # the 15 domains of the field
@@ -48,7 +50,7 @@ def dataset_class(name: str) -> type:
     """The registered class that the data set's yaml names. Raises ConfigError when it is unknown,
     or no data set of label spaces and domains, without which there is no grid."""
     path = dataset_yaml(name)
-    chosen = config.flatten(config.read_yaml(str(path))).get("DATASET.NAME", "")
+    chosen = read_yaml(str(path)).get("DATASET.NAME", "")
     train.check_name("data set", chosen, train.DATASET_REGISTRY)
     kind = train.DATASET_REGISTRY.get(chosen)
     if not (isinstance(kind, type) and issubclass(kind, UFTDataset)):
@@ -113,12 +115,10 @@ def plan(args: argparse.Namespace, dataset: str) -> list[grid.Run]:
     """Every run on one data set, in the order of the table. Raises ConfigError for a wrong name."""
     if len(args.set) % 2:
         raise ConfigError(f"--set takes KEY VALUE pairs, but {args.set[-1]!r} has no value")
-    if args.protocol and args.protocol not in PROTOCOLS:
-        raise ConfigError(
-            f"--protocol: {args.protocol!r} is unknown; known: {', '.join(PROTOCOLS)}"
-        )
+    if args.protocol:
+        OWN["DATASET"]["PROTOCOL"].checked(args.protocol, "--protocol")
     data, kind = dataset_yaml(dataset), dataset_class(dataset)
-    named = config.flatten(config.read_yaml(str(data))).get("MODEL.BACKBONE.NAME", "RN50")
+    named = read_yaml(str(data)).get("MODEL.BACKBONE.NAME", "RN50")
     backbone = args.backbone or named
     domains = _domains(args, kind)
     settings = dict.fromkeys(map(parse_setting, args.setting)) or kind.settings

@@ -23,8 +23,8 @@ import planning  # noqa: E402
 
 import train  # noqa: E402
 from ueo import grid, robust, study  # noqa: E402
-from ueo.errors import ConfigError  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
+from ueo.options import number  # noqa: E402
 from ueo.record import read_result  # noqa: E402
 from ueo.robust import ALL, BASE, NEW, OWN, SHIFT  # noqa: E402
 
@@ -140,8 +140,6 @@ def run(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed."""
     planning.import_plugins(args.plugin)
     (dataset,) = planning.dataset_names(args.datasets)
-    if args.shots < 0:
-        raise ConfigError(f"--shots takes a number of images a class or 0, not {args.shots}")
     kind = planning.dataset_class(dataset)
     args.protocol = args.protocol or "independent"
     domains = [kind.domain_of(domain) for domain in args.domain]
@@ -181,7 +179,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = grid_script.parser()
     parser.description = __doc__.splitlines()[0]
     add = parser.add_argument
-    add("--shots", type=int, default=SHOTS, help="labelled images a class; 0: all")
+    add("--shots", type=number("--shots", low=0), default=SHOTS,
+        help="labelled images a class; 0: all")
     add("--captions", default="", help="JSON lines of images and captions; embedded on emoji")
     add("--pool", default="", help="folder or tar of image-text pairs; embedded on emoji")
     parser.set_defaults(trainers=["FineTune", "FLYP", "CoOp", "ARF"])

@@ -22,8 +22,8 @@ def submit(args: argparse.Namespace, defaults: argparse.Namespace) -> int:
         import submitit
     except ImportError as error:
         raise ConfigError("--slurm needs submitit: pip install submitit") from error
-    if args.slurm < 1 or args.shard:
-        raise ConfigError("--slurm takes a number of shards from 1 on, and no --shard")
+    if args.shard:
+        raise ConfigError("--slurm makes the shards itself; leave out --shard")
     parameters = _parameters(args.slurm_set)
     logs = Path(args.output, "slurm").absolute()
     try:

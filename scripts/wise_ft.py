@@ -17,15 +17,15 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import argparse  # noqa: E402
-import math  # noqa: E402
 
 import common  # noqa: E402
 from tabulate import tabulate  # noqa: E402
-from ueo.datasets.label_space import SUBSAMPLES  # noqa: E402
 from ueo.trainers.base import MODEL, CLIPTrainer  # noqa: E402
 
 import train  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
+from ueo.known_keys import MOST_THREADS, OWN  # noqa: E402
+from ueo.options import number  # noqa: E402
 from ueo.record import read_result  # noqa: E402
 from ueo.tuned import mixed  # noqa: E402
 
@@ -38,31 +38,30 @@ def parser() -> argparse.ArgumentParser:
     )
     add = p.add_argument
     add("--model-dir", required=True, help="folder of the finished run")
-    add("--alpha", nargs="+", type=float, default=[0.0, 0.25, 0.5, 0.75, 1.0],
+    add("--alpha", nargs="+", type=number("--alpha", float), default=[0.0, 0.25, 0.5, 0.75, 1.0],
         help="shares of the tuned weights")
-    add("--load-epoch", type=int, default=None, help="its epoch; the last one unless given")
+    add("--load-epoch", type=number("--load-epoch", low=1),
+        help="its epoch; the last one unless given")
     add("--domain", nargs="+", default=[], help="evaluate on these domains, not on the run's")
-    add("--classes", nargs="+", default=[], choices=SUBSAMPLES,
+    add("--classes", nargs="+", default=[], choices=OWN["DATASET"]["SUBSAMPLE_CLASSES"].choices,
         help="evaluate on all known classes, the base half, the new half; as the run unless given")
     add("--output-dir", default="", help="folder of the records; RUN/wise_ft unless given")
     add("--root", default="data", help="data root")
     add("--plugin", nargs="+", default=[], help="Python files with further trainers or data sets")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
-    add("--threads", type=int, default=0, help="CPU threads; 0: torch's own choice")
+    add("--threads", type=number("--threads", low=0, high=MOST_THREADS), default=0,
+        help="CPU threads; 0: torch's own choice")
     add("--set", nargs="+", default=[], metavar="KEY VALUE", help="configuration keys")
     return p
 
 
 def arguments_of(args: argparse.Namespace, domain: str, classes: str) -> argparse.Namespace:
     """train.py's arguments for the run's own configuration, changed as asked; "" leaves domain or
-    classes. Raises ConfigError for a folder without a finished run, an alpha that is no number and
-    a --set without a value."""
+    classes. Raises ConfigError for a folder without a finished run and a --set
+    without a value."""
     finished = read_result(args.model_dir)
     if finished is None:
         raise ConfigError(f"--model-dir {args.model_dir}: holds no finished run (result.json)")
-    for alpha in args.alpha:
-        if not math.isfinite(alpha):
-            raise ConfigError(f"--alpha takes numbers, 0 to 1 as a rule, not {alpha}")
     if len(args.set) % 2:
         raise ConfigError(f"--set takes KEY VALUE pairs, but {args.set[-1]!r} has no value")
     options = [part for key, value in finished["config"].items() for part in (key, str(value))]

@@ -56,18 +56,18 @@ def fails(toy_root, weights, tmp_path, capsys):
     (["OPTIM.LRR", "1"], ["command line", "unknown key OPTIM.LRR", "did you mean 'OPTIM.LR'"]),
     (["TRAINER.UEO.SCORES", "mcm"], ["did you mean 'TRAINER.UEO.SCORE'"]),
     (["OPTIM", "1"], ["unknown key OPTIM"]),
-    (["OPTIM.MAX_EPOCH", "many"], ["OPTIM.MAX_EPOCH takes a int", "'many'"]),
-    (["OPTIM.MAX_EPOCH", "2.5"], ["OPTIM.MAX_EPOCH takes a int", "2.5"]),
+    (["OPTIM.MAX_EPOCH", "many"], ["OPTIM.MAX_EPOCH takes a whole number from 1 on", "'many'"]),
+    (["OPTIM.MAX_EPOCH", "2.5"], ["OPTIM.MAX_EPOCH takes a whole number from 1 on", "2.5"]),
     (["OPTIM.LR", "1e999"], ["OPTIM.LR", "finite"]),
     (["OPTIM.LR", "None"], ["OPTIM.LR has no value"]),
-    (["INPUT.SIZE", "64"], ["INPUT.SIZE takes a tuple"]),
+    (["INPUT.SIZE", "64"], ["INPUT.SIZE takes 2 whole numbers from 1 on, like (224, 224), not 64"]),
     (["INPUT.SIZE", "(96, 96)"], ["INPUT.SIZE: (96, 96) does not fit", "takes (64, 64)"]),
     (["INPUT.TRANSFORMS", "['random_flop']"], ["random_flop", "random_flip"]),
     (["OPTIM.NAME", "sdg"], ["sdg", "sgd"]),
     (["TRAINER.UEO.PREC", "fp8"], ["PREC: 'fp8'", "fp16"]),
     (["TRAINER.UEO.SCORE", "mmc"], ["TRAINER.UEO.SCORE", "mcm"]),
     (["TRAINER.UEO.TUNE", "texts"], ["TUNE: 'texts'", "visual_affine"]),
-    (["DATALOADER.TRAIN_X.BATCH_SIZE", "0"], ["batch size", "0"]),
+    (["DATALOADER.TRAIN_X.BATCH_SIZE", "0"], ["BATCH_SIZE takes a whole number from 1 on, not 0"]),
     (["OPTIM.LR"], ["KEY VALUE pairs", "'OPTIM.LR' has no value"]),
 ])
 def test_a_wrong_name_key_or_value_is_named_with_what_is_known(fails, options, parts):
@@ -81,7 +81,7 @@ def test_a_wrong_name_key_or_value_is_named_with_what_is_known(fails, options, p
     ("OPTIM: {LR: [", ["not valid yaml"]),
     ("- OPTIM", ["expected keys and values, found list"]),
     ("OPTIM: {LRR: 1}", ["unknown key OPTIM.LRR", "did you mean 'OPTIM.LR'"]),
-    ("OPTIM: {LR: fast}", ["OPTIM.LR takes a float", "'fast'"]),
+    ("OPTIM: {LR: fast}", ["OPTIM.LR takes a number from 0 on", "'fast'"]),
 ])
 def test_a_bad_yaml_file_is_named(fails, tmp_path, text, parts):
     path = tmp_path / "mine.yaml"

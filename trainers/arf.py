@@ -22,10 +22,11 @@ from ueo.trainers.flyp import FLYP
 from ueo.captions import captions_of
 from ueo.data import EvaluationLoader, Images
 from ueo.errors import ConfigError
+from ueo.options import Option
 from ueo.pairs import Pairs, open_pool, pair_loader
 from ueo.pool_features import PoolFeatures
 
-RULES = ("image", "text")
+RULES = ("image", "text")  # by the pair's image to the task's images, its text to class prompts
 
 
 @TRAINER_REGISTRY.register()
@@ -33,18 +34,14 @@ class ARF(FLYP):
     defaults = {
         **FLYP.defaults,
         "CAPTIONS": "",  # JSON lines of images and captions, or "embedded"; "": no such anchor
-        "CAPTION_WEIGHT": 1.0,  # a
+        "CAPTION_WEIGHT": Option(1.0, low=0),  # a
         "POOL": "",  # folder or tar of image-text pairs, or "embedded"; "": no such anchor
-        "PAIR_WEIGHT": 1.0,  # b
-        "PAIRS": 512,  # number of pairs that are retrieved
-        "RULE": "image",  # by the pair's image to the task's images, or its text to class prompts
+        "PAIR_WEIGHT": Option(1.0, low=0),  # b
+        "PAIRS": Option(512, low=1),  # number of pairs that are retrieved
+        "RULE": Option("image", choices=RULES),
         "POOL_FEATURES": "",  # folder that keeps features of pools; "": below DATASET.ROOT
-        "SEARCH_MEMORY": 256 * 2**20,  # bytes that the search may use
+        "SEARCH_MEMORY": Option(256 * 2**20, low=1),  # bytes that the search may use
     }
-
-    def check_cfg(self, cfg) -> None:
-        super().check_cfg(cfg)
-        self.check_choice("RULE", RULES)
 
     def before_train(self) -> None:
         options, dataset = self.options, self.dm.dataset

@@ -10,7 +10,6 @@ as if there were one process.
 """
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -22,17 +21,19 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 from modern_dassl import distributed
 from ueo.adopt import adopt, check_labelled
 from ueo.clip.adapters import Cosines
-from ueo.clip.backbones import load_clip, resolve_precision
+from ueo.clip.backbones import PRECISIONS, load_clip, resolve_precision
 from ueo.clip.model import PromptedCLIP
-from ueo.clip.prompts import PromptEnsemble, PromptLearner
+from ueo.clip.prompts import POSITIONS, PromptEnsemble, PromptLearner
 from ueo.clip.tuning import as_module, parse_parts, select, untuned_adapter
 from ueo.config import options_of
 from ueo.data import TrainingLoader, loaders
 from ueo.errors import ConfigError
 from ueo.evaluation import Evaluations
+from ueo.options import Option
 from ueo.scores import SCORES
 from ueo.tuned import load_tuned
 
+# cosine to 0 over iterations; by iterations too, see DECAY; Dassl's, by epochs
 SCHEDULES = ("iteration", "inverse", "epoch")
 TRAINED = "Finish training\nFinished training"  # parsers wait for CoOp's words or for MaPLe's
 MODEL = "tuned"  # folder of the checkpoints: they hold the tuned parameters alone
@@ -48,22 +49,22 @@ class CLIPTrainer(TrainerX):
     epochs_done = 0  # by the model as it is, those of a loaded checkpoint included
     training_free = False  # True: no step is taken, `prepare` is all there is
     defaults = {
-        "N_CTX": 4,  # context vectors when CTX_INIT is empty
+        "N_CTX": Option(4, low=1, high=75),  # context vectors when CTX_INIT is empty
         "CTX_INIT": "a photo of a",  # words that initialise the context; "template": the data set's
         "CSC": False,  # class-specific context
-        "CLASS_TOKEN_POSITION": "end",  # end, middle, front
-        "PREC": "fp16",  # fp16 (as released), fp32, amp; fp32 on a CPU
-        "ENSEMBLE": 1,  # prompts learnt side by side, cosines averaged; needs random contexts
+        "CLASS_TOKEN_POSITION": Option("end", choices=POSITIONS),
+        "PREC": Option("fp16", choices=PRECISIONS),  # fp16: as released; fp32 on a CPU
+        "ENSEMBLE": Option(1, low=1, high=1000),  # prompts side by side, if CTX_INIT is ""
         "CTX_FP32": False,  # keep the context in fp32 beside fp16 weights
         "FAST": True,  # both towers without work that nobody reads; False: as released, for checks
-        "TUNE": "both",  # parts joined by +, see ueo/clip/tuning.py; both: prompt+visual_affine
-        "N_VISUAL_CTX": 8,  # tokens of a visual prompt
-        "PROMPT_LR": None,  # None: OPTIM.LR
-        "VISUAL_LR": None,  # None: OPTIM.LR
-        "SCHEDULE": "iteration",  # cosine to 0 over iterations; inverse: see DECAY; epoch: Dassl's
-        "DECAY": 10.0,  # of "inverse": (1 + DECAY * t / T) ** -0.75 at iteration t of T
-        "EVAL_FREQ": 10,  # epochs between evaluations; the last epoch is always evaluated
-        "SCORE": "mcm",  # OOD score that the evaluator reports
+        "TUNE": Option("both", check=parse_parts),  # parts joined by +: clip/tuning.py
+        "N_VISUAL_CTX": Option(8, low=1, high=1000),  # tokens of a visual prompt
+        "PROMPT_LR": Option(None, kind=float, low=0),  # None: OPTIM.LR
+        "VISUAL_LR": Option(None, kind=float, low=0),  # None: OPTIM.LR
+        "SCHEDULE": Option("iteration", choices=SCHEDULES),
+        "DECAY": Option(10.0, low=0),  # "inverse": (1 + DECAY * t / T) ** -0.75 at iteration t of T
+        "EVAL_FREQ": Option(10, low=0),  # epochs between evaluations; 0: the last one alone
+        "SCORE": Option("mcm", choices=SCORES),  # OOD score that the evaluator reports
     }
 
     # what a method defines
@@ -95,7 +96,7 @@ class CLIPTrainer(TrainerX):
 
     def check_cfg(self, cfg) -> None:
         name = type(self).__name__
-        self.options = options_of(cfg, name, self.defaults)
+        self.options = options_of(cfg, type(self))
         if cfg.TEST.FINAL_MODEL not in ("last_step", "last_val"):
             raise ConfigError(
                 f"TEST.FINAL_MODEL: {name} deploys its last step; choosing an epoch by the labels "
@@ -106,15 +107,10 @@ class CLIPTrainer(TrainerX):
                 f"TEST: {name} always tests the model that it ends with, on the test set; leave "
                 "TEST.NO_TEST False and TEST.SPLIT test"
             )
-        self.check_choice("SCHEDULE", SCHEDULES)
-        self.check_choice("SCORE", SCORES)
-
-    def check_choice(self, option: str, known: Iterable[str]) -> None:
-        """Raise ConfigError unless an option of this trainer has one of the known values."""
-        if self.options[option] not in known:
+        if self.options.ENSEMBLE > 1 and self.options.CTX_INIT:
             raise ConfigError(
-                f"TRAINER.{type(self).__name__}.{option}: {self.options[option]!r} is unknown; "
-                f"known: {', '.join(known)}"
+                f"TRAINER.{name}.ENSEMBLE: {self.options.ENSEMBLE} prompts need a random context "
+                "each, set CTX_INIT ''; 1 is no ensemble"
             )
 
     def build_data_loader(self) -> None:
@@ -151,11 +147,6 @@ class CLIPTrainer(TrainerX):
 
     def _prompt(self, clip_model: nn.Module) -> PromptLearner | PromptEnsemble:
         options = self.options
-        if options.ENSEMBLE < 1 or options.ENSEMBLE > 1 and options.CTX_INIT:
-            raise ConfigError(
-                f"TRAINER.{type(self).__name__}.ENSEMBLE: {options.ENSEMBLE} prompts need a random "
-                "context each, set CTX_INIT ''; 1 is no ensemble"
-            )
         template = getattr(self.dm.dataset, "template", "a photo of a {}.")
         prompts = [
             PromptLearner(

@@ -16,7 +16,7 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
 from ueo.trainers.base import CLIPTrainer
 
-from ueo.errors import ConfigError
+from ueo.options import Option
 
 
 @TRAINER_REGISTRY.register()
@@ -26,14 +26,9 @@ class CLIPAdapter(CLIPTrainer):
         **CLIPTrainer.defaults,
         "TUNE": "adapter",
         "CTX_INIT": "template",
-        "RATIO": 0.2,  # share of the learnt feature, below 1
-        "REDUCTION": 4,  # of the width inside
+        "RATIO": Option(0.2, low=0, below=1),  # share of the learnt feature
+        "REDUCTION": Option(4, low=1),  # of the width inside
     }
-
-    def check_cfg(self, cfg) -> None:
-        super().check_cfg(cfg)
-        if not 0 <= self.options.RATIO < 1 or self.options.REDUCTION < 1:
-            raise ConfigError("TRAINER.CLIPAdapter: RATIO is in [0, 1), REDUCTION 1 or more")
 
     def adapter(self) -> nn.Module:
         embedding = self.model.class_features().shape[1]

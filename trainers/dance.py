@@ -21,16 +21,17 @@ from torch import Tensor
 from ueo.trainers.base import CLIPTrainer
 
 from ueo.losses import entropy_separation, neighbourhood_entropy
+from ueo.options import Option
 
 
 @TRAINER_REGISTRY.register()
 class DANCE(CLIPTrainer):
     defaults = {
         **CLIPTrainer.defaults,
-        "ETA": 0.05,  # factor of both terms
-        "TEMPERATURE": 0.05,  # of the similarity between images
-        "MARGIN": 0.5,  # around the threshold ln(K) / 2, in nats
-        "MOMENTUM": 0.0,  # of the memory: share of the old feature that stays
+        "ETA": Option(0.05, low=0),  # factor of both terms
+        "TEMPERATURE": Option(0.05, above=0),  # of the similarity between images
+        "MARGIN": Option(0.5, low=0),  # around the threshold ln(K) / 2, in nats
+        "MOMENTUM": Option(0.0, low=0, below=1),  # of the memory: share of the old feature
     }
 
     def buffers(self) -> dict[str, Tensor]:

@@ -12,11 +12,15 @@ from torch import Tensor
 from ueo.trainers.base import CLIPTrainer
 
 from ueo.losses import information_maximisation
+from ueo.options import Option
 
 
 @TRAINER_REGISTRY.register()
 class InfoMax(CLIPTrainer):
-    defaults = {**CLIPTrainer.defaults, "TRADE_OFF": 1.0}  # factor of the marginal entropy
+    defaults = {
+        **CLIPTrainer.defaults,
+        "TRADE_OFF": Option(1.0, low=0),  # factor of the marginal entropy
+    }
 
     def loss(self, batch: dict) -> dict[str, Tensor]:
         prob = self.logits(batch["img"]).softmax(-1)  # (batch, K)

@@ -14,7 +14,9 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
 from ueo.trainers.base import CLIPTrainer
 
-STARTS = ("zero_shot", "zero")
+from ueo.options import Option
+
+STARTS = ("zero_shot", "zero")  # the class features, or nothing
 
 
 @TRAINER_REGISTRY.register()
@@ -25,12 +27,8 @@ class LinearProbe(CLIPTrainer):
         **CLIPTrainer.defaults,
         "TUNE": "adapter",
         "CTX_INIT": "template",
-        "INIT": "zero_shot",  # the class features; or zero
+        "INIT": Option("zero_shot", choices=STARTS),
     }
-
-    def check_cfg(self, cfg) -> None:
-        super().check_cfg(cfg)
-        self.check_choice("INIT", STARTS)
 
     def adapter(self) -> nn.Module:
         return Head(self.model.class_features().float())

@@ -17,14 +17,15 @@ from torch import Tensor, nn
 from ueo.trainers.base import CLIPTrainer
 
 from ueo.losses import information_maximisation, transport_cost
+from ueo.options import Option
 
 
 @TRAINER_REGISTRY.register()
 class POUF(CLIPTrainer):
     defaults = {
         **CLIPTrainer.defaults,
-        "TRADE_OFF": 1.0,  # factor of the transport cost
-        "LAMBDA_IM": 0.3,  # factor of information maximisation
+        "TRADE_OFF": Option(1.0, low=0),  # factor of the transport cost
+        "LAMBDA_IM": Option(0.3, low=0),  # factor of information maximisation
         "LEARN_SCALE": False,  # tune the logit scale too
     }
 

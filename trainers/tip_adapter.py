@@ -21,6 +21,7 @@ from ueo.trainers.base import CLIPTrainer
 
 from ueo.clip.adapters import Cache
 from ueo.data import EvaluationLoader, Images
+from ueo.options import Option
 
 
 @TRAINER_REGISTRY.register()
@@ -32,9 +33,9 @@ class TipAdapter(CLIPTrainer):
         **CLIPTrainer.defaults,
         "TUNE": "adapter",
         "CTX_INIT": "template",
-        "ALPHA": 1.17,  # weight of the cache
-        "BETA": 1.0,  # its sharpness
-        "VIEWS": 10,  # augmented views of each image, training transform
+        "ALPHA": Option(1.17, low=0),  # weight of the cache
+        "BETA": Option(1.0, low=0),  # its sharpness
+        "VIEWS": Option(10, low=1),  # augmented views of each image, training transform
     }
 
     def adapter(self) -> Cache:

@@ -14,11 +14,16 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
 from ueo.trainers.tip_adapter import TipAdapter
 
+from ueo.options import Option
+
 
 @TRAINER_REGISTRY.register()
 class TipAdapterF(TipAdapter):
     training_free = False
-    defaults = {**TipAdapter.defaults, "EPS": 1e-4}  # of Adam's kind of optimisers, as released
+    defaults = {
+        **TipAdapter.defaults,
+        "EPS": Option(1e-4, above=0),  # of Adam's kind of optimisers, as released
+    }
 
     def build_model(self) -> None:
         super().build_model()

@@ -17,9 +17,11 @@ from ueo.trainers.base import CLIPTrainer
 from ueo.errors import ConfigError
 from ueo.lists import NO_LABEL
 from ueo.losses import DOUBTS, entropy_difference, universal_entropy
+from ueo.options import Option
 from ueo.scores import mcm
 
-WEIGHTINGS = ("confidence", "uniform", "oracle")
+WEIGHTINGS = ("confidence", "uniform", "oracle")  # uniform: InfoMax; the oracle reads labels
+# difference: of two weighted entropies, Eq. 3
 OBJECTIVES = {"universal": universal_entropy, "difference": entropy_difference}
 ORACLE_FLOOR = 1e-3  # weight of an OOD sample under the oracle, as released
 
@@ -28,19 +30,13 @@ ORACLE_FLOOR = 1e-3  # weight of an OOD sample under the oracle, as released
 class UEO(CLIPTrainer):
     defaults = {
         **CLIPTrainer.defaults,
-        "TRADE_OFF": 1.0,  # factor of the marginal entropy
-        "WEIGHTING": "confidence",  # confidence, uniform (= InfoMax), oracle (reads labels)
-        "TEMPERATURE": 1.0,  # of the weights: softmax(cosine / T); 0: the model's own, 1 / scale
-        "DOUBT": "inverse",  # weights of the mean prediction: inverse, linear, exponential, uniform
-        "OBJECTIVE": "universal",  # difference: of two weighted entropies, Eq. 3
+        "TRADE_OFF": Option(1.0, low=0),  # factor of the marginal entropy
+        "WEIGHTING": Option("confidence", choices=WEIGHTINGS),
+        "TEMPERATURE": Option(1.0, low=0),  # of the weights: softmax(cosine / T); 0: 1 / scale
+        "DOUBT": Option("inverse", choices=DOUBTS),  # weights of the mean prediction
+        "OBJECTIVE": Option("universal", choices=OBJECTIVES),
         "REFRESH": False,  # weigh anew at each epoch, by the model as it is then
     }
-
-    def check_cfg(self, cfg) -> None:
-        super().check_cfg(cfg)
-        self.check_choice("WEIGHTING", WEIGHTINGS)
-        self.check_choice("DOUBT", DOUBTS)
-        self.check_choice("OBJECTIVE", OBJECTIVES)
 
     def prepare(self, zero_shot: Tensor) -> None:
         # paper: weights are MCM scores; released code: computed once, from the zero-shot model on

@@ -20,6 +20,7 @@ from torch import Tensor
 from ueo.trainers.base import CLIPTrainer
 
 from ueo.clip.adapters import Cache
+from ueo.options import Option
 from ueo.pseudo import prototypes, train_on_confident
 
 
@@ -30,9 +31,9 @@ class UPAdapter(CLIPTrainer):
         **CLIPTrainer.defaults,
         "TUNE": "adapter",
         "CTX_INIT": "template",
-        "TOP_K": 16,  # images a predicted class
-        "ALPHA": 1.0,  # weight of the prototype model
-        "BETA": 5.5,  # its sharpness
+        "TOP_K": Option(16, low=1),  # images a predicted class
+        "ALPHA": Option(1.0, low=0),  # weight of the prototype model
+        "BETA": Option(5.5, low=0),  # its sharpness
     }
 
     def adapter(self) -> Cache:

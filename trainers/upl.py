@@ -15,12 +15,13 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
 from ueo.trainers.base import CLIPTrainer
 
+from ueo.options import Option
 from ueo.pseudo import train_on_confident
 
 
 @TRAINER_REGISTRY.register()
 class UPL(CLIPTrainer):
-    defaults = {**CLIPTrainer.defaults, "TOP_K": 16}  # images a predicted class
+    defaults = {**CLIPTrainer.defaults, "TOP_K": Option(16, low=1)}  # images a predicted class
 
     def prepare(self, zero_shot: Tensor) -> None:
         self.pseudo = train_on_confident(self, zero_shot, self.options.TOP_K)

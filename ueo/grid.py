@@ -7,6 +7,7 @@ starting one costs a fraction of a second and a crash touches no other run.
 import multiprocessing
 import multiprocessing.connection
 import os
+import re
 import sys
 import threading
 import time
@@ -20,6 +21,7 @@ import torch
 
 from ueo import fork_server
 from ueo.errors import ConfigError, UserError, reason
+from ueo.options import shown
 from ueo.record import read_result
 
 CONSOLE = "console.txt"  # what a run printed, kept only when it failed
@@ -60,8 +62,6 @@ def gpus(device: str) -> list[str]:
 
 def worker_count(asked: int, device: str) -> int:
     """Runs at once: as asked, else one a GPU, else one a CPU core (at most 8)."""
-    if asked < 0:
-        raise ConfigError(f"--jobs takes a number of runs or 0, not {asked}")
     return asked or len(gpus(device)) or min(os.cpu_count() or 1, 8)
 
 
@@ -77,10 +77,11 @@ def shard(runs: list[Run], part: str) -> list[Run]:
     runs = list(by_folder.values())
     if not part:
         return runs
-    index, _, number = part.partition("/")
-    if not (index.isdecimal() and number.isdecimal() and 1 <= int(index) <= int(number)):
-        raise ConfigError(f"--shard takes i/n with 1 <= i <= n, such as 1/4, not {part!r}")
-    return runs[int(index) - 1 :: int(number)]
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", part)
+    index, number = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= index <= number:
+        raise ConfigError(f"--shard takes i/n with 1 <= i <= n, such as 1/4, not {shown(part)}")
+    return runs[index - 1 :: number]
 
 
 def estimate(todo: list[Run], finished: dict[Path, dict], workers: int) -> tuple[float, int]:

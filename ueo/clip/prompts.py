@@ -40,10 +40,6 @@ class PromptLearner(nn.Module):
         whole: bool = False,
     ):
         super().__init__()
-        if position not in POSITIONS:
-            raise ConfigError(
-                f"CLASS_TOKEN_POSITION: {position!r} is unknown; known: {', '.join(POSITIONS)}"
-            )
         embed = clip_model.token_embedding
         dtype, device = clip_model.dtype, embed.weight.device
         context, template, rest = context.replace("_", " ").partition("{}")
@@ -53,8 +49,6 @@ class PromptLearner(nn.Module):
             if class_specific:
                 ctx = ctx.expand(len(classnames), -1, -1).clone()
         else:
-            if n_ctx < 1:
-                raise ConfigError("N_CTX: at least one context vector is needed without CTX_INIT")
             shape = (n_ctx, embed.weight.shape[1])
             shape = (len(classnames), *shape) if class_specific else shape
             ctx = torch.empty(shape).normal_(std=CONTEXT_STD, generator=generator)

@@ -33,12 +33,12 @@ def parse_parts(tune: str) -> tuple[str, ...]:
     for name in names:
         if name not in PARTS:
             raise ConfigError(
-                f"TUNE: {name!r} cannot be tuned; known: both, {', '.join(PARTS)} (join with '+')"
+                f"{name!r} cannot be tuned; known: both, {', '.join(PARTS)} (join with '+')"
             )
     for whole, parts in HOLDS.items():
         for part in parts:
             if whole in names and part in names:
-                raise ConfigError(f"TUNE: {whole!r} holds {part!r} already; name one of them")
+                raise ConfigError(f"{whole!r} holds {part!r} already; name one of them")
     return names
 
 

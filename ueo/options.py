@@ -1,0 +1,187 @@
+"""What an option takes: its default, and the type, range or choices of its values.
+
+One declaration an option, checked in one place, wherever a value comes from: a yaml file, KEY VALUE
+pairs, an argument, a trainer's own `defaults`. See docs/add_a_trainer.md.
+"""
+
+import ast
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Any
+from unicodedata import category
+
+from ueo.errors import ConfigError
+from ueo.names import nearest
+
+NAMES = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
+PLURALS = {bool: "of True and False", int: "whole numbers", float: "numbers", str: "names"}
+UNPRINTED = ("Cc", "Cs")  # Unicode's control characters and lone surrogates
+LARGEST = 2**63 - 1  # of whole numbers: what torch holds
+
+
+@dataclass(frozen=True)
+class Option:
+    """The default of one option and what it takes.
+
+    kind:     type of the value, or of each element of a list; the default's unless given.
+    optional: None is a value too; so it is where the default is None.
+    low, above, high, below: bounds of the number, or of each number of a list; low and high are in.
+    choices:  the only values, or elements, that there are.
+    length:   number of elements of a list.
+    check:    raises ConfigError for a value that bounds and choices cannot tell from a good one.
+    """
+
+    default: Any = None
+    kind: type | None = None
+    optional: bool = False
+    low: float | None = None
+    above: float | None = None
+    high: float | None = None
+    below: float | None = None
+    choices: Collection | None = None
+    length: int | None = None
+    check: Callable[[Any], Any] | None = None
+
+    def with_default(self, default) -> "Option":
+        """The same declaration with another default."""
+        return replace(self, default=default)
+
+    def checked(self, value, name: str):
+        """`value` in the option's type; a string is read as a Python literal, as yacs does.
+
+        name: where it came from and the option's key. Raises ConfigError, which says what is taken.
+        """
+        value = self._literal(value)
+        if value is None:
+            if self.optional or self.default is None:
+                return None
+            raise ConfigError(f"{name} has no value; its default is {self.default!r}")
+        if isinstance(self.default, list | tuple):
+            return self._list(value, name)
+        self._check_one(value := self._converted(value), value, name)
+        self._check_whole(value, name)
+        return value
+
+    def allowed(self) -> str:
+        """What it takes, in words: "a number from 0 to below 1"."""
+        if self.choices is not None:
+            return f"one of {', '.join(map(str, self.choices))}"
+        if not isinstance(self.default, list | tuple):
+            return " ".join(filter(None, [NAMES.get(self._kind(), "a value"), self._bounds()]))
+        count = "a list of" if self.length is None else str(self.length)
+        what = PLURALS.get(self._kind(), "values")
+        like = f", like {self.default!r}" if self.default else ""
+        return " ".join(filter(None, [count, what, self._bounds()])) + like
+
+    def _kind(self) -> type | None:
+        if self.kind is not None:
+            return self.kind
+        if isinstance(self.default, list | tuple):
+            kinds = {type(element) for element in self.default}
+            return kinds.pop() if len(kinds) == 1 else None
+        return None if self.default is None else type(self.default)
+
+    def _literal(self, value):
+        if not isinstance(value, str) or isinstance(self.default, str):
+            return value
+        if self._kind() is str and not isinstance(self.default, list | tuple):
+            return value
+        try:
+            return ast.literal_eval(value)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return value
+
+    def _converted(self, value):
+        """A whole number where a number is taken as a float; a number where text is, as text."""
+        if isinstance(value, bool):
+            return value
+        if self._kind() is float and isinstance(value, int) and abs(value) <= LARGEST:
+            return float(value)
+        return str(value) if self._kind() is str and isinstance(value, int | float) else value
+
+    def _list(self, value, name: str):
+        fits = isinstance(value, list | tuple) and self.length in (None, len(value))
+        if not fits:
+            raise ConfigError(f"{name} takes {self.allowed()}, not {shown(value)}")
+        elements = [self._converted(element) for element in value]
+        for element in elements:
+            self._check_one(element, value, name)
+        self._check_whole(elements := type(self.default)(elements), name)
+        return elements
+
+    def _check_one(self, element, value, name: str) -> None:
+        """Raise ConfigError unless `element`, `value` or one of it, is in type and range."""
+        kind = self._kind()
+        if kind is not None and type(element) is not kind:
+            raise ConfigError(f"{name} takes {self.allowed()}, not {shown(value)}")
+        if isinstance(element, float) and not math.isfinite(element):
+            raise ConfigError(f"{name} takes {self.allowed()}, finite, not {shown(value)}")
+        if isinstance(element, int | float) and not self._in_range(element):
+            raise ConfigError(f"{name} takes {self.allowed()}, not {shown(value)}")
+        if isinstance(element, str) and any(category(c) in UNPRINTED for c in element):
+            raise ConfigError(f"{name} holds a character that no text has: {shown(value)}")
+        if self.choices is not None and element not in self.choices:
+            raise ConfigError(
+                f"{name}: {shown(element)} is unknown{nearest(str(element)[:80], self.choices)}; "
+                f"known: {', '.join(map(str, self.choices))}"
+            )
+
+    def _check_whole(self, value, name: str) -> None:
+        if self.check is not None:
+            try:
+                self.check(value)
+            except ConfigError as error:
+                raise ConfigError(f"{name}: {error}") from error
+
+    def _in_range(self, number: float) -> bool:
+        return (
+            (self.low is None or number >= self.low)
+            and (self.above is None or number > self.above)
+            and (self.high is None or number <= self.high)
+            and (self.below is None or number < self.below)
+            and (isinstance(number, float) or abs(number) <= LARGEST)
+        )
+
+    def _bounds(self) -> str:
+        start = f"from {self.low}" if self.low is not None else ""
+        start = f"above {self.above}" if self.above is not None else start
+        if self.below is not None:
+            return f"{start} to below {self.below}" if start else f"below {self.below}"
+        if self.high is not None:
+            return f"{start} to {self.high}" if start else f"up to {self.high}"
+        return f"{start} on" if self.low is not None else start
+
+
+def declared(trainer: type) -> dict[str, Option]:
+    """{key: Option} of a trainer's `defaults`, which hold Options or plain values. A plain value
+    where a class above it declares an Option changes its default alone."""
+    found: dict[str, Option] = {}
+    for kind in reversed(getattr(trainer, "__mro__", [trainer])):
+        for key, value in vars(kind).get("defaults", {}).items():
+            found[key] = as_option(value, found.get(key))
+    return {key: found[key] for key in getattr(trainer, "defaults", {})}
+
+
+def as_option(value, base: Option | None = None) -> Option:
+    """An Option as it is; a plain value as the default of `base`, or of one of its type."""
+    if isinstance(value, Option):
+        return value
+    if base is None:
+        return Option(value)
+    return replace(base, default=value, optional=base.optional or base.default is None)
+
+
+def shown(value, most: int = 80) -> str:
+    """repr of a value, cut to `most` characters, for a message."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits
+        text = f"a {type(value).__name__} that is too large"
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+
+
+def number(name: str, kind: type = int, **bounds) -> Callable[[str], Any]:
+    """For the `type` of argparse: a number in bounds. Raises ConfigError, naming the argument."""
+    option = Option(kind(0), **bounds)
+    return lambda text: option.checked(text if text != "None" else "", name)
