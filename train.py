@@ -40,6 +40,7 @@ from ueo.outputs import FEATURES
 from ueo.plots import PICTURE, plot_run
 from ueo.record import RESULT, read_result
 from ueo.shared_names import take_names
+from ueo.text import shown
 from ueo.tuned import POINTER
 
 take_names()
@@ -207,7 +208,7 @@ def run(args: argparse.Namespace) -> None:
     if args.eval_only:
         check_writable(Path(cfg.OUTPUT_DIR))
     elif not _start_or_continue(cfg, args.overwrite):
-        print(f"Finished before: {cfg.OUTPUT_DIR}")
+        print(f"Finished before: {shown(cfg.OUTPUT_DIR)}")
         if not Path(cfg.OUTPUT_DIR, PICTURE).is_file():  # killed before it was drawn
             _draw(cfg)
         return
@@ -277,10 +278,11 @@ def main(argv: list[str] | None = None) -> int:
 def one_line(error: Exception) -> str:
     """The message alone, also when a loader's worker wrapped it in its own traceback."""
     if isinstance(error, OSError) and error.strerror:
-        return reason(error)
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    last = lines[-1] if lines else type(error).__name__
-    return last.split("Error: ", 1)[-1] if len(lines) > 1 else last
+        return shown(reason(error))
+    message = str(error).strip()
+    if not message.startswith("Caught "):  # what a worker's begins with
+        return shown(message or type(error).__name__)
+    return shown(message.splitlines()[-1].split("Error: ", 1)[-1])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ from ueo.config import setting_of
 from ueo.data import NO_LABEL
 from ueo.errors import ConfigError, DataError
 from ueo.image_check import unreadable
-from ueo.names import meanings, nearest, printable
+from ueo.names import meanings, nearest
+from ueo.text import shown
 from ueo.trees import Item, Unread
 
 
@@ -175,7 +176,7 @@ class UFTDataset(DatasetBase):
         paths = sorted({path for path, _ in (*seen, *test)})
         self.skipped = unreadable(paths, self.root / f"bad_images-{self.domain}.json")
         for path, reason in self.skipped.items():
-            print(f"Skipped {printable(path)}: {printable(reason)}")
+            print(f"Skipped {shown(path)}: {shown(reason)}")
         return ([i for i in part if i[0] not in self.skipped] for part in (seen, test))
 
     def _say_what_was_read(self, *parts: list[Datum]) -> None:

@@ -33,6 +33,7 @@ from ueo.clip import backbones  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
 from ueo.plots import PICTURE  # noqa: E402
 from ueo.record import read_result  # noqa: E402
+from ueo.text import shown  # noqa: E402
 
 FEW = 40  # runs to do that a dry run names one by one
 
@@ -152,4 +153,4 @@ def failures_at_the_end(failures: list[grid.Failure]) -> Iterator[None]:
         yield
     finally:
         for failure in failures:
-            print(f"FAILED {failure.run.label}: {failure.message}", file=sys.stderr)
+            print(shown(f"FAILED {failure.run.label}: {failure.message}"), file=sys.stderr)

@@ -23,6 +23,7 @@ from ueo.known_keys import LARGEST_SEED, MOST_THREADS  # noqa: E402
 from ueo.locks import exclusive  # noqa: E402
 from ueo.options import number  # noqa: E402
 from ueo.record import read_result  # noqa: E402
+from ueo.text import shown  # noqa: E402
 
 MOST_SHARDS = 10_000  # jobs that one command submits
 
@@ -127,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
     with common.failures_at_the_end(failures):
         differences = show(args, plans)
     for difference in differences:
-        print(f"DIFFERENT {difference}", file=sys.stderr)
+        print(f"DIFFERENT {shown(difference)}", file=sys.stderr)
     return 1 if failures or differences else 0
 
 

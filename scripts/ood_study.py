@@ -19,7 +19,7 @@ import common  # noqa: E402
 import grid as grid_script  # noqa: E402
 import planning  # noqa: E402
 
-from ueo import grid, study, study_plots, study_tables  # noqa: E402
+from ueo import grid, study, study_plots, study_tables, tables  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
 from ueo.options import number  # noqa: E402
 from ueo.study import ZERO, Arm  # noqa: E402
@@ -87,7 +87,8 @@ def write(args, dataset: str, arms: dict[Arm, list[grid.Run]], moved: study.Runs
     rows = study.rows(runs)
     means = study.means(rows)
     result = {
-        **{key: first[key] for key in ("dataset", "title", "backbone", "protocol", "environment")},
+        **{key: first[key] for key in ("dataset", "title", "protocol", "environment")},
+        "backbone": tables.backbone_name(first["backbone"]),
         **{f"{key}s": sorted({row[key] for row in rows}) for key in ("domain", "setting", "seed")},
         "means": means,
         "claims": study.claims(runs, means, moved, COMPARED),
@@ -100,7 +101,8 @@ def write(args, dataset: str, arms: dict[Arm, list[grid.Run]], moved: study.Runs
     write_json(folder / f"{stem}.json", result)
     pictures = study_plots.draw(folder, stem, runs, means)
     with atomic_path(folder / f"{stem}.md") as temporary:
-        temporary.write_text(study_tables.markdown(result, [p.name for p in pictures]))
+        names = [p.name for p in pictures]
+        temporary.write_text(study_tables.document(result, names), encoding="utf-8")
     print(f"\n{study_tables.text(result)}\n\nStudy:    {folder / stem}.{{json,md}}")
     print(f"Pictures: {folder / stem}-{{histograms,roc,shots,accuracy}}.png")
     return result

@@ -12,6 +12,7 @@ from ueo.discover import import_file
 from ueo.errors import ConfigError
 from ueo.known_keys import OWN
 from ueo.names import nearest
+from ueo.text import file_name, shown
 from ueo.yaml_files import read_yaml
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -186,8 +187,8 @@ def _option(name: str, value: str) -> list[str]:
 
 
 def _run(args, dataset, data, backbone, trainer, setting, domain, seed) -> grid.Run:
-    folder = Path(args.output, dataset, trainer, config_name(backbone, args), setting, domain,
-                  f"seed{seed}")
+    levels = dataset, trainer, config_name(backbone, args), setting, domain, f"seed{seed}"
+    folder = Path(args.output, *map(file_name, levels))
     yamls = [args.config_file]
     if not args.config_file:
         yamls = trainer_yamls(trainer, backbone, dataset, args.recipe)
@@ -208,5 +209,5 @@ def _run(args, dataset, data, backbone, trainer, setting, domain, seed) -> grid.
         if not key.startswith("TRAINER.") or key.startswith(f"TRAINER.{trainer}.")
         for part in (key, value)
     ]
-    label = f"{trainer} {dataset} {setting} {domain} seed {seed}"
+    label = shown(f"{trainer} {dataset} {setting} {domain} seed {seed}")
     return grid.Run(tuple(argv + options), folder, label)

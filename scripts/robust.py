@@ -22,7 +22,7 @@ import grid as grid_script  # noqa: E402
 import planning  # noqa: E402
 
 import train  # noqa: E402
-from ueo import grid, robust, study  # noqa: E402
+from ueo import grid, robust, study, tables  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
 from ueo.options import number  # noqa: E402
 from ueo.record import read_result  # noqa: E402
@@ -125,14 +125,15 @@ def read(entries: list[Tuned], zero: dict[str, list[grid.Run]], tested: list[str
 def write(args, dataset: str, runs: robust.Runs, config: str) -> None:
     first = next(iter(next(iter(runs.values())).values()))[0].result
     result = {
-        **{key: first[key] for key in ("dataset", "title", "backbone", "protocol", "environment")},
+        **{key: first[key] for key in ("dataset", "title", "protocol", "environment")},
+        "backbone": tables.backbone_name(first["backbone"]),
         "domains": args.domain, "seeds": args.seed, "shots": args.shots,
         "means": robust.means(runs), "gains": robust.gains(runs), "claims": robust.claimed(runs),
     }
     folder, stem = Path(args.output, planning.dataset_yaml(dataset).stem), f"robust-{config}"
     write_json(folder / f"{stem}.json", result)
     with atomic_path(folder / f"{stem}.md") as temporary:
-        temporary.write_text(robust.markdown(result))
+        temporary.write_text(robust.markdown(result), encoding="utf-8")
     print(f"\n{robust.text(result)}\n\nTable:    {folder / stem}.{{json,md}}")
 
 

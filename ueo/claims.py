@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from tabulate import tabulate
 
+from ueo.text import WRITERS
+
 HELD, NOT_HELD, PARTLY, OPEN, UNTESTED = (
     "held", "not held", "held in part", "not decided", "untested"
 )
@@ -44,15 +46,15 @@ def claim(title: str, comparisons: list[dict],
 
 def table(claims: list[dict], form: str = "github") -> str:
     """One line a comparison, the claim and its verdict on the first of each."""
-    lines = []
+    lines, write = [], WRITERS[form]
     for entry in claims:
-        first = [f"{entry['claim']} ({entry['rule']})", entry["verdict"]]
+        first = [write(f"{entry['claim']} ({entry['rule']})"), entry["verdict"]]
         for comparison in entry["comparisons"] or [{"of": "", "metric": ""}]:
             figure = ""
             if "gain" in comparison:
                 low, high = comparison["interval"]
                 figure = f"{comparison['gain']:+.2f} [{low:+.2f}, {high:+.2f}]"
-            lines.append([*first, comparison["of"], comparison["metric"].upper(), figure])
+            lines.append([*first, write(comparison["of"]), comparison["metric"].upper(), figure])
             first = ["", ""]
     header = ["claim", "here", "comparison", "metric", "gain, points [95 %]"]
     widths = [38, None, 34, None, None] if form == "simple" else None

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ueo import metrics
 from ueo.scores import SCORES
+from ueo.text import shown
 
 
 @EVALUATOR_REGISTRY.register()
@@ -29,7 +30,7 @@ class UFTEvaluator(EvaluatorBase):
                  aside=""):
         super().__init__(cfg)
         self.num_known = num_known if num_known is not None else len(lab2cname)
-        self.lab2cname = lab2cname or {}
+        self.lab2cname = {label: shown(name) for label, name in (lab2cname or {}).items()}
         self.unlabelled_classes = unlabelled_classes
         self.score = SCORES[score]
         self.aside = aside

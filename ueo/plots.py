@@ -6,6 +6,7 @@ import numpy as np
 
 from ueo.files import atomic_path
 from ueo.record import read_outputs, read_result
+from ueo.text import in_plot
 
 PICTURE = "scores.png"
 KNOWN, UNKNOWN, UNLABELLED = "#2a6f97", "#d1495b", "#6c757d"
@@ -27,11 +28,9 @@ def plot_run(folder: str | Path) -> Path | None:
                    result["counts"]["known_classes"], when)
     if curves:
         _curves(axes[2], result["evaluations"])
-    figure.suptitle(
-        f"{result['trainer']}, {result['dataset']} {result['domain']}, {result['setting']}, "
-        f"seed {result['seed']}",
-        fontsize=10,
-    )
+    title = (f"{result['trainer']}, {result['dataset']} {result['domain']}, {result['setting']}, "
+             f"seed {result['seed']}")
+    figure.suptitle(in_plot(title), fontsize=10)
     path = Path(folder, PICTURE)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)

@@ -17,7 +17,7 @@ from ueo import __version__
 from ueo.config import config_hash, resolved
 from ueo.errors import DataError
 from ueo.files import atomic_path, write_json
-from ueo.names import printable
+from ueo.text import csv_cell
 
 RESULT, OUTPUTS, HISTORY = "result.json", "outputs.npz", "evaluations.json"
 PREDICTIONS = "predictions.csv"  # of images without labels
@@ -112,7 +112,8 @@ def write_predictions(folder: str | Path, outputs: dict[str, np.ndarray], names:
                 outputs["test_predictions_after"],
                 outputs["test_scores_after"],
             ):
-                table.writerow([printable(path), names[predicted], f"{score:.6g}"])
+                row = [str(path), names[predicted], f"{score:.6g}"]
+                table.writerow(map(csv_cell, row))
 
 
 def read_result(folder: str | Path) -> dict | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from ueo import text
 from ueo.errors import DataError
 from ueo.names import loose, meanings
 from ueo.tables import METRICS, SETTINGS
@@ -71,13 +72,13 @@ def _place(where: str, line: dict) -> tuple[str, ...]:
     return place
 
 
-def _number(where: str, column: str, text: str, highest: float) -> float:
+def _number(where: str, column: str, words: str, highest: float) -> float:
     try:
-        value = float(text)
+        value = float(words)
     except ValueError:
         value = math.nan
     if not 0 <= value <= highest or math.isinf(value):
-        raise DataError(f"{where}: {column} {text!r} is not a number from 0 to {highest}")
+        raise DataError(f"{where}: {column} {words!r} is not a number from 0 to {highest}")
     return value
 
 
@@ -104,14 +105,15 @@ def is_about(summary: dict, row: Row) -> bool:
 def beside(summary: dict, rows: list[Row], style: str = "simple") -> str:
     """A table of measured, published and their difference; and how many rows had no run."""
     table, without = [], 0
+    write = text.WRITERS[style]
     for row in filter(lambda row: is_about(summary, row), rows):
         value = measured(summary, row)
         if value is None:
             without += 1
         else:
             _, _, domain, setting, method, metric = row.place
-            table.append([setting, method, domain, metric, f"{value:.1f}", f"{row.value:.1f}",
-                          f"{value - row.value:+.1f}", row.source])
+            table.append([setting, write(method), write(domain), metric, f"{value:.1f}",
+                          f"{row.value:.1f}", f"{value - row.value:+.1f}", write(row.source)])
     headers = ["label space", "method", "domain", "metric", "measured", "published", "difference",
                "source"]
     lines = [tabulate(table, headers, tablefmt=style, disable_numparse=True)] if table else []

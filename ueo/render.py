@@ -3,10 +3,10 @@
 import csv
 import io
 from collections.abc import Callable
-from pathlib import Path
 
 from tabulate import tabulate
 
+from ueo import text
 from ueo.tables import MEAN, METRICS
 
 NAMES = {"pacc": "PACC", "auroc": "AUROC", "fpr95": "FPR95", "hm": "HM", "accuracy": "GACC"}
@@ -26,24 +26,27 @@ COLUMNS = (
 Cell = Callable[[dict, dict], str]  # value and marks of a cell -> text
 
 
-def text(summary: dict) -> str:
+def console(summary: dict) -> str:
     """The compact table for a console: PACC / AUROC in a cell, gains below each method."""
     return _compact(summary, "simple")
 
 
 def markdown(summary: dict) -> str:
     """Caption, the compact table, then one table a metric; best bold, second underlined."""
-    parts = [caption(summary), _compact(summary, "github")]
+    parts = [caption(summary, "github"), _compact(summary, "github")]
     for metric in METRICS:
         cell = _of_metric(metric, "**{}**", "<u>{}</u>")
         parts += [f"### {NAMES[metric]}", f"{EXPLAINED[metric].capitalize()}, in percent.",
                   _table(summary, cell, "github")]
-    return "\n\n".join(parts + sentences(summary)) + "\n"
+    return "\n\n".join(parts + sentences(summary, "github")) + "\n"
 
 
-def latex(summary: dict) -> str:
-    """One table a metric for the booktabs package; best bold, second underlined."""
-    return "\n".join(_latex_table(summary, metric) for metric in METRICS)
+def latex(summary: dict, name: str) -> str:
+    """One table a metric for the booktabs package; best bold, second underlined.
+
+    name: begins the tables' labels, tab:<name>-<metric>; to be another for each file of tables.
+    """
+    return "\n".join(_latex_table(summary, metric, name) for metric in METRICS)
 
 
 def csv_text(summaries: list[dict]) -> str:
@@ -56,17 +59,17 @@ def csv_text(summaries: list[dict]) -> str:
             for domain, values in row["values"].items():
                 for metric, value in values.items():
                     if value is not None:
-                        table.writerow([
+                        table.writerow(map(text.csv_cell, [
                             summary["title"], summary["backbone"], summary["protocol"],
                             row["setting"], row["method"], row["method"] in summary["use_labels"],
                             domain, metric, value["mean"], value["std"], value["seeds"],
-                        ])
+                        ]))
     return file.getvalue()
 
 
 def overview(summaries: list[dict]) -> str:
     """Means of several data sets beside each other, PACC / AUROC, and over all their domains."""
-    titles = [s["title"] for s in summaries]
+    titles = [text.shown(s["title"]) for s in summaries]
     rows: dict[tuple, list[str]] = {}
     for number, summary in enumerate(summaries):
         for row in summary["rows"]:
@@ -74,16 +77,19 @@ def overview(summaries: list[dict]) -> str:
             cells = rows.setdefault(key, ["-"] * len(summaries))
             cells[number] = _pair(row["values"][MEAN], {}, ("", ""))
     table = [
-        [*key, *cells, _over_everything(summaries, key)] for key, cells in rows.items()
+        [*map(text.shown, key), *cells, _over_everything(summaries, key)]
+        for key, cells in rows.items()
     ]
     return tabulate(table, ["label space", "method", *titles, "all domains"], disable_numparse=True)
 
 
-def caption(summary: dict) -> str:
+def caption(summary: dict, style: str = "simple") -> str:
     """What the table shows, in a few sentences."""
+    write = text.WRITERS[style]
+    base = write(summary["base"])
     parts = [
-        f"{_what(summary)}: PACC / AUROC in percent on the test set, mean±standard deviation over "
-        f"seeds; gain over {summary['base']} in points."
+        f"{write(_what(summary))}: PACC / AUROC in percent on the test set, mean±standard deviation "
+        f"over seeds; gain over {base} in points."
     ]
     if len(summary["methods"]) > 2:
         parts.append("¹ best, ² second.")
@@ -94,7 +100,7 @@ def caption(summary: dict) -> str:
     if summary["use_labels"]:
         parts.append(
             "† trained with labels; the labelled images are left out of the method's test set, and "
-            f"gains are over {summary['base']} on the same images."
+            f"gains are over {base} on the same images."
         )
     if not summary["as_published"]:
         parts.append("The images are not those of the published version: their number differs.")
@@ -103,9 +109,9 @@ def caption(summary: dict) -> str:
     return " ".join(parts)
 
 
-def sentences(summary: dict) -> list[str]:
+def sentences(summary: dict, style: str = "simple") -> list[str]:
     """One sentence an overall gain, interval and seeds included."""
-    found = []
+    found, write = [], text.WRITERS[style]
     for gain in summary["overall"]:
         parts = []
         for m in PAIR:
@@ -114,19 +120,15 @@ def sentences(summary: dict) -> list[str]:
             parts.append(f"{NAMES[m]} {gain[m]['gain']:+.2f} points [{low:+.2f}, {high:+.2f}] "
                          f"(seeds {seeds})")
         found.append(
-            f"{gain['method']} over {gain['base']}, mean over domains and label spaces, paired "
-            f"95 % bootstrap interval over test images: {'; '.join(parts)}."
+            f"{write(gain['method'])} over {write(gain['base'])}, mean over domains and label "
+            f"spaces, paired 95 % bootstrap interval over test images: {'; '.join(parts)}."
         )
     return found
 
 
 def _what(summary: dict) -> str:
-    backbone = summary["backbone"]
-    if backbone.endswith((".pt", ".pth", ".safetensors")):
-        backbone = Path(backbone).name
-    return (
-        f"{summary['title']}, {backbone}, protocol {summary['protocol']}, split {summary['split']}"
-    )
+    return (f"{summary['title']}, {summary['backbone']}, protocol {summary['protocol']}, split "
+            f"{summary['split']}")
 
 
 def name(summary: dict, method: str) -> str:
@@ -148,13 +150,14 @@ def _compact(summary: dict, style: str) -> str:
 
 def _table(summary: dict, cell: Cell, style: str, gains: bool = False) -> str:
     columns = [*summary["domains"], MEAN]
-    titles = [d + ("*" if d == summary["tuning_domain"] else "") for d in columns]
+    write = text.WRITERS[style]
+    titles = [write(d) + "*" * (d == summary["tuning_domain"]) for d in columns]
     rows, last = [], None
     for row in summary["rows"]:
         setting = row["setting"] if row["setting"] != last else ""
         last = row["setting"]
         cells = [cell(row["values"][d], row["marks"][d]) for d in columns]
-        rows.append([setting, name(summary, row["method"]), *cells])
+        rows.append([setting, write(name(summary, row["method"])), *cells])
         if gains and "gain" in row:
             rows.append(["", "  gain", *(_gain(row["gain"][d]) for d in columns)])
     headers = ["label space", "method", *titles]
@@ -183,7 +186,7 @@ def _gain(value: dict) -> str:
     return " / ".join("-" if value[m] is None else f"{value[m]:+.1f}" for m in PAIR)
 
 
-def _latex_table(summary: dict, metric: str) -> str:
+def _latex_table(summary: dict, metric: str, name: str) -> str:
     def write(value: dict) -> str:
         spread = "" if value["std"] is None else rf"\,{{\scriptsize$\pm${value['std']:.1f}}}"
         return f"{value['mean']:.1f}{spread}"
@@ -197,25 +200,18 @@ def _latex_table(summary: dict, metric: str) -> str:
         if last not in (None, row["setting"]):
             lines.append(r"\midrule")
         last = row["setting"]
-        method = escape(row["method"]) + (r"$^\dagger$" if row["method"] in summary["use_labels"]
+        method = text.latex(row["method"]) + (r"$^\dagger$" if row["method"] in summary["use_labels"]
                                           else "")
         cells = [cell(row["values"][d], row["marks"][d]) for d in columns]
-        lines.append(" & ".join([escape(first), method, *cells]) + r" \\")
-    head = " & ".join(["label space", "method", *map(escape, titles)])
+        lines.append(" & ".join([text.latex(first), method, *cells]) + r" \\")
+    head = " & ".join(["label space", "method", *map(text.latex, titles)])
     what = f"{_what(summary)}: {NAMES[metric]} in percent ({EXPLAINED[metric]})."
-    label = f"tab:{summary['title'].lower()}-{metric}".replace("_", "-").replace(" ", "-")
+    label = f"tab:{text.label(name)}-{metric}"
     return "\n".join([
-        r"\begin{table*}[t]", r"\centering", rf"\caption{{{escape(what)}}}",
+        r"\begin{table*}[t]", r"\centering", rf"\caption{{{text.latex(what)}}}",
         rf"\label{{{label}}}", rf"\begin{{tabular}}{{ll{'c' * len(columns)}}}", r"\toprule",
         head + r" \\", r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", r"\end{table*}", "",
     ])
-
-
-def escape(words: str) -> str:
-    """`words` as plain text in LaTeX."""
-    for sign in ("\\", "&", "%", "$", "#", "_", "{", "}"):
-        words = words.replace(sign, r"\textbackslash " if sign == "\\" else "\\" + sign)
-    return words
 
 
 def _over_everything(summaries: list[dict], key: tuple[str, str]) -> str:

@@ -8,7 +8,7 @@ from ueo.files import atomic_path, write_json
 
 def console(summary: dict, published: list[reference.Row] | None = None) -> str:
     """The compact table, its caption, the gains, and published numbers where there are some."""
-    parts = [render.text(summary), "\n".join([render.caption(summary), *render.sentences(summary)])]
+    parts = [render.console(summary), "\n".join([render.caption(summary), *render.sentences(summary)])]
     if published is not None:
         parts.append(reference.beside(summary, published))
     return "\n\n".join(parts)
@@ -24,7 +24,7 @@ def write(
     texts = {
         "txt": console(summary, published) + "\n",
         "md": markdown,
-        "tex": render.latex(summary),
+        "tex": render.latex(summary, f"{folder.name}-{stem}"),
         "csv": render.csv_text([summary]),
     }
     for suffix, text in texts.items():

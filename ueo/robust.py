@@ -11,6 +11,7 @@ from ueo.metrics import harmonic_mean
 from ueo.ood import ScoredRun
 from ueo.study import gain, over_domains
 from ueo.study_tables import marked
+from ueo.text import WRITERS
 
 OWN, SHIFT, BASE, NEW, ALL = TESTS = ("own", "shift", "base", "new", "all")
 COLUMNS = {  # name in the table: (tests, metric); two tests: their harmonic mean
@@ -93,7 +94,7 @@ def table(rows: list[dict], form: str = "github") -> str:
     """One line an arm; the best of a column is marked."""
     best = {name: max((row[name] for row in rows if row[name] is not None), default=None)
             for name in COLUMNS}
-    lines = [[row["arm"], *(marked(row[name], best[name], form) for name in COLUMNS)]
+    lines = [[WRITERS[form](row["arm"]), *(marked(row[name], best[name], form) for name in COLUMNS)]
              for row in rows]
     return tabulate(lines, ["method", *(name.strip() for name in COLUMNS)], tablefmt=form,
                     disable_numparse=True, stralign="right", colalign=("left",))
@@ -105,7 +106,7 @@ def gains_table(found: list[dict], arms: list[str], base: str = CONTRASTIVE,
     cells = {(c["of"], c["metric"]): c for c in found}
     lines = []
     for arm in arms:
-        line = [arm]
+        line = [WRITERS[form](arm)]
         for test, metric in COMPARED:
             cell = cells.get((f"{arm} over {base}, {test}", metric), {})
             if "gain" in cell:
@@ -115,14 +116,14 @@ def gains_table(found: list[dict], arms: list[str], base: str = CONTRASTIVE,
                 line.append("-")
         if arm != base:
             lines.append(line)
-    header = [f"over {base}", *(f"{metric.upper()} {test}" for test, metric in COMPARED)]
+    header = [WRITERS[form](f"over {base}"), *(f"{metric.upper()} {test}" for test, metric in COMPARED)]
     return tabulate(lines, header, tablefmt=form, disable_numparse=True)
 
 
-def caption(result: dict) -> str:
+def caption(result: dict, form: str = "simple") -> str:
     """What was run on what, and what the columns mean."""
     listed = {key: ", ".join(map(str, result[key])) for key in ("domains", "seeds")}
-    return (f"{result['title']}, {result['backbone']}, protocol {result['protocol']}, "
+    return WRITERS[form](f"{result['title']}, {result['backbone']}, protocol {result['protocol']}, "
             f"{result['shots']} shots a class: domains {listed['domains']}; seeds "
             f"{listed['seeds']}. PACC in percent: fine-tuned on one domain with all known classes, "
             "tested on it and on the others; fine-tuned on the base half of the known classes, "
@@ -142,6 +143,6 @@ def markdown(result: dict) -> str:
     """All of it."""
     arms = [row["arm"] for row in result["means"]]
     return "\n\n".join([
-        caption(result), table(result["means"]), "### Gains over contrastive fine-tuning, points",
+        caption(result, "github"), table(result["means"]), "### Gains over contrastive fine-tuning, points",
         gains_table(result["gains"], arms), "### Claims", claims.table(result["claims"]),
     ]) + "\n"

@@ -8,6 +8,7 @@ from ueo.files import atomic_path
 from ueo.plots import KNOWN, UNKNOWN
 from ueo.scores import ALL_SCORES
 from ueo.study import REFERENCE, Arm, Runs, largest
+from ueo.text import in_plot
 
 COLUMNS = 4  # of axes in a figure
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f",
@@ -55,10 +56,10 @@ def _axes(count: int, width: float = 3.2, height: float = 2.6):
 def _style(score: str) -> dict:
     """How a score's line looks in every picture; MCM's is black and thick."""
     if score == REFERENCE:
-        return {"label": score, "color": "black", "linewidth": 2}
+        return {"label": in_plot(score), "color": "black", "linewidth": 2}
     names = [name for name in ALL_SCORES if name != REFERENCE]
     number = names.index(score) if score in names else len(names)
-    return {"label": score, "color": COLOURS[number % len(COLOURS)], "linewidth": 0.9}
+    return {"label": in_plot(score), "color": COLOURS[number % len(COLOURS)], "linewidth": 0.9}
 
 
 def _legend(figure, axis) -> None:
@@ -84,7 +85,7 @@ def histograms(runs: Runs):
         for part, colour, name in ((known, KNOWN, "known (ID)"), (~known, UNKNOWN, "OOD")):
             if part.any():
                 axis.hist(scores[part], bins, density=True, alpha=0.6, color=colour, label=name)
-        axis.set_title(str(arm), fontsize=9)
+        axis.set_title(in_plot(arm), fontsize=9)
         axis.set_yticks([])
         axis.tick_params(labelsize=7)
     axes[0].legend(fontsize=7, frameon=False)
@@ -109,7 +110,7 @@ def roc(runs: Runs):
                 curves.append(np.interp(np.linspace(0, 1, 101), false_positive, true_positive))
             if curves:
                 axis.plot(np.linspace(0, 100, 101), 100 * np.mean(curves, axis=0), **_style(score))
-        axis.set_title(str(arm), fontsize=9)
+        axis.set_title(in_plot(arm), fontsize=9)
         axis.tick_params(labelsize=7)
     _legend(figure, axes[0])
     figure.supxlabel("OOD images accepted, %", fontsize=9)
@@ -135,7 +136,7 @@ def against_shots(found: list[dict]):
         numbers = sorted({row["shots"] for row in found if row["method"] == method})
         axis.set_xscale("log", base=2)
         axis.set_xticks(numbers, [str(number) for number in numbers])
-        axis.set_title(method, fontsize=9)
+        axis.set_title(in_plot(method), fontsize=9)
         axis.tick_params(labelsize=7)
     if methods:
         _legend(figure, axes[0])
@@ -151,7 +152,8 @@ def against_accuracy(found: list[dict]):
     for method in dict.fromkeys(row["method"] for row in own):
         points = sorted((r["shots"], r["pacc"], r["auroc"]) for r in own if r["method"] == method)
         shots, pacc, auroc = zip(*points)
-        axes[0].plot(pacc, auroc, marker="o", markersize=4, linewidth=0.8, label=method)
+        axes[0].plot(pacc, auroc, marker="o", markersize=4, linewidth=0.8,
+                     label=in_plot(method))
         for number, x, y in points:
             if number:
                 axes[0].annotate(str(number), (x, y), fontsize=6, xytext=(3, 3),

@@ -1,10 +1,12 @@
 """The study of OOD scores as text: for the console and Markdown."""
 
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from tabulate import tabulate
 
 from ueo import claims
+from ueo.text import WRITERS, markdown
 
 SHOWN = {
     "auroc": ("AUROC, percent; higher is better", max),
@@ -14,7 +16,7 @@ SHOWN = {
 
 def arms_by_scores(means: list[dict], metric: str, form: str = "github") -> str:
     """One line an arm, PACC and one column a score; the best score of a line is marked."""
-    best = SHOWN[metric][1]
+    best, write = SHOWN[metric][1], WRITERS[form]
     scores = list(dict.fromkeys(row["score"] for row in means))
     lines = []
     for method, shots in dict.fromkeys((row["method"], row["shots"]) for row in means):
@@ -24,8 +26,8 @@ def arms_by_scores(means: list[dict], metric: str, form: str = "github") -> str:
         top = best(values.values()) if values else None
         cells = [marked(values.get(score), top, form) for score in scores]
         pacc = next(iter(own.values()))["pacc"]
-        lines.append([method, shots or "", "-" if pacc is None else f"{pacc:.2f}", *cells])
-    return tabulate(lines, ["method", "shots", "PACC", *scores], tablefmt=form,
+        lines.append([write(method), shots or "", "-" if pacc is None else f"{pacc:.2f}", *cells])
+    return tabulate(lines, ["method", "shots", "PACC", *map(write, scores)], tablefmt=form,
                     disable_numparse=True, stralign="right", colalign=("left",))
 
 
@@ -47,13 +49,14 @@ def domain_table(comparisons: list[dict]) -> str:
         if "gain" in c:
             low, high = c["interval"]
             line[c["domain"]] = f"{c['gain']:+.2f} [{low:+.2f}, {high:+.2f}]"
-    rows = [[of, metric.upper(), *cells.values()] for (of, metric), cells in lines.items()]
-    return tabulate(rows, ["", "metric", *domains], tablefmt="github", disable_numparse=True)
+    rows = [[markdown(of), metric.upper(), *cells.values()]
+            for (of, metric), cells in lines.items()]
+    return tabulate(rows, ["", "metric", *map(markdown, domains)], tablefmt="github", disable_numparse=True)
 
 
-def caption(study: dict) -> str:
+def caption(study: dict, form: str = "simple") -> str:
     """What was run on what."""
-    return (f"{study['title']}, {study['backbone']}, protocol {study['protocol']}: domains "
+    return WRITERS[form](f"{study['title']}, {study['backbone']}, protocol {study['protocol']}: domains "
             f"{_listed(study['domains'])}; label spaces {_listed(study['settings'])}; seeds "
             f"{_listed(study['seeds'])}. Shots of UPL and UP-Adapter are pseudo-labelled images a "
             "class, those of the others labelled ones.")
@@ -72,13 +75,13 @@ def text(study: dict) -> str:
     ])
 
 
-def markdown(study: dict, pictures: list[str]) -> str:
-    """All of it. pictures: file names beside the text."""
-    parts = [caption(study)]
+def document(study: dict, pictures: list[str]) -> str:
+    """All of it, in Markdown. pictures: file names beside the text."""
+    parts = [caption(study, "github")]
     for metric, (title, _) in SHOWN.items():
         parts += [f"### {title}", arms_by_scores(study["means"], metric)]
     parts += ["### Claims", claims.table(study["claims"])]
     if study["by_domain"]:
         parts += ["### UP-Adapter on each domain, gain in points", domain_table(study["by_domain"])]
-    parts += [f"![]({name})" for name in pictures]
+    parts += [f"![]({quote(name, safe='+=,')})" for name in pictures]
     return "\n\n".join(parts) + "\n"

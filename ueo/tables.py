@@ -12,6 +12,7 @@ import numpy as np
 
 from ueo import metrics
 from ueo.bootstrap import COMPARED, cut, mean_gains
+from ueo.clip.backbones import available_backbones
 from ueo.errors import DataError
 from ueo.record import read_outputs
 
@@ -77,7 +78,7 @@ def summarise(entries: list[Entry], base: str) -> dict:
     return {
         "dataset": first["dataset"],
         "title": first.get("title", first["dataset"]),
-        "backbone": first["backbone"],
+        "backbone": backbone_name(first["backbone"]),
         "protocol": first["protocol"],
         "engine": first["environment"]["engine"],
         "split": _split(results),
@@ -93,6 +94,11 @@ def summarise(entries: list[Entry], base: str) -> dict:
             gain for m in methods if m != base and (gain := overall_gain(entries, m, base))
         ],
     }
+
+
+def backbone_name(backbone: str) -> str:
+    """As tables show it: of a file of weights its name, not where it lies on one machine."""
+    return backbone if backbone in available_backbones() else Path(backbone).name
 
 
 def _split(results: list[dict]) -> str:

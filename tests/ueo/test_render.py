@@ -30,7 +30,7 @@ def test_csv_holds_every_number(summary):
 
 def test_latex_has_one_balanced_table_a_metric(summary):
     summary["title"] = "Office_31 & 50%"
-    text = render.latex(summary)
+    text = render.latex(summary, "toy")
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
     assert text.count(r"\begin{table*}") == text.count(r"\bottomrule") == len(tables.METRICS)
     assert r"Office\_31 \& 50\%" in text
@@ -57,6 +57,6 @@ def test_several_data_sets_beside_each_other(summary):
 
 
 def test_equal_records_give_equal_files(summary, tmp_path):
-    first = {p.name: p.read_bytes() for p in report.write(tmp_path / "1", "table", summary)}
-    second = {p.name: p.read_bytes() for p in report.write(tmp_path / "2", "table", summary)}
+    first = {p.name: p.read_bytes() for p in report.write(tmp_path / "1/toy", "table", summary)}
+    second = {p.name: p.read_bytes() for p in report.write(tmp_path / "2/toy", "table", summary)}
     assert first == second and len(first) == 5

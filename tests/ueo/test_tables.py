@@ -51,7 +51,7 @@ def test_means_spreads_and_gains(entries):
     # seeds' means over a and b: (52 + 59) / 2 and (54 + 58) / 2; the tuning domain t stays out
     assert new["values"]["mean"]["pacc"]["mean"] == pytest.approx((55.5 + 56) / 2)
     assert new["gain"]["mean"]["pacc"] == pytest.approx(0.75)
-    text = render.text(summary)
+    text = render.console(summary)
     assert "t*" in text and "53.0±1.4 / 70.0±0.0" in text and "+0.8 / +0.0" in text
 
 
@@ -138,7 +138,7 @@ def test_what_the_caption_must_say(entries, tmp_path):
     text = render.caption(summary)
     assert "† trained with labels" in text and "published version" in text
     assert "1 images could not be read" in text and "² second" in text
-    assert "Shots†" in render.text(summary) and "New†" not in render.text(summary)
+    assert "Shots†" in render.console(summary) and "New†" not in render.console(summary)
 
 
 def test_without_labels_nothing_is_claimed(tmp_path):
@@ -148,8 +148,8 @@ def test_without_labels_nothing_is_claimed(tmp_path):
         write_run(tmp_path / str(i), result, outputs_of(0)[0])
         entries.append((tmp_path / str(i), result))
     summary = tables.summarise(entries, "Zero")
-    assert summary["overall"] == [] and "- / -" in render.text(summary)
-    render.latex(summary), render.markdown(summary), render.csv_text([summary])
+    assert summary["overall"] == [] and "- / -" in render.console(summary)
+    render.latex(summary, "toy"), render.markdown(summary), render.csv_text([summary])
 
 
 def test_a_gain_is_over_the_cells_that_both_methods_have(entries):
@@ -164,7 +164,7 @@ def test_a_missing_domain_leaves_the_mean_empty(entries):
     left = [e for e in entries if not (e[1]["trainer"] == "New" and e[1]["domain"] == "b")]
     new = tables.summarise(left, "Zero")["rows"][1]
     assert new["values"]["mean"] == {} and new["values"]["b"] == {}
-    assert "-" in render.text(tables.summarise(left, "Zero"))
+    assert "-" in render.console(tables.summarise(left, "Zero"))
 
 
 def test_without_runs_of_the_base_nothing_is_called_a_gain(entries):
