@@ -6,6 +6,7 @@ of a pair have the same name up to the first dot (`000001.jpg`, `000001.txt`); o
 
 import hashlib
 import io
+import os
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -176,7 +177,7 @@ def _identity(folder: Path, names: Iterable) -> str:
     digest = hashlib.sha256()
     for name in names:
         status = (folder / name).stat()
-        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        digest.update(os.fsencode(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n"))
     return digest.hexdigest()
 
 

@@ -88,8 +88,8 @@ def caption(summary: dict, style: str = "simple") -> str:
     write = text.WRITERS[style]
     base = write(summary["base"])
     parts = [
-        f"{write(_what(summary))}: PACC / AUROC in percent on the test set, mean±standard deviation "
-        f"over seeds; gain over {base} in points."
+        f"{write(_what(summary))}: PACC / AUROC in percent on the test set, mean±standard "
+        f"deviation over seeds; gain over {base} in points."
     ]
     if len(summary["methods"]) > 2:
         parts.append("¹ best, ² second.")
@@ -200,8 +200,8 @@ def _latex_table(summary: dict, metric: str, name: str) -> str:
         if last not in (None, row["setting"]):
             lines.append(r"\midrule")
         last = row["setting"]
-        method = text.latex(row["method"]) + (r"$^\dagger$" if row["method"] in summary["use_labels"]
-                                          else "")
+        dagger = r"$^\dagger$" if row["method"] in summary["use_labels"] else ""
+        method = text.latex(row["method"]) + dagger
         cells = [cell(row["values"][d], row["marks"][d]) for d in columns]
         lines.append(" & ".join([text.latex(first), method, *cells]) + r" \\")
     head = " & ".join(["label space", "method", *map(text.latex, titles)])

@@ -8,7 +8,8 @@ from ueo.files import atomic_path, write_json
 
 def console(summary: dict, published: list[reference.Row] | None = None) -> str:
     """The compact table, its caption, the gains, and published numbers where there are some."""
-    parts = [render.console(summary), "\n".join([render.caption(summary), *render.sentences(summary)])]
+    words = [render.caption(summary), *render.sentences(summary)]
+    parts = [render.console(summary), "\n".join(words)]
     if published is not None:
         parts.append(reference.beside(summary, published))
     return "\n\n".join(parts)

@@ -116,7 +116,8 @@ def gains_table(found: list[dict], arms: list[str], base: str = CONTRASTIVE,
                 line.append("-")
         if arm != base:
             lines.append(line)
-    header = [WRITERS[form](f"over {base}"), *(f"{metric.upper()} {test}" for test, metric in COMPARED)]
+    header = [WRITERS[form](f"over {base}"),
+              *(f"{metric.upper()} {test}" for test, metric in COMPARED)]
     return tabulate(lines, header, tablefmt=form, disable_numparse=True)
 
 
@@ -143,6 +144,7 @@ def markdown(result: dict) -> str:
     """All of it."""
     arms = [row["arm"] for row in result["means"]]
     return "\n\n".join([
-        caption(result, "github"), table(result["means"]), "### Gains over contrastive fine-tuning, points",
-        gains_table(result["gains"], arms), "### Claims", claims.table(result["claims"]),
+        caption(result, "github"), table(result["means"]),
+        "### Gains over contrastive fine-tuning, points", gains_table(result["gains"], arms),
+        "### Claims", claims.table(result["claims"]),
     ]) + "\n"

@@ -51,15 +51,18 @@ def domain_table(comparisons: list[dict]) -> str:
             line[c["domain"]] = f"{c['gain']:+.2f} [{low:+.2f}, {high:+.2f}]"
     rows = [[markdown(of), metric.upper(), *cells.values()]
             for (of, metric), cells in lines.items()]
-    return tabulate(rows, ["", "metric", *map(markdown, domains)], tablefmt="github", disable_numparse=True)
+    header = ["", "metric", *map(markdown, domains)]
+    return tabulate(rows, header, tablefmt="github", disable_numparse=True)
 
 
 def caption(study: dict, form: str = "simple") -> str:
     """What was run on what."""
-    return WRITERS[form](f"{study['title']}, {study['backbone']}, protocol {study['protocol']}: domains "
-            f"{_listed(study['domains'])}; label spaces {_listed(study['settings'])}; seeds "
-            f"{_listed(study['seeds'])}. Shots of UPL and UP-Adapter are pseudo-labelled images a "
-            "class, those of the others labelled ones.")
+    return WRITERS[form](
+        f"{study['title']}, {study['backbone']}, protocol {study['protocol']}: domains "
+        f"{_listed(study['domains'])}; label spaces {_listed(study['settings'])}; seeds "
+        f"{_listed(study['seeds'])}. Shots of UPL and UP-Adapter are pseudo-labelled images a "
+        "class, those of the others labelled ones."
+    )
 
 
 def _listed(items: Iterable) -> str:

@@ -1,5 +1,6 @@
-"""Names that others chose (classes, domains, files, methods, options) as plain text of a target that
-would read some of their signs as orders: a terminal, a spreadsheet, LaTeX, Markdown, a plot, a path.
+"""Names that others chose (classes, domains, files, methods, options) as plain text of a target
+that would read some of their signs as orders: a terminal, a spreadsheet, LaTeX, Markdown, a plot, a
+path.
 """
 
 import hashlib

@@ -5,9 +5,11 @@ from matplotlib.cbook import is_math_text
 
 from ueo import text
 
-HOSTILE = ["=1+1", "+cmd|' /C calc'!A0", "-x", "@x", "\\input{x}", "a|b", "`id`", "<script>", "$x^2$",
-           "new\nline", "tab\there", "\x1b[31mred", "100%", "_hidden", "a_b", "\udcff", "\u202eback",
-           '"quoted"', "a~b#c&d", "* star", "\r=1"]
+HOSTILE = [
+    "=1+1", "+cmd|' /C calc'!A0", "-x", "@x", "\\input{x}", "a|b", "`id`", "<script>", "$x^2$",
+    "new\nline", "tab\there", "\x1b[31mred", "100%", "_hidden", "a_b", "\udcff", "\u202eback",
+    '"quoted"', "a~b#c&d", "* star", "\r=1",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
