@@ -2,7 +2,8 @@
 
 Genuine Dassl is used where it is installed and can run on the installed torch, the package in the
 folder beside this file otherwise. UEO_ENGINE=builtin or UEO_ENGINE=dassl decides by hand. One line
-says which one is in use; UEO_ENGINE_QUIET=1 silences it.
+says which one is in use; UEO_ENGINE_QUIET=1 silences it. What it says is checked against what
+`import dassl` gives.
 """
 
 import importlib.metadata
@@ -14,16 +15,47 @@ import sys
 from pathlib import Path
 
 __version__ = "0.1.0"
-__all__ = ["engine_name"]
+__all__ = ["engine_name", "use"]
 
 _HERE = Path(__file__).resolve().parent
+_OURS = _HERE / "dassl"
 _CHOICES = ("", "builtin", "dassl")
 _UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE") != "1"
 
 
 def engine_name() -> str:
-    """Name and version of the package that `import dassl` gives, e.g. "modern_dassl 0.1.0"."""
-    return _NAME
+    """Name and version of the package that `import dassl` gives, e.g. "modern_dassl 0.1.0".
+
+    Raises ImportError where that is no longer the one that was announced.
+    """
+    if _chosen is None:
+        use()
+    _check(*_chosen)
+    return _chosen[0]
+
+
+def use() -> None:
+    """Make `dassl` importable, as the search path is now, and say which one it is."""
+    global _chosen
+    name, remark, folder = _choose()
+    _check(name, folder)
+    if _chosen != (name, folder):
+        _announce(name, remark)
+    _chosen = name, folder
+
+
+def _check(name: str, folder: Path) -> None:
+    """Raise ImportError unless `import dassl` gives the package in `folder`."""
+    try:
+        spec = importlib.util.find_spec("dassl")
+    except ValueError:  # loaded, and nobody knows from where
+        spec = None
+    found = Path(spec.origin).resolve().parent if spec and spec.origin else "no package"
+    if found != folder:
+        raise ImportError(
+            f"{name} in {folder} is in use, but `import dassl` gives {found}; "
+            "remove that from the search path"
+        )
 
 
 def _find_genuine() -> Path | None:
@@ -100,8 +132,8 @@ def _use_ours(front: bool) -> None:
     importlib.invalidate_caches()
 
 
-def _choose() -> tuple[str, str]:
-    """Make `dassl` importable. Returns (name, remark)."""
+def _choose() -> tuple[str, str, Path]:
+    """Make `dassl` importable. Returns (name, remark, folder of the package)."""
     forced = os.environ.get("UEO_ENGINE", "").strip().lower()
     if forced not in _CHOICES:
         raise ImportError(f"UEO_ENGINE is {forced!r}; it must be builtin or dassl, or not be set")
@@ -113,16 +145,17 @@ def _choose() -> tuple[str, str]:
                 "use the built-in engine"
             )
         _use_ours(front=False)
-        return ours, ""
+        return ours, "", _OURS
     version, reason = _genuine_version(genuine), _why_not(genuine)
     imported = "dassl" in sys.modules and _is_genuine(sys.modules["dassl"])
     if forced == "dassl" and _UNDER_TORCHRUN:
         raise ImportError(f"UEO_ENGINE=dassl: {version} cannot be used, {reason}")
     if forced == "dassl" or (forced == "" and (imported or not reason)):
-        return version, f"warning: {reason}" if reason else ""
+        sys.path[:] = [p for p in sys.path if not _is_ours(p)]
+        return version, f"warning: {reason}" if reason else "", genuine
     _use_ours(front=True)
     why = "UEO_ENGINE=builtin" if forced else reason
-    return ours, f"{version} is installed but not used: {why}"
+    return ours, f"{version} is installed but not used: {why}", _OURS
 
 
 def _announce(name: str, remark: str) -> None:
@@ -136,5 +169,6 @@ if _UNDER_TORCHRUN:
 
     distributed.see_one_gpu()
     distributed.silence()
-_NAME, _remark = _choose()
-_announce(_NAME, _remark)
+_chosen: tuple[str, Path] | None = None  # (name, folder)
+if sys.argv[:1] != ["-m"]:  # `python -m modern_dassl`: not before the search path is the script's
+    use()

@@ -40,7 +40,7 @@ def genuine(tmp_path):
 
     def make(scheduler=""):
         package = tmp_path / "site" / "dassl"
-        (package / "optim").mkdir(parents=True)
+        (package / "optim").mkdir(parents=True, exist_ok=True)
         (package / "__init__.py").write_text('__version__ = "0.6.3"\n')
         (package / "optim" / "lr_scheduler.py").write_text(scheduler)
         return package.parent
@@ -108,3 +108,73 @@ def test_python_m_runs_a_script_that_knows_nothing_of_us(tmp_path):
     assert done.stdout.splitlines()[-1] == f"{[script, '--root', 'x']} found dassl"
     done = python("-m", "modern_dassl", "absent.py", cwd=tmp_path)
     assert done.returncode == 1 and "absent.py: no such script" in done.stderr
+
+
+SAYS = (
+    "import dassl\nimport modern_dassl\n"
+    "print(modern_dassl.engine_name())\n"
+    "print('ours' if 'modern_dassl' in dassl.__file__ else 'genuine')\n"
+)
+WAYS = {  # how a script is started
+    "script": ["-m", "modern_dassl", "elsewhere/script.py"],
+    "joined": ["-mmodern_dassl", "elsewhere/script.py"],
+    "module": ["-m", "modern_dassl", "-m", "elsewhere.script"],
+}
+
+
+@pytest.fixture
+def script(tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "script.py").write_text(SAYS)
+    return folder
+
+
+@pytest.mark.parametrize("words", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize(("scheduler", "environment", "expected"), [
+    (BROKEN, {}, "ours"),
+    (BROKEN, {"PYTHONSAFEPATH": "1"}, "ours"),
+    ("", {}, "genuine"),
+    ("", {"UEO_ENGINE": "builtin"}, "ours"),
+    ("", {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}, "ours"),
+    (BROKEN, {"UEO_ENGINE": "dassl"}, "genuine"),
+], ids=["unfit", "unfit-safe", "fit", "builtin", "torchrun", "forced"])
+def test_what_python_m_says_is_what_the_script_imports(
+    words, scheduler, environment, expected, genuine, script, tmp_path
+):
+    if "PYTHONSAFEPATH" in environment and words == WAYS["module"]:
+        pytest.skip("the current folder is not searched then")
+    done = python(*words, path=[genuine(scheduler)], cwd=tmp_path, **environment)
+    said, name, imported = done.stdout.splitlines()
+    assert name == {"ours": OURS, "genuine": "dassl 0.6.3"}[expected], done.stderr
+    assert imported == expected and said.split(" (")[0] == f"Engine: {name}"
+
+
+def test_a_dassl_beside_the_caller_is_not_the_scripts(script, tmp_path):
+    """python SCRIPT does not search the current folder either."""
+    package = tmp_path / "dassl"
+    package.mkdir()
+    (package / "__init__.py").write_text('__version__ = "0.6.3"\n')
+    done = python("-m", "modern_dassl", "elsewhere/script.py", cwd=tmp_path)
+    assert done.stdout.splitlines() == [f"Engine: {OURS}", OURS, "ours"]
+    package.rename(script / "dassl")
+    done = python("-m", "modern_dassl", "elsewhere/script.py", cwd=tmp_path)
+    assert done.stdout.splitlines() == ["Engine: dassl 0.6.3", "dassl 0.6.3", "genuine"]
+
+
+def test_our_folder_on_the_search_path_takes_nothing_from_genuine(genuine):
+    ours = Path(modern_dassl.__file__).parent
+    assert report([ours, genuine()])[0] == ["Engine: dassl 0.6.3", "dassl 0.6.3", "genuine"]
+    assert report([ours, genuine(BROKEN)])[0][1:] == [OURS, "ours"]
+
+
+def test_the_name_is_refused_where_another_was_imported_after_all(genuine):
+    code = (
+        "import sys, modern_dassl\n"
+        f"sys.path.insert(0, {str(genuine())!r})\n"
+        "import dassl\n"
+        "modern_dassl.engine_name()"
+    )
+    done = python("-c", code)
+    assert done.returncode == 1
+    assert f"{OURS} in " in done.stderr and "`import dassl` gives " in done.stderr
