@@ -11,7 +11,6 @@ finished is not run again; one that was interrupted resumes.
 import modern_dassl  # noqa: F401  isort: skip  (makes `dassl` importable)
 
 import argparse
-import os
 import shutil
 import sys
 import time
@@ -31,11 +30,11 @@ from modern_dassl import distributed
 from ueo import config, foreign
 from ueo.discover import extend_cfg, import_file
 from ueo.errors import ConfigError, UserError, reason
-from ueo.files import json_text, set_aside, write_json
+from ueo.files import check_writable, json_text, set_aside, write_json
 from ueo.known_keys import LARGEST_SEED, MOST_THREADS
 from ueo.memory import keep_freed_memory
 from ueo.names import nearest
-from ueo.options import number
+from ueo.options import folder, number
 from ueo.outputs import FEATURES
 from ueo.plots import PICTURE, plot_run
 from ueo.record import RESULT, read_result
@@ -56,8 +55,8 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add = p.add_argument
-    add("--root", default="data", help="data root")
-    add("--output-dir", default="", help="folder of this run")
+    add("--root", type=folder("--root"), default="data", help="data root")
+    add("--output-dir", type=folder("--output-dir"), help="folder of this run")
     add("--trainer", default="", help="name of the trainer")
     add("--config-file", nargs="+", default=[], help="yaml files of the trainer, later ones win")
     add("--dataset-config-file", default="", help="yaml file of the data set")
@@ -189,16 +188,6 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
         cfg.RESUME = str(folder)
         cfg.freeze()
     return True
-
-
-def check_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ConfigError(f"--output-dir {folder}: cannot be written ({error.strerror})") from error
 
 
 def run(args: argparse.Namespace) -> None:

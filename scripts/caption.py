@@ -20,7 +20,7 @@ import torch  # noqa: E402
 
 from ueo.captioner import Captioner, check_output, write_captions  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
-from ueo.options import number  # noqa: E402
+from ueo.options import folder, number  # noqa: E402
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = p.add_argument
     add("--images", required=True, help="folder, captioned with all below it")
-    add("--output", required=True, help="file of JSON lines to write")
+    add("--output", type=folder("--output"), required=True, help="file of JSON lines to write")
     add("--model", default="Salesforce/blip-image-captioning-base",
         help="folder of weights or id on the Hugging Face hub")
     add("--number", type=number("--number", low=1), default=1, help="captions an image")

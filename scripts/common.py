@@ -28,9 +28,10 @@ from tabulate import tabulate  # noqa: E402
 
 import modern_dassl  # noqa: E402
 import train  # noqa: E402
-from ueo import grid, tables  # noqa: E402
+from ueo import gpus, grid, tables  # noqa: E402
 from ueo.clip import backbones  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
+from ueo.files import check_writable  # noqa: E402
 from ueo.plots import PICTURE  # noqa: E402
 from ueo.record import read_result  # noqa: E402
 from ueo.text import shown  # noqa: E402
@@ -54,9 +55,11 @@ def waiting(args: argparse.Namespace, runs: list[grid.Run]) -> list[grid.Run]:
     """The runs that are not finished, announced; none of them with --tables-only."""
     finished = finished_runs(runs, args.overwrite)
     todo = [run for run in runs if run.folder not in finished and not args.tables_only]
-    announce(args, runs, todo, finished, grid.worker_count(args.jobs, args.device))
+    announce(args, runs, todo, finished, gpus.worker_count(args.jobs, args.device))
     if todo:
         refuse_other_engine(finished)
+    if not (args.dry_run or args.tables_only):
+        grid.remove_consoles(finished)
     return todo
 
 
@@ -110,7 +113,7 @@ def announce(args, runs, todo: list[grid.Run], finished: dict, workers: int) -> 
 
 def fetch_missing(args: argparse.Namespace, todo: list[grid.Run]) -> None:
     """Data and weights, once, before runs start in parallel."""
-    train.check_writable(Path(args.output))
+    check_writable(Path(args.output))
     domains, backbone_names = {}, set()
     for run in todo:
         domains.setdefault(run.config["DATASET.NAME"], set()).update(
@@ -129,8 +132,8 @@ def execute(
     """Fetch what is missing, then run everything by `entry`, the main of a command."""
     if todo:
         fetch_missing(args, todo)
-    workers = grid.worker_count(args.jobs, args.device)
-    return grid.execute(todo, entry, workers, PRELOAD, grid.gpus(args.device))
+    workers = gpus.worker_count(args.jobs, args.device)
+    return grid.execute(todo, entry, workers, PRELOAD, gpus.visible(args.device))
 
 
 def execute_left(
@@ -143,6 +146,7 @@ def execute_left(
     todo = [test for test, records in tests.items()
             if not args.tables_only and read_result(test.folder.parent) is not None
             and (args.overwrite or not all(map(read_result, records)))]
+    grid.remove_consoles(test.folder for test in tests if test not in todo)
     return execute(args, todo, wise_ft.main) if todo else []
 
 

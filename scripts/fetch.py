@@ -17,6 +17,7 @@ import modern_dassl  # noqa: E402, F401  (makes `dassl` importable)
 from ueo.download import Piece, download, is_by_hand  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
 from ueo.names import nearest  # noqa: E402
+from ueo.options import folder  # noqa: E402
 
 
 def published() -> dict[str, type[PublishedDataset]]:
@@ -79,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("command", choices=("download", "check"))
     p.add_argument("datasets", nargs="+", help=f"of {', '.join(sorted(published()))}")
-    p.add_argument("--root", default="data", help="data root")
+    p.add_argument("--root", type=folder("--root"), default="data", help="data root")
     p.add_argument("--domain", nargs="+", default=[], help="domains; all unless given")
     return p
 

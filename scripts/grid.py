@@ -21,7 +21,7 @@ import slurm  # noqa: E402
 from ueo import grid, reference, render, report, tables  # noqa: E402
 from ueo.known_keys import LARGEST_SEED, MOST_THREADS  # noqa: E402
 from ueo.locks import exclusive  # noqa: E402
-from ueo.options import number  # noqa: E402
+from ueo.options import folder, number  # noqa: E402
 from ueo.record import read_result  # noqa: E402
 from ueo.text import shown  # noqa: E402
 
@@ -49,9 +49,9 @@ def parser() -> argparse.ArgumentParser:
     add("--protocol", default="", help="released or independent")
     add("--path", default="", help="images of one's own: their folder or list")
     add("--names", default="", help="images of one's own: file of class names")
-    add("--root", default="data", help="data root")
+    add("--root", type=folder("--root"), default="data", help="data root")
     add("--download", action="store_true", help="fetch data sets that are missing, unasked")
-    add("--output", default="output", help="folder of all records")
+    add("--output", type=folder("--output"), default="output", help="folder of all records")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
     add("--jobs", type=number("--jobs", low=0, high=MOST_THREADS), default=0,
         help="runs at once; 0: one a GPU, else one a CPU core")

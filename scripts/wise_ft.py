@@ -24,8 +24,9 @@ from ueo.trainers.base import MODEL, CLIPTrainer  # noqa: E402
 
 import train  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
+from ueo.files import check_writable  # noqa: E402
 from ueo.known_keys import MOST_THREADS, OWN  # noqa: E402
-from ueo.options import number  # noqa: E402
+from ueo.options import folder, number  # noqa: E402
 from ueo.record import read_result  # noqa: E402
 from ueo.tuned import mixed  # noqa: E402
 
@@ -45,8 +46,9 @@ def parser() -> argparse.ArgumentParser:
     add("--domain", nargs="+", default=[], help="evaluate on these domains, not on the run's")
     add("--classes", nargs="+", default=[], choices=OWN["DATASET"]["SUBSAMPLE_CLASSES"].choices,
         help="evaluate on all known classes, the base half, the new half; as the run unless given")
-    add("--output-dir", default="", help="folder of the records; RUN/wise_ft unless given")
-    add("--root", default="data", help="data root")
+    add("--output-dir", type=folder("--output-dir"),
+        help="folder of the records; RUN/wise_ft unless given")
+    add("--root", type=folder("--root"), default="data", help="data root")
     add("--plugin", nargs="+", default=[], help="Python files with further trainers or data sets")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
     add("--threads", type=number("--threads", low=0, high=MOST_THREADS), default=0,
@@ -90,7 +92,7 @@ def build(arguments: argparse.Namespace, model_dir: str) -> CLIPTrainer:
     other classes than those that it was trained on."""
     cfg = train.build_cfg(arguments)
     train.set_device(arguments)
-    train.check_writable(Path(cfg.OUTPUT_DIR))
+    check_writable(Path(cfg.OUTPUT_DIR))
     if cfg.SEED >= 0:
         train.set_random_seed(cfg.SEED)
     trainer = train.build_trainer(cfg)

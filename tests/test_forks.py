@@ -13,7 +13,7 @@ import pytest
 import torch
 from conftest import REPOSITORY
 
-from ueo import grid
+from ueo import gpus, grid
 
 sys.path.append(str(REPOSITORY / "scripts"))
 import common  # noqa: E402
@@ -111,21 +111,21 @@ def test_gpus_are_those_that_the_user_left_visible(visible, count, names, monkey
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
-    assert grid.gpus("auto") == names
-    assert grid.gpus("cpu") == []
+    assert gpus.visible("auto") == names
+    assert gpus.visible("cpu") == []
     cores = min(os.cpu_count(), 8)
-    assert grid.worker_count(0, "auto") == (count or cores)
-    assert grid.worker_count(0, "cpu") == cores
-    assert grid.worker_count(5, "auto") == 5
+    assert gpus.worker_count(0, "auto") == (count or cores)
+    assert gpus.worker_count(0, "cpu") == cores
+    assert gpus.worker_count(5, "auto") == 5
 
 
 def test_runs_take_the_gpu_that_the_fewest_others_use():
     used, devices = [], ["2", "5", "7"]
     for _ in range(7):
-        used.append(grid.least_used(devices, used))
+        used.append(gpus.least_used(devices, used))
     assert [used.count(gpu) for gpu in devices] == [3, 2, 2]
-    assert grid.least_used(devices, ["2", "7"]) == "5"
-    assert grid.least_used([], []) == ""
+    assert gpus.least_used(devices, ["2", "7"]) == "5"
+    assert gpus.least_used([], []) == ""
 
 
 def test_each_run_sees_its_own_gpu_and_an_only_one_is_left_as_it_is(tmp_path, monkeypatch):

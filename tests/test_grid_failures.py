@@ -58,6 +58,15 @@ def test_failed_runs_are_listed_also_where_the_table_cannot_be_written(
                      f"Error: {tmp_path / 'table.json'}: No space left on device"]
 
 
+def test_a_run_killed_when_all_was_written_leaves_no_console(tmp_path):
+    done, other = tmp_path / "done", tmp_path / "other"
+    for folder in (done, other):
+        folder.mkdir()
+        (folder / grid.CONSOLE).touch()
+    grid.remove_consoles([done, tmp_path / "absent"])
+    assert not list(done.iterdir()) and list(other.iterdir())
+
+
 def test_a_run_that_is_asked_for_twice_runs_once(grid_script, tmp_path, capsys):
     once = ["emoji", "--domain", "fluent", "--setting", "open", "--seed", "1", "--output",
             str(tmp_path), "--dry-run"]

@@ -4,11 +4,12 @@ import hashlib
 import itertools
 import json
 import os
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from ueo.errors import DataError
+from ueo.errors import ConfigError, DataError
 from ueo.temporaries import temporary_file
 
 
@@ -19,6 +20,16 @@ def asset(name: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise DataError(f"assets/{name} is missing from this installation")
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder of results. Raises ConfigError where it, or a file in it, cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):  # without a name, where the system can
+            pass
+    except OSError as error:
+        raise ConfigError(f"--output-dir {folder}: cannot be written ({error.strerror})") from error
 
 
 @contextmanager

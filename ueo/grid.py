@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ import torch
 from ueo import fork_server
 from ueo.errors import ConfigError, UserError, reason
 from ueo.options import shown
+from ueo.gpus import least_used
 from ueo.record import read_result
 
 CONSOLE = "console.txt"  # what a run printed, kept only when it failed
@@ -48,21 +49,6 @@ class Run:
 class Failure:
     run: Run
     message: str
-
-
-def gpus(device: str) -> list[str]:
-    """The GPUs to share, as CUDA_VISIBLE_DEVICES calls them; none for the device "cpu".
-
-    Only this process may ask: one that asks CUDA can no longer fork a run that uses it.
-    """
-    count = 0 if device == "cpu" else torch.cuda.device_count()
-    chosen = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
-    return ([name for name in chosen if name] or [str(i) for i in range(count)])[:count]
-
-
-def worker_count(asked: int, device: str) -> int:
-    """Runs at once: as asked, else one a GPU, else one a CPU core (at most 8)."""
-    return asked or len(gpus(device)) or min(os.cpu_count() or 1, 8)
 
 
 def shard(runs: list[Run], part: str) -> list[Run]:
@@ -117,7 +103,7 @@ def execute(
 
     entry:   called with a run's command line in a process of its own; returns an exit status.
     preload: modules that the fork server imports once; none may ask CUDA anything.
-    devices: what `gpus` gives; runs share them evenly.
+    devices: what `gpus.visible` gives; runs share them evenly.
     """
     fork_server.start(preload)
     waiting, running = list(runs), {}
@@ -183,9 +169,11 @@ def _start(run: Run, entry: Callable, devices: Sequence[str], used: list[str]) -
     return Job(run, process, gpu, time.monotonic())
 
 
-def least_used(devices: Sequence[str], used: list[str]) -> str:
-    """The device that occurs least in `used`; "" where there is none."""
-    return min(devices, key=used.count, default="")
+def remove_consoles(finished: Iterable[Path]) -> None:
+    """Remove what runs printed that were killed after they had finished."""
+    for folder in finished:
+        with suppress(OSError):
+            (folder / CONSOLE).unlink(missing_ok=True)
 
 
 def _child(entry: Callable[[list[str]], int], run: Run, cuda: bool, visible: str) -> None:
@@ -228,7 +216,8 @@ def _outcome(status: int | None, run: Run) -> tuple[str, bool]:
         lines = (run.folder / CONSOLE).read_text(errors="replace").strip().splitlines()
         if lines:
             return lines[-1], True
-    return f"ended with status {status}, and no word in {run.folder / CONSOLE}", True
+    file = run.folder / CONSOLE
+    return f"ended with status {status} and wrote nothing into {file}; is the disk full?", True
 
 
 def _summary(run: Run) -> str:

@@ -5,7 +5,7 @@ from dassl.optim.lr_scheduler import AVAI_SCHEDS
 from dassl.optim.optimizer import AVAI_OPTIMS
 
 from ueo.errors import ConfigError
-from ueo.options import Option
+from ueo.options import Option, named
 
 LARGEST_SEED = 2**32 - 1  # NumPy's
 MOST_THREADS = 1024  # or processes
@@ -26,6 +26,7 @@ SHARE = Option(kind=float, low=0, high=1)
 RATE = Option(low=0, kind=float)
 BATCH = {"BATCH_SIZE": POSITIVE, "N_INS": POSITIVE, "N_DOMAIN": NOT_NEGATIVE}
 DASSL = {
+    "OUTPUT_DIR": Option(check=named),
     "SEED": Option(low=-1, high=LARGEST_SEED),
     "INPUT": {
         "SIZE": Option(kind=int, low=1, length=2),

@@ -181,6 +181,19 @@ def shown(value, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 
+def named(path: str) -> str:
+    """The path itself. Raises ConfigError for an empty one, which would mean the current folder."""
+    if not path.strip():
+        raise ConfigError("the path is empty; name a folder, or . for the current one")
+    return path
+
+
+def folder(name: str) -> Callable[[str], str]:
+    """For the `type` of argparse: a path that is not empty. ConfigError names the argument."""
+    option = Option("", check=named)
+    return lambda text: option.checked(text, name)
+
+
 def number(name: str, kind: type = int, **bounds) -> Callable[[str], Any]:
     """For the `type` of argparse: a number in bounds. Raises ConfigError, naming the argument."""
     option = Option(kind(0), **bounds)

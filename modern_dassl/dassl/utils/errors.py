@@ -31,6 +31,10 @@ class CheckpointReadError(DasslError, RuntimeError):
     """A checkpoint is damaged, refused, or belongs to another model."""
 
 
+class CheckpointWriteError(DasslError, RuntimeError):
+    """A checkpoint could not be written; torch does not say why."""
+
+
 class RegistryKeyError(DasslError, KeyError):
     """A name is registered twice, or not at all."""
 

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from contextlib import suppress
 
 from modern_dassl import distributed
 
@@ -27,10 +28,19 @@ class Logger:
         if not getattr(self.console, "closed", False):
             self.console.write(text)
         if self.file is not None:
+            self._copy(text)
+        return len(text)
+
+    def _copy(self, text: str) -> None:
+        try:
             self.file.write(text)
             if "\n" in text:
                 self.file.flush()  # a killed run keeps its log
-        return len(text)
+        except OSError as error:
+            error.filename = error.filename or self.file.name  # that of a full disk names no file
+            with suppress(OSError):  # what could not be written is lost
+                self.close()
+            raise
 
     def writelines(self, lines) -> None:
         """Write every line."""
@@ -47,8 +57,8 @@ class Logger:
     def close(self) -> None:
         """Close the file; the console stays open, it was not opened here."""
         if self.file is not None:
-            self.file.close()
-            self.file = None
+            file, self.file = self.file, None
+            file.close()
 
     def __enter__(self) -> "Logger":
         return self

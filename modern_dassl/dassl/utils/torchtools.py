@@ -9,7 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from dassl.utils.errors import CheckpointReadError, ConfigValueError, MissingFileError
+from dassl.utils.errors import (
+    CheckpointReadError,
+    CheckpointWriteError,
+    ConfigValueError,
+    MissingFileError,
+)
 from dassl.utils.safe_load import read_checkpoint
 from dassl.utils.scheduler_state import load_plain_state
 from dassl.utils.tools import check_availability, mkdir_if_missing
@@ -37,6 +42,9 @@ def _written_whole(path: str):
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or path  # that of a full disk names no file
+        raise
     finally:
         if osp.exists(temporary):
             os.unlink(temporary)
@@ -63,7 +71,12 @@ def save_checkpoint(
     name = model_name or f"model.pth.tar-{state['epoch']}"
     path = osp.join(save_dir, name)
     with _written_whole(path) as temporary:
-        torch.save(state, temporary)
+        try:
+            torch.save(state, temporary)
+        except RuntimeError as error:
+            raise CheckpointWriteError(
+                f"{path}: not written, is the disk full? ({str(error).splitlines()[0]})"
+            ) from error
     print(f"Checkpoint saved to {path}")
     if name != BEST:
         with _written_whole(osp.join(save_dir, POINTER)) as temporary:

@@ -1,0 +1,61 @@
+"""A run whose disk is full ends in one line that names the file; empty paths are refused."""
+
+import importlib
+import resource
+import sys
+
+import pytest
+from conftest import REPOSITORY
+from dassl.utils import Logger
+
+import train
+
+sys.path.append(str(REPOSITORY / "scripts"))
+
+
+@pytest.fixture
+def disk():
+    """disk(size): from now on no file of this process can have more bytes."""
+    kept = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, kept[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, kept)
+
+
+@pytest.mark.parametrize(("size", "file"), [
+    (500, "config.json"), (6_000, "model.pth.tar-1"), (20_000, "scores.png"),
+])
+def test_a_run_that_fills_the_disk_names_the_file(size, file, toy, disk, capsys):
+    disk(size)
+    status, folder = toy("run", "TRAINER.UEO.TUNE", "prompt", "DATASET.STORE_GB", "0")
+    line = capsys.readouterr().err
+    assert status == 2 and len(line.splitlines()) == 1
+    assert line.startswith(f"Error: {folder}") and file in line
+    assert not [p.name for p in folder.rglob("*") if p.name.startswith(".") or ".part" in p.name]
+
+
+def test_a_log_that_the_disk_has_no_room_for_is_named(tmp_path, disk, capsys):
+    disk(500)
+    with pytest.raises(OSError) as caught, Logger(str(tmp_path / "log.txt")) as log:
+        for _ in range(100):
+            log.write("epoch [1/2]\n")
+    assert caught.value.filename == str(tmp_path / "log.txt")
+
+
+@pytest.mark.parametrize("options", [["--output-dir", ""], ["--output-dir", "x", "OUTPUT_DIR", ""],
+                                     ["--root", " "]])
+def test_an_empty_path_is_not_the_current_folder(options, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    yaml = str(REPOSITORY / "configs/datasets/emoji.yaml")
+    argv = ["--trainer", "ZeroshotCLIP", "--dataset-config-file", yaml, *options]
+    assert train.main(argv) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert options[-2] in line and "is empty" in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["grid", "tune", "ood_study", "robust"])
+def test_an_empty_output_is_refused(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert importlib.import_module(command).main(["emoji", "--output", ""]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: --output") and not list(tmp_path.iterdir())
