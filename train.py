@@ -11,40 +11,36 @@ finished is not run again; one that was interrupted resumes.
 import modern_dassl  # noqa: F401  isort: skip  (makes `dassl` importable)
 
 import argparse
-import shutil
 import sys
 import time
 from pathlib import Path
 
 import dassl.utils
 import torch
+import ueo.trainers  # noqa: F401  (they register themselves)
 from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import set_random_seed, setup_logger
 from ueo.datasets.label_space import parse_setting
-from ueo.trainers.base import MODEL
 
 import ueo.evaluator  # noqa: F401  (registers itself)
 from modern_dassl import distributed
 from ueo import config, foreign
 from ueo.discover import extend_cfg, import_file
 from ueo.errors import ConfigError, UserError, reason
-from ueo.files import check_writable, json_text, set_aside, write_json
+from ueo.files import check_writable, set_aside
 from ueo.known_keys import LARGEST_SEED, MOST_THREADS
 from ueo.memory import keep_freed_memory
 from ueo.names import nearest
 from ueo.options import folder, number
-from ueo.outputs import FEATURES
 from ueo.plots import PICTURE, plot_run
-from ueo.record import RESULT, read_result
 from ueo.shared_names import take_names
+from ueo.started import STARTED, follow_run, prepare_folder
 from ueo.text import shown
-from ueo.tuned import POINTER
 
 take_names()
 LOG = "log.txt"  # as Dassl calls it
-CONFIG = "config.json"  # in the run's folder from its start, so that a restart can tell what it was
 # what a user can mend; genuine Dassl has no error class of its own
 MISTAKES = (UserError, OSError, getattr(dassl.utils, "DasslError", UserError))
 
@@ -148,54 +144,16 @@ def set_device(args: argparse.Namespace) -> None:
         keep_freed_memory()
 
 
-def finished_result(folder: Path, flat: dict, option: str, keep: bool = False) -> dict | None:
-    """The record of a finished run of this resolved configuration in `folder`; None if it has not
-    kept the outputs that are asked for. One of another configuration is an error, which tells to
-    name another folder with `option`."""
-    finished = read_result(folder)
-    if finished and finished["config"] != flat:
-        raise ConfigError(
-            f"{folder} holds a finished run of another configuration "
-            f"({config.difference(finished['config'], flat)}); name another {option}, or pass "
-            "--overwrite"
-        )
-    return None if keep and not (folder / FEATURES).is_file() else finished
-
-
-def prepare_folder(cfg, overwrite: bool) -> bool:
-    """Make the run's folder ready; False when the run in it is finished already.
-
-    What an interrupted run of the same configuration left is resumed (cfg.RESUME is set); what one
-    of another configuration left unfinished is cleared. A finished run of another configuration is
-    an error: nothing finished is lost unless `overwrite`.
-    """
-    folder, flat = Path(cfg.OUTPUT_DIR), config.resolved(cfg)
-    check_writable(folder)
-    keep = cfg.TEST.KEEP_OUTPUTS
-    if not overwrite and finished_result(folder, flat, "--output-dir", keep):
-        return False
-    started = folder / CONFIG
-    same = started.is_file() and started.read_text() == json_text(flat)
-    pointers = list(folder.glob(f"*/{POINTER}"))
-    if (folder / RESULT).is_file() or not same:
-        ours = [p.parent for p in pointers if started.is_file()]  # not those of no run of this
-        for models in (folder / MODEL, *ours):
-            shutil.rmtree(models, ignore_errors=True)
-        (folder / RESULT).unlink(missing_ok=True)
-        write_json(started, flat)
-    elif pointers and not cfg.RESUME:
-        cfg.defrost()
-        cfg.RESUME = str(folder)
-        cfg.freeze()
-    return True
-
-
 def run(args: argparse.Namespace) -> None:
     """Run what the arguments say. Raises UserError for a mistake of the user's."""
     cfg = build_cfg(args)
     set_device(args)
+    if cfg.SEED >= 0:  # before shots are drawn
+        set_random_seed(cfg.SEED)
     if args.eval_only:
         check_writable(Path(cfg.OUTPUT_DIR))
+        if args.model_dir:
+            follow_run(cfg, args.model_dir, given_keys(args))
     elif not _start_or_continue(cfg, args.overwrite):
         print(f"Finished before: {shown(cfg.OUTPUT_DIR)}")
         if not Path(cfg.OUTPUT_DIR, PICTURE).is_file():  # killed before it was drawn
@@ -225,9 +183,19 @@ def run(args: argparse.Namespace) -> None:
 def _start_log(folder: Path, eval_only: bool) -> None:
     """log.txt, the one name that parsers read, is of this run: an earlier one is set aside. An
     evaluation alone leaves the log of the run in its folder, and its own has the date."""
-    if distributed.is_main() and not (eval_only and (folder / CONFIG).is_file()):
+    if distributed.is_main() and not (eval_only and (folder / STARTED).is_file()):
         set_aside(folder / LOG)
     setup_logger(str(folder))
+
+
+def given_keys(args: argparse.Namespace) -> set[str]:
+    """The keys that decide about images and stand on the command line."""
+    keys = set(args.opts[::2])
+    if args.seed >= 0:
+        keys.add("SEED")
+    if args.protocol:
+        keys.add("DATASET.PROTOCOL")
+    return keys
 
 
 def _start_or_continue(cfg, overwrite: bool) -> bool:

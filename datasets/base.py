@@ -4,6 +4,7 @@ A data set lists the images of one target domain; this module cuts them to a lab
 protocol, and gives Dassl its `train_x`, `train_u` and `test`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from dassl.data.datasets import DatasetBase, Datum
@@ -21,6 +22,7 @@ from ueo.config import setting_of
 from ueo.data import NO_LABEL
 from ueo.errors import ConfigError, DataError
 from ueo.image_check import unreadable
+from ueo.inputs import Inputs, cache_of, of_data
 from ueo.names import meanings, nearest
 from ueo.text import shown
 from ueo.trees import Item, Unread
@@ -60,20 +62,10 @@ class UFTDataset(DatasetBase):
     class_list: list[str]
 
     def __init__(self, cfg):
-        self.domain = self._choose_domain(cfg.DATASET.TARGET_DOMAINS)
-        self.protocol = setting_of(cfg, "PROTOCOL")
-        self.prepare(cfg.DATASET.ROOT)
-        self.root = self.locate(cfg.DATASET.ROOT)
-        self.unread = Unread()  # what the folders hold besides the images
-        self.setup(self.root)
-        if len(self.class_list) != self.counts.total:
-            raise DataError(
-                f"{self.root}: {self.counts.total} classes are expected, "
-                f"{len(self.class_list)} were found; the data set is incomplete"
-            )
+        seen, test = self._read_domain(cfg, self.prepare)
+        self.inputs = self._inputs(cfg, seen, test)
         whole = label_space(self.counts, setting_of(cfg, "SETTING"))
         self.space: LabelSpace = subsample(whole, setting_of(cfg, "SUBSAMPLE_CLASSES"))
-        seen, test = getattr(self, self.protocol)(self.domain)
         self.published_counts = self._compare_counts(seen, test, setting_of(cfg, "CHECK_COUNTS"))
         seen, test = self._without_bad_images(seen, test, setting_of(cfg, "BAD_IMAGES"))
         unlabelled = self._keep(seen, self.space.unlabelled)
@@ -96,6 +88,37 @@ class UFTDataset(DatasetBase):
         names = [self.class_list[i] for i in self.space.known]
         self._lab2cname, self._classnames = dict(enumerate(names)), names
         self._num_classes = len(names)
+
+    @classmethod
+    def inputs_of(cls, cfg) -> Inputs:
+        """What a result on this configuration's domain depends on, from the data that is there;
+        nothing is prepared. Raises DataError where there is none."""
+        data = cls.__new__(cls)
+        seen, test = data._read_domain(cfg)
+        return data._inputs(cfg, seen, test)
+
+    def _read_domain(self, cfg, prepare: Callable[[str], None] = lambda root: None):
+        """(unlabelled, test) of the domain, before they are cut to a label space."""
+        self.domain = self._choose_domain(cfg.DATASET.TARGET_DOMAINS)
+        self.protocol = setting_of(cfg, "PROTOCOL")
+        prepare(cfg.DATASET.ROOT)
+        self.root = self.locate(cfg.DATASET.ROOT)
+        self.unread = Unread()  # what the folders hold besides the images
+        self.setup(self.root)
+        if len(self.class_list) != self.counts.total:
+            raise DataError(
+                f"{self.root}: {self.counts.total} classes are expected, "
+                f"{len(self.class_list)} were found; the data set is incomplete"
+            )
+        return getattr(self, self.protocol)(self.domain)
+
+    def _inputs(self, cfg, seen: list[Item], test: list[Item]) -> Inputs:
+        cache = cache_of(cfg, self.domain)
+        return of_data(self.class_list, (seen, test), self._names_start_at(), cache)
+
+    def _names_start_at(self) -> Path:
+        """The folder that names of images are relative to, whatever the machine."""
+        return self.root
 
     # what a subclass defines
 

@@ -29,7 +29,7 @@ class OwnImages(UFTDataset):
     domains = targets = ()
     settings = ("as_is",)
 
-    def __init__(self, cfg):
+    def _read_domain(self, cfg, prepare=lambda root: None):
         self.path, self.names_file = self.path_of(cfg), setting_of(cfg, "NAMES")
         if setting_of(cfg, "SETTING") not in self.settings:
             raise ConfigError(
@@ -37,8 +37,9 @@ class OwnImages(UFTDataset):
                 f"{setting_of(cfg, 'SETTING')!r}; the names in DATASET.NAMES say what is known"
             )
         self.image_root = Path(cfg.DATASET.ROOT).expanduser()
-        super().__init__(cfg)
+        lists = super()._read_domain(cfg, prepare)
         self.domains = (self.domain,)
+        return lists
 
     @classmethod
     def path_of(cls, cfg) -> Path:
@@ -191,3 +192,6 @@ class UFTList(OwnImages):
 
     def whole(self) -> list[Item]:
         return self.listed[self.path]
+
+    def _names_start_at(self) -> Path:
+        return self.image_root

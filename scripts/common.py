@@ -24,16 +24,16 @@ from collections.abc import Callable, Iterator  # noqa: E402
 from contextlib import contextmanager  # noqa: E402
 
 import fetch  # noqa: E402
+import planning  # noqa: E402
 from tabulate import tabulate  # noqa: E402
 
-import modern_dassl  # noqa: E402
 import train  # noqa: E402
-from ueo import gpus, grid, tables  # noqa: E402
+from ueo import gpus, grid  # noqa: E402
 from ueo.clip import backbones  # noqa: E402
-from ueo.errors import ConfigError  # noqa: E402
 from ueo.files import check_writable  # noqa: E402
 from ueo.plots import PICTURE  # noqa: E402
 from ueo.record import read_result  # noqa: E402
+from ueo.started import finished_result  # noqa: E402
 from ueo.text import shown  # noqa: E402
 
 FEW = 40  # runs to do that a dry run names one by one
@@ -53,39 +53,36 @@ def guarded(work: Callable[[], int]) -> int:
 
 def waiting(args: argparse.Namespace, runs: list[grid.Run]) -> list[grid.Run]:
     """The runs that are not finished, announced; none of them with --tables-only."""
-    finished = finished_runs(runs, args.overwrite)
+    finished = finished_runs(runs, args.overwrite, compare=not args.tables_only)
     todo = [run for run in runs if run.folder not in finished and not args.tables_only]
     announce(args, runs, todo, finished, gpus.worker_count(args.jobs, args.device))
-    if todo:
-        refuse_other_engine(finished)
     if not (args.dry_run or args.tables_only):
         grid.remove_consoles(finished)
     return todo
 
 
-def refuse_other_engine(finished: dict[Path, dict]) -> None:
-    """Raise ConfigError, before anything runs, where the table could not be made in the end."""
-    own = modern_dassl.engine_name()
-    for folder, result in finished.items():
-        if (engine := result["environment"]["engine"]) != own:
-            raise ConfigError(
-                f"{folder} was run by {engine}, this is {own}, and one table cannot hold both"
-                f"{tables.OTHER_ENGINE}"
-            )
-
-
-def finished_runs(runs: list[grid.Run], overwrite: bool) -> dict[Path, dict]:
-    """{folder: result} of the records that are there. One of another configuration is an error.
+def finished_runs(
+    runs: list[grid.Run], overwrite: bool, compare: bool = True
+) -> dict[Path, dict]:
+    """{folder: result} of the records that are there. One of another configuration is an error, and
+    with `compare` one of other inputs; where the images are not there to be compared, that is said.
 
     Without its picture a run was killed at the very end; running it again draws that alone.
     """
-    found = {}
+    found, inputs, unseen = {}, planning.PlannedInputs(), {}
     for run in runs:
         if not overwrite and (run.folder / PICTURE).is_file():
+            present = None
+            if compare:
+                present, why = inputs.of(run)
+                if present is None:
+                    unseen.setdefault(why, []).append(run)
             keep = "TEST.KEEP_OUTPUTS" in run.argv
-            result = train.finished_result(run.folder, run.config, "--output", keep)
+            result = finished_result(run.folder, run.config, present, "--output", keep)
             if result is not None:
                 found[run.folder] = result
+    for why, unknown in unseen.items():
+        print(f"{len(unknown)} finished runs are not compared with their images: {why}")
     return found
 
 
@@ -140,12 +137,18 @@ def execute_left(
     args: argparse.Namespace, tests: dict[grid.Run, list[Path]]
 ) -> list[grid.Failure]:
     """Run those evaluations of planning.tested_elsewhere whose run is finished and of which a
-    record is missing; none with --tables-only."""
+    record is missing, or is of other weights or images than there are now. With --tables-only none
+    is run, and a record of other weights is an error."""
     import wise_ft
 
-    todo = [test for test, records in tests.items()
-            if not args.tables_only and read_result(test.folder.parent) is not None
-            and (args.overwrite or not all(map(read_result, records)))]
+    known: dict = {}
+    ready = [test for test in tests if read_result(test.folder.parent) is not None]
+    if args.tables_only:
+        for test in ready:
+            wise_ft.refuse_other_weights(test, tests[test])
+        return []
+    todo = [test for test in ready
+            if args.overwrite or not wise_ft.up_to_date(test, tests[test], known)]
     grid.remove_consoles(test.folder for test in tests if test not in todo)
     return execute(args, todo, wise_ft.main) if todo else []
 

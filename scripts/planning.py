@@ -1,6 +1,8 @@
 """Which runs a grid has: data sets x trainers x label spaces x domains x seeds."""
 
 import argparse
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 from ueo.datasets.base import UFTDataset
@@ -9,9 +11,11 @@ from ueo.datasets.label_space import parse_setting
 import train
 from ueo import config, grid
 from ueo.discover import import_file
-from ueo.errors import ConfigError
+from ueo.errors import ConfigError, DataError
+from ueo.inputs import Inputs
 from ueo.known_keys import OWN
 from ueo.names import nearest
+from ueo.started import data_inputs, method_inputs
 from ueo.text import file_name, shown
 from ueo.yaml_files import read_yaml
 
@@ -178,7 +182,38 @@ def _domains(args: argparse.Namespace, kind: type) -> list[str]:
 def _resolved(run: grid.Run) -> dict:
     """The run's resolved configuration. That of a run which differs in data set or trainer must be
     built anew; domain, label space and seed are put in by hand, which is a hundred times faster."""
-    return config.resolved(train.build_cfg(train.parser().parse_args(list(run.argv))))
+    return config.resolved(_cfg(run))
+
+
+def _cfg(run: grid.Run):
+    return train.build_cfg(train.parser().parse_args(list(run.argv)))
+
+
+class PlannedInputs:
+    """Inputs of planned runs; those of a domain's images, and those of a method, are read once."""
+
+    def __init__(self):
+        self.known: dict[str, tuple[Inputs | None, str]] = {}
+
+    def of(self, run: grid.Run) -> tuple[Inputs | None, str]:
+        """(inputs, ""), or (None, why) where the images are not there."""
+        own = ("SEED", "DATASET.SETTING")
+        flat = {k: v for k, v in run.config.items() if k not in own}
+        data, why = self._once(
+            run, {k: v for k, v in flat.items() if k.startswith("DATASET.")}, data_inputs
+        )
+        flat.pop("DATASET.TARGET_DOMAINS")
+        method, _ = self._once(run, flat, method_inputs)
+        return (None, why) if data is None else ({**data, **method}, "")
+
+    def _once(self, run: grid.Run, part: dict, read: Callable) -> tuple[Inputs | None, str]:
+        key = json.dumps([read.__name__, part, run.argv[: run.argv.index("--trainer")]])
+        if key not in self.known:
+            try:
+                self.known[key] = read(_cfg(run)), ""
+            except DataError as error:
+                self.known[key] = None, str(error)
+        return self.known[key]
 
 
 def _option(name: str, value: str) -> list[str]:

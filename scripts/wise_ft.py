@@ -20,15 +20,18 @@ import argparse  # noqa: E402
 
 import common  # noqa: E402
 from tabulate import tabulate  # noqa: E402
-from ueo.trainers.base import MODEL, CLIPTrainer  # noqa: E402
+from ueo.trainers.base import CLIPTrainer  # noqa: E402
 
 import train  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
 from ueo.files import check_writable  # noqa: E402
+from ueo.grid import Run  # noqa: E402
+from ueo.inputs import CHECKPOINT, Inputs, content_hash  # noqa: E402
 from ueo.known_keys import MOST_THREADS, OWN  # noqa: E402
 from ueo.options import folder, number  # noqa: E402
 from ueo.record import read_result  # noqa: E402
-from ueo.tuned import mixed  # noqa: E402
+from ueo.started import data_inputs, follow_run  # noqa: E402
+from ueo.tuned import MODEL, checkpoint_file, mixed  # noqa: E402
 
 COLUMNS = ("pacc", "accuracy", "auroc", "fpr95")
 
@@ -87,14 +90,18 @@ def relatives(dataset: str) -> dict[str, str]:
     return getattr(registry.get(dataset), "relatives", {}) if known else {}
 
 
-def build(arguments: argparse.Namespace, model_dir: str) -> CLIPTrainer:
+def build(arguments: argparse.Namespace, model_dir: str, given: set[str]) -> CLIPTrainer:
     """The run's trainer, untrained. Raises ConfigError for one that this cannot mix, or not on
-    other classes than those that it was trained on."""
+    other classes than those that it was trained on.
+
+    given: the keys that the user set by hand.
+    """
     cfg = train.build_cfg(arguments)
     train.set_device(arguments)
     check_writable(Path(cfg.OUTPUT_DIR))
     if cfg.SEED >= 0:
         train.set_random_seed(cfg.SEED)
+    follow_run(cfg, model_dir, given)
     trainer = train.build_trainer(cfg)
     if not isinstance(trainer, CLIPTrainer) or MODEL not in trainer.get_model_names():
         raise ConfigError(f"--model-dir: {cfg.TRAINER.NAME} tunes nothing that could be mixed")
@@ -114,6 +121,8 @@ def evaluate(trainer: CLIPTrainer, args: argparse.Namespace) -> list[list]:
     trainer.evaluations.run(epoch=0)
     before, rows = trainer.evaluations.history, []
     trainer.load_model(args.model_dir, epoch=args.load_epoch)
+    file = checkpoint_file(Path(args.model_dir, MODEL), args.load_epoch)
+    trainer.inputs[CHECKPOINT] = content_hash(file)
     tuned = {name: value.clone() for name, value in module.state_dict().items()}
     for alpha in dict.fromkeys(args.alpha):
         trainer.output_dir = str(output / f"alpha{alpha:g}")
@@ -128,11 +137,50 @@ def evaluate(trainer: CLIPTrainer, args: argparse.Namespace) -> list[list]:
     return rows
 
 
+def weights_of(run: Run) -> str:
+    """Content hash of the checkpoint that an evaluation is of."""
+    args = parser().parse_args(list(run.argv))
+    return content_hash(checkpoint_file(Path(args.model_dir, MODEL), args.load_epoch))
+
+
+def refuse_other_weights(run: Run, records: list[Path]) -> None:
+    """Raise ConfigError where a record is of weights that its run no longer has."""
+    weights = weights_of(run)
+    for folder in records:
+        result = read_result(folder)
+        if result is not None and result["inputs"].get(CHECKPOINT) != weights:
+            raise ConfigError(
+                f"{folder}: was evaluated before {run.folder.parent} was trained anew; the same "
+                "command without --tables-only evaluates it again"
+            )
+
+
+def up_to_date(run: Run, records: list[Path], known: dict[tuple, Inputs]) -> bool:
+    """Whether all records are there and are of the run's weights and of the images there are now.
+
+    known: inputs of domains that were read already.
+    """
+    args, weights = parser().parse_args(list(run.argv)), weights_of(run)
+    for folder in records:
+        result = read_result(folder)
+        if result is None or result["inputs"].get(CHECKPOINT) != weights:
+            return False
+        place = tuple(result[key] for key in ("dataset", "domain", "protocol"))
+        if place not in known:
+            value = folder.parent.name
+            arguments = arguments_of(args, value * bool(args.domain), value * bool(args.classes))
+            known[place] = data_inputs(train.build_cfg(arguments))
+        if not known[place].items() <= result["inputs"].items():
+            return False
+    return True
+
+
 def run(args: argparse.Namespace) -> int:
     rows = []
     for domain in dict.fromkeys(args.domain or [""]):
         for classes in dict.fromkeys(args.classes or [""]):
-            rows += evaluate(build(arguments_of(args, domain, classes), args.model_dir), args)
+            arguments = arguments_of(args, domain, classes)
+            rows += evaluate(build(arguments, args.model_dir, set(args.set[::2])), args)
     names = ["domain", "classes", "alpha", *(name.upper() for name in COLUMNS)]
     print(tabulate(rows, names, floatfmt=("", "", "", *[".2f"] * len(COLUMNS))))
     levels = "<domain>/" * bool(args.domain) + "<classes>/" * bool(args.classes)

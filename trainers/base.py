@@ -31,12 +31,12 @@ from ueo.errors import ConfigError
 from ueo.evaluation import Evaluations
 from ueo.options import Option
 from ueo.scores import SCORES
-from ueo.tuned import load_tuned
+from ueo.started import method_inputs
+from ueo.tuned import MODEL, load_tuned
 
 # cosine to 0 over iterations; by iterations too, see DECAY; Dassl's, by epochs
 SCHEDULES = ("iteration", "inverse", "epoch")
 TRAINED = "Finish training\nFinished training"  # parsers wait for CoOp's words or for MaPLe's
-MODEL = "tuned"  # folder of the checkpoints: they hold the tuned parameters alone
 
 
 class CLIPTrainer(TrainerX):
@@ -48,6 +48,7 @@ class CLIPTrainer(TrainerX):
     bound_to_classes = False  # True: what it learns fits no other list of classes
     epochs_done = 0  # by the model as it is, those of a loaded checkpoint included
     training_free = False  # True: no step is taken, `prepare` is all there is
+    input_files: tuple[str, ...] = ()  # options that name files or folders the result depends on
     defaults = {
         "N_CTX": Option(4, low=1, high=75),  # context vectors when CTX_INIT is empty
         "CTX_INIT": "a photo of a",  # words that initialise the context; "template": the data set's
@@ -117,6 +118,7 @@ class CLIPTrainer(TrainerX):
         super().build_data_loader()
         cfg, dataset = self.cfg, self.dm.dataset
         adopt(dataset, cfg)
+        self.inputs = {**dataset.inputs, **method_inputs(cfg)}
         if self.uses_labels:
             check_labelled(type(self).__name__, dataset)
         self.train_loader_x, self.test_loader, self.unlabelled_loader = loaders(

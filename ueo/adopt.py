@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from dassl.data.datasets import DatasetBase, Datum
 
 from ueo.errors import ConfigError
+from ueo.inputs import Inputs, cache_of, of_data
 from ueo.lists import NO_LABEL
 from ueo.trees import Unread
 
@@ -53,8 +54,18 @@ def adopt(dataset: DatasetBase, cfg) -> None:
         "split_hash": split_hash(unlabelled, dataset.test),
         "root": Path(cfg.DATASET.ROOT).expanduser().resolve(),
     }
+    described["inputs"] = _inputs(dataset, described["root"], cache_of(cfg, domain), cfg)
     for name, value in described.items():
         setattr(dataset, name, value)
+
+
+def _inputs(dataset: DatasetBase, root: Path, cache: Path, cfg) -> Inputs:
+    """Of what is read whatever the seed; shots are drawn from it and are left out."""
+    parts = [dataset.test]
+    if cfg.DATASET.NUM_SHOTS < 1:
+        parts += [dataset.train_x, dataset.train_u or [], dataset.val or []]
+    listed = [[(item.impath, item.label) for item in part] for part in parts]
+    return of_data(dataset.classnames, listed, root, cache)
 
 
 def check_labelled(trainer: str, dataset: DatasetBase) -> None:

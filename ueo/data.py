@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from modern_dassl.loading import EpochLoader, random_state_of, torch_state_of
 from ueo.config import setting_of
 from ueo.decoding import read_image
 from ueo.errors import DataError
+from ueo.inputs import store_folder
 from ueo.lists import NO_LABEL
 from ueo.store import PixelStore, open_store
 from ueo.views import Normaliser, fast_way, on_images, plain_way
@@ -113,7 +113,7 @@ def _version(path: str) -> str:
         facts = os.stat(path)
     except OSError:
         return path  # reading it will say what is wrong
-    return f"{os.path.abspath(path)} {facts.st_size} {facts.st_mtime_ns}"
+    return f"{os.path.abspath(path)} {facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns}"
 
 
 class _Normalised:
@@ -169,7 +169,7 @@ def loaders(cfg, dataset, uses_labels: bool, device: torch.device):
     images = {item.impath for part in (dataset.test, dataset.train_u, dataset.train_x)
               for item in part}
     store = open_store(
-        Path(setting_of(cfg, "STORE") or Path(cfg.DATASET.ROOT, ".decoded")).expanduser(),
+        store_folder(cfg),
         f"{cfg.DATASET.NAME}-{dataset.domain}",
         len(images),
         setting_of(cfg, "STORE_GB"),

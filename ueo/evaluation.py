@@ -192,7 +192,7 @@ class Evaluations:
         for key in [k for k in self.outputs if k.endswith("_before")]:  # nothing was trained
             self.outputs.setdefault(key.replace("_before", "_after"), self.outputs[key])
         result = {
-            **run_facts(cfg, dataset, trainer.device),
+            **run_facts(cfg, dataset, trainer.device, trainer.inputs),
             "precision": trainer.precision,
             "uses_labels": trainer.uses_labels,
             "metrics": {name: final[name] for name in SETS},

@@ -13,6 +13,7 @@ import numpy as np
 from ueo.adopt import adopt, check_labelled
 from ueo.evaluator import UFTEvaluator
 from ueo.record import peak_memory, run_facts, write_run
+from ueo.started import method_inputs
 
 
 def is_foreign(trainer) -> bool:
@@ -25,6 +26,7 @@ def prepare(trainer) -> None:
     be trained on."""
     dataset = trainer.dm.dataset
     adopt(dataset, trainer.cfg)
+    trainer.inputs = {**dataset.inputs, **method_inputs(trainer.cfg)}
     if trainer.get_model_names() and getattr(trainer, "uses_labels", True):
         check_labelled(type(trainer).__name__, dataset)
 
@@ -39,7 +41,7 @@ def write_record(trainer, started: float) -> bool:
         return False
     metrics = evaluator.measure(seen)
     result = {
-        **run_facts(cfg, dataset, trainer.device),
+        **run_facts(cfg, dataset, trainer.device, trainer.inputs),
         "uses_labels": getattr(trainer, "uses_labels", True),
         "metrics": {"test": metrics},
         "evaluations": [{"epoch": trainer.max_epoch, "test": metrics}],

@@ -24,8 +24,9 @@ PREDICTIONS = "predictions.csv"  # of images without labels
 PACKAGES = ("torch", "torchvision", "clip-anytorch", "numpy", "pillow", "scikit-learn", "yacs")
 
 
-def run_facts(cfg, dataset, device: torch.device) -> dict:
-    """What a record says of any run: what was run on what. dataset: see ueo.adopt."""
+def run_facts(cfg, dataset, device: torch.device, inputs: dict[str, str]) -> dict:
+    """What a record says of any run: what was run on what. dataset: see ueo.adopt; inputs: see
+    ueo.inputs."""
     flat = resolved(cfg)
     return {
         "trainer": cfg.TRAINER.NAME,
@@ -53,6 +54,7 @@ def run_facts(cfg, dataset, device: torch.device) -> dict:
         },
         "config_hash": config_hash(flat),
         "config": flat,
+        "inputs": inputs,
         "environment": {**environment(device), "workers": cfg.DATALOADER.NUM_WORKERS},
     }
 
@@ -117,14 +119,21 @@ def write_predictions(folder: str | Path, outputs: dict[str, np.ndarray], names:
 
 
 def read_result(folder: str | Path) -> dict | None:
-    """result.json of a finished run, or None."""
+    """result.json of a finished run, or None. Raises DataError for one that is damaged or of an
+    earlier version."""
     path = Path(folder) / RESULT
     try:
-        return json.loads(path.read_text())
+        result = json.loads(path.read_text())
     except FileNotFoundError:
         return None
     except ValueError as error:
         raise DataError(f"{path}: not readable as JSON ({error}); remove it, run again") from error
+    if "inputs" not in result:
+        raise DataError(
+            f"{path}: is of an earlier version, whose records do not say which images, names and "
+            "weights a result depends on; run again with --overwrite, or name another --output"
+        )
+    return result
 
 
 def read_outputs(folder: str | Path) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ueo.errors import CheckpointError
 
 BEST, POINTER = "model-best.pth.tar", "checkpoint"  # names that Dassl gives
+MODEL = "tuned"  # folder of a run's checkpoints: they hold the tuned parameters alone
 
 
 def load_tuned(module: nn.Module, folder: Path, epoch: int | None = None) -> int:
@@ -17,7 +18,7 @@ def load_tuned(module: nn.Module, folder: Path, epoch: int | None = None) -> int
 
     Raises CheckpointError for a file that is missing, damaged or of another model.
     """
-    path = folder / _file_name(folder, epoch)
+    path = checkpoint_file(folder, epoch)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such model")
     try:
@@ -46,13 +47,14 @@ def mixed(start: dict[str, Tensor], tuned: dict[str, Tensor], alpha: float) -> d
     }
 
 
-def _file_name(folder: Path, epoch: int | None) -> str:
+def checkpoint_file(folder: Path, epoch: int | None = None) -> Path:
+    """The file of the model after `epoch` epochs; None: of the best one, or the last without."""
     if epoch is not None:
-        return f"model.pth.tar-{epoch}"
+        return folder / f"model.pth.tar-{epoch}"
     pointer = folder / POINTER
     if (folder / BEST).is_file() or not pointer.is_file():
-        return BEST
-    return pointer.read_text().strip()
+        return folder / BEST
+    return folder / pointer.read_text().strip()
 
 
 def _first_line(error: Exception) -> str:

@@ -227,7 +227,7 @@ def test_domain_shift_of_imagenet_is_tested_on_its_variants(tmp_path):
     spec = importlib.util.spec_from_file_location("wise_ft_script", path)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    finished = {"environment": {"workers": 0}, "config": {
+    finished = {"inputs": {}, "environment": {"workers": 0}, "config": {
         "DATASET.NAME": "UFTImageNet", "DATASET.TARGET_DOMAINS": ["imagenet"],
         "DATASET.SETTING": "all", "TRAINER.NAME": "CoOp"}}
     (tmp_path / "result.json").write_text(json.dumps(finished))

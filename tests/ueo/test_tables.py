@@ -16,7 +16,7 @@ def record(trainer, domain, seed, pacc, auroc=70.0, setting="open", split="s", e
     return {
         "trainer": trainer, "dataset": "Toy", "domain": domain, "domains": ["a", "b", "t"],
         "tuning_domain": "t", "setting": setting, "protocol": "released", "backbone": "RN50",
-        "seed": seed, "counts": {"known_classes": 5}, "split_hash": split,
+        "seed": seed, "counts": {"known_classes": 5}, "split_hash": split, "inputs": {},
         "environment": {"engine": engine}, "uses_labels": trainer == "Shots",
         "metrics": {"test": {"pacc": pacc, "auroc": auroc, "fpr95": fpr95, "accuracy": pacc,
                              "hm": pacc and auroc and 2 * pacc * auroc / (pacc + auroc)}},

@@ -8,6 +8,7 @@ import math
 import os
 import warnings
 import zipfile
+from functools import lru_cache
 from pathlib import Path
 
 import clip
@@ -53,6 +54,23 @@ def load_clip(name: str, precision: str, device: torch.device | str = "cpu") -> 
         model.float()
         model.load_state_dict(state)  # again, in full precision
     return model.to(device).eval().requires_grad_(False)
+
+
+def weights_hash(name: str) -> str | None:
+    """12 hexadecimal digits of the SHA-256 of a backbone's weights, the published one for OpenAI's;
+    None for a name that is none of `load_clip`'s."""
+    if name in clip.available_models():
+        return Path(clip.clip._MODELS[name]).parent.name[:12]
+    path = asset("tiny_clip.safetensors") if name == TINY else Path(name).expanduser()
+    if not path.is_file():
+        return None
+    facts = path.stat()
+    return _sha256_of(path, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)[:12]
+
+
+@lru_cache(maxsize=8)
+def _sha256_of(path: Path, size: int, modified: int, changed: int) -> str:
+    return sha256(path)
 
 
 def fetch(name: str) -> None:

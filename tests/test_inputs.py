@@ -1,0 +1,313 @@
+"""A result counts only for the images, names, weights, device and code that it was made with."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+import trees
+from conftest import random_clip, read, size_of, toy_arguments
+
+import train
+from ueo import inputs, tables
+from ueo.errors import DataError
+from ueo.evaluation import Evaluations
+from ueo.record import read_result
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """An own list of 18 images of three classes, their names, and weights."""
+    root = tmp_path / "mine"
+    lines = []
+    for label, name in enumerate(("bike", "mug", "fan")):
+        for i in range(6):
+            trees.draw(root / name / f"{i}.png", 20 * label + i)
+            lines.append(f"{name}/{i}.png {label}\n")
+    (root / "list.txt").write_text("".join(lines))
+    (root / "names.txt").write_text("bike\nmug\n")
+    torch.save(random_clip("vit").state_dict(), root / "weights.pt")
+    return root
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(root, *options, trainer="ZeroshotCLIP", folder="run"):
+        size = size_of("vit")
+        return train.main([
+            "--root", str(root), "--dataset", "UFTList", "--path", str(root / "list.txt"),
+            "--names", str(root / "names.txt"), "--backbone", str(root / "weights.pt"),
+            "--trainer", trainer, "--seed", "1", "--device", "cpu", "--threads", "1",
+            "--setting", "as_is", "--output-dir", str(tmp_path / folder), *options,
+            "INPUT.SIZE", f"({size}, {size})", "DATALOADER.NUM_WORKERS", "0",
+            "OPTIM.MAX_EPOCH", "2", "OPTIM.NAME", "sgd",
+        ])
+
+    return run
+
+
+def replace_with_same_times(root):
+    """Another image of the same number of bytes and the same time of modification."""
+    path = root / "mug" / "3.png"
+    before, content = os.stat(path), path.read_bytes()
+    path.write_bytes(content[:-20] + bytes(20))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert os.stat(path).st_size == before.st_size
+    assert os.stat(path).st_mtime_ns == before.st_mtime_ns
+
+
+def add_an_image(root):
+    trees.draw(root / "mug" / "new.png", 77)
+    with open(root / "list.txt", "a") as file:
+        file.write("mug/new.png 1\n")
+
+
+def change_a_label(root):
+    text = (root / "list.txt").read_text()
+    (root / "list.txt").write_text(text.replace("bike/0.png 0", "bike/0.png 1"))
+
+
+def rewrite_the_names(root):
+    (root / "names.txt").write_text("dog\ncat\n")
+
+
+def replace_the_weights(root):
+    state = random_clip("vit").state_dict()
+    state["visual.proj"] = state["visual.proj"] + 0.5
+    torch.save(state, root / "weights.pt")
+
+
+CHANGES = {
+    "images": replace_with_same_times,
+    "image list": add_an_image,
+    "labels": change_a_label,
+    "class names": rewrite_the_names,
+    "weights": replace_the_weights,
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_finished_run_does_not_count_for_other_inputs(mine, run, tmp_path, capsys, name):
+    assert run(mine) == 0
+    before = (tmp_path / "run" / "result.json").read_bytes()
+    assert run(mine) == 0
+    assert "Finished before" in capsys.readouterr().out
+    CHANGES[name](mine)
+    assert run(mine) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    for part in ("of another input (", f"{name}: ", "--overwrite", str(tmp_path / "run")):
+        assert part in line
+    assert (tmp_path / "run" / "result.json").read_bytes() == before
+    damaged = name == "images"  # the replaced file is no whole image
+    assert run(mine, "--overwrite") == (2 if damaged else 0)
+
+
+@pytest.mark.parametrize("name", ["image list", "weights"])
+def test_an_interrupted_run_is_not_resumed_on_other_inputs(
+    mine, run, tmp_path, capsys, monkeypatch, name
+):
+    from ueo.trainers.base import CLIPTrainer
+
+    after_epoch = CLIPTrainer.after_epoch
+
+    def interrupted(self):
+        after_epoch(self)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CLIPTrainer, "after_epoch", interrupted)
+        assert run(mine, trainer="UEO") == 130
+    CHANGES[name](mine)
+    capsys.readouterr()
+    assert run(mine, trainer="UEO") == 0
+    out = capsys.readouterr().out
+    assert "What an interrupted run left is not used: " in out and f"{name}: " in out
+    assert read(tmp_path / "run")["resumed_from_epoch"] == 0
+
+
+def test_another_copy_of_the_same_data_is_the_same_data(mine, run, tmp_path, capsys):
+    assert run(mine) == 0
+    copy = shutil.copytree(mine, tmp_path / "copy")
+    assert read(tmp_path / "run")["inputs"] == {
+        **read(tmp_path / "run")["inputs"], **inputs.of_data(
+            ["bike", "mug", "unknown_2"],
+            2 * [[(str(copy / line.split()[0]), int(line.split()[1]))
+                  for line in (copy / "list.txt").read_text().splitlines()]],
+            copy, tmp_path / "hashes.json",
+        )
+    }
+
+
+def test_each_file_is_read_once_while_it_stays_the_same(tmp_path, monkeypatch):
+    paths = [str(tmp_path / f"{i}.bin") for i in range(5)]
+    for i, path in enumerate(paths):
+        with open(path, "wb") as file:
+            file.write(bytes([i]) * 10)
+    read_files = []
+    content_hash = inputs.content_hash
+    monkeypatch.setattr(inputs, "content_hash",
+                        lambda path: read_files.append(path) or content_hash(path))
+    cache = tmp_path / "cache" / "hashes.json"
+    first = inputs.content_hashes(paths, tmp_path, cache)
+    assert sorted(read_files) == paths and len(set(first.values())) == 5
+    read_files.clear()
+    assert inputs.content_hashes(paths, tmp_path, cache) == first and not read_files
+    with open(paths[2], "wb") as file:
+        file.write(b"another ten"[:10])
+    changed = inputs.content_hashes(paths, tmp_path, cache)
+    assert read_files == [paths[2]]
+    assert {p for p in paths if changed[p] != first[p]} == {paths[2]}
+    cache.write_text("[]")
+    assert inputs.content_hashes(paths, tmp_path, cache) == changed
+
+
+def test_a_missing_file_and_a_pipe_are_told_from_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    paths = [str(tmp_path / "none.png"), str(tmp_path / "pipe.png")]
+    found = inputs.content_hashes(paths, tmp_path, tmp_path / "hashes.json")
+    assert set(found.values()) == {"missing"}
+
+
+@pytest.mark.parametrize(("name", "value"), [("device", "cuda"), ("precision", "fp16"),
+                                             ("engine", "dassl 0.6.3")])
+def test_device_precision_and_engine_are_inputs(mine, run, tmp_path, capsys, name, value):
+    assert run(mine) == 0
+    result = read(tmp_path / "run")
+    assert result["inputs"]["device"] == "cpu" and result["inputs"]["precision"] == "fp32"
+    result["inputs"][name] = value
+    (tmp_path / "run" / "result.json").write_text(json.dumps(result))
+    capsys.readouterr()
+    assert run(mine) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{name}: {value} -> " in line
+    assert name != "engine" or "UEO_ENGINE" in line
+
+
+def test_a_record_of_an_earlier_version_is_refused(mine, run, tmp_path, capsys):
+    assert run(mine) == 0
+    result = read(tmp_path / "run")
+    del result["inputs"]
+    (tmp_path / "run" / "result.json").write_text(json.dumps(result))
+    capsys.readouterr()
+    assert run(mine) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "earlier version" in line and "result.json" in line and "--overwrite" in line
+    with pytest.raises(DataError, match="earlier version"):
+        read_result(tmp_path / "run")
+    assert run(mine, "--overwrite") == 0
+
+
+def test_a_finished_run_without_its_images_is_taken_as_it_is_and_this_is_said(
+    mine, run, tmp_path, capsys
+):
+    assert run(mine) == 0
+    shutil.rmtree(mine / "bike")
+    capsys.readouterr()
+    assert run(mine) == 0
+    out = capsys.readouterr().out
+    assert "Not compared with its images" in out and "Finished before" in out
+
+
+# code
+
+PLUGIN = '''
+"""A method of one's own."""
+from dassl.engine import TRAINER_REGISTRY
+from ueo.trainers.infomax import InfoMax
+
+
+@TRAINER_REGISTRY.register(force=True)
+class Own(InfoMax):
+    """What it does."""
+
+    def loss(self, batch):
+        return {"loss": %s * super().loss(batch)["loss"]}
+'''
+
+
+def test_an_edited_trainer_is_another_trainer_but_comments_do_not_count(
+    mine, run, tmp_path, capsys
+):
+    plugin = tmp_path / "own.py"
+    options = ("--plugin", str(plugin), "--device", "cpu")
+    plugin.write_text(PLUGIN % "1.0")
+    assert run(mine, *options, trainer="Own") == 0
+    plugin.write_text(PLUGIN.replace("What it does", "What else it does") % "1.0" + "# a remark\n")
+    assert run(mine, *options, trainer="Own") == 0
+    capsys.readouterr()
+    plugin.write_text(PLUGIN % "2.0")
+    assert run(mine, *options, trainer="Own") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "trainer code: " in line
+
+
+# tables
+
+
+@pytest.mark.parametrize("name", ["device", "weights", "precision", "trainer code", "images",
+                                  "labels", "class names", "image list"])
+def test_one_table_holds_the_same_inputs_alone(tmp_path, name):
+    result = {"dataset": "d", "protocol": "p", "backbone": "b", "domain": "a", "setting": "open",
+              "split_hash": "s", "trainer": "T", "config": {}, "environment": {"engine": "e"}}
+    entries = [(tmp_path / str(seed), {**result, "inputs": {name: value}})
+               for seed, value in enumerate(("one", "two"))]
+    with pytest.raises(DataError, match=f"cannot stand in one table: {name} is 'one' and 'two'"):
+        tables.check_comparable(entries)
+    tables.check_comparable(entries[:1] * 2)
+
+
+# evaluation of a finished run
+
+
+@pytest.fixture
+def shots(toy):
+    """A run that was trained on two labelled images a class, with seed 3."""
+    status, folder = toy("trained", "DATASET.NUM_SHOTS", "2", trainer="CoOp", seed=3, epochs=1)
+    assert status == 0
+    return folder
+
+
+def images_of(folder) -> set[str]:
+    with np.load(folder / "outputs.npz") as file:
+        return set(file["test_paths"].tolist())
+
+
+def test_an_evaluation_tests_no_image_that_the_model_was_trained_on(
+    toy_root, weights, shots, monkeypatch, tmp_path, capsys
+):
+    seen = set()
+    evaluate_sets = Evaluations.run
+
+    def remember(self, epoch):
+        root = self.trainer.dm.dataset.root
+        seen.update(os.path.relpath(item.impath, root) for item in self.trainer.dm.dataset.test)
+        return evaluate_sets(self, epoch)
+
+    monkeypatch.setattr(Evaluations, "run", remember)
+    argv = toy_arguments(toy_root, weights, tmp_path / "looked", trainer="CoOp", epochs=1)
+    at = argv.index("--seed")
+    unseeded = argv[:at] + argv[at + 2 :]
+    look = ["--eval-only", "--model-dir", str(shots)]
+    assert train.main([*look, *unseeded]) == 0
+    assert seen == images_of(shots)
+    out = capsys.readouterr().out
+    assert "DATASET.NUM_SHOTS 2, as in" in out and "SEED 3, as in" in out
+    for wrong in ([*look, *argv], [*look, *unseeded, "DATASET.NUM_SHOTS", "1"],
+                  [*look, "--protocol", "independent", *unseeded]):
+        assert train.main(wrong) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "trained on would be tested" in line and str(shots) in line
+
+
+def test_shots_of_a_run_without_a_seed_cannot_be_told_from_test_images(
+    toy, toy_root, weights, tmp_path, capsys
+):
+    status, folder = toy("trained", "DATASET.NUM_SHOTS", "2", trainer="CoOp", seed=-1, epochs=1)
+    assert status == 0
+    capsys.readouterr()
+    argv = toy_arguments(toy_root, weights, tmp_path / "looked", trainer="CoOp", epochs=1)
+    assert train.main(["--eval-only", "--model-dir", str(folder), *argv]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "without a seed" in line

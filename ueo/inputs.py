@@ -1,0 +1,188 @@
+"""What a result depends on besides its configuration: images, names, weights, device, code.
+
+A run's inputs are a flat dictionary {name of the input: a short text that identifies its content}.
+A record keeps it. What is finished or interrupted counts only for a run with the same inputs, and
+one table holds only runs whose inputs agree.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ueo.code import code_hash
+from ueo.config import setting_of
+from ueo.files import write_json
+from ueo.locks import exclusive
+
+Inputs = dict[str, str]
+
+CLASS_NAMES, IMAGE_LIST, LABELS, IMAGES = "class names", "image list", "labels", "images"
+WEIGHTS, DEVICE, PRECISION, ENGINE = "weights", "device", "precision", "engine"
+TRAINER_CODE, DATASET_CODE, CHECKPOINT = "trainer code", "data set code", "checkpoint"
+OF_DATA = (CLASS_NAMES, IMAGE_LIST, LABELS, IMAGES)  # the same for all runs on one domain
+OTHER_ENGINE = (
+    "; give each engine an --output of its own, or run those of one again with the other's "
+    "(UEO_ENGINE=builtin or UEO_ENGINE=dassl, and --overwrite)"
+)
+HASHES = "hashes.json"  # end of the name of a cache file
+BLOCK = 1 << 20
+
+
+def short_hash(data) -> str:
+    """12 hexadecimal digits of the SHA-256 of `data`, which JSON can hold."""
+    text = json.dumps(data, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def of_data(
+    names: Sequence[str], parts: Sequence[Sequence[tuple[str, int]]], root: Path, cache: Path
+) -> Inputs:
+    """Class names, lists, labels and contents of the images of one domain.
+
+    names: by class id. parts: lists of (path, class id), such as the unlabelled and the test list;
+    their order counts. root: paths are taken relative to it, so that another copy of the same data
+    has the same inputs. cache: file of `content_hashes`.
+    """
+    listed = [[(os.path.relpath(path, root), label) for path, label in part] for part in parts]
+    paths = dict.fromkeys(path for part in parts for path, _ in part)
+    contents = content_hashes(list(paths), root, cache)
+    return {
+        CLASS_NAMES: _counted(names),
+        IMAGE_LIST: f"{len(paths):,} ({short_hash([[p for p, _ in part] for part in listed])})",
+        LABELS: short_hash([[label for _, label in part] for part in listed]),
+        IMAGES: _counted(list(contents.values())),
+    }
+
+
+def _counted(items: Sequence[str]) -> str:
+    return f"{len(items):,} ({short_hash(list(items))})"
+
+
+def cache_of(cfg, domain: str) -> Path:
+    """File of the content hashes of a domain, beside its decoded images."""
+    return store_folder(cfg) / f"{cfg.DATASET.NAME}-{domain.replace('/', '_')}-{HASHES}"
+
+
+def store_folder(cfg) -> Path:
+    """Folder of what is kept of the images: DATASET.STORE, or .decoded in the data root."""
+    return Path(setting_of(cfg, "STORE") or Path(cfg.DATASET.ROOT, ".decoded")).expanduser()
+
+
+def content_hashes(paths: Sequence[str], root: Path, cache: Path) -> dict[str, str]:
+    """{path: hash of the file's content}; of a file that cannot be read, why.
+
+    Each file is read once. Its hash is kept in the file `cache` and used again as long as the
+    file's size and its times of modification and of status change stay the same. Of several
+    processes that ask at once one reads, the others wait.
+    """
+    names = {path: os.path.relpath(path, root) for path in paths}
+    facts = {path: _facts(path) for path in paths}
+    with exclusive(cache.with_suffix(".lock")):
+        kept = _read_cache(cache)
+        known = {p: kept[n][1] for p, n in names.items()
+                 if facts[p] and kept.get(n, [None])[0] == facts[p]}
+        todo = [p for p in paths if facts[p] and p not in known]
+        known.update(zip(todo, _hash_all(todo)))
+        if todo:
+            kept.update({names[p]: [facts[p], known[p]] for p in todo})
+            _write_cache(cache, kept)
+    return {path: known.get(path, "missing") for path in paths}
+
+
+def _facts(path: str) -> list[int] | None:
+    """Size and times of a regular file in one list; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def _hash_all(paths: list[str]) -> Iterable[str]:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        hashes = pool.map(content_hash, paths)
+        yield from tqdm(hashes, total=len(paths), desc="read images", disable=None, leave=False)
+
+
+def content_hash(path: str | Path) -> str:
+    """32 hexadecimal digits of the BLAKE2b of a file; "unreadable" where it cannot be read."""
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+    except OSError:
+        return "unreadable"
+    return digest.hexdigest()
+
+
+def _read_cache(cache: Path) -> dict[str, list]:
+    """{name: [facts, hash]}; empty where there is none or it is of no use."""
+    try:
+        found = json.loads(cache.read_text())
+        return {n: [list(facts), str(value)] for n, (facts, value) in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _write_cache(cache: Path, kept: dict) -> None:
+    try:
+        write_json(cache, kept)
+    except OSError as error:
+        print(f"{cache}: cannot be stored ({error.strerror}); images are read at each start")
+
+
+def of_file(path: str | Path, cache: Path) -> str:
+    """Hash of a file, or of all files below a folder; "missing" without either."""
+    path = Path(path).expanduser().absolute()
+    files = [str(path)]
+    if path.is_dir():
+        files = sorted(os.path.join(where, n) for where, _, found in os.walk(path) for n in found)
+    hashes = content_hashes(files, path.parent, cache)
+    return next(iter(hashes.values())) if not path.is_dir() else _counted(
+        [f"{os.path.relpath(file, path)} {value}" for file, value in hashes.items()]
+    )
+
+
+def of_method(cfg, device: str, engine: str, weights: str | None, trainer: type,
+              dataset: type) -> Inputs:
+    """Device, engine, weights, the trainer's own inputs.
+
+    device: "cuda" or "cpu". weights: identifies the backbone's; None where it is none of ours.
+    """
+    options = {**getattr(trainer, "defaults", {}), **cfg.TRAINER.get(cfg.TRAINER.NAME, {})}
+    found = {
+        DEVICE: device,
+        ENGINE: engine,
+        TRAINER_CODE: code_hash(trainer),
+        DATASET_CODE: code_hash(dataset),
+    }
+    if weights is not None:
+        found[WEIGHTS] = weights
+    if "PREC" in options:
+        found[PRECISION] = options["PREC"] if device == "cuda" else "fp32"
+    cache = store_folder(cfg) / f"files-{HASHES}"
+    if cfg.MODEL.INIT_WEIGHTS:
+        found["MODEL.INIT_WEIGHTS"] = of_file(cfg.MODEL.INIT_WEIGHTS, cache)
+    for option in getattr(trainer, "input_files", ()):
+        path = options[option]
+        if path and os.path.exists(os.path.expanduser(path)):
+            found[f"TRAINER.{cfg.TRAINER.NAME}.{option}"] = of_file(path, cache)
+    return found
+
+
+def difference(old: Inputs, new: Inputs) -> str:
+    """The inputs in which two runs differ, by name, for a message; "" where there is none."""
+    return "; ".join(
+        f"{name}: {old.get(name, 'none')} -> {new.get(name, 'none')}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    )
