@@ -191,7 +191,7 @@ def _start_log(folder: Path, eval_only: bool) -> None:
 def given_keys(args: argparse.Namespace) -> set[str]:
     """The keys that decide about images and stand on the command line."""
     keys = set(args.opts[::2])
-    if args.seed >= 0:
+    if args.seed is not None:
         keys.add("SEED")
     if args.protocol:
         keys.add("DATASET.PROTOCOL")

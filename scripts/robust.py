@@ -23,6 +23,7 @@ import planning  # noqa: E402
 
 import train  # noqa: E402
 from ueo import grid, robust, study, tables  # noqa: E402
+from ueo.comparable import check_inputs  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
 from ueo.options import number  # noqa: E402
 from ueo.record import read_result  # noqa: E402
@@ -112,6 +113,10 @@ def read(entries: list[Tuned], zero: dict[str, list[grid.Run]], tested: list[str
             for run in entry.half:
                 for part in (BASE, NEW, ALL):
                     tests[part].append(run.folder / "robust" / part / f"alpha{share}")
+    check_inputs(
+        (folder, result) for tests in folders.values() for where in tests.values()
+        for folder in where if (result := read_result(folder))
+    )
     found: robust.Runs = {}
     for arm, tests in folders.items():
         runs = {test: [study.reported(folder) for folder in where if read_result(folder)]

@@ -146,11 +146,11 @@ def weights_of(run: Run) -> str:
 def refuse_other_weights(run: Run, records: list[Path]) -> None:
     """Raise ConfigError where a record is of weights that its run no longer has."""
     weights = weights_of(run)
-    for folder in records:
-        result = read_result(folder)
+    for record in records:
+        result = read_result(record)
         if result is not None and result["inputs"].get(CHECKPOINT) != weights:
             raise ConfigError(
-                f"{folder}: was evaluated before {run.folder.parent} was trained anew; the same "
+                f"{record}: was evaluated before {run.folder.parent} was trained anew; the same "
                 "command without --tables-only evaluates it again"
             )
 
@@ -161,13 +161,13 @@ def up_to_date(run: Run, records: list[Path], known: dict[tuple, Inputs]) -> boo
     known: inputs of domains that were read already.
     """
     args, weights = parser().parse_args(list(run.argv)), weights_of(run)
-    for folder in records:
-        result = read_result(folder)
+    for record in records:
+        result = read_result(record)
         if result is None or result["inputs"].get(CHECKPOINT) != weights:
             return False
         place = tuple(result[key] for key in ("dataset", "domain", "protocol"))
         if place not in known:
-            value = folder.parent.name
+            value = record.parent.name
             arguments = arguments_of(args, value * bool(args.domain), value * bool(args.classes))
             known[place] = data_inputs(train.build_cfg(arguments))
         if not known[place].items() <= result["inputs"].items():

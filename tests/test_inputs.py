@@ -11,7 +11,8 @@ import trees
 from conftest import random_clip, read, size_of, toy_arguments
 
 import train
-from ueo import inputs, tables
+from ueo import inputs
+from ueo.comparable import check_comparable
 from ueo.errors import DataError
 from ueo.evaluation import Evaluations
 from ueo.record import read_result
@@ -254,8 +255,8 @@ def test_one_table_holds_the_same_inputs_alone(tmp_path, name):
     entries = [(tmp_path / str(seed), {**result, "inputs": {name: value}})
                for seed, value in enumerate(("one", "two"))]
     with pytest.raises(DataError, match=f"cannot stand in one table: {name} is 'one' and 'two'"):
-        tables.check_comparable(entries)
-    tables.check_comparable(entries[:1] * 2)
+        check_comparable(entries)
+    check_comparable(entries[:1] * 2)
 
 
 # evaluation of a finished run
@@ -280,10 +281,10 @@ def test_an_evaluation_tests_no_image_that_the_model_was_trained_on(
     seen = set()
     evaluate_sets = Evaluations.run
 
-    def remember(self, epoch):
+    def remember(self, *args, **options):
         root = self.trainer.dm.dataset.root
         seen.update(os.path.relpath(item.impath, root) for item in self.trainer.dm.dataset.test)
-        return evaluate_sets(self, epoch)
+        return evaluate_sets(self, *args, **options)
 
     monkeypatch.setattr(Evaluations, "run", remember)
     argv = toy_arguments(toy_root, weights, tmp_path / "looked", trainer="CoOp", epochs=1)

@@ -8,6 +8,7 @@ from conftest import REPOSITORY, TOY_PLUGIN, read
 
 import train
 from ueo import tables
+from ueo.comparable import check_comparable
 from ueo.discover import import_file
 from ueo.errors import ConfigError, DataError
 
@@ -156,4 +157,4 @@ def test_engines_are_not_mixed_and_it_is_said_how_to_go_on(tmp_path):
               "split_hash": "s", "trainer": "T", "inputs": {}}
     entries = [(tmp_path / e, {**common, "environment": {"engine": e}}) for e in ("one", "two")]
     with pytest.raises(DataError, match="engine is 'one' and 'two'; give each engine an --output"):
-        tables.check_comparable(entries)
+        check_comparable(entries)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ueo.bootstrap import mean_gains
 from ueo.claims import claim, not_worse
+from ueo.comparable import check_inputs
 from ueo.ood import ScoredRun, measure, read_run
 from ueo.record import read_outputs, read_result
 
@@ -40,11 +41,14 @@ def read_runs(
     folders: Iterable[tuple[Arm, str | Path]],
     read: Callable[[str | Path], ScoredRun] = read_run,
 ) -> Runs:
-    """The finished runs of each arm; an arm with none is left out."""
-    found = defaultdict(list)
+    """The finished runs of each arm; an arm with none is left out. Raises DataError where they are
+    of different engines, devices, weights or images."""
+    found, entries = defaultdict(list), []
     for arm, folder in folders:
-        if read_result(folder) is not None:
+        if (result := read_result(folder)) is not None:
+            entries.append((Path(folder), result))
             found[arm].append(read(folder))
+    check_inputs(entries)
     return dict(found)
 
 

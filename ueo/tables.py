@@ -13,8 +13,7 @@ import numpy as np
 from ueo import metrics
 from ueo.bootstrap import COMPARED, cut, mean_gains
 from ueo.clip.backbones import available_backbones
-from ueo.errors import DataError
-from ueo.inputs import DEVICE, OF_DATA, OTHER_ENGINE, PRECISION, TRAINER_CODE, WEIGHTS
+from ueo.comparable import Entry, check_comparable
 from ueo.record import read_outputs
 
 METRICS = ("pacc", "auroc", "fpr95", "hm", "accuracy")
@@ -23,48 +22,6 @@ GAINS = ("pacc", "auroc")  # with a bootstrap interval
 RESAMPLES = 1000
 MEAN = "mean"
 SETTINGS = ("closed", "partial", "open", "open_partial", "all", "as_is")  # their order in tables
-OWN_KEYS = ("SEED", "DATASET.SETTING", "DATASET.TARGET_DOMAINS")  # differ from run to run
-Entry = tuple[Path, dict]  # folder and result.json of a run
-
-
-def check_comparable(entries: list[Entry]) -> None:
-    """Raise DataError when runs are of different data sets, protocols, engines, devices or
-    backbones; when a domain had other images, labels or class names, or was cut differently; or
-    when one method was configured differently, had another precision or other code."""
-    first_folder, first = entries[0]
-    splits, configs, domains, methods = {}, {}, {}, {}
-    for folder, result in entries:
-        for name in ("dataset", "protocol", "backbone"):
-            _same(name, first_folder, first[name], folder, result[name])
-        engines = (r["environment"]["engine"] for r in (first, result))
-        _same("engine", first_folder, next(engines), folder, next(engines), OTHER_ENGINE)
-        for name in (DEVICE, WEIGHTS):
-            _same_input(name, first_folder, first, folder, result)
-        origin = domains.setdefault(result["domain"], (folder, result))
-        for name in OF_DATA:
-            _same_input(name, *origin, folder, result)
-        origin = methods.setdefault(result["trainer"], (folder, result))
-        for name in (PRECISION, TRAINER_CODE):
-            _same_input(name, *origin, folder, result)
-        cell = result["domain"], result["setting"]
-        origin, split = splits.setdefault(cell, (folder, result["split_hash"]))
-        _same("split of the images", origin, split, folder, result["split_hash"])
-        config = {k: v for k, v in result.get("config", {}).items() if k not in OWN_KEYS}
-        origin, other = configs.setdefault(result["trainer"], (folder, config))
-        for key in sorted({*config, *other}):
-            _same(key, origin, other.get(key), folder, config.get(key))
-
-
-def _same_input(name: str, folder: Path, result: dict, other_folder: Path, other: dict) -> None:
-    _same(name, folder, result["inputs"].get(name), other_folder, other["inputs"].get(name))
-
-
-def _same(what: str, folder: Path, value, other_folder: Path, other, remedy: str = "") -> None:
-    if value != other:
-        raise DataError(
-            f"{folder} and {other_folder} cannot stand in one table: {what} is {value!r} and "
-            f"{other!r}{remedy}"
-        )
 
 
 def summarise(entries: list[Entry], base: str) -> dict:

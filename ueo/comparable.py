@@ -1,0 +1,54 @@
+"""Which finished runs may stand in one table, or be averaged."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ueo.errors import DataError
+from ueo.inputs import DEVICE, ENGINE, OF_DATA, OTHER_ENGINE, PRECISION, TRAINER_CODE, WEIGHTS
+
+OWN_KEYS = ("SEED", "DATASET.SETTING", "DATASET.TARGET_DOMAINS")  # differ from run to run
+
+Entry = tuple[Path, dict]  # folder and result.json of a run
+
+
+def check_comparable(entries: list[Entry]) -> None:
+    """Raise DataError when runs are of different data sets, protocols, backbones or inputs; when
+    one domain and label space was cut differently; or when one method was configured differently,
+    had another precision or other code."""
+    check_inputs(entries)
+    first_folder, first = entries[0]
+    splits, configs = {}, {}
+    for folder, result in entries:
+        for name in ("dataset", "protocol", "backbone"):
+            _same(name, first_folder, first[name], folder, result[name])
+        cell = result["domain"], result["setting"]
+        origin, split = splits.setdefault(cell, (folder, result["split_hash"]))
+        _same("split of the images", origin, split, folder, result["split_hash"])
+        config = {k: v for k, v in result.get("config", {}).items() if k not in OWN_KEYS}
+        inputs = {name: result["inputs"].get(name) for name in (PRECISION, TRAINER_CODE)}
+        origin, other = configs.setdefault(result["trainer"], (folder, {**config, **inputs}))
+        for key in sorted({*config, *other}):
+            _same(key, origin, other.get(key), folder, {**config, **inputs}.get(key))
+
+
+def check_inputs(entries: Iterable[Entry]) -> None:
+    """Raise DataError when runs are of different engines, devices or weights, or when one domain
+    had other images, labels or class names."""
+    origins: dict = {}
+    for folder, result in entries:
+        engine = result["environment"]["engine"]
+        origin, other = origins.setdefault(ENGINE, (folder, engine))
+        _same(ENGINE, origin, other, folder, engine, OTHER_ENGINE)
+        for name in (DEVICE, WEIGHTS, *OF_DATA):
+            value = result["inputs"].get(name)
+            place = (name, result["domain"]) if name in OF_DATA else name
+            origin, other = origins.setdefault(place, (folder, value))
+            _same(name, origin, other, folder, value)
+
+
+def _same(what: str, folder: Path, value, other_folder: Path, other, remedy: str = "") -> None:
+    if value != other:
+        raise DataError(
+            f"{folder} and {other_folder} cannot stand in one table: {what} is {value!r} and "
+            f"{other!r}{remedy}"
+        )
