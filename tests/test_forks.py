@@ -74,7 +74,7 @@ def test_no_import_before_the_fork_asks_for_cuda():
 def test_a_run_whose_server_asked_says_so_in_one_line(tmp_path):
     (tmp_path / "asks.py").write_text("import torch\ntorch.cuda.is_available()\n")
     code = (
-        "import sys, forked\n"
+        "import sys, modern_dassl, forked\n"
         "from pathlib import Path\n"
         "from ueo import grid\n"
         "for name, devices in (('gpu', ['0']), ('cpu', [])):\n"

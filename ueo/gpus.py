@@ -5,8 +5,6 @@ from collections.abc import Sequence
 
 import torch
 
-from ueo.errors import ConfigError
-
 
 def visible(device: str) -> list[str]:
     """The GPUs to share, as CUDA_VISIBLE_DEVICES calls them; none for the device "cpu".

@@ -21,8 +21,8 @@ import torch
 
 from ueo import fork_server
 from ueo.errors import ConfigError, UserError, reason
-from ueo.options import shown
 from ueo.gpus import least_used
+from ueo.options import shown
 from ueo.record import read_result
 
 CONSOLE = "console.txt"  # what a run printed, kept only when it failed
