@@ -92,7 +92,11 @@ def set_key(cfg: CfgNode, key: str, value, origin: str, known: dict[str, Option]
     that it does not take."""
     if key not in known:
         raise ConfigError(f"{origin}: unknown key {shown(key)[1:-1]}{nearest(key[:80], known)}")
-    value = known[key].checked(value, f"{origin}: {key}")
+    put(cfg, key, known[key].checked(value, f"{origin}: {key}"))
+
+
+def put(cfg: CfgNode, key: str, value) -> None:
+    """Set one dotted key to a value that was checked before."""
     *path, leaf = key.split(".")
     node = cfg
     for part in path:

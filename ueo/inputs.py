@@ -16,7 +16,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ueo.code import code_hash
-from ueo.config import setting_of
+from ueo.config import options_of, setting_of
 from ueo.files import write_json
 from ueo.locks import exclusive
 
@@ -158,7 +158,7 @@ def of_method(cfg, device: str, engine: str, weights: str | None, trainer: type,
 
     device: "cuda" or "cpu". weights: identifies the backbone's; None where it is none of ours.
     """
-    options = {**getattr(trainer, "defaults", {}), **cfg.TRAINER.get(cfg.TRAINER.NAME, {})}
+    options = options_of(cfg, trainer)
     found = {
         DEVICE: device,
         ENGINE: engine,

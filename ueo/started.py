@@ -199,7 +199,7 @@ def follow_run(cfg, folder: str, given: set[str]) -> None:
                 "images that it was trained on would be tested; leave it away"
             )
         print(f"{key} {theirs[key]!r}, as in {folder}")
-        config.set_key(cfg, key, theirs[key], folder)
+        config.put(cfg, key, theirs[key])
     cfg.freeze()
     now = data_inputs(cfg, prepare=True)
     differs = {k: started["inputs"].get(k) for k in (IMAGE_LIST, LABELS)
