@@ -3,9 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
-from ueo.datasets.published import PublishedDataset
+from ueo.datasets.published import Comparison, PublishedDataset
 
-from ueo.errors import DataError
 from ueo.splits import stored_split
 from ueo.trees import Item, Unread, class_items
 
@@ -15,9 +14,11 @@ class ClassFolderDataset(PublishedDataset):
     name, never by its position.
 
     per_class: {domain: published number of images of each class}, where it is known.
+    per_block: {domain: that of each block of classes that the label spaces part}, where no more is.
     """
 
     per_class: dict[str, tuple[int, ...]] = {}
+    per_block: dict[str, tuple[int, ...]] = {}
 
     def released(self, domain: str) -> tuple[list[Item], list[Item]]:
         whole = self.whole(self.root, domain, self.unread)
@@ -37,17 +38,30 @@ class ClassFolderDataset(PublishedDataset):
         return class_items(cls.domain_folder(root, domain), cls.class_list, unread)
 
     @classmethod
-    def check_domain(cls, root: Path, domain: str) -> str:
-        items = cls.whole(root, domain)
-        if len(items) != cls.published[domain]:
-            raise DataError(
-                f"{len(items)} images, the published version has {cls.published[domain]}"
-            )
-        found = Counter(label for _, label in items)
-        for label, number in enumerate(cls.per_class.get(domain, ())):
-            if found[label] != number:
-                raise DataError(
-                    f"{found[label]} images of {cls.class_list[label]!r}, the published version "
-                    f"has {number}"
-                )
-        return f"{len(items)} images of {len(cls.class_list)} classes, as published"
+    def compare(cls, root: Path, domain: str, deep: bool) -> Comparison:
+        unread = Unread()
+        items = cls.whole(root, domain, unread)
+        found = Comparison(f"{len(items)} images of {len(cls.class_list)} classes", unread=unread)
+        found.numbers(len(items), cls.published[domain], "images")
+        found.compared.append("number of images")
+        found.files([path for path, _ in items], deep)
+        cls._compare_classes(found, domain, Counter(label for _, label in items))
+        found.left.append("the pictures themselves")
+        return found
+
+    @classmethod
+    def _compare_classes(cls, found: Comparison, domain: str, images: Counter) -> None:
+        """Compare the images of each class, or of each block where no more is known."""
+        if domain in cls.per_class:
+            for label, number in enumerate(cls.per_class[domain]):
+                found.numbers(images[label], number, f"images of {cls.class_list[label]!r}")
+            found.compared.append("images of each class")
+            return
+        found.left.append("images of each class (not known here)")
+        if domain in cls.per_block:
+            start = 0
+            for end, number in zip(cls.counts.ends(), cls.per_block[domain]):
+                total = sum(images[label] for label in range(start, end))
+                found.numbers(total, number, f"images of the classes {start} to {end - 1}")
+                start = end
+            found.compared.append(f"images of {len(cls.per_block[domain])} blocks of classes")

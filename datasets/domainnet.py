@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.label_space import ClassCounts
-from ueo.datasets.published import PublishedDataset
+from ueo.datasets.published import Comparison, PublishedDataset
 
 from ueo.download import Piece, Remote
 from ueo.errors import DataError
@@ -173,19 +173,25 @@ class UFTDomainNet(PublishedDataset):
             return False
 
     @classmethod
-    def check_domain(cls, root: Path, domain: str) -> str:
-        for part, expected in zip(("train", "test"), cls.listed[domain]):
-            found = len(cls.listed_items(root, domain, part))
-            if found != expected:
-                raise DataError(
-                    f"{domain}_{part}.txt has {found} lines, the published version {expected}"
-                )
-            file, checksum = cls.list_file(root, f"{domain}_{part}.txt"), LISTS[f"{domain}_{part}"]
-            digest = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
-            if checksum and checksum != f"md5:{digest}":
-                raise DataError(f"{file.name} has another MD5 than the published version")
+    def compare(cls, root: Path, domain: str, deep: bool) -> Comparison:
         train, test = cls.listed[domain]
-        return f"{train} images to train on, {test} to test on, as published"
+        found = Comparison(f"{train} images to train on, {test} to test on")
+        paths = []
+        for part, expected in zip(("train", "test"), cls.listed[domain]):
+            listed = cls.listed_items(root, domain, part)
+            paths += [path for path, _ in listed]
+            name = f"{domain}_{part}.txt"
+            found.numbers(len(listed), expected, f"lines in {name}")
+            checksum = LISTS[f"{domain}_{part}"]
+            content = cls.list_file(root, name).read_bytes()
+            if not checksum:
+                found.left.append(f"the MD5 of {name} (not known here)")
+            elif checksum != f"md5:{hashlib.md5(content, usedforsecurity=False).hexdigest()}":
+                found.differs.append(f"{name} has another MD5 than the published version")
+        found.compared.append("lines, labels and MD5 of the lists, each listed image is there")
+        found.left.append("the pictures themselves")
+        found.files(paths, deep)
+        return found
 
 
 def _refuse_missing(file: Path, base: Path, names: list[str]) -> None:

@@ -41,6 +41,12 @@ class ClassCounts:
     open_partial: int
     seen_ood: int
 
+    def ends(self) -> list[int]:
+        """Where the blocks of classes that the label spaces part end, the last class's id + 1 each.
+        """
+        return sorted({self.partial, self.open_partial, self.known, self.known + self.seen_ood,
+                       self.total})
+
 
 @dataclass(frozen=True)
 class LabelSpace:

@@ -18,6 +18,20 @@ class UFTOffice31(ClassFolderDataset):
     domains = targets = ("amazon", "dslr", "webcam")
     counts = ClassCounts(total=31, known=25, partial=20, open_partial=15, seen_ood=3)
     published = {"amazon": 2817, "dslr": 498, "webcam": 795}
+    per_class = {
+        "amazon": (
+            92, 82, 72, 82, 36, 94, 91, 97, 97, 81, 99, 100, 100, 98, 100, 99, 100, 94, 96, 95, 93,
+            100, 98, 98, 90, 75, 100, 99, 99, 96, 64,
+        ),
+        "dslr": (
+            12, 21, 24, 12, 16, 12, 13, 14, 15, 15, 13, 10, 24, 16, 31, 22, 12, 8, 10, 10, 13, 15,
+            23, 18, 10, 7, 18, 26, 21, 22, 15,
+        ),
+        "webcam": (
+            29, 21, 28, 12, 16, 31, 40, 18, 21, 19, 27, 27, 30, 19, 30, 43, 30, 27, 28, 32, 16, 20,
+            30, 27, 40, 11, 25, 30, 24, 23, 21,
+        ),
+    }
     class_list = """
         back_pack bike bike_helmet bookcase bottle calculator desk_chair desk_lamp desktop_computer
         file_cabinet headphones keyboard laptop_computer letter_tray mobile_phone monitor mouse mug

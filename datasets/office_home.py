@@ -22,6 +22,12 @@ class UFTOfficeHome(ClassFolderDataset):
     domain_names = {"RealWorld": ("Real World", "Real")}
     counts = ClassCounts(total=65, known=50, partial=35, open_partial=35, seen_ood=10)
     published = {"Art": 2427, "Clipart": 4365, "Product": 4439, "RealWorld": 4357}
+    per_block = {  # classes 0-34, 35-49, 50-59, 60-64
+        "Art": (1546, 396, 345, 140),
+        "Clipart": (2396, 948, 691, 330),
+        "Product": (2518, 927, 640, 354),
+        "RealWorld": (2452, 872, 698, 335),
+    }
     class_list = """
         alarm_clock backpack batteries bed bike bottle bucket calculator calendar candles chair
         clipboards computer couch curtains desk_lamp drill eraser exit_sign fan file_cabinet

@@ -1,14 +1,73 @@
 """Data sets that others published: found under any of their names, fetched, compared with what is
 known of the published version."""
 
+import os
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ueo.datasets.base import UFTDataset
 
 from ueo.download import Piece
 from ueo.errors import DataError
-from ueo.trees import find_folder, find_root, subfolders
+from ueo.image_check import damaged
+from ueo.names import printable
+from ueo.trees import Unread, find_folder, find_root, subfolders
+
+SHOWN = 6  # differences of a domain
+
+
+@dataclass
+class Comparison:
+    """A domain beside its published version, in words: what was found there, what differs, what was
+    compared and what was not."""
+
+    found: str
+    differs: list[str] = field(default_factory=list)
+    compared: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    unread: Unread = field(default_factory=Unread)
+
+    def numbers(self, found: int, published: int, what: str) -> None:
+        """Compare two numbers of `what`, which begins with a plural."""
+        if found != published:
+            what = re.sub("s( |$)", r"\1", what, count=1) if found == 1 else what
+            self.differs.append(f"{found} {what}, the published version has {published}")
+
+    def files(self, paths: list[str], deep: bool) -> None:
+        """Look for files of no bytes; with `deep` also decode each."""
+        empty = [path for path in paths if _size(path) == 0]
+        self._bad(empty, "of zero bytes")
+        self.compared.append("no file is empty")
+        if deep:
+            self._bad(sorted({*damaged(paths)} - {*empty}), "that cannot be decoded")
+            self.compared.append("each image decodes")
+        else:
+            self.left.append("whether each image decodes (--deep)")
+
+    def _bad(self, paths: list[str], what: str) -> None:
+        if paths:
+            number = f"{len(paths)} image{'s' * (len(paths) > 1)}"
+            self.differs.append(f"{number} {what}, first {printable(paths[0])}")
+
+    def line(self) -> str:
+        """All of it in one line."""
+        more = [f"{len(self.differs) - SHOWN} more differences"] * (len(self.differs) > SHOWN)
+        parts = ["; ".join(self.differs[:SHOWN] + more) or f"{self.found}, as published"]
+        parts.append(f"compared: {', '.join(self.compared)}")
+        if self.left:
+            parts.append(f"not compared: {', '.join(self.left)}")
+        if self.unread:
+            parts.append(f"ignored: {self.unread}")
+        return "; ".join(parts)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:  # such as a link to nothing
+        return 0
 
 
 class PublishedDataset(UFTDataset):
@@ -83,16 +142,22 @@ class PublishedDataset(UFTDataset):
         ]
 
     @classmethod
-    def check_domain(cls, root: Path, domain: str) -> str:
-        """One line about a domain that is as published. Raises DataError for one that differs."""
-        raise TypeError(f"{cls.__name__} must define check_domain(root, domain)")
+    def compare(cls, root: Path, domain: str, deep: bool) -> Comparison:
+        """A domain beside its published version; with `deep` each image is decoded. Raises
+        DataError for one that cannot be listed."""
+        raise TypeError(f"{cls.__name__} must define compare(root, domain, deep)")
 
     @classmethod
-    def check(cls, data_root: str) -> Iterator[tuple[str, bool, str]]:
-        """(domain, as published?, what was found or what differs) of every domain."""
+    def check(cls, data_root: str, domains: set[str] | None = None, deep: bool = False
+              ) -> Iterator[tuple[str, bool, str]]:
+        """(domain, as published?, what was found, compared and not compared) of each of `domains`,
+        or of every one."""
         root = cls.locate(data_root)
         for domain in cls.domains:
+            if domains and domain not in domains:
+                continue
             try:
-                yield domain, True, cls.check_domain(root, domain)
+                comparison = cls.compare(root, domain, deep)
+                yield domain, not comparison.differs, comparison.line()
             except DataError as error:
                 yield domain, False, str(error)

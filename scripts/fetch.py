@@ -1,7 +1,7 @@
 """Fetch a published data set, or say whether one that is there is as published.
 
     bash scripts/data.sh download office_home [--root data] [--domain Art]
-    bash scripts/data.sh check office_home [--root data]
+    bash scripts/data.sh check office_home [--root data] [--deep]
 """
 
 import argparse
@@ -64,13 +64,12 @@ def ensure(kind: type, root: str, domains: set[str], unasked: bool) -> None:
     fetch(kind, root, pieces)
 
 
-def check(kind: type[PublishedDataset], root: str, domains: set[str]) -> bool:
-    """Print a line a domain; True when all are as published."""
+def check(kind: type[PublishedDataset], root: str, domains: set[str], deep: bool) -> bool:
+    """Print a line a domain; True when all are as published. deep: decode each image."""
     good = True
-    for domain, same, message in kind.check(root):
-        if domain in domains:
-            print(f"{kind.title} {domain}: {'' if same else 'DIFFERS: '}{message}")
-            good = good and same
+    for domain, same, message in kind.check(root, domains, deep):
+        print(f"{kind.title} {domain}: {'' if same else 'DIFFERS: '}{message}")
+        good = good and same
     return good
 
 
@@ -82,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("datasets", nargs="+", help=f"of {', '.join(sorted(published()))}")
     p.add_argument("--root", type=folder("--root"), default="data", help="data root")
     p.add_argument("--domain", nargs="+", default=[], help="domains; all unless given")
+    p.add_argument("--deep", action="store_true", help="decode each image")
     return p
 
 
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         domains = {kind.domain_of(d) for d in args.domain} or set(kind.domains)
         if args.command == "download":
             ensure(kind, args.root, domains, unasked=True)
-        good = check(kind, args.root, domains) and good
+        good = check(kind, args.root, domains, args.deep) and good
     return 0 if good else 1
 
 

@@ -58,6 +58,7 @@ def office_home(server, tmp_path, monkeypatch):
     dead = Remote(f"{server.address}/gone.zip", "OfficeHomeDataset_10072016.zip")
     monkeypatch.setattr(UFTOfficeHome, "pieces", (Piece("images", ((dead,), (remote,)), "page"),))
     monkeypatch.setattr(UFTOfficeHome, "published", dict.fromkeys(UFTOfficeHome.domains, 65))
+    monkeypatch.setattr(UFTOfficeHome, "per_block", {})
     return tmp_path / "data"
 
 
@@ -97,7 +98,8 @@ def test_domainnet_fetches_the_domain_asked_for_alone(script, server, tmp_path, 
     argv = ["download", "domainnet", "--root", str(tmp_path / "data"), "--domain", "sketch"]
     assert script.main(argv) == 1  # 345 lines are not 48,212
     assert set(server.paths) == {"/sketch.zip", "/sketch_train.txt", "/sketch_test.txt"}
-    assert "345 lines, the published version 48212" in capsys.readouterr().out
+    assert "345 lines in sketch_train.txt, the published version has 48212" in (
+        capsys.readouterr().out)
     notes = json.loads((tmp_path / "data/domainnet/download.json").read_text())
     assert [n["name"] for n in notes] == ["sketch.zip", "sketch_train.txt", "sketch_test.txt"]
     script.main([*argv[:-1], "real"])

@@ -29,7 +29,8 @@ def unreadable(paths: list[str], report: Path) -> dict[str, str]:
                 return {names[name]: reason for name, reason in known["unreadable"].items()}
         except (OSError, ValueError, KeyError, TypeError):
             pass  # there is none yet, or it is of no use
-        found = _look(names)
+        reasons = damaged(list(names.values()))
+        found = {name: reasons[path] for name, path in names.items() if path in reasons}
         try:
             write_json(
                 report, {"images": len(paths), "unreadable": found, "fingerprint": fingerprint}
@@ -39,11 +40,12 @@ def unreadable(paths: list[str], report: Path) -> dict[str, str]:
         return {names[name]: reason for name, reason in found.items()}
 
 
-def _look(names: dict[str, str]) -> dict[str, str]:
+def damaged(paths: list[str]) -> dict[str, str]:
+    """{path: reason} of the images that cannot be read; decodes each."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        reasons = pool.map(_reason, names.values())
-        shown = tqdm(reasons, total=len(names), desc="check images", disable=None)
-        return {name: reason for name, reason in zip(names, shown) if reason}
+        reasons = pool.map(_reason, paths)
+        shown = tqdm(reasons, total=len(paths), desc="check images", disable=None)
+        return {path: reason for path, reason in zip(paths, shown) if reason}
 
 
 def _reason(path: str) -> str | None:

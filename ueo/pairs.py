@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 from modern_dassl.loading import EpochLoader, Seeded
 from ueo.archives import unpack_top
 from ueo.captions import EMBEDDED
+from ueo.decoding import as_rgb
 from ueo.errors import DataError
 from ueo.files import asset, verify
 from ueo.lists import NO_LABEL
@@ -49,7 +50,7 @@ class Pool:
         """The image as RGB. Raises DataError for one that cannot be read."""
         try:
             with Image.open(io.BytesIO(self.read(position, 0))) as image:
-                return image.convert("RGB")
+                return as_rgb(image)
         except UnidentifiedImageError as error:
             reason = "no image that Pillow can read"
             raise DataError(f"{self.name(position)}: {reason}, remove the pair") from error

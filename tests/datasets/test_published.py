@@ -316,7 +316,7 @@ def test_check_says_what_differs(root, capsys):
     found = {domain: (same, line) for domain, same, line in UFTOfficeHome.check(str(root))}
     assert not found["Art"][0] and "130 images, the published version has 2427" in found["Art"][1]
     found = {domain: line for domain, _, line in UFTDomainNet.check(str(root))}
-    assert "345 lines, the published version 48212" in found["sketch"]
+    assert "345 lines in sketch_train.txt, the published version has 48212" in found["sketch"]
     assert "clipart_train.txt is missing" in found["clipart"]
 
 
@@ -327,4 +327,74 @@ def test_a_tree_as_published_passes_the_check(root, monkeypatch):
     assert make(UFTVisDAC, root, "train", check=True).published_counts is True
     monkeypatch.setattr(UFTVisDAC, "per_class", {"validation": (3,) * 11 + (4,)})
     lines = [line for _, same, line in UFTVisDAC.check(str(root)) if not same]
-    assert lines == ["3 images of 'truck', the published version has 4"]
+    assert len(lines) == 1
+    assert lines[0].startswith("3 images of 'truck', the published version has 4; compared: ")
+
+
+@pytest.fixture
+def office(tmp_path, root, monkeypatch):
+    """A copy of Office-31 whose numbers of images are the published ones."""
+    monkeypatch.setattr(UFTOffice31, "published", dict.fromkeys(UFTOffice31.domains, 62))
+    monkeypatch.setattr(UFTOffice31, "per_class", dict.fromkeys(UFTOffice31.domains, (2,) * 31))
+    return Path(shutil.copytree(root / "office31", tmp_path / "office31"))
+
+
+def check(root, deep=False, kind=UFTOffice31, domain="dslr"):
+    ((_, same, line),) = kind.check(str(root), {domain}, deep)
+    return same, line
+
+
+def test_check_says_what_it_compared(tmp_path, office):
+    same, line = check(tmp_path)
+    assert same and line == (
+        "62 images of 31 classes, as published; compared: number of images, no file is empty, "
+        "images of each class; not compared: whether each image decodes (--deep), the pictures "
+        "themselves")
+    same, line = check(tmp_path, deep=True)
+    assert same and "each image decodes, images of each class; not compared: the pictures" in line
+
+
+def test_check_finds_an_image_in_another_class_s_folder(tmp_path, office):
+    (office / "dslr/images/mug/frame_0001.jpg").rename(office / "dslr/images/pen/frame_9.jpg")
+    same, line = check(tmp_path)
+    assert not same and "1 image of 'mug', the published version has 2" in line
+    assert "3 images of 'pen', the published version has 2" in line
+
+
+def test_check_finds_an_empty_file_and_when_deep_a_damaged_one(tmp_path, office):
+    empty, cut = office / "dslr/images/mug/frame_0001.jpg", office / "dslr/images/pen/frame_0002.jpg"
+    cut.write_bytes(cut.read_bytes()[:150])
+    same, _ = check(tmp_path)
+    assert same
+    same, line = check(tmp_path, deep=True)
+    assert not same and f"1 image that cannot be decoded, first {cut}" in line
+    empty.write_bytes(b"")
+    same, line = check(tmp_path)
+    assert not same and f"1 image of zero bytes, first {empty}" in line
+
+
+def test_check_says_where_less_is_known(tmp_path, root, monkeypatch):
+    monkeypatch.setattr(UFTOfficeHome, "published", dict.fromkeys(UFTOfficeHome.domains, 130))
+    monkeypatch.setattr(UFTOfficeHome, "per_block", {"Art": (70, 30, 20, 10)})
+    same, line = check(root, kind=UFTOfficeHome, domain="Art")
+    assert same and "images of 4 blocks of classes" in line
+    assert "(--deep), images of each class (not known here)" in line
+    monkeypatch.setattr(UFTOfficeHome, "per_block", {"Art": (70, 30, 19, 11)})
+    same, line = check(root, kind=UFTOfficeHome, domain="Art")
+    assert not same
+    assert "20 images of the classes 50 to 59, the published version has 19" in line
+    line = check(root, kind=UFTOfficeHome, domain="Product")[1]
+    assert "blocks" not in line and "images of each class (not known here)" in line
+
+
+def test_check_says_what_it_did_not_read(tmp_path, office):
+    (office / "dslr/images/mug/Thumbs.db").write_bytes(b"")
+    assert check(tmp_path)[1].endswith("; ignored: 1 file (.db 1)")
+
+
+def test_published_numbers_of_classes_add_up():
+    for kind in (UFTOffice31, UFTOfficeHome, UFTVisDAC):
+        for numbers, length in ((kind.per_class, kind.counts.total),
+                                (kind.per_block, len(kind.counts.ends()))):
+            for domain, images in numbers.items():
+                assert sum(images) == kind.published[domain] and len(images) == length
