@@ -362,7 +362,8 @@ def test_check_finds_an_image_in_another_class_s_folder(tmp_path, office):
 
 
 def test_check_finds_an_empty_file_and_when_deep_a_damaged_one(tmp_path, office):
-    empty, cut = office / "dslr/images/mug/frame_0001.jpg", office / "dslr/images/pen/frame_0002.jpg"
+    empty, cut = (office / "dslr/images" / name for name in ("mug/frame_0001.jpg",
+                                                             "pen/frame_0002.jpg"))
     cut.write_bytes(cut.read_bytes()[:150])
     same, _ = check(tmp_path)
     assert same
