@@ -213,7 +213,7 @@ class UFTDataset(DatasetBase):
                 [self.class_list[i] for i in known], [self.class_list[i] for i in unknown],
                 {self.class_list[i] for i in present if i != NO_LABEL},
             )
-            print(*summary(self.matched), sep="\n")
+            print("Names:", "\n".join(summary(self.matched)))
         if self.unread:
             print(f"Ignored: {self.unread}")
 

@@ -12,7 +12,7 @@ from ueo.datasets.base import UFTDataset
 from ueo.download import Piece
 from ueo.errors import DataError
 from ueo.image_check import damaged
-from ueo.names import printable
+from ueo.text import shown
 from ueo.trees import Unread, find_folder, find_root, subfolders
 
 SHOWN = 6  # differences of a domain
@@ -49,7 +49,7 @@ class Comparison:
     def _bad(self, paths: list[str], what: str) -> None:
         if paths:
             number = f"{len(paths)} image{'s' * (len(paths) > 1)}"
-            self.differs.append(f"{number} {what}, first {printable(paths[0])}")
+            self.differs.append(f"{number} {what}, first {shown(paths[0])}")
 
     def line(self) -> str:
         """All of it in one line."""

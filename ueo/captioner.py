@@ -14,7 +14,7 @@ from ueo.captions import read_captions
 from ueo.decoding import image_suffixes, read_image
 from ueo.errors import CheckpointError, ConfigError, DataError
 from ueo.files import atomic_path
-from ueo.names import printable
+from ueo.text import shown
 from ueo.trees import Unread, images_below
 
 MISSING = (
@@ -98,7 +98,7 @@ def write_captions(folder: str | Path, output: str | Path, how: dict, batch_size
 
 
 def _line(name: str, texts: Iterable[str]) -> str:
-    escaped = printable(name) != name  # bytes that are not UTF-8 cannot be written otherwise
+    escaped = shown(name) != name  # bytes that are not UTF-8 cannot be written otherwise
     return json.dumps({"image": name, "captions": list(texts)}, ensure_ascii=escaped) + "\n"
 
 

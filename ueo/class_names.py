@@ -1,12 +1,14 @@
 """Class names: read from a file, checked, and which of them the images of a data set have."""
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ueo.errors import DataError
 from ueo.lists import text_lines
-from ueo.names import closest, enumeration, printable, spoken
+from ueo.names import MOST, closest, enumeration, spoken
+from ueo.trees import Unread
 
 LONGEST = 300  # characters; CLIP reads 77 tokens of a prompt
 ALIKE = 0.65  # from here on, two spellings may be meant for one name
@@ -34,7 +36,7 @@ def check_names(named: Iterable[tuple[str, str]]) -> None:
     for where, name in named:
         if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
             raise DataError(
-                f"{where}: the class name {printable(name)!r} holds a control character or bytes "
+                f"{where}: the class name {name!r} holds a control character or bytes "
                 "that are not UTF-8; remove them"
             )
         if len(name) > LONGEST:
@@ -70,20 +72,34 @@ def matched(known: Sequence[str], unknown: Sequence[str], present: set[str]) -> 
 
 
 def summary(found: dict) -> list[str]:
-    """Lines to print of what `matched` gives, a warning last."""
+    """Sentences of what `matched` gives, a warning last."""
     total = found["with_images"] + len(found["without_images"])
     parts = [f"{found['with_images']} of {total} known classes have images"]
     if found["without_images"]:
         parts.append(f"without: {enumeration(found['without_images'])}")
     if found["unknown"]:
         parts.append(f"unknown classes: {enumeration(found['unknown'])}")
-    lines = [f"Names: {'; '.join(parts)}"]
+    lines = ["; ".join(parts) + "."]
     if found["misspelt"]:
         pairs = [f"{name!r} (did you mean {meant!r}?)" for name, meant in found["misspelt"].items()]
-        shown = ", ".join(pairs[:6]) + (f" and {len(pairs) - 6} more" if len(pairs) > 6 else "")
+        more = f" and {len(pairs) - MOST} more" if len(pairs) > MOST else ""
         lines.append(
             f"Warning: {len(pairs)} unknown class{'es are' if len(pairs) > 1 else ' is'} spelt "
-            f"nearly like a known one without images: {printable(shown)}; what is unknown counts "
-            "as out-of-distribution, so correct the names or the folders if they are the same"
+            f"nearly like a known one without images: {', '.join(pairs[:MOST])}{more}; what is "
+            "unknown counts as out-of-distribution, so correct the names or the folders if they "
+            "are the same."
         )
     return lines
+
+
+def doubts(results: list[dict]) -> list[str]:
+    """Sentences for the table of these records: what was not read, and each domain where a known
+    class has no image."""
+    unread = Unread()
+    for ignored in {r["domain"]: r["ignored"] for r in results if "ignored" in r}.values():
+        unread.add(Unread(Counter(ignored["files"]), ignored["folders"]))
+    lines = [
+        f"{r['domain']}: {' '.join(summary(r['names']))}"
+        for r in results if (r.get("names") or {}).get("without_images")
+    ]
+    return [f"Ignored: {unread}."] * bool(unread) + list(dict.fromkeys(lines))

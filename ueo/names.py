@@ -15,6 +15,8 @@ from ueo.errors import DataError
 
 SEPARATORS = frozenset("./\\:;,'’\"()[]")  # besides white space, dashes and low lines
 
+MOST = 6  # names in a message
+
 
 def normal(name: str) -> str:
     """The composed form of a name, which is compared exactly."""
@@ -94,13 +96,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {found!r}?" if found else ""
 
 
-def printable(text: str) -> str:
-    """`text` as any file or terminal takes it: bytes that are not UTF-8, which file names may hold,
-    are written as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def enumeration(names: Sequence[str], most: int = 6) -> str:
+def enumeration(names: Sequence[str]) -> str:
     """The first names in quotes, and how many more there are."""
-    shown = ", ".join(repr(printable(name)) for name in names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+    shown = ", ".join(map(repr, names[:MOST]))
+    return shown + (f" and {len(names) - MOST} more" if len(names) > MOST else "")

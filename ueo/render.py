@@ -110,8 +110,10 @@ def caption(summary: dict, style: str = "simple") -> str:
 
 
 def sentences(summary: dict, style: str = "simple") -> list[str]:
-    """One sentence an overall gain, interval and seeds included."""
-    found, write = [], text.WRITERS[style]
+    """What is doubtful about the images, then one sentence an overall gain, interval and seeds
+    included."""
+    write = text.WRITERS[style]
+    found = [write(line) for line in summary["doubts"]]
     for gain in summary["overall"]:
         parts = []
         for m in PAIR:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ueo import metrics
 from ueo.bootstrap import COMPARED, cut, mean_gains
+from ueo.class_names import doubts
 from ueo.clip.backbones import available_backbones
 from ueo.comparable import Entry, check_comparable
 from ueo.record import read_outputs
@@ -55,6 +56,7 @@ def summarise(entries: list[Entry], base: str) -> dict:
         "tuning_domain": tuning if tuning in domains else None,
         "as_published": not any(r.get("published_counts") is False for r in results),
         "skipped_images": len({i for r in results for i in r.get("skipped_images", {})}),
+        "doubts": doubts(results),
         "rows": rows,
         "overall": [
             gain for m in methods if m != base and (gain := overall_gain(entries, m, base))

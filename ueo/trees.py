@@ -12,7 +12,8 @@ from pathlib import Path
 
 from ueo.decoding import is_image_name
 from ueo.errors import DataError
-from ueo.names import loose, match, nearest, printable
+from ueo.names import loose, match, nearest
+from ueo.text import shown
 
 Item = tuple[str, int]  # path, class id
 
@@ -124,7 +125,7 @@ def images_in(folder: str | Path, unread: Unread | None = None) -> list[str]:
                 unread.folders += not _is_hidden(entry.name)
             elif not is_image_name(entry.name):
                 suffix = os.path.splitext(entry.name)[1].lower()
-                unread.files[printable(suffix) or "no suffix"] += 1
+                unread.files[shown(suffix) or "no suffix"] += 1
             elif entry.is_file() or entry.is_symlink():
                 images.append(entry.path)
             else:

@@ -139,6 +139,20 @@ def test_what_the_caption_must_say(entries, tmp_path):
     assert "† trained with labels" in text and "published version" in text
     assert "1 images could not be read" in text and "² second" in text
     assert "Shots†" in render.console(summary) and "New†" not in render.console(summary)
+    assert not summary["doubts"]
+
+
+def test_below_a_table_stands_which_names_have_no_image_and_what_was_not_read(entries, tmp_path):
+    names = {"with_images": 1, "without_images": ["bycicle"], "unknown": ["bicycle"],
+             "misspelt": {"bicycle": "bycicle"}}
+    odd = record("Odd", "a", 1, 55.0, names=names, ignored={"files": {".heic": 2}, "folders": 1})
+    write_run(tmp_path / "odd", odd, outputs_of(0)[0])
+    ignored, doubt, *_ = render.sentences(
+        tables.summarise([*entries, (tmp_path / "odd", odd)], "Zero")
+    )
+    assert ignored == "Ignored: 2 files (.heic 2), 1 folder."
+    assert doubt.startswith("a: 1 of 2 known classes have images; without: 'bycicle'")
+    assert "Warning: 1 unknown class is spelt nearly" in doubt and "mean 'bycicle'?" in doubt
 
 
 def test_without_labels_nothing_is_claimed(tmp_path):
