@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import clip
 import forked
@@ -14,6 +15,7 @@ import torch
 from conftest import REPOSITORY
 
 from ueo import gpus, grid
+from ueo.pairs import Pairs, pair_loader
 
 sys.path.append(str(REPOSITORY / "scripts"))
 import common  # noqa: E402
@@ -135,3 +137,26 @@ def test_each_run_sees_its_own_gpu_and_an_only_one_is_left_as_it_is(tmp_path, mo
     assert [found(run)["visible"] for run in runs[:2]] == ["4", "GPU-b"]
     assert grid.execute(runs[2:], forked.note, 2, common.PRELOAD, ["4"]) == []
     assert found(runs[2])["visible"] is None
+
+
+def test_workers_of_loaders_never_touch_cuda(build, monkeypatch):
+    """They are forked from a run that has used it."""
+    parent = os.getpid()
+
+    def only_in_the_run(function):
+        def guarded(*arguments, **options):
+            assert os.getpid() == parent, "a loader's worker asked CUDA"
+            return function(*arguments, **options)
+
+        return guarded
+
+    for module, name in ((torch.cuda, "is_available"), (torch.cuda, "device_count"),
+                         (torch.cuda, "_lazy_init")):
+        monkeypatch.setattr(module, name, only_in_the_run(getattr(module, name)))
+    built = build("DATALOADER.NUM_WORKERS", "1")
+    images = [image["img"] for image in built.test_loader.dataset]
+    pool = SimpleNamespace(image=images.__getitem__)
+    loaders = [built.train_loader_x, built.test_loader, built.unlabelled_loader,
+               pair_loader(Pairs(pool, [3, 1], lambda image: image), 2, 1)]
+    for loader in loaders:
+        assert loader.num_workers == 1 and len(next(iter(loader))["img"])

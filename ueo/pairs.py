@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from modern_dassl.loading import EpochLoader, Seeded
-from ueo.archives import unpack_top
+from ueo.archives import remove_left, unpack_top
 from ueo.captions import EMBEDDED
 from ueo.decoding import as_rgb
 from ueo.errors import DataError
@@ -131,6 +131,7 @@ def open_pool(source: str, root: str) -> Pool:
 
 def _embedded(root: str) -> Path:
     folder = Path(root).expanduser() / EMBEDDED_POOL
+    remove_left(folder.parent)
     if not folder.is_dir():
         archive = asset(f"{EMBEDDED_POOL}.zip")
         verify(archive, asset(f"{EMBEDDED_POOL}.zip.sha256").read_text().split()[0])
