@@ -146,28 +146,29 @@ def test_each_file_is_read_once_while_it_stays_the_same(tmp_path, monkeypatch):
     for i, path in enumerate(paths):
         with open(path, "wb") as file:
             file.write(bytes([i]) * 10)
+    names = inputs.relative_names(paths, tmp_path)
     read_files = []
     content_hash = inputs.content_hash
     monkeypatch.setattr(inputs, "content_hash",
                         lambda path: read_files.append(path) or content_hash(path))
     cache = tmp_path / "cache" / "hashes.json"
-    first = inputs.content_hashes(paths, tmp_path, cache)
+    first = inputs.content_hashes(names, cache)
     assert sorted(read_files) == paths and len(set(first.values())) == 5
     read_files.clear()
-    assert inputs.content_hashes(paths, tmp_path, cache) == first and not read_files
+    assert inputs.content_hashes(names, cache) == first and not read_files
     with open(paths[2], "wb") as file:
         file.write(b"another ten"[:10])
-    changed = inputs.content_hashes(paths, tmp_path, cache)
+    changed = inputs.content_hashes(names, cache)
     assert read_files == [paths[2]]
     assert {p for p in paths if changed[p] != first[p]} == {paths[2]}
     cache.write_text("[]")
-    assert inputs.content_hashes(paths, tmp_path, cache) == changed
+    assert inputs.content_hashes(names, cache) == changed
 
 
 def test_a_missing_file_and_a_pipe_are_told_from_files(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     paths = [str(tmp_path / "none.png"), str(tmp_path / "pipe.png")]
-    found = inputs.content_hashes(paths, tmp_path, tmp_path / "hashes.json")
+    found = inputs.content_hashes({path: path for path in paths}, tmp_path / "hashes.json")
     assert set(found.values()) == {"missing"}
 
 

@@ -49,14 +49,23 @@ def of_data(
     their order counts. root: paths are taken relative to it, so that another copy of the same data
     has the same inputs. cache: file of `content_hashes`.
     """
-    listed = [[(os.path.relpath(path, root), label) for path, label in part] for part in parts]
-    paths = dict.fromkeys(path for part in parts for path, _ in part)
-    contents = content_hashes(list(paths), root, cache)
+    named = relative_names((path for part in parts for path, _ in part), root)
+    listed = [[named[path] for path, _ in part] for part in parts]
+    contents = content_hashes(named, cache)
     return {
         CLASS_NAMES: _counted(names),
-        IMAGE_LIST: f"{len(paths):,} ({short_hash([[p for p, _ in part] for part in listed])})",
-        LABELS: short_hash([[label for _, label in part] for part in listed]),
+        IMAGE_LIST: f"{len(named):,} ({short_hash(listed)})",
+        LABELS: short_hash([[label for _, label in part] for part in parts]),
         IMAGES: _counted(list(contents.values())),
+    }
+
+
+def relative_names(paths: Iterable[str], root: Path) -> dict[str, str]:
+    """{path: its name relative to `root`}, each once, in their order."""
+    start = f"{root}{os.sep}"
+    return {
+        path: path[len(start):] if path.startswith(start) else os.path.relpath(path, root)
+        for path in dict.fromkeys(paths)
     }
 
 
@@ -74,25 +83,24 @@ def store_folder(cfg) -> Path:
     return Path(setting_of(cfg, "STORE") or Path(cfg.DATASET.ROOT, ".decoded")).expanduser()
 
 
-def content_hashes(paths: Sequence[str], root: Path, cache: Path) -> dict[str, str]:
+def content_hashes(names: dict[str, str], cache: Path) -> dict[str, str]:
     """{path: hash of the file's content}; of a file that cannot be read, why.
 
-    Each file is read once. Its hash is kept in the file `cache` and used again as long as the
-    file's size and its times of modification and of status change stay the same. Of several
-    processes that ask at once one reads, the others wait.
+    names: {path: its name in the cache}. Each file is read once. Its hash is kept in the file
+    `cache` and used again as long as the file's size and its times of modification and of status
+    change stay the same. Of several processes that ask at once one reads, the others wait.
     """
-    names = {path: os.path.relpath(path, root) for path in paths}
-    facts = {path: _facts(path) for path in paths}
+    facts = {path: _facts(path) for path in names}
     with exclusive(cache.with_suffix(".lock")):
         kept = _read_cache(cache)
         known = {p: kept[n][1] for p, n in names.items()
                  if facts[p] and kept.get(n, [None])[0] == facts[p]}
-        todo = [p for p in paths if facts[p] and p not in known]
+        todo = [p for p in names if facts[p] and p not in known]
         known.update(zip(todo, _hash_all(todo)))
         if todo:
             kept.update({names[p]: [facts[p], known[p]] for p in todo})
             _write_cache(cache, kept)
-    return {path: known.get(path, "missing") for path in paths}
+    return {path: known.get(path, "missing") for path in names}
 
 
 def _facts(path: str) -> list[int] | None:
@@ -146,7 +154,7 @@ def of_file(path: str | Path, cache: Path) -> str:
     files = [str(path)]
     if path.is_dir():
         files = sorted(os.path.join(where, n) for where, _, found in os.walk(path) for n in found)
-    hashes = content_hashes(files, path.parent, cache)
+    hashes = content_hashes({file: file for file in files}, cache)
     return next(iter(hashes.values())) if not path.is_dir() else _counted(
         [f"{os.path.relpath(file, path)} {value}" for file, value in hashes.items()]
     )
