@@ -136,3 +136,33 @@ def test_keys_that_configurations_set():
         "TEST.PER_CLASS_RESULT", "True", "TEST.NO_TEST", "True", "DATASET.NUM_SHOTS", "16",
     ])  # fmt: skip
     assert cfg.INPUT.SIZE == (224, 224) and cfg.OPTIM.WARMUP_CONS_LR == 1e-5
+
+
+def test_defaults_are_dassls():
+    """Configurations of other projects leave them out and count on them."""
+    cfg = get_cfg_default()
+    expected = {
+        "INPUT": {"SIZE": (224, 224), "INTERPOLATION": "bilinear", "TRANSFORMS": (),
+                  "PIXEL_MEAN": [0.485, 0.456, 0.406], "PIXEL_STD": [0.229, 0.224, 0.225],
+                  "CROP_PADDING": 4, "RRCROP_SCALE": (0.08, 1.0), "CUTOUT_N": 1, "CUTOUT_LEN": 16,
+                  "GN_MEAN": 0.0, "GN_STD": 0.15, "RANDAUGMENT_N": 2, "RANDAUGMENT_M": 10,
+                  "COLORJITTER_B": 0.4, "COLORJITTER_C": 0.4, "COLORJITTER_S": 0.4,
+                  "COLORJITTER_H": 0.1, "RGS_P": 0.2, "GB_P": 0.5, "GB_K": 21},
+        "OPTIM": {"NAME": "adam", "LR": 3e-4, "WEIGHT_DECAY": 5e-4, "MOMENTUM": 0.9,
+                  "SGD_DAMPNING": 0, "SGD_NESTEROV": False, "RMSPROP_ALPHA": 0.99,
+                  "ADAM_BETA1": 0.9, "ADAM_BETA2": 0.999, "STAGED_LR": False, "NEW_LAYERS": (),
+                  "BASE_LR_MULT": 0.1, "LR_SCHEDULER": "single_step", "STEPSIZE": (-1,),
+                  "GAMMA": 0.1, "MAX_EPOCH": 10, "WARMUP_EPOCH": -1, "WARMUP_TYPE": "linear",
+                  "WARMUP_CONS_LR": 1e-5, "WARMUP_MIN_LR": 1e-5, "WARMUP_RECOUNT": True},
+        "TRAIN": {"CHECKPOINT_FREQ": 0, "PRINT_FREQ": 10, "COUNT_ITER": "train_x"},
+        "TEST": {"EVALUATOR": "Classification", "PER_CLASS_RESULT": False, "COMPUTE_CMAT": False,
+                 "NO_TEST": False, "SPLIT": "test", "FINAL_MODEL": "last_step"},
+    }
+    for node, values in expected.items():
+        assert {key: cfg[node][key] for key in values} == values
+    loaders = cfg.DATALOADER
+    own = {"SAMPLER": "RandomSampler", "BATCH_SIZE": 32, "N_DOMAIN": 0, "N_INS": 16}
+    assert dict(loaders.TRAIN_X) == own and dict(loaders.TRAIN_U) == {"SAME_AS_X": True, **own}
+    assert dict(loaders.TEST) == {"SAMPLER": "SequentialSampler", "BATCH_SIZE": 32}
+    assert (loaders.K_TRANSFORMS, loaders.RETURN_IMG0) == (1, False)
+    assert (cfg.SEED, cfg.USE_CUDA, cfg.DATASET.NUM_SHOTS) == (-1, True, -1)

@@ -91,6 +91,25 @@ def test_every_optimizer_steps(name):
     assert not torch.equal(before, model.weight)
 
 
+@pytest.mark.parametrize("name, given", [
+    ("sgd", {"MOMENTUM": 0.8, "WEIGHT_DECAY": 0.2, "SGD_DAMPNING": 1}),
+    ("sgd", {"MOMENTUM": 0.8, "WEIGHT_DECAY": 0.2, "SGD_NESTEROV": True}),
+    ("rmsprop", {"MOMENTUM": 0.8, "WEIGHT_DECAY": 0.2, "RMSPROP_ALPHA": 0.7}),
+    *((name, {"WEIGHT_DECAY": 0.2, "ADAM_BETA1": 0.6, "ADAM_BETA2": 0.7})
+      for name in ("adam", "amsgrad", "radam", "adamw")),
+])
+def test_options_reach_the_optimizer(name, given):
+    pairs = [part for key, value in given.items() for part in (f"OPTIM.{key}", value)]
+    (group,) = build_optimizer(nn.Linear(2, 1), options("OPTIM.NAME", name, *pairs)).param_groups
+    names = {"SGD_DAMPNING": "dampening", "SGD_NESTEROV": "nesterov", "RMSPROP_ALPHA": "alpha"}
+    for key, value in given.items():
+        if key.startswith("ADAM_BETA"):
+            assert group["betas"][int(key[-1]) - 1] == value
+        else:
+            assert group[names.get(key, key.lower())] == value
+    assert group["lr"] == LR and group.get("amsgrad", False) == (name == "amsgrad")
+
+
 def test_staged_rates():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
     cfg = options("OPTIM.STAGED_LR", True, "OPTIM.NEW_LAYERS", ("1",))

@@ -83,6 +83,23 @@ def test_scaler_is_resumed(make_cfg, tmp_path):
     assert trainer.scaler.scale == 8.0
 
 
+@pytest.mark.parametrize("frequency, kept", [(0, [5]), (2, [2, 4, 5]), (5, [5])])
+def test_which_epochs_leave_a_checkpoint(make_cfg, tmp_path, frequency, kept):
+    options = ("OPTIM.MAX_EPOCH", 5, "TRAIN.CHECKPOINT_FREQ", frequency, "TEST.NO_TEST", True)
+    run(make_cfg(*options))
+    names = sorted(path.name for path in (tmp_path / "run" / "linear").glob("model*"))
+    assert names == [f"model.pth.tar-{epoch}" for epoch in kept]
+
+
+def test_of_equally_good_epochs_the_first_is_the_best(make_cfg, tmp_path, monkeypatch):
+    trainer = build_trainer(make_cfg("OPTIM.MAX_EPOCH", 4, "TEST.FINAL_MODEL", "best_val"))
+    results = iter([30.0, 50.0, 40.0, 50.0, 50.0])
+    monkeypatch.setattr(trainer, "test", lambda split=None: next(results))
+    trainer.train()
+    best = load_checkpoint(str(tmp_path / "run" / "linear" / "model-best.pth.tar"))
+    assert (best["epoch"], best["val_result"]) == (2, 50.0)
+
+
 def test_pointer_follows_the_last_epoch_not_the_best(make_cfg, tmp_path):
     trainer = build_trainer(make_cfg())
     trainer.save_model(1, str(tmp_path))

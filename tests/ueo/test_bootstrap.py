@@ -80,3 +80,31 @@ def test_an_interval_holds_95_percent_of_the_draws():
     values = np.random.default_rng(0).permutation(1001.0 * np.arange(1001) / 1001)
     assert bootstrap.interval(values) == pytest.approx((25, 975))
     assert bootstrap.interval(np.append(values, np.nan)) == pytest.approx((25, 975))
+
+
+def test_each_run_counts_once_also_where_seeds_have_other_shots():
+    """Two seeds were tested on the same images, the third on others: their mean is over three."""
+    outputs, known = run(0)
+    n = len(outputs["test_labels"])
+    base = {**outputs, "test_paths": np.array([f"{i:04}.jpg" for i in range(n)])}
+    right = {**base, "test_predictions_after": np.minimum(base["test_labels"], known - 1)}
+    of_seed = [right, right, base]
+    parts = [{k: v[rows] for k, v in seed.items()}
+             for seed, rows in zip(of_seed, (slice(3, None), slice(3, None), slice(0, n - 3)))]
+    gains = [mean_gains({"a": [(part, known)]}, {"a": [(base, known)]}, resamples=2)["pacc"][0]
+             for part in parts]
+    assert gains[0] == gains[1] > gains[2] == 0
+    together = mean_gains({"a": [(part, known) for part in parts]}, {"a": [(base, known)]},
+                          resamples=2)["pacc"][0]
+    assert together == pytest.approx(np.mean(gains))
+
+
+@pytest.mark.parametrize("draws, expected", [(10_000_000, 1000), (200_000, 500), (1, 200)])
+def test_large_domains_are_drawn_less_often_but_never_below_a_floor(monkeypatch, draws, expected):
+    drawn, real = [], bootstrap.resample_counts
+    monkeypatch.setattr(bootstrap, "DRAWS", draws)
+    monkeypatch.setattr(
+        bootstrap, "resample_counts", lambda n, some, rng: drawn.append(some) or real(n, some, rng)
+    )
+    mean_gains({"a": [run(0)]}, {"a": [run(0)]})  # 400 images
+    assert sum(drawn) == expected

@@ -49,6 +49,13 @@ def test_metrics_at_a_threshold_by_hand():
     assert got == {"os_star": 0.75, "unk": 0.5, "os": (0.75 * 2 + 0.5) / 3, "hos": 0.6}
 
 
+def test_a_known_class_without_an_image_counts_nowhere():
+    labels, predictions = np.array([0, 0, 2, 2, 5, 6]), np.array([0, 0, 2, 0, 0, 1])
+    scores = np.array([0.9, 0.5, 0.5, 0.9, 0.4, 0.7])  # of classes 0 to 4, three are not there
+    got = open_set.at_threshold(labels, predictions, scores, 5, threshold=0.5)
+    assert got == {"os_star": 0.75, "unk": 0.5, "os": (0.75 * 2 + 0.5) / 3, "hos": 0.6}
+
+
 def test_otsus_threshold_has_the_largest_variance_between_groups():
     scores = np.round(np.random.default_rng(0).normal(size=300), 1)
 

@@ -137,6 +137,13 @@ def test_knn_takes_as_many_neighbours_as_a_class_has_images():
     )
 
 
+def test_knn_takes_no_more_than_fifty_neighbours():
+    train, tested, labels = features(0, 120), features(1, 20), torch.arange(120) % 2
+    torch.testing.assert_close(
+        feature_scores.knn(tested, train, labels), feature_scores.knn(tested, train, labels, k=50)
+    )
+
+
 @pytest.mark.parametrize("function", [feature_scores.mahalanobis, feature_scores.knn])
 def test_nan_among_features(function):
     train, tested, labels = features(0, 60), features(1, 4), torch.arange(60) % 4

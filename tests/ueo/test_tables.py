@@ -55,6 +55,22 @@ def test_means_spreads_and_gains(entries):
     assert "t*" in text and "53.0±1.4 / 70.0±0.0" in text and "+0.8 / +0.0" in text
 
 
+def test_the_mean_over_domains_is_of_the_seeds_that_all_of_them_have(entries):
+    """Of a grid that is half done: seed 2 has no run on b yet."""
+    left = [e for e in entries
+            if [e[1][k] for k in ("trainer", "domain", "seed")] != ["New", "b", 2]]
+    new = tables.summarise(left, "Zero")["rows"][1]
+    assert new["values"]["mean"]["pacc"] == {"mean": (52 + 59) / 2, "std": None, "seeds": 1}
+    assert new["values"]["a"]["pacc"]["seeds"] == 2
+
+
+def test_every_line_ends_in_the_mean_over_domains(entries):
+    summary = tables.summarise(entries, "Zero")
+    for text in (render.text(summary), render.markdown(summary)):
+        (line,) = [x for x in text.splitlines() if "New " in x and "±" in x and " / " in x]
+        assert line.rstrip(" |").endswith("55.8±0.4 / 70.0±0.0")
+
+
 def test_a_method_without_its_shots_is_compared_on_the_same_images(tmp_path):
     """Its predictions are the base's, on half of the images: neither gains."""
     outputs, known = outputs_of(0)
