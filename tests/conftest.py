@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from clip.model import CLIP
 from PIL import Image
 from safetensors.torch import save_file
@@ -23,6 +24,7 @@ TOY_PLUGIN = REPOSITORY / "tests" / "toy_dataset.py"
 # Nothing here is regular, because a regular fixture hides faults: names of one and of several
 # tokens, classes and domains of different sizes, lists in different orders (toy_dataset.py).
 CLASSES = ("bike", "desk_lamp", "guitar", "mug", "sun", "teddy_bear")
+CLIP_PIXELS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 SIZES = {"red": (9, 7, 12, 8, 10, 11), "blue": (8, 11, 7, 10, 12, 9)}  # images of each class
 
 
@@ -79,14 +81,41 @@ def size_of(kind: str) -> int:
     return {"rn": 64, "vit": 32}[kind]
 
 
+def discerning_clip(kind: str, seed: int | None = None) -> CLIP:
+    """A random CLIP that predicts every class: without the direction that all its image features
+    share, by which one class would win everywhere and hide each fault in a prediction."""
+    seed = {"rn": 2, "vit": 0}[kind] if seed is None else seed
+    model, rng, size = random_clip(kind, seed), np.random.default_rng(1), size_of(kind)
+    pictures = [Image.fromarray(picture(rng, i % 6, 2 * (i % 2))).resize((size, size))
+                for i in range(48)]
+    images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) / 255
+    mean, std = torch.tensor(CLIP_PIXELS)[:, :, None, None]
+    with torch.no_grad():
+        shared = F.normalize(model.encode_image((images - mean) / std).mean(0), dim=0)
+        if kind == "vit":
+            model.visual.proj -= model.visual.proj @ torch.outer(shared, shared)
+        else:
+            last = model.visual.attnpool.c_proj
+            last.weight -= torch.outer(shared, shared) @ last.weight
+            last.bias -= shared * (shared @ last.bias)
+    return model
+
+
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory) -> dict[str, str]:
     """Files of both small CLIPs: safetensors for "rn", a torch state dict for "vit"."""
     folder = tmp_path_factory.mktemp("weights")
     paths = {"rn": folder / "rn.safetensors", "vit": folder / "vit.pt"}
-    save_file(random_clip("rn").state_dict(), paths["rn"])
-    torch.save(random_clip("vit").state_dict(), paths["vit"])
+    save_file(discerning_clip("rn").state_dict(), paths["rn"])
+    torch.save(discerning_clip("vit").state_dict(), paths["vit"])
     return {kind: str(path) for kind, path in paths.items()}
+
+
+def picture(rng: np.random.Generator, label: int, tint: int) -> np.ndarray:
+    """Noise that shows a class and a domain: (40, 48, 3), uint8."""
+    pixels = rng.integers(0, 120, (40, 48, 3)) + 20 * label
+    pixels[8 * (label % 3) :, :, tint] += 60
+    return pixels.astype("uint8")
 
 
 @pytest.fixture(scope="session")
@@ -99,9 +128,7 @@ def toy_root(tmp_path_factory) -> str:
             folder = root / "toy" / domain / name
             folder.mkdir(parents=True)
             for i in range(SIZES[domain][label]):
-                pixels = rng.integers(0, 120, (40, 48, 3)) + 20 * label
-                pixels[8 * (label % 3) :, :, tint] += 60
-                Image.fromarray(pixels.astype("uint8")).save(folder / f"{i:03}.png")
+                Image.fromarray(picture(rng, label, tint)).save(folder / f"{i:03}.png")
     return str(root)
 
 

@@ -102,6 +102,38 @@ def test_the_other_methods_share_the_recipe_but_for_what_they_must_change(planne
     assert {key: config[key] for key in expected} == expected
 
 
+def test_what_stands_later_wins(tmp_path):
+    """Defaults, the data set's yaml, the trainer's in their order, arguments, KEY VALUE."""
+    for name, text in {
+        "data": "{DATASET: {NAME: Emoji, SETTING: open}, OPTIM: {LR: 1.0, MAX_EPOCH: 1}}",
+        "first": "{OPTIM: {LR: 2.0, MAX_EPOCH: 2, MOMENTUM: 0.2}}",
+        "second": "{OPTIM: {LR: 3.0, MAX_EPOCH: 3}, DATASET: {SETTING: partial}}",
+    }.items():
+        (tmp_path / name).write_text(text)
+    argv = ["--trainer", "UEO", "--dataset-config-file", str(tmp_path / "data"), "--config-file",
+            str(tmp_path / "first"), str(tmp_path / "second")]
+
+    def found(*more):
+        cfg = train.build_cfg(train.parser().parse_args([*argv, *more]))
+        return [*(cfg.OPTIM[key] for key in ("LR", "MAX_EPOCH", "MOMENTUM", "WEIGHT_DECAY")),
+                cfg.DATASET.SETTING]
+
+    assert found() == [3.0, 3, 0.2, 5e-4, "partial"]
+    assert found("--setting", "closed") == [3.0, 3, 0.2, 5e-4, "closed"]
+    options = ("OPTIM.LR", "4.0", "DATASET.SETTING", "open_partial")
+    assert found("--setting", "closed", *options) == [4.0, 3, 0.2, 5e-4, "open_partial"]
+
+
+def test_runs_that_differ_have_folders_of_their_own(planned):
+    changes = ((), ("--protocol", "independent"), ("--backbone", "ViT-B/16"),
+               ("--set", "OPTIM.LR", "0.5"), ("--set", "OPTIM.LR", "0.25"),
+               ("--set", "OPTIM.LR", "0.5", "--protocol", "independent"))
+    folders = [{run.folder for run in planned("office_home", *change)} for change in changes]
+    assert len(set.union(*folders)) == sum(map(len, folders)) == len(changes) * len(folders[0])
+    names = {run.folder for run in planned("office_home", "--recipe", "paper", method="POUF")}
+    assert not names & {run.folder for run in planned("office_home", method="POUF")}
+
+
 def test_main_plans_three_seeds_of_every_domain_and_label_space(planned):
     runs = [run.config for run in planned("office_home")]
     assert {c["MODEL.BACKBONE.NAME"] for c in runs} == {"RN50"}

@@ -68,6 +68,11 @@ def test_the_table_of_robustness_holds_every_test(emoji_root, tmp_path):
     assert zero["own domain"] == zero["other domains"]
     runs = list((tmp_path / "emoji/FLYP").glob("*/closed/*/seed1"))
     assert len(runs) == 2 * 2
+    adapted = [r for r in runs if (r / "robust/fluent").is_dir()]
+    for column, same in (("own domain", True), ("other domains", False)):
+        paccs = [read(r / "robust" / domain / "alpha1")["metrics"]["test"]["pacc"]
+                 for r in adapted for domain in SELECTION[1:3] if (r.parent.name == domain) == same]
+        assert rows["contrastive"][column] == pytest.approx(sum(paccs) / len(paccs))
     whole = next(r for r in runs if (r / "robust/fluent").is_dir() and r.parent.name == "fluent")
     assert read(whole)["metrics"]["test"] == read(whole / "robust/fluent/alpha1")["metrics"]["test"]
     half = next(r for r in runs if (r / "robust/new").is_dir())

@@ -11,7 +11,8 @@ from PIL import Image
 from torchvision import transforms as T
 from torchvision.transforms import InterpolationMode
 
-from ueo.data import Images
+from modern_dassl.loading import random_state_of
+from ueo.data import Images, read_image
 
 
 @pytest.fixture
@@ -42,6 +43,22 @@ def test_each_image_of_an_epoch_has_a_crop_of_its_own(twins, plain):
     assert all(torch.equal(first[i], again) for i, again in views(images, 7).items())
     later = views(images, 1000)
     assert not any(torch.equal(first[i], later[i]) for i in first)
+
+
+def test_the_plain_transform_is_torchvisions_own(build):
+    """As released; the fast way is off by a grey level here and there."""
+    found = {}
+    for plain in (True, False):
+        images = build("DATASET.PLAIN_TRANSFORM", str(plain)).train_loader_x.dataset
+        steps = T.Compose(images.transform.transforms[:-2])
+        images.seed.fill_(3)
+        off = []
+        for i in range(len(images)):
+            with random_state_of(3 + i):
+                expected = np.asarray(steps(read_image(images.items[i].impath)))
+            off.append(np.abs(images[i]["img"].numpy().astype(int) - expected).max())
+        found[plain] = max(off)
+    assert found[True] == 0 < found[False] <= 2
 
 
 def test_a_selection_of_images_keeps_positions_and_crops(twins):

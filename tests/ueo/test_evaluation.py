@@ -2,11 +2,16 @@
 
 import modern_dassl  # noqa: F401  isort: skip
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
-from conftest import random_clip
+from conftest import random_clip, read
 from safetensors.torch import save_file
+
+from ueo.outputs import read_kept
+from ueo.scores import SCORES
 
 
 @pytest.mark.parametrize("setting", ["partial", "open", "open_partial"])
@@ -61,3 +66,45 @@ def test_features_that_runs_share_are_those_of_their_own_transform(toy, tmp_path
     _, alone = toy("alone", "DATASET.STORE_GB", "0", *nearest, kind="vit", trainer="ZeroshotCLIP")
     a, b = (np.load(folder / "outputs.npz")["test_scores_after"] for folder in (second, alone))
     np.testing.assert_array_equal(a, b)
+
+
+def test_features_that_runs_share_are_not_those_of_an_image_that_was_replaced(
+        toy, toy_root, tmp_path):
+    root = shutil.copytree(toy_root, tmp_path / "root", ignore=shutil.ignore_patterns(".decoded"))
+    shared = ("DATASET.STORE", str(tmp_path / "store"))
+    toy("first", *shared, root=str(root), kind="vit", trainer="ZeroshotCLIP")
+    image = root / "toy" / "red" / "mug" / "004.png"
+    shutil.copy(root / "toy" / "red" / "guitar" / "002.png", image)
+    _, second = toy("second", *shared, root=str(root), kind="vit", trainer="ZeroshotCLIP")
+    first, second = (np.load(tmp_path / name / "outputs.npz") for name in ("first", "second"))
+    changed = first["test_scores_after"] != second["test_scores_after"]
+    assert second["test_paths"][changed].tolist() == ["red/mug/004.png"]
+
+
+def test_features_of_a_tuned_model_are_not_shared(toy, tmp_path):
+    """Nobody else has that model: its features would fill the store for nothing."""
+    shared = ("DATASET.STORE", str(tmp_path / "store"), "TRAINER.UEO.EVAL_FREQ", "1")
+    toy("zero", *shared, kind="vit", trainer="ZeroshotCLIP")
+    kept = sorted(path.name for path in (tmp_path / "store").glob("*.npz"))
+    toy("tuned", *shared, "OPTIM.LR", "0.1", kind="vit", epochs=2)
+    assert sorted(path.name for path in (tmp_path / "store").glob("*.npz")) == kept
+
+
+@pytest.mark.parametrize("score", ["max_logit", "energy"])
+def test_the_score_that_is_asked_for_is_the_one_that_is_measured(toy, score):
+    _, folder = toy("run", "TRAINER.UEO.SCORE", score, "TEST.KEEP_OUTPUTS", "True", kind="vit",
+                    epochs=1)
+    cosines = torch.from_numpy(read_kept(folder)["cosines"])
+    outputs = np.load(folder / "outputs.npz")
+    np.testing.assert_allclose(outputs["test_scores_after"], SCORES[score](cosines), rtol=1e-6)
+
+
+def test_the_record_counts_what_training_did(toy):
+    _, folder = toy("run", "OPTIM.LR", "0.05", epochs=3, setting="open_partial")
+    result, outputs = read(folder), np.load(folder / "outputs.npz")
+    before, after = (outputs[f"test_predictions_{when}"] for when in ("before", "after"))
+    changed = sum(a != b for a, b in zip(before, after))
+    assert changed not in (0, len(after) / 2, len(after))
+    assert result["changed_predictions"] == pytest.approx(100 * changed / len(after))
+    images = 3 * result["counts"]["unlabelled"]
+    assert result["train_images_per_second"] * result["train_seconds"] == pytest.approx(images)

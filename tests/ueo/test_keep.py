@@ -26,6 +26,9 @@ def test_scores_of_kept_outputs_are_those_of_the_record(toy, kind):
             kept["features"] @ kept["class_features"].T, kept["cosines"], atol=1e-5
         )
         np.testing.assert_array_equal(kept["cosines"].argmax(1), run.predictions)
+        np.testing.assert_array_equal(
+            (kept["train_features"] @ kept["class_features"].T).argmax(1), kept["train_labels"]
+        )
         # released protocol: unlabelled images are test images, with the class that is predicted
         np.testing.assert_array_equal(
             kept["train_labels"], outputs[f"unlabelled_predictions_{when}"]

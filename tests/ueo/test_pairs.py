@@ -6,12 +6,19 @@ import tarfile
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
+from conftest import random_clip
 from PIL import Image
+from torchvision import transforms as T
 
 from ueo.captions import captions_of, read_captions
+from ueo.clip.model import PromptedCLIP
+from ueo.clip.prompts import PromptLearner
 from ueo.errors import DataError
 from ueo.lists import NO_LABEL
 from ueo.pairs import Pairs, open_pool
+from ueo.pool_features import PoolFeatures
 
 
 def png(value: int) -> bytes:
@@ -90,6 +97,29 @@ def test_what_cannot_be_read_is_named(tmp_path):
         pool.image(0)
     with pytest.raises(DataError, match="not UTF-8"):
         pool.text(1)
+
+
+@pytest.mark.parametrize("kind", ["image", "text"])
+def test_features_of_a_pool_are_kept_for_one_model_and_one_transform(tmp_path, kind):
+    """They come from the folder when nothing changed, and are computed anew when something did."""
+    pool = open_pool(str(written(tmp_path, "folder")), str(tmp_path))
+    models = {}
+    for seed in (0, 5):
+        clip = random_clip("vit", seed)
+        models[seed] = PromptedCLIP(clip, PromptLearner(["mug"], clip))
+    small, mirrored = (T.Compose([T.Resize((32, 32)), *more, T.ToTensor()])
+                       for more in ((), (T.RandomInvert(1.0),)))
+    query = F.normalize(torch.linspace(-1, 1, 32)[None], dim=-1)
+
+    def similarities(model, transform, root):
+        return PoolFeatures(pool, model, transform, str(tmp_path / root), 2, 0).nearest(
+            kind, query, 2, 2**20)[1].tolist()
+
+    first = similarities(models[0], small, "kept")
+    assert similarities(models[0], small, "kept") == first
+    assert similarities(models[5], small, "kept") == similarities(models[5], small, "alone")
+    assert similarities(models[5], small, "kept") != first
+    assert similarities(models[0], mirrored, "kept") == similarities(models[0], mirrored, "alone")
 
 
 # captions

@@ -6,7 +6,7 @@ import clip
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import random_clip, size_of
+from conftest import discerning_clip, random_clip, size_of
 from safetensors.torch import save_file
 
 from ueo.clip.backbones import load_clip, logit_scale, resolve_precision
@@ -52,6 +52,13 @@ def test_positions_of_the_class_name(position, text):
     torch.testing.assert_close(prompt(), model.token_embedding(tokens))
 
 
+def test_an_odd_context_is_parted_as_coop_does():
+    model = random_clip("vit")
+    prompt = PromptLearner(["mug", "desk_lamp"], model, context="photo of a", position="middle")
+    tokens = clip.tokenize(["photo mug of a.", "photo desk lamp of a."])[:, : prompt().shape[1]]
+    torch.testing.assert_close(prompt(), model.token_embedding(tokens))
+
+
 def test_a_random_context_follows_its_generator_and_may_be_class_specific():
     model = random_clip("vit")
 
@@ -61,6 +68,14 @@ def test_a_random_context_follows_its_generator_and_may_be_class_specific():
 
     assert make(1).shape == (7, 64) and make(1, class_specific=True).shape == (4, 7, 64)
     assert torch.equal(make(1), make(1)) and not torch.equal(make(1), make(2))
+
+
+def test_a_random_context_is_as_wide_as_coops():
+    generator = torch.Generator().manual_seed(0)
+    prompt = PromptLearner(NAMES, random_clip("vit"), context="", n_ctx=15, class_specific=True,
+                           generator=generator)
+    assert prompt.ctx.std().item() == pytest.approx(0.02, rel=0.05)
+    assert prompt.ctx.mean().item() == pytest.approx(0, abs=0.001)
 
 
 def test_a_prompt_beyond_77_tokens_is_refused():
@@ -81,7 +96,7 @@ def test_the_scale_is_the_models_own():
 
 
 def test_weights_from_a_file_are_exact_and_frozen(weights, kind):
-    model, loaded = random_clip(kind), load_clip(weights[kind], "fp32")
+    model, loaded = discerning_clip(kind), load_clip(weights[kind], "fp32")
     for (name, a), (_, b) in zip(model.state_dict().items(), loaded.state_dict().items()):
         torch.testing.assert_close(a, b, atol=0, rtol=0, msg=name)
     assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
@@ -93,6 +108,8 @@ def test_half_precision_keeps_normalisation_in_fp32(weights, kind):
     assert all(p.dtype == torch.float32 for n, p in model.named_parameters() if ".ln_" in n)
     prompt = PromptLearner(["mug"], model)
     assert prompt.ctx.dtype == torch.float16  # as released
+    whole = PromptLearner(["mug"], model, full_precision=True)
+    assert whole.ctx.dtype == torch.float32 and whole().dtype == torch.float16
 
 
 def test_a_jit_archive_loads_like_openais(tmp_path):
