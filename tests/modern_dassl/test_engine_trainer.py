@@ -62,6 +62,17 @@ def test_shorter_loader_begins_again(make_cfg):
     assert trainer.num_batches == 3
 
 
+@pytest.mark.parametrize("there, wanted, device", [
+    (True, True, "cuda"), (True, False, "cpu"), (False, True, "cpu"),
+])
+def test_a_gpu_is_used_where_there_is_one_and_it_is_wanted(
+    make_cfg, monkeypatch, there, wanted, device
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    trainer = build_trainer(make_cfg("USE_CUDA", wanted))
+    assert trainer.device.type == device
+
+
 def test_missing_loaders_are_sentences(make_cfg):
     trainer = build_trainer(make_cfg())
     trainer.train_loader_x = trainer.test_loader = None

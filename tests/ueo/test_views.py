@@ -75,6 +75,13 @@ def test_normalising_a_batch_is_what_torchvision_does_to_each_image():
     torch.testing.assert_close(found, torch.stack(expected), rtol=0, atol=1e-6)
 
 
+def test_without_normalize_pixels_lie_between_zero_and_one():
+    options = SimpleNamespace(TRANSFORMS=["random_flip"], PIXEL_MEAN=MEAN, PIXEL_STD=STD)
+    pixels = picture(40, 30)
+    found = Normaliser(options, torch.device("cpu"))(torch.from_numpy(pixels)[None])
+    torch.testing.assert_close(found[0], T.ToTensor()(pixels))
+
+
 def test_floating_point_images_are_left_as_they_are():
     images = torch.randn(2, 3, 4, 4)
     options = SimpleNamespace(TRANSFORMS=["normalize"], PIXEL_MEAN=MEAN, PIXEL_STD=STD)
