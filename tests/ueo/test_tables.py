@@ -66,7 +66,7 @@ def test_the_mean_over_domains_is_of_the_seeds_that_all_of_them_have(entries):
 
 def test_every_line_ends_in_the_mean_over_domains(entries):
     summary = tables.summarise(entries, "Zero")
-    for text in (render.text(summary), render.markdown(summary)):
+    for text in (render.console(summary), render.markdown(summary)):
         (line,) = [x for x in text.splitlines() if "New " in x and "±" in x and " / " in x]
         assert line.rstrip(" |").endswith("55.8±0.4 / 70.0±0.0")
 
