@@ -166,12 +166,13 @@ def test_up_adapter_learns_from_its_most_confident_images_alone(build, kind):
     assert abs(loss - cross_entropy(logits, labels)) < 1e-5
 
 
-@pytest.mark.parametrize("options", [
-    ("TRAINER.CLIPAdapter.RATIO", "1.0"), ("TRAINER.CLIPAdapter.REDUCTION", "0"),
+@pytest.mark.parametrize("option, value, bounds", [
+    ("RATIO", "1.0", "from 0 to below 1"), ("REDUCTION", "0", "from 1 on"),
 ])
-def test_options_out_of_range_are_refused(toy, capsys, options):
-    status, _ = toy("run", *SHOTS, *options, trainer="CLIPAdapter")
-    assert status == 2 and "RATIO is in [0, 1)" in capsys.readouterr().err
+def test_options_out_of_boundsare_refused(toy, capsys, option, value, bounds):
+    status, _ = toy("run", *SHOTS, f"TRAINER.CLIPAdapter.{option}", value, trainer="CLIPAdapter")
+    error = capsys.readouterr().err
+    assert status == 2 and f"TRAINER.CLIPAdapter.{option} takes" in error and bounds in error
 
 
 def test_a_cache_is_tested_on_another_domain(toy, toy_root, weights, tmp_path):

@@ -172,8 +172,8 @@ def test_an_anchored_run_resumes_to_the_same_numbers(toy, anchors, monkeypatch):
 
 @pytest.mark.parametrize("options, message", [
     (("PAIRS", "10"), "10 pairs are asked for, the pool .* holds 9"),
-    (("PAIRS", "0"), "0 pairs are asked for"),
-    (("RULE", "texts"), "TRAINER.ARF.RULE: 'texts' is unknown; known: image, text"),
+    (("PAIRS", "0"), "PAIRS takes a whole number from 1 on, not 0"),
+    (("RULE", "texts"), "TRAINER.ARF.RULE: 'texts' is unknown; did you mean 'text'"),
     (("POOL", "/nowhere"), "/nowhere: no such pool"),
     (("CAPTIONS", "/nowhere"), "/nowhere: cannot be read"),
     (("SEARCH_MEMORY", "100"), "SEARCH_MEMORY: too few bytes"),
