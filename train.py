@@ -90,9 +90,9 @@ def build_cfg(args: argparse.Namespace):
     for plugin in plugins:
         extend_cfg(plugin, cfg)
     known = config.declarations(cfg, trainers)
-    for path in [args.dataset_config_file, *args.config_file]:
-        if path:
-            config.merge_file(cfg, path, known)
+    dataset = [args.dataset_config_file] if args.dataset_config_file else []
+    for path in [*dataset, *args.config_file]:
+        config.merge_file(cfg, path, known)
     for key, value in {
         "DATASET.ROOT": args.root,
         "OUTPUT_DIR": args.output_dir,

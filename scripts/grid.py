@@ -114,6 +114,8 @@ def show(args: argparse.Namespace, plans: dict[str, list[grid.Run]]) -> list[str
 def run(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed or differ."""
     planning.import_plugins(args.plugin)
+    for path in filter(None, (args.reference, args.expect)):
+        reference.read_reference(path)  # what is wrong with it is said before hours of runs
     names = planning.dataset_names(args.datasets)
     plans = {name: planning.plan(args, name) for name in names}
     runs = grid.shard([run for plan in plans.values() for run in plan], args.shard)

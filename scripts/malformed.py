@@ -43,7 +43,14 @@ OPTIM: {NAME: "sgd", LR: 1e-3, MAX_EPOCH: 2}
 TRAIN: {CHECKPOINT_FREQ: 1}
 """
 # beginnings of labels: why what looks malformed is taken
-TAKEN: dict[str, str] = {}
+TAKEN = {
+    "train '--root /dev/null'": "images of one's own need no data root",
+    "grid '--set TRAINER.UEO.CTX_INIT": "a folder's name holds it with signs as %2F, cut, hashed",
+    "grid '--output /dev/null/x'": "a dry run writes nothing",
+    "weights: a prefix": "that of DataParallel is left out, which is said",
+    "run/tuned/model.pth.tar-* no random states": "an evaluation reads weights alone",
+    "run/tuned/model.pth.tar-* no optimizer": "an evaluation reads weights alone",
+}
 
 
 def start_project(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Malformed input for scripts/malformed.py: values, yaml files, arguments, files on the disk, weights.
+"""Malformed input for scripts/malformed.py: values, yaml, arguments, files on the disk, weights.
 
 A case damages one thing of a small project that works: images of one's own, their yaml file, a grid
 with finished runs and a run that was interrupted.
@@ -77,7 +77,7 @@ def values() -> Iterator[Case]:
     """A value that a key does not take, from the command line."""
     for key, bad in KEYS.items():
         for value in bad:
-            names = (key, "unknown", "DATASET", "TRAINER", "MODEL", "trainer", "data set")
+            names = (key, key.split(".")[-1], "unknown", "domain", "trainer", "data set")
             yield Case(f"{key}={value[:30]!r}", "train", ("{out}", key, value), names)
 
 
@@ -89,7 +89,8 @@ YAML = {
     "tag of a module": f"!!python/module:os {CANARY}", "own tag": "OPTIM: !x {LR: 1}\n",
     "a number as key": "1: 2\n", "null as key": "null: 2\n", "a list as key": "? [1, 2]\n: 3\n",
     "tabs": "OPTIM:\n\tLR: 1\n", "two documents": "OPTIM: {LR: 1}\n---\nOPTIM: {LR: 2}\n",
-    "binary": b"\x00\xff\x00\xfe", "not UTF-8": b"OPTIM: {NAME: \xe9}", "empty": "", "a list": "- 1",
+    "binary": b"\x00\xff\x00\xfe", "not UTF-8": b"OPTIM: {NAME: \xe9}", "empty": "",
+    "a list": "- 1",
     "only a comment": "# OPTIM\n", "a word": "OPTIM", "a number": "3", "open": "OPTIM: {LR: [",
     "no value": "OPTIM:\n  LR:\n", "no section": "OPTIM:\n", "a date": "OPTIM: {LR: 2026-01-01}",
     "a section as value": "OPTIM: {LR: {A: 1}}", "a list as value": "OPTIM: {LR: [1]}",
@@ -98,7 +99,8 @@ YAML = {
     "dots and section": "OPTIM: {LR: 1}\nOPTIM.LR: 2\n", "huge": "# x\n" * 200_000,
     "many aliases": "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         f"{n}: &{n} [{','.join([f'*{p}'] * 9)}]\n" for p, n in zip("abcdefgh", "bcdefghi")),
-    "bad alias": "OPTIM: {LR: *x}", "merge key": "OPTIM: {<<: {LR: 1}}", "bytes": "OPTIM: {LR: !!binary aGk=}",
+    "bad alias": "OPTIM: {LR: *x}", "merge key": "OPTIM: {<<: {LR: 1}}",
+    "bytes": "OPTIM: {LR: !!binary aGk=}",
     "a set": "INPUT: {SIZE: !!set {1, 2}}", "colons": "a: b: c\n", "no end": 'OPTIM: {NAME: "ad',
 }
 
@@ -128,33 +130,41 @@ ARGUMENTS = {
         ("--eval-only", "--model-dir", "{run}", "--load-epoch", "99"), ("--plugin", "nowhere.py"),
         ("--plugin", "."), ("--plugin", "/dev/null"), ("--names", "nowhere.txt"), ("--names", "."),
         ("--path", "nowhere"), ("--path", "/dev/null"), ("--root", "/dev/null"), ("OPTIM.LR",),
-        ("--transforms", "flip"), ("--backbone", "RN5"), ("--backbone", "."), ("--domain", "x", "y"),
+        ("--transforms", "flip"), ("--backbone", "RN5"), ("--backbone", "."),
+        ("--domain", "x", "y"),
         ("--device", "tpu"), ("--seeds", "1"), ("--setting", "x"), ("--protocol", "x"),
         ("--output-dir", "/dev/null/x"), ("--output-dir", "/proc/x"), ("--output-dir", "a" * 5000),
-        ("--output-dir", "mine.yaml"), ("--dataset", "x"), ("--trainer", "x"), ("--output-dir", "a\nb"),
+        ("--output-dir", "names.txt"), ("--dataset", "x"), ("--trainer", "x"),
+        ("--output-dir", "a\nb"),
     ],
     "grid": [
         ("--seed", "x"), ("--seed", "-2"), ("--jobs", "-1"), ("--jobs", "x"), ("--jobs", "9" * 400),
         ("--shard", "0/1"), ("--shard", "2/1"), ("--shard", "x"), ("--shard", "1/" + "9" * 5000),
         ("--slurm", "-1"), ("--slurm", "0"), ("--slurm", "9" * 30), ("--recipe", "x"),
-        ("--trainers", "UEOO"), ("--domain", "nowhere"), ("--setting", "opens"), ("--set", "OPTIM.LR"),
+        ("--trainers", "UEOO"), ("--domain", "nowhere"), ("--setting", "opens"),
+        ("--set", "OPTIM.LR"),
         ("--set", "OPTIM.LR", "-1"), ("--set", "OPTIM.LRR", "1"), ("--reference", "nowhere.csv"),
         ("--set", "TRAINER.UEO.CTX_INIT", "../../x"), ("--set", "TRAINER.UEO.CTX_INIT", "a" * 300),
         ("--set", "TRAINER.UEO.CTX_INIT", "a:b*c?d"), ("--set", "TRAINER.UEO.CTX_INIT", "a\nb"),
-        ("--expect", "nowhere.csv"), ("--expect", "."), ("--reference", "mine.yaml"), ("--path", "x"),
-        ("--backbone", "RN5"), ("--protocol", "x"), ("--plugin", "nowhere.py"), ("--output", "/dev/null/x"),
-        ("--set", "DATASET.STORE", "a\x07"), ("--config-file", "nowhere.yaml"), ("--names", "nowhere"),
+        ("--expect", "nowhere.csv"), ("--expect", "."), ("--reference", "small.yaml"),
+        ("--path", "x"),
+        ("--backbone", "RN5"), ("--protocol", "x"), ("--plugin", "nowhere.py"),
+        ("--output", "/dev/null/x"),
+        ("--set", "DATASET.STORE", "a\x07"), ("--config-file", "nowhere.yaml"),
+        ("--names", "nowhere"),
     ],
     "wise_ft": [
         ("--alpha", v) for v in ("x", "nan", "inf", "1e999", "None", "", "[1]")
     ] + [
         ("--load-epoch", "0"), ("--load-epoch", "x"), ("--load-epoch", "99"), ("--threads", "-1"),
-        ("--model-dir", "nowhere"), ("--model-dir", "."), ("--set", "OPTIM.LR"), ("--classes", "odd"),
+        ("--model-dir", "nowhere"), ("--model-dir", "."), ("--set", "OPTIM.LR"),
+        ("--classes", "odd"),
         ("--set", "OPTIM.LR", "nan"), ("--domain", "nowhere"),
     ],
     "fetch": [
         ("check", "offce_home"), ("check", "office_home", "--domain", "x"), ("chek", "office_home"),
-        ("check", "office_home", "--root", "nowhere"), ("check", "office_home", "--root", "/dev/null"),
+        ("check", "office_home", "--root", "nowhere"),
+        ("check", "office_home", "--root", "/dev/null"),
     ],
 }  # fmt: skip
 
@@ -199,7 +209,8 @@ def _tensors(change: Callable[[dict], object]) -> Callable[[bytes], bytes]:
 ANY = {
     "empty": lambda content: b"", "half": lambda content: content[: len(content) // 2],
     "other bytes": lambda content: random.Random(0).randbytes(300),
-    "text": lambda content: b"nothing of the kind\n", "a pickle": lambda content: pickle.dumps(Trap()),
+    "text": lambda content: b"nothing of the kind\n",
+    "a pickle": lambda content: pickle.dumps(Trap()),
 }
 JSON = {
     "a list": _edit(lambda data: [data]), "null": _edit(lambda data: 0), "NaN": lambda c: b"NaN",
@@ -231,42 +242,48 @@ STATES = {
 AGAIN, TABLES = ("train", ("{run}",)), ("grid", ("--output", "{grid}", "--tables-only"))
 RESUME, WISE = ("train", ("{cut}",)), ("wise_ft", ("--model-dir", "{run}", "--alpha", "0.5"))
 EVALUATE = ("train", ("{out}", "--eval-only", "--model-dir", "{run}"))
-DISK = {
-    "result.json": ("run", {**ANY, **JSON, **RECORD}, (AGAIN, TABLES, WISE)),
-    "config.json": ("cut", {**ANY, **JSON}, (RESUME,)),
-    "evaluations.json": ("cut", {**ANY, **JSON}, (RESUME,)),
-    "outputs.npz": ("run", {**ANY, "objects": _array}, (TABLES,)),
-    "tuned/checkpoint": ("cut", {**ANY, "outside": lambda c: b"../../../x", "NUL": lambda c: b"\0"},
-                         (RESUME,)),
-    "tuned/model.pth.tar-*": ("run", {**ANY, **STATES}, (EVALUATE, WISE)),
-    "tuned/model.pth.tar-* ": ("cut", {**ANY, **STATES}, (RESUME,)),
-}  # fmt: skip
+POINTERS = {**ANY, "outside": lambda content: b"../../../x", "NUL": lambda content: b"\0"}
+DISK = (  # (files, damages, calls that read them)
+    ("run/result.json", {**ANY, **JSON, **RECORD}, (AGAIN, WISE)),
+    ("grid/folder/UEO/**/result.json", {**ANY, **JSON, **RECORD}, (TABLES,)),
+    ("cut/config.json", {**ANY, **JSON}, (RESUME,)),
+    ("cut/evaluations.json", {**ANY, **JSON}, (RESUME,)),
+    ("cut/tuned/checkpoint", POINTERS, (RESUME,)),
+    ("cut/tuned/model.pth.tar-*", {**ANY, **STATES}, (RESUME,)),
+    ("run/tuned/model.pth.tar-*", {**ANY, **STATES}, (EVALUATE, WISE)),
+    ("run/tuned/checkpoint", POINTERS, (EVALUATE,)),
+    ("run/outputs.npz", {**ANY, "objects": _array}, (AGAIN,)),
+)
 
 
 def disk() -> Iterator[Case]:
-    """Files of a finished run and of an interrupted one."""
-    for pattern, (where, damages, calls) in DISK.items():
+    """Files of finished runs and of an interrupted one."""
+    for pattern, damages, calls in DISK:
         for name, damage in damages.items():
-            def prepare(folder, where=where, pattern=pattern.strip(), damage=damage):
-                for path in (folder / where).glob(pattern):
+            def prepare(folder, pattern=pattern, damage=damage):
+                for path in folder.glob(pattern):
                     path.write_bytes(damage(path.read_bytes()))
+                for picture in folder.rglob("scores.png"):
+                    picture.unlink()  # which a call draws anew, from what is damaged
 
             for command, argv in calls:
                 words = " ".join((command, *argv))
-                yield Case(f"{pattern.strip()} {name}: {words}", command, argv,
-                           (pattern.strip().removesuffix("*").split("/")[-1], "tuned"), prepare)
+                file = pattern.rpartition("/")[2].removesuffix("-*")
+                yield Case(f"{pattern} {name}: {words}", command, argv, (file, "tuned"), prepare)
 
 
 def _weights() -> dict[str, Callable[[dict], object]]:
     first = "visual.conv1.weight"
     return {
         "a prefix": lambda s: {f"module.{k}": v for k, v in s.items()},
+        "another prefix": lambda s: {f"clip.{k}": v for k, v in s.items()},
         "Hugging Face": lambda s: {f"vision_model.encoder.layers.0.{k}": v for k, v in s.items()},
         "open_clip": lambda s: {f"visual.trunk.{k}": v for k, v in s.items()},
         "NaN": lambda s: {**s, first: s[first] * float("nan")},
         "one missing": lambda s: {k: v for k, v in s.items() if k != first},
         "another shape": lambda s: {**s, first: s[first][:, :1]},
-        "numbers": lambda s: dict.fromkeys(s, 1.0), "nothing": lambda s: {}, "a list": lambda s: [1],
+        "numbers": lambda s: dict.fromkeys(s, 1.0), "nothing": lambda s: {},
+        "a list": lambda s: [1],
         "a trap": lambda s: Trap(), "a model": lambda s: torch.nn.Linear(2, 2),
         "numbers as keys": lambda s: dict(enumerate(s.values())),
     }
@@ -279,7 +296,8 @@ def weights() -> Iterator[Case]:
             state = change(load_file(asset("tiny_clip.safetensors")))
             torch.save(state, folder / "mine.pt")
 
-        yield Case(f"weights: {name}", "train", ("{out}", "--backbone", "mine.pt"), ("mine.pt",), prepare)
+        yield Case(f"weights: {name}", "train", ("{out}", "--backbone", "mine.pt"), ("mine.pt",),
+                   prepare)
     for name, damage in ANY.items():
         for suffix in (".pt", ".safetensors"):
             def prepare(folder, suffix=suffix, damage=damage):

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from ueo.datasets.label_space import parse_setting
 
 import train
 from ueo import config, grid
+from ueo.clip import backbones
 from ueo.discover import import_file
 from ueo.errors import ConfigError, DataError
 from ueo.inputs import Inputs
 from ueo.known_keys import OWN
 from ueo.names import nearest
+from ueo.options import quoted
 from ueo.started import data_inputs, method_inputs
 from ueo.text import file_name, shown
 from ueo.yaml_files import read_yaml
@@ -55,7 +58,7 @@ def dataset_class(name: str) -> type:
     """The registered class that the data set's yaml names. Raises ConfigError when it is unknown,
     or no data set of label spaces and domains, without which there is no grid."""
     path = dataset_yaml(name)
-    chosen = read_yaml(str(path)).get("DATASET.NAME", "")
+    chosen = str(read_yaml(str(path)).get("DATASET.NAME", ""))
     train.check_name("data set", chosen, train.DATASET_REGISTRY)
     kind = train.DATASET_REGISTRY.get(chosen)
     if not (isinstance(kind, type) and issubclass(kind, UFTDataset)):
@@ -103,9 +106,10 @@ def config_stem(backbone: str) -> str:
 
 
 def config_name(backbone: str, args: argparse.Namespace) -> str:
-    """Name of the configuration in output paths: the backbone and what departs from its yaml."""
+    """Name of the configuration in output paths: the backbone and what departs from its yaml.
+    As a folder, signs that no path holds are written as %2F, and a long name ends in a hash."""
     changes = [
-        f"{key.split('.')[-1]}={value}".replace("/", "_")
+        f"{key.split('.')[-1]}={value}"
         for key, value in zip(args.set[::2], args.set[1::2])
         if key not in config.VOLATILE
     ]
@@ -123,8 +127,9 @@ def plan(args: argparse.Namespace, dataset: str) -> list[grid.Run]:
     if args.protocol:
         OWN["DATASET"]["PROTOCOL"].checked(args.protocol, "--protocol")
     data, kind = dataset_yaml(dataset), dataset_class(dataset)
-    named = read_yaml(str(data)).get("MODEL.BACKBONE.NAME", "RN50")
+    named = str(read_yaml(str(data)).get("MODEL.BACKBONE.NAME", "RN50"))
     backbone = args.backbone or named
+    backbones.check_name(backbone)
     domains = _domains(args, kind)
     settings = dict.fromkeys(map(parse_setting, args.setting)) or kind.settings
     seeds = list(dict.fromkeys(args.seed))
@@ -175,7 +180,15 @@ def _domains(args: argparse.Namespace, kind: type) -> list[str]:
     if getattr(kind, "own", False):
         if not args.path:
             raise ConfigError("--path: say where your images are, their folder or their list")
-        return list(kind.targets_at(args.path))
+        if not os.path.exists(os.path.expanduser(args.path)):
+            raise ConfigError(f"--path: {quoted(args.path)} does not exist")
+        own = list(kind.targets_at(args.path))
+        if other := [domain for domain in args.domain if domain not in own]:
+            raise ConfigError(
+                f"--domain {quoted(other[0])}: {args.path} is one domain, {own[0]!r}; leave "
+                "--domain away"
+            )
+        return own
     return list(dict.fromkeys(map(kind.domain_of, args.domain))) or list(kind.targets)
 
 

@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 from modern_dassl import distributed
 from ueo.adopt import adopt, check_labelled
 from ueo.clip.adapters import Cosines
-from ueo.clip.backbones import PRECISIONS, load_clip, resolve_precision
+from ueo.clip.backbones import PRECISIONS, check_epsilon, load_clip, resolve_precision
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import POSITIONS, PromptEnsemble, PromptLearner
 from ueo.clip.tuning import as_module, parse_parts, select, untuned_adapter
@@ -185,6 +185,7 @@ class CLIPTrainer(TrainerX):
             tuned.update(parameters)
         module = as_module(tuned, self.buffers()).requires_grad_(True)
         self.optim = build_optimizer(module, self.cfg.OPTIM, param_groups=groups)
+        check_epsilon(self.optim)
         if self.options.SCHEDULE == "iteration":
             self.sched = CosineAnnealingLR(self.optim, T_max=self._steps())
         elif self.options.SCHEDULE == "inverse":

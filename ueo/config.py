@@ -12,7 +12,7 @@ from yacs.config import CfgNode
 from ueo.errors import ConfigError
 from ueo.known_keys import DASSL, OWN
 from ueo.names import nearest
-from ueo.options import Option, declared, shown
+from ueo.options import Option, declared, quoted
 from ueo.yaml_files import read_yaml
 
 COMMAND_LINE = "command line"
@@ -91,7 +91,7 @@ def set_key(cfg: CfgNode, key: str, value, origin: str, known: dict[str, Option]
     """Set one dotted key. Raises ConfigError, naming `origin`, for one that is not known or a value
     that it does not take."""
     if key not in known:
-        raise ConfigError(f"{origin}: unknown key {shown(key)[1:-1]}{nearest(key[:80], known)}")
+        raise ConfigError(f"{origin}: unknown key {quoted(key)[1:-1]}{nearest(key[:80], known)}")
     put(cfg, key, known[key].checked(value, f"{origin}: {key}"))
 
 

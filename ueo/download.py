@@ -5,7 +5,6 @@ when all fail, the error says what to fetch by hand and where to put it.
 """
 
 import inspect
-import json
 import os
 import shutil
 import sys
@@ -21,9 +20,11 @@ from ueo import archives
 from ueo.errors import DataError
 from ueo.files import sums, write_json
 from ueo.locks import exclusive
+from ueo.saved import read_json
 from ueo.transfer import ATTEMPTS, TIMEOUT, SourceFailed, brief, fetch, origin, remember
 
 RECORD = "download.json"
+REMOVE_NOTES = "remove it, the data stay"
 PARTIAL = ".download"  # folder of transfers under way
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 DRIVE = "gdrive:"
@@ -228,10 +229,12 @@ def _with_gdown(address: str, output: Path) -> None:
 
 def _notes(folder: Path) -> list[dict]:
     record = folder / RECORD
-    try:
-        return json.loads(record.read_text()) if record.is_file() else []
-    except ValueError as error:
-        raise DataError(f"{record}: not readable ({error}); remove it, the data stay") from error
+    if not record.is_file():
+        return []
+    notes = read_json(record, list, REMOVE_NOTES)
+    if not all(isinstance(n, dict) and {"name", "sha256"} <= n.keys() for n in notes):
+        raise DataError(f"{record}: its entries are no notes on files; {REMOVE_NOTES}")
+    return notes
 
 
 def _describe(piece: Piece, remote: Remote, file: Path, folder: Path) -> dict:

@@ -1,6 +1,5 @@
 """The evaluations of one run, before, during and after training; and the record they become."""
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from ueo.record import (
     HISTORY,
     RESULT,
     peak_memory,
+    read_history,
     run_facts,
     write_predictions,
     write_run,
@@ -47,7 +47,7 @@ class Evaluations:
         self.resumed_from = 0
         history = Path(trainer.output_dir, HISTORY)
         resuming = trainer.cfg.RESUME and history.is_file()
-        self.earlier: list[dict] = json.loads(history.read_text()) if resuming else []
+        self.earlier: list[dict] = read_history(history) if resuming else []
 
     @torch.no_grad()
     def run(self, epoch: int, last: bool = False) -> dict[str, Tensor]:

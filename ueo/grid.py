@@ -22,7 +22,7 @@ import torch
 from ueo import fork_server
 from ueo.errors import ConfigError, UserError, reason
 from ueo.gpus import least_used
-from ueo.options import shown
+from ueo.options import quoted
 from ueo.record import read_result
 
 CONSOLE = "console.txt"  # what a run printed, kept only when it failed
@@ -66,7 +66,7 @@ def shard(runs: list[Run], part: str) -> list[Run]:
     found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", part)
     index, number = map(int, found.groups()) if found else (0, 0)
     if not 1 <= index <= number:
-        raise ConfigError(f"--shard takes i/n with 1 <= i <= n, such as 1/4, not {shown(part)}")
+        raise ConfigError(f"--shard takes i/n with 1 <= i <= n, such as 1/4, not {quoted(part)}")
     return runs[index - 1 :: number]
 
 

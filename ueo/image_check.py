@@ -27,7 +27,7 @@ def unreadable(paths: list[str], report: Path) -> dict[str, str]:
             known = json.loads(report.read_text())
             if known["fingerprint"] == fingerprint:
                 return {names[name]: reason for name, reason in known["unreadable"].items()}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass  # there is none yet, or it is of no use
         reasons = damaged(list(names.values()))
         found = {name: reasons[path] for name, path in names.items() if path in reasons}

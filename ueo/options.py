@@ -103,7 +103,7 @@ class Option:
     def _list(self, value, name: str):
         fits = isinstance(value, list | tuple) and self.length in (None, len(value))
         if not fits:
-            raise ConfigError(f"{name} takes {self.allowed()}, not {shown(value)}")
+            raise ConfigError(f"{name} takes {self.allowed()}, not {quoted(value)}")
         elements = [self._converted(element) for element in value]
         for element in elements:
             self._check_one(element, value, name)
@@ -114,16 +114,16 @@ class Option:
         """Raise ConfigError unless `element`, `value` or one of it, is in type and range."""
         kind = self._kind()
         if kind is not None and type(element) is not kind:
-            raise ConfigError(f"{name} takes {self.allowed()}, not {shown(value)}")
+            raise ConfigError(f"{name} takes {self.allowed()}, not {quoted(value)}")
         if isinstance(element, float) and not math.isfinite(element):
-            raise ConfigError(f"{name} takes {self.allowed()}, finite, not {shown(value)}")
+            raise ConfigError(f"{name} takes {self.allowed()}, finite, not {quoted(value)}")
         if isinstance(element, int | float) and not self._in_range(element):
-            raise ConfigError(f"{name} takes {self.allowed()}, not {shown(value)}")
+            raise ConfigError(f"{name} takes {self.allowed()}, not {quoted(value)}")
         if isinstance(element, str) and any(category(c) in UNPRINTED for c in element):
-            raise ConfigError(f"{name} holds a character that no text has: {shown(value)}")
+            raise ConfigError(f"{name} holds a character that no text has: {quoted(value)}")
         if self.choices is not None and element not in self.choices:
             raise ConfigError(
-                f"{name}: {shown(element)} is unknown{nearest(str(element)[:80], self.choices)}; "
+                f"{name}: {quoted(element)} is unknown{nearest(str(element)[:80], self.choices)}; "
                 f"known: {', '.join(map(str, self.choices))}"
             )
 
@@ -172,7 +172,7 @@ def as_option(value, base: Option | None = None) -> Option:
     return replace(base, default=value, optional=base.optional or base.default is None)
 
 
-def shown(value, most: int = 80) -> str:
+def quoted(value, most: int = 80) -> str:
     """repr of a value, cut to `most` characters, for a message."""
     try:
         text = repr(value)

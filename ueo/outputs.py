@@ -17,12 +17,11 @@ was is written once, as _before.
 """
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
-from ueo.errors import DataError
 from ueo.files import atomic_path
+from ueo.saved import read_arrays
 
 FEATURES = "features.npz"
 AGAIN = "run again with TEST.KEEP_OUTPUTS True and --overwrite"
@@ -52,14 +51,7 @@ def read_kept(folder: str | Path, when: str = "after") -> dict[str, np.ndarray]:
     that kept nothing or whose file is damaged.
     """
     file = Path(folder, FEATURES)
-    try:
-        with np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except FileNotFoundError as error:
-        raise DataError(f"{file} is missing: {AGAIN}") from error
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise DataError(f"{file}: damaged ({error}); {AGAIN}") from error
-    found = {}
+    arrays, found = read_arrays(file, AGAIN), {}
     for name in dict.fromkeys(n.removesuffix("_after").removesuffix("_before") for n in arrays):
         chosen = next(n for n in (f"{name}_{when}", f"{name}_before", name) if n in arrays)
         found[name.removeprefix("test_")] = arrays[chosen]

@@ -1,10 +1,9 @@
 """What a run leaves behind: result.json (what was run, what came out), outputs.npz (per sample)."""
 
 import csv
-import json
+import math
 import os
 import platform
-import resource
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -17,9 +16,24 @@ from ueo import __version__
 from ueo.config import config_hash, resolved
 from ueo.errors import DataError
 from ueo.files import atomic_path, write_json
+from ueo.options import quoted
+from ueo.saved import read_arrays, read_json
 from ueo.text import csv_cell
 
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None
+
 RESULT, OUTPUTS, HISTORY = "result.json", "outputs.npz", "evaluations.json"
+AGAIN = "remove its folder and run again"
+FACTS = {  # what a record holds at least, and of which type
+    "trainer": str, "dataset": str, "domain": str, "setting": str, "protocol": str, "seed": int,
+    "backbone": str, "split_hash": str, "counts": dict, "config": dict, "environment": dict,
+    "metrics": dict, "evaluations": list, "inputs": dict,
+}  # fmt: skip
+PERCENTAGES = ("accuracy", "pacc", "auroc", "fpr95", "aupr", "hm")
+NEEDED = ("test_labels", "test_predictions_after", "test_scores_after", "test_paths")
 PREDICTIONS = "predictions.csv"  # of images without labels
 PACKAGES = ("torch", "torchvision", "clip-anytorch", "numpy", "pillow", "scikit-learn", "yacs")
 
@@ -87,10 +101,13 @@ def commit() -> str | None:
     return done.stdout.strip() or None if done.returncode == 0 else None
 
 
-def peak_memory(device: torch.device) -> int:
-    """Bytes: the GPU allocator's peak, or the process's largest resident size on a CPU."""
+def peak_memory(device: torch.device) -> int | None:
+    """Bytes: the GPU allocator's peak, or the process's largest resident size on a CPU; None
+    where the system does not tell, as Windows."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    if resource is None:
+        return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -119,27 +136,59 @@ def write_predictions(folder: str | Path, outputs: dict[str, np.ndarray], names:
 
 
 def read_result(folder: str | Path) -> dict | None:
-    """result.json of a finished run, or None. Raises DataError for one that is damaged or of an
-    earlier version."""
+    """result.json of a finished run, or None. Raises DataError for one that is no record."""
     path = Path(folder) / RESULT
     try:
-        result = json.loads(path.read_text())
+        result = read_json(path, dict, AGAIN)
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise DataError(f"{path}: not readable as JSON ({error}); remove it, run again") from error
-    if "inputs" not in result:
+    if result and "inputs" not in result:
         raise DataError(
             f"{path}: is of an earlier version, whose records do not say which images, names and "
             "weights a result depends on; run again with --overwrite, or name another --output"
         )
+    if wrong := _fault(result):
+        raise DataError(f"{path}: {wrong}; {AGAIN}")
     return result
 
 
+def _fault(result: dict) -> str | None:
+    """What keeps `result` from being a record; None for one."""
+    for key, kind in FACTS.items():
+        if key not in result:
+            return f"holds no {key!r}, so it is no record of a run"
+        if not isinstance(result[key], kind):
+            return f"{key!r} is {quoted(result[key], 40)}, which is no {kind.__name__}"
+    if not isinstance(result["environment"].get("engine"), str):
+        return "'environment' does not say which engine ran it"
+    for name, values in result["metrics"].items():
+        if not isinstance(values, dict):
+            return f"the metrics {name!r} are {quoted(values, 40)}"
+        for metric, value in values.items():
+            number = isinstance(value, int | float) and math.isfinite(value)
+            if value is not None and not (
+                number and (metric not in PERCENTAGES or 0 <= value <= 100)
+            ):
+                return f"{metric} of {name} is {quoted(value, 40)}"
+    return None
+
+
 def read_outputs(folder: str | Path) -> dict[str, np.ndarray]:
-    """Arrays of outputs.npz."""
-    with np.load(Path(folder) / OUTPUTS, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    """Arrays of outputs.npz. Raises DataError where it is missing, damaged or not all there."""
+    path = Path(folder) / OUTPUTS
+    arrays = read_arrays(path, AGAIN, NEEDED)
+    lengths = {len(np.atleast_1d(arrays[name])) for name in NEEDED}
+    if len(lengths) > 1:
+        raise DataError(f"{path}: its arrays are of {len(lengths)} lengths; {AGAIN}")
+    return arrays
+
+
+def read_history(path: str | Path) -> list[dict]:
+    """evaluations.json of an interrupted run. Raises DataError for another file."""
+    history = read_json(path, list, AGAIN)
+    if not all(isinstance(e, dict) and isinstance(e.get("epoch"), int) for e in history):
+        raise DataError(f"{path}: its entries are no evaluations; {AGAIN}")
+    return history
 
 
 def find_results(root: str | Path) -> list[tuple[Path, dict]]:

@@ -6,16 +6,17 @@ order of files; a copy stands beside the data, so that it can be read and carrie
 """
 
 import hashlib
-import json
 from collections import defaultdict
 from pathlib import Path
 
 from ueo.errors import DataError
 from ueo.files import write_json
 from ueo.names import normal
+from ueo.saved import read_json
 from ueo.trees import Item
 
 SEED = 0
+REMOVE = "remove it, it is made anew"
 TEST_SHARE = 0.3  # that of DomainNet's official split
 
 
@@ -62,12 +63,13 @@ def stored_split(names: dict[str, Item], file: Path) -> tuple[list[Item], list[I
 
 def _read(file: Path, names: dict[str, Item]) -> tuple[list[str], list[str]]:
     try:
-        parts = json.loads(file.read_text())
+        parts = read_json(file, dict, REMOVE)
         train, test = parts["train"], parts["test"]
         listed = [*train, *test]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file}: not a readable split; remove it, it is made anew") from error
-    if sorted(listed) != sorted(names):
+        different = sorted(listed) != sorted(names)
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{file}: not a readable split; {REMOVE}") from error
+    if different:
         raise DataError(
             f"{file}: divides other images than are there ({len(set(listed) - set(names))} of its "
             f"images are missing, {len(set(names) - set(listed))} are not in it); restore the "

@@ -4,7 +4,6 @@ What is in a folder counts as finished, or is resumed, only for the same configu
 inputs; a difference is said by its name.
 """
 
-import json
 import shutil
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from ueo.files import check_writable, write_json
 from ueo.inputs import ENGINE, IMAGE_LIST, LABELS, OTHER_ENGINE, Inputs
 from ueo.outputs import FEATURES
 from ueo.record import RESULT, read_result
+from ueo.saved import read_json
 from ueo.tuned import MODEL, POINTER
 
 STARTED = "config.json"
@@ -153,14 +153,10 @@ def read_started(folder: str | Path) -> dict | None:
     """
     path = Path(folder, STARTED)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path, dict, "remove it, run again")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); remove it, run again") from error
-    if not isinstance(found, dict) or not all(
-        isinstance(found.get(part), dict) for part in ("config", "inputs")
-    ):
+    if not all(isinstance(found.get(part), dict) for part in ("config", "inputs")):
         raise DataError(
             f"{path}: does not say what the run was started with, so it is of an earlier version "
             "or was edited; pass --overwrite, or name another --output-dir"

@@ -13,7 +13,6 @@ import hashlib
 import os
 import re
 import shutil
-import zipfile
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,9 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ueo.errors import ConfigError
+from ueo.errors import ConfigError, DataError
 from ueo.files import atomic_path
 from ueo.locks import exclusive, fcntl
+from ueo.saved import read_arrays
 
 KEY, OFFSET, SHAPE, CHECK = range(4)  # columns of a row; an empty row holds zeros
 USED, COUNT = 0, 1  # columns of the first row: bytes reserved, rows taken
@@ -76,8 +76,8 @@ class PixelStore:
         """As `get`, for an array of any shape and type in a file of its own."""
         digest = hashlib.blake2b(key.encode(errors="surrogateescape"), digest_size=8).hexdigest()
         path = self.file.with_name(f"{self.file.name}-{digest}.npz")
-        with suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(path) as kept:
-            return kept["array"]
+        with suppress(DataError):
+            return read_arrays(path, "", ("array",))["array"]
         array = make()
         with exclusive(self.lock):
             if self._room(array.nbytes + 1024):  # with what a file adds

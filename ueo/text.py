@@ -10,6 +10,7 @@ import unicodedata
 
 DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn text around
 FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for the start of one
+NO_FILE = '/\\<>:"|?*'  # signs that the file names of some system cannot hold
 LONGEST = 200  # bytes of a file's name, which may be 255 with a suffix
 LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
@@ -60,7 +61,7 @@ def file_name(words) -> str:
     """One level of a path: what would leave it or command a terminal as %1B, cut where too long."""
     found = "".join(
         "".join(f"%{byte:02X}" for byte in sign.encode("utf-8", "surrogateescape"))
-        if _commands(sign) or sign == "/" else sign for sign in str(words)
+        if _commands(sign) or sign in NO_FILE else sign for sign in str(words)
     )
     if set(found) <= {"."}:
         return found.replace(".", "%2E") or "%"

@@ -1,12 +1,15 @@
 """Load what a run has tuned from its checkpoint, whichever engine wrote it; and mix weights."""
 
+import re
 from pathlib import Path
 
 import torch
 from dassl.utils import load_checkpoint
 from torch import Tensor, nn
 
+from modern_dassl.finite import first_not_finite
 from ueo.errors import CheckpointError
+from ueo.options import quoted
 
 BEST, POINTER = "model-best.pth.tar", "checkpoint"  # names that Dassl gives
 MODEL = "tuned"  # folder of a run's checkpoints: they hold the tuned parameters alone
@@ -22,15 +25,17 @@ def load_tuned(module: nn.Module, folder: Path, epoch: int | None = None) -> int
     if not path.is_file():
         raise CheckpointError(f"{path}: no such model")
     try:
-        found = load_checkpoint(str(path))
-        state, finished = found["state_dict"], found["epoch"]
+        found = dict(load_checkpoint(str(path)))
+        state, finished = dict(found["state_dict"]), int(found["epoch"])
     except Exception as error:  # what a damaged file makes of a reader has no common base
         raise CheckpointError(
             f"{path}: damaged, or not a checkpoint of Dassl's ({_first_line(error)})"
         ) from error
+    if name := first_not_finite(state):
+        raise CheckpointError(f"{path}: {name} holds NaN or infinity; its run diverged")
     try:
         module.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"{path}: does not fit this configuration ({_first_line(error)})"
         ) from error
@@ -54,7 +59,15 @@ def checkpoint_file(folder: Path, epoch: int | None = None) -> Path:
     pointer = folder / POINTER
     if (folder / BEST).is_file() or not pointer.is_file():
         return folder / BEST
-    return folder / pointer.read_text().strip()
+    try:
+        name = pointer.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{pointer}: cannot be read; name an epoch of its folder") from error
+    if not re.fullmatch(r"model\.pth\.tar-[0-9]+", name):
+        raise CheckpointError(
+            f"{pointer}: names no checkpoint of its folder but {quoted(name)}; name an epoch"
+        )
+    return folder / name
 
 
 def _first_line(error: Exception) -> str:

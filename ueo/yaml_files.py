@@ -3,6 +3,7 @@
 import yaml
 
 from ueo.errors import ConfigError
+from ueo.options import quoted
 
 MOST_BYTES = 200_000  # a configuration takes 1,000
 MOST_NODES, DEEPEST = 10_000, 20
@@ -19,7 +20,8 @@ def read_yaml(path: str) -> dict:
             content = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{path}: cannot be read ({reason})") from error
+        named = quoted(path, 300).strip("'") or "--config-file ''"
+        raise ConfigError(f"{named}: cannot be read ({reason})") from error
     if len(content) > MOST_BYTES:
         raise ConfigError(f"{path}: more than {MOST_BYTES:,} bytes, which is no configuration")
     try:

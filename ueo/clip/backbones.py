@@ -6,23 +6,21 @@ Everything ends as OpenAI's `clip.model.CLIP`, so that one code path serves all 
 import http.client
 import math
 import os
-import warnings
-import zipfile
 from functools import lru_cache
 from pathlib import Path
 
 import clip
 import torch
 from clip.model import CLIP, build_model
-from safetensors.torch import load_file
 
+from ueo.clip.weights import first_line, read_weights
 from ueo.errors import CheckpointError, ConfigError
 from ueo.files import asset, sha256
 from ueo.names import nearest
+from ueo.options import quoted
 from ueo.temporaries import temporary_folder
 
 TINY = "TinyCLIP"
-VOCABULARY = 49408  # OpenAI's tokenizer
 PRECISIONS = ("fp16", "fp32", "amp")
 
 
@@ -42,11 +40,11 @@ def load_clip(name: str, precision: str, device: torch.device | str = "cpu") -> 
     Raises ConfigError for an unknown name, CheckpointError for weights that cannot be read.
     """
     if name == TINY:
-        state = _read_file(asset("tiny_clip.safetensors"))
+        state = read_weights(asset("tiny_clip.safetensors"))
     elif name in clip.available_models():
-        state = _read_file(download(name))
-    elif Path(name).is_file():
-        state = _read_file(Path(name))
+        state = read_weights(download(name))
+    elif os.path.isfile(name):
+        state = read_weights(Path(name))
     else:
         raise _unknown(name)
     model = _build(state, name)
@@ -73,21 +71,26 @@ def _sha256_of(path: Path, size: int, modified: int, changed: int) -> str:
     return sha256(path)
 
 
+def check_name(name: str) -> None:
+    """Raise ConfigError unless `load_clip` knows the name, or it is a file."""
+    if name not in available_backbones() and not os.path.isfile(name):
+        raise _unknown(name)
+
+
 def fetch(name: str) -> None:
     """Have the weights of `name` on this machine before runs start in parallel.
 
     Raises ConfigError for an unknown name, CheckpointError when the download fails.
     """
+    check_name(name)
     if name in clip.available_models():
         download(name)
-    elif name != TINY and not Path(name).is_file():
-        raise _unknown(name)
 
 
 def _unknown(name: str) -> ConfigError:
     return ConfigError(
-        f"MODEL.BACKBONE.NAME: {name!r} is neither a file nor a known backbone"
-        f"{nearest(name, available_backbones())}; known: {', '.join(available_backbones())}"
+        f"MODEL.BACKBONE.NAME: {quoted(name)} is neither a file nor a known backbone"
+        f"{nearest(name[:80], available_backbones())}; known: {', '.join(available_backbones())}"
     )
 
 
@@ -112,63 +115,29 @@ def download(name: str) -> Path:
         ) from error
 
 
-def _read_file(path: Path) -> dict[str, torch.Tensor]:
-    """State dict of a checkpoint file, with the tiny CLIP's compact vocabulary spread out."""
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        elif _is_jit_archive(path):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                state = torch.jit.load(path, map_location="cpu").state_dict()
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            state = state.get("state_dict", state)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such file") from error
-    except Exception as error:  # torch.load raises pickle's own errors, which have no common base
-        raise CheckpointError(
-            f"{path}: not readable as CLIP weights ({_first_line(error)}); fetch the file again"
-        ) from error
-    for key in ("input_resolution", "context_length", "vocab_size"):
-        state.pop(key, None)
-    return _expand_vocabulary(state)
-
-
-def _is_jit_archive(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("constants.pkl") for name in archive.namelist())
-
-
-def _expand_vocabulary(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Scatter the embedding rows of the tokens that were trained into the whole vocabulary."""
-    ids = state.pop("token_embedding.ids", None)
-    if ids is not None:
-        rows = state["token_embedding.weight"]  # (tokens used, width)
-        full = torch.zeros(VOCABULARY, rows.shape[1], dtype=rows.dtype)
-        full[ids.long()] = rows
-        state["token_embedding.weight"] = full
-    return state
-
-
 def _build(state: dict[str, torch.Tensor], name: str) -> CLIP:
     try:
         return build_model(dict(state))
     except Exception as error:  # wrong keys or shapes surface as any of half a dozen types
         raise CheckpointError(
-            f"{name}: the file holds no OpenAI CLIP model ({_first_line(error)})"
+            f"{name}: its tensors make no OpenAI CLIP model ({first_line(error)})"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def logit_scale(model: CLIP) -> float:
     """The model's own factor between cosines and logits; 100 for OpenAI's."""
     return math.exp(float(model.logit_scale.detach().float()))
+
+
+def check_epsilon(optimiser: torch.optim.Optimizer) -> None:
+    """Raise ConfigError where Adam's epsilon is 0 in half precision: steps would be NaN."""
+    for group in optimiser.param_groups:
+        halves = any(p.dtype == torch.float16 for p in group["params"])
+        if halves and "eps" in group and torch.tensor(group["eps"], dtype=torch.float16) == 0:
+            raise ConfigError(
+                f"OPTIM.NAME {type(optimiser).__name__.lower()}: its epsilon, {group['eps']:g}, "
+                "is 0 in half precision, and steps would be NaN; use sgd, or PREC fp32 or amp"
+            )
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ueo.errors import ConfigError
+from ueo.options import quoted
 
 POSITIONS = ("end", "middle", "front")
 CONTEXT_STD = 0.02  # of a random context, as in CoOp
@@ -60,7 +61,7 @@ class PromptLearner(nn.Module):
 
     @staticmethod
     def _embed_words(words: str, embed: nn.Embedding) -> tuple[Tensor, int]:
-        tokens = clip.tokenize(words)  # (1, 77)
+        tokens = _tokens([words])  # (1, 77)
         count = int(tokens.argmax(-1)) - 1  # between start and end of text
         with torch.no_grad():
             return embed(tokens.to(embed.weight.device))[0, 1 : 1 + count].clone(), count
@@ -68,10 +69,7 @@ class PromptLearner(nn.Module):
     def _tokenise(self, prompts: list[str], embed: nn.Embedding, dtype, whole: bool) -> None:
         """Embed every prompt once; unless `whole`, cut to the longest: a causal tower never looks
         further."""
-        try:
-            tokens = clip.tokenize(prompts)  # (K, 77)
-        except RuntimeError as error:
-            raise ConfigError(f"a prompt is too long for CLIP's 77 tokens: {error}") from error
+        tokens = _tokens(prompts)  # (K, 77)
         end = tokens.argmax(-1)  # (K,) position of the end-of-text token
         if not whole:
             tokens = tokens[:, : int(end.max()) + 1]
@@ -114,6 +112,18 @@ class PromptLearner(nn.Module):
     def members(self) -> list["PromptLearner"]:
         """Itself, as an ensemble of one."""
         return [self]
+
+
+def _tokens(texts: list[str]) -> Tensor:
+    """(texts, 77). Raises ConfigError, with the text, for one that is too long."""
+    try:
+        return clip.tokenize(texts)
+    except RuntimeError as error:
+        longest = max(texts, key=len)
+        raise ConfigError(
+            f"a prompt is too long for CLIP's 77 tokens: {quoted(longest)}; shorten CTX_INIT, "
+            "N_CTX or the class name"
+        ) from error
 
 
 class PromptEnsemble(nn.Module):

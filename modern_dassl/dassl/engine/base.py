@@ -6,6 +6,7 @@ from collections import OrderedDict
 import torch
 from dassl.engine.checkpoints import last_common, weights_file
 from dassl.utils import (
+    CheckpointReadError,
     ConfigValueError,
     LossError,
     get_random_states,
@@ -118,7 +119,10 @@ class TrainerBase:
             restore(found, path, self._models[name], self._optims[name], self._scheds[name], scaler)
         self.best_result = found.get("best_result", self.best_result)
         if "random_states" in found:
-            set_random_states(found["random_states"])
+            try:
+                set_random_states(found["random_states"])
+            except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                raise CheckpointReadError(f"{path}: its random states are damaged") from error
         else:
             print("The checkpoint holds no random states: the order of images will be another one")
         print(f"Previous epoch: {found['epoch']}")

@@ -9,6 +9,7 @@ which no checkpoint needs is refused altogether.
 import collections
 import pickle
 import sys
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -119,23 +120,29 @@ _RESTRICTED = SimpleNamespace(
 )
 
 
+def _content(fpath: str):
+    try:
+        return torch.load(fpath, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        found = torch.load(
+            fpath,
+            map_location="cpu",
+            weights_only=False,
+            pickle_module=_RESTRICTED,
+            encoding="latin1",  # files of Python 2
+        )
+        return _plain(found, {})
+
+
 def read_checkpoint(fpath: str):
     """What the file `fpath` holds: numbers, texts, tensors on the CPU, and containers of them.
 
     Raises CheckpointReadError, naming the file, when it is damaged or refused.
     """
     try:
-        try:
-            return torch.load(fpath, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError:
-            found = torch.load(
-                fpath,
-                map_location="cpu",
-                weights_only=False,
-                pickle_module=_RESTRICTED,
-                encoding="latin1",  # files of Python 2
-            )
-            return _plain(found, {})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle's protocols
+            return _content(fpath)
     except _Refused as error:
         raise CheckpointReadError(
             f"{fpath}: refused, it names {error}, which a checkpoint never needs and which could "

@@ -20,6 +20,8 @@ from dassl.utils.scheduler_state import load_plain_state
 from dassl.utils.tools import check_availability, mkdir_if_missing
 from torch import nn
 
+from modern_dassl.finite import first_not_finite
+
 __all__ = [
     "save_checkpoint",
     "load_checkpoint",
@@ -113,7 +115,10 @@ def last_checkpoint(fdir: str) -> str:
     pointer = osp.join(fdir, POINTER)
     if not osp.isfile(pointer):
         raise MissingFileError(f"{pointer}: no checkpoint to resume from")
-    name = Path(pointer).read_text(encoding="utf-8").strip()
+    try:
+        name = Path(pointer).read_text(encoding="utf-8").strip().replace("\0", "")
+    except UnicodeDecodeError as error:
+        raise MissingFileError(f"{pointer}: damaged, it names no checkpoint") from error
     path = osp.join(fdir, osp.basename(name))
     if not name or not osp.isfile(path):
         raise MissingFileError(f"{path}: no such checkpoint, though {pointer} names it")
@@ -125,7 +130,7 @@ def restore(checkpoint: dict, fpath: str, model, optimizer=None, scheduler=None,
 
     Raises CheckpointReadError, naming `fpath`, when a part is missing or does not fit.
     """
-    if not isinstance(checkpoint, dict) or "epoch" not in checkpoint:
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("epoch"), int):
         raise CheckpointReadError(f"{fpath}: holds no epoch, so it is no checkpoint of a run")
     targets = {
         "state_dict": model, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler
@@ -138,6 +143,8 @@ def restore(checkpoint: dict, fpath: str, model, optimizer=None, scheduler=None,
             continue  # files of genuine Dassl have none, a scaler that is switched off is empty
         if not isinstance(state, dict):
             raise CheckpointReadError(f"{fpath}: holds no {part}, so it cannot be resumed from")
+        if part == "state_dict" and (name := first_not_finite(state)):
+            raise CheckpointReadError(f"{fpath}: {name} holds NaN or infinity; its run diverged")
         try:
             (load_plain_state if part == "scheduler" else _load)(target, state)
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,0 +1,46 @@
+"""A part of scripts/malformed.py: malformed input gives one line and a status, and nothing else."""
+
+import sys
+
+import pytest
+from conftest import REPOSITORY
+
+sys.path.insert(0, str(REPOSITORY / "scripts"))
+
+import malformed  # noqa: E402
+import malformed_cases as cases  # noqa: E402
+
+EVERY = 8
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("malformed") / "project"
+    malformed.start_project(folder)
+    return folder
+
+
+def test_malformed_input_is_one_line_that_names_it(project):
+    found = {case.label: malformed.judge(project, case, 60) for case in cases.every()[::EVERY]}
+    assert len(found) > 50
+    wrong = {label: what for label, what in found.items() if what[0] not in malformed.GOOD}
+    assert not wrong
+
+
+def test_there_are_enough_cases_and_each_has_a_label_of_its_own():
+    labels = [case.label for case in cases.every()]
+    assert len(labels) == len(set(labels)) > 400
+
+
+@pytest.mark.parametrize(("status", "text", "made", "found"), [
+    (0, "", set(), "taken"), (None, "", set(), "hangs"), (2, "Error: KEY is bad\n", set(), "refused"),
+    (2, "Error: it is bad\n", set(), "names nothing"), (2, "", set(), "not one line"),
+    (2, "Warning: x\nError: KEY is bad\n", set(), "not one line"), (0, "", {"canary"}, "executed"),
+    (1, "Traceback (most recent call last)\nKeyError: KEY", set(), "traceback"),
+    (2, "Error: KEY is bad\n", {"elsewhere/x"}, "written outside"),
+    (2, "Error: KEY is bad\n", {"out/log.txt"}, "refused"),
+    (2, "usage: train.py\ntrain.py: error: KEY\n", set(), "usage"),
+])
+def test_what_counts_as_good(status, text, made, found):
+    case = cases.Case("KEY=1", "train", ("{out}",), ("KEY",))
+    assert malformed.verdict(case, status, text, made)[0] == found

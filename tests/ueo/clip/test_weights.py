@@ -1,0 +1,78 @@
+"""Files of weights: what is read, and what is said of the rest."""
+
+import os
+
+import pytest
+import torch
+from conftest import random_clip
+from safetensors.torch import save_file
+
+from ueo.clip.backbones import check_epsilon, load_clip
+from ueo.clip.weights import read_weights
+from ueo.errors import CheckpointError, ConfigError
+
+FIRST = "visual.conv1.weight"
+
+
+@pytest.fixture(scope="module")
+def state():
+    return random_clip("vit").state_dict()
+
+
+def save(tmp_path, content) -> str:
+    torch.save(content, tmp_path / "mine.pt")
+    return tmp_path / "mine.pt"
+
+
+def test_a_prefix_of_data_parallel_is_left_out_and_said(state, tmp_path, capsys):
+    path = save(tmp_path, {"state_dict": {f"module.{name}": v for name, v in state.items()}})
+    assert read_weights(path).keys() == state.keys()
+    assert "begin with 'module.', which is left out" in capsys.readouterr().out
+    assert load_clip(str(path), "fp32").visual.input_resolution == 32
+
+
+class Trap:
+    def __reduce__(self):
+        return os.system, ("touch canary",)
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda s: {f"vision_model.{k}": v for k, v in s.items()}, "Hugging Face's CLIPModel"),
+    (lambda s: {f"visual.trunk.{k}": v for k, v in s.items()}, "open_clip's"),
+    (lambda s: {**s, FIRST: s[FIRST] * float("nan")}, f"{FIRST} holds NaN or infinity"),
+    (lambda s: {k: v for k, v in s.items() if k != "visual.proj"}, "lacks visual.proj"),
+    (lambda s: {k: v for k, v in s.items() if k != FIRST}, "make no OpenAI CLIP model"),
+    (lambda s: {**s, FIRST: s[FIRST][:, :1]}, "make no OpenAI CLIP model"),
+    (lambda s: dict.fromkeys(s, 1.0), "is no tensor but a float"),
+    (lambda s: {}, "holds no OpenAI CLIP model"), (lambda s: [1], "holds a list, no state dict"),
+    (lambda s: torch.zeros(2), "holds a Tensor, no state dict"),
+    (lambda s: dict(enumerate(s.values())), "holds a dict, no state dict"),
+    (lambda s: torch.nn.Linear(2, 2), "whole model, .* save the state dict"),
+    (lambda s: Trap(), "holds pickled objects, .* are not read"),
+])
+def test_what_the_file_is_is_said(state, tmp_path, monkeypatch, change, said):
+    monkeypatch.chdir(tmp_path)
+    path = save(tmp_path, change(state))
+    with pytest.raises(CheckpointError, match=said) as caught:
+        load_clip(str(path), "fp32")
+    assert str(caught.value).startswith(str(path)) and "fetch" not in str(caught.value)
+    assert "\n" not in str(caught.value) and not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize("name", ["mine.pt", "mine.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"text", b"\x80\x04K\x01.", None])
+def test_a_damaged_file_is_named(state, tmp_path, name, content):
+    path = tmp_path / name
+    (save_file if name.endswith("safetensors") else torch.save)(state, path)
+    path.write_bytes(path.read_bytes()[:5000] if content is None else content)
+    with pytest.raises(CheckpointError, match=f"{name}: "):
+        load_clip(str(path), "fp32")
+
+
+def test_adam_in_half_precision_is_refused_with_the_reason():
+    half = [torch.nn.Parameter(torch.zeros(2, dtype=torch.float16))]
+    check_epsilon(torch.optim.SGD(half, lr=0.1))
+    check_epsilon(torch.optim.Adam(half, lr=0.1, eps=1e-4))
+    check_epsilon(torch.optim.Adam([torch.nn.Parameter(torch.zeros(2))], lr=0.1))
+    with pytest.raises(ConfigError, match="OPTIM.NAME adam: its epsilon, 1e-08, is 0 in half"):
+        check_epsilon(torch.optim.Adam(half, lr=0.1))
