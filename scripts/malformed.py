@@ -112,6 +112,7 @@ def in_child(folder: Path, case: cases.Case, limit: float) -> tuple[int | None, 
             for number, path in ((1, os.devnull), (2, str(errors))):
                 os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), number)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            sys.stdout, sys.stderr = open(1, "w"), open(2, "w")  # noqa: SIM115
             case.prepare(folder)
             status = call(case)
         except BaseException:

@@ -33,7 +33,8 @@ def test_there_are_enough_cases_and_each_has_a_label_of_its_own():
 
 
 @pytest.mark.parametrize(("status", "text", "made", "found"), [
-    (0, "", set(), "taken"), (None, "", set(), "hangs"), (2, "Error: KEY is bad\n", set(), "refused"),
+    (0, "", set(), "taken"), (None, "", set(), "hangs"),
+    (2, "Error: KEY is bad\n", set(), "refused"),
     (2, "Error: it is bad\n", set(), "names nothing"), (2, "", set(), "not one line"),
     (2, "Warning: x\nError: KEY is bad\n", set(), "not one line"), (0, "", {"canary"}, "executed"),
     (1, "Traceback (most recent call last)\nKeyError: KEY", set(), "traceback"),

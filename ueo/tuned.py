@@ -8,6 +8,7 @@ from dassl.utils import load_checkpoint
 from torch import Tensor, nn
 
 from modern_dassl.finite import first_not_finite
+from ueo.clip.weights import first_line
 from ueo.errors import CheckpointError
 from ueo.options import quoted
 
@@ -28,16 +29,15 @@ def load_tuned(module: nn.Module, folder: Path, epoch: int | None = None) -> int
         found = dict(load_checkpoint(str(path)))
         state, finished = dict(found["state_dict"]), int(found["epoch"])
     except Exception as error:  # what a damaged file makes of a reader has no common base
-        raise CheckpointError(
-            f"{path}: damaged, or not a checkpoint of Dassl's ({_first_line(error)})"
-        ) from error
+        why = first_line(error).removeprefix(f"{path.absolute()}: ")
+        raise CheckpointError(f"{path}: damaged, or not a checkpoint of Dassl's ({why})") from error
     if name := first_not_finite(state):
         raise CheckpointError(f"{path}: {name} holds NaN or infinity; its run diverged")
     try:
         module.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"{path}: does not fit this configuration ({_first_line(error)})"
+            f"{path}: does not fit this configuration ({first_line(error)})"
         ) from error
     print(f"Load {path} (epoch={finished})")
     return finished
@@ -68,8 +68,3 @@ def checkpoint_file(folder: Path, epoch: int | None = None) -> Path:
             f"{pointer}: names no checkpoint of its folder but {quoted(name)}; name an epoch"
         )
     return folder / name
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2]) if lines else type(error).__name__

@@ -110,5 +110,6 @@ def _expand_vocabulary(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor
 
 
 def first_line(error: Exception) -> str:
-    """The first line of a message, or the error's type where it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The beginning of a message in one line, or the error's type where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__
