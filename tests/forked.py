@@ -2,15 +2,19 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import torch
+
+IMPORTED = set(sys.modules)  # when this module was: what the server had, and little more
 
 
 def note(argv: list[str]) -> int:
     """Write into the folder argv[0] what this process finds of CUDA."""
     found = {
         "bad_fork": torch.cuda._is_in_bad_fork(),
+        "imported": sorted(IMPORTED),
         "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "pid": os.getpid(),
     }

@@ -39,6 +39,12 @@ def python(code: str, *arguments, path=()) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """The modules are found from any folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_a_command_forks_can_use_cuda(command, tmp_path, monkeypatch, capsys):
     """With the modules that the command really has imported before the fork."""
@@ -53,6 +59,7 @@ def test_what_a_command_forks_can_use_cuda(command, tmp_path, monkeypatch, capsy
     script = importlib.import_module(command)
     assert script.main(["emoji", "--output", str(tmp_path / "output"), "--seed", "1"]) == 0
     assert not capsys.readouterr().err
+    assert set(common.PRELOAD) <= set(found(probe)["imported"])
     assert not found(probe)["bad_fork"]
 
 
