@@ -4,6 +4,7 @@ import csv
 import math
 import os
 import platform
+import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -90,15 +91,20 @@ def environment(device: torch.device) -> dict:
     }
 
 
-def commit() -> str | None:
+def commit(folder: str | Path = Path(__file__).parent) -> str | None:
     """Commit of the source tree, "-dirty" when tracked files differ; None outside a checkout."""
-    folder = Path(__file__).resolve().parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    # `git describe` would lock the index: killed with its run, it would leave the lock behind
+    command = ["git", "--no-optional-locks", "-C", str(folder), "status", "--porcelain=v2",
+               "--branch", "--untracked-files=no"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
+    found = re.search("^# branch.oid ([0-9a-f]{12})", done.stdout, re.MULTILINE)
+    if done.returncode or not found:
+        return None
+    changed = any(line and line[0] != "#" for line in done.stdout.splitlines())
+    return found[1] + "-dirty" * changed
 
 
 def peak_memory(device: torch.device) -> int | None:
