@@ -12,7 +12,7 @@ from ueo.trees import Unread
 
 LONGEST = 300  # characters; CLIP reads 77 tokens of a prompt
 ALIKE = 0.65  # from here on, two spellings may be meant for one name
-COMPARED = 200  # unknown classes, of more the first ones: comparing all with all takes long
+COMPARED = 50  # unknown classes, of more the first ones: comparing all with all takes long
 
 
 def read_names(path: Path) -> list[str]:

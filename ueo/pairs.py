@@ -17,12 +17,11 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 from modern_dassl.loading import EpochLoader, Seeded
 from ueo.archives import remove_left, unpack_top
 from ueo.captions import EMBEDDED
-from ueo.decoding import as_rgb
+from ueo.decoding import as_rgb, image_suffixes
 from ueo.errors import DataError
 from ueo.files import asset, verify
 from ueo.lists import NO_LABEL
 
-IMAGES = ("jpg", "jpeg", "png", "webp")
 TEXT = "txt"
 EMBEDDED_POOL = "icon_pool"
 
@@ -125,7 +124,7 @@ def open_pool(source: str, root: str) -> Pool:
     else:
         raise DataError(f"{path}: no such pool of image-text pairs, neither a folder nor a tar")
     if not len(pool):
-        raise DataError(f"{path}: holds no image-text pair ({', '.join(IMAGES)} beside {TEXT})")
+        raise DataError(f"{path}: holds no image-text pair (an image and a .{TEXT} of one name)")
     return pool
 
 
@@ -161,7 +160,7 @@ def _pairs(files: Iterable, where: Path) -> dict:
     images, texts = {}, {}
     for (key, _, ending), file in files:
         ending = ending.lower()
-        if ending not in (*IMAGES, TEXT):
+        if ending != TEXT and f".{ending}" not in image_suffixes():
             continue
         found = texts if ending == TEXT else images
         if key in found:

@@ -121,15 +121,18 @@ def images_in(folder: str | Path, unread: Unread | None = None) -> list[str]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            named = is_image_name(entry.name)
+            if named and entry.is_file():
+                images.append(entry.path)
+            elif entry.is_dir():
                 unread.folders += not _is_hidden(entry.name)
-            elif not is_image_name(entry.name):
+            elif named and entry.is_symlink():
+                images.append(entry.path)
+            elif named:
+                unread.files["no regular file"] += 1
+            else:
                 suffix = os.path.splitext(entry.name)[1].lower()
                 unread.files[shown(suffix) or "no suffix"] += 1
-            elif entry.is_file() or entry.is_symlink():
-                images.append(entry.path)
-            else:
-                unread.files["no regular file"] += 1
     return sorted(images)
 
 

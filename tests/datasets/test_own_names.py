@@ -200,3 +200,12 @@ def test_shots_that_leave_nothing_to_test_are_named(tmp_path, load):
     draw(tmp_path, "mug", "fan")
     line = error(load, UFTFolder, NUM_SHOTS=2)
     assert "DATASET.NUM_SHOTS 2 takes all 4 images to test on" in line
+
+
+def test_a_folder_may_be_called_like_an_option(tmp_path, grid_script, capsys):
+    trees.draw(tmp_path / "-x" / "-y" / "0.png", 0)
+    assert grid_script.main([
+        "folder", "--path", str(tmp_path / "-x"), "--output", str(tmp_path / "out"), "--seed", "1",
+        "--backbone", "TinyCLIP", "--device", "cpu", "--dry-run",
+    ]) == 0
+    assert "UEO folder as_is -x seed 1" in capsys.readouterr().out
