@@ -9,6 +9,7 @@ import pytest
 import torch
 import trees
 from conftest import random_clip, read, size_of, toy_arguments
+from ueo.trainers.base import CLIPTrainer
 
 import train
 from ueo import inputs
@@ -80,6 +81,15 @@ def replace_the_weights(root):
     torch.save(state, root / "weights.pt")
 
 
+AFTER_EPOCH = CLIPTrainer.after_epoch
+
+
+def interrupted(trainer):
+    """In place of CLIPTrainer.after_epoch: the user interrupts after the first epoch."""
+    AFTER_EPOCH(trainer)
+    raise KeyboardInterrupt
+
+
 CHANGES = {
     "images": replace_with_same_times,
     "image list": add_an_image,
@@ -109,14 +119,6 @@ def test_a_finished_run_does_not_count_for_other_inputs(mine, run, tmp_path, cap
 def test_an_interrupted_run_is_not_resumed_on_other_inputs(
     mine, run, tmp_path, capsys, monkeypatch, name
 ):
-    from ueo.trainers.base import CLIPTrainer
-
-    after_epoch = CLIPTrainer.after_epoch
-
-    def interrupted(self):
-        after_epoch(self)
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
         patch.setattr(CLIPTrainer, "after_epoch", interrupted)
         assert run(mine, trainer="UEO") == 130
@@ -126,6 +128,38 @@ def test_an_interrupted_run_is_not_resumed_on_other_inputs(
     out = capsys.readouterr().out
     assert "What an interrupted run left is not used: " in out and f"{name}: " in out
     assert read(tmp_path / "run")["resumed_from_epoch"] == 0
+
+
+def test_a_run_is_not_continued_elsewhere_with_something_else(
+    mine, run, tmp_path, capsys, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(CLIPTrainer, "after_epoch", interrupted)
+        assert run(mine, trainer="UEO") == 130
+    other = ("--resume", str(tmp_path / "run"))
+    assert run(mine, *other, trainer="UEO", folder="other") == 0
+    assert read(tmp_path / "other")["resumed_from_epoch"] == 1
+    rewrite_the_names(mine)
+    capsys.readouterr()
+    assert run(mine, *other, trainer="UEO", folder="third") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--resume" in line and "class names: " in line
+
+
+def test_what_an_overwritten_run_left_is_not_taken_for_its_own(mine, run, tmp_path, monkeypatch):
+    assert run(mine) == 0
+    left = {name for name in ("scores.png", "outputs.npz", "evaluations.json")
+            if (tmp_path / "run" / name).is_file()}
+    assert len(left) == 3
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ueo.evaluation.run_facts", full)
+        assert run(mine, "--overwrite") == 2
+    assert not (tmp_path / "run" / "scores.png").exists()
+    assert not (tmp_path / "run" / "outputs.npz").exists()
 
 
 def test_another_copy_of_the_same_data_is_the_same_data(mine, run, tmp_path, capsys):

@@ -17,6 +17,7 @@ from modern_dassl.loading import EpochLoader, random_state_of, torch_state_of
 from ueo.config import setting_of
 from ueo.decoding import read_image
 from ueo.errors import DataError
+from ueo.files import file_version
 from ueo.inputs import store_folder
 from ueo.lists import NO_LABEL
 from ueo.store import PixelStore, open_store
@@ -108,12 +109,10 @@ class Images(Dataset):
 
 
 def _version(path: str) -> str:
-    """A name of the file's content: another one when the file was changed."""
-    try:
-        facts = os.stat(path)
-    except OSError:
-        return path  # reading it will say what is wrong
-    return f"{os.path.abspath(path)} {facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns}"
+    """A name of the file's content; of a file that is not there, its path: reading it says what is
+    wrong."""
+    version = file_version(path)
+    return path if version is None else f"{os.path.abspath(path)} {version}"
 
 
 class _Normalised:

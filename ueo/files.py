@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import os
+import stat
 import tempfile
 import time
 from contextlib import contextmanager
@@ -77,6 +78,18 @@ def write_json(path: str | Path, data) -> None:
     text = json_text(data)
     with atomic_path(path) as temporary:
         temporary.write_text(text)
+
+
+def file_version(path: str | Path) -> tuple[int, int, int] | None:
+    """Size and times of modification and of status change of a regular file: another triple when
+    the file was changed, also by a copy that keeps its time. None where there is no such file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def sha256(path: str | Path) -> str:

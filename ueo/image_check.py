@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ueo.decoding import HINT, read_image
 from ueo.errors import DataError
-from ueo.files import write_json
+from ueo.files import file_version, write_json
 from ueo.locks import exclusive
 
 
@@ -59,10 +59,5 @@ def _reason(path: str) -> str | None:
 def _fingerprint(names: dict[str, str]) -> str:
     digest = hashlib.sha256()
     for name, path in names.items():
-        try:
-            facts = os.stat(path)
-            version = f"{facts.st_size} {facts.st_mtime_ns}"
-        except OSError:  # such as a link to nothing
-            version = "missing"
-        digest.update(f"{name} {version}\n".encode(errors="surrogateescape"))
+        digest.update(f"{name} {file_version(path)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()

@@ -8,7 +8,6 @@ one table holds only runs whose inputs agree.
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +16,7 @@ from tqdm import tqdm
 
 from ueo.code import code_hash
 from ueo.config import options_of, setting_of
-from ueo.files import write_json
+from ueo.files import file_version, write_json
 from ueo.locks import exclusive
 
 Inputs = dict[str, str]
@@ -90,7 +89,7 @@ def content_hashes(names: dict[str, str], cache: Path) -> dict[str, str]:
     `cache` and used again as long as the file's size and its times of modification and of status
     change stay the same. Of several processes that ask at once one reads, the others wait.
     """
-    facts = {path: _facts(path) for path in names}
+    facts = {path: file_version(path) for path in names}
     with exclusive(cache.with_suffix(".lock")):
         kept = _read_cache(cache)
         known = {p: kept[n][1] for p, n in names.items()
@@ -101,17 +100,6 @@ def content_hashes(names: dict[str, str], cache: Path) -> dict[str, str]:
             kept.update({names[p]: [facts[p], known[p]] for p in todo})
             _write_cache(cache, kept)
     return {path: known.get(path, "missing") for path in names}
-
-
-def _facts(path: str) -> list[int] | None:
-    """Size and times of a regular file in one list; None where there is none."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    if not stat.S_ISREG(found.st_mode):
-        return None
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
 def _hash_all(paths: list[str]) -> Iterable[str]:
@@ -136,7 +124,7 @@ def _read_cache(cache: Path) -> dict[str, list]:
     """{name: [facts, hash]}; empty where there is none or it is of no use."""
     try:
         found = json.loads(cache.read_text())
-        return {n: [list(facts), str(value)] for n, (facts, value) in found.items()}
+        return {n: [tuple(facts), str(value)] for n, (facts, value) in found.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 

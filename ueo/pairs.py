@@ -19,7 +19,7 @@ from ueo.archives import remove_left, unpack_top
 from ueo.captions import EMBEDDED
 from ueo.decoding import as_rgb, image_suffixes
 from ueo.errors import DataError
-from ueo.files import asset, verify
+from ueo.files import asset, file_version, verify
 from ueo.lists import NO_LABEL
 
 TEXT = "txt"
@@ -29,7 +29,7 @@ EMBEDDED_POOL = "icon_pool"
 class Pool:
     """Image-text pairs by position, 0 .. len - 1, in the order of their names.
 
-    identity: changes when a file of the pool is another one (by name, size or time).
+    identity: changes when a file of the pool is another one (by name, size or times).
     """
 
     identity: str
@@ -177,8 +177,7 @@ def _pairs(files: Iterable, where: Path) -> dict:
 def _identity(folder: Path, names: Iterable) -> str:
     digest = hashlib.sha256()
     for name in names:
-        status = (folder / name).stat()
-        digest.update(os.fsencode(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n"))
+        digest.update(os.fsencode(f"{name}\0{file_version(folder / name)}\n"))
     return digest.hexdigest()
 
 

@@ -19,11 +19,14 @@ from ueo.errors import ConfigError, DataError
 from ueo.files import check_writable, write_json
 from ueo.inputs import ENGINE, IMAGE_LIST, LABELS, OTHER_ENGINE, Inputs
 from ueo.outputs import FEATURES
-from ueo.record import RESULT, read_result
+from ueo.plots import PICTURE
+from ueo.record import HISTORY, OUTPUTS, PREDICTIONS, RESULT, read_result
 from ueo.saved import read_json
 from ueo.tuned import MODEL, POINTER
 
 STARTED = "config.json"
+# what else a run leaves; what is older than its record would be taken for its own
+RESULTS = (OUTPUTS, HISTORY, PREDICTIONS, FEATURES, PICTURE)
 # what decides which images a run was trained on, besides its seed
 SPLIT_KEYS = ("DATASET.NUM_SHOTS", "DATASET.PROTOCOL", "DATASET.BAD_IMAGES")
 SAME_IMAGES = ("DATASET.NAME", "DATASET.TARGET_DOMAINS", "DATASET.PATH")
@@ -102,13 +105,25 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
         ours = [p.parent for p in pointers if (folder / STARTED).is_file()]
         for models in (folder / MODEL, *ours):
             shutil.rmtree(models, ignore_errors=True)
-        (folder / RESULT).unlink(missing_ok=True)
+        for name in (RESULT, *RESULTS):  # the record first: without it nothing counts as finished
+            (folder / name).unlink(missing_ok=True)
         write_json(folder / STARTED, started)
     elif pointers and not cfg.RESUME:
         cfg.defrost()
         cfg.RESUME = str(folder)
         cfg.freeze()
+    if cfg.RESUME and Path(cfg.RESUME) != folder:
+        _check_resumed(Path(cfg.RESUME), started)
     return True
+
+
+def _check_resumed(folder: Path, started: dict) -> None:
+    """Raise ConfigError where the run in `folder` was started with something else."""
+    earlier = read_started(folder)
+    if earlier is None:
+        print(f"{folder} does not say what it was started with ({STARTED}); it is resumed as it is")
+    elif why := _difference(earlier, started):
+        raise ConfigError(f"--resume {folder}: was started with something else ({why})")
 
 
 def _inputs_of_images_there(cfg, folder: Path, overwrite: bool) -> Inputs | None:
@@ -135,15 +150,20 @@ def _may_go_on(earlier: dict | None, started: dict, begun: bool) -> bool:
     """Whether what an interrupted run left belongs to this one; says why not where it had begun."""
     if earlier is None:
         return False
-    why = config.difference(earlier["config"], started["config"]) or inputs.difference(
-        earlier["inputs"], started["inputs"]
-    )
+    why = _difference(earlier, started)
     flat = started["config"]
     if not why and flat["SEED"] < 0 and flat["DATASET.NUM_SHOTS"] > 0:
         why = "without a seed its labelled images cannot be drawn again"
     if why and begun:
         print(f"What an interrupted run left is not used: {why}")
     return not why
+
+
+def _difference(earlier: dict, started: dict) -> str:
+    """What two runs were started with that differs, in words; "" where nothing does."""
+    return config.difference(earlier["config"], started["config"]) or inputs.difference(
+        earlier["inputs"], started["inputs"]
+    )
 
 
 def read_started(folder: str | Path) -> dict | None:

@@ -15,7 +15,7 @@ from clip.model import CLIP, build_model
 
 from ueo.clip.weights import first_line, read_weights
 from ueo.errors import CheckpointError, ConfigError
-from ueo.files import asset, sha256
+from ueo.files import asset, file_version, sha256
 from ueo.names import nearest
 from ueo.options import quoted
 from ueo.temporaries import temporary_folder
@@ -60,14 +60,12 @@ def weights_hash(name: str) -> str | None:
     if name in clip.available_models():
         return Path(clip.clip._MODELS[name]).parent.name[:12]
     path = asset("tiny_clip.safetensors") if name == TINY else Path(name).expanduser()
-    if not path.is_file():
-        return None
-    facts = path.stat()
-    return _sha256_of(path, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)[:12]
+    version = file_version(path)
+    return None if version is None else _sha256_of(path, version)[:12]
 
 
 @lru_cache(maxsize=8)
-def _sha256_of(path: Path, size: int, modified: int, changed: int) -> str:
+def _sha256_of(path: Path, version: tuple[int, int, int]) -> str:
     return sha256(path)
 
 
