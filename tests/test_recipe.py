@@ -34,6 +34,7 @@ RELEASED = {  # github.com/tim-learn/UEO, demo.py and demo.sh
     "DATASET.BAD_IMAGES": "stop",
     "DATASET.SUBSAMPLE_CLASSES": "all",
     "DATASET.NUM_SHOTS": -1,
+    "DATASET.PLAIN_TRANSFORM": False,
     "TEST.FINAL_MODEL": "last_step",
 }
 RELEASED_UEO = {

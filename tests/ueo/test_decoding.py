@@ -34,6 +34,19 @@ def test_grey_of_more_than_eight_bits_is_scaled(tmp_path, values, suffix, mode):
     assert np.abs(found.astype(int) - GREY[..., None]).max() <= (1 if mode == "I;16" else 0)
 
 
+@pytest.mark.parametrize(("values", "grey"), [
+    (np.array([[5000, 20000]], np.uint16), [19, 78]),  # of 65535
+    (np.array([[300, 700]], np.uint16), [75, 174]),  # of 1023
+    (np.array([[100, 200]], np.int32), [100, 200]),
+    (np.array([[0.2, 0.65]], np.float32), [51, 166]),
+    (np.array([[10.5, 200.4]], np.float32), [11, 200]),
+    (np.array([[-1.0, 0.0, 3.0]], np.float32), [0, 64, 255]),
+])
+def test_a_dark_image_stays_dark(values, grey):
+    """Scaled by the range of its depth, not of its own values; to the nearest grey."""
+    assert np.asarray(as_rgb(Image.fromarray(values)))[0, :, 0].tolist() == grey
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "CMYK", "RGBA", "LA"])
 def test_other_modes_are_converted_as_pillow_does(mode):
     image = Image.fromarray(GREY).convert("RGB").convert(mode)

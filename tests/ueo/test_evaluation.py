@@ -39,6 +39,21 @@ def test_fixtures_are_irregular(build):
     assert len(set(sizes)) == 6 and sizes != sorted(sizes) != sizes[::-1]
 
 
+@pytest.mark.parametrize("part", [0, 1])
+def test_the_hash_of_a_split_is_of_both_lists(build, monkeypatch, part):
+    """An image fewer to adapt to, or to test on, is another split."""
+    whole = build(setting="open").dm.dataset
+    released = type(whole).released
+
+    def without_one(self, domain):
+        lists = list(released(self, domain))
+        lists[part] = lists[part][:3] + lists[part][4:]
+        return lists
+
+    monkeypatch.setattr(type(whole), "released", without_one)
+    assert build(setting="open").dm.dataset.split_hash != whole.split_hash
+
+
 @pytest.mark.parametrize("kind", ["rn", "vit"])
 def test_features_that_runs_share_are_those_of_their_own_backbone(toy, tmp_path, kind):
     """Two backbones of one architecture on one data root, the second after the first."""

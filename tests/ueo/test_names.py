@@ -35,6 +35,7 @@ def test_names_are_joined(known, given, ids, unknown):
     (["mug"], ["Mug", "MUG"]),
     ([NFC], [NFC, NFD]),
     (["1", "-1"], ["1", "1."]),
+    (["Real World", "RealWorld"], ["real_world"]),  # which of the two is not known
 ])
 def test_a_collision_names_both(known, given):
     with pytest.raises(DataError) as caught:
