@@ -53,8 +53,9 @@ class OwnImages(UFTDataset):
 
     @classmethod
     def targets_at(cls, path: str) -> tuple[str, ...]:
-        """The one domain at `path`, called by its name."""
-        return (Path(path).expanduser().resolve().stem,)
+        """The one domain at `path`, called as the folder, or as the list without its suffix."""
+        place = Path(path).expanduser().resolve()
+        return (place.name if place.is_dir() else place.stem,)
 
     def _choose_domain(self, chosen: tuple[str, ...]) -> str:
         (own,) = self.targets_at(self.path)

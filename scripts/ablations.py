@@ -23,6 +23,7 @@ from ueo import grid, report, tables  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
 from ueo.names import nearest  # noqa: E402
 from ueo.record import read_result  # noqa: E402
+from ueo.text import file_name  # noqa: E402
 
 UEO, PLAIN = "UEO", "uniform"
 VARIATIONS = {  # name in the table: what departs from the released UEO
@@ -109,7 +110,10 @@ def show(args: argparse.Namespace, dataset: str, by_name: dict[str, list[grid.Ru
     if found:
         summary = tables.summarise(found, "ZeroshotCLIP")
         summary["verdict"] = verdict(found)
-        stem = f"table-ablations-{by_name['ZeroshotCLIP'][0].folder.parents[2].name}"
+        config = by_name["ZeroshotCLIP"][0].folder.parents[2].name
+        stem = file_name("-".join(
+            ["table-ablations", config, *args.only, *grid_script.selection(args)]
+        ))
         report.write(Path(args.output, planning.dataset_yaml(dataset).stem), stem, summary)
         print(f"\n{report.console(summary)}\n\n{summary['verdict']}")
 

@@ -29,8 +29,11 @@ from tabulate import tabulate  # noqa: E402
 
 import train  # noqa: E402
 from ueo import gpus, grid  # noqa: E402
+from ueo.check_outputs import check_outputs  # noqa: E402
 from ueo.clip import backbones  # noqa: E402
+from ueo.errors import DataError  # noqa: E402
 from ueo.files import check_writable  # noqa: E402
+from ueo.names import enumeration  # noqa: E402
 from ueo.plots import PICTURE  # noqa: E402
 from ueo.record import read_result  # noqa: E402
 from ueo.started import finished_result  # noqa: E402
@@ -52,13 +55,37 @@ def guarded(work: Callable[[], int]) -> int:
 
 
 def waiting(args: argparse.Namespace, runs: list[grid.Run]) -> list[grid.Run]:
-    """The runs that are not finished, announced; none of them with --tables-only."""
+    """The runs that are not finished, announced. With --tables-only none: how many have a record is
+    said, and DataError raised where no one has."""
     finished = finished_runs(runs, args.overwrite, compare=not args.tables_only)
-    todo = [run for run in runs if run.folder not in finished and not args.tables_only]
+    if args.tables_only:
+        say_records(args, runs)
+        return []
+    todo = [run for run in runs if run.folder not in finished]
     announce(args, runs, todo, finished, gpus.worker_count(args.jobs, args.device))
-    if not (args.dry_run or args.tables_only):
+    if not args.dry_run:
         grid.remove_consoles(finished)
     return todo
+
+
+def say_records(args: argparse.Namespace, runs: list[grid.Run]) -> None:
+    """How many runs have a record, and which have none; each record must follow from its outputs.
+    """
+    without = []
+    for run in runs:
+        result = read_result(run.folder)
+        if result is None:
+            without.append(run.label)
+        else:
+            check_outputs(run.folder, result)
+    print(f"{len(runs)} runs, {len(runs) - len(without)} with a record, {len(without)} without")
+    if len(without) == len(runs):
+        raise DataError(
+            f"--tables-only: no run has a record below {args.output}, there is no table to make; "
+            "name their folder with --output, or leave --tables-only away"
+        )
+    if without:
+        print(f"Without a record: {enumeration(without)}")
 
 
 def finished_runs(

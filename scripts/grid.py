@@ -17,15 +17,18 @@ import argparse  # noqa: E402
 import common  # noqa: E402
 import planning  # noqa: E402
 import slurm  # noqa: E402
+from ueo.datasets.own import OwnImages  # noqa: E402
 
 from ueo import grid, reference, render, report, tables  # noqa: E402
 from ueo.known_keys import LARGEST_SEED, MOST_THREADS  # noqa: E402
 from ueo.locks import exclusive  # noqa: E402
 from ueo.options import folder, number  # noqa: E402
 from ueo.record import read_result  # noqa: E402
-from ueo.text import shown  # noqa: E402
+from ueo.text import file_name, shown  # noqa: E402
 
 MOST_SHARDS = 10_000  # jobs that one command submits
+
+ZERO_SHOT = "ZeroshotCLIP"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,15 +73,27 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+def selection(args: argparse.Namespace, **usual: list) -> list[str]:
+    """What files' names say of a selection of domains, label spaces or seeds, and of the images of
+    one's own that are shown. usual: values that select nothing, where they are not the parser's."""
+    whole = {**vars(parser().parse_args([])), **usual}
+    asked = {key: "+".join(map(str, getattr(args, key))) for key in ("domain", "setting", "seed")
+             if getattr(args, key) != whole[key]}
+    if args.path:
+        (asked["domain"],) = OwnImages.targets_at(args.path)
+    if "seed" in asked:
+        asked["seed"] = f"seed{asked['seed']}"
+    return list(asked.values())
+
+
 def table_stem(args: argparse.Namespace, runs: list[grid.Run]) -> str:
-    """Name of the table's files: methods, configuration, and whether it shows a selection of the
-    domains, label spaces or seeds; so that no table takes the place of another kind."""
-    asked = [planning.ALL] if planning.ALL in args.trainers else args.trainers[1:] or args.trainers
-    parts = ["table", *asked, runs[0].folder.parents[2].name]
-    whole = parser().parse_args([])
-    if any(getattr(args, k) != getattr(whole, k) for k in ("domain", "setting", "seed")):
-        parts.append("selection")
-    return "-".join(parts)
+    """Name of the table's files: methods, configuration, what gains are over unless it is zero-shot
+    CLIP, and what is selected; so that no table takes the place of another."""
+    base, *others = planning.trainer_names(args.trainers)
+    parts = ["table", *([planning.ALL] if planning.ALL in args.trainers else others or [base])]
+    if base != ZERO_SHOT:
+        parts += ["over", base] if others else ["alone"]
+    return file_name("-".join([*parts, runs[0].folder.parents[2].name, *selection(args)]))
 
 
 def show(args: argparse.Namespace, plans: dict[str, list[grid.Run]]) -> list[str]:
@@ -93,6 +108,7 @@ def show(args: argparse.Namespace, plans: dict[str, list[grid.Run]]) -> list[str
         for runs in plans.values():
             entries = [(r.folder, result) for r in runs if (result := read_result(r.folder))]
             if not entries:
+                print(f"\nNo table of {shown(runs[0].folder.parents[4].name)}: no run is finished")
                 continue
             summary = tables.summarise(entries, planning.trainer_names(args.trainers)[0])
             folder, stem = runs[0].folder.parents[4], table_stem(args, runs)

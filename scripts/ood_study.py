@@ -20,9 +20,11 @@ import grid as grid_script  # noqa: E402
 import planning  # noqa: E402
 
 from ueo import grid, study, study_plots, study_tables, tables  # noqa: E402
+from ueo.coverage import uneven  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
 from ueo.options import number  # noqa: E402
 from ueo.study import ZERO, Arm  # noqa: E402
+from ueo.text import file_name  # noqa: E402
 
 SHOTS_OF = {  # what sets a method's number of images a class; None: it has no such number
     "ZeroshotCLIP": None,
@@ -90,6 +92,7 @@ def write(args, dataset: str, arms: dict[Arm, list[grid.Run]], moved: study.Runs
         **{key: first[key] for key in ("dataset", "title", "protocol", "environment")},
         "backbone": tables.backbone_name(first["backbone"]),
         **{f"{key}s": sorted({row[key] for row in rows}) for key in ("domain", "setting", "seed")},
+        "uneven": uneven((str(arm), run.result) for arm, group in runs.items() for run in group),
         "means": means,
         "claims": study.claims(runs, means, moved, COMPARED),
         "by_domain": study.by_domain(runs, COMPARED),
@@ -97,7 +100,7 @@ def write(args, dataset: str, arms: dict[Arm, list[grid.Run]], moved: study.Runs
     }
     folder = Path(args.output, planning.dataset_yaml(dataset).stem)
     config = next(iter(arms.values()))[0].folder.parents[2].name
-    stem = f"study-{config}"
+    stem = file_name("-".join(["study", config, *args.selection]))
     write_json(folder / f"{stem}.json", result)
     pictures = study_plots.draw(folder, stem, runs, means)
     with atomic_path(folder / f"{stem}.md") as temporary:
@@ -108,11 +111,22 @@ def write(args, dataset: str, arms: dict[Arm, list[grid.Run]], moved: study.Runs
     return result
 
 
+def selection(args: argparse.Namespace) -> list[str]:
+    """What the files' names say of a part of the study."""
+    parts = grid_script.selection(args, setting=["closed"])
+    if args.trainers != list(SHOTS_OF):
+        parts += args.trainers
+    if args.shots != list(SHOTS):
+        parts.append(f"shots{'+'.join(map(str, args.shots))}")
+    return parts + ["shift"] * args.shift
+
+
 def run(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed."""
     planning.import_plugins(args.plugin)
     (dataset,) = planning.dataset_names(args.datasets)
     kind = planning.dataset_class(dataset)
+    args.selection = selection(args)
     args.protocol = args.protocol or "independent"
     args.domain = args.domain or [d for d in kind.targets if d != kind.tuning_domain]
     arms = plans(args, dataset)

@@ -8,7 +8,8 @@ whatever the model, so this project does too here. Compared are
 
 1. the weight of every sample,
 2. the loss of each of the first steps: same batches, no augmentation, fp32, in all five settings,
-3. with augmentation, GACC, PACC and AUROC of each epoch, beside the spread over seeds.
+3. with augmentation, GACC, PACC and AUROC of each epoch, beside the spread over seeds, in the label
+   space open unless --setting names others.
 
 The backbone may be "random:RN50" or "random:ViT-B/16": OpenAI's architecture, random weights.
 """
@@ -36,10 +37,11 @@ from torch import nn  # noqa: E402
 from torch.utils.data import DataLoader, Dataset  # noqa: E402
 
 import train  # noqa: E402
+from ueo import tables  # noqa: E402
 from ueo.clip.architectures import random_clip  # noqa: E402
 from ueo.clip.backbones import load_clip  # noqa: E402
 from ueo.decoding import read_image  # noqa: E402
-from ueo.errors import DataError  # noqa: E402
+from ueo.errors import ConfigError, DataError  # noqa: E402
 from ueo.files import write_json  # noqa: E402
 
 SETTINGS = ("closed", "partial", "open", "open_partial", "all")
@@ -212,15 +214,19 @@ def compare_epochs(module, args, setting: str) -> list[dict]:
 
 def run(args: argparse.Namespace) -> int:
     """0 when all stay within the tolerances, 1 otherwise."""
-    module = released_code(args.released)
+    if not args.steps and not args.epochs:
+        raise ConfigError("--steps 0 --epochs 0: nothing would be compared")
+    module, is_random = released_code(args.released), args.backbone.startswith("random:")
+    shown = args.backbone if is_random else tables.backbone_name(args.backbone)
     with tempfile.TemporaryDirectory() as folder:
         args.scratch = Path(folder)
-        if args.backbone.startswith("random:"):
+        if is_random:
             args.backbone = random_weights(args.backbone.removeprefix("random:"), args.scratch)
         size = load_clip(args.backbone, "fp32").visual.input_resolution
         args.size = size
-        steps = [compare_steps(module, args, s) for s in args.setting if args.steps]
-        epochs = compare_epochs(module, args, "open") if args.epochs else []
+        steps = [compare_steps(module, args, s) for s in args.setting or SETTINGS if args.steps]
+        epochs = [row for s in args.setting or ("open",) if args.epochs
+                  for row in compare_epochs(module, args, s)]
     for row in steps:
         row["good"] = row["weights"] <= 1e-5 and row["losses"] <= 1e-4
     for row in epochs:
@@ -228,8 +234,9 @@ def run(args: argparse.Namespace) -> int:
     for rows in (steps, epochs):
         if rows:
             print("\n" + tabulate(rows, headers="keys", floatfmt=".3g" if rows is steps else ".2f"))
-    write_json(Path(args.output), {"steps": steps, "epochs": epochs, "backbone": args.backbone,
-                                   "domain": args.domain, "lr": args.lr, "batch": args.batch})
+    write_json(Path(args.output), {"steps": steps, "epochs": epochs,
+                                   "backbone": shown, "domain": args.domain, "lr": args.lr,
+                                   "batch": args.batch})
     return 0 if all(row["good"] for row in steps + epochs) else 1
 
 
@@ -240,7 +247,8 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("dataset", nargs="?", default="emoji", help="name in configs/datasets/")
     p.add_argument("--released", required=True, help="checkout of github.com/tim-learn/UEO")
     p.add_argument("--domain", default="fluent", help="target domain")
-    p.add_argument("--setting", nargs="+", default=list(SETTINGS), help="label spaces of the steps")
+    p.add_argument("--setting", nargs="+", default=[], choices=SETTINGS,
+                   help="label spaces; unless given all for the steps, open for the epochs")
     p.add_argument("--backbone", default="TinyCLIP", help="name, file, or random:<architecture>")
     p.add_argument("--steps", type=int, default=50, help="steps to compare; 0: none")
     p.add_argument("--epochs", type=int, default=3, help="epochs with augmentation; 0: none")

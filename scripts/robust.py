@@ -24,11 +24,14 @@ import planning  # noqa: E402
 import train  # noqa: E402
 from ueo import grid, robust, study, tables  # noqa: E402
 from ueo.comparable import check_inputs  # noqa: E402
+from ueo.coverage import uneven  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
 from ueo.options import number  # noqa: E402
 from ueo.record import read_result  # noqa: E402
 from ueo.robust import ALL, BASE, NEW, OWN, SHIFT  # noqa: E402
+from ueo.text import file_name  # noqa: E402
 
+TRAINERS = ["FineTune", "FLYP", "CoOp", "ARF"]
 SHOTS, WISE = 16, "0.5"  # WISE: the coefficient that WiSE-FT's paper recommends without tuning
 CLASSES = "DATASET.SUBSAMPLE_CLASSES"
 NAMES = {"FineTune": robust.PLAIN, "FLYP": robust.CONTRASTIVE}  # with WiSE-FT beside them
@@ -128,18 +131,33 @@ def read(entries: list[Tuned], zero: dict[str, list[grid.Run]], tested: list[str
 
 
 def write(args, dataset: str, runs: robust.Runs, config: str) -> None:
-    first = next(iter(next(iter(runs.values())).values()))[0].result
+    by_test = {test: [(arm, run.result) for arm, tests in runs.items()
+                      for run in tests.get(test, [])] for test in robust.TESTS}
+    every = [entry for entries in by_test.values() for entry in entries]
+    tuned = [r for arm, r in every if arm != robust.ZERO] or [r for _, r in every]
+    first = every[0][1]
     result = {
         **{key: first[key] for key in ("dataset", "title", "protocol", "environment")},
         "backbone": tables.backbone_name(first["backbone"]),
-        "domains": args.domain, "seeds": args.seed, "shots": args.shots,
+        "domains": [d for d in args.domain if d in {r["domain"] for r in tuned}],
+        "seeds": sorted({r["seed"] for r in tuned}), "shots": args.shots,
+        "uneven": [f"{test}: {c}" for test, found in by_test.items() for c in uneven(found)],
         "means": robust.means(runs), "gains": robust.gains(runs), "claims": robust.claimed(runs),
     }
-    folder, stem = Path(args.output, planning.dataset_yaml(dataset).stem), f"robust-{config}"
+    folder, stem = Path(args.output, planning.dataset_yaml(dataset).stem), file_name(
+        "-".join(["robust", config, *args.selection]))
     write_json(folder / f"{stem}.json", result)
     with atomic_path(folder / f"{stem}.md") as temporary:
         temporary.write_text(robust.markdown(result), encoding="utf-8")
     print(f"\n{robust.text(result)}\n\nTable:    {folder / stem}.{{json,md}}")
+
+
+def selection(args: argparse.Namespace) -> list[str]:
+    """What the files' names say of a part of the study."""
+    parts = grid_script.selection(args)
+    if args.trainers != TRAINERS:
+        parts += args.trainers
+    return parts + [f"shots{args.shots}"] * (args.shots != SHOTS)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -147,6 +165,7 @@ def run(args: argparse.Namespace) -> int:
     planning.import_plugins(args.plugin)
     (dataset,) = planning.dataset_names(args.datasets)
     kind = planning.dataset_class(dataset)
+    args.selection = selection(args)
     args.protocol = args.protocol or "independent"
     domains = [kind.domain_of(domain) for domain in args.domain]
     args.domain = domains or [d for d in kind.targets if d != kind.tuning_domain]
@@ -189,7 +208,7 @@ def main(argv: list[str] | None = None) -> int:
         help="labelled images a class; 0: all")
     add("--captions", default="", help="JSON lines of images and captions; embedded on emoji")
     add("--pool", default="", help="folder or tar of image-text pairs; embedded on emoji")
-    parser.set_defaults(trainers=["FineTune", "FLYP", "CoOp", "ARF"])
+    parser.set_defaults(trainers=list(TRAINERS))
     return common.guarded(lambda: run(parser.parse_args(argv)))
 
 

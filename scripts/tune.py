@@ -6,8 +6,8 @@
 The rule: of each value, one seed, the mean over label spaces of HM (the harmonic mean of PACC and
 AUROC) on the test images of the tuning domain. It reads labels, so the tuning domain is left out of
 every mean. Runs are those of scripts/grid.py with `--set KEY <value>`; what is finished is not run
-again. Results go to OUTPUT/<dataset>/tuning.json, or tuning-<KEY>.json; the chosen values are
-written by hand into configs/trainers/<METHOD>/<dataset>.yaml.
+again. Results go to OUTPUT/<dataset>/tuning-<configuration>.json, with -<KEY> for another key; the
+chosen values are written by hand into configs/trainers/<METHOD>/<dataset>.yaml.
 """
 
 import sys
@@ -28,6 +28,7 @@ from ueo import grid  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
 from ueo.files import write_json  # noqa: E402
 from ueo.record import read_result  # noqa: E402
+from ueo.text import file_name  # noqa: E402
 
 RATE = "OPTIM.LR"
 RATES = ("1e-3", "3e-3", "1e-2", "3e-2")
@@ -77,7 +78,9 @@ def report(args, dataset: str, by_value: dict[tuple[str, str], list[grid.Run]]) 
     for (name, value), plan in by_value.items():
         scores.setdefault(name, {})[value] = score(plan)
     chosen = choose(scores)
-    stem = "tuning" if args.key == RATE else f"tuning-{args.key}"
+    backbone = next(iter(by_value.values()))[0].config["MODEL.BACKBONE.NAME"]
+    parts = ["tuning", planning.config_name(backbone, args), *[args.key] * (args.key != RATE)]
+    stem = file_name("-".join(parts))
     file = Path(args.output, planning.dataset_yaml(dataset).stem, f"{stem}.json")
     write_json(file, {"domain": args.domain[0], "seeds": args.seed, "rule": "highest mean HM",
                       "key": args.key,

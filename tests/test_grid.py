@@ -121,7 +121,11 @@ def test_records_of_two_machines_are_merged_by_copying(argv, unbroken, tmp_path,
     words = [*argv[:1], "--output", str(tmp_path), "--tables-only", *argv[1:]]
     assert grid_script.main(words) == 0
     assert tables(tmp_path) == tables(unbroken)
-    assert "0 to do" in capsys.readouterr().out
+    assert "12 runs, 12 with a record, 0 without" in capsys.readouterr().out
+    shutil.rmtree(tmp_path / "office31" / "UEO")
+    assert grid_script.main(words) == 0
+    out = capsys.readouterr().out
+    assert "12 runs, 4 with a record, 8 without" in out and "Without a record: 'UEO" in out
 
 
 def test_expected_numbers_pass_and_others_fail(argv, unbroken, tmp_path, grid_script, capsys):

@@ -69,3 +69,23 @@ def test_the_first_step_agrees_and_a_difference_is_found(parity, tmp_path, weigh
 def test_a_folder_without_the_released_code(parity, tmp_path, capsys):
     assert parity.main(["--released", str(tmp_path)]) == 2
     assert "holds no demo.py" in capsys.readouterr().err
+
+
+def test_the_epochs_are_compared_in_the_label_spaces_that_were_asked_for(
+    parity, tmp_path, weights, monkeypatch
+):
+    (tmp_path / "demo.py").write_text(STAND_IN.replace("SCALE", "100."))
+    asked = []
+    monkeypatch.setattr(parity, "compare_epochs", lambda module, args, setting:
+                        asked.append(setting) or [])
+    argv = ["--released", str(tmp_path), "--backbone", weights["vit"], "--steps", "0", "--root",
+            str(tmp_path), "--device", "cpu", "--output", str(tmp_path / "parity.json")]
+    assert parity.main([*argv, "--setting", "closed", "partial"]) == 0
+    assert parity.main(argv) == 0
+    assert asked == ["closed", "partial", "open"]
+    assert json.loads((tmp_path / "parity.json").read_text())["backbone"] == "vit.pt"
+
+
+def test_comparing_nothing_is_a_mistake(parity, tmp_path, capsys):
+    argv = ["--released", str(tmp_path), "--steps", "0", "--epochs", "0"]
+    assert parity.main(argv) == 2 and "nothing would be compared" in capsys.readouterr().err

@@ -71,7 +71,7 @@ def test_a_killed_grid_is_finished_by_the_same_command(finished, plan):
     records = sorted(folder.rglob("result.json"))
     assert [read(r.parent)["trainer"] for r in records] == ["UEO", "ZeroshotCLIP"]
     assert "ZeroshotCLIP" in finished and "UEO" in finished
-    (table,) = folder.glob("table-UEO-*-selection.md")  # one domain is a selection
+    (table,) = folder.glob("table-UEO-*-fluent-*.md")  # one domain is a selection
     assert f"{table.stem}.{{txt,md" in finished and table.with_suffix(".json").is_file()
     assert all((record.parent / "scores.png").is_file() for record in records)
 
@@ -93,7 +93,7 @@ def test_a_dry_run_says_what_is_left_and_does_nothing(finished, plan, grid_scrip
     assert grid_script.main(argv) == 0
     first, *lines = capsys.readouterr().out.splitlines()
     assert "6 runs, 2 finished, 4 to do" in first  # the zero-shot model needs one seed alone
-    assert ", about 0:00:" in first
+    assert ", about 0:0" in first
     assert lines[-4:] == [
         "ZeroshotCLIP emoji closed fluent seed 1", "UEO emoji open fluent seed 2",
         "UEO emoji closed fluent seed 1", "UEO emoji closed fluent seed 2",

@@ -30,7 +30,8 @@ def test_every_method_is_tuned_on_the_same_grid_by_the_same_rule(grid_script, op
     tune = load("tune", grid_script)
     argv = ["emoji", "--trainers", "UEO", "EntMin", "--rates", "1e-3", "1e-1", *options]
     assert tune.main(argv) == 0
-    result = json.loads((tmp_path / "output/emoji/tuning.json").read_text())
+    (file,) = (tmp_path / "output/emoji").glob("tuning-vit+*.json")
+    result = json.loads(file.read_text())
     assert result["domain"] == "fluent_3d" and set(result["scores"]) == {"UEO", "EntMin"}
     for name, scores in result["scores"].items():
         for rate, score in scores.items():

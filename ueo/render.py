@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tabulate import tabulate
 
-from ueo import text
+from ueo import coverage, text
 from ueo.tables import MEAN, METRICS
 
 NAMES = {"pacc": "PACC", "auroc": "AUROC", "fpr95": "FPR95", "hm": "HM", "accuracy": "GACC"}
@@ -106,6 +106,8 @@ def caption(summary: dict, style: str = "simple") -> str:
         parts.append("The images are not those of the published version: their number differs.")
     if summary["skipped_images"]:
         parts.append(f"{summary['skipped_images']} images could not be read and were left out.")
+    if summary["uneven"]:
+        parts.append(write(coverage.sentence(summary["uneven"])))
     return " ".join(parts)
 
 
@@ -208,6 +210,7 @@ def _latex_table(summary: dict, metric: str, name: str) -> str:
         lines.append(" & ".join([text.latex(first), method, *cells]) + r" \\")
     head = " & ".join(["label space", "method", *map(text.latex, titles)])
     what = f"{_what(summary)}: {NAMES[metric]} in percent ({EXPLAINED[metric]})."
+    what = " ".join(filter(None, [what, coverage.sentence(summary["uneven"])]))
     label = f"tab:{text.label(name)}-{metric}"
     return "\n".join([
         r"\begin{table*}[t]", r"\centering", rf"\caption{{{text.latex(what)}}}",

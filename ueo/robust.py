@@ -7,6 +7,7 @@ the mean over its runs; gains are paired on the same test images.
 from tabulate import tabulate
 
 from ueo import claims
+from ueo.coverage import sentence
 from ueo.metrics import harmonic_mean
 from ueo.ood import ScoredRun
 from ueo.study import gain, over_domains
@@ -129,7 +130,7 @@ def caption(result: dict, form: str = "simple") -> str:
             f"{listed['seeds']}. PACC in percent: fine-tuned on one domain with all known classes, "
             "tested on it and on the others; fine-tuned on the base half of the known classes, "
             "tested on the base half, the new half, and both. HM: harmonic mean of the two columns "
-            "before. AUROC: known against unknown classes, MCM.")
+            "before. AUROC: known against unknown classes, MCM. " + sentence(result["uneven"]))
 
 
 def text(result: dict) -> str:

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from tabulate import tabulate
 
 from ueo import claims
+from ueo.coverage import sentence
 from ueo.text import WRITERS, markdown
 
 SHOWN = {
@@ -61,7 +62,7 @@ def caption(study: dict, form: str = "simple") -> str:
         f"{study['title']}, {study['backbone']}, protocol {study['protocol']}: domains "
         f"{_listed(study['domains'])}; label spaces {_listed(study['settings'])}; seeds "
         f"{_listed(study['seeds'])}. Shots of UPL and UP-Adapter are pseudo-labelled images a "
-        "class, those of the others labelled ones."
+        f"class, those of the others labelled ones. {sentence(study['uneven'])}".strip()
     )
 
 

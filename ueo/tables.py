@@ -15,6 +15,7 @@ from ueo.bootstrap import COMPARED, cut, mean_gains
 from ueo.class_names import doubts
 from ueo.clip.backbones import available_backbones
 from ueo.comparable import Entry, check_comparable
+from ueo.coverage import uneven
 from ueo.record import read_outputs
 
 METRICS = ("pacc", "auroc", "fpr95", "hm", "accuracy")
@@ -57,6 +58,7 @@ def summarise(entries: list[Entry], base: str) -> dict:
         "as_published": not any(r.get("published_counts") is False for r in results),
         "skipped_images": len({i for r in results for i in r.get("skipped_images", {})}),
         "doubts": doubts(results),
+        "uneven": uneven((r["trainer"], r) for r in results),
         "rows": rows,
         "overall": [
             gain for m in methods if m != base and (gain := overall_gain(entries, m, base))

@@ -1,0 +1,45 @@
+"""What the methods of a table were not all run on, in words."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+MOST = 6  # that are told one by one
+
+
+def uneven(runs: Iterable[tuple[str, dict]]) -> list[str]:
+    """One clause for each label space and domain that a method lacks while another has it, or has
+    fewer seeds of than of others; and one where methods with several seeds have different ones.
+
+    runs: (method, result.json) of each run. Empty where all are alike; a method of one seed, such
+    as zero-shot CLIP, may stand beside others of several.
+    """
+    seeds: dict[str, dict[tuple, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for method, r in runs:
+        seeds[method][r["setting"], r["domain"]].add(r["seed"])
+    cells = sorted(set().union(*seeds.values()))
+    clauses, of_all = [], {}
+    for method, own in seeds.items():
+        of_all[method] = set.union(*own.values())
+        for setting, domain in cells:
+            found = own.get((setting, domain))
+            if not found:
+                clauses.append(f"{method} lacks {setting} {domain}")
+            elif found != of_all[method]:
+                clauses.append(f"{method} has of {setting} {domain} {_seeds(found)} alone")
+    several = {method: found for method, found in of_all.items() if len(found) > 1}
+    if len(set(map(frozenset, several.values()))) > 1:
+        clauses.append(", ".join(f"{method} has {_seeds(s)}" for method, s in several.items()))
+    return clauses
+
+
+def sentence(clauses: list[str]) -> str:
+    """What stands below a table; "" where nothing is missing."""
+    if not clauses:
+        return ""
+    rest = f"; and {len(clauses) - MOST} more" if len(clauses) > MOST else ""
+    return (f"Runs are missing: {'; '.join(clauses[:MOST])}{rest}. A mean over domains is over the "
+            "seeds that all of them have.")
+
+
+def _seeds(found: set[int]) -> str:
+    return f"seed{'s' * (len(found) > 1)} {', '.join(map(str, sorted(found)))}"
