@@ -171,12 +171,13 @@ def run(args: argparse.Namespace) -> None:
         trainer.load_model(args.model_dir, epoch=args.load_epoch)
         trainer.test()
         return
-    written_here = not foreign.is_foreign(trainer)
-    if not written_here:
-        foreign.prepare(trainer)
-    trainer.train()
-    if not written_here and distributed.is_main():
-        foreign.write_record(trainer, started)
+    if not foreign.is_foreign(trainer):
+        trainer.train()
+    else:
+        dataset = foreign.prepare(trainer)
+        trainer.train()
+        if distributed.is_main():
+            foreign.write_record(trainer, dataset, started)
     _draw(cfg)
 
 

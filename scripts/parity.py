@@ -32,6 +32,7 @@ import common  # noqa: E402
 import numpy as np  # noqa: E402
 import planning  # noqa: E402
 import torch  # noqa: E402
+from dassl.data.datasets import build_dataset  # noqa: E402
 from tabulate import tabulate  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.utils.data import DataLoader, Dataset  # noqa: E402
@@ -138,7 +139,8 @@ def build(args: argparse.Namespace, setting: str, epochs: int, seed: int):
 
 def run_released(module, trainer, args, loaders: dict, epochs: int, evaluate: bool):
     """(losses, weights of each batch, what it wrote) of the released code on `loaders`."""
-    space, dataset = trainer.dm.dataset.space, trainer.dm.dataset
+    dataset = build_dataset(trainer.cfg)
+    space = dataset.space
     wanted = argparse.Namespace(
         net=args.backbone, allclassnames=dataset.class_list, src_classes=list(space.known),
         tar_classes=list(space.unlabelled), tst_classes=list(space.test), plr=args.lr, vlr=args.lr,
@@ -155,7 +157,7 @@ def run_released(module, trainer, args, loaders: dict, epochs: int, evaluate: bo
 
 def loaders_of(trainer, args, transform, shuffle: bool) -> dict[str, DataLoader]:
     """The three loaders of the released code, over this project's lists."""
-    plain, dataset = trainer.test_loader.dataset.transform, trainer.dm.dataset
+    plain, dataset = trainer.test_loader.dataset.transform, build_dataset(trainer.cfg)
     sets = {"target": (dataset.train_u, transform, args.batch, shuffle),
             "test": (dataset.test, plain, 3 * args.batch, False),
             "tar_test": (dataset.train_u, plain, 3 * args.batch, False)}

@@ -2,7 +2,8 @@
 
 A method is four things: its `defaults`, `trainable()`, `prepare()` (what it computes once from the
 zero-shot model) and `loss(batch) -> dict`, whose "loss" is minimised and whose other entries are
-logged. Batches of an unsupervised method hold neither labels nor paths.
+logged. What an unsupervised method can reach, its batches, loaders and `dm.dataset`, holds neither
+labels nor paths (ueo/truth.py).
 
 Under torchrun a process has its share of a batch's images. Labels and indices are those of the
 whole batch, and so are the rows that `features`, `cosines` and `logits` return: a loss is written
@@ -32,6 +33,7 @@ from ueo.evaluation import Evaluations
 from ueo.options import Option
 from ueo.scores import SCORES
 from ueo.started import method_inputs
+from ueo.truth import Truth, Veiled, veil
 from ueo.tuned import MODEL, load_tuned
 
 # cosine to 0 over iterations; by iterations too, see DECAY; Dassl's, by epochs
@@ -42,7 +44,8 @@ TRAINED = "Finish training\nFinished training"  # parsers wait for CoOp's words 
 class CLIPTrainer(TrainerX):
     """Adapts a prompted CLIP to the images of one domain."""
 
-    uses_labels = False
+    uses_labels = False  # True: train on labelled images, which are not tested
+    reads_labels = False  # True: an oracle; its record and tables say so, see `true_labels`
     gathers_batches = True
     deterministic = False  # True: every seed gives the same result
     bound_to_classes = False  # True: what it learns fits no other list of classes
@@ -119,11 +122,15 @@ class CLIPTrainer(TrainerX):
         cfg, dataset = self.cfg, self.dm.dataset
         adopt(dataset, cfg)
         self.inputs = {**dataset.inputs, **method_inputs(cfg)}
+        self._truth = Truth(dataset)
         if self.uses_labels:
             check_labelled(type(self).__name__, dataset)
         self.train_loader_x, self.test_loader, self.unlabelled_loader = loaders(
             cfg, dataset, self.uses_labels, self.device
         )
+        if not self.uses_labels:
+            hidden, training = Veiled(dataset, dataset.train_u), self.train_loader_x
+            veil(self, hidden, training, training, self.test_loader)
 
     def build_model(self) -> None:
         cfg, options = self.cfg, self.options
@@ -142,7 +149,7 @@ class CLIPTrainer(TrainerX):
             self._build_optimiser()
         elif kept := self.buffers():
             self.register_model(MODEL, as_module({}, kept))
-        self.evaluations = Evaluations(self)
+        self.evaluations = Evaluations(self, self._truth)
 
     def _generator(self, number: int = 0) -> torch.Generator:
         return torch.Generator().manual_seed(max(self.cfg.SEED, 0) + 1000 * number)
@@ -209,6 +216,13 @@ class CLIPTrainer(TrainerX):
         )
         if self.options.SCHEDULE == "iteration":
             self.sched.T_max = self._steps()
+
+    def true_labels(self) -> Tensor:
+        """(images,): labels of the unlabelled images, -1 where there is none; for an ablation that
+        sets `reads_labels`, no method may do without."""
+        if not self.reads_labels:
+            raise TypeError(f"{type(self).__name__} asks for labels and does not say reads_labels")
+        return self._truth.labels("unlabelled")
 
     def features(self, images: Tensor) -> Tensor:
         """Unit vectors (batch, embedding), with gradient to what is tuned."""

@@ -38,6 +38,10 @@ class UEO(CLIPTrainer):
         "REFRESH": False,  # weigh anew at each epoch, by the model as it is then
     }
 
+    @property
+    def reads_labels(self) -> bool:
+        return self.options.WEIGHTING == "oracle"
+
     def prepare(self, zero_shot: Tensor) -> None:
         # paper: weights are MCM scores; released code: computed once, from the zero-shot model on
         # unscaled cosines, and never refreshed.
@@ -53,7 +57,7 @@ class UEO(CLIPTrainer):
 
     def _known(self) -> Tensor:
         """(images,): 1.0 for an image of a known class, by its label."""
-        labels = torch.tensor([item.label for item in self.dm.dataset.train_u])
+        labels = self.true_labels()
         if (labels == NO_LABEL).any():
             raise ConfigError(
                 "TRAINER.UEO.WEIGHTING: the oracle needs labels, which these images lack"

@@ -45,7 +45,7 @@ class Images(Dataset):
 
     def __init__(self, items: list[Datum], transform, hide: bool = False,
                  store: PixelStore | None = None, keep_views: bool = False, plain: bool = False):
-        self.items, self.transform, self.hide = items, transform, hide
+        self._items, self.transform, self.hide = items, transform, hide
         self.store, self.keep_views, self.plain = store, keep_views, plain
         self.chosen = range(len(items))
         self.seed = torch.tensor(-1).share_memory_()
@@ -58,7 +58,7 @@ class Images(Dataset):
     def only(self, chosen: list[int]) -> "Images":
         """The same images at these positions of the list alone."""
         part = Images(
-            self.items, self.transform, self.hide, self.store, self.keep_views, self.plain
+            self._items, self.transform, self.hide, self.store, self.keep_views, self.plain
         )
         part.chosen = chosen
         return part
@@ -68,7 +68,7 @@ class Images(Dataset):
 
     def __getitem__(self, position: int) -> dict:
         index, seed = self.chosen[position], int(self.seed)
-        item = self.items[index]
+        item = self._items[index]
         if seed < 0:
             image = self._image(item.impath)
         else:
@@ -86,7 +86,7 @@ class Images(Dataset):
         """Of the pixels that the items hold, for a transform without chance."""
         digest = hashlib.sha256(self.view_name.encode())
         for position in self.chosen:
-            version = _version(self.items[position].impath)
+            version = _version(self._items[position].impath)
             digest.update(version.encode(errors="surrogateescape"))
         return digest.hexdigest()
 
@@ -164,7 +164,10 @@ class EvaluationLoader(_Normalised, DataLoader):
 
 
 def loaders(cfg, dataset, uses_labels: bool, device: torch.device):
-    """(TrainingLoader, EvaluationLoader of the test set, that of the unlabelled set) of a run."""
+    """(TrainingLoader, EvaluationLoader of the test set, that of the unlabelled set) of a run.
+
+    Without `uses_labels` the batches of all three hold neither labels nor paths.
+    """
     images = {item.impath for part in (dataset.test, dataset.train_u, dataset.train_x)
               for item in part}
     store = open_store(
@@ -173,16 +176,17 @@ def loaders(cfg, dataset, uses_labels: bool, device: torch.device):
         len(images),
         setting_of(cfg, "STORE_GB"),
     )
+    hide = not uses_labels
     training = Images(
         dataset.train_x if uses_labels else dataset.train_u,
         build_transform(cfg, is_train=True),
-        hide=not uses_labels,
+        hide,
         store=store,
         plain=setting_of(cfg, "PLAIN_TRANSFORM"),
     )
     transform = build_transform(cfg, is_train=False)
     test, unlabelled = (
-        EvaluationLoader(Images(items, transform, store=store, keep_views=True), cfg, device)
+        EvaluationLoader(Images(items, transform, hide, store, keep_views=True), cfg, device)
         for items in (dataset.test, dataset.train_u)
     )
     return TrainingLoader(training, cfg, device), test, unlabelled

@@ -26,22 +26,22 @@ from ueo.record import (
     write_predictions,
     write_run,
 )
-
-SETS = ("unlabelled", "test")  # in the log's order: its parsers take the last lines
+from ueo.truth import SETS, Truth
 
 
 class Evaluations:
-    """History of metrics of `trainer` (a CLIPTrainer) on the test and the unlabelled set.
+    """History of metrics of `trainer` (a CLIPTrainer) on the test and the unlabelled set; `truth`
+    has their labels.
 
     history: one entry an evaluation, {"epoch", "test": metrics, "unlabelled": metrics}; epoch 0 is
     the zero-shot model. Metrics are in percent, None where not defined.
     """
 
-    def __init__(self, trainer):
-        self.trainer = trainer
+    def __init__(self, trainer, truth: Truth):
+        self.trainer, self._truth = trainer, truth
         self.history: list[dict] = []
         self.outputs: dict[str, np.ndarray] = {}
-        self.kept = KeptOutputs(trainer)
+        self.kept = KeptOutputs(trainer, truth)
         self.started = time.monotonic()
         self.train_seconds, self.train_images = 0.0, 0
         self.resumed_from = 0
@@ -114,39 +114,30 @@ class Evaluations:
             ]
         return distributed.gather(torch.cat(parts))
 
-    def rows_in_test(self, items: list) -> list[int] | None:
-        """Where items stand among the test images; None unless all are test images."""
-        row = {item.impath: i for i, item in enumerate(self.trainer.dm.dataset.test)}
-        rows = [row.get(item.impath) for item in items]
-        return None if None in rows else rows
-
     def _unlabelled(self, test: Tensor, classes: Tensor | None, zero_shot: bool) -> Tensor:
         """Cosines of the unlabelled images; those that are test images are not computed again."""
-        rows = self.rows_in_test(self.trainer.dm.dataset.train_u)
+        rows = self._truth.rows_in_test(self._truth.items("unlabelled"))
         if rows is not None:
             return test[rows]
         loader = self.trainer.unlabelled_loader
         return self._cosines(self.image_features(loader, "unlabelled", zero_shot), classes)
 
     def _measure(self, name: str, cosines: Tensor, epoch: int) -> dict:
-        trainer, dataset = self.trainer, self.trainer.dm.dataset
-        items = dataset.test if name == "test" else dataset.train_u
+        trainer, truth = self.trainer, self._truth
         evaluator = UFTEvaluator(
             trainer.cfg,
-            num_known=len(dataset.classnames),
-            lab2cname=dict(enumerate(dataset.classnames)),
-            unlabelled_classes={item.label for item in dataset.train_u} - {NO_LABEL},
+            num_known=len(truth.dataset.classnames),
+            lab2cname=dict(enumerate(truth.dataset.classnames)),
+            unlabelled_classes={*truth.labels("unlabelled").tolist()} - {NO_LABEL},
             score=trainer.options.SCORE,
             aside="" if name == "test" else name,
         )
-        evaluator.process(cosines, torch.tensor([item.label for item in items]))
+        evaluator.process(cosines, truth.labels(name))
         values = dict(evaluator.evaluate())
         when = "before" if epoch == 0 else "after"
         for key, array in evaluator.outputs().items():
             if key != "labels":
                 self.outputs[f"{name}_{key}_{when}"] = array
-            else:
-                self.outputs[f"{name}_labels"] = array
         values.update(self._without_labels(name, when))
         for key, value in values.items():
             if value is not None:
@@ -160,7 +151,7 @@ class Evaluations:
             "classes_predicted": len(np.unique(predictions)),
             "mean_score": float(self.outputs[f"{name}_scores_{when}"].mean()),
         }
-        if (self.outputs[f"{name}_labels"] == NO_LABEL).all():
+        if (self._truth.labels(name) == NO_LABEL).all():
             print(f"* images: {len(predictions):,}")
             for key, value in values.items():
                 print(f"* {key}: {value:.4g}")
@@ -186,7 +177,7 @@ class Evaluations:
         """Write result.json and outputs.npz into the run's folder, in the main process."""
         if not distributed.is_main():
             return
-        trainer, dataset = self.trainer, self.trainer.dm.dataset
+        trainer, dataset = self.trainer, self._truth.dataset
         cfg = trainer.cfg
         final = self.history[-1]
         for key in [k for k in self.outputs if k.endswith("_before")]:  # nothing was trained
@@ -195,6 +186,7 @@ class Evaluations:
             **run_facts(cfg, dataset, trainer.device, trainer.inputs),
             "precision": trainer.precision,
             "uses_labels": trainer.uses_labels,
+            "reads_labels": trainer.reads_labels,
             "metrics": {name: final[name] for name in SETS},
             "changed_predictions": self._changed(),
             "notes": trainer.notes,
@@ -210,10 +202,11 @@ class Evaluations:
         result["counts"]["tuned_parameters"] = sum(
             p.numel() for group in trainer.groups.values() for p in group.values()
         )
-        self.outputs["test_paths"] = np.array(
+        outputs = {**self.outputs, **{f"{s}_labels": self._truth.labels(s).numpy() for s in SETS}}
+        outputs["test_paths"] = np.array(
             [os.path.relpath(item.impath, dataset.root) for item in dataset.test]
         )
-        if (self.outputs["test_labels"] == NO_LABEL).any():
-            write_predictions(trainer.output_dir, self.outputs, dataset.classnames)
+        if (outputs["test_labels"] == NO_LABEL).any():
+            write_predictions(trainer.output_dir, outputs, dataset.classnames)
         write_kept(trainer.output_dir, self.kept.arrays)
-        write_run(trainer.output_dir, result, self.outputs)
+        write_run(trainer.output_dir, result, outputs)

@@ -34,11 +34,17 @@ class UFTEvaluator(EvaluatorBase):
         self.unlabelled_classes = unlabelled_classes
         self.score = SCORES[score]
         self.aside = aside
+        self._truth: Tensor | None = None
         self.reset()
 
     def reset(self) -> None:
         self._logits: list[Tensor] = []
         self._labels: list[Tensor] = []
+
+    def know(self, labels: list[int]) -> None:
+        """Take these, in the order of what is processed, for the labels that `process` is given:
+        of a trainer from which labels are hidden."""
+        self._truth = torch.tensor(labels)
 
     def process(self, mo: Tensor, gt: Tensor) -> None:
         """mo: (batch, K) unscaled cosines; gt: (batch,) labels."""
@@ -69,9 +75,9 @@ class UFTEvaluator(EvaluatorBase):
         """Per-sample labels, predictions and scores of what was processed, each (samples,)."""
         if not self._logits:
             return dict.fromkeys(("labels", "predictions", "scores"), np.zeros(0))
-        logits = torch.cat(self._logits)
+        logits, labels = torch.cat(self._logits), torch.cat(self._labels)
         return {
-            "labels": torch.cat(self._labels).numpy(),
+            "labels": (labels if self._truth is None else self._truth[: len(labels)]).numpy(),
             "predictions": logits.argmax(-1).numpy(),
             "scores": self.score(logits).double().numpy(),
         }

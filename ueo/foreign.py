@@ -1,7 +1,8 @@
 """Trainers that were not written for this project, as those of CoOp's family: their record.
 
 They train with labels unless they say `uses_labels = False`, evaluate once, at the end, and hand
-logits to the evaluator as they scale them. Their models keep Dassl's own checkpoints.
+logits to the evaluator as they scale them. Their models keep Dassl's own checkpoints. From those
+that train without labels, labels and paths are hidden once they are built.
 """
 
 import os
@@ -9,11 +10,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+from dassl.data.datasets import DatasetBase
 
+from modern_dassl import distributed
 from ueo.adopt import adopt, check_labelled
 from ueo.evaluator import UFTEvaluator
 from ueo.record import peak_memory, run_facts, write_run
 from ueo.started import method_inputs
+from ueo.truth import Blind, Veiled, veil
 
 
 def is_foreign(trainer) -> bool:
@@ -21,20 +25,39 @@ def is_foreign(trainer) -> bool:
     return not hasattr(trainer, "evaluations")
 
 
-def prepare(trainer) -> None:
-    """Make its data set fit to be described. Raises ConfigError where labels of tested images would
-    be trained on."""
+def prepare(trainer) -> DatasetBase:
+    """Make its data set fit to be described; returns it, with labels and paths. Raises ConfigError
+    where labels of tested images would be trained on."""
     dataset = trainer.dm.dataset
     adopt(dataset, trainer.cfg)
     trainer.inputs = {**dataset.inputs, **method_inputs(trainer.cfg)}
-    if trainer.get_model_names() and getattr(trainer, "uses_labels", True):
+    if not getattr(trainer, "uses_labels", True):
+        _hide_labels(trainer)
+    elif trainer.get_model_names():
         check_labelled(type(trainer).__name__, dataset)
+    return dataset
 
 
-def write_record(trainer, started: float) -> bool:
-    """result.json and outputs.npz of a finished run, from what the evaluator saw last; `started` is
-    its time.monotonic(). False, with a line that says why, where that was not the test set."""
-    cfg, dataset, evaluator = trainer.cfg, trainer.dm.dataset, trainer.evaluator
+def _hide_labels(trainer) -> None:
+    """From what it trains on; from what it tests too, if the evaluator can have them by itself."""
+    dataset, test = trainer.dm.dataset, trainer.test_loader
+    in_order = trainer.cfg.DATALOADER.TEST.SAMPLER == "SequentialSampler"
+    if in_order and isinstance(trainer.evaluator, UFTEvaluator) and not distributed.launched():
+        trainer.evaluator.know([item.label for item in dataset.test])
+        test = Blind(test)
+    labelled, unlabelled = (
+        loader and Blind(loader) for loader in (trainer.train_loader_x, trainer.train_loader_u)
+    )
+    veil(trainer, Veiled(dataset, dataset.train_x), labelled, unlabelled, test)
+
+
+def write_record(trainer, dataset: DatasetBase, started: float) -> bool:
+    """result.json and outputs.npz of a finished run, from what the evaluator saw last. False, with
+    a line that says why, where that was not the test set.
+
+    dataset: what `prepare` returned; started: the run's time.monotonic().
+    """
+    cfg, evaluator = trainer.cfg, trainer.evaluator
     seen = evaluator.outputs() if isinstance(evaluator, UFTEvaluator) else None
     if seen is None or len(seen["labels"]) != len(dataset.test):
         print(f"No record: {cfg.TRAINER.NAME} did not evaluate the test set by UFTEvaluator")
@@ -43,6 +66,7 @@ def write_record(trainer, started: float) -> bool:
     result = {
         **run_facts(cfg, dataset, trainer.device, trainer.inputs),
         "uses_labels": getattr(trainer, "uses_labels", True),
+        "reads_labels": False,
         "metrics": {"test": metrics},
         "evaluations": [{"epoch": trainer.max_epoch, "test": metrics}],
         "wall_seconds": time.monotonic() - started,

@@ -8,13 +8,14 @@ from ueo.clip.local import local_features
 from ueo.config import setting_of
 from ueo.data import EvaluationLoader, Images
 from ueo.scores import local_mcm
+from ueo.truth import Truth
 
 
 class KeptOutputs:
     """What a run of `trainer` (a CLIPTrainer) keeps for later; nothing unless it was asked to."""
 
-    def __init__(self, trainer):
-        self.trainer = trainer
+    def __init__(self, trainer, truth: Truth):
+        self.trainer, self._truth = trainer, truth
         self.wanted = setting_of(trainer.cfg, "KEEP_OUTPUTS", "TEST")
         self.arrays: dict[str, np.ndarray] = {}
 
@@ -50,19 +51,19 @@ class KeptOutputs:
 
     def _training(self, unlabelled: Tensor, features: Tensor, evaluations) -> dict[str, Tensor]:
         """Labels and features of the training images; unlabelled: (images, K) cosines."""
-        trainer, dataset = self.trainer, self.trainer.dm.dataset
+        trainer, dataset = self.trainer, self._truth.dataset
         items = dataset.train_x if trainer.uses_labels else dataset.train_u
         labels = (
             torch.tensor([item.label for item in items])
             if trainer.uses_labels
             else unlabelled.argmax(-1)
         )
-        rows = evaluations.rows_in_test(items)
+        rows = self._truth.rows_in_test(items)
         if rows is not None:
             self.arrays["train_rows"] = np.array(rows)
             return {"train_labels": labels}
         tested = trainer.test_loader.dataset
-        images = Images(items, tested.transform, store=tested.store, keep_views=True)
+        images = Images(items, tested.transform, True, tested.store, keep_views=True)
         loader = EvaluationLoader(images, trainer.cfg, trainer.device)
         return {
             "train_labels": labels,

@@ -19,8 +19,8 @@ EXPLAINED = {
     "accuracy": "accuracy on known images",
 }
 COLUMNS = (
-    "dataset", "backbone", "protocol", "label_space", "method", "uses_labels", "domain", "metric",
-    "mean", "std", "seeds",
+    "dataset", "backbone", "protocol", "label_space", "method", "uses_labels", "reads_labels",
+    "domain", "metric", "mean", "std", "seeds",
 )
 
 Cell = Callable[[dict, dict], str]  # value and marks of a cell -> text
@@ -62,7 +62,8 @@ def csv_text(summaries: list[dict]) -> str:
                         table.writerow(map(text.csv_cell, [
                             summary["title"], summary["backbone"], summary["protocol"],
                             row["setting"], row["method"], row["method"] in summary["use_labels"],
-                            domain, metric, value["mean"], value["std"], value["seeds"],
+                            row["method"] in summary["read_labels"], domain, metric,
+                            value["mean"], value["std"], value["seeds"],
                         ]))
     return file.getvalue()
 
@@ -102,6 +103,8 @@ def caption(summary: dict, style: str = "simple") -> str:
             "† trained with labels; the labelled images are left out of the method's test set, and "
             f"gains are over {base} on the same images."
         )
+    if summary["read_labels"]:
+        parts.append("‡ an oracle, which reads the labels of the unlabelled images.")
     if not summary["as_published"]:
         parts.append("The images are not those of the published version: their number differs.")
     if summary["skipped_images"]:
@@ -136,8 +139,13 @@ def _what(summary: dict) -> str:
 
 
 def name(summary: dict, method: str) -> str:
-    """A method's name, with the mark of those that train with labels."""
-    return method + ("†" if method in summary["use_labels"] else "")
+    """A method's name, with the marks of those that train with labels and of oracles."""
+    return method + _signs(summary, method)
+
+
+def _signs(summary: dict, method: str) -> str:
+    marked = {"†": summary["use_labels"], "‡": summary["read_labels"]}
+    return "".join(sign for sign, methods in marked.items() if method in methods)
 
 
 def number(value: dict) -> str:
@@ -204,8 +212,8 @@ def _latex_table(summary: dict, metric: str, name: str) -> str:
         if last not in (None, row["setting"]):
             lines.append(r"\midrule")
         last = row["setting"]
-        dagger = r"$^\dagger$" if row["method"] in summary["use_labels"] else ""
-        method = text.latex(row["method"]) + dagger
+        signs = _signs(summary, row["method"]).replace("†", r"$^\dagger$")
+        method = text.latex(row["method"]) + signs.replace("‡", r"$^\ddagger$")
         cells = [cell(row["values"][d], row["marks"][d]) for d in columns]
         lines.append(" & ".join([text.latex(first), method, *cells]) + r" \\")
     head = " & ".join(["label space", "method", *map(text.latex, titles)])

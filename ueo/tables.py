@@ -53,6 +53,7 @@ def summarise(entries: list[Entry], base: str) -> dict:
         "base": base,
         "methods": methods,
         "use_labels": sorted({r["trainer"] for r in results if r.get("uses_labels")}),
+        "read_labels": sorted({r["trainer"] for r in results if r.get("reads_labels")}),
         "domains": domains,
         "tuning_domain": tuning if tuning in domains else None,
         "as_published": not any(r.get("published_counts") is False for r in results),

@@ -28,7 +28,7 @@ Toy = DATASET_REGISTRY.get("Toy")
 class ShuffledToy(Toy):
     def __init__(self, cfg):
         super().__init__(cfg)
-        for part in (self._train_u, self._train_x):
+        for part in (self._train_u, self._train_x, self._test):
             labels = [item.label for item in part]
             for item, label in zip(part, labels[::-1]):
                 item._label = label
@@ -44,7 +44,8 @@ def test_permuted_labels_of_the_unlabelled_set_change_nothing(toy, tmp_path, tra
                            plugins=[str(plugin)])
     assert status == 0
     a, b = (np.load(f / "outputs.npz") for f in (plain, permuted))
-    assert (a["unlabelled_labels"] != b["unlabelled_labels"]).any()
+    for name in ("unlabelled_labels", "test_labels"):
+        assert (a[name] != b[name]).any()
     np.testing.assert_array_equal(a["test_scores_after"], b["test_scores_after"])
     np.testing.assert_array_equal(a["test_predictions_after"], b["test_predictions_after"])
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from clip.model import ModifiedResNet, VisionTransformer
 from conftest import read
+from dassl.data.datasets import build_dataset
 
 from ueo import data
 from ueo.clip.tuning import visual_affine
@@ -80,7 +81,7 @@ def cosines(trainer, item):
 def test_a_samples_weight_is_its_own_zero_shot_confidence(build, kind):
     trainer = build(kind=kind)
     trainer.before_train()
-    items = trainer.dm.dataset.train_u
+    items = build_dataset(trainer.cfg).train_u
     expected = torch.stack([F.softmax(cosines(trainer, item), 0).max() for item in items])
     torch.testing.assert_close(trainer.weight, expected, atol=1e-6, rtol=0)
     assert expected.std() > 1e-5, "weights must differ for this test to mean anything"
@@ -123,7 +124,7 @@ def test_uniform_weighting_is_infomax_and_oracle_knows_the_unknown(build):
     assert (trainer.weight == 1).all()
     trainer = build("TRAINER.UEO.WEIGHTING", "oracle")
     trainer.before_train()
-    known = torch.tensor([item.label < 4 for item in trainer.dm.dataset.train_u])
+    known = torch.tensor([item.label < 4 for item in build_dataset(trainer.cfg).train_u])
     torch.testing.assert_close(trainer.weight, known.float() + 1e-3)
 
 
@@ -180,5 +181,6 @@ def test_an_image_is_decoded_once_for_all_epochs_and_runs(build, tmp_path, monke
     for seed in (1, 2):
         trainer = build("DATASET.STORE", str(tmp_path), "OPTIM.MAX_EPOCH", "2", seed=seed)
         trainer.train()
-        both = trainer.dm.dataset.test + trainer.dm.dataset.train_u
+        truth = build_dataset(trainer.cfg)
+        both = truth.test + truth.train_u
         assert sorted(decoded) == sorted({item.impath for item in both})
