@@ -23,7 +23,7 @@ from ueo.data import NO_LABEL
 from ueo.errors import ConfigError, DataError
 from ueo.image_check import unreadable
 from ueo.inputs import Inputs, cache_of, of_data
-from ueo.names import meanings, nearest
+from ueo.names import enumeration, meanings, nearest
 from ueo.text import shown
 from ueo.trees import Item, Unread
 
@@ -43,6 +43,8 @@ class UFTDataset(DatasetBase):
     relatives:      {name of a yaml: its class}, data sets with the same classes or some of them, on
                     which domain shift is tested besides; each with a domain of that name.
     published:      {domain: number of images in the published version}, for those known.
+    published_split: the images and how they are parted are given: a tested image of which a copy
+                    under another name is a training image is counted then, and is an error else.
 
     train_u holds the images of L_u, train_x those of L_p, test every class. Labels of train_u are
     for evaluation only. `classnames` holds the K known names, whatever train_x contains. With
@@ -59,6 +61,7 @@ class UFTDataset(DatasetBase):
     settings: tuple[str, ...] = STANDARD_SETTINGS
     relatives: dict[str, str] = {}
     published: dict[str, int] = {}
+    published_split: bool = False
     class_list: list[str]
 
     def __init__(self, cfg):
@@ -74,12 +77,9 @@ class UFTDataset(DatasetBase):
             if not items:
                 raise DataError(f"{self.root}: domain {self.domain!r} has no image {what}")
         labelled = self._keep([i for i in seen if i[1] != NO_LABEL], whole.known)
-        labelled, tested, self.shots = self._take_shots(labelled, tested, cfg.DATASET.NUM_SHOTS)
-        if not tested:
-            raise DataError(
-                f"{self.root}: DATASET.NUM_SHOTS {cfg.DATASET.NUM_SHOTS} takes all {self.shots} "
-                "images to test on; take fewer shots, or use --protocol independent"
-            )
+        labelled, tested, self.shots = self._take_shots(
+            labelled, tested, cfg.DATASET.NUM_SHOTS, setting_of(cfg, "UNTESTED_CLASSES")
+        )
         self.split_hash = split_hash(unlabelled, self._keep(test, self.space.test))
         self._say_what_was_read(unlabelled, self._keep(test, self.space.test))
         if self.space != whole:
@@ -234,11 +234,33 @@ class UFTDataset(DatasetBase):
             if label in wanted
         ]
 
-    def _take_shots(self, labelled: list[Datum], tested: list[Datum], shots: int):
-        """(labelled shots, test images without them, how many were left out of the test set)."""
+    def _take_shots(self, labelled: list[Datum], tested: list[Datum], shots: int, policy: str):
+        """(labelled shots, test images without them, how many were left out of the test set).
+
+        Raises ConfigError where these are the last test images of a known class, unless `policy` is
+        "allow"; or of all known classes.
+        """
         if shots < 1:
             return labelled, tested, 0
         labelled = self.generate_fewshot_dataset(labelled, num_shots=shots)
         used = {item.impath for item in labelled}
         kept = [item for item in tested if item.impath not in used]
+        lost = sorted({item.label for item in tested} - {item.label for item in kept})
+        if lost and (policy == "stop" or len(lost) == len(self.space.known)):
+            raise self._too_many_shots(shots, lost, len(tested), len(kept))
         return labelled, kept, len(tested) - len(kept)
+
+    def _too_many_shots(self, shots: int, lost: list[int], before: int, after: int) -> ConfigError:
+        """lost: ids of the known classes that `shots` leave untested; of `before` test images
+        `after` are left."""
+        known, names = len(self.space.known), enumeration([self.class_list[i] for i in lost])
+        what, remedy = f"all {before} test images are labelled shots", ""
+        if after:
+            what = f"{shots} shots leave {len(lost)} of {known} known classes without a test image "
+            what += f"({names}), and PACC the mean over the others"
+        if len(lost) < known:
+            remedy = ", or allow it with DATASET.UNTESTED_CLASSES allow"
+        return ConfigError(
+            f"DATASET.NUM_SHOTS: {what}; take fewer shots, or --protocol independent, whose shots "
+            f"are no test images{remedy}"
+        )

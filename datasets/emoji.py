@@ -24,6 +24,7 @@ class Emoji(UFTDataset):
     targets = ("fluent", "fluent_flat", "fluent_high_contrast", "noto_v1", "fluent_3d")
     domains = targets + sources
     tuning_domain = "fluent_3d"
+    published_split = True
     counts = ClassCounts(total=40, known=28, partial=20, open_partial=20, seen_ood=8)
 
     @classmethod

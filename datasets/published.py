@@ -79,6 +79,7 @@ class PublishedDataset(UFTDataset):
     terms:        the conditions of those who made the data set, shown before a download.
     """
 
+    published_split = True
     folder_names: tuple[str, ...] = ()
     pieces: tuple[Piece, ...] = ()
     size: str = ""

@@ -28,6 +28,7 @@ class RecognitionDataset(UFTDataset):
     """
 
     settings = ("all",)
+    published_split = True
     number_of_classes: int
     template = "a photo of a {}."
 

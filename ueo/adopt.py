@@ -11,10 +11,15 @@ from types import SimpleNamespace
 
 from dassl.data.datasets import DatasetBase, Datum
 
-from ueo.errors import ConfigError
+from ueo.config import setting_of
+from ueo.errors import ConfigError, DataError
 from ueo.inputs import Inputs, cache_of, of_data
 from ueo.lists import NO_LABEL
+from ueo.names import enumeration
+from ueo.overlap import Overlap, overlap
 from ueo.trees import Unread
+
+MOST_READ = 20_000  # files that a start may read to find copies in a split that is given
 
 
 def split_hash(*parts: list[Datum]) -> str:
@@ -24,20 +29,33 @@ def split_hash(*parts: list[Datum]) -> str:
 
 
 def adopt(dataset: DatasetBase, cfg) -> None:
-    """Give `dataset`, in place, what a UFTDataset has; one that has it is left alone.
+    """Give `dataset`, in place, what a UFTDataset has, which has most of it already; and say which
+    images and classes are not tested as one would expect.
 
     Without `train_u`, the unlabelled images are those of `train_x`: an unsupervised trainer sees
     no label of them. The label space is "all" unless labels without a class name are tested, which
-    are out-of-distribution then.
+    are out-of-distribution then. The protocol is "independent" unless unlabelled images are tested.
+
+    Raises DataError where --protocol independent is asked for and does not hold.
     """
-    if hasattr(dataset, "space"):
+    if hasattr(dataset, "untested_classes"):
         return
+    if not hasattr(dataset, "space"):
+        _describe(dataset, cfg)
+    _check_protocol(dataset, setting_of(cfg, "PROTOCOL"))
+    dataset.untested_classes = untested_classes(dataset)
+    if dataset.untested_classes:
+        print(
+            f"{len(dataset.untested_classes)} of {len(dataset.classnames)} known classes have no "
+            f"test image, PACC is the mean over the others: {enumeration(dataset.untested_classes)}"
+        )
+
+
+def _describe(dataset: DatasetBase, cfg) -> None:
     unlabelled = dataset.train_u or dataset.train_x
     dataset._train_u = unlabelled  # Dassl's data sets have no other way to set it later
     known = set(range(len(dataset.classnames)))
     setting = "all" if {item.label for item in dataset.test} <= known else "as_is"
-    seen = {item.impath for item in unlabelled}
-    tested = any(item.impath in seen for item in dataset.test)
     domain = "+".join(cfg.DATASET.TARGET_DOMAINS) or cfg.DATASET.NAME
     described = {
         "title": cfg.DATASET.NAME,
@@ -45,7 +63,7 @@ def adopt(dataset: DatasetBase, cfg) -> None:
         "domains": (domain,),
         "tuning_domain": None,
         "space": SimpleNamespace(setting=setting),
-        "protocol": "released" if tested else "independent",
+        "protocol": None,  # what holds, see _check_protocol
         "published_counts": None,
         "skipped": {},
         "matched": None,
@@ -66,6 +84,42 @@ def _inputs(dataset: DatasetBase, root: Path, cache: Path, cfg) -> Inputs:
         parts += [dataset.train_x, dataset.train_u or [], dataset.val or []]
     listed = [[(item.impath, item.label) for item in part] for part in parts]
     return of_data(dataset.classnames, listed, root, cache)
+
+
+def _check_protocol(dataset: DatasetBase, asked: str) -> None:
+    """Find the tested images that are training images too (`dataset.overlap`), and the protocol
+    that holds where the data set has none. Raises DataError where "independent" is asked for."""
+    tested = [item.impath for item in dataset.test]
+    unlabelled = [item.impath for item in dataset.train_u]
+    if dataset.protocol == "released":  # tested images may be unlabelled ones, and mostly are
+        both = {*unlabelled}.intersection(tested)
+        dataset.overlap = Overlap([(path, path) for path in both], None)
+        return
+    published = getattr(dataset, "published_split", False)
+    given = published or asked != "independent"
+    training = {*unlabelled, *(item.impath for item in dataset.train_x)}
+    found = dataset.overlap = overlap(training, tested, MOST_READ if given else None)
+    wrong = found.files if published else [*found.files, *(found.copies or [])]
+    if wrong and asked == "independent":
+        (train, test), number = wrong[0], f"{len(wrong)} of {len(tested)} test images"
+        raise DataError(
+            f"--protocol independent: {number} are training images too, the first is {test}"
+            + (f", the same image as {train}" if train != test else "")
+            + "; take them out of one part, or use --protocol released"
+        )
+    if found.copies:
+        train, test = found.copies[0]
+        print(f"{len(found.copies)} of {len(tested)} test images are copies of training images, "
+              f"the first is {test}, a copy of {train}")
+    dataset.protocol = dataset.protocol or ("released" if found.files else "independent")
+
+
+def untested_classes(dataset: DatasetBase) -> list[str]:
+    """Names of the known classes without a test image; none where the test images lack labels."""
+    tested = {item.label for item in dataset.test}
+    if tested <= {NO_LABEL}:
+        return []
+    return [name for label, name in enumerate(dataset.classnames) if label not in tested]
 
 
 def check_labelled(trainer: str, dataset: DatasetBase) -> None:

@@ -7,6 +7,7 @@ from ueo.errors import DataError
 from ueo.inputs import DEVICE, ENGINE, OF_DATA, OTHER_ENGINE, PRECISION, TRAINER_CODE, WEIGHTS
 
 OWN_KEYS = ("SEED", "DATASET.SETTING", "DATASET.TARGET_DOMAINS")  # differ from run to run
+OTHER_CLASSES = "; take fewer shots, or --protocol independent, whose shots are no test images"
 
 Entry = tuple[Path, dict]  # folder and result.json of a run
 
@@ -33,7 +34,8 @@ def check_comparable(entries: list[Entry]) -> None:
 
 def check_inputs(entries: Iterable[Entry]) -> None:
     """Raise DataError when runs are of different engines, devices or weights, or when one domain
-    had other images, labels or class names."""
+    had other images, labels or class names; or when known classes without a test image differ in
+    one label space: PACC is a mean over the others."""
     origins: dict = {}
     for folder, result in entries:
         engine = result["environment"]["engine"]
@@ -44,6 +46,11 @@ def check_inputs(entries: Iterable[Entry]) -> None:
             place = (name, result["domain"]) if name in OF_DATA else name
             origin, other = origins.setdefault(place, (folder, value))
             _same(name, origin, other, folder, value)
+        untested = result.get("untested_classes", [])
+        half = result.get("config", {}).get("DATASET.SUBSAMPLE_CLASSES")
+        place = "untested", result["domain"], result["setting"], half
+        origin, other = origins.setdefault(place, (folder, untested))
+        _same("known classes without a test image", origin, other, folder, untested, OTHER_CLASSES)
 
 
 def _same(what: str, folder: Path, value, other_folder: Path, other, remedy: str = "") -> None:

@@ -105,6 +105,8 @@ OWN = {
         "SUBSAMPLE_CLASSES": Option("all", choices=("all", "base", "new")),
         # "stop" at an image that cannot be read, or "skip" and report it
         "BAD_IMAGES": Option("stop", choices=("stop", "skip")),
+        # where labelled shots take a known class's last test image
+        "UNTESTED_CLASSES": Option("stop", choices=("stop", "allow")),
         # images of one's own (data sets folder and list), and a file with the known class names
         "PATH": Option(""),
         "NAMES": Option(""),

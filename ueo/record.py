@@ -59,7 +59,13 @@ def run_facts(cfg, dataset, device: torch.device, inputs: dict[str, str]) -> dic
             "unlabelled": len(dataset.train_u),
             "test": len(dataset.test),
             "shots_left_out_of_test": dataset.shots,
+            "unlabelled_and_tested": len(dataset.overlap.files),
+            "copies_of_training_images_tested": None
+            if dataset.overlap.copies is None
+            else len(dataset.overlap.copies),
+            "known_classes_without_test_image": len(dataset.untested_classes),
         },
+        "untested_classes": dataset.untested_classes,
         "split_hash": dataset.split_hash,
         "published_counts": dataset.published_counts,
         "names": dataset.matched,

@@ -1,0 +1,117 @@
+"""--protocol independent is checked: no tested image is a training image, by whatever name."""
+
+import modern_dassl  # noqa: F401  isort: skip
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+from conftest import read, size_of
+from dassl.config import get_cfg_default
+from dassl.data.datasets import DatasetBase, Datum
+from PIL import Image
+
+import train
+from ueo.adopt import adopt
+from ueo.errors import DataError
+from ueo.overlap import Overlap, overlap
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Ten files of the same size, each with other bytes."""
+    paths = [tmp_path / f"{i}.bin" for i in range(10)]
+    for i, path in enumerate(paths):
+        path.write_bytes(bytes([i]) + bytes(9000))
+    return [str(path) for path in paths]
+
+
+def test_one_file_by_path_by_link_and_by_hard_link(images, tmp_path):
+    link, hard = str(tmp_path / "link"), str(tmp_path / "hard")
+    os.symlink(images[1], link)
+    os.link(images[2], hard)
+    found = overlap(images[:5], [images[0], link, hard, images[6]])
+    assert found == Overlap([(images[0], images[0]), (images[1], link), (images[2], hard)], [])
+
+
+def test_a_copy_is_one_of_equal_bytes(images, tmp_path):
+    copy = shutil.copy(images[3], tmp_path / "copy")  # the others differ in their first byte alone
+    assert overlap(images[:5], [str(copy), *images[5:]]) == Overlap([], [(images[3], str(copy))])
+    assert overlap(images[:5], images[5:], most=4) == Overlap([], None)
+    assert overlap(images[:5], images[5:], most=10) == Overlap([], [])
+
+
+@pytest.fixture
+def lists(tmp_path, weights, capsys):
+    """Run on X_train.txt and X_test.txt: lists(training images, tested ones, options) -> (status,
+    what went to stderr, folder)."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "names.txt").write_text("ant\nbee\n")
+    for name in "abcdef":
+        pixels = rng.integers(0, 255, (40, 40, 3)).astype("uint8")
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    shutil.copy(tmp_path / "a.png", tmp_path / "copy.png")
+
+    def run(training: str, tested: str, protocol: str, trainer: str = "ZeroshotCLIP"):
+        for part, names in (("train", training), ("test", tested)):
+            lines = [f"{name}.png {i % 2}\n" for i, name in enumerate(names.split())]
+            (tmp_path / f"x_{part}.txt").write_text("".join(lines))
+        status = train.main([
+            "--root", str(tmp_path), "--dataset", "UFTList", "--path", str(tmp_path / "x_train.txt"),
+            "--trainer", trainer, "--backbone", weights["vit"], "--setting", "as_is", "--seed", "1",
+            "--protocol", protocol, "--device", "cpu", "--output-dir", str(tmp_path / "out"),
+            "--overwrite", "INPUT.SIZE", f"({size_of('vit')}, {size_of('vit')})",
+        ])
+        return status, capsys.readouterr().err, tmp_path / "out"
+
+    return run
+
+
+def test_lists_with_a_common_image_are_not_independent(lists):
+    status, said, _ = lists("a b c d", "c d e f", "independent")
+    assert status == 2 and said.count("\n") == 1
+    assert "--protocol independent: 2 of 4 test images are training images too" in said
+    assert said.rstrip().endswith("use --protocol released") and "c.png" in said
+
+
+def test_a_copy_under_another_name_is_no_independent_image(lists):
+    status, said, _ = lists("a b c d", "copy e f", "independent")
+    assert status == 2 and "1 of 3 test images" in said
+    assert "copy.png, the same image as" in said
+
+
+def test_the_record_counts_what_is_both(lists):
+    status, _, folder = lists("a b c d", "e f", "independent")
+    counts = read(folder)["counts"]
+    assert status == 0 and read(folder)["protocol"] == "independent"
+    assert (counts["unlabelled_and_tested"], counts["copies_of_training_images_tested"]) == (0, 0)
+    status, _, folder = lists("a b c d", "c d e f", "released")
+    assert status == 0 and read(folder)["protocol"] == "released"
+    assert read(folder)["counts"]["unlabelled_and_tested"] == 2
+
+
+@pytest.fixture
+def others(toy_root):
+    """A data set of Dassl's kind: others(training images, tested ones, asked) -> dataset."""
+
+    def make(training, tested, asked="released"):
+        cfg = get_cfg_default()
+        cfg.DATASET.NAME, cfg.DATASET.PROTOCOL = "Others", asked
+        folder = f"{toy_root}/toy/red/bike"
+        parts = [[Datum(f"{folder}/{i:03}.png", 0, 0, "bike") for i in part]
+                 for part in (training, tested)]
+        dataset = DatasetBase(train_x=parts[0], test=parts[1])
+        adopt(dataset, cfg)
+        return dataset
+
+    return make
+
+
+def test_the_protocol_of_others_data_is_what_holds(others):
+    assert others((0, 1, 2), (3, 4)).protocol == "independent"
+    assert others((0, 1, 2), (3, 4), "independent").protocol == "independent"
+    shared = others((0, 1, 2), (2, 3))
+    assert shared.protocol == "released" and len(shared.overlap.files) == 1
+    with pytest.raises(DataError, match="1 of 2 test images are training images too, the first is"):
+        others((0, 1, 2), (2, 3), "independent")

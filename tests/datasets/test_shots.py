@@ -1,0 +1,55 @@
+"""Shots leave the test set, and never a known class without a test image unless that is allowed."""
+
+import modern_dassl  # noqa: F401  isort: skip
+
+import numpy as np
+import pytest
+from conftest import read
+
+from ueo import tables
+from ueo.errors import DataError
+
+# the toy domain has 7, 8, 9 and 10 images of its four known classes
+SHOTS = ("DATASET.NUM_SHOTS", "8")
+ALLOW = ("DATASET.UNTESTED_CLASSES", "allow")
+
+
+def test_shots_that_take_a_classs_last_test_image_are_refused(toy, capsys):
+    status, folder = toy("run", *SHOTS, trainer="CoOp")
+    assert status == 2 and not (folder / "result.json").exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "DATASET.NUM_SHOTS: 8 shots leave 2 of 4 known classes without a test image " in line
+    assert "('bike', 'cat')" in line and "--protocol independent" in line
+    assert "DATASET.UNTESTED_CLASSES allow" in line
+    assert toy("other", *SHOTS, "DATASET.PROTOCOL", "independent", trainer="CoOp", epochs=1)[0] == 0
+
+
+def test_where_it_is_allowed_the_classes_are_named_and_no_table_mixes_them(toy, capsys):
+    status, folder = toy("allowed", *SHOTS, *ALLOW, trainer="CoOp", epochs=1)
+    said, result = capsys.readouterr().out, read(folder)
+    assert status == 0 and result["untested_classes"] == ["bike", "cat"]
+    assert result["counts"]["known_classes_without_test_image"] == 2
+    assert "2 of 4 known classes have no test image, PACC is the mean over the others" in said
+    outputs = np.load(folder / "outputs.npz")
+    assert {*outputs["test_labels"].tolist()} == {2, 3, 4, 5}
+    _, whole = toy("whole", trainer="ZeroshotCLIP")
+    assert read(whole)["untested_classes"] == []
+    entries = [(f, read(f)) for f in (folder, whole)]
+    with pytest.raises(DataError, match="known classes without a test image is"):
+        tables.summarise(entries, "ZeroshotCLIP")
+
+
+@pytest.mark.parametrize(("setting", "said"), [
+    ("all", "all 57 test images are labelled shots"),
+    ("closed", "99 shots leave 4 of 4 known classes without a test image"),
+])
+def test_where_every_known_class_is_lost_nothing_allows_it(toy, capsys, setting, said):
+    options = ("DATASET.NUM_SHOTS", "99", *ALLOW)
+    assert toy("run", *options, trainer="CoOp", setting=setting)[0] == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line and "allow" not in line
+
+
+def test_another_word_than_stop_or_allow_is_refused(toy, capsys):
+    assert toy("run", "DATASET.UNTESTED_CLASSES", "maybe", epochs=1)[0] == 2
+    assert "DATASET.UNTESTED_CLASSES: 'maybe' is unknown" in capsys.readouterr().err
