@@ -58,10 +58,11 @@ def lists(tmp_path, weights, capsys):
             lines = [f"{name}.png {i % 2}\n" for i, name in enumerate(names.split())]
             (tmp_path / f"x_{part}.txt").write_text("".join(lines))
         status = train.main([
-            "--root", str(tmp_path), "--dataset", "UFTList", "--path", str(tmp_path / "x_train.txt"),
-            "--trainer", trainer, "--backbone", weights["vit"], "--setting", "as_is", "--seed", "1",
-            "--protocol", protocol, "--device", "cpu", "--output-dir", str(tmp_path / "out"),
-            "--overwrite", "INPUT.SIZE", f"({size_of('vit')}, {size_of('vit')})",
+            "--root", str(tmp_path), "--dataset", "UFTList", "--setting", "as_is",
+            "--path", str(tmp_path / "x_train.txt"), "--trainer", trainer, "--seed", "1",
+            "--backbone", weights["vit"], "--protocol", protocol, "--device", "cpu",
+            "--output-dir", str(tmp_path / "out"), "--overwrite",
+            "INPUT.SIZE", f"({size_of('vit')}, {size_of('vit')})",
         ])
         return status, capsys.readouterr().err, tmp_path / "out"
 

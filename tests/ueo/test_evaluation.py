@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import random_clip, read
+from dassl.data.datasets import build_dataset
 from safetensors.torch import save_file
 
 from ueo.outputs import read_kept
@@ -32,7 +33,7 @@ def test_cosines_are_each_images_own_in_the_order_of_its_list(build, setting, pr
 
 def test_fixtures_are_irregular(build):
     """What a fault in an index cannot slip through: no list is the beginning of another."""
-    dataset = build(setting="open").dm.dataset
+    dataset = build_dataset(build(setting="open").cfg)
     unlabelled, test = ([i.impath for i in part] for part in (dataset.train_u, dataset.test))
     assert set(unlabelled) < set(test) and unlabelled != test[: len(unlabelled)]
     sizes = [sum(item.label == k for item in dataset.test) for k in range(6)]

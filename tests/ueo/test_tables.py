@@ -171,6 +171,18 @@ def test_below_a_table_stands_which_names_have_no_image_and_what_was_not_read(en
     assert "Warning: 1 unknown class is spelt nearly" in doubt and "mean 'bycicle'?" in doubt
 
 
+def test_an_oracle_is_marked_wherever_its_numbers_stand(entries):
+    oracles = [(folder, {**r, "reads_labels": r["trainer"] == "New"}) for folder, r in entries]
+    summary = tables.summarise(oracles, "Zero")
+    assert "‡ an oracle" in render.caption(summary)
+    for text in (render.text(summary), render.markdown(summary), render.overview([summary])):
+        assert "New‡" in text and "Zero‡" not in text
+    assert r"New$^\ddagger$" in render.latex(summary)
+    lines = [line.split(",") for line in render.csv_text([summary]).splitlines()]
+    column = lines[0].index("reads_labels")
+    assert {(line[4], line[column]) for line in lines[1:]} == {("New", "True"), ("Zero", "False")}
+
+
 def test_without_labels_nothing_is_claimed(tmp_path):
     entries = []
     for i, trainer in enumerate(("Zero", "New")):
