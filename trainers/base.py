@@ -111,6 +111,11 @@ class CLIPTrainer(TrainerX):
                 f"TEST: {name} always tests the model that it ends with, on the test set; leave "
                 "TEST.NO_TEST False and TEST.SPLIT test"
             )
+        if cfg.DATALOADER.TRAIN_X.SAMPLER != "RandomSampler":
+            raise ConfigError(
+                f"DATALOADER.TRAIN_X.SAMPLER: {name} draws its images at random, by RandomSampler "
+                f"alone, and by no label or domain; {cfg.DATALOADER.TRAIN_X.SAMPLER!r} is refused"
+            )
         if self.options.ENSEMBLE > 1 and self.options.CTX_INIT:
             raise ConfigError(
                 f"TRAINER.{name}.ENSEMBLE: {self.options.ENSEMBLE} prompts need a random context "

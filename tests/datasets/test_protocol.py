@@ -62,7 +62,7 @@ def lists(tmp_path, weights, capsys):
             "--path", str(tmp_path / "x_train.txt"), "--trainer", trainer, "--seed", "1",
             "--backbone", weights["vit"], "--protocol", protocol, "--device", "cpu",
             "--output-dir", str(tmp_path / "out"), "--overwrite",
-            "INPUT.SIZE", f"({size_of('vit')}, {size_of('vit')})",
+            "INPUT.SIZE", f"({size_of('vit')}, {size_of('vit')})", "DATALOADER.NUM_WORKERS", "0",
         ])
         return status, capsys.readouterr().err, tmp_path / "out"
 

@@ -4,8 +4,9 @@ import modern_dassl  # noqa: F401  isort: skip
 
 import numpy as np
 import pytest
-from conftest import read
+from conftest import read, size_of
 
+import train
 from ueo import tables
 from ueo.errors import DataError
 
@@ -53,3 +54,17 @@ def test_where_every_known_class_is_lost_nothing_allows_it(toy, capsys, setting,
 def test_another_word_than_stop_or_allow_is_refused(toy, capsys):
     assert toy("run", "DATASET.UNTESTED_CLASSES", "maybe", epochs=1)[0] == 2
     assert "DATASET.UNTESTED_CLASSES: 'maybe' is unknown" in capsys.readouterr().err
+
+
+def test_a_known_class_without_an_image_is_named_and_counted(toy_root, weights, tmp_path, capsys):
+    names = tmp_path / "names.txt"
+    names.write_text("mug\nunicorn\nsun\n")
+    status = train.main([
+        "--root", toy_root, "--dataset", "UFTFolder", "--path", f"{toy_root}/toy/red",
+        "--names", str(names), "--setting", "as_is", "--trainer", "ZeroshotCLIP", "--seed", "1",
+        "--backbone", weights["vit"], "--device", "cpu", "--output-dir", str(tmp_path / "out"),
+        "INPUT.SIZE", f"({size_of('vit')}, {size_of('vit')})", "DATALOADER.NUM_WORKERS", "0",
+    ])
+    assert status == 0 and read(tmp_path / "out")["untested_classes"] == ["unicorn"]
+    assert "1 of 3 known classes have no test image, PACC is the mean over the others: 'unicorn'" \
+        in capsys.readouterr().out

@@ -146,6 +146,12 @@ def test_an_oracle_has_a_door_of_its_own_and_its_record_says_so(build, toy):
     assert read(oracle)["reads_labels"] is True and read(plain)["reads_labels"] is False
 
 
+def test_a_sampler_that_reads_labels_is_refused(toy, capsys):
+    assert toy("run", "DATALOADER.TRAIN_X.SAMPLER", "RandomClassSampler")[0] == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "DATALOADER.TRAIN_X.SAMPLER: UEO draws its images at random" in line
+
+
 FOREIGN = """
 import torch
 from dassl.engine import TRAINER_REGISTRY, TrainerX
