@@ -11,7 +11,7 @@ from dassl.config import get_cfg_default
 from ueo.datasets.own import UFTFolder, UFTList
 
 from ueo.config import extend
-from ueo.errors import DataError
+from ueo.errors import ConfigError, DataError
 
 NFD = unicodedata.normalize("NFD", "Café")
 
@@ -198,8 +198,9 @@ def test_a_list_finds_images_in_the_other_form_of_unicode(tmp_path, load):
 
 def test_shots_that_leave_nothing_to_test_are_named(tmp_path, load):
     draw(tmp_path, "mug", "fan")
-    line = error(load, UFTFolder, NUM_SHOTS=2)
-    assert "DATASET.NUM_SHOTS 2 takes all 4 images to test on" in line
+    with pytest.raises(ConfigError, match="NUM_SHOTS: all 4 test images are labelled shots"):
+        load(UFTFolder, NUM_SHOTS=2)
+
 
 
 def test_a_folder_may_be_called_like_an_option(tmp_path, grid_script, capsys):

@@ -55,7 +55,7 @@ def test_the_plain_transform_is_torchvisions_own(build):
         off = []
         for i in range(len(images)):
             with random_state_of(3 + i):
-                expected = np.asarray(steps(read_image(images.items[i].impath)))
+                expected = np.asarray(steps(read_image(images._items[i].impath)))
             off.append(np.abs(images[i]["img"].numpy().astype(int) - expected).max())
         found[plain] = max(off)
     assert found[True] == 0 < found[False] <= 2
