@@ -175,9 +175,9 @@ def test_an_oracle_is_marked_wherever_its_numbers_stand(entries):
     oracles = [(folder, {**r, "reads_labels": r["trainer"] == "New"}) for folder, r in entries]
     summary = tables.summarise(oracles, "Zero")
     assert "‡ an oracle" in render.caption(summary)
-    for text in (render.text(summary), render.markdown(summary), render.overview([summary])):
+    for text in (render.console(summary), render.markdown(summary), render.overview([summary])):
         assert "New‡" in text and "Zero‡" not in text
-    assert r"New$^\ddagger$" in render.latex(summary)
+    assert r"New$^\ddagger$" in render.latex(summary, "toy")
     lines = [line.split(",") for line in render.csv_text([summary]).splitlines()]
     column = lines[0].index("reads_labels")
     assert {(line[4], line[column]) for line in lines[1:]} == {("New", "True"), ("Zero", "False")}
