@@ -202,7 +202,6 @@ def test_shots_that_leave_nothing_to_test_are_named(tmp_path, load):
         load(UFTFolder, NUM_SHOTS=2)
 
 
-
 def test_a_folder_may_be_called_like_an_option(tmp_path, grid_script, capsys):
     trees.draw(tmp_path / "-x" / "-y" / "0.png", 0)
     assert grid_script.main([
