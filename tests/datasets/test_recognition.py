@@ -13,6 +13,7 @@ from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY
 from dassl.utils import set_random_seed
 from PIL import Image
+from test_saved import RECORD
 from ueo.datasets import coop_sets, imagenet  # noqa: F401  (register themselves)
 
 import train
@@ -227,7 +228,7 @@ def test_domain_shift_of_imagenet_is_tested_on_its_variants(tmp_path):
     spec = importlib.util.spec_from_file_location("wise_ft_script", path)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    finished = {"inputs": {}, "environment": {"workers": 0}, "config": {
+    finished = {**RECORD, "environment": {"engine": "e", "workers": 0}, "config": {
         "DATASET.NAME": "UFTImageNet", "DATASET.TARGET_DOMAINS": ["imagenet"],
         "DATASET.SETTING": "all", "TRAINER.NAME": "CoOp"}}
     (tmp_path / "result.json").write_text(json.dumps(finished))
