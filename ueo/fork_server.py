@@ -26,8 +26,3 @@ def start(modules: list[str]) -> None:
     finally:
         for name, value in kept.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-
-
-def inside() -> bool:
-    """Whether this process is the server, or was forked from it."""
-    return QUIET in os.environ and multiprocessing.parent_process() is not None
