@@ -1,6 +1,7 @@
 """What tests run in processes forked by a grid's server; imported there by its name."""
 
 import json
+import multiprocessing
 import os
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ def note(argv: list[str]) -> int:
     """Write into the folder argv[0] what this process finds of CUDA."""
     found = {
         "bad_fork": torch.cuda._is_in_bad_fork(),
+        "start_method": multiprocessing.get_start_method(),
         "imported": sorted(IMPORTED),
         "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "pid": os.getpid(),

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -144,6 +145,13 @@ def test_each_run_sees_its_own_gpu_and_an_only_one_is_left_as_it_is(tmp_path, mo
     assert [found(run)["visible"] for run in runs[:2]] == ["4", "GPU-b"]
     assert grid.execute(runs[2:], forked.note, 2, common.PRELOAD, ["4"]) == []
     assert found(runs[2])["visible"] is None
+
+
+def test_workers_start_as_in_a_run_alone(tmp_path):
+    """Workers of a fork server of the run's own would outlive a run that is killed."""
+    (run,) = runs_in(tmp_path, 1)
+    assert grid.execute([run], forked.note, 1, common.PRELOAD) == []
+    assert found(run)["start_method"] == multiprocessing.get_start_method()
 
 
 def test_workers_of_loaders_never_touch_cuda(build, monkeypatch):

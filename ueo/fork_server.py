@@ -25,4 +25,7 @@ def start(modules: list[str]) -> None:
         forkserver.ensure_running()
     finally:
         for name, value in kept.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

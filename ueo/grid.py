@@ -164,7 +164,8 @@ def _start(run: Run, entry: Callable, devices: Sequence[str], used: list[str]) -
     gpu = least_used(devices, used)
     visible = gpu if len(devices) > 1 else ""  # the only one is seen under any name
     context = multiprocessing.get_context("forkserver")
-    process = context.Process(target=_child, args=(entry, run, bool(devices), visible))
+    method = multiprocessing.get_start_method()
+    process = context.Process(target=_child, args=(entry, run, method, bool(devices), visible))
     process.start()
     return Job(run, process, gpu, time.monotonic())
 
@@ -176,9 +177,14 @@ def remove_consoles(finished: Iterable[Path]) -> None:
             (folder / CONSOLE).unlink(missing_ok=True)
 
 
-def _child(entry: Callable[[list[str]], int], run: Run, cuda: bool, visible: str) -> None:
-    """In the child: everything printed goes to a file, one GPU or one thread is used."""
+def _child(entry: Callable, run: Run, method: str, cuda: bool, visible: str) -> None:
+    """In the child: everything printed goes to a file, one GPU or one thread is used.
+
+    method: how the workers of its loaders start, as in a run alone. Left to itself, a process of a
+    fork server starts one of its own for them, whose workers outlive a killed run.
+    """
     threading.Thread(target=_end_with_parents, daemon=True).start()
+    multiprocessing.set_start_method(method, force=True)
     console = run.folder / CONSOLE
     with open(console, "w") as file:
         os.dup2(file.fileno(), 1)
