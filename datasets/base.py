@@ -113,7 +113,7 @@ class UFTDataset(DatasetBase):
         return getattr(self, self.protocol)(self.domain)
 
     def _inputs(self, cfg, seen: list[Item], test: list[Item]) -> Inputs:
-        cache = cache_of(cfg, self.domain)
+        cache = cache_of(cfg, f"{cfg.DATASET.NAME}-{self.domain}")
         return of_data(self.class_list, (seen, test), self._names_start_at(), cache)
 
     def _names_start_at(self) -> Path:

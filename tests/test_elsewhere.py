@@ -194,3 +194,15 @@ def test_our_own_train_py_has_one_name_for_each():
     names = TRAINER_REGISTRY.registered_names()
     assert {"CoOp", "CoCoOp", "EntMin", "ZeroshotCLIP"} <= set(names)
     assert not any(name.startswith(shared_names.PREFIX) for name in names)
+
+
+def test_without_a_data_root_nothing_is_kept_in_the_current_folder(theirs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    cfg = theirs()
+    items = [Datum(i.impath, i.label, 0, i.classname) for i in build_trainer(cfg).dm.dataset.test]
+    cfg.DATASET.ROOT = ""
+    described = DatasetBase(train_x=items, test=items)
+    adopt(described, cfg)
+    assert described.inputs["images"].startswith(f"{len(items)} (")
+    assert set(tmp_path.iterdir()) == before

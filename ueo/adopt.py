@@ -72,12 +72,12 @@ def _describe(dataset: DatasetBase, cfg) -> None:
         "split_hash": split_hash(unlabelled, dataset.test),
         "root": Path(cfg.DATASET.ROOT).expanduser().resolve(),
     }
-    described["inputs"] = _inputs(dataset, described["root"], cache_of(cfg, domain), cfg)
+    described["inputs"] = _inputs(dataset, described["root"], cache_of(cfg, f"{cfg.DATASET.NAME}-{domain}"), cfg)
     for name, value in described.items():
         setattr(dataset, name, value)
 
 
-def _inputs(dataset: DatasetBase, root: Path, cache: Path, cfg) -> Inputs:
+def _inputs(dataset: DatasetBase, root: Path, cache: Path | None, cfg) -> Inputs:
     """Of what is read whatever the seed; shots are drawn from it and are left out."""
     parts = [dataset.test]
     if cfg.DATASET.NUM_SHOTS < 1:

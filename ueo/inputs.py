@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 from tqdm import tqdm
@@ -40,7 +41,7 @@ def short_hash(data) -> str:
 
 
 def of_data(
-    names: Sequence[str], parts: Sequence[Sequence[tuple[str, int]]], root: Path, cache: Path
+    names: Sequence[str], parts: Sequence[Sequence[tuple[str, int]]], root: Path, cache: Path | None
 ) -> Inputs:
     """Class names, lists, labels and contents of the images of one domain.
 
@@ -72,25 +73,29 @@ def _counted(items: Sequence[str]) -> str:
     return f"{len(items):,} ({short_hash(list(items))})"
 
 
-def cache_of(cfg, domain: str) -> Path:
-    """File of the content hashes of a domain, beside its decoded images."""
-    return store_folder(cfg) / f"{cfg.DATASET.NAME}-{domain.replace('/', '_')}-{HASHES}"
+def cache_of(cfg, name: str) -> Path | None:
+    """File of the content hashes of a domain, or of what options name, beside decoded images."""
+    folder = store_folder(cfg)
+    return folder and folder / f"{name.replace('/', '_')}-{HASHES}"
 
 
-def store_folder(cfg) -> Path:
-    """Folder of what is kept of the images: DATASET.STORE, or .decoded in the data root."""
-    return Path(setting_of(cfg, "STORE") or Path(cfg.DATASET.ROOT, ".decoded")).expanduser()
+def store_folder(cfg) -> Path | None:
+    """Folder of what is kept of the images: DATASET.STORE, or .decoded in the data root. None
+    without either: nothing is written into whichever folder the user happens to be in."""
+    named = setting_of(cfg, "STORE") or (cfg.DATASET.ROOT and Path(cfg.DATASET.ROOT, ".decoded"))
+    return Path(named).expanduser() if named else None
 
 
-def content_hashes(names: dict[str, str], cache: Path) -> dict[str, str]:
+def content_hashes(names: dict[str, str], cache: Path | None) -> dict[str, str]:
     """{path: hash of the file's content}; of a file that cannot be read, why.
 
     names: {path: its name in the cache}. Each file is read once. Its hash is kept in the file
-    `cache` and used again as long as the file's size and its times of modification and of status
-    change stay the same. Of several processes that ask at once one reads, the others wait.
+    `cache`, where one is named, and used again as long as the file's size and its times of
+    modification and of status change stay the same. Of several processes that ask at once one
+    reads, the others wait.
     """
     facts = {path: file_version(path) for path in names}
-    with exclusive(cache.with_suffix(".lock")):
+    with exclusive(cache.with_suffix(".lock")) if cache else nullcontext():
         kept = _read_cache(cache)
         known = {p: kept[n][1] for p, n in names.items()
                  if facts[p] and kept.get(n, [None])[0] == facts[p]}
@@ -120,8 +125,10 @@ def content_hash(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def _read_cache(cache: Path) -> dict[str, list]:
+def _read_cache(cache: Path | None) -> dict[str, list]:
     """{name: [facts, hash]}; empty where there is none or it is of no use."""
+    if cache is None:
+        return {}
     try:
         found = json.loads(cache.read_text())
         return {n: [tuple(facts), str(value)] for n, (facts, value) in found.items()}
@@ -129,14 +136,16 @@ def _read_cache(cache: Path) -> dict[str, list]:
         return {}
 
 
-def _write_cache(cache: Path, kept: dict) -> None:
+def _write_cache(cache: Path | None, kept: dict) -> None:
+    if cache is None:
+        return
     try:
         write_json(cache, kept)
     except OSError as error:
         print(f"{cache}: cannot be stored ({error.strerror}); images are read at each start")
 
 
-def of_file(path: str | Path, cache: Path) -> str:
+def of_file(path: str | Path, cache: Path | None) -> str:
     """Hash of a file, or of all files below a folder; "missing" without either."""
     path = Path(path).expanduser().absolute()
     files = [str(path)]
@@ -165,7 +174,7 @@ def of_method(cfg, device: str, engine: str, weights: str | None, trainer: type,
         found[WEIGHTS] = weights
     if "PREC" in options:
         found[PRECISION] = options["PREC"] if device == "cuda" else "fp32"
-    cache = store_folder(cfg) / f"files-{HASHES}"
+    cache = cache_of(cfg, "files")
     if cfg.MODEL.INIT_WEIGHTS:
         found["MODEL.INIT_WEIGHTS"] = of_file(cfg.MODEL.INIT_WEIGHTS, cache)
     for option in getattr(trainer, "input_files", ()):

@@ -184,7 +184,9 @@ def _remove_unused(index: Path) -> bool:
     return False
 
 
-def open_store(folder: Path, name: str, images: int, gigabytes: float | None) -> PixelStore | None:
+def open_store(
+    folder: Path | None, name: str, images: int, gigabytes: float | None
+) -> PixelStore | None:
     """The store `name` in `folder`, for a domain of so many images; None where there is none.
 
     gigabytes: budget of all stores of the folder. None: half of the memory, or half of what is free
@@ -195,7 +197,7 @@ def open_store(folder: Path, name: str, images: int, gigabytes: float | None) ->
             f"DATASET.STORE_GB takes a number of gigabytes, 0 for none, None to derive it from "
             f"what is free; not {gigabytes!r}"
         )
-    if gigabytes == 0 or fcntl is None:
+    if folder is None or gigabytes == 0 or fcntl is None:
         return None
     rows = max(1024, 1 << (8 * images - 1).bit_length())  # two keys an image, a quarter full
     try:
