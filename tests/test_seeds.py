@@ -2,6 +2,8 @@
 
 import modern_dassl  # noqa: F401  isort: skip
 
+import json
+
 import numpy as np
 import pytest
 from conftest import read
@@ -50,8 +52,11 @@ def test_a_finished_run_is_not_taken_for_another(toy, capsys):
 def test_overwriting_trains_again_from_the_start(toy):
     _, folder = toy("run")
     first = read(folder)
+    (folder / "result.json").write_text(json.dumps({**first, "wall_seconds": 1e9}))
+    assert toy("run")[0] == 0 and read(folder)["wall_seconds"] == 1e9
     assert toy("run", plugins=["--overwrite"])[0] == 0
     again = read(folder)
+    assert again["wall_seconds"] < 1e9, "it was not run again"
     assert again["resumed_from_epoch"] == 0 and again["train_images_per_second"] > 0
     assert again["evaluations"] == first["evaluations"]
 

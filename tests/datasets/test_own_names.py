@@ -7,6 +7,7 @@ import unicodedata
 
 import pytest
 import trees
+from conftest import CLASSES
 from dassl.config import get_cfg_default
 from ueo.datasets.own import UFTFolder, UFTList
 
@@ -209,3 +210,17 @@ def test_a_folder_may_be_called_like_an_option(tmp_path, grid_script, capsys):
         "--backbone", "TinyCLIP", "--device", "cpu", "--dry-run",
     ]) == 0
     assert "UEO folder as_is -x seed 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("setting", ["closed", "partial", "open_partial"])
+def test_a_class_has_images_where_any_list_has_one(build, setting):
+    """Under partial label spaces a known class is tested though none of it is unlabelled."""
+    matched = build(setting=setting).dm.dataset.matched
+    assert matched["with_images"] == 4 and matched["without_images"] == []
+    assert matched["unknown"] == list(CLASSES[4:]) and matched["misspelt"] == {}
+
+
+def test_hidden_folders_and_what_archives_bring_along_are_no_classes(tmp_path, load):
+    draw(tmp_path, "mug", "sun", "__MACOSX", ".cache")
+    data = load(UFTFolder)
+    assert of_folder(data) == {"mug": 0, "sun": 1} and data.classnames == ["mug", "sun"]
