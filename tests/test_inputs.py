@@ -17,6 +17,7 @@ from ueo.comparable import check_comparable
 from ueo.errors import DataError
 from ueo.evaluation import Evaluations
 from ueo.record import read_result
+from ueo.started import method_inputs
 
 
 @pytest.fixture
@@ -347,3 +348,25 @@ def test_shots_of_a_run_without_a_seed_cannot_be_told_from_test_images(
     assert train.main(["--eval-only", "--model-dir", str(folder), *argv]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "without a seed" in line
+
+
+@pytest.mark.parametrize("option", [
+    "MODEL.INIT_WEIGHTS", "TRAINER.ARF.CAPTIONS", "TRAINER.ARF.POOL",
+])
+def test_files_that_an_option_names_are_inputs(tmp_path, option):
+    """By their content: the path of a copy says nothing, an edited file is another one."""
+    found = {}
+    for name, content in (("one", "text"), ("copy", "text"), ("other", "edited")):
+        path = tmp_path / name
+        if option.endswith("POOL"):
+            path.mkdir()
+            (path / "0.txt").write_text(content)
+        else:
+            path.write_text(content)
+        args = train.parser().parse_args([
+            *toy_arguments(str(tmp_path), {"vit": ""}, tmp_path / "out", kind="vit",
+                           trainer="ARF"), "MODEL.BACKBONE.NAME", "TinyCLIP", option, str(path),
+        ])
+        found[name] = method_inputs(train.build_cfg(args))
+    assert option in found["one"] and found["one"] == found["copy"]
+    assert inputs.difference(found["one"], found["other"]).startswith(f"{option}: ")
