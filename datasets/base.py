@@ -22,7 +22,7 @@ from ueo.config import setting_of
 from ueo.data import NO_LABEL
 from ueo.errors import ConfigError, DataError
 from ueo.image_check import unreadable
-from ueo.inputs import Inputs, cache_of, of_data
+from ueo.inputs import Inputs, cache_of, files_of, of_data
 from ueo.names import enumeration, meanings, nearest
 from ueo.text import shown
 from ueo.trees import Item, Unread
@@ -113,8 +113,11 @@ class UFTDataset(DatasetBase):
         return getattr(self, self.protocol)(self.domain)
 
     def _inputs(self, cfg, seen: list[Item], test: list[Item]) -> Inputs:
-        cache = cache_of(cfg, f"{cfg.DATASET.NAME}-{self.domain}")
-        return of_data(self.class_list, (seen, test), self._names_start_at(), cache)
+        self.files = files_of(
+            (path for part in (seen, test) for path, _ in part), self._names_start_at(),
+            cache_of(cfg, f"{cfg.DATASET.NAME}-{self.domain}"),
+        )
+        return of_data(self.class_list, (seen, test), self.files)
 
     def _names_start_at(self) -> Path:
         """The folder that names of images are relative to, whatever the machine."""

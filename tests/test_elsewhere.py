@@ -200,9 +200,9 @@ def test_without_a_data_root_nothing_is_kept_in_the_current_folder(theirs, tmp_p
     monkeypatch.chdir(tmp_path)
     before = set(tmp_path.iterdir())
     cfg = theirs()
-    items = [Datum(i.impath, i.label, 0, i.classname) for i in build_trainer(cfg).dm.dataset.test]
+    dataset = TheirPets(cfg)
     cfg.DATASET.ROOT = ""
-    described = DatasetBase(train_x=items, test=items)
-    adopt(described, cfg)
-    assert described.inputs["images"].startswith(f"{len(items)} (")
+    adopt(dataset, cfg)
+    images = len(dataset.train_x) + len(dataset.val) + len(dataset.test)
+    assert dataset.inputs["images"].startswith(f"{images} (")
     assert set(tmp_path.iterdir()) == before

@@ -13,13 +13,11 @@ from dassl.data.datasets import DatasetBase, Datum
 
 from ueo.config import setting_of
 from ueo.errors import ConfigError, DataError
-from ueo.inputs import Inputs, cache_of, of_data
+from ueo.inputs import cache_of, files_of, of_data
 from ueo.lists import NO_LABEL
 from ueo.names import enumeration
 from ueo.overlap import Overlap, overlap
 from ueo.trees import Unread
-
-MOST_READ = 20_000  # files that a start may read to find copies in a split that is given
 
 
 def split_hash(*parts: list[Datum]) -> str:
@@ -72,18 +70,21 @@ def _describe(dataset: DatasetBase, cfg) -> None:
         "split_hash": split_hash(unlabelled, dataset.test),
         "root": Path(cfg.DATASET.ROOT).expanduser().resolve(),
     }
-    described["inputs"] = _inputs(dataset, described["root"], cache_of(cfg, f"{cfg.DATASET.NAME}-{domain}"), cfg)
     for name, value in described.items():
         setattr(dataset, name, value)
+    _read_inputs(dataset, cfg)
 
 
-def _inputs(dataset: DatasetBase, root: Path, cache: Path | None, cfg) -> Inputs:
-    """Of what is read whatever the seed; shots are drawn from it and are left out."""
-    parts = [dataset.test]
-    if cfg.DATASET.NUM_SHOTS < 1:
-        parts += [dataset.train_x, dataset.train_u or [], dataset.val or []]
+def _read_inputs(dataset: DatasetBase, cfg) -> None:
+    """Set `files` and `inputs`, of what is read whatever the seed: shots are drawn from it."""
+    parts = [dataset.test, dataset.train_x, dataset.train_u, dataset.val or []]
     listed = [[(item.impath, item.label) for item in part] for part in parts]
-    return of_data(dataset.classnames, listed, root, cache)
+    dataset.files = files_of(
+        (path for part in listed for path, _ in part), dataset.root,
+        cache_of(cfg, f"{cfg.DATASET.NAME}-{dataset.domain}"),
+    )
+    whatever = listed if cfg.DATASET.NUM_SHOTS < 1 else listed[:1]
+    dataset.inputs = of_data(dataset.classnames, whatever, dataset.files)
 
 
 def _check_protocol(dataset: DatasetBase, asked: str) -> None:
@@ -96,9 +97,8 @@ def _check_protocol(dataset: DatasetBase, asked: str) -> None:
         dataset.overlap = Overlap([(path, path) for path in both], None)
         return
     published = getattr(dataset, "published_split", False)
-    given = published or asked != "independent"
-    training = {*unlabelled, *(item.impath for item in dataset.train_x)}
-    found = dataset.overlap = overlap(training, tested, MOST_READ if given else None)
+    training = [*unlabelled, *(item.impath for item in dataset.train_x)]
+    found = dataset.overlap = overlap(training, tested, dataset.files.contents)
     wrong = found.files if published else [*found.files, *(found.copies or [])]
     if wrong and asked == "independent":
         (train, test), number = wrong[0], f"{len(wrong)} of {len(tested)} test images"

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 from tqdm import tqdm
 
@@ -30,6 +31,7 @@ OTHER_ENGINE = (
     "; give each engine an --output of its own, or run those of one again with the other's "
     "(UEO_ENGINE=builtin or UEO_ENGINE=dassl, and --overwrite)"
 )
+MISSING, UNREADABLE = "missing", "unreadable"  # in place of a content's hash
 HASHES = "hashes.json"  # end of the name of a cache file
 BLOCK = 1 << 20
 
@@ -40,23 +42,35 @@ def short_hash(data) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+class Files(NamedTuple):
+    """The image files of a domain: {path: name relative to a root}, {path: hash of the content}."""
+
+    names: dict[str, str]
+    contents: dict[str, str]
+
+
+def files_of(paths: Iterable[str], root: Path, cache: Path | None) -> Files:
+    """root: names are relative to it, so that another copy of the same data has the same inputs;
+    cache: see `content_hashes`."""
+    names = relative_names(paths, root)
+    return Files(names, content_hashes(names, cache))
+
+
 def of_data(
-    names: Sequence[str], parts: Sequence[Sequence[tuple[str, int]]], root: Path, cache: Path | None
+    names: Sequence[str], parts: Sequence[Sequence[tuple[str, int]]], files: Files
 ) -> Inputs:
     """Class names, lists, labels and contents of the images of one domain.
 
     names: by class id. parts: lists of (path, class id), such as the unlabelled and the test list;
-    their order counts. root: paths are taken relative to it, so that another copy of the same data
-    has the same inputs. cache: file of `content_hashes`.
+    their order counts. files: of their images.
     """
-    named = relative_names((path for part in parts for path, _ in part), root)
-    listed = [[named[path] for path, _ in part] for part in parts]
-    contents = content_hashes(named, cache)
+    listed = [[files.names[path] for path, _ in part] for part in parts]
+    paths = dict.fromkeys(path for part in parts for path, _ in part)
     return {
         CLASS_NAMES: _counted(names),
-        IMAGE_LIST: f"{len(named):,} ({short_hash(listed)})",
+        IMAGE_LIST: f"{len(paths):,} ({short_hash(listed)})",
         LABELS: short_hash([[label for _, label in part] for part in parts]),
-        IMAGES: _counted(list(contents.values())),
+        IMAGES: _counted([files.contents[path] for path in paths]),
     }
 
 
@@ -104,7 +118,7 @@ def content_hashes(names: dict[str, str], cache: Path | None) -> dict[str, str]:
         if todo:
             kept.update({names[p]: [facts[p], known[p]] for p in todo})
             _write_cache(cache, kept)
-    return {path: known.get(path, "missing") for path in names}
+    return {path: known.get(path, MISSING) for path in names}
 
 
 def _hash_all(paths: list[str]) -> Iterable[str]:
@@ -121,7 +135,7 @@ def content_hash(path: str | Path) -> str:
             while block := file.read(BLOCK):
                 digest.update(block)
     except OSError:
-        return "unreadable"
+        return UNREADABLE
     return digest.hexdigest()
 
 

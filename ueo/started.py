@@ -216,6 +216,8 @@ def follow_run(cfg, folder: str, given: set[str]) -> None:
             )
         print(f"{key} {theirs[key]!r}, as in {folder}")
         config.put(cfg, key, theirs[key])
+    if shots:  # whether the run may lack test images was decided when it was trained
+        config.put(cfg, "DATASET.UNTESTED_CLASSES", "allow")
     cfg.freeze()
     now = data_inputs(cfg, prepare=True)
     differs = {k: started["inputs"].get(k) for k in (IMAGE_LIST, LABELS)
