@@ -13,7 +13,9 @@ from ueo.trainers.base import CLIPTrainer
 
 import train
 from ueo import inputs
+from ueo.code import code_hash
 from ueo.comparable import check_comparable
+from ueo.discover import import_file
 from ueo.errors import DataError
 from ueo.evaluation import Evaluations
 from ueo.record import read_result
@@ -367,3 +369,47 @@ def test_files_that_an_option_names_are_inputs(tmp_path, option):
         found[name] = method_inputs(train.build_cfg(args))
     assert option in found["one"] and found["one"] == found["copy"]
     assert inputs.difference(found["one"], found["other"]).startswith(f"{option}: ")
+
+
+def test_what_is_ordered_otherwise_is_something_else(tmp_path):
+    """Ids follow the order of names, rows of a record that of the lists."""
+    paths = [str(tmp_path / f"{i}.png") for i in range(4)]
+    for i in range(4):
+        trees.draw(tmp_path / f"{i}.png", i)
+    train_part, test_part = [(paths[0], 0), (paths[1], 1)], [(paths[2], 1), (paths[3], 0)]
+
+    def found(names=("mug", "sun"), parts=(train_part, test_part)):
+        return inputs.of_data(names, parts, tmp_path, tmp_path / "cache.json")
+
+    def changed(**what):
+        return {key for key, value in found(**what).items() if value != found()[key]}
+
+    assert changed() == set()
+    assert changed(names=("sun", "mug")) == {"class names"}
+    assert changed(parts=(train_part[::-1], test_part)) == {"image list", "labels", "images"}
+    assert changed(parts=(test_part, train_part)) == {"image list", "labels", "images"}
+    swapped = [(paths[0], 1), (paths[1], 0)]
+    assert changed(parts=(swapped, test_part)) == {"labels"}
+    moved = ([train_part[0]], [train_part[1], *test_part])
+    assert changed(parts=moved) == {"image list", "labels"}
+
+
+def test_a_large_file_counts_to_its_end(tmp_path):
+    content = bytes(3 * inputs.BLOCK)
+    for name, end in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).write_bytes(content + end)
+    a, b, c = (inputs.content_hash(tmp_path / name) for name in "abc")
+    assert a == b != c
+
+
+def test_an_edited_base_class_makes_another_method(tmp_path):
+    (tmp_path / "base.py").write_text("class Base:\n    rate = 1\n")
+    (tmp_path / "method.py").write_text("from .base import Base\nclass Method(Base):\n    pass\n")
+    method = import_file(str(tmp_path / "method.py")).Method
+    first = code_hash(method)
+    (tmp_path / "base.py").write_text("class Base:\n    rate = 1  # per epoch\n")
+    import_file(str(tmp_path / "base.py"))
+    assert code_hash(method) == first
+    (tmp_path / "base.py").write_text("class Base:\n    rate = 2\n")
+    import_file(str(tmp_path / "base.py"))
+    assert code_hash(method) != first
