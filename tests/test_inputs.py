@@ -371,6 +371,18 @@ def test_files_that_an_option_names_are_inputs(tmp_path, option):
     assert inputs.difference(found["one"], found["other"]).startswith(f"{option}: ")
 
 
+def test_without_a_seed_shots_cannot_be_drawn_again_so_nothing_is_resumed(
+    mine, run, tmp_path, capsys, monkeypatch
+):
+    options = ("SEED", "-1", "DATASET.NUM_SHOTS", "2")
+    with monkeypatch.context() as patch:
+        patch.setattr(CLIPTrainer, "after_epoch", interrupted)
+        assert run(mine, *options, trainer="CoOp") == 130
+    assert run(mine, *options, trainer="CoOp") == 0
+    assert "is not used: without a seed its labelled images" in capsys.readouterr().out
+    assert read(tmp_path / "run")["resumed_from_epoch"] == 0
+
+
 def test_what_is_ordered_otherwise_is_something_else(tmp_path):
     """Ids follow the order of names, rows of a record that of the lists."""
     paths = [str(tmp_path / f"{i}.png") for i in range(4)]
