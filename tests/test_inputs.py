@@ -294,6 +294,28 @@ def test_one_table_holds_the_same_inputs_alone(tmp_path, name):
     check_comparable(entries[:1] * 2)
 
 
+@pytest.mark.parametrize("name", ["device", "weights", *inputs.OF_DATA, "precision"])
+def test_methods_of_one_table_share_their_domains_images(tmp_path, name):
+    """A gain is over the same images; each domain has its own, each method its precision."""
+    result = {"dataset": "d", "protocol": "p", "backbone": "b", "setting": "open",
+              "split_hash": "s", "config": {}, "environment": {"engine": "e"}}
+
+    def compare(*runs):
+        check_comparable([
+            (tmp_path / str(i), {**result, "trainer": trainer, "domain": domain,
+                                 "inputs": {name: value}})
+            for i, (trainer, domain, value) in enumerate(runs)
+        ])
+
+    if name == "precision":
+        compare(("T", "a", "one"), ("U", "a", "two"))
+    else:
+        with pytest.raises(DataError, match=f"{name} is 'one' and 'two'"):
+            compare(("T", "a", "one"), ("U", "a", "two"))
+    if name in inputs.OF_DATA:
+        compare(("T", "a", "one"), ("T", "b", "two"))
+
+
 # evaluation of a finished run
 
 
