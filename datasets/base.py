@@ -15,6 +15,7 @@ from ueo.datasets.label_space import (
     label_space,
     subsample,
 )
+from ueo.datasets.shots import without_shots
 
 from ueo.adopt import split_hash
 from ueo.class_names import matched, summary
@@ -23,7 +24,7 @@ from ueo.data import NO_LABEL
 from ueo.errors import ConfigError, DataError
 from ueo.image_check import unreadable
 from ueo.inputs import Inputs, cache_of, files_of, of_data
-from ueo.names import enumeration, meanings, nearest
+from ueo.names import meanings, nearest
 from ueo.text import shown
 from ueo.trees import Item, Unread
 
@@ -238,32 +239,11 @@ class UFTDataset(DatasetBase):
         ]
 
     def _take_shots(self, labelled: list[Datum], tested: list[Datum], shots: int, policy: str):
-        """(labelled shots, test images without them, how many were left out of the test set).
-
-        Raises ConfigError where these are the last test images of a known class, unless `policy` is
-        "allow"; or of all known classes.
-        """
+        """(labelled shots, test images without them, how many were left out of the test set)."""
         if shots < 1:
             return labelled, tested, 0
         labelled = self.generate_fewshot_dataset(labelled, num_shots=shots)
-        used = {item.impath for item in labelled}
-        kept = [item for item in tested if item.impath not in used]
-        lost = sorted({item.label for item in tested} - {item.label for item in kept})
-        if lost and (policy == "stop" or len(lost) == len(self.space.known)):
-            raise self._too_many_shots(shots, lost, len(tested), len(kept))
-        return labelled, kept, len(tested) - len(kept)
-
-    def _too_many_shots(self, shots: int, lost: list[int], before: int, after: int) -> ConfigError:
-        """lost: ids of the known classes that `shots` leave untested; of `before` test images
-        `after` are left."""
-        known, names = len(self.space.known), enumeration([self.class_list[i] for i in lost])
-        what, remedy = f"all {before} test images are labelled shots", ""
-        if after:
-            what = f"{shots} shots leave {len(lost)} of {known} known classes without a test image "
-            what += f"({names}), and PACC the mean over the others"
-        if len(lost) < known:
-            remedy = ", or allow it with DATASET.UNTESTED_CLASSES allow"
-        return ConfigError(
-            f"DATASET.NUM_SHOTS: {what}; take fewer shots, or --protocol independent, whose shots "
-            f"are no test images{remedy}"
+        kept = without_shots(
+            tested, labelled, self.class_list, len(self.space.known), policy == "allow"
         )
+        return labelled, kept, len(tested) - len(kept)

@@ -39,6 +39,11 @@ def plans(args, dataset: str) -> dict[tuple[str, str], list[grid.Run]]:
     kind = planning.dataset_class(dataset)
     if kind.tuning_domain is None:
         raise ConfigError(f"{dataset} has no tuning domain; name one in its wrapper")
+    if [kind.domain_of(domain) for domain in args.domain] not in ([], [kind.tuning_domain]):
+        raise ConfigError(
+            f"--domain {' '.join(args.domain)}: choosing reads labels, of {kind.tuning_domain} "
+            "alone"
+        )
     args.domain = [kind.tuning_domain]
     names = [n for n in planning.trainer_names(args.trainers) if n != "ZeroshotCLIP"]
     return {(name, value): planning.plan_with(args, dataset, name, [args.key, value])

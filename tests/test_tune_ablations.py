@@ -49,6 +49,13 @@ def test_a_rate_that_diverged_is_never_chosen(grid_script):
     assert tune.choose({"A": {"1": None, "2": 50.0}, "B": {"1": None}}) == {"A": "2", "B": None}
 
 
+def test_no_other_domains_labels_are_tuned_on(grid_script, capsys):
+    tune = load("tune", grid_script)
+    assert tune.main(["emoji", "--domain", "fluent", "--dry-run"]) == 2
+    assert "--domain fluent: choosing reads labels, of fluent_3d alone" in capsys.readouterr().err
+    assert tune.main(["emoji", "--domain", "fluent_3d", "--trainers", "UEO", "--dry-run"]) == 0
+
+
 def test_without_a_tuning_domain_there_is_nothing_to_tune_on(grid_script, capsys):
     tune = load("tune", grid_script)
     assert tune.main(["office31", "--dry-run"]) == 2

@@ -1,0 +1,36 @@
+"""Labelled shots leave the test set, but each known class keeps a test image unless it is allowed
+that one does not."""
+
+from collections.abc import Sequence
+
+from dassl.data.datasets import Datum
+
+from ueo.errors import ConfigError
+from ueo.names import enumeration
+
+
+def without_shots(
+    tested: list[Datum], shots: list[Datum], class_list: Sequence[str], known: int, allow: bool
+) -> list[Datum]:
+    """The test images that are no shots.
+
+    class_list: names by label; known: number of known classes.
+
+    Raises ConfigError where the last test images of a known class are shots, unless `allow`; or of
+    all known classes.
+    """
+    used = {item.impath for item in shots}
+    kept = [item for item in tested if item.impath not in used]
+    lost = sorted({item.label for item in tested} - {item.label for item in kept})
+    if not lost or allow and len(lost) < known:
+        return kept
+    what = f"all {len(tested)} test images are labelled shots"
+    if kept:
+        names = enumeration([class_list[label] for label in lost])
+        what = (f"labelled shots are the last test images of {len(lost)} of {known} known classes "
+                f"({names}), PACC would be the mean over the others")
+    allowing = ", or allow it with DATASET.UNTESTED_CLASSES allow" if len(lost) < known else ""
+    raise ConfigError(
+        f"DATASET.NUM_SHOTS: {what}; take fewer shots, or --protocol independent, whose shots are "
+        f"no test images{allowing}"
+    )
