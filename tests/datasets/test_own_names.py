@@ -9,6 +9,7 @@ import pytest
 import trees
 from conftest import CLASSES
 from dassl.config import get_cfg_default
+from dassl.data.datasets import build_dataset
 from ueo.datasets.own import UFTFolder, UFTList
 
 from ueo.config import extend
@@ -215,7 +216,7 @@ def test_a_folder_may_be_called_like_an_option(tmp_path, grid_script, capsys):
 @pytest.mark.parametrize("setting", ["closed", "partial", "open_partial"])
 def test_a_class_has_images_where_any_list_has_one(build, setting):
     """Under partial label spaces a known class is tested though none of it is unlabelled."""
-    matched = build(setting=setting).dm.dataset.matched
+    matched = build_dataset(build(setting=setting).cfg).matched
     assert matched["with_images"] == 4 and matched["without_images"] == []
     assert matched["unknown"] == list(CLASSES[4:]) and matched["misspelt"] == {}
 

@@ -43,7 +43,8 @@ def test_fixtures_are_irregular(build):
 @pytest.mark.parametrize("part", [0, 1])
 def test_the_hash_of_a_split_is_of_both_lists(build, monkeypatch, part):
     """An image fewer to adapt to, or to test on, is another split."""
-    whole = build(setting="open").dm.dataset
+    cfg = build(setting="open").cfg
+    whole = build_dataset(cfg)
     released = type(whole).released
 
     def without_one(self, domain):
@@ -52,7 +53,7 @@ def test_the_hash_of_a_split_is_of_both_lists(build, monkeypatch, part):
         return lists
 
     monkeypatch.setattr(type(whole), "released", without_one)
-    assert build(setting="open").dm.dataset.split_hash != whole.split_hash
+    assert build_dataset(cfg).split_hash != whole.split_hash
 
 
 @pytest.mark.parametrize("kind", ["rn", "vit"])
