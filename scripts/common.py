@@ -15,7 +15,7 @@ RUNS_NOTHING = {"--dry-run", "--tables-only", "--help", "-h"}
 
 command = Path(sys.argv[0])  # of a test, its own
 called = command.name in GRIDS and command.parent.resolve() == Path(__file__).resolve().parent
-inside = fork_server.QUIET in os.environ  # the runs forked from the server come here too
+inside = "__mp_main__" in sys.modules  # a run: it imports the command that started it
 if called and not inside and not RUNS_NOTHING & set(sys.argv):
     fork_server.start(PRELOAD)  # its imports take as long as this process's own
 

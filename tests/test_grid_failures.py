@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import forked
 from conftest import REPOSITORY
@@ -34,10 +35,30 @@ def test_a_run_fails_in_one_line_whose_record_cannot_be_read(tmp_path, capfd):
     assert "Traceback" not in failure.message and str(run.folder) in failure.message
 
 
+def test_a_fork_server_that_is_killed_fails_the_run_that_it_was_to_fork(tmp_path, monkeypatch):
+    class Process:
+        def __init__(self, **_):
+            pass
+
+        def start(self):
+            raise EOFError("unexpected EOF")
+
+    context = SimpleNamespace(Process=Process)
+    monkeypatch.setattr(grid.fork_server, "start", lambda *_: None)
+    monkeypatch.setattr(grid.multiprocessing, "get_context", lambda *_: context)
+    runs = [run_in(tmp_path / name) for name in "ab"]
+    failures = grid.execute(runs, forked.note, 1, [], (), print)
+    assert [failure.run for failure in failures] == runs
+    assert {failure.message for failure in failures} == {
+        "the process that runs are forked from was killed"}
+
+
 def test_a_process_without_a_last_word_is_told_by_its_status(tmp_path):
     run = run_in(tmp_path)
-    message, failed = grid._outcome(255, run)
-    assert failed and "255" in message and str(tmp_path / grid.CONSOLE) in message
+    message, failed = grid._outcome(1, run)
+    assert failed and "status 1" in message and str(tmp_path / grid.CONSOLE) in message
+    (tmp_path / grid.CONSOLE).write_text("epoch [1/2]")
+    assert "epoch" not in grid._outcome(grid.LOST, run)[0]
     assert grid._outcome(-signal.SIGKILL, run) == ("killed by signal 9", True)
 
 

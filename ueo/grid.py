@@ -26,6 +26,7 @@ from ueo.options import quoted
 from ueo.record import read_result
 
 CONSOLE = "console.txt"  # what a run printed, kept only when it failed
+LOST = 255  # multiprocessing's status of a process whose fork server is gone
 ASKED = (
     "the process that runs are forked from has asked CUDA something, so this run cannot use it; "
     "no module imported there may call torch.cuda at its import (--device cpu runs all the same)"
@@ -105,7 +106,6 @@ def execute(
     preload: modules that the fork server imports once; none may ask CUDA anything.
     devices: what `gpus.visible` gives; runs share them evenly.
     """
-    fork_server.start(preload)
     waiting, running = list(runs), {}
     progress = Progress(len(runs), report)
     try:
@@ -113,6 +113,7 @@ def execute(
             while waiting and len(running) < workers:
                 run, begin = waiting.pop(0), time.monotonic()
                 try:
+                    fork_server.start(preload)  # again, if it was killed
                     job = _start(run, entry, devices, [job.gpu for job in running.values()])
                     running[job.process.sentinel] = job
                 except OSError as error:  # its folder cannot be written, or no process be made
@@ -166,7 +167,10 @@ def _start(run: Run, entry: Callable, devices: Sequence[str], used: list[str]) -
     context = multiprocessing.get_context("forkserver")
     method = multiprocessing.get_start_method()
     process = context.Process(target=_child, args=(entry, run, method, bool(devices), visible))
-    process.start()
+    try:
+        process.start()
+    except EOFError as error:
+        raise OSError("the process that runs are forked from was killed") from error
     return Job(run, process, gpu, time.monotonic())
 
 
@@ -218,6 +222,8 @@ def _outcome(status: int | None, run: Run) -> tuple[str, bool]:
             return str(error), True
     if status is not None and status < 0:
         return f"killed by signal {-status}", True
+    if status == LOST:
+        return "lost: the process that it was forked from was killed", True
     with suppress(OSError):
         lines = (run.folder / CONSOLE).read_text(errors="replace").strip().splitlines()
         if lines:
