@@ -85,6 +85,8 @@ def test_keeping_changes_no_result_and_is_no_other_configuration(toy, capsys):
         ood.read_run(plain)
     status, _ = toy("kept")
     assert status == 0 and "Finished before" in capsys.readouterr().out
+    status, _ = toy("plain", *KEEP)  # finished, but without what is asked for now
+    assert status == 0 and (plain / FEATURES).is_file()
 
 
 def test_files_of_an_older_run_and_damaged_ones(toy, tmp_path):
