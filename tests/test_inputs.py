@@ -413,7 +413,8 @@ def test_what_is_ordered_otherwise_is_something_else(tmp_path):
     train_part, test_part = [(paths[0], 0), (paths[1], 1)], [(paths[2], 1), (paths[3], 0)]
 
     def found(names=("mug", "sun"), parts=(train_part, test_part)):
-        return inputs.of_data(names, parts, tmp_path, tmp_path / "cache.json")
+        files = inputs.files_of((p for part in parts for p, _ in part), tmp_path, None)
+        return inputs.of_data(names, parts, files)
 
     def changed(**what):
         return {key for key, value in found(**what).items() if value != found()[key]}
