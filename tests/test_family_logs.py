@@ -4,6 +4,7 @@ import re
 
 import pytest
 from conftest import read
+from ueo.trainers.base import CLIPTrainer
 
 from ueo.tuned import POINTER
 
@@ -53,6 +54,19 @@ def test_what_an_earlier_run_left_is_not_read(toy):
     assert status == 0
     agrees(folder)
     assert len(list(folder.glob("log.txt-*"))) == 2
+
+
+def test_a_resumed_run_is_read(toy, monkeypatch):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CLIPTrainer, "after_train", interrupted)
+        status, folder = toy("run", setting="partial")
+    assert status == 130 and parsed(folder) is None
+    status, folder = toy("run", setting="partial")
+    assert status == 0 and read(folder)["resumed_from_epoch"] == 2
+    agrees(folder)
 
 
 def test_an_evaluation_alone_is_read_and_names_the_epoch_of_its_checkpoint(

@@ -23,9 +23,10 @@ def plot_run(folder: str | Path) -> Path | None:
     figure, axes = canvas(3 if curves else 1)
     labels = outputs["test_labels"]
     there = [when for when in ("before", "after") if f"test_scores_{when}" in outputs]
+    score = result["config"].get(f"TRAINER.{result['trainer']}.SCORE", "mcm")
     for axis, when in zip(axes, there):
         _histogram(axis, outputs[f"test_scores_{when}"], labels,
-                   result["counts"]["known_classes"], when)
+                   result["counts"]["known_classes"], when, score)
     if curves:
         _curves(axes[2], result["evaluations"])
     title = (f"{result['trainer']}, {result['dataset']} {result['domain']}, {result['setting']}, "
@@ -51,7 +52,8 @@ def canvas(columns: int):
     return figure, np.atleast_1d(figure.subplots(1, columns))
 
 
-def _histogram(axis, scores: np.ndarray, labels: np.ndarray, num_known: int, when: str) -> None:
+def _histogram(axis, scores: np.ndarray, labels: np.ndarray, num_known: int, when: str,
+               score: str) -> None:
     bins = np.linspace(scores.min(), scores.max() + 1e-12, 41)
     for part, colour, name in (
         ((labels >= 0) & (labels < num_known), KNOWN, "known (ID)"),
@@ -62,7 +64,7 @@ def _histogram(axis, scores: np.ndarray, labels: np.ndarray, num_known: int, whe
             axis.hist(scores[part], bins, density=True, alpha=0.6, color=colour, label=name,
                       histtype="stepfilled")  # one shape, not one a bar: twice as fast
     axis.set_title(f"test scores {when} training", fontsize=9)
-    axis.set_xlabel("MCM score, larger = more in-distribution", fontsize=8)
+    axis.set_xlabel(f"{in_plot(score.upper())} score, larger = more in-distribution", fontsize=8)
     axis.set_yticks([])
     axis.legend(fontsize=8, frameon=False)
 

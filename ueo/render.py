@@ -36,7 +36,8 @@ def markdown(summary: dict) -> str:
     parts = [caption(summary, "github"), _compact(summary, "github")]
     for metric in METRICS:
         cell = _of_metric(metric, "**{}**", "<u>{}</u>")
-        parts += [f"### {NAMES[metric]}", f"{EXPLAINED[metric].capitalize()}, in percent.",
+        words = EXPLAINED[metric]
+        parts += [f"### {NAMES[metric]}", f"{words[0].upper()}{words[1:]}, in percent.",
                   _table(summary, cell, "github")]
     return "\n\n".join(parts + sentences(summary, "github")) + "\n"
 
@@ -87,13 +88,18 @@ def overview(summaries: list[dict]) -> str:
 def caption(summary: dict, style: str = "simple") -> str:
     """What the table shows, in a few sentences."""
     write = text.WRITERS[style]
-    base = write(summary["base"])
     parts = [
         f"{write(_what(summary))}: PACC / AUROC in percent on the test set, mean±standard "
-        f"deviation over seeds; gain over {base} in points."
+        f"deviation over seeds; gain over {write(summary['base'])} in points."
     ]
     if len(summary["methods"]) > 2:
         parts.append("¹ best, ² second.")
+    return " ".join([*parts, *_notes(summary, write)])
+
+
+def _notes(summary: dict, write: Callable[[str], str]) -> list[str]:
+    """The sentences of a caption that hold for every metric. write: makes plain text of names."""
+    parts, base = [], write(summary["base"])
     if summary["tuning_domain"]:
         parts.append(
             f"* hyper-parameters were chosen on this domain; it is left out of the {MEAN}."
@@ -105,13 +111,13 @@ def caption(summary: dict, style: str = "simple") -> str:
         )
     if summary["read_labels"]:
         parts.append("‡ an oracle, which reads the labels of the unlabelled images.")
-    if not summary["as_published"]:
+    if summary["as_published"] is False:
         parts.append("The images are not those of the published version: their number differs.")
     if summary["skipped_images"]:
         parts.append(f"{summary['skipped_images']} images could not be read and were left out.")
     if summary["uneven"]:
         parts.append(write(coverage.sentence(summary["uneven"])))
-    return " ".join(parts)
+    return parts
 
 
 def sentences(summary: dict, style: str = "simple") -> list[str]:
@@ -212,19 +218,23 @@ def _latex_table(summary: dict, metric: str, name: str) -> str:
         if last not in (None, row["setting"]):
             lines.append(r"\midrule")
         last = row["setting"]
-        signs = _signs(summary, row["method"]).replace("†", r"$^\dagger$")
-        method = text.latex(row["method"]) + signs.replace("‡", r"$^\ddagger$")
+        method = text.latex(row["method"]) + _latex_signs(_signs(summary, row["method"]))
         cells = [cell(row["values"][d], row["marks"][d]) for d in columns]
         lines.append(" & ".join([text.latex(first), method, *cells]) + r" \\")
     head = " & ".join(["label space", "method", *map(text.latex, titles)])
-    what = f"{_what(summary)}: {NAMES[metric]} in percent ({EXPLAINED[metric]})."
-    what = " ".join(filter(None, [what, coverage.sentence(summary["uneven"])]))
+    what = [text.latex(f"{_what(summary)}: {NAMES[metric]} in percent ({EXPLAINED[metric]})."),
+            r"Mean$\pm$standard deviation over seeds; best bold, second underlined.",
+            *map(_latex_signs, _notes(summary, text.latex))]
     label = f"tab:{text.label(name)}-{metric}"
     return "\n".join([
-        r"\begin{table*}[t]", r"\centering", rf"\caption{{{text.latex(what)}}}",
+        r"\begin{table*}[t]", r"\centering", rf"\caption{{{' '.join(what)}}}",
         rf"\label{{{label}}}", rf"\begin{{tabular}}{{ll{'c' * len(columns)}}}", r"\toprule",
         head + r" \\", r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", r"\end{table*}", "",
     ])
+
+
+def _latex_signs(words: str) -> str:
+    return words.replace("†", r"$^\dagger$").replace("‡", r"$^\ddagger$")
 
 
 def _over_everything(summaries: list[dict], key: tuple[str, str]) -> str:

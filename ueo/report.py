@@ -25,7 +25,7 @@ def write(
     texts = {
         "txt": console(summary, published) + "\n",
         "md": markdown,
-        "tex": render.latex(summary, f"{folder.name}-{stem}"),
+        "tex": render.latex(summary, f"{folder.name}-{stem.removeprefix('table-')}"),
         "csv": render.csv_text([summary]),
     }
     for suffix, text in texts.items():

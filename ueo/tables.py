@@ -56,7 +56,7 @@ def summarise(entries: list[Entry], base: str) -> dict:
         "read_labels": sorted({r["trainer"] for r in results if r.get("reads_labels")}),
         "domains": domains,
         "tuning_domain": tuning if tuning in domains else None,
-        "as_published": not any(r.get("published_counts") is False for r in results),
+        "as_published": _as_published(results),
         "skipped_images": len({i for r in results for i in r.get("skipped_images", {})}),
         "doubts": doubts(results),
         "uneven": uneven((r["trainer"], r) for r in results),
@@ -65,6 +65,12 @@ def summarise(entries: list[Entry], base: str) -> dict:
             gain for m in methods if m != base and (gain := overall_gain(entries, m, base))
         ],
     }
+
+
+def _as_published(results: list[dict]) -> bool | None:
+    """Whether every run had the published number of images; None where that is not known."""
+    found = {r.get("published_counts") for r in results}
+    return False if False in found else None if None in found else True
 
 
 def backbone_name(backbone: str) -> str:

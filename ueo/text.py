@@ -70,8 +70,8 @@ def file_name(words) -> str:
 
 
 def label(words) -> str:
-    """A \\label of LaTeX: letters, digits and . : + = -; different words give different labels."""
-    found = re.sub(r"[^A-Za-z0-9.:+=-]", "-", words)
+    """A \\label of LaTeX: letters, digits and . : + = _ -; other words give other labels."""
+    found = re.sub(r"[^A-Za-z0-9.:+=_-]", "-", words)
     return found if found == words else f"{found}-{short_hash(words)}"
 
 

@@ -60,3 +60,18 @@ def test_equal_records_give_equal_files(summary, tmp_path):
     first = {p.name: p.read_bytes() for p in report.write(tmp_path / "1/toy", "table", summary)}
     second = {p.name: p.read_bytes() for p in report.write(tmp_path / "2/toy", "table", summary)}
     assert first == second and len(first) == 5
+
+
+def test_the_notes_of_the_caption_stand_in_latex_too(summary):
+    summary = {**summary, "use_labels": ["New"], "uneven": ["New lacks open b_1"]}
+    text = render.latex(summary, "toy")
+    for words in (r"$^\dagger$ trained with labels", "* hyper-parameters were chosen",
+                  r"Runs are missing: New lacks open b\_1", r"Mean$\pm$standard deviation"):
+        assert text.count(words) == len(tables.METRICS)
+    assert "†" not in text
+
+
+def test_what_is_not_known_of_the_images_is_not_claimed(summary, entries):  # noqa: F811
+    assert summary["as_published"] is None and "published" not in render.caption(summary)
+    found = [(folder, {**r, "published_counts": True}) for folder, r in entries]
+    assert tables.summarise(found, "Zero")["as_published"] is True
