@@ -119,6 +119,7 @@ def test_the_record_says_what_is_known_of_their_data(theirs, tmp_path, capsys):
     trainer = build_trainer(theirs())
     batch = next(iter(trainer.train_loader_x))
     assert set(batch["label"].tolist()) == {-1} and set(batch["impath"]) == {""}
+    assert trainer.val_loader is None and trainer.dm.val_loader is None  # it has labels
     trainer.train()
     result, dataset = read(tmp_path / "out"), trainer.dm.dataset
     assert result["title"] == result["domain"] == "TheirPets"

@@ -48,6 +48,15 @@ def test_a_copy_is_one_of_equal_bytes(images, tmp_path):
     assert overlapping(images[:5], images[5:]) == Overlap([], [])
 
 
+def test_of_equal_training_images_the_first_is_named_and_unread_ones_are_none(images):
+    twin = shutil.copy(images[1], f"{images[1]}.twin")
+    copy = shutil.copy(images[1], f"{images[1]}.copy")
+    assert overlapping([images[0], images[1], twin], [copy]).copies == [(images[1], copy)]
+    for unread in (inputs.MISSING, inputs.UNREADABLE):
+        found = overlap(images[:2], images[2:4], dict.fromkeys(images, unread))
+        assert found == Overlap([], [])
+
+
 @pytest.fixture
 def lists(tmp_path, weights, capsys):
     """Run on X_train.txt and X_test.txt: lists(training images, tested ones, options) -> (status,

@@ -134,6 +134,7 @@ def test_the_walk_finds_each_door_that_is_opened_again(build, door):
 def test_hidden_attributes_are_said_to_be_hidden(build):
     dataset = build().dm.dataset
     assert (len(dataset.train_u), len(dataset.test)) == (46, 57)
+    assert len(dataset.train_x) == 46, "what it trains on are the unlabelled images"
     with pytest.raises(AttributeError, match="'class_list' of the data set is hidden"):
         dataset.class_list  # noqa: B018
 
