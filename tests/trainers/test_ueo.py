@@ -88,6 +88,15 @@ def test_a_samples_weight_is_its_own_zero_shot_confidence(build, kind):
     assert not trainer.weight.requires_grad
 
 
+@pytest.mark.parametrize("option, temperature", [("0", None), ("0.5", 0.5)])
+def test_weights_may_be_taken_at_another_temperature(build, option, temperature):
+    trainer = build("TRAINER.UEO.TEMPERATURE", option, kind="vit")
+    trainer.before_train()
+    scale = trainer.model.logit_scale if temperature is None else 1 / temperature
+    expected = (scale * trainer.evaluations.unlabelled_cosines()).softmax(1).amax(1)
+    torch.testing.assert_close(trainer.weight, expected)
+
+
 def test_the_loss_of_a_batch_uses_each_samples_own_weight(build):
     trainer = build()
     trainer.before_train()
