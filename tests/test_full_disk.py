@@ -3,6 +3,7 @@
 import importlib
 import resource
 import sys
+from contextlib import contextmanager
 
 import pytest
 from conftest import REPOSITORY
@@ -13,29 +14,31 @@ import train
 sys.path.append(str(REPOSITORY / "scripts"))
 
 
-@pytest.fixture
-def disk():
-    """disk(size): from now on no file of this process can have more bytes."""
+@contextmanager
+def disk(size: int):
+    """No file of this process can have more bytes: not even pytest's report, so not for longer."""
     kept = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, kept[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, kept)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, kept[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, kept)
 
 
 @pytest.mark.parametrize(("size", "file"), [
     (500, "config.json"), (6_000, "model.pth.tar-1"), (20_000, "scores.png"),
 ])
-def test_a_run_that_fills_the_disk_names_the_file(size, file, toy, disk, capsys):
-    disk(size)
-    status, folder = toy("run", "TRAINER.UEO.TUNE", "prompt", "DATASET.STORE_GB", "0")
+def test_a_run_that_fills_the_disk_names_the_file(size, file, toy, capsys):
+    with disk(size):
+        status, folder = toy("run", "TRAINER.UEO.TUNE", "prompt", "DATASET.STORE_GB", "0")
     line = capsys.readouterr().err
     assert status == 2 and len(line.splitlines()) == 1
     assert line.startswith(f"Error: {folder}") and file in line
     assert not [p.name for p in folder.rglob("*") if p.name.startswith(".") or ".part" in p.name]
 
 
-def test_a_log_that_the_disk_has_no_room_for_is_named(tmp_path, disk, capsys):
-    disk(500)
-    with pytest.raises(OSError) as caught, Logger(str(tmp_path / "log.txt")) as log:
+def test_a_log_that_the_disk_has_no_room_for_is_named(tmp_path, capsys):
+    with pytest.raises(OSError) as caught, disk(500), Logger(str(tmp_path / "log.txt")) as log:
         for _ in range(100):
             log.write("epoch [1/2]\n")
     assert caught.value.filename == str(tmp_path / "log.txt")
