@@ -5,7 +5,9 @@ import modern_dassl  # noqa: F401  isort: skip
 import importlib.util
 import json
 import os
+import resource
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -185,3 +187,14 @@ def build(toy_root, weights, tmp_path):
         return train.build_trainer(cfg)
 
     return make
+
+
+@contextmanager
+def disk(size: int):
+    """No file of this process can have more bytes: not even pytest's report, so not for longer."""
+    kept = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, kept[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, kept)

@@ -1,28 +1,15 @@
 """A run whose disk is full ends in one line that names the file; empty paths are refused."""
 
 import importlib
-import resource
 import sys
-from contextlib import contextmanager
 
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, disk
 from dassl.utils import Logger
 
 import train
 
 sys.path.append(str(REPOSITORY / "scripts"))
-
-
-@contextmanager
-def disk(size: int):
-    """No file of this process can have more bytes: not even pytest's report, so not for longer."""
-    kept = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, kept[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, kept)
 
 
 @pytest.mark.parametrize(("size", "file"), [

@@ -1,19 +1,18 @@
 """Temporaries: a living process keeps its own, what a killed one left goes at the next start."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, disk
 
 from ueo.archives import remove_left, unpack_top
 from ueo.clip import backbones
 from ueo.errors import CheckpointError
-from ueo.files import atomic_path, write_json
+from ueo.files import asset, atomic_path, write_json
 from ueo.temporaries import sweep, temporary_file, temporary_folder
 
 
@@ -124,27 +123,16 @@ def test_without_locks_nothing_is_taken_for_left(tmp_path, monkeypatch):
     assert left(tmp_path) == [".a-abcd1234.json"]
 
 
-@pytest.fixture
-def full_disk():
-    """Files of this process can have 4,000 bytes; the system says so as for a full disk."""
-    kept = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, kept[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, kept)
-
-
-def test_a_disk_that_is_full_is_named(tmp_path, full_disk):
+def test_a_disk_that_is_full_is_named(tmp_path):
     file = tmp_path / "table.json"
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError) as caught, disk(4000):
         write_json(file, ["x" * 100] * 100)
     assert caught.value.filename == str(file)
     assert not list(tmp_path.iterdir())
 
 
-def test_an_archive_that_does_not_fit_the_disk_is_named(tmp_path, full_disk):
-    from ueo.files import asset
-
-    with pytest.raises(OSError) as caught:
+def test_an_archive_that_does_not_fit_the_disk_is_named(tmp_path):
+    with pytest.raises(OSError) as caught, disk(4000):
         unpack_top(asset("emoji.zip"), tmp_path / "emoji")
     assert "emoji" in str(caught.value.filename)
     assert not list(tmp_path.iterdir())
