@@ -41,7 +41,8 @@ def test_the_estimate_comes_from_finished_runs_of_the_same_kind():
 
 def test_wall_times_of_a_clock_set_back_are_not_averaged():
     finished = {run("New", "a", 1).folder: {"wall_seconds": -3500.0},
-                run("New", "a", 2).folder: {"wall_seconds": 20.0}}
+                run("New", "a", 2).folder: {"wall_seconds": 20.0},
+                run("New", "a", 4).folder: {"wall_seconds": 0.0}}
     assert grid.estimate([run("New", "a", 3)], finished, 1) == (20, 0)
 
 
