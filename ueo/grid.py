@@ -22,6 +22,7 @@ import torch
 from ueo import fork_server
 from ueo.errors import ConfigError, UserError, reason
 from ueo.gpus import least_used
+from ueo.offspring import take_along
 from ueo.options import quoted
 from ueo.record import read_result
 
@@ -189,6 +190,7 @@ def _child(entry: Callable, run: Run, method: str, cuda: bool, visible: str) -> 
     """
     threading.Thread(target=_end_with_parents, daemon=True).start()
     multiprocessing.set_start_method(method, force=True)
+    take_along()
     console = run.folder / CONSOLE
     with open(console, "w") as file:
         os.dup2(file.fileno(), 1)
