@@ -32,6 +32,7 @@ OTHER_ENGINE = (
     "(UEO_ENGINE=builtin or UEO_ENGINE=dassl, and --overwrite)"
 )
 MISSING, UNREADABLE = "missing", "unreadable"  # in place of a content's hash
+EMPTY = hashlib.blake2b(digest_size=16).hexdigest()  # of a file of no bytes
 HASHES = "hashes.json"  # end of the name of a cache file
 BLOCK = 1 << 20
 
@@ -113,6 +114,7 @@ def content_hashes(names: dict[str, str], cache: Path | None) -> dict[str, str]:
         kept = _read_cache(cache)
         known = {p: kept[n][1] for p, n in names.items()
                  if facts[p] and kept.get(n, [None])[0] == facts[p]}
+        known.update((p, EMPTY) for p in names if facts[p] and facts[p][0] == 0)
         todo = [p for p in names if facts[p] and p not in known]
         known.update(zip(todo, _hash_all(todo)))
         if todo:

@@ -101,7 +101,7 @@ def test_a_split_that_is_damaged_or_of_other_images(names, tmp_path):
     with pytest.raises(DataError, match="1 are not in it"):
         stored_split(names, file)
     file.write_text("{")
-    with pytest.raises(DataError, match="not a readable split"):
+    with pytest.raises(DataError, match="split.json: not readable as JSON"):
         stored_split(names, file)
 
 
