@@ -32,6 +32,7 @@ import wise_ft  # noqa: E402
 from PIL import Image  # noqa: E402
 
 import train  # noqa: E402
+from ueo import fork_server  # noqa: E402
 
 REFUSED, TAKEN_SO, USAGE = "refused", "taken, as documented", "usage"
 GOOD = (REFUSED, TAKEN_SO, USAGE)
@@ -109,6 +110,7 @@ def in_child(folder: Path, case: cases.Case, limit: float) -> tuple[int | None, 
         try:
             os.setsid()
             os.chdir(folder)
+            fork_server.forget()
             for number, path in ((1, os.devnull), (2, str(errors))):
                 os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), number)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -9,6 +9,7 @@ import pytest
 import torch
 import trees
 from conftest import random_clip, read, size_of, toy_arguments
+from dassl.engine import TRAINER_REGISTRY
 from ueo.trainers.base import CLIPTrainer
 
 import train
@@ -264,8 +265,9 @@ class Own(InfoMax):
 
 
 def test_an_edited_trainer_is_another_trainer_but_comments_do_not_count(
-    mine, run, tmp_path, capsys
+    mine, run, tmp_path, capsys, monkeypatch
 ):
+    monkeypatch.setitem(TRAINER_REGISTRY._obj_map, "Own", None)  # gone again after the test
     plugin = tmp_path / "own.py"
     options = ("--plugin", str(plugin), "--device", "cpu")
     plugin.write_text(PLUGIN % "1.0")

@@ -29,3 +29,8 @@ def start(modules: list[str]) -> None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def forget() -> None:
+    """In a process that was forked from one with a server: that one is not its own to wait for."""
+    forkserver._forkserver.__init__()
