@@ -22,7 +22,6 @@ from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import set_random_seed, setup_logger
-from ueo.datasets.label_space import parse_setting
 
 import ueo.evaluator  # noqa: F401  (registers itself)
 from modern_dassl import distributed
@@ -31,6 +30,7 @@ from ueo.discover import extend_cfg, import_file
 from ueo.errors import ConfigError, UserError, reason
 from ueo.files import check_writable, set_aside
 from ueo.known_keys import LARGEST_SEED, MOST_THREADS
+from ueo.label_space import parse_setting
 from ueo.memory import keep_freed_memory
 from ueo.names import nearest
 from ueo.options import folder, number

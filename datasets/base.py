@@ -8,13 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dassl.data.datasets import DatasetBase, Datum
-from ueo.datasets.label_space import (
-    STANDARD_SETTINGS,
-    ClassCounts,
-    LabelSpace,
-    label_space,
-    subsample,
-)
 from ueo.datasets.shots import without_shots
 
 from ueo.adopt import split_hash
@@ -22,8 +15,16 @@ from ueo.class_names import matched, summary
 from ueo.config import setting_of
 from ueo.data import NO_LABEL
 from ueo.errors import ConfigError, DataError
+from ueo.hashes import cache_of, files_of, of_data
 from ueo.image_check import unreadable
-from ueo.inputs import Inputs, cache_of, files_of, of_data
+from ueo.inputs import Inputs
+from ueo.label_space import (
+    STANDARD_SETTINGS,
+    ClassCounts,
+    LabelSpace,
+    label_space,
+    subsample,
+)
 from ueo.names import meanings, nearest
 from ueo.text import shown
 from ueo.trees import Item, Unread

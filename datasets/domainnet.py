@@ -11,11 +11,11 @@ import os
 from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
-from ueo.datasets.label_space import ClassCounts
 from ueo.datasets.published import Comparison, PublishedDataset
 
 from ueo.download import Piece, Remote
 from ueo.errors import DataError
+from ueo.label_space import ClassCounts
 from ueo.lists import read_list
 from ueo.names import loose
 from ueo.trees import Item

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.base import UFTDataset
-from ueo.datasets.label_space import ClassCounts
 
 from ueo.archives import remove_left, unpack_top
 from ueo.errors import DataError
 from ueo.files import asset, verify
+from ueo.label_space import ClassCounts
 
 
 @DATASET_REGISTRY.register()

@@ -9,10 +9,10 @@ names; the family takes them in the file system's order, so its shots differ bet
 from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
-from ueo.datasets.label_space import ClassCounts
 from ueo.datasets.recognition import NEEDED, RecognitionDataset, images_of, lines_of
 
 from ueo.errors import DataError
+from ueo.label_space import ClassCounts
 from ueo.trees import Item, find_folder, subfolders
 
 CLASSNAMES = "classnames.txt"  # file 1-61f_ol79pViBFDG_IDlUQSwoLcn2XXF of Google Drive

@@ -6,9 +6,9 @@ names puts "TV" before "Table", which changes the unknown classes; hence the nam
 
 from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.class_folders import ClassFolderDataset
-from ueo.datasets.label_space import ClassCounts
 
 from ueo.download import Piece, Remote
+from ueo.label_space import ClassCounts
 
 ARCHIVE = "OfficeHomeDataset_10072016.zip"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.base import UFTDataset
-from ueo.datasets.label_space import ClassCounts
 
 from ueo.class_names import check_names, read_names
 from ueo.config import setting_of
 from ueo.errors import ConfigError, DataError
+from ueo.label_space import ClassCounts
 from ueo.lists import NO_LABEL, class_ids, read_rows
 from ueo.names import match, nearest
 from ueo.splits import stored_split

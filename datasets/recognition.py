@@ -12,9 +12,9 @@ import json
 from pathlib import Path
 
 from ueo.datasets.base import UFTDataset
-from ueo.datasets.label_space import ClassCounts
 
 from ueo.errors import DataError
+from ueo.label_space import ClassCounts
 from ueo.trees import Item, Unread, existing, images_below
 
 NEEDED = "see docs/datasets.md for the layout"

@@ -7,18 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ueo.datasets.base import UFTDataset
-from ueo.datasets.label_space import parse_setting
 
 import train
 from ueo import config, grid
 from ueo.clip import backbones
+from ueo.current_inputs import data_inputs, method_inputs
 from ueo.discover import import_file
 from ueo.errors import ConfigError, DataError
 from ueo.inputs import Inputs
 from ueo.known_keys import OWN
+from ueo.label_space import parse_setting
 from ueo.names import nearest
 from ueo.options import quoted
-from ueo.started import data_inputs, method_inputs
 from ueo.text import file_name, shown
 from ueo.yaml_files import read_yaml
 

@@ -13,14 +13,14 @@ from dassl.engine import TRAINER_REGISTRY
 from ueo.trainers.base import CLIPTrainer
 
 import train
-from ueo import inputs
+from ueo import hashes, inputs
 from ueo.code import code_hash
 from ueo.comparable import check_comparable
+from ueo.current_inputs import method_inputs
 from ueo.discover import import_file
 from ueo.errors import DataError
 from ueo.evaluation import Evaluations
 from ueo.record import read_result
-from ueo.started import method_inputs
 
 
 @pytest.fixture
@@ -171,8 +171,8 @@ def test_another_copy_of_the_same_data_is_the_same_data(mine, run, tmp_path, cap
     copy = shutil.copytree(mine, tmp_path / "copy")
     lines = (copy / "list.txt").read_text().splitlines()
     items = [(str(copy / line.split()[0]), int(line.split()[1])) for line in lines]
-    files = inputs.files_of((path for path, _ in items), copy, tmp_path / "hashes.json")
-    expected = inputs.of_data(["bike", "mug", "unknown_2"], 2 * [items], files)
+    files = hashes.files_of((path for path, _ in items), copy, tmp_path / "hashes.json")
+    expected = hashes.of_data(["bike", "mug", "unknown_2"], 2 * [items], files)
     assert expected.items() <= read(tmp_path / "run")["inputs"].items()
 
 
@@ -181,29 +181,29 @@ def test_each_file_is_read_once_while_it_stays_the_same(tmp_path, monkeypatch):
     for i, path in enumerate(paths):
         with open(path, "wb") as file:
             file.write(bytes([i]) * 10)
-    names = inputs.relative_names(paths, tmp_path)
+    names = hashes.relative_names(paths, tmp_path)
     read_files = []
-    content_hash = inputs.content_hash
-    monkeypatch.setattr(inputs, "content_hash",
+    content_hash = hashes.content_hash
+    monkeypatch.setattr(hashes, "content_hash",
                         lambda path: read_files.append(path) or content_hash(path))
     cache = tmp_path / "cache" / "hashes.json"
-    first = inputs.content_hashes(names, cache)
+    first = hashes.content_hashes(names, cache)
     assert sorted(read_files) == paths and len(set(first.values())) == 5
     read_files.clear()
-    assert inputs.content_hashes(names, cache) == first and not read_files
+    assert hashes.content_hashes(names, cache) == first and not read_files
     with open(paths[2], "wb") as file:
         file.write(b"another ten"[:10])
-    changed = inputs.content_hashes(names, cache)
+    changed = hashes.content_hashes(names, cache)
     assert read_files == [paths[2]]
     assert {p for p in paths if changed[p] != first[p]} == {paths[2]}
     cache.write_text("[]")
-    assert inputs.content_hashes(names, cache) == changed
+    assert hashes.content_hashes(names, cache) == changed
 
 
 def test_a_missing_file_and_a_pipe_are_told_from_files(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     paths = [str(tmp_path / "none.png"), str(tmp_path / "pipe.png")]
-    found = inputs.content_hashes({path: path for path in paths}, tmp_path / "hashes.json")
+    found = hashes.content_hashes({path: path for path in paths}, tmp_path / "hashes.json")
     assert set(found.values()) == {"missing"}
 
 
@@ -415,8 +415,8 @@ def test_what_is_ordered_otherwise_is_something_else(tmp_path):
     train_part, test_part = [(paths[0], 0), (paths[1], 1)], [(paths[2], 1), (paths[3], 0)]
 
     def found(names=("mug", "sun"), parts=(train_part, test_part)):
-        files = inputs.files_of((p for part in parts for p, _ in part), tmp_path, None)
-        return inputs.of_data(names, parts, files)
+        files = hashes.files_of((p for part in parts for p, _ in part), tmp_path, None)
+        return hashes.of_data(names, parts, files)
 
     def changed(**what):
         return {key for key, value in found(**what).items() if value != found()[key]}
@@ -432,10 +432,10 @@ def test_what_is_ordered_otherwise_is_something_else(tmp_path):
 
 
 def test_a_large_file_counts_to_its_end(tmp_path):
-    content = bytes(3 * inputs.BLOCK)
+    content = bytes(3 * hashes.BLOCK)
     for name, end in (("a", b"1"), ("b", b"1"), ("c", b"2")):
         (tmp_path / name).write_bytes(content + end)
-    a, b, c = (inputs.content_hash(tmp_path / name) for name in "abc")
+    a, b, c = (hashes.content_hash(tmp_path / name) for name in "abc")
     assert a == b != c
 
 

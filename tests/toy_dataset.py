@@ -6,7 +6,8 @@ position in each.
 
 from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.base import UFTDataset
-from ueo.datasets.label_space import ClassCounts
+
+from ueo.label_space import ClassCounts
 
 
 @DATASET_REGISTRY.register(force=True)

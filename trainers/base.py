@@ -27,12 +27,12 @@ from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import POSITIONS, PromptEnsemble, PromptLearner
 from ueo.clip.tuning import as_module, parse_parts, select, untuned_adapter
 from ueo.config import options_of
+from ueo.current_inputs import method_inputs
 from ueo.data import TrainingLoader, loaders
 from ueo.errors import ConfigError
 from ueo.evaluation import Evaluations
 from ueo.options import Option
 from ueo.scores import SCORES
-from ueo.started import method_inputs
 from ueo.truth import Truth, Veiled, veil
 from ueo.tuned import MODEL, load_tuned
 

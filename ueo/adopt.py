@@ -13,7 +13,7 @@ from dassl.data.datasets import DatasetBase, Datum
 
 from ueo.config import setting_of
 from ueo.errors import ConfigError, DataError
-from ueo.inputs import cache_of, files_of, of_data
+from ueo.hashes import cache_of, files_of, of_data
 from ueo.lists import NO_LABEL
 from ueo.names import enumeration
 from ueo.overlap import Overlap, overlap

@@ -18,7 +18,7 @@ from ueo.config import setting_of
 from ueo.decoding import read_image
 from ueo.errors import DataError
 from ueo.files import file_version
-from ueo.inputs import store_folder
+from ueo.hashes import store_folder
 from ueo.lists import NO_LABEL
 from ueo.store import PixelStore, open_store
 from ueo.views import Normaliser, fast_way, on_images, plain_way

@@ -18,9 +18,8 @@ import requests
 
 from ueo import archives
 from ueo.errors import DataError
-from ueo.files import sums, write_json
+from ueo.files import read_json, sums, write_json
 from ueo.locks import exclusive
-from ueo.saved import read_json
 from ueo.transfer import ATTEMPTS, TIMEOUT, SourceFailed, brief, fetch, origin, remember
 
 RECORD = "download.json"

@@ -14,9 +14,9 @@ from dassl.data.datasets import DatasetBase
 
 from modern_dassl import distributed
 from ueo.adopt import adopt, check_labelled
+from ueo.current_inputs import method_inputs
 from ueo.evaluator import UFTEvaluator
 from ueo.record import peak_memory, run_facts, write_run
-from ueo.started import method_inputs
 from ueo.truth import Blind, Veiled, veil
 
 

@@ -20,8 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ueo.files import atomic_path
-from ueo.saved import read_arrays
+from ueo.files import atomic_path, read_arrays
 
 FEATURES = "features.npz"
 AGAIN = "run again with TEST.KEEP_OUTPUTS True and --overwrite"

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ueo.inputs import MISSING, UNREADABLE
+from ueo.hashes import MISSING, UNREADABLE
 
 Pair = tuple[str, str]  # path of a training image, path of a tested one
 

@@ -16,9 +16,8 @@ import torch
 from ueo import __version__
 from ueo.config import config_hash, resolved
 from ueo.errors import DataError
-from ueo.files import atomic_path, write_json
+from ueo.files import atomic_path, read_arrays, read_json, write_json
 from ueo.options import quoted
-from ueo.saved import read_arrays, read_json
 from ueo.text import csv_cell
 
 try:

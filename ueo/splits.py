@@ -10,9 +10,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from ueo.errors import DataError
-from ueo.files import write_json
+from ueo.files import read_json, write_json
 from ueo.names import normal
-from ueo.saved import read_json
 from ueo.trees import Item
 
 SEED = 0

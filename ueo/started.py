@@ -7,21 +7,14 @@ inputs; a difference is said by its name.
 import shutil
 from pathlib import Path
 
-import torch
-from dassl.data.datasets import DATASET_REGISTRY
-from dassl.engine import TRAINER_REGISTRY
-
-import modern_dassl
 from ueo import config, inputs
-from ueo.adopt import adopt
-from ueo.clip.backbones import weights_hash
+from ueo.current_inputs import data_inputs, method_inputs
 from ueo.errors import ConfigError, DataError
-from ueo.files import check_writable, write_json
+from ueo.files import check_writable, read_json, write_json
 from ueo.inputs import ENGINE, IMAGE_LIST, LABELS, OTHER_ENGINE, Inputs
 from ueo.outputs import FEATURES
 from ueo.plots import PICTURE
 from ueo.record import HISTORY, OUTPUTS, PREDICTIONS, RESULT, read_result
-from ueo.saved import read_json
 from ueo.tuned import MODEL, POINTER
 
 STARTED = "config.json"
@@ -30,30 +23,6 @@ RESULTS = (OUTPUTS, HISTORY, PREDICTIONS, FEATURES, PICTURE)
 # what decides which images a run was trained on, besides its seed
 SPLIT_KEYS = ("DATASET.NUM_SHOTS", "DATASET.PROTOCOL", "DATASET.BAD_IMAGES")
 SAME_IMAGES = ("DATASET.NAME", "DATASET.TARGET_DOMAINS", "DATASET.PATH")
-
-
-def data_inputs(cfg, prepare: bool = False) -> Inputs:
-    """Inputs of the configuration's domain; prepare: bring into place what the project ships.
-
-    Raises DataError where the data is not there.
-    """
-    kind = DATASET_REGISTRY.get(cfg.DATASET.NAME)
-    if hasattr(kind, "inputs_of"):
-        if prepare:
-            kind.prepare(cfg.DATASET.ROOT)
-        return kind.inputs_of(cfg)
-    dataset = kind(cfg)
-    adopt(dataset, cfg)
-    return dataset.inputs
-
-
-def method_inputs(cfg) -> Inputs:
-    """Device, precision, engine, weights, code and files of the configuration."""
-    device = "cuda" if cfg.USE_CUDA and torch.cuda.is_available() else "cpu"
-    return inputs.of_method(
-        cfg, device, modern_dassl.engine_name(), weights_hash(cfg.MODEL.BACKBONE.NAME),
-        TRAINER_REGISTRY.get(cfg.TRAINER.NAME), DATASET_REGISTRY.get(cfg.DATASET.NAME),
-    )
 
 
 def finished_result(

@@ -13,7 +13,7 @@ from dassl.data.datasets import DatasetBase, Datum
 from PIL import Image
 
 import train
-from ueo import inputs
+from ueo import hashes
 from ueo.adopt import adopt
 from ueo.errors import DataError
 from ueo.overlap import Overlap, overlap
@@ -29,7 +29,7 @@ def images(tmp_path):
 
 
 def overlapping(training: list[str], tested: list[str]) -> Overlap:
-    contents = {path: inputs.content_hash(path) for path in {*training, *tested}}
+    contents = {path: hashes.content_hash(path) for path in {*training, *tested}}
     return overlap(training, tested, contents)
 
 
@@ -52,7 +52,7 @@ def test_of_equal_training_images_the_first_is_named_and_unread_ones_are_none(im
     twin = shutil.copy(images[1], f"{images[1]}.twin")
     copy = shutil.copy(images[1], f"{images[1]}.copy")
     assert overlapping([images[0], images[1], twin], [copy]).copies == [(images[1], copy)]
-    for unread in (inputs.MISSING, inputs.UNREADABLE):
+    for unread in (hashes.MISSING, hashes.UNREADABLE):
         found = overlap(images[:2], images[2:4], dict.fromkeys(images, unread))
         assert found == Overlap([], [])
 

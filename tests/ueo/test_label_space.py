@@ -2,9 +2,9 @@
 
 import pytest
 from ueo.datasets.emoji import Emoji
-from ueo.datasets.label_space import SETTINGS, ClassCounts, label_space
 
 from ueo.errors import ConfigError
+from ueo.label_space import SETTINGS, ClassCounts, label_space
 
 OFFICE = ClassCounts(total=31, known=25, partial=20, open_partial=15, seen_ood=3)
 
