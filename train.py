@@ -23,20 +23,21 @@ from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import set_random_seed, setup_logger
 
-import ueo.evaluator  # noqa: F401  (registers itself)
+import ueo.runs.evaluator  # noqa: F401  (registers itself)
 from modern_dassl import distributed
-from ueo import config, foreign
-from ueo.discover import extend_cfg, import_file
 from ueo.errors import ConfigError, UserError, reason
 from ueo.files import check_writable, set_aside
-from ueo.known_keys import LARGEST_SEED, MOST_THREADS
 from ueo.label_space import parse_setting
-from ueo.memory import keep_freed_memory
 from ueo.names import nearest
-from ueo.options import folder, number
-from ueo.plots import PICTURE, plot_run
-from ueo.shared_names import take_names
-from ueo.started import STARTED, follow_run, prepare_folder
+from ueo.results.plots import PICTURE, plot_run
+from ueo.runs import other_trainers
+from ueo.runs.folder import STARTED, follow_run, prepare_folder
+from ueo.runs.memory import keep_freed_memory
+from ueo.runs.shared_names import take_names
+from ueo.settings import config
+from ueo.settings.discover import extend_cfg, import_file
+from ueo.settings.known_keys import LARGEST_SEED, MOST_THREADS
+from ueo.settings.options import folder, number
 from ueo.text import shown
 
 take_names()
@@ -171,13 +172,13 @@ def run(args: argparse.Namespace) -> None:
         trainer.load_model(args.model_dir, epoch=args.load_epoch)
         trainer.test()
         return
-    if not foreign.is_foreign(trainer):
+    if not other_trainers.is_foreign(trainer):
         trainer.train()
     else:
-        dataset = foreign.prepare(trainer)
+        dataset = other_trainers.prepare(trainer)
         trainer.train()
         if distributed.is_main():
-            foreign.write_record(trainer, dataset, started)
+            other_trainers.write_record(trainer, dataset, started)
     _draw(cfg)
 
 

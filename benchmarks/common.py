@@ -23,8 +23,8 @@ from ueo.clip.prompts import PromptLearner  # noqa: E402
 from ueo.clip.tuning import select  # noqa: E402
 from ueo.files import write_json  # noqa: E402
 from ueo.losses import universal_entropy  # noqa: E402
-from ueo.memory import keep_freed_memory  # noqa: E402
-from ueo.record import environment, peak_memory  # noqa: E402
+from ueo.results.record import environment, peak_memory  # noqa: E402
+from ueo.runs.memory import keep_freed_memory  # noqa: E402
 
 WORDS = ("alarm clock", "backpack", "battery", "bed", "bike", "bottle", "bucket", "calculator",
          "calendar", "candles", "chair", "clipboards", "computer", "couch", "curtains", "desk lamp",

@@ -24,9 +24,9 @@ from ueo.datasets.office31 import UFTOffice31
 from ueo.datasets.office_home import UFTOfficeHome
 from ueo.datasets.visda_c import UFTVisDAC
 
-from ueo.config import declarations, merge_file
-from ueo.decoding import read_image
+from ueo.images.decoding import read_image
 from ueo.label_space import STANDARD_SETTINGS, label_space
+from ueo.settings.config import declarations, merge_file
 
 DATASETS = (UFTOffice31, UFTOfficeHome, UFTVisDAC, UFTDomainNet)
 SEEDS = 3

@@ -24,10 +24,10 @@ from dassl.data.transforms import build_transform
 from torch.utils.data import DataLoader, Dataset
 
 from ueo.clip.architectures import ARCHITECTURES
-from ueo.config import declarations, merge_file
-from ueo.data import EvaluationLoader, Images, TrainingLoader
-from ueo.decoding import read_image
-from ueo.store import open_store
+from ueo.images.decoding import read_image
+from ueo.images.loaders import EvaluationLoader, Images, TrainingLoader
+from ueo.images.pixel_cache import open_store
+from ueo.settings.config import declarations, merge_file
 
 WHAT = ("step", "evaluation")
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from dassl.data.datasets import DatasetBase, Datum
 from ueo.datasets.shots import without_shots
 
-from ueo.adopt import split_hash
-from ueo.class_names import matched, summary
-from ueo.config import setting_of
-from ueo.data import NO_LABEL
 from ueo.errors import ConfigError, DataError
-from ueo.hashes import cache_of, files_of, of_data
-from ueo.image_check import unreadable
+from ueo.images.class_names import matched, summary
+from ueo.images.folders import Item, Unread
+from ueo.images.hashes import cache_of, files_of, of_data
+from ueo.images.loaders import NO_LABEL
+from ueo.images.other_datasets import split_hash
+from ueo.images.unreadable import unreadable
 from ueo.inputs import Inputs
 from ueo.label_space import (
     STANDARD_SETTINGS,
@@ -26,8 +26,8 @@ from ueo.label_space import (
     subsample,
 )
 from ueo.names import meanings, nearest
+from ueo.settings.config import setting_of
 from ueo.text import shown
-from ueo.trees import Item, Unread
 
 
 class UFTDataset(DatasetBase):

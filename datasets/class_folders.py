@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ueo.datasets.published import Comparison, PublishedDataset
 
-from ueo.splits import stored_split
-from ueo.trees import Item, Unread, class_items
+from ueo.images.folders import Item, Unread, class_items
+from ueo.images.splits import stored_split
 
 
 class ClassFolderDataset(PublishedDataset):

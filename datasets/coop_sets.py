@@ -10,7 +10,7 @@ from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.recognition import NEEDED, RecognitionDataset, SplitFileDataset, lines_of
 
 from ueo.errors import DataError
-from ueo.trees import Item, existing
+from ueo.images.folders import Item, existing
 
 
 @DATASET_REGISTRY.register()

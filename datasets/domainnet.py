@@ -13,12 +13,12 @@ from pathlib import Path
 from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.published import Comparison, PublishedDataset
 
-from ueo.download import Piece, Remote
 from ueo.errors import DataError
+from ueo.fetch.download import Piece, Remote
+from ueo.images.folders import Item
+from ueo.images.lists import read_list
 from ueo.label_space import ClassCounts
-from ueo.lists import read_list
 from ueo.names import loose
-from ueo.trees import Item
 
 CLASSES = """
     aircraft_carrier airplane alarm_clock ambulance angel animal_migration ant anvil apple arm

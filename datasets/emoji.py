@@ -11,8 +11,8 @@ from pathlib import Path
 from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.base import UFTDataset
 
-from ueo.archives import remove_left, unpack_top
 from ueo.errors import DataError
+from ueo.fetch.archives import remove_left, unpack_top
 from ueo.files import asset, verify
 from ueo.label_space import ClassCounts
 

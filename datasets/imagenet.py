@@ -12,8 +12,8 @@ from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.recognition import NEEDED, RecognitionDataset, images_of, lines_of
 
 from ueo.errors import DataError
+from ueo.images.folders import Item, find_folder, subfolders
 from ueo.label_space import ClassCounts
-from ueo.trees import Item, find_folder, subfolders
 
 CLASSNAMES = "classnames.txt"  # file 1-61f_ol79pViBFDG_IDlUQSwoLcn2XXF of Google Drive
 

@@ -7,7 +7,7 @@ names puts "TV" before "Table", which changes the unknown classes; hence the nam
 from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.class_folders import ClassFolderDataset
 
-from ueo.download import Piece, Remote
+from ueo.fetch.download import Piece, Remote
 from ueo.label_space import ClassCounts
 
 ARCHIVE = "OfficeHomeDataset_10072016.zip"

@@ -12,14 +12,14 @@ from pathlib import Path
 from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.base import UFTDataset
 
-from ueo.class_names import check_names, read_names
-from ueo.config import setting_of
 from ueo.errors import ConfigError, DataError
+from ueo.images.class_names import check_names, read_names
+from ueo.images.folders import Item, existing, images_in, labelled_images, subfolders
+from ueo.images.lists import NO_LABEL, class_ids, read_rows
+from ueo.images.splits import stored_split
 from ueo.label_space import ClassCounts
-from ueo.lists import NO_LABEL, class_ids, read_rows
 from ueo.names import match, nearest
-from ueo.splits import stored_split
-from ueo.trees import Item, existing, images_in, labelled_images, subfolders
+from ueo.settings.config import setting_of
 
 
 class OwnImages(UFTDataset):
@@ -143,7 +143,7 @@ class UFTFolder(OwnImages):
 
 @DATASET_REGISTRY.register()
 class UFTList(OwnImages):
-    """A list of `path label` lines, or of paths alone (ueo/lists.py); paths are relative to the
+    """A list of `path label` lines or of paths alone (ueo/images/lists.py); paths are relative to the
     data root. Labels below the number of names, or among the names, are known classes, the others
     are unknown ones. With X_train.txt, the list X_test.txt beside it is tested."""
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from ueo.datasets.base import UFTDataset
 
-from ueo.download import Piece
 from ueo.errors import DataError
-from ueo.image_check import damaged
+from ueo.fetch.download import Piece
+from ueo.images.folders import Unread, find_folder, find_root, subfolders
+from ueo.images.unreadable import damaged
 from ueo.text import shown
-from ueo.trees import Unread, find_folder, find_root, subfolders
 
 SHOWN = 6  # differences of a domain
 

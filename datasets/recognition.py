@@ -14,8 +14,8 @@ from pathlib import Path
 from ueo.datasets.base import UFTDataset
 
 from ueo.errors import DataError
+from ueo.images.folders import Item, Unread, existing, images_below
 from ueo.label_space import ClassCounts
-from ueo.trees import Item, Unread, existing, images_below
 
 NEEDED = "see docs/datasets.md for the layout"
 

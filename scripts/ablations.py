@@ -19,10 +19,11 @@ import grid as grid_script  # noqa: E402
 import numpy as np  # noqa: E402
 import planning  # noqa: E402
 
-from ueo import grid, report, tables  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
+from ueo.grids import parallel  # noqa: E402
 from ueo.names import nearest  # noqa: E402
-from ueo.record import read_result  # noqa: E402
+from ueo.results import report, tables  # noqa: E402
+from ueo.results.record import read_result  # noqa: E402
 from ueo.text import file_name  # noqa: E402
 
 UEO, PLAIN = "UEO", "uniform"
@@ -46,7 +47,7 @@ VARIATIONS = {  # name in the table: what departs from the released UEO
 }
 
 
-def plans(args, dataset: str) -> dict[str, list[grid.Run]]:
+def plans(args, dataset: str) -> dict[str, list[parallel.Run]]:
     """{name in the table: its runs}; zero-shot CLIP first."""
     names = args.only or list(VARIATIONS)
     for name in names:
@@ -62,7 +63,7 @@ def plans(args, dataset: str) -> dict[str, list[grid.Run]]:
     return found
 
 
-def entries(by_name: dict[str, list[grid.Run]]) -> list[tables.Entry]:
+def entries(by_name: dict[str, list[parallel.Run]]) -> list[tables.Entry]:
     """Finished runs, each under its name in the table."""
     return [
         (run.folder, {**result, "trainer": name})
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     planning.import_plugins(args.plugin)
     (dataset,) = planning.dataset_names(args.datasets)
     by_name = plans(args, dataset)
-    runs = grid.shard([run for plan in by_name.values() for run in plan], args.shard)
+    runs = parallel.shard([run for plan in by_name.values() for run in plan], args.shard)
     todo = common.waiting(args, runs)
     if args.dry_run:
         return 0
@@ -104,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def show(args: argparse.Namespace, dataset: str, by_name: dict[str, list[grid.Run]]) -> None:
+def show(args: argparse.Namespace, dataset: str, by_name: dict[str, list[parallel.Run]]) -> None:
     """Write and print the table of the finished runs."""
     found = entries(by_name)
     if found:

@@ -18,9 +18,9 @@ import argparse  # noqa: E402
 import common  # noqa: E402
 import torch  # noqa: E402
 
-from ueo.captioner import Captioner, check_output, write_captions  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
-from ueo.options import folder, number  # noqa: E402
+from ueo.pairs.captioner import Captioner, check_output, write_captions  # noqa: E402
+from ueo.settings.options import folder, number  # noqa: E402
 
 
 def parser() -> argparse.ArgumentParser:

@@ -7,9 +7,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: many runs share t
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from ueo import fork_server  # noqa: E402
+from ueo.grids import fork_server  # noqa: E402
 
-PRELOAD = ["train", "sklearn.metrics", "ueo.warm"]
+PRELOAD = ["train", "sklearn.metrics", "ueo.grids.warm"]
 GRIDS = {"grid.py", "tune.py", "ablations.py", "ood_study.py", "robust.py"}  # with many runs
 RUNS_NOTHING = {"--dry-run", "--tables-only", "--help", "-h"}
 
@@ -28,15 +28,15 @@ import planning  # noqa: E402
 from tabulate import tabulate  # noqa: E402
 
 import train  # noqa: E402
-from ueo import gpus, grid  # noqa: E402
-from ueo.check_outputs import check_outputs  # noqa: E402
 from ueo.clip import backbones  # noqa: E402
 from ueo.errors import DataError  # noqa: E402
 from ueo.files import check_writable  # noqa: E402
+from ueo.grids import gpus, parallel  # noqa: E402
 from ueo.names import enumeration  # noqa: E402
-from ueo.plots import PICTURE  # noqa: E402
-from ueo.record import read_result  # noqa: E402
-from ueo.started import finished_result  # noqa: E402
+from ueo.results.check_outputs import check_outputs  # noqa: E402
+from ueo.results.plots import PICTURE  # noqa: E402
+from ueo.results.record import read_result  # noqa: E402
+from ueo.runs.folder import finished_result  # noqa: E402
 from ueo.text import shown  # noqa: E402
 
 FEW = 40  # runs to do that a dry run names one by one
@@ -54,7 +54,7 @@ def guarded(work: Callable[[], int]) -> int:
         return 130
 
 
-def waiting(args: argparse.Namespace, runs: list[grid.Run]) -> list[grid.Run]:
+def waiting(args: argparse.Namespace, runs: list[parallel.Run]) -> list[parallel.Run]:
     """The runs that are not finished, announced. With --tables-only none: how many have a record is
     said, and DataError raised where no one has."""
     finished = finished_runs(runs, args.overwrite, compare=not args.tables_only)
@@ -64,11 +64,11 @@ def waiting(args: argparse.Namespace, runs: list[grid.Run]) -> list[grid.Run]:
     todo = [run for run in runs if run.folder not in finished]
     announce(args, runs, todo, finished, gpus.worker_count(args.jobs, args.device))
     if not args.dry_run:
-        grid.remove_consoles(finished)
+        parallel.remove_consoles(finished)
     return todo
 
 
-def say_records(args: argparse.Namespace, runs: list[grid.Run]) -> None:
+def say_records(args: argparse.Namespace, runs: list[parallel.Run]) -> None:
     """How many runs have a record, and which have none; each record must follow from its outputs.
     """
     without = []
@@ -89,7 +89,7 @@ def say_records(args: argparse.Namespace, runs: list[grid.Run]) -> None:
 
 
 def finished_runs(
-    runs: list[grid.Run], overwrite: bool, compare: bool = True
+    runs: list[parallel.Run], overwrite: bool, compare: bool = True
 ) -> dict[Path, dict]:
     """{folder: result} of the records that are there. One of another configuration is an error, and
     with `compare` one of other inputs; where the images are not there to be compared, that is said.
@@ -113,10 +113,10 @@ def finished_runs(
     return found
 
 
-def announce(args, runs, todo: list[grid.Run], finished: dict, workers: int) -> None:
+def announce(args, runs, todo: list[parallel.Run], finished: dict, workers: int) -> None:
     """What is to do and how long it may take; for a dry run also where."""
-    seconds, unknown = grid.estimate(todo, finished, workers)
-    time = "" if unknown == len(todo) else f", about {grid.clock(seconds)}"
+    seconds, unknown = parallel.estimate(todo, finished, workers)
+    time = "" if unknown == len(todo) else f", about {parallel.clock(seconds)}"
     rest = f" without {unknown} that no finished run tells about" if time and unknown else ""
     print(f"{len(runs)} runs, {len(runs) - len(todo)} finished, {len(todo)} to do, "
           f"{min(workers, max(len(todo), 1))} at once{time}{rest}")
@@ -135,7 +135,7 @@ def announce(args, runs, todo: list[grid.Run], finished: dict, workers: int) -> 
         print("\n".join(run.label for run in todo))
 
 
-def fetch_missing(args: argparse.Namespace, todo: list[grid.Run]) -> None:
+def fetch_missing(args: argparse.Namespace, todo: list[parallel.Run]) -> None:
     """Data and weights, once, before runs start in parallel."""
     check_writable(Path(args.output))
     domains, backbone_names = {}, set()
@@ -151,18 +151,18 @@ def fetch_missing(args: argparse.Namespace, todo: list[grid.Run]) -> None:
 
 
 def execute(
-    args: argparse.Namespace, todo: list[grid.Run], entry: Callable[[list[str]], int] = train.main
-) -> list[grid.Failure]:
+    args: argparse.Namespace, todo: list[parallel.Run], entry: Callable[[list[str]], int] = train.main
+) -> list[parallel.Failure]:
     """Fetch what is missing, then run everything by `entry`, the main of a command."""
     if todo:
         fetch_missing(args, todo)
     workers = gpus.worker_count(args.jobs, args.device)
-    return grid.execute(todo, entry, workers, PRELOAD, gpus.visible(args.device))
+    return parallel.execute(todo, entry, workers, PRELOAD, gpus.visible(args.device))
 
 
 def execute_left(
-    args: argparse.Namespace, tests: dict[grid.Run, list[Path]]
-) -> list[grid.Failure]:
+    args: argparse.Namespace, tests: dict[parallel.Run, list[Path]]
+) -> list[parallel.Failure]:
     """Run those evaluations of planning.tested_elsewhere whose run is finished and of which a
     record is missing, or is of other weights or images than there are now. With --tables-only none
     is run, and a record of other weights is an error."""
@@ -176,12 +176,12 @@ def execute_left(
         return []
     todo = [test for test in ready
             if args.overwrite or not wise_ft.up_to_date(test, tests[test], known)]
-    grid.remove_consoles(test.folder for test in tests if test not in todo)
+    parallel.remove_consoles(test.folder for test in tests if test not in todo)
     return execute(args, todo, wise_ft.main) if todo else []
 
 
 @contextmanager
-def failures_at_the_end(failures: list[grid.Failure]) -> Iterator[None]:
+def failures_at_the_end(failures: list[parallel.Failure]) -> Iterator[None]:
     """One line each after the block, also where that ends in an error."""
     try:
         yield

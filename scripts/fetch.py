@@ -14,10 +14,10 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 from ueo.datasets.published import PublishedDataset  # noqa: E402
 
 import modern_dassl  # noqa: E402, F401  (makes `dassl` importable)
-from ueo.download import Piece, download, is_by_hand  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
+from ueo.fetch.download import Piece, download, is_by_hand  # noqa: E402
 from ueo.names import nearest  # noqa: E402
-from ueo.options import folder  # noqa: E402
+from ueo.settings.options import folder  # noqa: E402
 
 
 def published() -> dict[str, type[PublishedDataset]]:

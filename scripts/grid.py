@@ -19,11 +19,12 @@ import planning  # noqa: E402
 import slurm  # noqa: E402
 from ueo.datasets.own import OwnImages  # noqa: E402
 
-from ueo import grid, reference, render, report, tables  # noqa: E402
-from ueo.known_keys import LARGEST_SEED, MOST_THREADS  # noqa: E402
+from ueo.grids import parallel  # noqa: E402
 from ueo.locks import exclusive  # noqa: E402
-from ueo.options import folder, number  # noqa: E402
-from ueo.record import read_result  # noqa: E402
+from ueo.results import reference, render, report, tables  # noqa: E402
+from ueo.results.record import read_result  # noqa: E402
+from ueo.settings.known_keys import LARGEST_SEED, MOST_THREADS  # noqa: E402
+from ueo.settings.options import folder, number  # noqa: E402
 from ueo.text import file_name, shown  # noqa: E402
 
 MOST_SHARDS = 10_000  # jobs that one command submits
@@ -86,7 +87,7 @@ def selection(args: argparse.Namespace, **usual: list) -> list[str]:
     return list(asked.values())
 
 
-def table_stem(args: argparse.Namespace, runs: list[grid.Run]) -> str:
+def table_stem(args: argparse.Namespace, runs: list[parallel.Run]) -> str:
     """Name of the table's files: methods, configuration, what gains are over unless it is zero-shot
     CLIP, and what is selected; so that no table takes the place of another."""
     base, *others = planning.trainer_names(args.trainers)
@@ -96,7 +97,7 @@ def table_stem(args: argparse.Namespace, runs: list[grid.Run]) -> str:
     return file_name("-".join([*parts, runs[0].folder.parents[2].name, *selection(args)]))
 
 
-def show(args: argparse.Namespace, plans: dict[str, list[grid.Run]]) -> list[str]:
+def show(args: argparse.Namespace, plans: dict[str, list[parallel.Run]]) -> list[str]:
     """Write and print the tables of the finished runs; returns what --expect finds different.
 
     One shard at a time, so that whoever ends last has read everything.
@@ -134,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
         reference.read_reference(path)  # what is wrong with it is said before hours of runs
     names = planning.dataset_names(args.datasets)
     plans = {name: planning.plan(args, name) for name in names}
-    runs = grid.shard([run for plan in plans.values() for run in plan], args.shard)
+    runs = parallel.shard([run for plan in plans.values() for run in plan], args.shard)
     todo = common.waiting(args, runs)
     if args.dry_run:
         return 0

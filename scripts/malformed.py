@@ -32,7 +32,7 @@ import wise_ft  # noqa: E402
 from PIL import Image  # noqa: E402
 
 import train  # noqa: E402
-from ueo import fork_server  # noqa: E402
+from ueo.grids import fork_server  # noqa: E402
 
 REFUSED, TAKEN_SO, USAGE = "refused", "taken, as documented", "usage"
 GOOD = (REFUSED, TAKEN_SO, USAGE)

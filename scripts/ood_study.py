@@ -19,11 +19,13 @@ import common  # noqa: E402
 import grid as grid_script  # noqa: E402
 import planning  # noqa: E402
 
-from ueo import grid, study, study_plots, study_tables, tables  # noqa: E402
-from ueo.coverage import uneven  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
-from ueo.options import number  # noqa: E402
-from ueo.study import ZERO, Arm  # noqa: E402
+from ueo.grids import parallel  # noqa: E402
+from ueo.results import tables  # noqa: E402
+from ueo.results.coverage import uneven  # noqa: E402
+from ueo.settings.options import number  # noqa: E402
+from ueo.studies import ood_plots, ood_study, ood_tables  # noqa: E402
+from ueo.studies.ood_study import ZERO, Arm  # noqa: E402
 from ueo.text import file_name  # noqa: E402
 
 SHOTS_OF = {  # what sets a method's number of images a class; None: it has no such number
@@ -40,7 +42,7 @@ SHOTS = (1, 2, 4, 8, 16)
 COMPARED = 8  # shots of the methods that UP-Adapter is set beside
 
 
-def plans(args: argparse.Namespace, dataset: str) -> dict[Arm, list[grid.Run]]:
+def plans(args: argparse.Namespace, dataset: str) -> dict[Arm, list[parallel.Run]]:
     """{arm: its runs}, zero-shot CLIP first."""
     found = {}
     for name in planning.trainer_names(args.trainers):
@@ -52,9 +54,9 @@ def plans(args: argparse.Namespace, dataset: str) -> dict[Arm, list[grid.Run]]:
     return found
 
 
-def elsewhere(args, arms: dict[Arm, list[grid.Run]]) -> dict[Arm, dict[grid.Run, list[Path]]]:
+def elsewhere(args, arms: dict[Arm, list[parallel.Run]]) -> dict[Arm, dict[parallel.Run, list[Path]]]:
     """{arm: {evaluation of a run on the other domains: its records}}, of the compared arms."""
-    pairs = study.beside_up_adapter(arms, COMPARED)
+    pairs = ood_study.beside_up_adapter(arms, COMPARED)
     chosen = dict.fromkeys(arm for pair in pairs for arm in pair if arm in arms and arm != ZERO)
     domains = sorted({run.folder.parent.name for runs in arms.values() for run in runs})
     found = {}
@@ -66,7 +68,7 @@ def elsewhere(args, arms: dict[Arm, list[grid.Run]]) -> dict[Arm, dict[grid.Run,
     return found
 
 
-def shifted(args, arms: dict[Arm, list[grid.Run]]) -> tuple[study.Runs, list[grid.Failure]]:
+def shifted(args, arms: dict[Arm, list[parallel.Run]]) -> tuple[ood_study.Runs, list[parallel.Failure]]:
     """(runs tested on domains that they were not adapted to, failures); zero-shot CLIP, which was
     adapted to none, is its own run on each."""
     moved = elsewhere(args, arms)
@@ -77,36 +79,36 @@ def shifted(args, arms: dict[Arm, list[grid.Run]]) -> tuple[study.Runs, list[gri
           for folder in records),
         *((ZERO, run.folder) for run in arms.get(ZERO, [])),
     ]
-    return study.read_runs(folders, study.reported), failures
+    return ood_study.read_runs(folders, ood_study.reported), failures
 
 
-def write(args, dataset: str, arms: dict[Arm, list[grid.Run]], moved: study.Runs) -> dict | None:
+def write(args, dataset: str, arms: dict[Arm, list[parallel.Run]], moved: ood_study.Runs) -> dict | None:
     """Write JSON, Markdown and pictures; returns the study, None without a finished run."""
-    runs = study.read_runs((arm, run.folder) for arm, plan in arms.items() for run in plan)
+    runs = ood_study.read_runs((arm, run.folder) for arm, plan in arms.items() for run in plan)
     if not runs:
         return None
     first = next(iter(runs.values()))[0].result
-    rows = study.rows(runs)
-    means = study.means(rows)
+    rows = ood_study.rows(runs)
+    means = ood_study.means(rows)
     result = {
         **{key: first[key] for key in ("dataset", "title", "protocol", "environment")},
         "backbone": tables.backbone_name(first["backbone"]),
         **{f"{key}s": sorted({row[key] for row in rows}) for key in ("domain", "setting", "seed")},
         "uneven": uneven((str(arm), run.result) for arm, group in runs.items() for run in group),
         "means": means,
-        "claims": study.claims(runs, means, moved, COMPARED),
-        "by_domain": study.by_domain(runs, COMPARED),
+        "claims": ood_study.claims(runs, means, moved, COMPARED),
+        "by_domain": ood_study.by_domain(runs, COMPARED),
         "rows": rows,
     }
     folder = Path(args.output, planning.dataset_yaml(dataset).stem)
     config = next(iter(arms.values()))[0].folder.parents[2].name
     stem = file_name("-".join(["study", config, *args.selection]))
     write_json(folder / f"{stem}.json", result)
-    pictures = study_plots.draw(folder, stem, runs, means)
+    pictures = ood_plots.draw(folder, stem, runs, means)
     with atomic_path(folder / f"{stem}.md") as temporary:
         names = [p.name for p in pictures]
-        temporary.write_text(study_tables.document(result, names), encoding="utf-8")
-    print(f"\n{study_tables.text(result)}\n\nStudy:    {folder / stem}.{{json,md}}")
+        temporary.write_text(ood_tables.document(result, names), encoding="utf-8")
+    print(f"\n{ood_tables.text(result)}\n\nStudy:    {folder / stem}.{{json,md}}")
     print(f"Pictures: {folder / stem}-{{histograms,roc,shots,accuracy}}.png")
     return result
 
@@ -130,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
     args.protocol = args.protocol or "independent"
     args.domain = args.domain or [d for d in kind.targets if d != kind.tuning_domain]
     arms = plans(args, dataset)
-    runs = grid.shard([run for plan in arms.values() for run in plan], args.shard)
+    runs = parallel.shard([run for plan in arms.values() for run in plan], args.shard)
     todo = common.waiting(args, runs)
     if args.dry_run:
         return 0

@@ -38,12 +38,12 @@ from torch import nn  # noqa: E402
 from torch.utils.data import DataLoader, Dataset  # noqa: E402
 
 import train  # noqa: E402
-from ueo import tables  # noqa: E402
 from ueo.clip.architectures import random_clip  # noqa: E402
 from ueo.clip.backbones import load_clip  # noqa: E402
-from ueo.decoding import read_image  # noqa: E402
 from ueo.errors import ConfigError, DataError  # noqa: E402
 from ueo.files import write_json  # noqa: E402
+from ueo.images.decoding import read_image  # noqa: E402
+from ueo.results import tables  # noqa: E402
 
 SETTINGS = ("closed", "partial", "open", "open_partial", "all")
 METRICS = {"GACC": "accuracy", "PACC": "pacc", "AUROC": "auroc"}

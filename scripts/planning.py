@@ -9,18 +9,19 @@ from pathlib import Path
 from ueo.datasets.base import UFTDataset
 
 import train
-from ueo import config, grid
 from ueo.clip import backbones
-from ueo.current_inputs import data_inputs, method_inputs
-from ueo.discover import import_file
 from ueo.errors import ConfigError, DataError
+from ueo.grids import parallel
 from ueo.inputs import Inputs
-from ueo.known_keys import OWN
 from ueo.label_space import parse_setting
 from ueo.names import nearest
-from ueo.options import quoted
+from ueo.runs.current_inputs import data_inputs, method_inputs
+from ueo.settings import config
+from ueo.settings.discover import import_file
+from ueo.settings.known_keys import OWN
+from ueo.settings.options import quoted
+from ueo.settings.yaml_files import read_yaml
 from ueo.text import file_name, shown
-from ueo.yaml_files import read_yaml
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 BENCHMARK = ("office31", "office_home", "visda_c", "domainnet")  # the 15 domains of the field
@@ -120,7 +121,7 @@ def config_name(backbone: str, args: argparse.Namespace) -> str:
     return "+".join([config_stem(backbone), *changes])
 
 
-def plan(args: argparse.Namespace, dataset: str) -> list[grid.Run]:
+def plan(args: argparse.Namespace, dataset: str) -> list[parallel.Run]:
     """Every run on one data set, in the order of the table. Raises ConfigError for a wrong name."""
     if len(args.set) % 2:
         raise ConfigError(f"--set takes KEY VALUE pairs, but {args.set[-1]!r} has no value")
@@ -151,16 +152,16 @@ def plan(args: argparse.Namespace, dataset: str) -> list[grid.Run]:
 
 def plan_with(
     args: argparse.Namespace, dataset: str, trainer: str, options: list[str], **changed
-) -> list[grid.Run]:
+) -> list[parallel.Run]:
     """The runs of one trainer with further KEY VALUE options; changed: other arguments."""
     asked = {**vars(args), "trainers": [trainer], "set": [*args.set, *options], **changed}
     return plan(argparse.Namespace(**asked), dataset)
 
 
 def tested_elsewhere(
-    args: argparse.Namespace, run: grid.Run, option: str, values: list[str], folder: str,
+    args: argparse.Namespace, run: parallel.Run, option: str, values: list[str], folder: str,
     shares: tuple[str, ...] = ("1",),
-) -> tuple[grid.Run, list[Path]]:
+) -> tuple[parallel.Run, list[Path]]:
     """(the evaluation of a finished run by wise_ft.py, the folders of its records).
 
     option, values: what differs, "--domain" or "--classes". folder: below the run's.
@@ -173,7 +174,7 @@ def tested_elsewhere(
     argv += ["--plugin", *args.plugin] if args.plugin else []
     label = f"{run.label}, tested on {' '.join(values)}"
     records = [output / value / f"alpha{share}" for value in values for share in shares]
-    return grid.Run(tuple(argv), output, label, run.config), records
+    return parallel.Run(tuple(argv), output, label, run.config), records
 
 
 def _domains(args: argparse.Namespace, kind: type) -> list[str]:
@@ -192,13 +193,13 @@ def _domains(args: argparse.Namespace, kind: type) -> list[str]:
     return list(dict.fromkeys(map(kind.domain_of, args.domain))) or list(kind.targets)
 
 
-def _resolved(run: grid.Run) -> dict:
+def _resolved(run: parallel.Run) -> dict:
     """The run's resolved configuration. That of a run which differs in data set or trainer must be
     built anew; domain, label space and seed are put in by hand, which is a hundred times faster."""
     return config.resolved(_cfg(run))
 
 
-def _cfg(run: grid.Run):
+def _cfg(run: parallel.Run):
     return train.build_cfg(train.parser().parse_args(list(run.argv)))
 
 
@@ -208,7 +209,7 @@ class PlannedInputs:
     def __init__(self):
         self.known: dict[str, tuple[Inputs | None, str]] = {}
 
-    def of(self, run: grid.Run) -> tuple[Inputs | None, str]:
+    def of(self, run: parallel.Run) -> tuple[Inputs | None, str]:
         """(inputs, ""), or (None, why) where the images are not there."""
         own = ("SEED", "DATASET.SETTING")
         flat = {k: v for k, v in run.config.items() if k not in own}
@@ -219,7 +220,7 @@ class PlannedInputs:
         method, _ = self._once(run, flat, method_inputs)
         return (None, why) if data is None else ({**data, **method}, "")
 
-    def _once(self, run: grid.Run, part: dict, read: Callable) -> tuple[Inputs | None, str]:
+    def _once(self, run: parallel.Run, part: dict, read: Callable) -> tuple[Inputs | None, str]:
         key = json.dumps([read.__name__, part, run.argv[: run.argv.index("--trainer")]])
         if key not in self.known:
             try:
@@ -234,7 +235,7 @@ def _option(name: str, value: str) -> list[str]:
     return [f"--{name}={value}"] if value.startswith("-") else [f"--{name}", value]
 
 
-def _run(args, dataset, data, backbone, trainer, setting, domain, seed) -> grid.Run:
+def _run(args, dataset, data, backbone, trainer, setting, domain, seed) -> parallel.Run:
     levels = dataset, trainer, config_name(backbone, args), setting, domain, f"seed{seed}"
     folder = Path(args.output, *map(file_name, levels))
     yamls = [args.config_file]
@@ -258,4 +259,4 @@ def _run(args, dataset, data, backbone, trainer, setting, domain, seed) -> grid.
         for part in (key, value)
     ]
     label = shown(f"{trainer} {dataset} {setting} {domain} seed {seed}")
-    return grid.Run(tuple(argv + options), folder, label)
+    return parallel.Run(tuple(argv + options), folder, label)

@@ -22,19 +22,21 @@ import grid as grid_script  # noqa: E402
 import planning  # noqa: E402
 
 import train  # noqa: E402
-from ueo import grid, robust, study, tables  # noqa: E402
-from ueo.comparable import check_inputs  # noqa: E402
-from ueo.coverage import uneven  # noqa: E402
 from ueo.files import atomic_path, write_json  # noqa: E402
-from ueo.options import number  # noqa: E402
-from ueo.record import read_result  # noqa: E402
-from ueo.robust import ALL, BASE, NEW, OWN, SHIFT  # noqa: E402
+from ueo.grids import parallel  # noqa: E402
+from ueo.results import tables  # noqa: E402
+from ueo.results.comparable import check_inputs  # noqa: E402
+from ueo.results.coverage import uneven  # noqa: E402
+from ueo.results.record import read_result  # noqa: E402
+from ueo.settings.options import number  # noqa: E402
+from ueo.studies import ood_study, robustness  # noqa: E402
+from ueo.studies.robustness import ALL, BASE, NEW, OWN, SHIFT  # noqa: E402
 from ueo.text import file_name  # noqa: E402
 
 TRAINERS = ["FineTune", "FLYP", "CoOp", "ARF"]
 SHOTS, WISE = 16, "0.5"  # WISE: the coefficient that WiSE-FT's paper recommends without tuning
 CLASSES = "DATASET.SUBSAMPLE_CLASSES"
-NAMES = {"FineTune": robust.PLAIN, "FLYP": robust.CONTRASTIVE}  # with WiSE-FT beside them
+NAMES = {"FineTune": robustness.PLAIN, "FLYP": robustness.CONTRASTIVE}  # with WiSE-FT beside them
 
 
 @dataclass
@@ -45,8 +47,8 @@ class Tuned:
     method: str
     shares: dict[str, str]
     options: list[str] = field(default_factory=list)
-    whole: list[grid.Run] = field(default_factory=list)  # with all known classes
-    half: list[grid.Run] = field(default_factory=list)  # with the base half of them
+    whole: list[parallel.Run] = field(default_factory=list)  # with all known classes
+    half: list[parallel.Run] = field(default_factory=list)  # with the base half of them
 
 
 def methods(args: argparse.Namespace) -> list[Tuned]:
@@ -74,15 +76,15 @@ def anchored(args: argparse.Namespace) -> list[Tuned]:
         alone = [*pool, "TRAINER.ARF.CAPTION_WEIGHT", "0.0"]
         found.append(Tuned("ARF", {"ARF, pairs": "1"}, alone))
     if captions and pool:
-        found.append(Tuned("ARF", {robust.BOTH: "1"}, captions + pool))
+        found.append(Tuned("ARF", {robustness.BOTH: "1"}, captions + pool))
     return found
 
 
-def plan_zero_shot(args, dataset: str, kind: type) -> dict[str, list[grid.Run]]:
+def plan_zero_shot(args, dataset: str, kind: type) -> dict[str, list[parallel.Run]]:
     """{test: zero-shot CLIP's runs}, on the domains of the data set and on its relatives."""
     plan, name = planning.plan_with, "ZeroshotCLIP"
     found = {test: plan(args, dataset, name, [CLASSES, test] * (test in (BASE, NEW)))
-             for test in robust.TESTS}
+             for test in robustness.TESTS}
     if len(args.domain) == 1:
         found[SHIFT] = []  # the only domain is nobody's other one
     for relative in kind.relatives:
@@ -90,7 +92,7 @@ def plan_zero_shot(args, dataset: str, kind: type) -> dict[str, list[grid.Run]]:
     return found
 
 
-def evaluations(args, entry: Tuned, domains: list[str]) -> dict[grid.Run, list[Path]]:
+def evaluations(args, entry: Tuned, domains: list[str]) -> dict[parallel.Run, list[Path]]:
     """{evaluation of a run: its records}."""
     shares = tuple(dict.fromkeys(entry.shares.values()))
     return dict(
@@ -101,14 +103,14 @@ def evaluations(args, entry: Tuned, domains: list[str]) -> dict[grid.Run, list[P
     )
 
 
-def read(entries: list[Tuned], zero: dict[str, list[grid.Run]], tested: list[str]) -> robust.Runs:
+def read(entries: list[Tuned], zero: dict[str, list[parallel.Run]], tested: list[str]) -> robustness.Runs:
     """Arm -> test -> finished runs; zero-shot CLIP, adapted to nothing, is itself on every test."""
     folders: dict[str, dict[str, list[Path]]] = {
-        robust.ZERO: {test: [run.folder for run in runs] for test, runs in zero.items()}
+        robustness.ZERO: {test: [run.folder for run in runs] for test, runs in zero.items()}
     }
     for entry in entries:
         for arm, share in entry.shares.items():
-            tests = folders.setdefault(arm, {test: [] for test in robust.TESTS})
+            tests = folders.setdefault(arm, {test: [] for test in robustness.TESTS})
             for run in entry.whole:
                 for domain in tested:
                     test = OWN if run.folder.parent.name == domain else SHIFT
@@ -120,9 +122,9 @@ def read(entries: list[Tuned], zero: dict[str, list[grid.Run]], tested: list[str
         (folder, result) for tests in folders.values() for where in tests.values()
         for folder in where if (result := read_result(folder))
     )
-    found: robust.Runs = {}
+    found: robustness.Runs = {}
     for arm, tests in folders.items():
-        runs = {test: [study.reported(folder) for folder in where if read_result(folder)]
+        runs = {test: [ood_study.reported(folder) for folder in where if read_result(folder)]
                 for test, where in tests.items()}
         runs = {test: group for test, group in runs.items() if group}
         if runs:
@@ -130,11 +132,11 @@ def read(entries: list[Tuned], zero: dict[str, list[grid.Run]], tested: list[str
     return found
 
 
-def write(args, dataset: str, runs: robust.Runs, config: str) -> None:
+def write(args, dataset: str, runs: robustness.Runs, config: str) -> None:
     by_test = {test: [(arm, run.result) for arm, tests in runs.items()
-                      for run in tests.get(test, [])] for test in robust.TESTS}
+                      for run in tests.get(test, [])] for test in robustness.TESTS}
     every = [entry for entries in by_test.values() for entry in entries]
-    tuned = [r for arm, r in every if arm != robust.ZERO] or [r for _, r in every]
+    tuned = [r for arm, r in every if arm != robustness.ZERO] or [r for _, r in every]
     first = every[0][1]
     result = {
         **{key: first[key] for key in ("dataset", "title", "protocol", "environment")},
@@ -142,14 +144,14 @@ def write(args, dataset: str, runs: robust.Runs, config: str) -> None:
         "domains": [d for d in args.domain if d in {r["domain"] for r in tuned}],
         "seeds": sorted({r["seed"] for r in tuned}), "shots": args.shots,
         "uneven": [f"{test}: {c}" for test, found in by_test.items() for c in uneven(found)],
-        "means": robust.means(runs), "gains": robust.gains(runs), "claims": robust.claimed(runs),
+        "means": robustness.means(runs), "gains": robustness.gains(runs), "claims": robustness.claimed(runs),
     }
     folder, stem = Path(args.output, planning.dataset_yaml(dataset).stem), file_name(
         "-".join(["robust", config, *args.selection]))
     write_json(folder / f"{stem}.json", result)
     with atomic_path(folder / f"{stem}.md") as temporary:
-        temporary.write_text(robust.markdown(result), encoding="utf-8")
-    print(f"\n{robust.text(result)}\n\nTable:    {folder / stem}.{{json,md}}")
+        temporary.write_text(robustness.markdown(result), encoding="utf-8")
+    print(f"\n{robustness.text(result)}\n\nTable:    {folder / stem}.{{json,md}}")
 
 
 def selection(args: argparse.Namespace) -> list[str]:
@@ -184,7 +186,7 @@ def run(args: argparse.Namespace) -> int:
             entry.half = planning.plan_with(args, dataset, method, halved)
     whole = [r for test in (OWN, SHIFT, BASE, NEW) for r in zero[test]]
     whole = list({run.folder: run for run in whole}.values())
-    runs = grid.shard([*whole, *(r for e in entries for r in (*e.whole, *e.half))], args.shard)
+    runs = parallel.shard([*whole, *(r for e in entries for r in (*e.whole, *e.half))], args.shard)
     todo = common.waiting(args, runs)
     if args.dry_run:
         return 0

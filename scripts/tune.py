@@ -24,17 +24,17 @@ import numpy as np  # noqa: E402
 import planning  # noqa: E402
 from tabulate import tabulate  # noqa: E402
 
-from ueo import grid  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
 from ueo.files import write_json  # noqa: E402
-from ueo.record import read_result  # noqa: E402
+from ueo.grids import parallel  # noqa: E402
+from ueo.results.record import read_result  # noqa: E402
 from ueo.text import file_name  # noqa: E402
 
 RATE = "OPTIM.LR"
 RATES = ("1e-3", "3e-3", "1e-2", "3e-2")
 
 
-def plans(args, dataset: str) -> dict[tuple[str, str], list[grid.Run]]:
+def plans(args, dataset: str) -> dict[tuple[str, str], list[parallel.Run]]:
     """{(trainer, value): its runs on the tuning domain}. Raises ConfigError where there is none."""
     kind = planning.dataset_class(dataset)
     if kind.tuning_domain is None:
@@ -50,7 +50,7 @@ def plans(args, dataset: str) -> dict[tuple[str, str], list[grid.Run]]:
             for value in args.values for name in names}
 
 
-def score(runs: list[grid.Run]) -> float | None:
+def score(runs: list[parallel.Run]) -> float | None:
     """Mean HM of the runs, None while one is missing or has no HM."""
     results = [read_result(run.folder) for run in runs]
     values = [result and result["metrics"]["test"]["hm"] for result in results]
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     planning.import_plugins(args.plugin)
     (dataset,) = planning.dataset_names(args.datasets)
     by_value = plans(args, dataset)
-    runs = grid.shard([run for plan in by_value.values() for run in plan], args.shard)
+    runs = parallel.shard([run for plan in by_value.values() for run in plan], args.shard)
     todo = common.waiting(args, runs)
     if args.dry_run:
         return 0
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def report(args, dataset: str, by_value: dict[tuple[str, str], list[grid.Run]]) -> None:
+def report(args, dataset: str, by_value: dict[tuple[str, str], list[parallel.Run]]) -> None:
     """Write and print each value's score and what is chosen."""
     scores: dict[str, dict] = {}
     for (name, value), plan in by_value.items():

@@ -23,17 +23,17 @@ from tabulate import tabulate  # noqa: E402
 from ueo.trainers.base import CLIPTrainer  # noqa: E402
 
 import train  # noqa: E402
-from ueo.current_inputs import data_inputs  # noqa: E402
 from ueo.errors import ConfigError  # noqa: E402
 from ueo.files import check_writable  # noqa: E402
-from ueo.grid import Run  # noqa: E402
-from ueo.hashes import content_hash  # noqa: E402
+from ueo.grids.parallel import Run  # noqa: E402
+from ueo.images.hashes import content_hash  # noqa: E402
 from ueo.inputs import CHECKPOINT, Inputs  # noqa: E402
-from ueo.known_keys import MOST_THREADS, OWN  # noqa: E402
-from ueo.options import folder, number  # noqa: E402
-from ueo.record import read_result  # noqa: E402
-from ueo.started import follow_run  # noqa: E402
-from ueo.tuned import MODEL, checkpoint_file, mixed  # noqa: E402
+from ueo.results.record import read_result  # noqa: E402
+from ueo.runs.checkpoint import MODEL, checkpoint_file, mixed  # noqa: E402
+from ueo.runs.current_inputs import data_inputs  # noqa: E402
+from ueo.runs.folder import follow_run  # noqa: E402
+from ueo.settings.known_keys import MOST_THREADS, OWN  # noqa: E402
+from ueo.settings.options import folder, number  # noqa: E402
 
 COLUMNS = ("pacc", "accuracy", "auroc", "fpr95")
 

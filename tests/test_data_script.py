@@ -14,8 +14,8 @@ from conftest import REPOSITORY
 from ueo.datasets.domainnet import UFTDomainNet
 from ueo.datasets.office_home import UFTOfficeHome
 
-from ueo.download import Piece, Remote
 from ueo.errors import DataError
+from ueo.fetch.download import Piece, Remote
 
 
 @pytest.fixture(scope="module")

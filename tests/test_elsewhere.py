@@ -17,10 +17,11 @@ from dassl.utils import Registry
 from ueo.trainers.coop import CoOp
 
 import train  # noqa: F401  (registers)
-from ueo import plugin, shared_names
-from ueo.adopt import adopt
-from ueo.config import resolved
+from ueo import plugin
 from ueo.errors import CheckpointError, ConfigError
+from ueo.images.other_datasets import adopt
+from ueo.runs import shared_names
+from ueo.settings.config import resolved
 
 THEIR_YAML = """
 DATALOADER:

@@ -5,7 +5,7 @@ import pytest
 from conftest import REPOSITORY, read
 
 import train
-from ueo.record import read_outputs
+from ueo.results.record import read_outputs
 
 CONFIGS = REPOSITORY / "configs"
 

@@ -6,7 +6,7 @@ import pytest
 from conftest import read
 from ueo.trainers.base import CLIPTrainer
 
-from ueo.tuned import POINTER
+from ueo.runs.checkpoint import POINTER
 
 COOP, MAPLE, TEST_LOG = "Finish training", "Finished training", "=> result"
 

@@ -15,8 +15,8 @@ import pytest
 import torch
 from conftest import REPOSITORY
 
-from ueo import gpus, grid
-from ueo.pairs import Pairs, pair_loader
+from ueo.grids import gpus, parallel
+from ueo.pairs.pool import Pairs, pair_loader
 
 sys.path.append(str(REPOSITORY / "scripts"))
 import common  # noqa: E402
@@ -24,11 +24,12 @@ import common  # noqa: E402
 COMMANDS = sorted(Path(name).stem for name in common.GRIDS)
 
 
-def runs_in(folder: Path, count: int) -> list[grid.Run]:
-    return [grid.Run((str(folder / str(i)),), folder / str(i), f"run {i}") for i in range(count)]
+def runs_in(folder: Path, count: int) -> list[parallel.Run]:
+    places = [folder / str(i) for i in range(count)]
+    return [parallel.Run((str(place),), place, f"run {place.name}") for place in places]
 
 
-def found(run: grid.Run) -> dict:
+def found(run: parallel.Run) -> dict:
     return json.loads((run.folder / "found.json").read_text())
 
 
@@ -49,13 +50,13 @@ def elsewhere(tmp_path, monkeypatch):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_a_command_forks_can_use_cuda(command, tmp_path, monkeypatch, capsys):
     """With the modules that the command really has imported before the fork."""
-    (probe,), execute = runs_in(tmp_path, 1), grid.execute
+    (probe,), execute = runs_in(tmp_path, 1), parallel.execute
 
     def execute_probe(runs, entry, workers, preload, devices=()):
         assert runs and preload == common.PRELOAD
         return execute([probe], forked.note, workers, preload, devices)
 
-    monkeypatch.setattr(grid, "execute", execute_probe)
+    monkeypatch.setattr(parallel, "execute", execute_probe)
     monkeypatch.setattr(common, "fetch_missing", lambda *_: None)
     script = importlib.import_module(command)
     assert script.main(["emoji", "--output", str(tmp_path / "output"), "--seed", "1"]) == 0
@@ -94,7 +95,7 @@ def test_a_run_whose_server_asked_says_so_in_one_line(tmp_path):
     )
     done = python(code, tmp_path, path=[tmp_path, REPOSITORY / "tests"])
     gpu, message, cpu = done.stdout.splitlines()
-    assert message == f"FAILED Error: {grid.ASKED}" and "--device cpu" in message
+    assert message == f"FAILED Error: {parallel.ASKED}" and "--device cpu" in message
     assert message.removeprefix("FAILED ") in gpu and "Error" not in cpu
 
 
@@ -141,16 +142,16 @@ def test_runs_take_the_gpu_that_the_fewest_others_use():
 def test_each_run_sees_its_own_gpu_and_an_only_one_is_left_as_it_is(tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     runs = runs_in(tmp_path, 3)
-    assert grid.execute(runs[:2], forked.note, 2, common.PRELOAD, ["4", "GPU-b"]) == []
+    assert parallel.execute(runs[:2], forked.note, 2, common.PRELOAD, ["4", "GPU-b"]) == []
     assert [found(run)["visible"] for run in runs[:2]] == ["4", "GPU-b"]
-    assert grid.execute(runs[2:], forked.note, 2, common.PRELOAD, ["4"]) == []
+    assert parallel.execute(runs[2:], forked.note, 2, common.PRELOAD, ["4"]) == []
     assert found(runs[2])["visible"] is None
 
 
 def test_workers_start_as_in_a_run_alone(tmp_path):
     """Workers of a fork server of the run's own would outlive a run that is killed."""
     (run,) = runs_in(tmp_path, 1)
-    assert grid.execute([run], forked.note, 1, common.PRELOAD) == []
+    assert parallel.execute([run], forked.note, 1, common.PRELOAD) == []
     assert found(run)["start_method"] == multiprocessing.get_start_method()
 
 

@@ -9,21 +9,21 @@ from types import SimpleNamespace
 import forked
 from conftest import REPOSITORY
 
-from ueo import grid
+from ueo.grids import parallel
 
 sys.path.append(str(REPOSITORY / "scripts"))
 import common  # noqa: E402
 
 
-def run_in(folder: Path) -> grid.Run:
-    return grid.Run((str(folder),), folder, folder.name)
+def run_in(folder: Path) -> parallel.Run:
+    return parallel.Run((str(folder),), folder, folder.name)
 
 
 def test_a_folder_that_cannot_be_made_fails_its_run_alone(tmp_path):
     (tmp_path / "file").write_text("in the way")
     blocked, good = run_in(tmp_path / "file" / "a"), run_in(tmp_path / "b")
     said = []
-    failures = grid.execute([blocked, good], forked.note, 1, common.PRELOAD, (), said.append)
+    failures = parallel.execute([blocked, good], forked.note, 1, common.PRELOAD, (), said.append)
     assert [(f.run, f.message) for f in failures] == [
         (blocked, f"{blocked.folder}: Not a directory")]
     assert len(said) == 2 and (good.folder / "found.json").is_file()
@@ -31,7 +31,7 @@ def test_a_folder_that_cannot_be_made_fails_its_run_alone(tmp_path):
 
 def test_a_run_fails_in_one_line_whose_record_cannot_be_read(tmp_path, capfd):
     run = run_in(tmp_path / "a")
-    (failure,) = grid.execute([run], forked.lose_folder, 1, common.PRELOAD, (), print)
+    (failure,) = parallel.execute([run], forked.lose_folder, 1, common.PRELOAD, (), print)
     assert "Traceback" not in failure.message and str(run.folder) in failure.message
 
 
@@ -44,10 +44,10 @@ def test_a_fork_server_that_is_killed_fails_the_run_that_it_was_to_fork(tmp_path
             raise EOFError("unexpected EOF")
 
     context = SimpleNamespace(Process=Process)
-    monkeypatch.setattr(grid.fork_server, "start", lambda *_: None)
-    monkeypatch.setattr(grid.multiprocessing, "get_context", lambda *_: context)
+    monkeypatch.setattr(parallel.fork_server, "start", lambda *_: None)
+    monkeypatch.setattr(parallel.multiprocessing, "get_context", lambda *_: context)
     runs = [run_in(tmp_path / name) for name in "ab"]
-    failures = grid.execute(runs, forked.note, 1, [], (), print)
+    failures = parallel.execute(runs, forked.note, 1, [], (), print)
     assert [failure.run for failure in failures] == runs
     assert {failure.message for failure in failures} == {
         "the process that runs are forked from was killed"}
@@ -55,18 +55,18 @@ def test_a_fork_server_that_is_killed_fails_the_run_that_it_was_to_fork(tmp_path
 
 def test_a_process_without_a_last_word_is_told_by_its_status(tmp_path):
     run = run_in(tmp_path)
-    message, failed = grid._outcome(1, run)
-    assert failed and "status 1" in message and str(tmp_path / grid.CONSOLE) in message
-    (tmp_path / grid.CONSOLE).write_text("epoch [1/2]")
-    assert "epoch" not in grid._outcome(grid.LOST, run)[0]
-    assert grid._outcome(-signal.SIGKILL, run) == ("killed by signal 9", True)
+    message, failed = parallel._outcome(1, run)
+    assert failed and "status 1" in message and str(tmp_path / parallel.CONSOLE) in message
+    (tmp_path / parallel.CONSOLE).write_text("epoch [1/2]")
+    assert "epoch" not in parallel._outcome(parallel.LOST, run)[0]
+    assert parallel._outcome(-signal.SIGKILL, run) == ("killed by signal 9", True)
 
 
 def test_failed_runs_are_listed_also_where_the_table_cannot_be_written(
     grid_script, tmp_path, monkeypatch, capsys
 ):
     """As when the disk fills up, or the folder is made read-only, while runs go on."""
-    failure = grid.Failure(grid.Run((), tmp_path, "UEO emoji"), "Error: lower OPTIM.LR")
+    failure = parallel.Failure(parallel.Run((), tmp_path, "UEO emoji"), "Error: lower OPTIM.LR")
     monkeypatch.setattr(common, "execute", lambda *_: [failure])
 
     def full(*_):
@@ -83,8 +83,8 @@ def test_a_run_killed_when_all_was_written_leaves_no_console(tmp_path):
     done, other = tmp_path / "done", tmp_path / "other"
     for folder in (done, other):
         folder.mkdir()
-        (folder / grid.CONSOLE).touch()
-    grid.remove_consoles([done, tmp_path / "absent"])
+        (folder / parallel.CONSOLE).touch()
+    parallel.remove_consoles([done, tmp_path / "absent"])
     assert not list(done.iterdir()) and list(other.iterdir())
 
 

@@ -11,8 +11,8 @@ import pytest
 from conftest import REPOSITORY
 from PIL import Image
 
-from ueo import grid
-from ueo.record import read_result
+from ueo.grids import parallel
+from ueo.results.record import read_result
 
 CLASSES = ["=1+2", "+cmd|' x'!A0", "-three", "@four", "\\input{five}", "$six^6$", "`seven`",
            "<script>eight"]
@@ -24,9 +24,9 @@ ORDERS = "\x1b\x00\x07\r"
 def command(grid_script, monkeypatch, weights, tmp_path):
     """command(folder, *options): grid.py on images of one's own, its runs in this process."""
     def execute(runs, entry, *_):
-        return [grid.Failure(run, "failed") for run in runs if entry(list(run.argv))]
+        return [parallel.Failure(run, "failed") for run in runs if entry(list(run.argv))]
 
-    monkeypatch.setattr(grid, "execute", execute)
+    monkeypatch.setattr(parallel, "execute", execute)
 
     def call(folder: Path, *options: str) -> int:
         return grid_script.main([

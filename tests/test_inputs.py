@@ -13,14 +13,15 @@ from dassl.engine import TRAINER_REGISTRY
 from ueo.trainers.base import CLIPTrainer
 
 import train
-from ueo import hashes, inputs
-from ueo.code import code_hash
-from ueo.comparable import check_comparable
-from ueo.current_inputs import method_inputs
-from ueo.discover import import_file
+from ueo import inputs
 from ueo.errors import DataError
-from ueo.evaluation import Evaluations
-from ueo.record import read_result
+from ueo.images import hashes
+from ueo.results.comparable import check_comparable
+from ueo.results.record import read_result
+from ueo.runs.code_hash import code_hash
+from ueo.runs.current_inputs import method_inputs
+from ueo.runs.evaluation import Evaluations
+from ueo.settings.discover import import_file
 
 
 @pytest.fixture
@@ -160,7 +161,7 @@ def test_what_an_overwritten_run_left_is_not_taken_for_its_own(mine, run, tmp_pa
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ueo.evaluation.run_facts", full)
+        patch.setattr("ueo.runs.evaluation.run_facts", full)
         assert run(mine, "--overwrite") == 2
     assert not (tmp_path / "run" / "scores.png").exists()
     assert not (tmp_path / "run" / "outputs.npz").exists()

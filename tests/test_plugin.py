@@ -7,10 +7,10 @@ import pytest
 from conftest import REPOSITORY, TOY_PLUGIN, read
 
 import train
-from ueo import tables
-from ueo.comparable import check_comparable
-from ueo.discover import import_file
 from ueo.errors import ConfigError, DataError
+from ueo.results import tables
+from ueo.results.comparable import check_comparable
+from ueo.settings.discover import import_file
 
 # as a file of the CoOp family: no `defaults`, its keys under another name, a file beside it
 FAMILY = """

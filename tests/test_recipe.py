@@ -11,9 +11,11 @@ from torchvision import transforms as T
 from torchvision.transforms import InterpolationMode
 
 import train
-from ueo import bootstrap, intervals, metrics, scores, splits, tables
-from ueo.evaluator import UFTEvaluator
+from ueo import metrics, scores
+from ueo.images import splits
 from ueo.losses import EPS, universal_entropy
+from ueo.results import bootstrap, intervals, tables
+from ueo.runs.evaluator import UFTEvaluator
 
 RELEASED = {  # github.com/tim-learn/UEO, demo.py and demo.sh
     "DATALOADER.TRAIN_X.BATCH_SIZE": 64,

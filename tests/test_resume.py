@@ -10,8 +10,8 @@ from conftest import read, toy_arguments
 from ueo.trainers.ueo import UEO
 
 import train
-import ueo.evaluation
-import ueo.record
+import ueo.results.record
+import ueo.runs.evaluation
 
 EPOCHS = 4
 EACH_EPOCH = ("TRAINER.UEO.EVAL_FREQ", "1")
@@ -111,8 +111,8 @@ PLACES = {
     "saved, older one not removed": _after_checkpoint,
     "half a checkpoint": _half_a_file,
     "last evaluation": lambda: _before(UEO, "test"),
-    "record": lambda: _before(ueo.evaluation, "write_run"),
-    "outputs without result": lambda: _before(ueo.record, "write_json"),
+    "record": lambda: _before(ueo.runs.evaluation, "write_run"),
+    "outputs without result": lambda: _before(ueo.results.record, "write_json"),
 }
 RESUMED_FROM = dict(zip(PLACES, (0, 2, 2, 2, 2, 4, 4, 4)))
 
@@ -142,7 +142,7 @@ def test_leftovers_of_a_kill_do_no_harm(start, unbroken, tmp_path):
         (tmp_path / name).write_text('{"half')
     assert start(tmp_path) == 0
     assert same(tmp_path, unbroken)
-    assert len(ueo.record.find_results(tmp_path)) == 1
+    assert len(ueo.results.record.find_results(tmp_path)) == 1
 
 
 def test_what_another_configuration_left_unfinished_is_not_resumed(start, unbroken, tmp_path):

@@ -11,7 +11,7 @@ from ueo.datasets.domainnet import UFTDomainNet
 from ueo.datasets.office31 import UFTOffice31
 from ueo.datasets.visda_c import UFTVisDAC
 
-from ueo.config import extend
+from ueo.settings.config import extend
 
 OFFICE_HOME_FOLDERS = """
     Alarm_Clock Backpack Batteries Bed Bike Bottle Bucket Calculator Calendar Candles Chair

@@ -19,12 +19,12 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
 from ueo.trainers.flyp import FLYP
 
-from ueo.captions import captions_of
-from ueo.data import EvaluationLoader, Images
 from ueo.errors import ConfigError
-from ueo.options import Option
-from ueo.pairs import Pairs, open_pool, pair_loader
-from ueo.pool_features import PoolFeatures
+from ueo.images.loaders import EvaluationLoader, Images
+from ueo.pairs.captions import captions_of
+from ueo.pairs.pool import Pairs, open_pool, pair_loader
+from ueo.pairs.pool_features import PoolFeatures
+from ueo.settings.options import Option
 
 RULES = ("image", "text")  # by the pair's image to the task's images, its text to class prompts
 

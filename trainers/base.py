@@ -3,7 +3,7 @@
 A method is four things: its `defaults`, `trainable()`, `prepare()` (what it computes once from the
 zero-shot model) and `loss(batch) -> dict`, whose "loss" is minimised and whose other entries are
 logged. What an unsupervised method can reach, its batches, loaders and `dm.dataset`, holds neither
-labels nor paths (ueo/truth.py).
+labels nor paths (ueo/images/hidden_labels.py).
 
 Under torchrun a process has its share of a batch's images. Labels and indices are those of the
 whole batch, and so are the rows that `features`, `cosines` and `logits` return: a loss is written
@@ -20,21 +20,21 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 from modern_dassl import distributed
-from ueo.adopt import adopt, check_labelled
 from ueo.clip.adapters import Cosines
 from ueo.clip.backbones import PRECISIONS, check_epsilon, load_clip, resolve_precision
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import POSITIONS, PromptEnsemble, PromptLearner
 from ueo.clip.tuning import as_module, parse_parts, select, untuned_adapter
-from ueo.config import options_of
-from ueo.current_inputs import method_inputs
-from ueo.data import TrainingLoader, loaders
 from ueo.errors import ConfigError
-from ueo.evaluation import Evaluations
-from ueo.options import Option
+from ueo.images.hidden_labels import Truth, Veiled, veil
+from ueo.images.loaders import TrainingLoader, loaders
+from ueo.images.other_datasets import adopt, check_labelled
+from ueo.runs.checkpoint import MODEL, load_tuned
+from ueo.runs.current_inputs import method_inputs
+from ueo.runs.evaluation import Evaluations
 from ueo.scores import SCORES
-from ueo.truth import Truth, Veiled, veil
-from ueo.tuned import MODEL, load_tuned
+from ueo.settings.config import options_of
+from ueo.settings.options import Option
 
 # cosine to 0 over iterations; by iterations too, see DECAY; Dassl's, by epochs
 SCHEDULES = ("iteration", "inverse", "epoch")

@@ -16,7 +16,7 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
 from ueo.trainers.base import CLIPTrainer
 
-from ueo.options import Option
+from ueo.settings.options import Option
 
 
 @TRAINER_REGISTRY.register()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ueo.trainers.base import CLIPTrainer
 
 from ueo.errors import ConfigError
-from ueo.shared_names import SHARED
+from ueo.runs.shared_names import SHARED
 
 REDUCTION = 16  # of the width inside the network, as released
 PROMPTS_AT_ONCE = 8192  # in the text tower, a bound on its memory

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from ueo.trainers.base import CLIPTrainer
 
-from ueo.shared_names import SHARED
+from ueo.runs.shared_names import SHARED
 
 
 @SHARED.register()

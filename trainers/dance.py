@@ -21,7 +21,7 @@ from torch import Tensor
 from ueo.trainers.base import CLIPTrainer
 
 from ueo.losses import entropy_separation, neighbourhood_entropy
-from ueo.options import Option
+from ueo.settings.options import Option
 
 
 @TRAINER_REGISTRY.register()

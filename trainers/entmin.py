@@ -15,7 +15,7 @@ from ueo.trainers.base import CLIPTrainer
 from modern_dassl import distributed
 from ueo.errors import ConfigError
 from ueo.losses import entropy
-from ueo.shared_names import SHARED
+from ueo.runs.shared_names import SHARED
 
 
 @SHARED.register()

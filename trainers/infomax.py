@@ -12,7 +12,7 @@ from torch import Tensor
 from ueo.trainers.base import CLIPTrainer
 
 from ueo.losses import information_maximisation
-from ueo.options import Option
+from ueo.settings.options import Option
 
 
 @TRAINER_REGISTRY.register()

@@ -14,7 +14,7 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
 from ueo.trainers.base import CLIPTrainer
 
-from ueo.options import Option
+from ueo.settings.options import Option
 
 STARTS = ("zero_shot", "zero")  # the class features, or nothing
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ueo.trainers.base import CLIPTrainer
 
 from ueo.losses import information_maximisation, transport_cost
-from ueo.options import Option
+from ueo.settings.options import Option
 
 
 @TRAINER_REGISTRY.register()

@@ -20,8 +20,8 @@ from torch import Tensor
 from ueo.trainers.base import CLIPTrainer
 
 from ueo.clip.adapters import Cache
-from ueo.data import EvaluationLoader, Images
-from ueo.options import Option
+from ueo.images.loaders import EvaluationLoader, Images
+from ueo.settings.options import Option
 
 
 @TRAINER_REGISTRY.register()

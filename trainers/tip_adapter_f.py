@@ -14,7 +14,7 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
 from ueo.trainers.tip_adapter import TipAdapter
 
-from ueo.options import Option
+from ueo.settings.options import Option
 
 
 @TRAINER_REGISTRY.register()

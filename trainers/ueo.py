@@ -15,10 +15,10 @@ from torch import Tensor
 from ueo.trainers.base import CLIPTrainer
 
 from ueo.errors import ConfigError
-from ueo.lists import NO_LABEL
+from ueo.images.lists import NO_LABEL
 from ueo.losses import DOUBTS, entropy_difference, universal_entropy
-from ueo.options import Option
 from ueo.scores import mcm
+from ueo.settings.options import Option
 
 WEIGHTINGS = ("confidence", "uniform", "oracle")  # uniform: InfoMax; the oracle reads labels
 # difference: of two weighted entropies, Eq. 3

@@ -20,8 +20,8 @@ from torch import Tensor
 from ueo.trainers.base import CLIPTrainer
 
 from ueo.clip.adapters import Cache
-from ueo.options import Option
-from ueo.pseudo import prototypes, train_on_confident
+from ueo.pseudo_labels import prototypes, train_on_confident
+from ueo.settings.options import Option
 
 
 @TRAINER_REGISTRY.register()

@@ -15,8 +15,8 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
 from ueo.trainers.base import CLIPTrainer
 
-from ueo.options import Option
-from ueo.pseudo import train_on_confident
+from ueo.pseudo_labels import train_on_confident
+from ueo.settings.options import Option
 
 
 @TRAINER_REGISTRY.register()

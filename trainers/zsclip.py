@@ -5,7 +5,7 @@ Nothing is tuned; its test and unlabelled metrics are where every other method s
 
 from ueo.trainers.base import CLIPTrainer
 
-from ueo.shared_names import SHARED
+from ueo.runs.shared_names import SHARED
 
 
 @SHARED.register()

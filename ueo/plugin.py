@@ -10,10 +10,10 @@ from dassl.engine import TRAINER_REGISTRY
 from yacs.config import CfgNode
 
 import ueo.datasets  # noqa: F401
-import ueo.evaluator  # noqa: F401
+import ueo.runs.evaluator  # noqa: F401
 import ueo.trainers  # noqa: F401
-from ueo import config
-from ueo.shared_names import take_other_names
+from ueo.runs.shared_names import take_other_names
+from ueo.settings import config
 
 take_other_names()
 

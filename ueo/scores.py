@@ -111,7 +111,8 @@ SCORES = {
 
 @dataclass(frozen=True)
 class Score:
-    """A score and the outputs of a run that it is called with, in order (see ueo/ood.py)."""
+    """A score and the outputs of a run (ueo/studies/scored_runs.py) that it is called with, in
+    order."""
 
     function: Callable[..., Tensor]
     needs: tuple[str, ...] = ("cosines",)

@@ -11,9 +11,9 @@ from dassl.config import get_cfg_default
 from PIL import Image
 from ueo.datasets.emoji import Emoji
 
-from ueo.config import extend
 from ueo.errors import ConfigError, DataError
 from ueo.files import asset
+from ueo.settings.config import extend
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import trees
 from conftest import REPOSITORY, read, size_of
 
 import train
-from ueo.record import read_outputs
+from ueo.results.record import read_outputs
 
 CONFIGS = REPOSITORY / "configs"
 

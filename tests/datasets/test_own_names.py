@@ -12,8 +12,8 @@ from dassl.config import get_cfg_default
 from dassl.data.datasets import build_dataset
 from ueo.datasets.own import UFTFolder, UFTList
 
-from ueo.config import extend
 from ueo.errors import ConfigError, DataError
+from ueo.settings.config import extend
 
 NFD = unicodedata.normalize("NFD", "Café")
 

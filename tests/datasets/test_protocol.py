@@ -13,10 +13,10 @@ from dassl.data.datasets import DatasetBase, Datum
 from PIL import Image
 
 import train
-from ueo import hashes
-from ueo.adopt import adopt
 from ueo.errors import DataError
-from ueo.overlap import Overlap, overlap
+from ueo.images import hashes
+from ueo.images.other_datasets import adopt
+from ueo.images.overlap import Overlap, overlap
 
 
 @pytest.fixture

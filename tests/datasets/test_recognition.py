@@ -17,8 +17,8 @@ from test_saved import RECORD
 from ueo.datasets import coop_sets, imagenet  # noqa: F401  (register themselves)
 
 import train
-from ueo import config
 from ueo.errors import ConfigError, DataError
+from ueo.settings import config
 
 SPLIT_FILES = {  # registered name: folder, image folder, split file, classes, template
     "UFTCaltech101": ("caltech-101", "101_ObjectCategories", "split_zhou_Caltech101.json", 100,

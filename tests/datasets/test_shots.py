@@ -7,8 +7,8 @@ import pytest
 from conftest import read, size_of
 
 import train
-from ueo import tables
 from ueo.errors import DataError
+from ueo.results import tables
 
 # the toy domain has 9, 7, 12 and 8 images of its four known classes
 SHOTS = ("DATASET.NUM_SHOTS", "8")

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 
 import train
 from ueo.clip.adapters import Cache
-from ueo.pseudo import prototypes
+from ueo.pseudo_labels import prototypes
 
 SHOTS = ("DATASET.NUM_SHOTS", "3")
 

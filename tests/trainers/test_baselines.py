@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from conftest import read, trainer_names
 from dassl.engine import TRAINER_REGISTRY
 
-from ueo.pseudo import most_confident
+from ueo.pseudo_labels import most_confident
 
 TRAINERS = trainer_names()
 UNSUPERVISED = [t for t in TRAINERS

@@ -14,7 +14,7 @@ from dassl.data.datasets import build_dataset
 from dassl.engine import TRAINER_REGISTRY
 from torch.utils.data import DataLoader, Dataset
 
-from ueo.truth import Blind
+from ueo.images.hidden_labels import Blind
 
 UNSUPERVISED = [t for t in trainer_names() if not TRAINER_REGISTRY.get(t).uses_labels]
 PLAIN = (str, bytes, int, float, complex, type(None), type, torch.dtype, torch.device)

@@ -18,7 +18,7 @@ from PIL import Image
 from scipy.special import logsumexp
 from ueo.trainers.arf import ARF
 
-from ueo.data import read_image
+from ueo.images.loaders import read_image
 
 SHOTS = ("DATASET.NUM_SHOTS", "3", "OPTIM.LR", "0.01")
 PROMPTS = [f"a photo of a {name.replace('_', ' ')}." for name in CLASSES]

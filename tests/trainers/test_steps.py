@@ -10,7 +10,7 @@ import torch
 from conftest import read, trainer_names
 from dassl.engine import TRAINER_REGISTRY
 
-from ueo.pseudo import train_on_confident
+from ueo.pseudo_labels import train_on_confident
 
 KINDS = {name: TRAINER_REGISTRY.get(name) for name in trainer_names()}
 SHOTS = ("DATASET.NUM_SHOTS", "3")

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from ueo.record import commit
+from ueo.results.record import commit
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 

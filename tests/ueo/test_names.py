@@ -4,8 +4,8 @@ import unicodedata
 
 import pytest
 
-from ueo.class_names import matched, read_names, summary
 from ueo.errors import DataError
+from ueo.images.class_names import matched, read_names, summary
 from ueo.names import loose, match, meanings
 
 NFC, NFD = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))

@@ -5,8 +5,9 @@ import pytest
 from sklearn.metrics import auc, average_precision_score
 from test_metrics import sample
 
-from ueo import intervals, metrics, open_set
-from ueo.bootstrap import resample_counts
+from ueo import metrics, open_set
+from ueo.results import intervals
+from ueo.results.bootstrap import resample_counts
 
 
 def test_aupr_of_either_side_equals_scikit_learns():

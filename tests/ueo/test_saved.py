@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ueo.errors import DataError
-from ueo.record import read_history, read_outputs, read_result
+from ueo.results.record import read_history, read_outputs, read_result
 
 RECORD = {
     "trainer": "UEO", "dataset": "Toy", "domain": "red", "setting": "open", "protocol": "released",
@@ -82,7 +82,7 @@ def test_damaged_outputs_are_named(tmp_path, damage, said):
 def test_memory_is_unknown_where_the_system_does_not_tell(monkeypatch):
     import torch
 
-    from ueo import record
+    from ueo.results import record
 
     assert record.peak_memory(torch.device("cpu")) > 0
     monkeypatch.setattr(record, "resource", None)
@@ -102,7 +102,7 @@ def test_checkpoints_with_nan_and_pointers_elsewhere_are_named(finished, toy, tm
 
     import train
     from ueo.errors import CheckpointError
-    from ueo.tuned import load_tuned
+    from ueo.runs.checkpoint import load_tuned
 
     del train
     (path,) = (finished / "tuned").glob("model.pth.tar-*")

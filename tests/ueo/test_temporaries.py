@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, disk
 
-from ueo.archives import remove_left, unpack_top
 from ueo.clip import backbones
 from ueo.errors import CheckpointError
+from ueo.fetch.archives import remove_left, unpack_top
 from ueo.files import asset, atomic_path, write_json
 from ueo.temporaries import sweep, temporary_file, temporary_folder
 

@@ -17,7 +17,7 @@ from ueo.clip.weights import first_line, read_weights
 from ueo.errors import CheckpointError, ConfigError
 from ueo.files import asset, file_version, sha256
 from ueo.names import nearest
-from ueo.options import quoted
+from ueo.settings.options import quoted
 from ueo.temporaries import temporary_folder
 
 TINY = "TinyCLIP"

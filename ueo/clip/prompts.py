@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ueo.errors import ConfigError
-from ueo.options import quoted
+from ueo.settings.options import quoted
 
 POSITIONS = ("end", "middle", "front")
 CONTEXT_STD = 0.02  # of a random context, as in CoOp

@@ -1,0 +1,110 @@
+"""Which files are images, and what is read of those that hold more than eight bits."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image, features
+
+from ueo.errors import DataError
+from ueo.images.decoding import as_rgb, is_image_name, read_image
+from ueo.images.folders import Unread, images_below, images_in
+from ueo.images.unreadable import unreadable
+
+GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
+
+
+@pytest.mark.parametrize(("values", "suffix", "mode"), [
+    (GREY.astype(np.uint16) * 257, "png", "I;16"),
+    (GREY.astype(np.uint16) * 257, "tif", "I;16"),
+    (GREY.astype(np.int32) * 257, "tif", "I"),
+    (GREY.astype(np.uint16), "png", "I;16"),  # eight bits in a file of sixteen
+    ((GREY.astype(int) * 4095 // 255).astype(np.uint16), "png", "I;16"),  # twelve
+    (GREY.astype(np.float32) / 255, "tif", "F"),
+    (GREY.astype(np.float32), "tif", "F"),
+    (GREY.astype(np.float32) * 40 - 3000, "tif", "F"),
+])
+def test_grey_of_more_than_eight_bits_is_scaled(tmp_path, values, suffix, mode):
+    file = tmp_path / f"grey.{suffix}"
+    Image.fromarray(values).save(file)
+    with Image.open(file) as image:
+        assert image.mode == mode
+    found = np.asarray(read_image(str(file)))
+    assert found.shape == (16, 16, 3)
+    assert np.abs(found.astype(int) - GREY[..., None]).max() <= (1 if mode == "I;16" else 0)
+
+
+@pytest.mark.parametrize(("values", "grey"), [
+    (np.array([[5000, 20000]], np.uint16), [19, 78]),  # of 65535
+    (np.array([[300, 700]], np.uint16), [75, 174]),  # of 1023
+    (np.array([[100, 200]], np.int32), [100, 200]),
+    (np.array([[0.2, 0.65]], np.float32), [51, 166]),
+    (np.array([[10.5, 200.4]], np.float32), [11, 200]),
+    (np.array([[-1.0, 0.0, 3.0]], np.float32), [0, 64, 255]),
+])
+def test_a_dark_image_stays_dark(values, grey):
+    """Scaled by the range of its depth, not of its own values; to the nearest grey."""
+    assert np.asarray(as_rgb(Image.fromarray(values)))[0, :, 0].tolist() == grey
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "CMYK", "RGBA", "LA"])
+def test_other_modes_are_converted_as_pillow_does(mode):
+    image = Image.fromarray(GREY).convert("RGB").convert(mode)
+    assert as_rgb(image).tobytes() == image.convert("RGB").tobytes()
+
+
+def test_a_grey_of_nothing_but_nan_or_one_value_is_read():
+    assert np.asarray(as_rgb(Image.fromarray(np.full((2, 2), np.nan, np.float32)))).max() == 0
+    assert np.asarray(as_rgb(Image.fromarray(np.full((2, 2), -7, np.float32)))).max() == 0
+
+
+def test_what_pillow_reads_here_is_an_image():
+    for name in ("a.jpg", "a.JPEG", "a.jfif", "a.jpe", "a.b.png", "a.tif"):
+        assert is_image_name(name)
+    assert is_image_name("a.avif") == bool(features.check("avif"))
+    for name in ("a.heic", "jpg", "a.txt", "a.jpg.part", ".jpg"):
+        assert not is_image_name(name)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Images under several suffixes, and what is no image."""
+    folder = tmp_path / "folder"
+    for name in ("b.jfif", "a.jpg", "deep/c.JPE", "deep/deeper/d.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(folder / name, "PNG")
+    for name in ("x.heic", "y.heic", "notes", "deep/z.txt", ".hidden.jpg", ".DS_Store",
+                 "__MACOSX/e.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"")
+    os.mkfifo(folder / "pipe.jpg")
+    return folder
+
+
+def test_what_is_not_read_is_counted(folder):
+    unread = Unread()
+    assert [os.path.basename(p) for p in images_in(folder, unread)] == ["a.jpg", "b.jfif"]
+    assert unread.facts() == {
+        "files": {".heic": 2, "no regular file": 1, "no suffix": 1}, "folders": 1}
+    assert str(unread) == "4 files (.heic 2, no regular file 1, no suffix 1), 1 folder"
+
+
+def test_all_depths_are_listed_once_also_where_a_link_leads_back(folder):
+    os.symlink(folder, folder / "deep" / "loop")
+    unread = Unread()
+    found = [os.path.relpath(p, folder) for p in images_below(folder, unread)]
+    assert found == ["a.jpg", "b.jfif", "deep/c.JPE", "deep/deeper/d.png"]
+    assert unread.facts() == {
+        "files": {".heic": 2, ".txt": 1, "no regular file": 1, "no suffix": 1}, "folders": 0}
+
+
+def test_a_link_to_nothing_and_a_pipe_are_bad_images(folder, tmp_path):
+    os.symlink(tmp_path / "gone.jpg", folder / "link.jpg")
+    assert str(folder / "link.jpg") in images_in(folder)
+    with pytest.raises(DataError, match="link.jpg: no such image"):
+        read_image(str(folder / "link.jpg"))
+    with pytest.raises(DataError, match="pipe.jpg: no regular file"):
+        read_image(str(folder / "pipe.jpg"))
+    paths = [str(folder / name) for name in ("a.jpg", "link.jpg", "pipe.jpg")]
+    for _ in range(2):  # looked at, then taken from the report
+        assert set(unreadable(paths, tmp_path / "bad.json")) == set(paths[1:])

@@ -1,0 +1,112 @@
+"""Counts of draws give the metrics of the repeated images; intervals cover what they should."""
+
+import numpy as np
+import pytest
+from test_metrics import sample
+
+from ueo import metrics
+from ueo.results import bootstrap
+from ueo.results.bootstrap import mean_gains, resample_counts, weighted_auroc, weighted_pacc
+
+
+def test_weighted_metrics_equal_those_of_repeated_images():
+    labels, predictions, scores, known = sample(n=120)
+    counts = resample_counts(120, 5, np.random.default_rng(1))
+    is_id = labels < known
+    pacc = weighted_pacc(labels[is_id], predictions[is_id], counts[:, is_id])
+    area = weighted_auroc(is_id, scores, counts)
+    for b, count in enumerate(counts.astype(int)):
+        drawn = np.repeat(np.arange(120), count)
+        k = drawn[is_id[drawn]]
+        assert pacc[b] == pytest.approx(metrics.per_class_accuracy(labels[k], predictions[k]))
+        assert area[b] == pytest.approx(metrics.auroc(is_id[drawn], scores[drawn]))
+
+
+def run(seed, better=0.0):
+    labels, predictions, scores, known = sample(seed)
+    rng = np.random.default_rng(9)
+    mended = np.where(rng.random(len(labels)) < better, np.minimum(labels, known - 1), predictions)
+    outputs = {
+        "test_labels": labels,
+        "test_predictions_after": mended,
+        "test_scores_after": scores + better * (labels < known),
+        "test_paths": np.array([f"{i}.png" for i in range(len(labels))]),
+    }
+    return outputs, known
+
+
+def test_no_difference_has_an_interval_of_zero_and_a_gain_lies_in_its_own():
+    base = {"a": [run(0)], "b": [run(1)]}
+    gain, (low, high) = mean_gains(base, base, resamples=50)["pacc"]
+    assert gain == low == high == 0
+    better = {"a": [run(0, 0.5)], "b": [run(1, 0.5)]}
+    for gain, (low, high) in mean_gains(better, base, resamples=200).values():
+        assert 0 < low < gain < high
+
+
+def test_blocks_of_resamples_change_nothing(monkeypatch):
+    base, better = {"a": [run(0)]}, {"a": [run(0, 0.5)]}
+    whole = mean_gains(better, base, resamples=30)
+    monkeypatch.setattr(bootstrap, "BLOCK", 700)
+    assert mean_gains(better, base, resamples=30) == whole
+
+
+def test_methods_are_compared_on_the_images_that_both_were_tested_on():
+    """Labelled shots leave a method's test set; the other method is cut to the rest."""
+    outputs, known = run(0)
+    n = len(outputs["test_labels"])
+    paths = np.array([f"{i:04}.jpg" for i in range(n)])
+    whole = {**outputs, "test_paths": paths}
+    rows = np.random.default_rng(0).permutation(n)[: n - 7]
+    part = {k: v[rows] for k, v in whole.items()}
+    for gain, (low, high) in mean_gains({"a": [(part, known)]}, {"a": [(whole, known)]},
+                                        resamples=20).values():
+        assert gain == low == high == 0
+
+
+def test_a_draw_without_an_unknown_image_does_not_count():
+    """With 2 unknown images of 60 one draw in eight holds none: its AUROC is not defined."""
+    rng = np.random.default_rng(2)
+    known = np.arange(60) >= 2
+    labels = np.where(known, np.arange(60) % 4, 4)
+    outputs = {"test_labels": labels, "test_predictions_after": labels % 4,
+               "test_scores_after": rng.random(60)}
+    better = {**outputs, "test_scores_after": outputs["test_scores_after"] + known}
+    counts = resample_counts(60, 200, rng)
+    assert np.isnan(weighted_auroc(known, outputs["test_scores_after"], counts)).any()
+    gain, (low, high) = mean_gains({"a": [(better, 4)]}, {"a": [(outputs, 4)]})["auroc"]
+    assert np.isfinite([low, high]).all() and low <= gain <= high
+
+
+def test_an_interval_holds_95_percent_of_the_draws():
+    values = np.random.default_rng(0).permutation(1001.0 * np.arange(1001) / 1001)
+    assert bootstrap.interval(values) == pytest.approx((25, 975))
+    assert bootstrap.interval(np.append(values, np.nan)) == pytest.approx((25, 975))
+
+
+def test_each_run_counts_once_also_where_seeds_have_other_shots():
+    """Two seeds were tested on the same images, the third on others: their mean is over three."""
+    outputs, known = run(0)
+    n = len(outputs["test_labels"])
+    base = {**outputs, "test_paths": np.array([f"{i:04}.jpg" for i in range(n)])}
+    right = {**base, "test_predictions_after": np.minimum(base["test_labels"], known - 1)}
+    of_seed = [right, right, base]
+    parts = [{k: v[rows] for k, v in seed.items()}
+             for seed, rows in zip(of_seed, (slice(3, None), slice(3, None), slice(0, n - 3)))]
+    gains = [mean_gains({"a": [(part, known)]}, {"a": [(base, known)]}, resamples=2)["pacc"][0]
+             for part in parts]
+    assert gains[0] == gains[1] > gains[2] == 0
+    together = mean_gains({"a": [(part, known) for part in parts]}, {"a": [(base, known)]},
+                          resamples=2)["pacc"][0]
+    assert together == pytest.approx(np.mean(gains))
+
+
+@pytest.mark.parametrize("draws, expected", [(10_000_000, 1000), (200_000, 500), (1, 200)])
+def test_large_domains_are_drawn_less_often_but_never_below_a_floor(monkeypatch, draws, expected):
+    drawn, real = [], bootstrap.resample_counts
+    monkeypatch.setattr(bootstrap, "DRAWS", draws)
+    monkeypatch.setattr(
+        bootstrap, "resample_counts", lambda n, some, rng: drawn.append(some) or real(n, some, rng)
+    )
+    mean_gains({"a": [run(0)]}, {"a": [run(0)]})  # 400 images
+    assert sum(drawn) == expected

@@ -1,0 +1,76 @@
+"""A record that does not follow from the outputs beside it is named."""
+
+import numpy as np
+import pytest
+from test_bootstrap import run as outputs_of
+from test_tables import record
+
+from ueo import metrics
+from ueo.errors import DataError
+from ueo.results.check_outputs import check_outputs
+from ueo.results.record import write_run
+
+
+@pytest.fixture
+def run(tmp_path):
+    """(folder, result, outputs) of a run whose record is right."""
+    outputs, known = outputs_of(0)
+    images = len(outputs["test_labels"])
+    outputs = {**outputs, "test_paths": np.array([f"{i}.png" for i in range(images)])}
+    values = metrics.evaluate(*(outputs[f"test_{name}"] for name in
+                                ("labels", "predictions_after", "scores_after")), known)
+    percent = {name: 100 * value for name, value in values.items()}
+    result = record("New", "a", 1, 0.0, counts={"known_classes": known, "test": images})
+    result["metrics"] = {"test": {"accuracy": percent.pop("gacc"), **percent}}
+    write_run(tmp_path, result, outputs)
+    return tmp_path, result, outputs
+
+
+def test_a_right_record_passes(run):
+    folder, result, _ = run
+    check_outputs(folder, result)
+
+
+def missing(folder, result, outputs):
+    (folder / "outputs.npz").unlink()
+
+
+def truncated(folder, result, outputs):
+    content = (folder / "outputs.npz").read_bytes()
+    (folder / "outputs.npz").write_bytes(content[: len(content) // 2])
+
+
+def shorter(folder, result, outputs):
+    write_run(folder, result, {name: array[:-1] for name, array in outputs.items()})
+
+
+def without_scores(folder, result, outputs):
+    write_run(folder, result, {k: v for k, v in outputs.items() if k != "test_scores_after"})
+
+
+def other_number(folder, result, outputs):
+    result["metrics"]["test"]["pacc"] += 0.01
+
+
+def invented_number(folder, result, outputs):
+    outputs["test_labels"][:] = 0
+    write_run(folder, result, outputs)
+
+
+def not_finite(folder, result, outputs):
+    outputs["test_scores_after"][0] = np.nan
+    write_run(folder, result, outputs)
+
+
+@pytest.mark.parametrize(("damage", "words"), [
+    (missing, "is missing"), (truncated, "damaged"), (shorter, "test images"),
+    (without_scores, "lacks test_scores_after"), (other_number, "gives pacc"),
+    (invented_number, "result.json says"), (not_finite, "not finite"),
+])
+def test_what_is_wrong_is_one_line_with_the_file(run, damage, words):
+    folder, result, outputs = run
+    damage(folder, result, outputs)
+    with pytest.raises(DataError) as caught:
+        check_outputs(folder, result)
+    assert str(folder / "outputs.npz") in str(caught.value) and words in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

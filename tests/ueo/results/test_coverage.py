@@ -1,0 +1,29 @@
+"""What is said of methods that were not run on the same domains, label spaces and seeds."""
+
+import pytest
+
+from ueo.results.coverage import MOST, sentence, uneven
+
+
+def runs(method, domains="ab", seeds=(1, 2), setting="open"):
+    return [(method, {"setting": setting, "domain": d, "seed": s}) for d in domains for s in seeds]
+
+
+def test_nothing_is_said_where_all_is_there():
+    alike = [*runs("Zero", seeds=(1,)), *runs("New"), *runs("Other")]
+    assert uneven(alike) == [] and sentence([]) == ""
+
+
+@pytest.mark.parametrize(("found", "clause"), [
+    ([*runs("A"), *runs("B", "a")], "B lacks open b"),
+    ([*runs("A", "a"), *runs("A", "b", (1,))], "A has of open b seed 1 alone"),
+    ([*runs("A"), *runs("B", seeds=(1, 2, 3))], "A has seeds 1, 2, B has seeds 1, 2, 3"),
+])
+def test_what_is_missing_is_named(found, clause):
+    assert uneven(found) == [clause]
+    assert clause in sentence(uneven(found))
+
+
+def test_a_long_list_is_cut():
+    words = sentence([f"A lacks open {i}" for i in range(MOST + 4)])
+    assert "; and 4 more" in words and words.count("lacks") == MOST

@@ -1,0 +1,1 @@
+"""Fetching published data: downloads, broken transfers resumed, archives unpacked safely."""

@@ -1,0 +1,259 @@
+"""Fetch the parts of a data set: several sources in order, broken transfers resumed, files checked.
+
+A source that is dead, answers a page instead of a file or sends another file is left for the next;
+when all fail, the error says what to fetch by hand and where to put it.
+"""
+
+import inspect
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import requests
+
+from ueo.errors import DataError
+from ueo.fetch import archives
+from ueo.fetch.http import ATTEMPTS, TIMEOUT, SourceFailed, brief, fetch, origin, remember
+from ueo.files import read_json, sums, write_json
+from ueo.locks import exclusive
+
+RECORD = "download.json"
+REMOVE_NOTES = "remove it, the data stay"
+PARTIAL = ".download"  # folder of transfers under way
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+DRIVE = "gdrive:"
+DRIVE_FILES = "https://drive.usercontent.google.com/download"
+
+
+@dataclass(frozen=True)
+class Remote:
+    """One file on a server.
+
+    url:      http(s)://..., or "gdrive:<id>" or "gdrive:<id>:<resource key>" on Google Drive.
+    name:     what it is stored under.
+    checksum: "md5:<hex>" or "sha256:<hex>" where one is published.
+    """
+
+    url: str
+    name: str
+    checksum: str = ""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a data set, such as one domain's images or a list.
+
+    alternatives: tried in order; every file of one is needed.
+    by_hand:      address of the page where a person finds it.
+    """
+
+    name: str
+    alternatives: tuple[tuple[Remote, ...], ...]
+    by_hand: str
+
+
+def download(
+    title: str,
+    pieces: list[Piece],
+    folder: Path,
+    report: Callable[[str], None] = print,
+    is_there: Callable[[Piece], bool] = lambda piece: False,
+) -> None:
+    """Bring `pieces` into `folder`: archives unpacked, other files as they are.
+
+    is_there: asked again for each piece once this process has its turn, so that several processes
+    may download at once. What was fetched is noted in `folder`/download.json.
+
+    Raises DataError when every source of a piece fails, or when something is in the way.
+    """
+    partial = folder / PARTIAL
+    folder.mkdir(parents=True, exist_ok=True)
+    with exclusive(folder / f"{PARTIAL}.lock"):
+        _notes(folder)  # a damaged record is better found before hours of transfer
+        archives.remove_left(folder)
+        partial.mkdir(exist_ok=True)
+        try:
+            for piece in pieces:
+                if not is_there(piece):
+                    _bring(title, piece, folder, report)
+        finally:
+            with suppress(OSError):  # not empty: what broke off there goes on another time
+                partial.rmdir()
+
+
+def is_by_hand(piece: Piece, folder: Path) -> bool:
+    """Whether somebody has put all files of one alternative into `folder`."""
+    return any(_all_in(alternative, folder) for alternative in piece.alternatives)
+
+
+def _all_in(alternative: tuple[Remote, ...], folder: Path) -> bool:
+    return all((folder / remote.name).is_file() for remote in alternative)
+
+
+def _bring(title: str, piece: Piece, folder: Path, report: Callable[[str], None]) -> None:
+    reasons = []
+    for alternative in sorted(piece.alternatives, key=lambda a: not _all_in(a, folder)):
+        try:
+            files = {remote: _obtain(remote, folder, report) for remote in alternative}
+            notes = [_describe(piece, remote, file, folder) for remote, file in files.items()]
+            _place(files, folder)
+        except SourceFailed as error:
+            reasons.append(str(error))
+            report(f"{title}, {piece.name}: {error}")
+            continue
+        _note(notes, folder)
+        _forget(piece, folder / PARTIAL)
+        return
+    why = "; ".join(dict.fromkeys(reasons))
+    names = " or ".join(dict.fromkeys(" and ".join(r.name for r in a) for a in piece.alternatives))
+    raise DataError(
+        f"{title}: {piece.name} could not be fetched ({why}); fetch {names} by hand, see "
+        f"{piece.by_hand}, put it into {folder} and run the same command again"
+    )
+
+
+def _obtain(remote: Remote, folder: Path, report: Callable[[str], None]) -> Path:
+    """The checked file: put there by hand, fetched by a run that was stopped, or fetched now."""
+    by_hand, file = folder / remote.name, folder / PARTIAL / remote.name
+    if by_hand.is_file():
+        report(f"Using {by_hand}")
+        if reason := _fault(by_hand, remote):
+            raise SourceFailed(f"{by_hand}, which is to be replaced or removed: {reason}")
+        return by_hand
+    if file.is_file() and origin(file)[0] == remote.url:
+        report(f"Using {file}, fetched before")
+    else:
+        file.unlink(missing_ok=True)
+        report(f"Fetching {remote.name} from {remote.url}")
+        try:
+            _fetch(remote, file)
+        except SourceFailed as error:
+            raise SourceFailed(f"{remote.url}: {error}") from error
+    if reason := _fault(file, remote):
+        file.unlink()
+        raise SourceFailed(f"{remote.url}: {reason}")
+    return file
+
+
+def _fault(file: Path, remote: Remote) -> str:
+    """What is wrong with a whole file, "" when nothing is."""
+    kind, _, expected = remote.checksum.partition(":")
+    if expected and (found := sums(file)[kind]) != expected.lower():
+        return f"{kind} is {found}, expected {expected}"
+    with open(file, "rb") as source:
+        if source.read(500).lstrip().lower().startswith((b"<!doctype html", b"<html")):
+            return "it is a web page instead of the file"
+    if remote.name.endswith(SUFFIXES) and not archives.is_archive(file):
+        return "it is no archive"
+    return ""
+
+
+def _place(files: dict[Remote, Path], folder: Path) -> None:
+    """Unpack the archives, all or none, and move what else was fetched into `folder`."""
+    packed = {file: remote for remote, file in files.items() if remote.name.endswith(SUFFIXES)}
+    try:
+        archives.unpack_all(list(packed), folder)
+    except archives.BadArchive as error:
+        if error.archive.parent == folder:
+            raise DataError(
+                f"{error}; it was put there by hand: replace it, or remove it so that the sources "
+                "are tried"
+            ) from error
+        error.archive.unlink()
+        raise SourceFailed(f"{packed[error.archive].url}: {error.reason}") from error
+    for file in files.values():
+        if file not in packed and file.parent != folder:
+            os.replace(file, folder / file.name)
+
+
+def _forget(piece: Piece, partial: Path) -> None:
+    """Remove what the piece's sources, also those that failed, left of their transfers."""
+    for remote in {remote for alternative in piece.alternatives for remote in alternative}:
+        for suffix in ("", ".part", ".origin"):
+            (partial / f"{remote.name}{suffix}").unlink(missing_ok=True)
+        if remote.url.startswith(DRIVE):
+            shutil.rmtree(partial / f"gdrive-{remote.url.split(':')[1]}", ignore_errors=True)
+
+
+def _fetch(remote: Remote, file: Path) -> None:
+    if remote.url.startswith(DRIVE):
+        _from_drive(remote.url.removeprefix(DRIVE), file)
+    else:
+        fetch(remote.url, file)
+    remember(file, remote.url)
+
+
+def _from_drive(source: str, file: Path) -> None:
+    number, _, key = source.partition(":")
+    reason = ""
+    if key:  # gdown 6 builds the address anew from the number alone
+        address = f"{DRIVE_FILES}?id={number}&export=download&confirm=t&resourcekey={key}"
+        try:
+            return fetch(address, file)
+        except SourceFailed as error:
+            reason = f"{error}; through gdown: "
+    # a folder for each number: gdown goes on with any part of the same name
+    output = file.parent / f"gdrive-{number}" / file.name
+    output.parent.mkdir(exist_ok=True)
+    address = f"https://drive.google.com/uc?id={number}" + (key and f"&resourcekey={key}")
+    try:
+        _with_gdown(address, output)
+    except SourceFailed as error:
+        raise SourceFailed(f"{reason}{error}") from error
+    os.replace(output, file)
+    shutil.rmtree(output.parent, ignore_errors=True)
+
+
+def _with_gdown(address: str, output: Path) -> None:
+    import gdown
+
+    known = inspect.signature(gdown.download).parameters  # gdown 5 has neither
+    options = {"timeout": TIMEOUT, "retries": ATTEMPTS - 1}
+    options = {name: value for name, value in options.items() if name in known}
+    quiet = not sys.stderr.isatty()
+    try:
+        done = gdown.download(address, str(output), quiet=quiet, resume=True, **options)
+    except Exception as error:  # gdown's own classes differ between its versions
+        if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+            raise  # the disk's
+        raise SourceFailed(brief(error)) from error
+    if done is None:
+        raise SourceFailed("Google Drive gave no file")
+
+
+def _notes(folder: Path) -> list[dict]:
+    record = folder / RECORD
+    if not record.is_file():
+        return []
+    notes = read_json(record, list, REMOVE_NOTES)
+    if not all(isinstance(n, dict) and {"name", "sha256"} <= n.keys() for n in notes):
+        raise DataError(f"{record}: its entries are no notes on files; {REMOVE_NOTES}")
+    return notes
+
+
+def _describe(piece: Piece, remote: Remote, file: Path, folder: Path) -> dict:
+    """A note for download.json; what an earlier call fetched keeps its note."""
+    found = sums(file)
+    by_hand = file.parent == folder
+    for note in _notes(folder):
+        if by_hand and note["name"] == remote.name and note["sha256"] == found["sha256"]:
+            return note
+    return {
+        "piece": piece.name,
+        "name": remote.name,
+        "url": None if by_hand else remote.url,
+        "bytes": file.stat().st_size,
+        **found,
+        "published_checksum": remote.checksum or None,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _note(new: list[dict], folder: Path) -> None:
+    names = {note["name"] for note in new}
+    write_json(folder / RECORD, [n for n in _notes(folder) if n["name"] not in names] + new)

@@ -1,0 +1,1 @@
+"""Many runs: planned, skipped where finished, run in parallel."""

@@ -1,0 +1,1 @@
+"""Images of a data set: folders and lists, splits, decoding, transforms, batches."""

@@ -1,0 +1,105 @@
+"""Class names: read from a file, checked, and which of them the images of a data set have."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ueo.errors import DataError
+from ueo.images.folders import Unread
+from ueo.images.lists import text_lines
+from ueo.names import MOST, closest, enumeration, spoken
+
+LONGEST = 300  # characters; CLIP reads 77 tokens of a prompt
+ALIKE = 0.65  # from here on, two spellings may be meant for one name
+COMPARED = 50  # unknown classes, of more the first ones: comparing all with all takes long
+
+
+def read_names(path: Path) -> list[str]:
+    """Class names, one a line, in the order of ids. Raises DataError for none, and as
+    `check_names` does."""
+    lines = [(f"{path}, line {n}", line.strip(" \t")) for n, line in enumerate(text_lines(path), 1)]
+    named = [(where, name) for where, name in lines if name]
+    if not named:
+        raise DataError(f"{path}: holds no class name")
+    check_names(named)
+    return [name for _, name in named]
+
+
+def check_names(named: Iterable[tuple[str, str]]) -> None:
+    """Refuse class names that no prompt can be made of, given as (where it stands, name).
+
+    Raises DataError for a name that holds a control character or bytes that are not UTF-8, is very
+    long, or is the same as an earlier one to CLIP (see `names.spoken`).
+    """
+    seen = {}
+    for where, name in named:
+        if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
+            raise DataError(
+                f"{where}: the class name {name!r} holds a control character or bytes "
+                "that are not UTF-8; remove them"
+            )
+        if len(name) > LONGEST:
+            raise DataError(
+                f"{where}: a class name of {len(name)} characters, {name[:20]!r}...; CLIP reads 77 "
+                f"tokens of a prompt, shorten it to {LONGEST} characters at most"
+            )
+        first = seen.setdefault(spoken(name), (where, name))
+        if first != (where, name):
+            raise DataError(
+                f"{where}: the class name {name!r} stands there twice, first as {first[1]!r} "
+                f"({first[0]}); CLIP cannot tell them apart, rename or remove one"
+            )
+
+
+def matched(known: Sequence[str], unknown: Sequence[str], present: set[str]) -> dict:
+    """Which class names the images have, for a record.
+
+    known, unknown: names of the known classes and of the other ones that the images hold.
+    present: names of the classes with an image.
+
+    "with_images": how many known classes have one; "without_images": the others; "unknown": as
+    given; "misspelt": {unknown class: known name without image that is spelt nearly like it}.
+    """
+    without = [name for name in known if name not in present]
+    near = {name: closest(name, without, ALIKE) for name in unknown[:COMPARED]} if without else {}
+    return {
+        "with_images": len(known) - len(without),
+        "without_images": without,
+        "unknown": list(unknown),
+        "misspelt": {name: meant for name, meant in near.items() if meant},
+    }
+
+
+def summary(found: dict) -> list[str]:
+    """Sentences of what `matched` gives, a warning last."""
+    total = found["with_images"] + len(found["without_images"])
+    parts = [f"{found['with_images']} of {total} known classes have images"]
+    if found["without_images"]:
+        parts.append(f"without: {enumeration(found['without_images'])}")
+    if found["unknown"]:
+        parts.append(f"unknown classes: {enumeration(found['unknown'])}")
+    lines = ["; ".join(parts) + "."]
+    if found["misspelt"]:
+        pairs = [f"{name!r} (did you mean {meant!r}?)" for name, meant in found["misspelt"].items()]
+        more = f" and {len(pairs) - MOST} more" if len(pairs) > MOST else ""
+        lines.append(
+            f"Warning: {len(pairs)} unknown class{'es are' if len(pairs) > 1 else ' is'} spelt "
+            f"nearly like a known one without images: {', '.join(pairs[:MOST])}{more}; what is "
+            "unknown counts as out-of-distribution, so correct the names or the folders if they "
+            "are the same."
+        )
+    return lines
+
+
+def doubts(results: list[dict]) -> list[str]:
+    """Sentences for the table of these records: what was not read, and each domain where a known
+    class has no image."""
+    unread = Unread()
+    for ignored in {r["domain"]: r["ignored"] for r in results if "ignored" in r}.values():
+        unread.add(Unread(Counter(ignored["files"]), ignored["folders"]))
+    lines = [
+        f"{r['domain']}: {' '.join(summary(r['names']))}"
+        for r in results if (r.get("names") or {}).get("without_images")
+    ]
+    return [f"Ignored: {unread}."] * bool(unread) + list(dict.fromkeys(lines))

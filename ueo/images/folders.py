@@ -1,0 +1,205 @@
+"""Folders of images as people keep them: found whatever the spelling of their names (ueo/names.py).
+
+Every listing leaves hidden files out and counts what else it does not read.
+"""
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ueo.errors import DataError
+from ueo.images.decoding import is_image_name
+from ueo.names import loose, match, nearest
+from ueo.text import shown
+
+Item = tuple[str, int]  # path, class id
+
+
+@dataclass
+class Unread:
+    """What listings came across and left out. files: {suffix, or what else it is: how many}."""
+
+    files: Counter = field(default_factory=Counter)
+    folders: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.files or self.folders)
+
+    def __str__(self) -> str:
+        common = sorted(self.files.items(), key=lambda pair: (-pair[1], pair[0]))
+        kinds = ", ".join(f"{kind} {n}" for kind, n in common[:6]) + ", ..." * (len(common) > 6)
+        number = self.files.total()
+        parts = [f"{number} file{'s' * (number != 1)} ({kinds})"] if number else []
+        if self.folders:
+            parts.append(f"{self.folders} folder{'s' * (self.folders != 1)}")
+        return ", ".join(parts)
+
+    def add(self, other: "Unread") -> None:
+        """Count also what another listing left out."""
+        self.files.update(other.files)
+        self.folders += other.folders
+
+    def facts(self) -> dict:
+        """For a record."""
+        return {"files": dict(sorted(self.files.items())), "folders": self.folders}
+
+
+def existing(items: list[Item], listed_in: Path, advice: str) -> list[Item]:
+    """The items, paths in the Unicode form that the disk has. Raises DataError, ending in `advice`,
+    when an image is missing."""
+    found = [(_on_disk(path), label) for path, label in items]
+    missing = [path for (path, _), (there, _) in zip(items, found) if there is None]
+    if missing:
+        raise DataError(
+            f"{listed_in}: {len(missing)} of its {len(items)} images are missing, first "
+            f"{missing[0]}; {advice}"
+        )
+    return found
+
+
+def _on_disk(path: str) -> str | None:
+    if os.path.lexists(path):
+        return path
+    forms = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
+    return next((form for form in forms if os.path.lexists(form)), None)
+
+
+def _is_hidden(folder: str) -> bool:
+    return folder.startswith((".", "__"))
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Folders inside `folder`, hidden ones left out, in the order of names."""
+    with os.scandir(folder) as entries:
+        found = [e.path for e in entries if not _is_hidden(e.name) and e.is_dir()]
+    return [Path(path) for path in sorted(found)]
+
+
+def find_folder(parent: Path, names: Iterable[str]) -> Path | None:
+    """The folder inside `parent` that has one of `names`, earlier ones first; None without one.
+
+    Raises DataError when two folders have the same name in different spellings.
+    """
+    present = subfolders(parent)
+    for wanted in dict.fromkeys(map(loose, names)):
+        found = [folder for folder in present if loose(folder.name) == wanted]
+        if len(found) > 1:
+            raise DataError(
+                f"{parent}: the folders {found[0].name!r} and {found[1].name!r} have the same "
+                "name in two spellings; remove one"
+            )
+        if found:
+            return found[0]
+    return None
+
+
+def find_root(data_root: Path, folders: Iterable[str], inside: Iterable[str]) -> Path | None:
+    """The folder that directly holds a folder or file named in `inside`: below the data root in one
+    of `folders` or in what that was unpacked to, or the data root itself. None without one."""
+    if not data_root.is_dir():
+        return None
+    wanted = {loose(name) for name in inside}
+    named = find_folder(data_root, folders)
+    candidates = [named, *subfolders(named)] if named else [data_root]
+    for folder in candidates:
+        if any(loose(entry) in wanted for entry in os.listdir(folder)):
+            return folder
+    return None
+
+
+def images_in(folder: str | Path, unread: Unread | None = None) -> list[str]:
+    """Paths of the images directly in `folder`, in the order of names.
+
+    unread: counts what else is there. A link to nothing is an image that cannot be read.
+    """
+    unread = Unread() if unread is None else unread
+    images = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            named = is_image_name(entry.name)
+            if named and entry.is_file():
+                images.append(entry.path)
+            elif entry.is_dir():
+                unread.folders += not _is_hidden(entry.name)
+            elif named and entry.is_symlink():
+                images.append(entry.path)
+            elif named:
+                unread.files["no regular file"] += 1
+            else:
+                suffix = os.path.splitext(entry.name)[1].lower()
+                unread.files[shown(suffix) or "no suffix"] += 1
+    return sorted(images)
+
+
+def images_below(folder: str | Path, unread: Unread | None = None) -> list[str]:
+    """Paths of all images in `folder`, at any depth, in the order of names. Links to folders are
+    followed, but not into a folder that they stand in."""
+    unread = Unread() if unread is None else unread
+
+    def walk(folder: str | Path, above: frozenset) -> list[str]:
+        facts = os.stat(folder)
+        place = facts.st_dev, facts.st_ino
+        if place in above:
+            return []
+        here = Unread()
+        images = images_in(folder, here)
+        unread.files.update(here.files)  # its folders are read
+        for path in subfolders(folder):
+            images += walk(path, above | {place})
+        return images
+
+    return sorted(walk(folder, frozenset())) if os.path.isdir(folder) else []
+
+
+def class_folders(folder: Path, classes: Sequence[str]) -> dict[Path, int]:
+    """{folder of a class: class id} for every class; a level such as Office-31's images/ between is
+    stepped over. Raises DataError for a folder that is no class, for two of one class and for a
+    class without folder."""
+    found = subfolders(folder)
+    if len(found) == 1 and loose(found[0].name) not in map(loose, classes):
+        folder, found = found[0], subfolders(found[0])
+    ids, unknown = match(classes, [path.name for path in found], str(folder))
+    if unknown:
+        raise DataError(
+            f"{folder / unknown[0]}: {unknown[0]!r} is none of the {len(classes)} classes"
+            f"{nearest(unknown[0], classes)}; rename or remove this folder"
+        )
+    missing = [name for i, name in enumerate(classes) if i not in ids.values()]
+    if missing:
+        raise DataError(
+            f"{folder}: no folder of the class {missing[0]!r}"
+            + (f" and of {len(missing) - 1} more" if len(missing) > 1 else "")
+            + "; the data set is incomplete"
+        )
+    return {path: ids[path.name] for path in found}
+
+
+def class_items(folder: Path, classes: Sequence[str], unread: Unread | None = None) -> list[Item]:
+    """(path, class id) of every image in the class folders below `folder`, by class, then name.
+
+    Raises DataError as `class_folders` does, and for a class without an image. unread: counts what
+    else the class folders hold.
+    """
+    items = []
+    for path, label in sorted(class_folders(folder, classes).items(), key=lambda pair: pair[1]):
+        items += labelled_images(path, label, classes[label], unread)
+    return items
+
+
+def labelled_images(folder: Path, label: int, name: str, unread: Unread | None) -> list[Item]:
+    """(path, label) of the images in the folder of the class `name`. Raises DataError for none."""
+    left_out = Unread()
+    images = images_in(folder, left_out)
+    if not images:
+        instead = f", only {left_out}" if left_out else ""
+        raise DataError(
+            f"{folder}: no image in the folder of the class {name!r}{instead}; remove or fill it"
+        )
+    if unread is not None:
+        unread.add(left_out)
+    return [(image, label) for image in images]

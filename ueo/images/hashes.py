@@ -1,0 +1,161 @@
+"""Which images a result depends on: their list, labels and contents, as hashes (ueo/inputs.py).
+
+Contents are hashed once and kept beside the data, so that a start reads no image twice.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from ueo.files import file_version, write_json
+from ueo.inputs import CLASS_NAMES, IMAGE_LIST, IMAGES, LABELS, Inputs
+from ueo.locks import exclusive
+from ueo.settings.config import setting_of
+
+MISSING, UNREADABLE = "missing", "unreadable"  # in place of a content's hash
+EMPTY = hashlib.blake2b(digest_size=16).hexdigest()  # of a file of no bytes
+HASHES = "hashes.json"  # end of the name of a cache file
+BLOCK = 1 << 20
+
+
+def short_hash(data) -> str:
+    """12 hexadecimal digits of the SHA-256 of `data`, which JSON can hold."""
+    text = json.dumps(data, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class Files(NamedTuple):
+    """The image files of a domain: {path: name relative to a root}, {path: hash of the content}."""
+
+    names: dict[str, str]
+    contents: dict[str, str]
+
+
+def files_of(paths: Iterable[str], root: Path, cache: Path | None) -> Files:
+    """root: names are relative to it, so that another copy of the same data has the same inputs;
+    cache: see `content_hashes`."""
+    names = relative_names(paths, root)
+    return Files(names, content_hashes(names, cache))
+
+
+def of_data(
+    names: Sequence[str], parts: Sequence[Sequence[tuple[str, int]]], files: Files
+) -> Inputs:
+    """Class names, lists, labels and contents of the images of one domain.
+
+    names: by class id. parts: lists of (path, class id), such as the unlabelled and the test list;
+    their order counts. files: of their images.
+    """
+    listed = [[files.names[path] for path, _ in part] for part in parts]
+    paths = dict.fromkeys(path for part in parts for path, _ in part)
+    return {
+        CLASS_NAMES: _counted(names),
+        IMAGE_LIST: f"{len(paths):,} ({short_hash(listed)})",
+        LABELS: short_hash([[label for _, label in part] for part in parts]),
+        IMAGES: _counted([files.contents[path] for path in paths]),
+    }
+
+
+def relative_names(paths: Iterable[str], root: Path) -> dict[str, str]:
+    """{path: its name relative to `root`}, each once, in their order."""
+    start = f"{root}{os.sep}"
+    return {
+        path: path[len(start):] if path.startswith(start) else os.path.relpath(path, root)
+        for path in dict.fromkeys(paths)
+    }
+
+
+def _counted(items: Sequence[str]) -> str:
+    return f"{len(items):,} ({short_hash(list(items))})"
+
+
+def cache_of(cfg, name: str) -> Path | None:
+    """File of the content hashes of a domain, or of what options name, beside decoded images."""
+    folder = store_folder(cfg)
+    return folder and folder / f"{name.replace('/', '_')}-{HASHES}"
+
+
+def store_folder(cfg) -> Path | None:
+    """Folder of what is kept of the images: DATASET.STORE, or .decoded in the data root. None
+    without either: nothing is written into whichever folder the user happens to be in."""
+    named = setting_of(cfg, "STORE") or (cfg.DATASET.ROOT and Path(cfg.DATASET.ROOT, ".decoded"))
+    return Path(named).expanduser() if named else None
+
+
+def content_hashes(names: dict[str, str], cache: Path | None) -> dict[str, str]:
+    """{path: hash of the file's content}; of a file that cannot be read, why.
+
+    names: {path: its name in the cache}. Each file is read once. Its hash is kept in the file
+    `cache`, where one is named, and used again as long as the file's size and its times of
+    modification and of status change stay the same. Of several processes that ask at once one
+    reads, the others wait.
+    """
+    facts = {path: file_version(path) for path in names}
+    with exclusive(cache.with_suffix(".lock")) if cache else nullcontext():
+        kept = _read_cache(cache)
+        known = {p: kept[n][1] for p, n in names.items()
+                 if facts[p] and kept.get(n, [None])[0] == facts[p]}
+        known.update((p, EMPTY) for p in names if facts[p] and facts[p][0] == 0)
+        todo = [p for p in names if facts[p] and p not in known]
+        known.update(zip(todo, _hash_all(todo)))
+        if todo:
+            kept.update({names[p]: [facts[p], known[p]] for p in todo})
+            _write_cache(cache, kept)
+    return {path: known.get(path, MISSING) for path in names}
+
+
+def _hash_all(paths: list[str]) -> Iterable[str]:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        hashes = pool.map(content_hash, paths)
+        yield from tqdm(hashes, total=len(paths), desc="read images", disable=None, leave=False)
+
+
+def content_hash(path: str | Path) -> str:
+    """32 hexadecimal digits of the BLAKE2b of a file; "unreadable" where it cannot be read."""
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+    except OSError:
+        return UNREADABLE
+    return digest.hexdigest()
+
+
+def _read_cache(cache: Path | None) -> dict[str, list]:
+    """{name: [facts, hash]}; empty where there is none or it is of no use."""
+    if cache is None:
+        return {}
+    try:
+        found = json.loads(cache.read_text())
+        return {n: [tuple(facts), str(value)] for n, (facts, value) in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _write_cache(cache: Path | None, kept: dict) -> None:
+    if cache is None:
+        return
+    try:
+        write_json(cache, kept)
+    except OSError as error:
+        print(f"{cache}: cannot be stored ({error.strerror}); images are read at each start")
+
+
+def of_file(path: str | Path, cache: Path | None) -> str:
+    """Hash of a file, or of all files below a folder; "missing" without either."""
+    path = Path(path).expanduser().absolute()
+    files = [str(path)]
+    if path.is_dir():
+        files = sorted(os.path.join(where, n) for where, _, found in os.walk(path) for n in found)
+    hashes = content_hashes({file: file for file in files}, cache)
+    return next(iter(hashes.values())) if not path.is_dir() else _counted(
+        [f"{os.path.relpath(file, path)} {value}" for file, value in hashes.items()]
+    )

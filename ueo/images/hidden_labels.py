@@ -1,0 +1,99 @@
+"""Labels and paths of a run's images, out of reach of an unsupervised trainer.
+
+Such a trainer holds a `Veiled` data set: as many images, each without a label and without a path (a
+folder's name is a class), and nothing that could list the images anew. The data set itself is in
+the run's `Truth`: for evaluation, for the record, and for ablations that say `reads_labels`.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from dassl.data.datasets import DatasetBase
+from torch import Tensor
+
+from ueo.images.lists import NO_LABEL
+
+SETS = ("unlabelled", "test")  # in the log's order: its parsers take the last lines
+
+
+class Truth:
+    """The data set as it was built. Only evaluations, records and oracles may ask it."""
+
+    def __init__(self, dataset: DatasetBase):
+        self.dataset = dataset
+
+    def items(self, name: str) -> list:
+        """Datum of each image of the "test" or the "unlabelled" set."""
+        return self.dataset.test if name == "test" else self.dataset.train_u
+
+    def labels(self, name: str) -> Tensor:
+        """(images,), int64, of the "test" or the "unlabelled" set; -1 where there is none."""
+        return torch.tensor([item.label for item in self.items(name)])
+
+    def rows_in_test(self, items: list) -> list[int] | None:
+        """Where items stand among the test images; None unless all are test images."""
+        row = {item.impath: i for i, item in enumerate(self.dataset.test)}
+        rows = [row.get(item.impath) for item in items]
+        return None if None in rows else rows
+
+
+class Hidden(NamedTuple):
+    """An image, in the form of Dassl's Datum, of which the domain alone is told."""
+
+    domain: int
+    impath: str = ""
+    label: int = NO_LABEL
+    classname: str = ""
+
+
+class Veiled:
+    """What an unsupervised trainer may know of its data set, under Dassl's names.
+
+    training: the items of `dataset` that it trains on.
+    """
+
+    def __init__(self, dataset: DatasetBase, training: list):
+        self.title, self.domain = dataset.title, dataset.domain
+        self.classnames, self.num_classes = list(dataset.classnames), dataset.num_classes
+        self.lab2cname = dict(dataset.lab2cname)
+        if hasattr(dataset, "template"):
+            self.template = dataset.template
+        self.train_x, self.train_u, self.test = (
+            [Hidden(item.domain) for item in items]
+            for items in (training, dataset.train_u, dataset.test)
+        )
+        self.val = None
+
+    def __getattr__(self, name: str):
+        raise AttributeError(
+            f"{name!r} of the data set is hidden from an unsupervised trainer, which may know "
+            f"{', '.join(sorted(vars(self)))}"
+        )
+
+
+class Blind:
+    """A loader of Dassl's whose batches are given without labels and paths."""
+
+    def __init__(self, loader):
+        self._loader = loader
+        self.batch_size = loader.batch_size
+        self.sampler = range(len(loader.dataset))  # Dassl's own sampler holds the items
+        self.shared_equally = getattr(loader, "shared_equally", True)
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[dict]:
+        for batch in self._loader:
+            hidden = torch.full_like(batch["label"], NO_LABEL)
+            yield {**batch, "label": hidden, "impath": [""] * len(hidden)}
+
+
+def veil(trainer, dataset: Veiled, training, unlabelled, test) -> None:
+    """Leave `trainer` and its data manager this data set and these loaders, without labels and
+    paths, and no others."""
+    trainer.dm.dataset = dataset
+    for holder in (trainer, trainer.dm):
+        holder.train_loader_x, holder.train_loader_u = training, unlabelled
+        holder.test_loader, holder.val_loader = test, None

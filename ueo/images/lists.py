@@ -1,0 +1,209 @@
+"""Image lists as released and as people write them.
+
+A line of an image list is `path label` or a path alone. A tab, a comma or a semicolon may part the
+two, a header may name the columns, and a label is a class id from 0 or a class name.
+"""
+
+import csv
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ueo.errors import DataError
+from ueo.images.decoding import image_suffixes
+from ueo.images.folders import Item
+from ueo.names import match, nearest
+
+NO_LABEL = -1
+SEPARATORS = "\t,;"  # besides a space
+PATH_COLUMNS = ("image", "images", "img", "path", "impath", "filepath", "file", "filename", "name")
+LABEL_COLUMNS = ("label", "labels", "class", "classname", "class_name", "target", "class_id", "id",
+                 "category")
+Split = Callable[[str], tuple[str, str | None]]  # a line -> (path, label or None)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a list. where: file and line, for messages. label: None in a list of paths."""
+
+    where: str
+    path: str
+    label: str | None
+
+
+def read_rows(path: Path, root: Path | None = None) -> list[Row]:
+    """The lines of a list, blank ones and a header left out. Paths may hold spaces.
+
+    root: what relative paths start from; an absolute path below it is the same image.
+
+    Raises DataError, with the line's number, for a line of another form than the first one, a path
+    that leaves the data root and an image that stands there twice, in whatever spelling of its
+    path; and for a list that is missing or empty.
+    """
+    lines = [(n, line) for n, line in enumerate(text_lines(path), 1) if line.strip()]
+    columns = _header(lines[0][1]) if lines else None
+    if columns:
+        lines = lines[1:]
+    if not lines:
+        raise DataError(f"{path}: the list is empty")
+    split = _splitter(lines[0][1], columns)
+    labelled = columns[2] is not None if columns else split(lines[0][1])[1] is not None
+    rows, seen = [], {}
+    for number, line in lines:
+        where = f"{path}, line {number}"
+        name, label = split(line) if labelled else (line.strip(), None)
+        if labelled and not (name and label):
+            raise DataError(f"{where}: {line.strip()!r} is not `path label`, the label is missing")
+        if ".." in name and ".." in PurePosixPath(name).parts:
+            raise DataError(f"{where}: the path {name!r} leaves the data root with '..'")
+        image = _one_spelling(name, root)
+        if image in seen:
+            raise DataError(f"{where}: repeats {name!r} of line {seen[image]}")
+        seen[image] = number
+        rows.append(Row(where, name, label))
+    return rows
+
+
+def read_list(path: Path, num_classes: int) -> list[Item]:
+    """(path as written, class id) of each line. Raises DataError as `read_rows` does, and for a
+    label that is no number below `num_classes`."""
+    return [(row.path, _number(row, num_classes)) for row in read_rows(path)]
+
+
+def class_ids(rows: list[Row], names: Sequence[str]) -> tuple[list[int], list[str]]:
+    """(class id of each row, names of the unknown classes, whose ids follow those of `names`).
+
+    Labels are ids, or class names where the first is no number. Unknown classes are those that
+    occur: labels from len(names) on, or names that `names` lacks. Raises DataError for a label of
+    another kind than the first, for ids that count from 1, and when no label is among `names`.
+    """
+    if rows[0].label is None:
+        return [NO_LABEL] * len(rows), []
+    if _is_number(rows[0].label):
+        labels = [_number(row) for row in rows]
+        _refuse_counting_from_one(rows[0].where, labels, len(names))
+        others = sorted({label for label in labels if label >= len(names)})
+        ids = {label: len(names) + i for i, label in enumerate(others)}
+        return [ids.get(label, label) for label in labels], [f"unknown_{i}" for i in others]
+    words = list(dict.fromkeys(row.label for row in rows))
+    where = rows[0].where.rpartition(", line ")[0]
+    for row in rows:
+        if _is_number(row.label) and row.label not in names:
+            raise DataError(
+                f"{row.where}: the label {row.label} is a number, that of the first line the name "
+                f"{rows[0].label!r}; use one kind of label"
+            )
+    ids, others = match(names, words, where)
+    if not ids:
+        raise DataError(
+            f"{where}: no label is one of the {len(names)} class names, first label "
+            f"{words[0]!r}{nearest(words[0], names)}"
+        )
+    ids |= {name: len(names) + i for i, name in enumerate(others)}
+    return [ids[row.label] for row in rows], others
+
+
+def _refuse_counting_from_one(where: str, labels: list[int], known: int) -> None:
+    if 0 not in labels and max(labels) == known:
+        raise DataError(
+            f"{where.rpartition(', line ')[0]}: no label is 0 and the highest is {known}, the "
+            f"number of names; labels count from 0, subtract 1 from each (if class 0 has no image, "
+            f"label the unknown class {known + 1})"
+        )
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[+-]?[0-9]+", text) is not None
+
+
+def _number(row: Row, below: int = 10**18) -> int:
+    if row.label is None or not _is_number(row.label):
+        line = row.path if row.label is None else f"{row.path} {row.label}"
+        wrong = "the label is missing" if row.label is None else "the label is no class id"
+        raise DataError(f"{row.where}: {line!r} is not `path label`, {wrong}")
+    number = int(row.label) if len(row.label) < 20 else below
+    if not 0 <= number < below:
+        raise DataError(
+            f"{row.where}: the label {row.label[:20]} is outside the range 0 to {below - 1}"
+        )
+    return number
+
+
+def _one_spelling(name: str, root: Path | None) -> str:
+    """./a//b.jpg -> a/b.jpg; an absolute path below `root` becomes one that starts there."""
+    if root is not None and name.startswith("/"):
+        below = os.path.relpath(os.path.normpath(name), os.path.abspath(root))
+        return name if below.startswith("..") else below
+    return os.path.normpath(name) if "./" in name or "//" in name else name
+
+
+def _header(line: str) -> tuple[str, int, int | None, int] | None:
+    """(separator, column of paths, column of labels or None, number of columns) of a line that
+    names the columns; None for any other."""
+    separator = next((s for s in SEPARATORS if s in line), " ")
+    words = [word.strip(' "').casefold() for word in line.strip(" ").split(separator)]
+    paths = [i for i, word in enumerate(words) if word in PATH_COLUMNS]
+    labels = [i for i, word in enumerate(words) if word in LABEL_COLUMNS]
+    if not paths or len(words) > 1 and not labels:
+        return None
+    return separator, paths[0], labels[0] if labels else None, len(words)
+
+
+def _splitter(first: str, columns: tuple | None) -> Split:
+    """How the lines of a list are split, by its header or its first line."""
+    if columns and columns[0] != " ":
+        return lambda line: _by_columns(line, *columns)
+    for separator in SEPARATORS:
+        path, label = _by_separator(first, separator)
+        if label and (separator == "\t" or _is_number(label)
+                      or _is_image(path) and not _is_image(label)):
+            return lambda line: _by_separator(line, separator)
+    return _by_space
+
+
+def _by_columns(line: str, separator: str, path: int, label: int | None, number: int
+                ) -> tuple[str, str | None]:
+    fields = [field.strip() for field in next(csv.reader([line], delimiter=separator))]
+    if len(fields) != number:
+        return line, None
+    return fields[path], None if label is None else fields[label]
+
+
+def _by_separator(line: str, separator: str) -> tuple[str, str | None]:
+    if line.lstrip().startswith('"'):
+        return _by_columns(line.strip(), separator, 0, 1, 2)
+    path, found, label = line.strip(" ").rpartition(separator)
+    return (path.strip(), label.strip()) if found else (line.strip(), None)
+
+
+def _by_space(line: str) -> tuple[str, str | None]:
+    """The label is the number at the end, or what follows the image's suffix and a space."""
+    line = line.strip()
+    path, _, label = line.rpartition(" ")
+    if path and _is_number(label):
+        return path.strip(), label
+    endings = "|".join(re.escape(suffix) for suffix in image_suffixes())
+    found = re.fullmatch(rf"(.*?(?:{endings}))\s+(\S.*)", line, re.IGNORECASE)
+    if found and not _is_image(line):
+        return found[1], found[2]
+    return line, None
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(tuple(image_suffixes()))
+
+
+def text_lines(path: Path) -> list[str]:
+    """Lines of a text file, without their ends; further characters that end a line stay in it."""
+    try:
+        content = Path(path).read_bytes()
+        if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content:
+            raise DataError(f"{path}: is no UTF-8 text (UTF-16, or it holds NUL bytes); save it "
+                            "as UTF-8")
+        text = content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text file"
+        raise DataError(f"{path}: cannot be read ({reason})") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

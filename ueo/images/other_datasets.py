@@ -1,0 +1,136 @@
+"""Data sets that were not written for this project, such as Dassl's own and those of CoOp.
+
+They give `train_x`, sometimes `train_u`, and `test`, but no label space, protocol or split hash.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+from dassl.data.datasets import DatasetBase, Datum
+
+from ueo.errors import ConfigError, DataError
+from ueo.images.folders import Unread
+from ueo.images.hashes import cache_of, files_of, of_data
+from ueo.images.lists import NO_LABEL
+from ueo.images.overlap import Overlap, overlap
+from ueo.names import enumeration
+from ueo.settings.config import setting_of
+
+
+def split_hash(*parts: list[Datum]) -> str:
+    """Hash of what is unlabelled and what is tested; equal hashes may be averaged."""
+    lists = [[(os.path.basename(i.impath), i.label) for i in part] for part in parts]
+    return hashlib.sha256(json.dumps(lists).encode()).hexdigest()[:16]
+
+
+def adopt(dataset: DatasetBase, cfg) -> None:
+    """Give `dataset`, in place, what a UFTDataset has, which has most of it already; and say which
+    images and classes are not tested as one would expect.
+
+    Without `train_u`, the unlabelled images are those of `train_x`: an unsupervised trainer sees
+    no label of them. The label space is "all" unless labels without a class name are tested, which
+    are out-of-distribution then. The protocol is "independent" unless unlabelled images are tested.
+
+    Raises DataError where --protocol independent is asked for and does not hold.
+    """
+    if hasattr(dataset, "untested_classes"):
+        return
+    if not hasattr(dataset, "space"):
+        _describe(dataset, cfg)
+    _check_protocol(dataset, setting_of(cfg, "PROTOCOL"))
+    dataset.untested_classes = untested_classes(dataset)
+    if dataset.untested_classes:
+        print(
+            f"{len(dataset.untested_classes)} of {len(dataset.classnames)} known classes have no "
+            f"test image, PACC is the mean over the others: {enumeration(dataset.untested_classes)}"
+        )
+
+
+def _describe(dataset: DatasetBase, cfg) -> None:
+    unlabelled = dataset.train_u or dataset.train_x
+    dataset._train_u = unlabelled  # Dassl's data sets have no other way to set it later
+    known = set(range(len(dataset.classnames)))
+    setting = "all" if {item.label for item in dataset.test} <= known else "as_is"
+    domain = "+".join(cfg.DATASET.TARGET_DOMAINS) or cfg.DATASET.NAME
+    described = {
+        "title": cfg.DATASET.NAME,
+        "domain": domain,
+        "domains": (domain,),
+        "tuning_domain": None,
+        "space": SimpleNamespace(setting=setting),
+        "protocol": None,  # what holds, see _check_protocol
+        "published_counts": None,
+        "skipped": {},
+        "matched": None,
+        "unread": Unread(),
+        "shots": 0,
+        "split_hash": split_hash(unlabelled, dataset.test),
+        "root": Path(cfg.DATASET.ROOT).expanduser().resolve(),
+    }
+    for name, value in described.items():
+        setattr(dataset, name, value)
+    _read_inputs(dataset, cfg)
+
+
+def _read_inputs(dataset: DatasetBase, cfg) -> None:
+    """Set `files` and `inputs`, of what is read whatever the seed: shots are drawn from it."""
+    parts = [dataset.test, dataset.train_x, dataset.train_u, dataset.val or []]
+    listed = [[(item.impath, item.label) for item in part] for part in parts]
+    dataset.files = files_of(
+        (path for part in listed for path, _ in part), dataset.root,
+        cache_of(cfg, f"{cfg.DATASET.NAME}-{dataset.domain}"),
+    )
+    whatever = listed if cfg.DATASET.NUM_SHOTS < 1 else listed[:1]
+    dataset.inputs = of_data(dataset.classnames, whatever, dataset.files)
+
+
+def _check_protocol(dataset: DatasetBase, asked: str) -> None:
+    """Find the tested images that are training images too (`dataset.overlap`), and the protocol
+    that holds where the data set has none. Raises DataError where "independent" is asked for."""
+    tested = [item.impath for item in dataset.test]
+    unlabelled = [item.impath for item in dataset.train_u]
+    if dataset.protocol == "released":  # tested images may be unlabelled ones, and mostly are
+        both = {*unlabelled}.intersection(tested)
+        dataset.overlap = Overlap([(path, path) for path in both], None)
+        return
+    published = getattr(dataset, "published_split", False)
+    training = [*unlabelled, *(item.impath for item in dataset.train_x)]
+    found = dataset.overlap = overlap(training, tested, dataset.files.contents)
+    wrong = found.files if published else [*found.files, *(found.copies or [])]
+    if wrong and asked == "independent":
+        (train, test), number = wrong[0], f"{len(wrong)} of {len(tested)} test images"
+        raise DataError(
+            f"--protocol independent: {number} are training images too, the first is {test}"
+            + (f", the same image as {train}" if train != test else "")
+            + "; take them out of one part, or use --protocol released"
+        )
+    if found.copies:
+        train, test = found.copies[0]
+        print(f"{len(found.copies)} of {len(tested)} test images are copies of training images, "
+              f"the first is {test}, a copy of {train}")
+    dataset.protocol = dataset.protocol or ("released" if found.files else "independent")
+
+
+def untested_classes(dataset: DatasetBase) -> list[str]:
+    """Names of the known classes without a test image; none where the test images lack labels."""
+    tested = {item.label for item in dataset.test}
+    if tested <= {NO_LABEL}:
+        return []
+    return [name for label, name in enumerate(dataset.classnames) if label not in tested]
+
+
+def check_labelled(trainer: str, dataset: DatasetBase) -> None:
+    """Raise ConfigError where a trainer that uses labels lacks them, or has those it is tested on.
+
+    trainer: its name; dataset: adopted.
+    """
+    if any(item.label == NO_LABEL for item in dataset.train_x):
+        raise ConfigError(f"{trainer} trains with labels, which {dataset.title!r} lacks")
+    if {i.impath for i in dataset.train_x} & {i.impath for i in dataset.test}:
+        raise ConfigError(
+            f"{trainer} trains with labels and would be tested on the same images; set "
+            "DATASET.NUM_SHOTS, whose images leave the test set, or --protocol independent"
+        )

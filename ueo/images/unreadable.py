@@ -1,0 +1,63 @@
+"""Images that cannot be read, found before they stop a run: DATASET.BAD_IMAGES "skip"."""
+
+import hashlib
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ueo.errors import DataError
+from ueo.files import file_version, write_json
+from ueo.images.decoding import HINT, read_image
+from ueo.locks import exclusive
+
+
+def unreadable(paths: list[str], report: Path) -> dict[str, str]:
+    """{path: reason} of the images that cannot be read; decodes each once.
+
+    The result is kept in the file `report` and used again as long as names, sizes and times of the
+    images stay the same. Of several runs that ask at once one looks, the others wait.
+    """
+    with exclusive(report.with_suffix(".lock")):
+        names = {os.path.relpath(path, report.parent): path for path in paths}
+        fingerprint = _fingerprint(names)
+        try:
+            known = json.loads(report.read_text())
+            if known["fingerprint"] == fingerprint:
+                return {names[name]: reason for name, reason in known["unreadable"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            pass  # there is none yet, or it is of no use
+        reasons = damaged(list(names.values()))
+        found = {name: reasons[path] for name, path in names.items() if path in reasons}
+        try:
+            write_json(
+                report, {"images": len(paths), "unreadable": found, "fingerprint": fingerprint}
+            )
+        except OSError as error:
+            print(f"{report}: cannot be stored ({error.strerror}); images are checked each time")
+        return {names[name]: reason for name, reason in found.items()}
+
+
+def damaged(paths: list[str]) -> dict[str, str]:
+    """{path: reason} of the images that cannot be read; decodes each."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        reasons = pool.map(_reason, paths)
+        shown = tqdm(reasons, total=len(paths), desc="check images", disable=None)
+        return {path: reason for path, reason in zip(paths, shown) if reason}
+
+
+def _reason(path: str) -> str | None:
+    try:
+        read_image(path)
+        return None
+    except DataError as error:
+        return str(error).removeprefix(f"{path}: ").removesuffix(f", {HINT}")
+
+
+def _fingerprint(names: dict[str, str]) -> str:
+    digest = hashlib.sha256()
+    for name, path in names.items():
+        digest.update(f"{name} {file_version(path)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Image-text pairs: captions, pools of pairs and their nearest neighbours."""

@@ -1,0 +1,130 @@
+"""Captions from images by a pre-trained captioner of the BLIP family, through transformers.
+
+transformers is an optional extra: `pip install "ueo-toolbox[captions]"`.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from ueo.errors import CheckpointError, ConfigError, DataError
+from ueo.files import atomic_path
+from ueo.images.decoding import image_suffixes, read_image
+from ueo.images.folders import Unread, images_below
+from ueo.pairs.captions import read_captions
+from ueo.text import shown
+
+MISSING = (
+    "captioning needs the package transformers, which is not installed; "
+    'run: pip install "ueo-toolbox[captions]"'
+)
+
+
+def images_of(folder: str | Path) -> list[str]:
+    """Paths of the images below a folder, relative to it, sorted; prints what else is there. Raises
+    DataError for none."""
+    unread = Unread()
+    names = [Path(path).relative_to(folder).as_posix() for path in images_below(folder, unread)]
+    if unread:
+        print(f"Ignored: {unread}")
+    if not names:
+        raise DataError(f"{folder}: holds no image ({', '.join(sorted(image_suffixes()))})")
+    return names
+
+
+class Captioner:
+    """Writes captions with a model that transformers loads by name or folder.
+
+    Raises ConfigError without transformers, CheckpointError for a model that it cannot load.
+    """
+
+    def __init__(self, name: str, device: str, number: int, length: int):
+        try:
+            from transformers import AutoModelForImageTextToText, AutoProcessor
+        except ImportError as error:
+            raise ConfigError(MISSING) from error
+        try:
+            self.processor = AutoProcessor.from_pretrained(name)
+            self.model = AutoModelForImageTextToText.from_pretrained(name).to(device).eval()
+        except Exception as error:  # transformers raises a dozen types
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise CheckpointError(
+                f"--model {name}: not a captioner that transformers can load ({first}); name a "
+                "folder of weights or a hub id such as Salesforce/blip-image-captioning-base"
+            ) from error
+        self.device, self.number, self.length = device, number, length
+
+    @torch.no_grad()
+    def __call__(self, paths: list[Path]) -> list[list[str]]:
+        """`number` captions of each image, by beam search; empty ones and doubles are left out."""
+        images = [read_image(str(path)) for path in paths]
+        inputs = self.processor(images=images, return_tensors="pt").to(self.device)
+        tokens = self.model.generate(
+            **inputs, max_new_tokens=self.length, num_beams=max(3, self.number),
+            num_return_sequences=self.number, do_sample=False,
+        )
+        texts = [t.strip() for t in self.processor.batch_decode(tokens, skip_special_tokens=True)]
+        rows = (texts[i : i + self.number] for i in range(0, len(texts), self.number))
+        return [[text for text in dict.fromkeys(row) if text] for row in rows]
+
+
+def write_captions(folder: str | Path, output: str | Path, how: dict, batch_size: int,
+                   captioner: Callable[[list[Path]], list[list[str]]]) -> int:
+    """Caption every image below `folder` into the file `output`; returns how many there are.
+
+    The file appears when it is whole. What is done until then stands in `<output>.part`, whose
+    first line is `how` it is made, and an interrupted call goes on there. Raises ConfigError for
+    such a file made otherwise, DataError for an image without a caption.
+    """
+    names, part = images_of(folder), Path(f"{output}.part")
+    done = _done(part, how)
+    left = [name for name in names if name not in done]
+    with open(part, "a", encoding="utf-8") as file:
+        for start in tqdm(range(0, len(left), batch_size), desc="caption", disable=None):
+            batch = left[start : start + batch_size]
+            for name, texts in zip(batch, captioner([Path(folder, name) for name in batch])):
+                if not texts:
+                    raise DataError(f"{Path(folder, name)}: the captioner has nothing to say of it")
+                done[name] = texts
+                file.write(_line(name, texts))
+            file.flush()
+    with atomic_path(output) as temporary:
+        temporary.write_text("".join(_line(n, done[n]) for n in names), encoding="utf-8")
+    part.unlink()
+    return len(names)
+
+
+def _line(name: str, texts: Iterable[str]) -> str:
+    escaped = shown(name) != name  # bytes that are not UTF-8 cannot be written otherwise
+    return json.dumps({"image": name, "captions": list(texts)}, ensure_ascii=escaped) + "\n"
+
+
+def _done(part: Path, how: dict) -> dict[str, list[str]]:
+    """What an interrupted call has captioned; a line that it did not finish is cut off."""
+    head = json.dumps(how, sort_keys=True) + "\n"
+    if not part.is_file():
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(head, encoding="utf-8")
+        return {}
+    lines = part.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines.pop()
+    if not lines:
+        lines = [head]
+    if lines[0] != head:
+        raise ConfigError(
+            f"{part}: what was begun there was made otherwise ({lines[0].strip()}); go on with the "
+            "same options, or remove it"
+        )
+    with atomic_path(part) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
+    rows = map(json.loads, lines[1:])
+    return {row["image"]: row["captions"] for row in rows}
+
+
+def check_output(output: str | Path) -> bool:
+    """Whether the captions are there already. Raises DataError when they cannot be read."""
+    return Path(output).is_file() and bool(read_captions(output))

@@ -1,0 +1,202 @@
+"""A pool of image-text pairs: a folder, a tar archive as WebDataset writes, or a folder of those.
+
+In a folder, each image has its text beside it (`a/b.jpg`, `a/b.txt`). In a tar archive, the members
+of a pair have the same name up to the first dot (`000001.jpg`, `000001.txt`); others are ignored.
+"""
+
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from PIL import Image, UnidentifiedImageError
+from torch.utils.data import DataLoader, Dataset, RandomSampler
+
+from modern_dassl.loading import EpochLoader, Seeded
+from ueo.errors import DataError
+from ueo.fetch.archives import remove_left, unpack_top
+from ueo.files import asset, file_version, verify
+from ueo.images.decoding import as_rgb, image_suffixes
+from ueo.images.lists import NO_LABEL
+from ueo.pairs.captions import EMBEDDED
+
+TEXT = "txt"
+EMBEDDED_POOL = "icon_pool"
+
+
+class Pool:
+    """Image-text pairs by position, 0 .. len - 1, in the order of their names.
+
+    identity: changes when a file of the pool is another one (by name, size or times).
+    """
+
+    identity: str
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def read(self, position: int, part: int) -> bytes:
+        """Bytes of the image (part 0) or of the text (part 1)."""
+        raise NotImplementedError
+
+    def name(self, position: int) -> str:
+        """Where a pair's image is, for messages."""
+        raise NotImplementedError
+
+    def image(self, position: int) -> Image.Image:
+        """The image as RGB. Raises DataError for one that cannot be read."""
+        try:
+            with Image.open(io.BytesIO(self.read(position, 0))) as image:
+                return as_rgb(image)
+        except UnidentifiedImageError as error:
+            reason = "no image that Pillow can read"
+            raise DataError(f"{self.name(position)}: {reason}, remove the pair") from error
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise DataError(f"{self.name(position)}: damaged ({error}), remove the pair") from error
+
+    def text(self, position: int) -> str:
+        """The text. Raises DataError for one that is empty or not UTF-8."""
+        try:
+            text = " ".join(self.read(position, 1).decode().split())
+        except UnicodeDecodeError as error:
+            raise DataError(f"{self.name(position)}: its text is not UTF-8") from error
+        except OSError as error:
+            raise DataError(f"{self.name(position)}: its text cannot be read ({error})") from error
+        if not text:
+            raise DataError(f"{self.name(position)}: its text is empty, remove the pair")
+        return text
+
+
+class FolderPool(Pool):
+    """Images anywhere below a folder, each with its text beside it."""
+
+    def __init__(self, folder: Path, files: list[Path]):
+        self.folder = folder
+        names = sorted(f.relative_to(folder).as_posix() for f in files)
+        pairs = _pairs(((n.rpartition("."), n) for n in names), folder)
+        self.entries = [pairs[key] for key in sorted(pairs)]
+        self.identity = _identity(folder, (n for entry in self.entries for n in entry))
+
+    def read(self, position: int, part: int) -> bytes:
+        return Path(self.folder, self.entries[position][part]).read_bytes()
+
+    def name(self, position: int) -> str:
+        return str(self.folder / self.entries[position][0])
+
+
+class TarPool(Pool):
+    """Pairs in uncompressed tar archives, which are read where they are."""
+
+    def __init__(self, folder: Path, archives: list[Path]):
+        self.archives, self.entries = sorted(archives), []
+        for number, archive in enumerate(self.archives):
+            pairs = _pairs(_members(archive), archive)
+            self.entries += [(number, *pairs[key]) for key in sorted(pairs)]
+        self.identity = _identity(folder, (a.relative_to(folder) for a in self.archives))
+
+    def read(self, position: int, part: int) -> bytes:
+        number, *pair = self.entries[position]
+        offset, size, _ = pair[part]
+        with open(self.archives[number], "rb") as file:
+            file.seek(offset)
+            return file.read(size)
+
+    def name(self, position: int) -> str:
+        number, (_, _, name), _ = self.entries[position]
+        return f"{self.archives[number]}, member {name}"
+
+
+def open_pool(source: str, root: str) -> Pool:
+    """The pool at a path, or the shipped one for EMBEDDED, which is unpacked into the data root.
+
+    Raises DataError, naming the file, for a path that holds no pair, an image without a text or a
+    text without an image, and for two images or two texts of the same name.
+    """
+    path = _embedded(root) if source == EMBEDDED else Path(source).expanduser()
+    if path.is_file():
+        pool = TarPool(path.parent, [path])
+    elif path.is_dir():
+        files = [file for file in path.rglob("*") if file.is_file()]
+        archives = [file for file in files if file.suffix == ".tar"]
+        pool = TarPool(path, archives) if archives else FolderPool(path, files)
+    else:
+        raise DataError(f"{path}: no such pool of image-text pairs, neither a folder nor a tar")
+    if not len(pool):
+        raise DataError(f"{path}: holds no image-text pair (an image and a .{TEXT} of one name)")
+    return pool
+
+
+def _embedded(root: str) -> Path:
+    folder = Path(root).expanduser() / EMBEDDED_POOL
+    remove_left(folder.parent)
+    if not folder.is_dir():
+        archive = asset(f"{EMBEDDED_POOL}.zip")
+        verify(archive, asset(f"{EMBEDDED_POOL}.zip.sha256").read_text().split()[0])
+        print(f"Unpacking {archive.name} into {folder}")
+        unpack_top(archive, folder)
+    return folder
+
+
+def _members(archive: Path) -> Iterable[tuple[tuple[str, str, str], tuple[int, int, str]]]:
+    """((key, ".", ending), (offset, size, name)) of each file in a tar archive."""
+    try:
+        with tarfile.open(archive, "r:") as opened:
+            for member in opened:
+                if member.isfile():
+                    folder, name = PurePosixPath(member.name).parent, Path(member.name).name
+                    key, dot, ending = name.partition(".")
+                    where = (member.offset_data, member.size, member.name)
+                    yield (f"{folder}/{key}", dot, ending), where
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise DataError(
+            f"{archive}: not readable as an uncompressed tar archive ({error})"
+        ) from error
+
+
+def _pairs(files: Iterable, where: Path) -> dict:
+    """key -> (image, text). files: ((key, ".", ending), what stands for the file)."""
+    images, texts = {}, {}
+    for (key, _, ending), file in files:
+        ending = ending.lower()
+        if ending != TEXT and f".{ending}" not in image_suffixes():
+            continue
+        found = texts if ending == TEXT else images
+        if key in found:
+            what = "texts" if ending == TEXT else "images"
+            raise DataError(f"{where}: two {what} have the name {key!r}, which must be one pair's")
+        found[key] = file
+    for some, others, what in ((images, texts, "text"), (texts, images, "image")):
+        alone = min(some.keys() - others.keys(), default=None)
+        if alone is not None:
+            raise DataError(f"{where}: {alone!r} has no {what}; add it or remove the other half")
+    return {key: (images[key], texts[key]) for key in images}
+
+
+def _identity(folder: Path, names: Iterable) -> str:
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(os.fsencode(f"{name}\0{file_version(folder / name)}\n"))
+    return digest.hexdigest()
+
+
+class Pairs(Dataset):
+    """Transformed images of chosen pairs: img, label (none), index (position in `chosen`)."""
+
+    def __init__(self, pool: Pool, chosen, transform):
+        self.pool, self.chosen, self.transform = pool, chosen, transform
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, index: int) -> dict:
+        image = self.transform(self.pool.image(self.chosen[index]))
+        return {"img": image, "label": NO_LABEL, "index": index}
+
+
+def pair_loader(pairs: Pairs, batch_size: int, workers: int) -> DataLoader:
+    """Every pair once in random order, augmented by the epoch's seed and its index alone."""
+    seeded = Seeded(pairs)
+    return EpochLoader(seeded, batch_size, RandomSampler(seeded), drop_last=False,
+                       num_workers=workers, persistent_workers=workers > 0)

@@ -1,0 +1,1 @@
+"""Results: records of runs, and tables and pictures made from records alone."""

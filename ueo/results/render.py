@@ -1,0 +1,253 @@
+"""The numbers of a table as text: for the console, Markdown, LaTeX, CSV."""
+
+import csv
+import io
+from collections.abc import Callable
+
+from tabulate import tabulate
+
+from ueo import text
+from ueo.results import coverage
+from ueo.results.tables import MEAN, METRICS
+
+NAMES = {"pacc": "PACC", "auroc": "AUROC", "fpr95": "FPR95", "hm": "HM", "accuracy": "GACC"}
+PAIR = ("pacc", "auroc")  # of the compact table
+EXPLAINED = {
+    "pacc": "mean recall over known classes",
+    "auroc": "known against unknown images",
+    "fpr95": "unknown images accepted where 95 % of the known ones are; lower is better",
+    "hm": "harmonic mean of PACC and AUROC",
+    "accuracy": "accuracy on known images",
+}
+COLUMNS = (
+    "dataset", "backbone", "protocol", "label_space", "method", "uses_labels", "reads_labels",
+    "domain", "metric", "mean", "std", "seeds",
+)
+
+Cell = Callable[[dict, dict], str]  # value and marks of a cell -> text
+
+
+def console(summary: dict) -> str:
+    """The compact table for a console: PACC / AUROC in a cell, gains below each method."""
+    return _compact(summary, "simple")
+
+
+def markdown(summary: dict) -> str:
+    """Caption, the compact table, then one table a metric; best bold, second underlined."""
+    parts = [caption(summary, "github"), _compact(summary, "github")]
+    for metric in METRICS:
+        cell = _of_metric(metric, "**{}**", "<u>{}</u>")
+        words = EXPLAINED[metric]
+        parts += [f"### {NAMES[metric]}", f"{words[0].upper()}{words[1:]}, in percent.",
+                  _table(summary, cell, "github")]
+    return "\n\n".join(parts + sentences(summary, "github")) + "\n"
+
+
+def latex(summary: dict, name: str) -> str:
+    """One table a metric for the booktabs package; best bold, second underlined.
+
+    name: begins the tables' labels, tab:<name>-<metric>; to be another for each file of tables.
+    """
+    return "\n".join(_latex_table(summary, metric, name) for metric in METRICS)
+
+
+def csv_text(summaries: list[dict]) -> str:
+    """One number a line, in full precision; COLUMNS is the header."""
+    file = io.StringIO()
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for summary in summaries:
+        for row in summary["rows"]:
+            for domain, values in row["values"].items():
+                for metric, value in values.items():
+                    if value is not None:
+                        table.writerow(map(text.csv_cell, [
+                            summary["title"], summary["backbone"], summary["protocol"],
+                            row["setting"], row["method"], row["method"] in summary["use_labels"],
+                            row["method"] in summary["read_labels"], domain, metric,
+                            value["mean"], value["std"], value["seeds"],
+                        ]))
+    return file.getvalue()
+
+
+def overview(summaries: list[dict]) -> str:
+    """Means of several data sets beside each other, PACC / AUROC, and over all their domains."""
+    titles = [text.shown(s["title"]) for s in summaries]
+    rows: dict[tuple, list[str]] = {}
+    for number, summary in enumerate(summaries):
+        for row in summary["rows"]:
+            key = row["setting"], name(summary, row["method"])
+            cells = rows.setdefault(key, ["-"] * len(summaries))
+            cells[number] = _pair(row["values"][MEAN], {}, ("", ""))
+    table = [
+        [*map(text.shown, key), *cells, _over_everything(summaries, key)]
+        for key, cells in rows.items()
+    ]
+    return tabulate(table, ["label space", "method", *titles, "all domains"], disable_numparse=True)
+
+
+def caption(summary: dict, style: str = "simple") -> str:
+    """What the table shows, in a few sentences."""
+    write = text.WRITERS[style]
+    parts = [
+        f"{write(_what(summary))}: PACC / AUROC in percent on the test set, mean±standard "
+        f"deviation over seeds; gain over {write(summary['base'])} in points."
+    ]
+    if len(summary["methods"]) > 2:
+        parts.append("¹ best, ² second.")
+    return " ".join([*parts, *_notes(summary, write)])
+
+
+def _notes(summary: dict, write: Callable[[str], str]) -> list[str]:
+    """The sentences of a caption that hold for every metric. write: makes plain text of names."""
+    parts, base = [], write(summary["base"])
+    if summary["tuning_domain"]:
+        parts.append(
+            f"* hyper-parameters were chosen on this domain; it is left out of the {MEAN}."
+        )
+    if summary["use_labels"]:
+        parts.append(
+            "† trained with labels; the labelled images are left out of the method's test set, and "
+            f"gains are over {base} on the same images."
+        )
+    if summary["read_labels"]:
+        parts.append("‡ an oracle, which reads the labels of the unlabelled images.")
+    if summary["as_published"] is False:
+        parts.append("The images are not those of the published version: their number differs.")
+    if summary["skipped_images"]:
+        parts.append(f"{summary['skipped_images']} images could not be read and were left out.")
+    if summary["uneven"]:
+        parts.append(write(coverage.sentence(summary["uneven"])))
+    return parts
+
+
+def sentences(summary: dict, style: str = "simple") -> list[str]:
+    """What is doubtful about the images, then one sentence an overall gain, interval and seeds
+    included."""
+    write = text.WRITERS[style]
+    found = [write(line) for line in summary["doubts"]]
+    for gain in summary["overall"]:
+        parts = []
+        for m in PAIR:
+            low, high = gain[m]["interval"]
+            seeds = ", ".join(f"{s:+.2f}" for s in gain[m]["seeds"])
+            parts.append(f"{NAMES[m]} {gain[m]['gain']:+.2f} points [{low:+.2f}, {high:+.2f}] "
+                         f"(seeds {seeds})")
+        found.append(
+            f"{write(gain['method'])} over {write(gain['base'])}, mean over domains and label "
+            f"spaces, paired 95 % bootstrap interval over test images: {'; '.join(parts)}."
+        )
+    return found
+
+
+def _what(summary: dict) -> str:
+    return (f"{summary['title']}, {summary['backbone']}, protocol {summary['protocol']}, split "
+            f"{summary['split']}")
+
+
+def name(summary: dict, method: str) -> str:
+    """A method's name, with the marks of those that train with labels and of oracles."""
+    return method + _signs(summary, method)
+
+
+def _signs(summary: dict, method: str) -> str:
+    marked = {"†": summary["use_labels"], "‡": summary["read_labels"]}
+    return "".join(sign for sign, methods in marked.items() if method in methods)
+
+
+def number(value: dict) -> str:
+    """"53.0±1.4", or "53.0" from one seed."""
+    spread = "" if value["std"] is None else f"±{value['std']:.1f}"
+    return f"{value['mean']:.1f}{spread}"
+
+
+def _compact(summary: dict, style: str) -> str:
+    """PACC / AUROC in a cell, gains below; marks only where the gains do not say it already."""
+    signs = ("¹", "²") if len(summary["methods"]) > 2 else ("", "")
+    return _table(summary, lambda v, marks: _pair(v, marks, signs), style, gains=True)
+
+
+def _table(summary: dict, cell: Cell, style: str, gains: bool = False) -> str:
+    columns = [*summary["domains"], MEAN]
+    write = text.WRITERS[style]
+    titles = [write(d) + "*" * (d == summary["tuning_domain"]) for d in columns]
+    rows, last = [], None
+    for row in summary["rows"]:
+        setting = row["setting"] if row["setting"] != last else ""
+        last = row["setting"]
+        cells = [cell(row["values"][d], row["marks"][d]) for d in columns]
+        rows.append([setting, write(name(summary, row["method"])), *cells])
+        if gains and "gain" in row:
+            rows.append(["", "  gain", *(_gain(row["gain"][d]) for d in columns)])
+    headers = ["label space", "method", *titles]
+    return tabulate(rows, headers, tablefmt=style, disable_numparse=True)
+
+
+def _pair(values: dict, marks: dict, signs: tuple[str, str]) -> str:
+    if not values:
+        return "-"
+    return " / ".join(
+        "-" if values[m] is None else number(values[m]) + ("", *signs)[marks.get(m, 0)]
+        for m in PAIR
+    )
+
+
+def _of_metric(metric: str, best: str, second: str, write: Callable = number) -> Cell:
+    def cell(values: dict, marks: dict) -> str:
+        if not values or values[metric] is None:
+            return "-"
+        return ("{}", best, second)[marks.get(metric, 0)].format(write(values[metric]))
+
+    return cell
+
+
+def _gain(value: dict) -> str:
+    return " / ".join("-" if value[m] is None else f"{value[m]:+.1f}" for m in PAIR)
+
+
+def _latex_table(summary: dict, metric: str, name: str) -> str:
+    def write(value: dict) -> str:
+        spread = "" if value["std"] is None else rf"\,{{\scriptsize$\pm${value['std']:.1f}}}"
+        return f"{value['mean']:.1f}{spread}"
+
+    cell = _of_metric(metric, r"\textbf{{{}}}", r"\underline{{{}}}", write)
+    columns = [*summary["domains"], MEAN]
+    titles = [d + ("*" if d == summary["tuning_domain"] else "") for d in columns]
+    lines, last = [], None
+    for row in summary["rows"]:
+        first = row["setting"] if row["setting"] != last else ""
+        if last not in (None, row["setting"]):
+            lines.append(r"\midrule")
+        last = row["setting"]
+        method = text.latex(row["method"]) + _latex_signs(_signs(summary, row["method"]))
+        cells = [cell(row["values"][d], row["marks"][d]) for d in columns]
+        lines.append(" & ".join([text.latex(first), method, *cells]) + r" \\")
+    head = " & ".join(["label space", "method", *map(text.latex, titles)])
+    what = [text.latex(f"{_what(summary)}: {NAMES[metric]} in percent ({EXPLAINED[metric]})."),
+            r"Mean$\pm$standard deviation over seeds; best bold, second underlined.",
+            *map(_latex_signs, _notes(summary, text.latex))]
+    label = f"tab:{text.label(name)}-{metric}"
+    return "\n".join([
+        r"\begin{table*}[t]", r"\centering", rf"\caption{{{' '.join(what)}}}",
+        rf"\label{{{label}}}", rf"\begin{{tabular}}{{ll{'c' * len(columns)}}}", r"\toprule",
+        head + r" \\", r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", r"\end{table*}", "",
+    ])
+
+
+def _latex_signs(words: str) -> str:
+    return words.replace("†", r"$^\dagger$").replace("‡", r"$^\ddagger$")
+
+
+def _over_everything(summaries: list[dict], key: tuple[str, str]) -> str:
+    """PACC / AUROC over the domains of all data sets, each counting once; "-" if one is missing."""
+    found = {m: [] for m in PAIR}
+    for summary in summaries:
+        rows = [r for r in summary["rows"] if (r["setting"], name(summary, r["method"])) == key]
+        for domain in summary["domains"]:
+            if domain != summary["tuning_domain"]:
+                values = rows[0]["values"][domain] if rows else {}
+                for m in PAIR:
+                    found[m].append(values[m]["mean"] if values and values[m] else None)
+    return " / ".join(
+        "-" if None in found[m] else f"{sum(found[m]) / len(found[m]):.1f}" for m in PAIR
+    )

@@ -1,0 +1,35 @@
+"""A table's files beside the records, and what of it a console shows."""
+
+from pathlib import Path
+
+from ueo.files import atomic_path, write_json
+from ueo.results import reference, render
+
+
+def console(summary: dict, published: list[reference.Row] | None = None) -> str:
+    """The compact table, its caption, the gains, and published numbers where there are some."""
+    words = [render.caption(summary), *render.sentences(summary)]
+    parts = [render.console(summary), "\n".join(words)]
+    if published is not None:
+        parts.append(reference.beside(summary, published))
+    return "\n\n".join(parts)
+
+
+def write(
+    folder: Path, stem: str, summary: dict, published: list[reference.Row] | None = None
+) -> list[Path]:
+    """Write stem.txt, .md, .tex, .csv and .json; equal records give equal bytes."""
+    markdown = render.markdown(summary)
+    if published is not None:
+        markdown += f"\n### Published numbers\n\n{reference.beside(summary, published, 'github')}\n"
+    texts = {
+        "txt": console(summary, published) + "\n",
+        "md": markdown,
+        "tex": render.latex(summary, f"{folder.name}-{stem.removeprefix('table-')}"),
+        "csv": render.csv_text([summary]),
+    }
+    for suffix, text in texts.items():
+        with atomic_path(folder / f"{stem}.{suffix}") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    write_json(folder / f"{stem}.json", summary)
+    return [folder / f"{stem}.{suffix}" for suffix in (*texts, "json")]

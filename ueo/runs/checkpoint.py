@@ -1,0 +1,70 @@
+"""Load what a run has tuned from its checkpoint, whichever engine wrote it; and mix weights."""
+
+import re
+from pathlib import Path
+
+import torch
+from dassl.utils import load_checkpoint
+from torch import Tensor, nn
+
+from modern_dassl.finite import first_not_finite
+from ueo.clip.weights import first_line
+from ueo.errors import CheckpointError
+from ueo.settings.options import quoted
+
+BEST, POINTER = "model-best.pth.tar", "checkpoint"  # names that Dassl gives
+MODEL = "tuned"  # folder of a run's checkpoints: they hold the tuned parameters alone
+
+
+def load_tuned(module: nn.Module, folder: Path, epoch: int | None = None) -> int:
+    """Load the tuned parameters after `epoch` epochs; None: of the best one, or the last without.
+    Returns the number of finished epochs.
+
+    Raises CheckpointError for a file that is missing, damaged or of another model.
+    """
+    path = checkpoint_file(folder, epoch)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such model")
+    try:
+        found = dict(load_checkpoint(str(path)))
+        state, finished = dict(found["state_dict"]), int(found["epoch"])
+    except Exception as error:  # what a damaged file makes of a reader has no common base
+        why = first_line(error).removeprefix(f"{path.absolute()}: ")
+        raise CheckpointError(f"{path}: damaged, or not a checkpoint of Dassl's ({why})") from error
+    if name := first_not_finite(state):
+        raise CheckpointError(f"{path}: {name} holds NaN or infinity; its run diverged")
+    try:
+        module.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path}: does not fit this configuration ({first_line(error)})"
+        ) from error
+    print(f"Load {path} (epoch={finished})")
+    return finished
+
+
+def mixed(start: dict[str, Tensor], tuned: dict[str, Tensor], alpha: float) -> dict[str, Tensor]:
+    """(1 - alpha) * start + alpha * tuned, parameter by parameter; exact at 0 and 1 (WiSE-FT,
+    Wortsman et al., CVPR 2022, Eq. 1). What is no number with a fraction is that of `tuned`."""
+    return {
+        name: torch.lerp(start[name], value, alpha) if value.is_floating_point() else value
+        for name, value in tuned.items()
+    }
+
+
+def checkpoint_file(folder: Path, epoch: int | None = None) -> Path:
+    """The file of the model after `epoch` epochs; None: of the best one, or the last without."""
+    if epoch is not None:
+        return folder / f"model.pth.tar-{epoch}"
+    pointer = folder / POINTER
+    if (folder / BEST).is_file() or not pointer.is_file():
+        return folder / BEST
+    try:
+        name = pointer.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{pointer}: cannot be read; name an epoch of its folder") from error
+    if not re.fullmatch(r"model\.pth\.tar-[0-9]+", name):
+        raise CheckpointError(
+            f"{pointer}: names no checkpoint of its folder but {quoted(name)}; name an epoch"
+        )
+    return folder / name

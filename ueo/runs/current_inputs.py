@@ -1,0 +1,66 @@
+"""The inputs of a run (ueo/inputs.py) as they are now: images, device, engine, weights, code."""
+
+import os
+
+import torch
+from dassl.data.datasets import DATASET_REGISTRY
+from dassl.engine import TRAINER_REGISTRY
+
+import modern_dassl
+from ueo.clip.backbones import weights_hash
+from ueo.images.hashes import cache_of, of_file
+from ueo.images.other_datasets import adopt
+from ueo.inputs import DATASET_CODE, DEVICE, ENGINE, PRECISION, TRAINER_CODE, WEIGHTS, Inputs
+from ueo.runs.code_hash import code_hash
+from ueo.settings.config import options_of
+
+
+def data_inputs(cfg, prepare: bool = False) -> Inputs:
+    """Inputs of the configuration's domain; prepare: bring into place what the project ships.
+
+    Raises DataError where the data is not there.
+    """
+    kind = DATASET_REGISTRY.get(cfg.DATASET.NAME)
+    if hasattr(kind, "inputs_of"):
+        if prepare:
+            kind.prepare(cfg.DATASET.ROOT)
+        return kind.inputs_of(cfg)
+    dataset = kind(cfg)
+    adopt(dataset, cfg)
+    return dataset.inputs
+
+
+def method_inputs(cfg) -> Inputs:
+    """Device, precision, engine, weights, code and files of the configuration."""
+    device = "cuda" if cfg.USE_CUDA and torch.cuda.is_available() else "cpu"
+    return of_method(
+        cfg, device, modern_dassl.engine_name(), weights_hash(cfg.MODEL.BACKBONE.NAME),
+        TRAINER_REGISTRY.get(cfg.TRAINER.NAME), DATASET_REGISTRY.get(cfg.DATASET.NAME),
+    )
+
+
+def of_method(cfg, device: str, engine: str, weights: str | None, trainer: type,
+              dataset: type) -> Inputs:
+    """Device, engine, weights, the trainer's own inputs.
+
+    device: "cuda" or "cpu". weights: identifies the backbone's; None where it is none of ours.
+    """
+    options = options_of(cfg, trainer)
+    found = {
+        DEVICE: device,
+        ENGINE: engine,
+        TRAINER_CODE: code_hash(trainer),
+        DATASET_CODE: code_hash(dataset),
+    }
+    if weights is not None:
+        found[WEIGHTS] = weights
+    if "PREC" in options:
+        found[PRECISION] = options["PREC"] if device == "cuda" else "fp32"
+    cache = cache_of(cfg, "files")
+    if cfg.MODEL.INIT_WEIGHTS:
+        found["MODEL.INIT_WEIGHTS"] = of_file(cfg.MODEL.INIT_WEIGHTS, cache)
+    for option in getattr(trainer, "input_files", ()):
+        path = options[option]
+        if path and os.path.exists(os.path.expanduser(path)):
+            found[f"TRAINER.{cfg.TRAINER.NAME}.{option}"] = of_file(path, cache)
+    return found

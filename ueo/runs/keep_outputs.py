@@ -1,0 +1,71 @@
+"""What a run that was asked to (TEST.KEEP_OUTPUTS) keeps for later scores: see outputs.py."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ueo.clip.local_features import local_features
+from ueo.images.hidden_labels import Truth
+from ueo.images.loaders import EvaluationLoader, Images
+from ueo.scores import local_mcm
+from ueo.settings.config import setting_of
+
+
+class KeptOutputs:
+    """What a run of `trainer` (a CLIPTrainer) keeps for later; nothing unless it was asked to."""
+
+    def __init__(self, trainer, truth: Truth):
+        self.trainer, self._truth = trainer, truth
+        self.wanted = setting_of(trainer.cfg, "KEEP_OUTPUTS", "TEST")
+        self.arrays: dict[str, np.ndarray] = {}
+
+    def add(
+        self, epoch: int, cosines: dict, features: Tensor, classes: Tensor | None, evaluations
+    ) -> None:
+        """Take in the model as it is, before training (epoch 0) or after.
+
+        cosines: {"test": (N, K), "unlabelled": (images, K)}; features: (N, embedding) of the test
+        images; classes: (K, embedding), or None where prompts depend on the image; evaluations: the
+        run's Evaluations, for passes over further images.
+        """
+        found = {
+            "test_cosines": cosines["test"],
+            "test_features": features,
+            **self._training(cosines["unlabelled"], features, evaluations),
+        }
+        if classes is not None:
+            found["class_features"] = classes
+            found["test_local_score"] = self._local_score(classes, evaluations)
+        when = "before" if epoch == 0 else "after"
+        for name, tensor in found.items():
+            tensor = tensor if tensor.dtype == torch.int64 else tensor.float()
+            self.arrays[f"{name}_{when}"] = tensor.cpu().numpy()
+        self.arrays["logit_scale"] = np.array(self.trainer.model.logit_scale)
+
+    def _local_score(self, classes: Tensor, evaluations) -> Tensor:
+        def score(images: Tensor) -> Tensor:
+            local = local_features(self.trainer.model.visual, images)
+            return local_mcm(local.float() @ classes.float().T)
+
+        return evaluations.rows(self.trainer.test_loader, score, "places of test")
+
+    def _training(self, unlabelled: Tensor, features: Tensor, evaluations) -> dict[str, Tensor]:
+        """Labels and features of the training images; unlabelled: (images, K) cosines."""
+        trainer, dataset = self.trainer, self._truth.dataset
+        items = dataset.train_x if trainer.uses_labels else dataset.train_u
+        labels = (
+            torch.tensor([item.label for item in items])
+            if trainer.uses_labels
+            else unlabelled.argmax(-1)
+        )
+        rows = self._truth.rows_in_test(items)
+        if rows is not None:
+            self.arrays["train_rows"] = np.array(rows)
+            return {"train_labels": labels}
+        tested = trainer.test_loader.dataset
+        images = Images(items, tested.transform, True, tested.store, keep_views=True)
+        loader = EvaluationLoader(images, trainer.cfg, trainer.device)
+        return {
+            "train_labels": labels,
+            "train_features": evaluations.image_features(loader, "training images"),
+        }

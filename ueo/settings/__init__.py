@@ -1,0 +1,1 @@
+"""Settings of a run: options and their declarations, yaml files, plug-ins."""

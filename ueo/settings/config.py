@@ -1,0 +1,149 @@
+"""The configuration of a run: Dassl's keys, a few of ours, each trainer's own; checked.
+
+An unknown key, or a value that its declaration (ueo/settings/options.py) does not take, is refused
+with a sentence that names the file and what is known.
+"""
+
+import hashlib
+import json
+
+from yacs.config import CfgNode
+
+from ueo.errors import ConfigError
+from ueo.names import nearest
+from ueo.settings.known_keys import DASSL, OWN
+from ueo.settings.options import Option, declared, quoted
+from ueo.settings.yaml_files import read_yaml
+
+COMMAND_LINE = "command line"
+
+# keys that do not change what a run computes
+VOLATILE = (
+    "OUTPUT_DIR",
+    "RESUME",
+    "VERBOSE",
+    "DATASET.ROOT",
+    "DATASET.CHECK_COUNTS",
+    "DATASET.UNTESTED_CLASSES",
+    "DATASET.STORE",
+    "DATASET.STORE_GB",
+    "TEST.KEEP_OUTPUTS",
+    "DATALOADER.NUM_WORKERS",
+    "TRAIN.PRINT_FREQ",
+    "TRAIN.CHECKPOINT_FREQ",
+)
+
+
+def extend(cfg: CfgNode, trainers: dict[str, type]) -> CfgNode:
+    """Add our own keys and, for each trainer that declares `defaults`, TRAINER.<NAME>."""
+    for node, options in OWN.items():
+        for key, option in options.items():
+            cfg[node][key] = option.default
+    for name, trainer in trainers.items():
+        if hasattr(trainer, "defaults"):
+            options = declared(trainer).items()
+            cfg.TRAINER[name] = CfgNode({key: option.default for key, option in options})
+    return cfg
+
+
+def declarations(cfg: CfgNode, trainers: dict[str, type]) -> dict[str, Option]:
+    """{dotted key: Option} of every key of an extended configuration that holds its defaults; what
+    nobody declared, as keys of plug-ins, takes the type of its default."""
+    known = {**flatten(DASSL), **flatten(OWN)}
+    for name, trainer in trainers.items():
+        if hasattr(trainer, "defaults"):
+            known.update(flatten({"TRAINER": {name: declared(trainer)}}))
+    return {
+        key: known.get(key, Option()).with_default(value) for key, value in flatten(cfg).items()
+    }
+
+
+def setting_of(cfg: CfgNode, key: str, node: str = "DATASET"):
+    """<node>.<key> of ours, or its default in a configuration that was not extended."""
+    option = OWN[node][key]
+    return option.checked(cfg[node].get(key, option.default), f"{node}.{key}")
+
+
+def options_of(cfg: CfgNode, trainer: type) -> CfgNode:
+    """TRAINER.<NAME> of a trainer, with its defaults where the configuration was not extended."""
+    name, found = trainer.__name__, {}
+    given = cfg.TRAINER.get(name, {})
+    for key, option in declared(trainer).items():
+        value = given.get(key, option.default)
+        found[key] = option.checked(value, f"TRAINER.{name}.{key}")
+    return CfgNode({**given, **found})
+
+
+def merge_file(cfg: CfgNode, path: str, known: dict[str, Option]) -> None:
+    """Merge a yaml file. Raises ConfigError for a missing file, bad yaml, key or value."""
+    for key, value in read_yaml(path).items():
+        set_key(cfg, key, value, path, known)
+
+
+def merge_options(cfg: CfgNode, options: list[str], known: dict[str, Option]) -> None:
+    """Merge KEY VALUE pairs from the command line."""
+    if len(options) % 2:
+        raise ConfigError(f"options are KEY VALUE pairs, but {options[-1]!r} has no value")
+    for key, value in zip(options[::2], options[1::2]):
+        set_key(cfg, key, value, COMMAND_LINE, known)
+
+
+def set_key(cfg: CfgNode, key: str, value, origin: str, known: dict[str, Option]) -> None:
+    """Set one dotted key. Raises ConfigError, naming `origin`, for one that is not known or a value
+    that it does not take."""
+    if key not in known:
+        raise ConfigError(f"{origin}: unknown key {quoted(key)[1:-1]}{nearest(key[:80], known)}")
+    put(cfg, key, known[key].checked(value, f"{origin}: {key}"))
+
+
+def put(cfg: CfgNode, key: str, value) -> None:
+    """Set one dotted key to a value that was checked before."""
+    *path, leaf = key.split(".")
+    node = cfg
+    for part in path:
+        node = node[part]
+    node[leaf] = value
+
+
+def check(cfg: CfgNode, known: dict[str, Option]) -> None:
+    """Raise ConfigError for a value that its key does not take, wherever it came from."""
+    for key, value in flatten(cfg).items():
+        if key in known:
+            known[key].checked(value, key)
+
+
+def flatten(tree: dict, prefix: str = "") -> dict:
+    """{"A": {"B": 1}} -> {"A.B": 1}."""
+    flat = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            flat.update(flatten(value, name + "."))
+        else:
+            flat[name] = value
+    return flat
+
+
+def resolved(cfg: CfgNode) -> dict:
+    """The keys that decide what a run computes, flat: other trainers' options left out, unless the
+    trainer has no TRAINER.<NAME> and may read any, as CoOp reads TRAINER.COOP."""
+    flat = flatten(cfg)
+    own = f"TRAINER.{cfg.TRAINER.NAME}." if cfg.TRAINER.NAME in cfg.TRAINER else "TRAINER."
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in sorted(flat.items())
+        if key not in VOLATILE
+        and (not key.startswith("TRAINER.") or key.startswith(own) or key == "TRAINER.NAME")
+    }
+
+
+def config_hash(flat: dict) -> str:
+    """Short hash of a resolved configuration."""
+    return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def difference(old: dict, new: dict) -> str:
+    """The first keys in which two resolved configurations differ, for a message."""
+    keys = [k for k in sorted({*old, *new}) if old.get(k) != new.get(k)]
+    parts = [f"{k}: {old.get(k)!r} -> {new.get(k)!r}" for k in keys[:3]]
+    return "; ".join(parts) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")

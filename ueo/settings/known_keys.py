@@ -1,0 +1,124 @@
+"""What the keys take that no trainer declares: Dassl's, with Dassl's own defaults, and ours."""
+
+from dassl.data.transforms.transforms import AVAI_CHOICES, INTERPOLATION_MODES
+from dassl.optim.lr_scheduler import AVAI_SCHEDS
+from dassl.optim.optimizer import AVAI_OPTIMS
+
+from ueo.errors import ConfigError
+from ueo.settings.options import Option, named
+
+LARGEST_SEED = 2**32 - 1  # NumPy's
+MOST_THREADS = 1024  # or processes
+
+
+def _ascending(values) -> None:
+    if list(values) != sorted(values):
+        raise ConfigError(f"the smaller number comes first, not {tuple(values)}")
+
+
+def _odd(value: int) -> None:
+    if value % 2 == 0:
+        raise ConfigError(f"a blur takes an odd number of pixels, not {value}")
+
+
+POSITIVE, NOT_NEGATIVE = Option(low=1), Option(low=0)  # whole numbers or not, by their default
+SHARE = Option(kind=float, low=0, high=1)
+RATE = Option(low=0, kind=float)
+BATCH = {"BATCH_SIZE": POSITIVE, "N_INS": POSITIVE, "N_DOMAIN": NOT_NEGATIVE}
+DASSL = {
+    "OUTPUT_DIR": Option(check=named),
+    "SEED": Option(low=-1, high=LARGEST_SEED),
+    "INPUT": {
+        "SIZE": Option(kind=int, low=1, length=2),
+        "INTERPOLATION": Option(choices=INTERPOLATION_MODES),
+        "TRANSFORMS": Option(kind=str, choices=AVAI_CHOICES),
+        "PIXEL_MEAN": Option(kind=float, length=3),
+        "PIXEL_STD": Option(kind=float, above=0, length=3),
+        "CROP_PADDING": NOT_NEGATIVE,
+        "RRCROP_SCALE": Option(kind=float, above=0, high=1, length=2, check=_ascending),
+        "CUTOUT_N": NOT_NEGATIVE,
+        "CUTOUT_LEN": NOT_NEGATIVE,
+        "GN_STD": NOT_NEGATIVE,
+        "RANDAUGMENT_N": NOT_NEGATIVE,
+        "RANDAUGMENT_M": Option(low=0, high=30),
+        "COLORJITTER_B": NOT_NEGATIVE,
+        "COLORJITTER_C": NOT_NEGATIVE,
+        "COLORJITTER_S": NOT_NEGATIVE,
+        "COLORJITTER_H": Option(low=0, high=0.5),
+        "RGS_P": SHARE,
+        "GB_P": SHARE,
+        "GB_K": Option(low=1, check=_odd),
+    },
+    "DATASET": {
+        "SOURCE_DOMAINS": Option(kind=str),
+        "TARGET_DOMAINS": Option(kind=str),
+        "NUM_LABELED": Option(low=-1),
+        "NUM_SHOTS": Option(low=-1),
+        "VAL_PERCENT": SHARE,
+    },
+    "DATALOADER": {
+        "NUM_WORKERS": Option(low=0, high=MOST_THREADS),
+        "K_TRANSFORMS": POSITIVE,
+        "TRAIN_X": BATCH,
+        "TRAIN_U": BATCH,
+        "TEST": BATCH,
+    },
+    "OPTIM": {
+        "NAME": Option(choices=AVAI_OPTIMS),
+        "LR": RATE,
+        "WEIGHT_DECAY": RATE,
+        "MOMENTUM": Option(kind=float, low=0, below=1),
+        "SGD_DAMPNING": SHARE,
+        "RMSPROP_ALPHA": Option(kind=float, low=0, below=1),
+        "ADAM_BETA1": Option(kind=float, low=0, below=1),
+        "ADAM_BETA2": Option(kind=float, low=0, below=1),
+        "NEW_LAYERS": Option(kind=str),
+        "BASE_LR_MULT": RATE,
+        "LR_SCHEDULER": Option(choices=AVAI_SCHEDS),
+        "STEPSIZE": Option(kind=int, low=-1),
+        "GAMMA": RATE,
+        "MAX_EPOCH": POSITIVE,
+        "WARMUP_EPOCH": Option(low=-1),
+        "WARMUP_TYPE": Option(choices=("linear", "constant")),
+        "WARMUP_CONS_LR": RATE,
+        "WARMUP_MIN_LR": RATE,
+    },
+    "TRAIN": {
+        "CHECKPOINT_FREQ": NOT_NEGATIVE,
+        "PRINT_FREQ": POSITIVE,
+        "COUNT_ITER": Option(choices=("train_x", "train_u", "smaller_one")),
+    },
+    "TEST": {
+        "SPLIT": Option(choices=("val", "test")),
+        "FINAL_MODEL": Option(choices=("last_step", "last_val", "best_val")),
+    },
+}
+OWN = {
+    "DATASET": {
+        # label space: closed, partial, open, open_partial, all, as_is; data sets know the aliases
+        "SETTING": Option("open_partial"),
+        # "released": test on the whole domain; "independent": stored split
+        "PROTOCOL": Option("released", choices=("released", "independent")),
+        # stop unless a domain holds the published number of images
+        "CHECK_COUNTS": Option(True),
+        # of the known classes: all, base (the first half), new (the rest)
+        "SUBSAMPLE_CLASSES": Option("all", choices=("all", "base", "new")),
+        # "stop" at an image that cannot be read, or "skip" and report it
+        "BAD_IMAGES": Option("stop", choices=("stop", "skip")),
+        # where labelled shots take a known class's last test image
+        "UNTESTED_CLASSES": Option("stop", choices=("stop", "allow")),
+        # images of one's own (data sets folder and list), and a file with the known class names
+        "PATH": Option(""),
+        "NAMES": Option(""),
+        # folder of the decoded images; "": .decoded in the data root
+        "STORE": Option(""),
+        # what they may take; None: derived from what is free, 0: none are kept
+        "STORE_GB": Option(None, kind=float, low=0),
+        # True: Pillow's resizing in training too, as released, for checks
+        "PLAIN_TRANSFORM": Option(False),
+    },
+    "TEST": {
+        # write features.npz, from which any OOD score can be computed later
+        "KEEP_OUTPUTS": Option(False),
+    },
+}

@@ -1,0 +1,225 @@
+"""Which OOD score, after which fine-tuning: the analysis of many runs that kept their outputs.
+
+An arm is a method with a number of shots. Its figures are means over domains, label spaces and
+seeds; gains are paired on the same test images, with the intervals of bootstrap.py.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ueo.results.bootstrap import mean_gains
+from ueo.results.comparable import check_inputs
+from ueo.results.record import read_outputs, read_result
+from ueo.studies.claims import claim, not_worse
+from ueo.studies.scored_runs import ScoredRun, measure, read_run
+
+MEASURED = ("auroc", "fpr95", "aupr", "aupr_out", "detection_accuracy", "oscr", "hos")
+REFERENCE = "mcm"  # the score whose rank is asked for
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A method with `shots` images a class: labelled ones, or of UPL and UP-Adapter pseudo-labelled
+    ones; 0 if it takes none or all."""
+
+    method: str
+    shots: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.method}, {self.shots}" if self.shots else self.method
+
+
+Runs = dict[Arm, list[ScoredRun]]
+ZERO = Arm("ZeroshotCLIP")
+
+
+def read_runs(
+    folders: Iterable[tuple[Arm, str | Path]],
+    read: Callable[[str | Path], ScoredRun] = read_run,
+) -> Runs:
+    """The finished runs of each arm; an arm with none is left out. Raises DataError where they are
+    of different engines, devices, weights or images."""
+    found, entries = defaultdict(list), []
+    for arm, folder in folders:
+        if (result := read_result(folder)) is not None:
+            entries.append((Path(folder), result))
+            found[arm].append(read(folder))
+    check_inputs(entries)
+    return dict(found)
+
+
+def reported(folder: str | Path) -> ScoredRun:
+    """A finished run that kept no outputs: with the one score that was reported."""
+    result, outputs = read_result(folder), read_outputs(folder)
+    return ScoredRun(
+        labels=outputs["test_labels"],
+        predictions=outputs["test_predictions_after"],
+        paths=outputs["test_paths"],
+        num_known=result["counts"]["known_classes"],
+        unlabelled_classes=set(),
+        scores={REFERENCE: outputs["test_scores_after"]},
+        result=result,
+    )
+
+
+def rows(runs: Runs) -> list[dict]:
+    """One row for each run and score: where it ran, and metrics in percent."""
+    found = []
+    for arm, group in runs.items():
+        for run in group:
+            where = {key: run.result[key] for key in ("domain", "setting", "seed")}
+            for score, values in measure(run).items():
+                found.append({
+                    "method": arm.method, "shots": arm.shots, **where, "score": score,
+                    "pacc": values["pacc"], **{name: values[name] for name in MEASURED},
+                })
+    return found
+
+
+def means(found: list[dict], metrics: tuple[str, ...] = ("pacc", *MEASURED)) -> list[dict]:
+    """One row for each arm and score: means over domains, of each the mean over its runs."""
+    groups = defaultdict(list)
+    for row in found:
+        groups[row["method"], row["shots"], row["score"]].append(row)
+    return [
+        {"method": method, "shots": shots, "score": score,
+         **{name: over_domains((row["domain"], row[name]) for row in group) for name in metrics}}
+        for (method, shots, score), group in groups.items()
+    ]
+
+
+def over_domains(values: Iterable[tuple[str, float | None]]) -> float | None:
+    """Of (domain, value) pairs the mean over domains, of each the mean of its values; None, where
+    a value is not defined, does not count."""
+    by_domain = defaultdict(list)
+    for domain, value in values:
+        by_domain[domain].append(value)
+    return _mean([_mean(part) for part in by_domain.values()])
+
+
+def _mean(values: list[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None
+
+
+# paired gains
+
+
+def gain(ours: list[ScoredRun], theirs: list[ScoredRun], our_score: str = REFERENCE,
+         their_score: str = "", metric: str = "auroc") -> dict | None:
+    """{"gain", "interval"} in points of percent, on the domains that both ran on; None if neither
+    is defined there. their_score: "" for the same."""
+    first, second = _by_domain(ours, our_score), _by_domain(theirs, their_score or our_score)
+    shared = [domain for domain in first if domain in second]
+    if not shared or metric not in _defined([*ours, *theirs]):
+        return None
+    mean, interval = mean_gains(
+        {d: first[d] for d in shared}, {d: second[d] for d in shared}, (metric,)
+    )[metric]
+    return {"gain": mean, "interval": list(interval)}
+
+
+def _defined(runs: list[ScoredRun]) -> tuple[str, ...]:
+    has_ood = all((run.labels >= run.num_known).any() for run in runs)
+    return ("pacc", "auroc") if has_ood else ("pacc",)
+
+
+def _by_domain(runs: list[ScoredRun], score: str) -> dict[str, list]:
+    found = defaultdict(list)
+    for run in runs:
+        if score in run.scores:
+            outputs = {
+                "test_labels": run.labels,
+                "test_predictions_after": run.predictions,
+                "test_scores_after": run.scores[score],
+                "test_paths": run.paths,
+            }
+            found[f"{run.result['domain']} {run.result['setting']}"].append(
+                (outputs, run.num_known)
+            )
+    return found
+
+
+# claims
+
+
+def best_score(found: list[dict], arm: Arm, without: tuple[str, ...] = ()) -> str | None:
+    """The score with the highest mean AUROC of an arm."""
+    own = {row["score"]: row["auroc"] for row in found
+           if (row["method"], row["shots"]) == (arm.method, arm.shots)
+           and row["auroc"] is not None and row["score"] not in without}
+    return max(own, key=own.get) if own else None
+
+
+def largest(runs: Iterable[Arm], method: str, at_most: int | None = None) -> Arm | None:
+    """The arm of a method with the most shots, up to `at_most`."""
+    arms = [arm for arm in runs if arm.method == method
+            and (at_most is None or arm.shots <= at_most)]
+    return max(arms, key=lambda arm: arm.shots, default=None)
+
+
+def scores_compared(runs: Runs, found: list[dict]) -> list[dict]:
+    """Comparisons for claims.claim: MCM against the best of the other scores after each method."""
+    comparisons = []
+    for method in dict.fromkeys(arm.method for arm in runs):
+        arm = largest(runs, method)
+        other = best_score(found, arm, (REFERENCE,))
+        if other is not None:
+            comparisons.append({"of": f"MCM over {other}, {arm}", "metric": "auroc",
+                                **(gain(runs[arm], runs[arm], REFERENCE, other) or {})})
+    return comparisons
+
+
+def gains_of(runs: Runs, pairs: list[tuple[Arm | None, Arm | None]], metric: str) -> list[dict]:
+    """Comparisons for claims.claim: each pair's first arm against its second."""
+    return [
+        {"of": f"{ours} over {theirs}", "metric": metric,
+         **(gain(runs[ours], runs[theirs], metric=metric) or {})}
+        for ours, theirs in pairs if ours in runs and theirs in runs
+    ]
+
+
+def by_domain(runs: Runs, shots: int = 8) -> list[dict]:
+    """UP-Adapter against the others on each domain: comparisons with their "domain"."""
+    domains = dict.fromkeys(run.result["domain"] for group in runs.values() for run in group)
+    found = []
+    for domain in domains:
+        here = {arm: [run for run in group if run.result["domain"] == domain]
+                for arm, group in runs.items()}
+        here = {arm: group for arm, group in here.items() if group}
+        for metric in ("pacc", "auroc"):
+            found += [{"domain": domain, **comparison}
+                      for comparison in gains_of(here, beside_up_adapter(here, shots), metric)]
+    return found
+
+
+def beside_up_adapter(group: Iterable[Arm], shots: int) -> list[tuple[Arm | None, Arm | None]]:
+    """UP-Adapter with the most images a class, and each of those that it is set beside."""
+    ours = largest(group, "UPAdapter")
+    others = [ZERO, *(largest(group, m, shots) for m in ("CoOp", "TipAdapter")),
+              largest(group, "UPL")]
+    return [(ours, other) for other in others]
+
+
+def claims(runs: Runs, found: list[dict], shifted: Runs | None = None, shots: int = 8
+           ) -> list[dict]:
+    """What the two papers claim, beside what was measured. found: `means`; shifted: the runs tested
+    on domains that they were not adapted to; shots: of the methods that UP-Adapter is set beside.
+    """
+    zero_shot_beaten = [(largest(runs, m), ZERO) for m in ("CoOp", "CoCoOp", "UPL", "UEO")]
+    result = [
+        claim("MCM is consistently the right OOD score after fine-tuning",
+              scores_compared(runs, found), not_worse),
+        claim("prompt learning detects OOD images better than zero-shot CLIP",
+              gains_of(runs, zero_shot_beaten, "auroc")),
+        claim(f"UP-Adapter beats {shots}-shot CoOp, {shots}-shot Tip-Adapter, UPL, zero-shot CLIP",
+              gains_of(runs, beside_up_adapter(runs, shots), "pacc")),
+    ]
+    if shifted:
+        result.append(claim("UP-Adapter beats them on domains that it was not adapted to",
+                            gains_of(shifted, beside_up_adapter(shifted, shots), "pacc")))
+    return result

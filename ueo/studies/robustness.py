@@ -1,0 +1,151 @@
+"""Robustness of fine-tuning: its own domain, other domains, classes it never saw, OOD detection.
+
+A test is one of TESTS; an arm is a way to fine-tune. Figures are means over test domains, of each
+the mean over its runs; gains are paired on the same test images.
+"""
+
+from tabulate import tabulate
+
+from ueo.metrics import harmonic_mean
+from ueo.results.coverage import sentence
+from ueo.studies import claims
+from ueo.studies.ood_study import gain, over_domains
+from ueo.studies.ood_tables import marked
+from ueo.studies.scored_runs import ScoredRun
+from ueo.text import WRITERS
+
+OWN, SHIFT, BASE, NEW, ALL = TESTS = ("own", "shift", "base", "new", "all")
+COLUMNS = {  # name in the table: (tests, metric); two tests: their harmonic mean
+    "own domain": ((OWN,), "pacc"),
+    "other domains": ((SHIFT,), "pacc"),
+    "HM": ((OWN, SHIFT), "pacc"),
+    "base": ((BASE,), "pacc"),
+    "new": ((NEW,), "pacc"),
+    "HM ": ((BASE, NEW), "pacc"),
+    "base+new": ((ALL,), "pacc"),
+    "AUROC own": ((OWN,), "auroc"),
+    "AUROC other": ((SHIFT,), "auroc"),
+}
+ZERO, PLAIN, CONTRASTIVE = "zero-shot", "cross-entropy", "contrastive"
+BOTH = "ARF, both anchors"
+COMPARED = (  # of the table of gains: test and metric
+    (OWN, "pacc"), (SHIFT, "pacc"), (NEW, "pacc"), (OWN, "auroc"), (SHIFT, "auroc"),
+)
+
+Runs = dict[str, dict[str, list[ScoredRun]]]  # arm -> test -> runs
+
+
+def means(runs: Runs) -> list[dict]:
+    """One row an arm: its name and each column of COLUMNS in percent, None where not measured."""
+    return [{"arm": arm, **{name: _column(tests, *spec) for name, spec in COLUMNS.items()}}
+            for arm, tests in runs.items()]
+
+
+def _column(tests: dict[str, list[ScoredRun]], parts: tuple[str, ...], metric: str):
+    values = [_mean(tests.get(part, []), metric) for part in parts]
+    if None in values:
+        return None
+    return values[0] if len(values) == 1 else harmonic_mean(*values)
+
+
+def _mean(runs: list[ScoredRun], metric: str) -> float | None:
+    results = (run.result for run in runs)
+    return over_domains((r["domain"], r["metrics"]["test"][metric]) for r in results)
+
+
+def compare(runs: Runs, ours: str, theirs: str, test: str, metric: str) -> dict:
+    """A comparison for claims.claim, of two arms on one test."""
+    both = [runs.get(arm, {}).get(test, []) for arm in (ours, theirs)]
+    found = gain(*both, metric=metric) if all(both) else None
+    return {"of": f"{ours} over {theirs}, {test}", "metric": metric, **(found or {})}
+
+
+def gains(runs: Runs, base: str = CONTRASTIVE) -> list[dict]:
+    """Each arm over `base` on what COMPARED names."""
+    return [compare(runs, arm, base, test, metric)
+            for arm in runs if arm != base for test, metric in COMPARED]
+
+
+def claimed(runs: Runs) -> list[dict]:
+    """What the paper claims, beside what was measured."""
+    anchors = [arm for arm in runs if arm.startswith("ARF")]
+
+    def each(test: str, metric: str = "pacc") -> list[dict]:
+        return [compare(runs, arm, CONTRASTIVE, test, metric) for arm in anchors]
+
+    tuned = [arm for arm in (PLAIN, CONTRASTIVE) if arm in runs]
+    return [
+        claims.claim("fine-tuning on class prompts alone loses accuracy on other domains",
+                     [compare(runs, ZERO, arm, SHIFT, "pacc") for arm in tuned]),
+        claims.claim("fine-tuning on class prompts alone loses accuracy on unseen classes",
+                     [compare(runs, ZERO, arm, NEW, "pacc") for arm in tuned]),
+        claims.claim("anchors keep more accuracy on other domains", each(SHIFT)),
+        claims.claim("anchors keep more accuracy on unseen classes", each(NEW)),
+        claims.claim("anchors cost nothing on the domain itself", each(OWN), claims.not_worse),
+        claims.claim("both anchors together beat each alone",
+                     [compare(runs, BOTH, arm, test, "pacc") for arm in anchors if arm != BOTH
+                      for test in (SHIFT, NEW)]),
+    ]
+
+
+# text
+
+
+def table(rows: list[dict], form: str = "github") -> str:
+    """One line an arm; the best of a column is marked."""
+    best = {name: max((row[name] for row in rows if row[name] is not None), default=None)
+            for name in COLUMNS}
+    lines = [[WRITERS[form](row["arm"]), *(marked(row[name], best[name], form) for name in COLUMNS)]
+             for row in rows]
+    return tabulate(lines, ["method", *(name.strip() for name in COLUMNS)], tablefmt=form,
+                    disable_numparse=True, stralign="right", colalign=("left",))
+
+
+def gains_table(found: list[dict], arms: list[str], base: str = CONTRASTIVE,
+                form: str = "github") -> str:
+    """One line an arm, one column a test: gain over `base` with its interval."""
+    cells = {(c["of"], c["metric"]): c for c in found}
+    lines = []
+    for arm in arms:
+        line = [WRITERS[form](arm)]
+        for test, metric in COMPARED:
+            cell = cells.get((f"{arm} over {base}, {test}", metric), {})
+            if "gain" in cell:
+                low, high = cell["interval"]
+                line.append(f"{cell['gain']:+.2f} [{low:+.2f}, {high:+.2f}]")
+            else:
+                line.append("-")
+        if arm != base:
+            lines.append(line)
+    header = [WRITERS[form](f"over {base}"),
+              *(f"{metric.upper()} {test}" for test, metric in COMPARED)]
+    return tabulate(lines, header, tablefmt=form, disable_numparse=True)
+
+
+def caption(result: dict, form: str = "simple") -> str:
+    """What was run on what, and what the columns mean."""
+    listed = {key: ", ".join(map(str, result[key])) for key in ("domains", "seeds")}
+    return WRITERS[form](f"{result['title']}, {result['backbone']}, protocol {result['protocol']}, "
+            f"{result['shots']} shots a class: domains {listed['domains']}; seeds "
+            f"{listed['seeds']}. PACC in percent: fine-tuned on one domain with all known classes, "
+            "tested on it and on the others; fine-tuned on the base half of the known classes, "
+            "tested on the base half, the new half, and both. HM: harmonic mean of the two columns "
+            "before. AUROC: known against unknown classes, MCM. " + sentence(result["uneven"]))
+
+
+def text(result: dict) -> str:
+    """For a console."""
+    return "\n\n".join([
+        table(result["means"], "simple"), f"* the best of a column. {caption(result)}",
+        claims.table(result["claims"], "simple"),
+    ])
+
+
+def markdown(result: dict) -> str:
+    """All of it."""
+    arms = [row["arm"] for row in result["means"]]
+    return "\n\n".join([
+        caption(result, "github"), table(result["means"]),
+        "### Gains over contrastive fine-tuning, points", gains_table(result["gains"], arms),
+        "### Claims", claims.table(result["claims"]),
+    ]) + "\n"

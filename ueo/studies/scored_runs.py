@@ -1,0 +1,119 @@
+"""Any OOD score and any metric of a finished run, from what it kept: nothing runs again.
+
+    run = read_run(folder)                      # a run made with TEST.KEEP_OUTPUTS True
+    run.scores                                  # {"mcm": (images,), ..., "knn": (images,)}
+    measure(run)["knn"]["auroc"]                # percent
+    measure_intervals(run, "knn")["auroc"]      # (low, high), percent
+
+A score with other parameters is a score of another name:
+
+    more = {"mcm at 0.01": Score(functools.partial(mcm, temperature=0.01)),
+            "energy of logits": at_own_scale(energy)}
+    read_run(folder, scores={**ALL_SCORES, **more})
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ueo import open_set
+from ueo.errors import DataError
+from ueo.images.lists import NO_LABEL
+from ueo.results import intervals
+from ueo.results.kept_outputs import read_kept
+from ueo.results.record import read_outputs, read_result
+from ueo.scores import ALL_SCORES, Score
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """The test images of a run by every score.
+
+    labels, predictions, paths: (images,). num_known: K. unlabelled_classes: labels in the
+    unlabelled set. scores: {name: (images,)}, fp64. result: result.json of the run.
+    """
+
+    labels: np.ndarray
+    predictions: np.ndarray
+    paths: np.ndarray
+    num_known: int
+    unlabelled_classes: set[int]
+    scores: dict[str, np.ndarray]
+    result: dict
+
+
+def compute_scores(
+    kept: Mapping[str, np.ndarray], scores: Mapping[str, Score] = ALL_SCORES
+) -> dict[str, np.ndarray]:
+    """{name: (images,)} in fp64, of the scores for which everything they need was kept.
+
+    kept: as read_kept gives it. A model with prompts for each image has no local scores.
+    """
+    tensors = {
+        name: torch.from_numpy(array.astype(np.int64 if array.dtype.kind == "i" else np.float64))
+        for name, array in kept.items()
+    }
+    return {
+        name: score.function(*(tensors[need] for need in score.needs)).numpy()
+        for name, score in scores.items()
+        if all(need in tensors for need in score.needs)
+    }
+
+
+def read_run(
+    folder: str | Path, when: str = "after", scores: Mapping[str, Score] = ALL_SCORES
+) -> ScoredRun:
+    """A finished run's test images, scored by its model `when`: "before" or "after" training.
+
+    Raises DataError for a folder without a finished run, or with one that kept no outputs.
+    """
+    result = read_result(folder)
+    if result is None:
+        raise DataError(f"{folder}: no finished run is here")
+    outputs, kept = read_outputs(folder), read_kept(folder, when)
+    labels = outputs["test_labels"]
+    if len(kept["cosines"]) != len(labels):
+        raise DataError(
+            f"{folder}: features.npz has {len(kept['cosines'])} test images, outputs.npz "
+            f"{len(labels)}; run again with --overwrite"
+        )
+    return ScoredRun(
+        labels=labels,
+        predictions=outputs[f"test_predictions_{when}"],
+        paths=outputs["test_paths"],
+        num_known=result["counts"]["known_classes"],
+        unlabelled_classes=set(outputs["unlabelled_labels"].tolist()) - {NO_LABEL},
+        scores=compute_scores(kept, scores),
+        result=result,
+    )
+
+
+def measure(run: ScoredRun) -> dict[str, dict[str, float | None]]:
+    """{score: {metric: percent or None}}, named as in result.json; `threshold` is in the score's
+    own unit. Raises FloatingPointError, naming the score, if one is not finite."""
+    return {name: _measure(run, name) for name in run.scores}
+
+
+def _measure(run: ScoredRun, name: str) -> dict[str, float | None]:
+    try:
+        values = open_set.evaluate_all(
+            run.labels, run.predictions, run.scores[name], run.num_known, run.unlabelled_classes
+        )
+    except FloatingPointError as error:
+        raise FloatingPointError(f"score {name}: {error}") from error
+    threshold = values.pop("threshold")
+    percent = {k: None if v is None else 100 * v for k, v in values.items()}
+    return {"accuracy": percent.pop("gacc"), **percent, "threshold": threshold}
+
+
+def measure_intervals(
+    run: ScoredRun, name: str, resamples: int = 1000, seed: int = 0
+) -> dict[str, intervals.Interval]:
+    """{metric: 95 % interval in percent} of one score: pacc, auroc, fpr95, oscr."""
+    found = intervals.intervals(
+        run.labels, run.predictions, run.scores[name], run.num_known, resamples, seed
+    )
+    return {metric: (100 * low, 100 * high) for metric, (low, high) in found.items()}
