@@ -143,9 +143,9 @@ class UFTFolder(OwnImages):
 
 @DATASET_REGISTRY.register()
 class UFTList(OwnImages):
-    """A list of `path label` lines or of paths alone (ueo/images/lists.py); paths are relative to the
-    data root. Labels below the number of names, or among the names, are known classes, the others
-    are unknown ones. With X_train.txt, the list X_test.txt beside it is tested."""
+    """A list of `path label` lines or of paths alone (ueo/images/lists.py); paths are relative to
+    the data root. Labels below the number of names, or among the names, are known classes, the
+    others are unknown ones. With X_train.txt, the list X_test.txt beside it is tested."""
 
     title = "list"
 

@@ -1,21 +1,20 @@
 """Dassl for today's PyTorch: `import modern_dassl` makes `dassl` importable.
 
 Genuine Dassl is used where it is installed and can run on the installed torch, the package in the
-folder beside this file otherwise. UEO_ENGINE=builtin or UEO_ENGINE=dassl decides by hand. One line
-says which one is in use; UEO_ENGINE_QUIET=1 silences it. What it says is checked against what
-`import dassl` gives.
+folder beside this file otherwise. UEO_ENGINE=builtin or UEO_ENGINE=dassl decides by hand.
+`announce()` says which one is in use, `engine_name()` checks that `import dassl` gives that one.
+Under torchrun the import also leaves each process one GPU, and all but the first no output.
 """
 
 import importlib.metadata
 import importlib.util
-import multiprocessing
 import os
 import re
 import sys
 from pathlib import Path
 
 __version__ = "0.1.0"
-__all__ = ["engine_name", "use"]
+__all__ = ["announce", "engine_name", "use"]
 
 _HERE = Path(__file__).resolve().parent
 _OURS = _HERE / "dassl"
@@ -34,13 +33,17 @@ def engine_name() -> str:
     return _chosen[0]
 
 
+def announce() -> None:
+    """Print which package is in use, and why where another one is installed."""
+    name = engine_name()
+    print(f"Engine: {name}" + (f" ({_remark})" if _remark else ""), flush=True)
+
+
 def use() -> None:
-    """Make `dassl` importable, as the search path is now, and say which one it is."""
-    global _chosen
-    name, remark, folder = _choose()
+    """Make `dassl` importable, as the search path is now."""
+    global _chosen, _remark
+    name, _remark, folder = _choose()
     _check(name, folder)
-    if _chosen != (name, folder):
-        _announce(name, remark)
     _chosen = name, folder
 
 
@@ -158,17 +161,12 @@ def _choose() -> tuple[str, str, Path]:
     return ours, f"{version} is installed but not used: {why}", _OURS
 
 
-def _announce(name: str, remark: str) -> None:
-    is_worker = multiprocessing.parent_process() is not None
-    if not is_worker and os.environ.get("UEO_ENGINE_QUIET", "") in ("", "0"):
-        print(f"Engine: {name}" + (f" ({remark})" if remark else ""), flush=True)
-
-
 if _UNDER_TORCHRUN:
     from modern_dassl import distributed
 
     distributed.see_one_gpu()
     distributed.silence()
 _chosen: tuple[str, Path] | None = None  # (name, folder)
+_remark = ""  # why it is this one
 if sys.argv[:1] != ["-m"]:  # `python -m modern_dassl`: not before the search path is the script's
     use()

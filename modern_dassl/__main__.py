@@ -19,7 +19,7 @@ def main() -> None:
         sys.exit(USAGE)
     if words[0] == "-m":
         sys.argv = words[1:]
-        modern_dassl.use()
+        _use()
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         return
     if not os.path.isfile(words[0]):
@@ -29,8 +29,13 @@ def main() -> None:
     if here in sys.path and not getattr(sys.flags, "safe_path", False):
         # `python -m` put the current folder there, `python SCRIPT` puts the script's
         sys.path[sys.path.index(here)] = os.path.dirname(os.path.abspath(words[0]))
-    modern_dassl.use()
+    _use()
     runpy.run_path(words[0], run_name="__main__")
+
+
+def _use() -> None:
+    modern_dassl.use()
+    modern_dassl.announce()
 
 
 if __name__ == "__main__":

@@ -3,4 +3,4 @@
 #   bash scripts/ablations.sh emoji [--only uniform oracle] [options as in scripts/ueo/main.sh]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
-exec "$PYTHON" scripts/ablations.py --root "${DATA:-data}" "$@"
+exec "$PYTHON" -m ueo.commands ablations --root "${DATA:-data}" "$@"

@@ -4,4 +4,4 @@
 #   bash scripts/data.sh check office_home --root /path/to/data [--deep]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
-exec "$PYTHON" scripts/fetch.py "$@" ${DATA:+--root "$DATA"}
+exec "$PYTHON" -m ueo.commands data "$@" ${DATA:+--root "$DATA"}

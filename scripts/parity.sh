@@ -3,4 +3,4 @@
 #   bash scripts/parity.sh --released /path/to/UEO [emoji] [--backbone random:RN50 --steps 10 --epochs 0]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
-exec "$PYTHON" scripts/parity.py --root "${DATA:-data}" "$@"
+exec "$PYTHON" -m ueo.commands parity --root "${DATA:-data}" "$@"

@@ -5,4 +5,4 @@
 #   bash scripts/tables.sh all --tables-only --reference published.csv
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
-exec "$PYTHON" scripts/grid.py --trainers all --root "${DATA:-data}" "$@"
+exec "$PYTHON" -m ueo.commands grid --trainers all --root "${DATA:-data}" "$@"

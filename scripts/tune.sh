@@ -3,4 +3,4 @@
 #   bash scripts/tune.sh emoji [options as in scripts/ueo/main.sh]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
-exec "$PYTHON" scripts/tune.py --root "${DATA:-data}" "$@"
+exec "$PYTHON" -m ueo.commands tune --root "${DATA:-data}" "$@"

@@ -1,12 +1,9 @@
 """Shared pieces: small random CLIPs of both kinds and a small generated data set of one's own."""
 
-import modern_dassl  # noqa: F401  isort: skip
+import ueo  # noqa: F401  isort: skip  (makes `dassl` importable)
 
-import importlib.util
 import json
-import os
 import resource
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,12 +12,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 from clip.model import CLIP
+from dassl.engine import TRAINER_REGISTRY, build_trainer
+from dassl.utils import set_random_seed
 from PIL import Image
 from safetensors.torch import save_file
+from ueo.trainers.base import CLIPTrainer
+
+from ueo.commands import train
+from ueo.runs.configure import build_cfg, register
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
-os.environ["UEO_ENGINE_QUIET"] = "1"
+register()
 
 TOY_PLUGIN = REPOSITORY / "tests" / "toy_dataset.py"
 # Nothing here is regular, because a regular fixture hides faults: names of one and of several
@@ -59,22 +61,8 @@ def random_clip(kind: str, seed: int = 0) -> CLIP:
     return model.eval()
 
 
-@pytest.fixture(scope="session")
-def grid_script():
-    """scripts/grid.py as a module."""
-    spec = importlib.util.spec_from_file_location("grid_script", REPOSITORY / "scripts/grid.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def trainer_names() -> list[str]:
     """Every trainer of this project: adding one adds its tests."""
-    from dassl.engine import TRAINER_REGISTRY
-    from ueo.trainers.base import CLIPTrainer
-
-    import train  # noqa: F401  (registers)
-
     names = TRAINER_REGISTRY.registered_names()
     return [n for n in names if issubclass(TRAINER_REGISTRY.get(n), CLIPTrainer)]
 
@@ -153,8 +141,6 @@ def toy_arguments(root: str, weights: dict, output, kind: str = "rn", trainer: s
 @pytest.fixture
 def toy(toy_root, weights, tmp_path):
     """Run the toy job: toy(name, *options, **arguments) -> (exit status, folder)."""
-    import train
-
     def run(name: str = "run", *options: str, **arguments):
         folder = tmp_path / name
         root = arguments.pop("root", toy_root)
@@ -172,19 +158,14 @@ def read(folder) -> dict:
 @pytest.fixture
 def build(toy_root, weights, tmp_path):
     """A trainer on the toy set, built but not trained: build(KEY, VALUE, ..., trainer="UEO")."""
-    import train
-
     def make(*options, **arguments):
-        args = train.parser().parse_args(
-            [*toy_arguments(toy_root, weights, tmp_path / "out", **arguments), *options]
-        )
-        train.import_file(str(TOY_PLUGIN))
-        cfg = train.build_cfg(args)
+        argv = [*toy_arguments(toy_root, weights, tmp_path / "out", **arguments), *options]
+        cfg = build_cfg(train.settings_of(argv))
         cfg.defrost()
         cfg.USE_CUDA = False
         cfg.freeze()
-        train.set_random_seed(cfg.SEED)
-        return train.build_trainer(cfg)
+        set_random_seed(cfg.SEED)
+        return build_trainer(cfg)
 
     return make
 

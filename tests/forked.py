@@ -11,8 +11,8 @@ import torch
 IMPORTED = set(sys.modules)  # when this module was: what the server had, and little more
 
 
-def note(argv: list[str]) -> int:
-    """Write into the folder argv[0] what this process finds of CUDA."""
+def note(folder: str) -> int:
+    """Write into the folder what this process finds of CUDA."""
     found = {
         "bad_fork": torch.cuda._is_in_bad_fork(),
         "start_method": multiprocessing.get_start_method(),
@@ -20,13 +20,13 @@ def note(argv: list[str]) -> int:
         "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "pid": os.getpid(),
     }
-    Path(argv[0], "found.json").write_text(json.dumps(found))
+    Path(folder, "found.json").write_text(json.dumps(found))
     return 0
 
 
-def lose_folder(argv: list[str]) -> int:
+def lose_folder(folder: str) -> int:
     """End well in a folder that was replaced by a file, as one that became unreadable."""
-    folder = Path(argv[0])
+    folder = Path(folder)
     (folder / "console.txt").unlink()
     folder.rmdir()
     folder.write_text("")

@@ -1,8 +1,7 @@
-"""scripts/fetch.py and the question of a grid: what is fetched, shown and refused."""
+"""scripts/data.sh and the question of a grid: what is fetched, shown and refused."""
 
 import functools
 import http.server
-import importlib.util
 import json
 import shutil
 import sys
@@ -10,20 +9,13 @@ import threading
 
 import pytest
 import trees
-from conftest import REPOSITORY
 from ueo.datasets.domainnet import UFTDomainNet
 from ueo.datasets.office_home import UFTOfficeHome
 
+from ueo.commands import data
 from ueo.errors import DataError
 from ueo.fetch.download import Piece, Remote
-
-
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("data_script", REPOSITORY / "scripts/fetch.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from ueo.fetch.ensure import ensure
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -62,29 +54,29 @@ def office_home(server, tmp_path, monkeypatch):
     return tmp_path / "data"
 
 
-def test_one_command_fetches_checks_and_shows_the_terms_once(script, office_home, capsys, server):
+def test_one_command_fetches_checks_and_shows_the_terms_once(office_home, capsys, server):
     argv = ["download", "office_home", "--root", str(office_home)]
-    assert script.main(argv) == 0
+    assert data.main(argv) == 0
     out = capsys.readouterr().out
     assert out.startswith("Office-Home: fair use notice")
     assert "gone.zip: the server answered 404" in out
     for domain in UFTOfficeHome.domains:
         assert f"Office-Home {domain}: 65 images of 65 classes, as published" in out
     asked = len(server.paths)
-    assert script.main(argv) == 0
+    assert data.main(argv) == 0
     assert len(server.paths) == asked and "fair use" not in capsys.readouterr().out
 
 
-def test_another_version_is_said_with_a_status(script, office_home, capsys, monkeypatch):
+def test_another_version_is_said_with_a_status(office_home, capsys, monkeypatch):
     monkeypatch.setitem(UFTOfficeHome.published, "Art", 66)
-    assert script.main(["download", "office_home", "--root", str(office_home)]) == 1
+    assert data.main(["download", "office_home", "--root", str(office_home)]) == 1
     assert "Office-Home Art: DIFFERS: 65 images, the published version has 66" in (
         capsys.readouterr().out)
     argv = ["check", "office_home", "--root", str(office_home), "--domain", "real_world"]
-    assert script.main(argv) == 0
+    assert data.main(argv) == 0
 
 
-def test_domainnet_fetches_the_domain_asked_for_alone(script, server, tmp_path, monkeypatch,
+def test_domainnet_fetches_the_domain_asked_for_alone(server, tmp_path, monkeypatch,
                                                       capsys):
     source = trees.domainnet(tmp_path / "src", ("sketch", "real"))
     for domain in ("sketch", "real"):
@@ -96,47 +88,48 @@ def test_domainnet_fetches_the_domain_asked_for_alone(script, server, tmp_path, 
     pieces = [Piece(n, ((Remote(f"{server.address}/{f}", f),),), "page") for n, f in names]
     monkeypatch.setattr(UFTDomainNet, "pieces", tuple(pieces))
     argv = ["download", "domainnet", "--root", str(tmp_path / "data"), "--domain", "sketch"]
-    assert script.main(argv) == 1  # 345 lines are not 48,212
+    assert data.main(argv) == 1  # 345 lines are not 48,212
     assert set(server.paths) == {"/sketch.zip", "/sketch_train.txt", "/sketch_test.txt"}
     assert "345 lines in sketch_train.txt, the published version has 48212" in (
         capsys.readouterr().out)
     notes = json.loads((tmp_path / "data/domainnet/download.json").read_text())
     assert [n["name"] for n in notes] == ["sketch.zip", "sketch_train.txt", "sketch_test.txt"]
-    script.main([*argv[:-1], "real"])
+    data.main([*argv[:-1], "real"])
     assert "/real.zip" in server.paths and server.paths.count("/sketch.zip") == 1
 
 
 @pytest.mark.parametrize(("answer", "fetched"), [("y", True), ("n", False), ("", False)])
-def test_a_grid_asks_before_it_fetches(script, office_home, monkeypatch, answer, fetched):
+def test_a_grid_asks_before_it_fetches(office_home, monkeypatch, answer, fetched):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     questions = []
     monkeypatch.setattr("builtins.input", lambda text: questions.append(text) or answer)
     domains = {"Art"}
     if fetched:
-        script.ensure(UFTOfficeHome, str(office_home), domains, unasked=False)
+        ensure(UFTOfficeHome, str(office_home), domains, unasked=False)
     else:
         with pytest.raises(DataError, match="scripts/data.sh download office_home"):
-            script.ensure(UFTOfficeHome, str(office_home), domains, unasked=False)
+            ensure(UFTOfficeHome, str(office_home), domains, unasked=False)
     assert (office_home / "office_home").exists() == fetched
     assert len(questions) == 1 and "about 1.2 GB" in questions[0]
 
 
-def test_where_nobody_can_answer_nothing_is_fetched(script, office_home, monkeypatch, server):
+def test_where_nobody_can_answer_nothing_is_fetched(office_home, monkeypatch, server):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
     with pytest.raises(DataError, match="Office-Home is not there"):
-        script.ensure(UFTOfficeHome, str(office_home), {"Art"}, unasked=False)
+        ensure(UFTOfficeHome, str(office_home), {"Art"}, unasked=False)
     assert not server.paths
-    script.ensure(UFTOfficeHome, str(office_home), {"Art"}, unasked=True)
+    ensure(UFTOfficeHome, str(office_home), {"Art"}, unasked=True)
     assert server.paths
 
 
-def test_an_archive_put_there_by_hand_is_unpacked_without_a_question(script, office_home, server,
-                                                                     monkeypatch):
+def test_an_archive_put_there_by_hand_is_unpacked_without_a_question(
+    office_home, server, monkeypatch
+):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
     folder = office_home / "office_home"
     folder.mkdir(parents=True)
     shutil.copy(server.folder / "home.zip", folder / "OfficeHomeDataset_10072016.zip")
-    script.ensure(UFTOfficeHome, str(office_home), {"Art"}, unasked=False)
+    ensure(UFTOfficeHome, str(office_home), {"Art"}, unasked=False)
     assert not server.paths and UFTOfficeHome.find(str(office_home)) is not None
 
 
@@ -145,7 +138,7 @@ def test_an_archive_put_there_by_hand_is_unpacked_without_a_question(script, off
     (["check", "office_home"], "Office-Home is not there"),
     (["check", "office_home", "--domain", "Arts"], "did you mean 'Art'"),
 ])
-def test_a_mistake_is_one_line(script, capsys, tmp_path, argv, part):
-    assert script.main([*argv, "--root", str(tmp_path)]) == 2
+def test_a_mistake_is_one_line(capsys, tmp_path, argv, part):
+    assert data.main([*argv, "--root", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error: ") and part in line

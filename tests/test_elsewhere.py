@@ -1,7 +1,5 @@
 """`import ueo.plugin` in others' train.py, with their data sets, yaml files and trainers."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 import os
 import subprocess
 import sys
@@ -16,7 +14,6 @@ from dassl.engine import TRAINER_REGISTRY, TrainerX, build_trainer
 from dassl.utils import Registry
 from ueo.trainers.coop import CoOp
 
-import train  # noqa: F401  (registers)
 from ueo import plugin
 from ueo.errors import CheckpointError, ConfigError
 from ueo.images.other_datasets import adopt

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY, read
 
-import train
+from ueo.commands import train
 from ueo.results.record import read_outputs
 
 CONFIGS = REPOSITORY / "configs"

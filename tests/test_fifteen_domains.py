@@ -10,6 +10,8 @@ import pytest
 import trees
 from conftest import REPOSITORY, read
 
+from ueo.commands import grid
+
 SETTINGS = ("closed", "partial", "open", "open_partial")
 
 
@@ -70,30 +72,30 @@ def test_main_on_office_home(root, weights, tmp_path):
     check(tmp_path, "office_home", ("Art", "Clipart", "Product", "RealWorld"), 50)
 
 
-def test_the_other_three_in_one_grid(root, weights, tmp_path, grid_script, capsys):
+def test_the_other_three_in_one_grid(root, weights, tmp_path, capsys):
     domains = {"office31": ("amazon", "dslr", "webcam"), "visda_c": ("train", "validation"),
                "domainnet": ("painting", "sketch")}
     # domains of one data set alone cannot be named for three, so DomainNet has a call of its own
-    assert grid_script.main(["office31", "visda_c", *options(root, weights, tmp_path)]) == 0
+    assert grid.main(["office31", "visda_c", *options(root, weights, tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "40 runs" in out and "Office-31" in out and "VisDA-C" in out
     argv = ["domainnet", "--domain", "painting", "sketch", *options(root, weights, tmp_path)]
-    assert grid_script.main(argv) == 0
+    assert grid.main(argv) == 0
     for dataset, known in (("office31", 25), ("visda_c", 8), ("domainnet", 300)):
         check(tmp_path, dataset, domains[dataset], known)
 
 
-def test_a_bad_image_stops_its_runs_or_is_skipped(root, weights, tmp_path, grid_script, capsys):
+def test_a_bad_image_stops_its_runs_or_is_skipped(root, weights, tmp_path, capsys):
     trees.office31(tmp_path / "data")
     bad = tmp_path / "data/office31/dslr/images/mug/frame_0001.jpg"
     bad.write_bytes(b"")
     argv = ["office31", "--domain", "dslr", "webcam", "--setting", "open", "--trainers",
             "ZeroshotCLIP", *options(tmp_path / "data", weights, tmp_path / "output")]
-    assert grid_script.main(argv) == 1
+    assert grid.main(argv) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("FAILED ZeroshotCLIP office31 open dslr") and str(bad) in line
     assert "DATASET.BAD_IMAGES skip" in line
-    assert grid_script.main([*argv, "DATASET.BAD_IMAGES", "skip"]) == 0
+    assert grid.main([*argv, "DATASET.BAD_IMAGES", "skip"]) == 0
     (folder,) = (tmp_path / "output/office31/ZeroshotCLIP").glob("*skip*/open/dslr/seed1")
     (skipped,) = read(folder)["skipped_images"]
     assert skipped == "dslr/images/mug/frame_0001.jpg" and read(folder)["counts"]["test"] == 61

@@ -15,21 +15,20 @@ import pytest
 import torch
 from conftest import REPOSITORY
 
+from ueo.commands.__main__ import WITH_MANY_RUNS
+from ueo.grids import execute as execute_module
 from ueo.grids import gpus, parallel
+from ueo.grids.fork_server import PRELOAD
+from ueo.grids.grid_settings import PlannedRun
 from ueo.pairs.pool import Pairs, pair_loader
 
-sys.path.append(str(REPOSITORY / "scripts"))
-import common  # noqa: E402
 
-COMMANDS = sorted(Path(name).stem for name in common.GRIDS)
-
-
-def runs_in(folder: Path, count: int) -> list[parallel.Run]:
+def runs_in(folder: Path, count: int) -> list[PlannedRun]:
     places = [folder / str(i) for i in range(count)]
-    return [parallel.Run((str(place),), place, f"run {place.name}") for place in places]
+    return [PlannedRun(str(place), place, f"run {place.name}") for place in places]
 
 
-def found(run: parallel.Run) -> dict:
+def found(run: PlannedRun) -> dict:
     return json.loads((run.folder / "found.json").read_text())
 
 
@@ -47,21 +46,21 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", WITH_MANY_RUNS)
 def test_what_a_command_forks_can_use_cuda(command, tmp_path, monkeypatch, capsys):
     """With the modules that the command really has imported before the fork."""
     (probe,), execute = runs_in(tmp_path, 1), parallel.execute
 
     def execute_probe(runs, entry, workers, preload, devices=()):
-        assert runs and preload == common.PRELOAD
+        assert runs and preload == PRELOAD
         return execute([probe], forked.note, workers, preload, devices)
 
     monkeypatch.setattr(parallel, "execute", execute_probe)
-    monkeypatch.setattr(common, "fetch_missing", lambda *_: None)
-    script = importlib.import_module(command)
+    monkeypatch.setattr(execute_module, "fetch_missing", lambda *_: None)
+    script = importlib.import_module(f"ueo.commands.{command}")
     assert script.main(["emoji", "--output", str(tmp_path / "output"), "--seed", "1"]) == 0
     assert not capsys.readouterr().err
-    assert set(common.PRELOAD) <= set(found(probe)["imported"])
+    assert set(PRELOAD) <= set(found(probe)["imported"])
     assert not found(probe)["bad_fork"]
 
 
@@ -77,7 +76,7 @@ def test_no_import_before_the_fork_asks_for_cuda():
         "for name in sys.argv[1:]: importlib.import_module(name)\n"
         "print(asked)"
     )
-    done = python(code, *common.PRELOAD)
+    done = python(code, *PRELOAD)
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stdout + done.stderr
 
 
@@ -85,12 +84,13 @@ def test_no_import_before_the_fork_asks_for_cuda():
 def test_a_run_whose_server_asked_says_so_in_one_line(tmp_path):
     (tmp_path / "asks.py").write_text("import torch\ntorch.cuda.is_available()\n")
     code = (
-        "import sys, modern_dassl, forked\n"
+        "import sys, forked\n"
         "from pathlib import Path\n"
-        "from ueo import grid\n"
+        "from ueo.grids.grid_settings import PlannedRun\n"
+        "from ueo.grids.parallel import execute\n"
         "for name, devices in (('gpu', ['0']), ('cpu', [])):\n"
-        "    run = grid.Run((sys.argv[1],), Path(sys.argv[1], name), name)\n"
-        "    for failure in grid.execute([run], forked.note, 1, ['asks'], devices, print):\n"
+        "    run = PlannedRun(sys.argv[1], Path(sys.argv[1], name), name)\n"
+        "    for failure in execute([run], forked.note, 1, ['asks'], devices, print):\n"
         "        print('FAILED', failure.message)\n"
     )
     done = python(code, tmp_path, path=[tmp_path, REPOSITORY / "tests"])
@@ -142,16 +142,16 @@ def test_runs_take_the_gpu_that_the_fewest_others_use():
 def test_each_run_sees_its_own_gpu_and_an_only_one_is_left_as_it_is(tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     runs = runs_in(tmp_path, 3)
-    assert parallel.execute(runs[:2], forked.note, 2, common.PRELOAD, ["4", "GPU-b"]) == []
+    assert parallel.execute(runs[:2], forked.note, 2, PRELOAD, ["4", "GPU-b"]) == []
     assert [found(run)["visible"] for run in runs[:2]] == ["4", "GPU-b"]
-    assert parallel.execute(runs[2:], forked.note, 2, common.PRELOAD, ["4"]) == []
+    assert parallel.execute(runs[2:], forked.note, 2, PRELOAD, ["4"]) == []
     assert found(runs[2])["visible"] is None
 
 
 def test_workers_start_as_in_a_run_alone(tmp_path):
     """Workers of a fork server of the run's own would outlive a run that is killed."""
     (run,) = runs_in(tmp_path, 1)
-    assert parallel.execute([run], forked.note, 1, common.PRELOAD) == []
+    assert parallel.execute([run], forked.note, 1, PRELOAD) == []
     assert found(run)["start_method"] == multiprocessing.get_start_method()
 
 

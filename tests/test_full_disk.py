@@ -7,7 +7,7 @@ import pytest
 from conftest import REPOSITORY, disk
 from dassl.utils import Logger
 
-import train
+from ueo.commands import train
 
 sys.path.append(str(REPOSITORY / "scripts"))
 

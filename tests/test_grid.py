@@ -14,7 +14,8 @@ import pytest
 import trees
 from conftest import REPOSITORY, read
 
-SCRIPT = REPOSITORY / "scripts" / "grid.py"
+from ueo.commands import grid
+
 KILLS = 10
 
 
@@ -38,9 +39,10 @@ def argv(root, weights):
 
 
 def start(argv: list[str], output: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "ueo.commands", "grid", *argv[:1], "--output", str(output)]
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), *argv[:1], "--output", str(output), *argv[1:]], text=True,
-        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [*command, *argv[1:]], text=True, start_new_session=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -114,21 +116,20 @@ def test_slurms_local_executor_runs_every_shard(argv, unbroken, tmp_path):
     assert tables(tmp_path) == tables(unbroken)
 
 
-def test_records_of_two_machines_are_merged_by_copying(argv, unbroken, tmp_path, grid_script,
-                                                       capsys):
+def test_records_of_two_machines_are_merged_by_copying(argv, unbroken, tmp_path, capsys):
     for trainer in ("UEO", "ZeroshotCLIP"):
         shutil.copytree(unbroken / "office31" / trainer, tmp_path / "office31" / trainer)
     words = [*argv[:1], "--output", str(tmp_path), "--tables-only", *argv[1:]]
-    assert grid_script.main(words) == 0
+    assert grid.main(words) == 0
     assert tables(tmp_path) == tables(unbroken)
     assert "12 runs, 12 with a record, 0 without" in capsys.readouterr().out
     shutil.rmtree(tmp_path / "office31" / "UEO")
-    assert grid_script.main(words) == 0
+    assert grid.main(words) == 0
     out = capsys.readouterr().out
     assert "12 runs, 4 with a record, 8 without" in out and "Without a record: 'UEO" in out
 
 
-def test_expected_numbers_pass_and_others_fail(argv, unbroken, tmp_path, grid_script, capsys):
+def test_expected_numbers_pass_and_others_fail(argv, unbroken, tmp_path, capsys):
     rows = json.loads(next((unbroken / "office31").glob("table*.json")).read_text())["rows"]
     value = next(r for r in rows if r["method"] == "UEO" and r["setting"] == "open")
     good = value["values"]["dslr"]["pacc"]["mean"]
@@ -137,7 +138,7 @@ def test_expected_numbers_pass_and_others_fail(argv, unbroken, tmp_path, grid_sc
         file = tmp_path / "expected.csv"
         file.write_text(f"{header}office31,,dslr,open,UEO,pacc,{number},0.01,\n")
         words = [*argv[:1], "--output", str(unbroken), "--expect", str(file), *argv[1:]]
-        assert grid_script.main(words) == status
+        assert grid.main(words) == status
         assert ("DIFFERENT" in capsys.readouterr().err) == bool(status)
 
 
@@ -149,9 +150,9 @@ def test_expected_numbers_pass_and_others_fail(argv, unbroken, tmp_path, grid_sc
     (["--slurm", "2", "--slurm-cluster", "local", "--slurm-set", "no_such", "1"], ["no_such"]),
     (["--reference", "absent.csv"], ["absent.csv"]),
 ])
-def test_a_mistake_is_one_line(argv, unbroken, grid_script, capsys, options, parts):
+def test_a_mistake_is_one_line(argv, unbroken, capsys, options, parts):
     words = [*argv[:1], "--output", str(unbroken), *options, *argv[1:]]
-    assert grid_script.main(words) == 2
+    assert grid.main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
     for part in parts:
         assert part in line

@@ -2,28 +2,26 @@
 
 import os
 import signal
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import forked
-from conftest import REPOSITORY
 
-from ueo.grids import parallel
+from ueo.commands import grid
+from ueo.grids import parallel, run_grid
+from ueo.grids.fork_server import PRELOAD
+from ueo.grids.grid_settings import PlannedRun
 
-sys.path.append(str(REPOSITORY / "scripts"))
-import common  # noqa: E402
 
-
-def run_in(folder: Path) -> parallel.Run:
-    return parallel.Run((str(folder),), folder, folder.name)
+def run_in(folder: Path) -> PlannedRun:
+    return PlannedRun(str(folder), folder, folder.name)
 
 
 def test_a_folder_that_cannot_be_made_fails_its_run_alone(tmp_path):
     (tmp_path / "file").write_text("in the way")
     blocked, good = run_in(tmp_path / "file" / "a"), run_in(tmp_path / "b")
     said = []
-    failures = parallel.execute([blocked, good], forked.note, 1, common.PRELOAD, (), said.append)
+    failures = parallel.execute([blocked, good], forked.note, 1, PRELOAD, (), said.append)
     assert [(f.run, f.message) for f in failures] == [
         (blocked, f"{blocked.folder}: Not a directory")]
     assert len(said) == 2 and (good.folder / "found.json").is_file()
@@ -31,7 +29,7 @@ def test_a_folder_that_cannot_be_made_fails_its_run_alone(tmp_path):
 
 def test_a_run_fails_in_one_line_whose_record_cannot_be_read(tmp_path, capfd):
     run = run_in(tmp_path / "a")
-    (failure,) = parallel.execute([run], forked.lose_folder, 1, common.PRELOAD, (), print)
+    (failure,) = parallel.execute([run], forked.lose_folder, 1, PRELOAD, (), print)
     assert "Traceback" not in failure.message and str(run.folder) in failure.message
 
 
@@ -63,17 +61,17 @@ def test_a_process_without_a_last_word_is_told_by_its_status(tmp_path):
 
 
 def test_failed_runs_are_listed_also_where_the_table_cannot_be_written(
-    grid_script, tmp_path, monkeypatch, capsys
+    tmp_path, monkeypatch, capsys
 ):
     """As when the disk fills up, or the folder is made read-only, while runs go on."""
-    failure = parallel.Failure(parallel.Run((), tmp_path, "UEO emoji"), "Error: lower OPTIM.LR")
-    monkeypatch.setattr(common, "execute", lambda *_: [failure])
+    failure = parallel.Failure(PlannedRun(None, tmp_path, "UEO emoji"), "Error: lower OPTIM.LR")
+    monkeypatch.setattr(run_grid, "execute", lambda *_: [failure])
 
     def full(*_):
         raise OSError(28, os.strerror(28), str(tmp_path / "table.json"))
 
-    monkeypatch.setattr(grid_script, "show", full)
-    assert grid_script.main(["emoji", "--output", str(tmp_path), "--seed", "1"]) == 2
+    monkeypatch.setattr(run_grid, "show", full)
+    assert grid.main(["emoji", "--output", str(tmp_path), "--seed", "1"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines == ["FAILED UEO emoji: Error: lower OPTIM.LR",
                      f"Error: {tmp_path / 'table.json'}: No space left on device"]
@@ -88,11 +86,11 @@ def test_a_run_killed_when_all_was_written_leaves_no_console(tmp_path):
     assert not list(done.iterdir()) and list(other.iterdir())
 
 
-def test_a_run_that_is_asked_for_twice_runs_once(grid_script, tmp_path, capsys):
+def test_a_run_that_is_asked_for_twice_runs_once(tmp_path, capsys):
     once = ["emoji", "--domain", "fluent", "--setting", "open", "--seed", "1", "--output",
             str(tmp_path), "--dry-run"]
     twice = ["emoji", "emoji", "--trainers", "ZeroshotCLIP", "UEO", "UEO", "--domain", "fluent",
              "Fluent", "--setting", "open", "ODA", "--seed", "1", "1", *once[-3:]]
-    assert grid_script.main(once) == grid_script.main(twice) == 0
+    assert grid.main(once) == grid.main(twice) == 0
     first, second = capsys.readouterr().out.split("2 runs")[1:]
     assert first == second

@@ -11,6 +11,7 @@ import pytest
 from conftest import REPOSITORY
 from PIL import Image
 
+from ueo.commands import grid
 from ueo.grids import parallel
 from ueo.results.record import read_result
 
@@ -21,15 +22,15 @@ ORDERS = "\x1b\x00\x07\r"
 
 
 @pytest.fixture
-def command(grid_script, monkeypatch, weights, tmp_path):
-    """command(folder, *options): grid.py on images of one's own, its runs in this process."""
+def command(monkeypatch, weights, tmp_path):
+    """command(folder, *options): a grid on images of one's own, its runs in this process."""
     def execute(runs, entry, *_):
-        return [parallel.Failure(run, "failed") for run in runs if entry(list(run.argv))]
+        return [parallel.Failure(run, "failed") for run in runs if entry(run.settings)]
 
     monkeypatch.setattr(parallel, "execute", execute)
 
     def call(folder: Path, *options: str) -> int:
-        return grid_script.main([
+        return grid.main([
             "folder", "--path", str(folder), "--seed", "1", "--output", str(tmp_path / "out"),
             "--backbone", weights["vit"], "--device", "cpu", "--root", str(tmp_path),
             "--config-file", str(REPOSITORY / "configs/trainers/UEO/tiny_clip.yaml"), *options,

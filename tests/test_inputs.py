@@ -12,8 +12,8 @@ from conftest import random_clip, read, size_of, toy_arguments
 from dassl.engine import TRAINER_REGISTRY
 from ueo.trainers.base import CLIPTrainer
 
-import train
 from ueo import inputs
+from ueo.commands import train
 from ueo.errors import DataError
 from ueo.images import hashes
 from ueo.results.comparable import check_comparable
@@ -254,6 +254,7 @@ PLUGIN = '''
 """A method of one's own."""
 from dassl.engine import TRAINER_REGISTRY
 from ueo.trainers.infomax import InfoMax
+from ueo.runs.configure import build_cfg
 
 
 @TRAINER_REGISTRY.register(force=True)

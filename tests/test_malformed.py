@@ -1,14 +1,8 @@
-"""A part of scripts/malformed.py: malformed input gives one line and a status, and nothing else."""
+"""A part of tests/malformed.py: malformed input gives one line and a status, and nothing else."""
 
-import sys
-
+import malformed
+import malformed_cases as cases
 import pytest
-from conftest import REPOSITORY
-
-sys.path.insert(0, str(REPOSITORY / "scripts"))
-
-import malformed  # noqa: E402
-import malformed_cases as cases  # noqa: E402
 
 EVERY = 8
 

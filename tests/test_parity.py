@@ -1,10 +1,11 @@
-"""scripts/parity.py against a small stand-in for the released code, right and wrong on purpose."""
+"""scripts/parity.sh against a small stand-in for the released code, right and wrong on purpose."""
 
-import importlib.util
 import json
 
 import pytest
-from conftest import REPOSITORY
+
+from ueo import studies
+from ueo.commands import parity
 
 STAND_IN = '''
 import clip, torch
@@ -46,17 +47,8 @@ def train_clip(args, loaders):
 '''
 
 
-@pytest.fixture
-def parity(grid_script):
-    """The module; grid_script has put its folder on the path."""
-    spec = importlib.util.spec_from_file_location("parity", REPOSITORY / "scripts/parity.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize(("scale", "status"), [("100.", 0), ("90.", 1)])
-def test_the_first_step_agrees_and_a_difference_is_found(parity, tmp_path, weights, scale, status):
+def test_the_first_step_agrees_and_a_difference_is_found(tmp_path, weights, scale, status):
     (tmp_path / "demo.py").write_text(STAND_IN.replace("SCALE", scale))
     argv = ["--released", str(tmp_path), "--backbone", weights["vit"], "--steps", "1", "--epochs",
             "0", "--setting", "open", "--root", str(tmp_path), "--device", "cpu", "--output",
@@ -66,17 +58,17 @@ def test_the_first_step_agrees_and_a_difference_is_found(parity, tmp_path, weigh
     assert row["weights"] < 1e-5 and row["good"] == (status == 0)
 
 
-def test_a_folder_without_the_released_code(parity, tmp_path, capsys):
+def test_a_folder_without_the_released_code(tmp_path, capsys):
     assert parity.main(["--released", str(tmp_path)]) == 2
     assert "holds no demo.py" in capsys.readouterr().err
 
 
 def test_the_epochs_are_compared_in_the_label_spaces_that_were_asked_for(
-    parity, tmp_path, weights, monkeypatch
+    tmp_path, weights, monkeypatch
 ):
     (tmp_path / "demo.py").write_text(STAND_IN.replace("SCALE", "100."))
     asked = []
-    monkeypatch.setattr(parity, "compare_epochs", lambda module, args, setting:
+    monkeypatch.setattr(studies.parity, "compare_epochs", lambda module, args, setting:
                         asked.append(setting) or [])
     argv = ["--released", str(tmp_path), "--backbone", weights["vit"], "--steps", "0", "--root",
             str(tmp_path), "--device", "cpu", "--output", str(tmp_path / "parity.json")]
@@ -86,6 +78,6 @@ def test_the_epochs_are_compared_in_the_label_spaces_that_were_asked_for(
     assert json.loads((tmp_path / "parity.json").read_text())["backbone"] == "vit.pt"
 
 
-def test_comparing_nothing_is_a_mistake(parity, tmp_path, capsys):
+def test_comparing_nothing_is_a_mistake(tmp_path, capsys):
     argv = ["--released", str(tmp_path), "--steps", "0", "--epochs", "0"]
     assert parity.main(argv) == 2 and "nothing would be compared" in capsys.readouterr().err

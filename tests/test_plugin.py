@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY, TOY_PLUGIN, read
 
-import train
+from ueo.commands import grid, train
+from ueo.commands.arguments import grid_settings
 from ueo.errors import ConfigError, DataError
+from ueo.grids.choices import dataset_names
+from ueo.grids.plan import plan
 from ueo.results import tables
 from ueo.results.comparable import check_comparable
+from ueo.runs.configure import register
 from ueo.settings.discover import import_file
 
 # as a file of the CoOp family: no `defaults`, its keys under another name, a file beside it
@@ -21,6 +25,7 @@ from torch.nn import functional as F
 from yacs.config import CfgNode as CN
 
 from .beside import SIZE
+from ueo.commands import grid
 
 
 def extend_cfg(cfg):
@@ -96,11 +101,11 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("kind", MISTAKES)
-def test_a_mistake_in_a_plugin_is_one_line_that_names_it(grid_script, tmp_path, capsys, kind):
+def test_a_mistake_in_a_plugin_is_one_line_that_names_it(tmp_path, capsys, kind):
     body, said = MISTAKES[kind]
     path = tmp_path / "mine.py"
     path.write_text(body)
-    for main in (train.main, grid_script.main):
+    for main in (train.main, grid.main):
         assert main(["--plugin", str(path), "--output", str(tmp_path / "out")]) == 2
         (line,) = capsys.readouterr().err.strip().splitlines()
         assert line.startswith(f"Error: --plugin {path}, line") and said in line
@@ -117,39 +122,40 @@ def test_a_plugin_is_imported_once_and_hides_no_module(tmp_path):
     assert import_file(str(path)).VALUE == 2
 
 
-def grid_arguments(grid_script, tmp_path, dataset, plugin, *more):
+def grid_arguments(tmp_path, dataset, plugin, *more):
     yaml = tmp_path / "mine.yaml"
     yaml.write_text(f"DATASET:\n  NAME: {dataset}\nMODEL:\n  BACKBONE:\n    NAME: TinyCLIP\n"
                     "INPUT:\n  SIZE: (64, 64)\n")
-    return grid_script.parser().parse_args(
+    return grid.parser().parse_args(
         [str(yaml), "--plugin", plugin, "--output", str(tmp_path / "out"), *more]
     )
 
 
-def test_a_grid_hands_the_plugin_and_its_data_set_to_every_run(grid_script, tmp_path, monkeypatch):
+def test_a_grid_hands_the_plugin_and_its_data_set_to_every_run(tmp_path, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    args = grid_arguments(grid_script, tmp_path, "Toy", "tests/toy_dataset.py", "--seed", "1")
-    grid_script.planning.import_plugins(args.plugin)
-    (name,) = grid_script.planning.dataset_names(args.datasets)
-    runs = grid_script.planning.plan(args, name)
+    args = grid_arguments(tmp_path, "Toy", "tests/toy_dataset.py", "--seed", "1")
+    settings = grid_settings(args)
+    register(settings.plugin)
+    (name,) = dataset_names(settings.datasets)
+    runs = plan(settings, name)
     assert {run.folder.parents[4] for run in runs} == {tmp_path / "out" / "mine"}
     for run in runs:
-        parsed = train.parser().parse_args(list(run.argv))
-        assert parsed.plugin == [str(TOY_PLUGIN)] and parsed.domain[0] in ("red", "blue")
+        asked = run.settings
+        assert asked.plugin == (str(TOY_PLUGIN),) and asked.domain[0] in ("red", "blue")
 
 
 @pytest.mark.parametrize(("dataset", "said"), [
     ("Plain", "Plain is no UFTDataset, which a grid needs; use train.py"),
     ("Toi", "unknown data set 'Toi'; did you mean 'Toy'?"),
 ])
-def test_a_grid_refuses_data_sets_without_domains(grid_script, tmp_path, dataset, said):
+def test_a_grid_refuses_data_sets_without_domains(tmp_path, dataset, said):
     plain = tmp_path / "plain.py"
     plain.write_text("from dassl.data.datasets import DATASET_REGISTRY, DatasetBase\n"
                      "@DATASET_REGISTRY.register(force=True)\nclass Plain(DatasetBase): pass\n")
-    args = grid_arguments(grid_script, tmp_path, dataset, str(plain))
+    args = grid_arguments(tmp_path, dataset, str(plain))
     import_file(str(TOY_PLUGIN))
     with pytest.raises(ConfigError, match=said.replace("?", r"\?")):
-        grid_script.run(args)
+        grid.run(args)
 
 
 def test_engines_are_not_mixed_and_it_is_said_how_to_go_on(tmp_path):

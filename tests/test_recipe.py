@@ -1,8 +1,6 @@
 """The released recipe of UEO, value by value, as `scripts/ueo/main.sh DATASET` plans it; and the
 defaults that a number depends on without saying so."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 import inspect
 
 import pytest
@@ -10,11 +8,14 @@ from dassl.data.transforms import build_transform
 from torchvision import transforms as T
 from torchvision.transforms import InterpolationMode
 
-import train
 from ueo import metrics, scores
+from ueo.commands import grid, train
+from ueo.commands.arguments import grid_settings
+from ueo.grids.plan import plan as plan_runs
 from ueo.images import splits
 from ueo.losses import EPS, universal_entropy
 from ueo.results import bootstrap, intervals, tables
+from ueo.runs.configure import build_cfg
 from ueo.runs.evaluator import UFTEvaluator
 
 RELEASED = {  # github.com/tim-learn/UEO, demo.py and demo.sh
@@ -71,12 +72,12 @@ OTHERS = {  # what each method changes of UEO's recipe, and its own options as i
 
 
 @pytest.fixture
-def planned(grid_script):
+def planned():
     """planned(data set, *options, method="UEO"): what <method>/main.sh plans."""
 
     def plan(dataset, *options, method="UEO"):
         argv = ["--root", "data", dataset, *options, "--trainers", "ZeroshotCLIP", method]
-        return grid_script.planning.plan(grid_script.parser().parse_args(argv), dataset)
+        return plan_runs(grid_settings(grid.parser().parse_args(argv)), dataset)
 
     return plan
 
@@ -117,7 +118,7 @@ def test_what_stands_later_wins(tmp_path):
             str(tmp_path / "first"), str(tmp_path / "second")]
 
     def found(*more):
-        cfg = train.build_cfg(train.parser().parse_args([*argv, *more]))
+        cfg = build_cfg(train.settings_of([*argv, *more]))
         return [*(cfg.OPTIM[key] for key in ("LR", "MAX_EPOCH", "MOMENTUM", "WEIGHT_DECAY")),
                 cfg.DATASET.SETTING]
 
@@ -152,7 +153,7 @@ def test_main_plans_three_seeds_of_every_domain_and_label_space(planned):
 
 def test_transforms_are_the_released_ones(planned):
     run = planned("office_home")[-1]
-    cfg = train.build_cfg(train.parser().parse_args(list(run.argv)))
+    cfg = build_cfg(run.settings)
     crop, flip, tensor, normal = build_transform(cfg, is_train=True).transforms
     assert tuple(crop.size) == (224, 224) and tuple(crop.scale) == (0.5, 1.0)
     assert crop.interpolation == InterpolationMode.BICUBIC

@@ -9,9 +9,9 @@ import pytest
 from conftest import read, toy_arguments
 from ueo.trainers.ueo import UEO
 
-import train
 import ueo.results.record
 import ueo.runs.evaluation
+from ueo.commands import train
 
 EPOCHS = 4
 EACH_EPOCH = ("TRAINER.UEO.EVAL_FREQ", "1")

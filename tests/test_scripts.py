@@ -10,7 +10,7 @@ import time
 import pytest
 from conftest import REPOSITORY, read, trainer_names
 
-SCRIPT = REPOSITORY / "scripts" / "grid.py"
+from ueo.commands import grid
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def plan(weights, tmp_path_factory):
 
 def start(argv: list[str]) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), *argv], text=True, start_new_session=True,
+        [sys.executable, "-m", "ueo.commands", "grid", *argv], text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )
 
@@ -76,21 +76,21 @@ def test_a_killed_grid_is_finished_by_the_same_command(finished, plan):
     assert all((record.parent / "scores.png").is_file() for record in records)
 
 
-def test_a_second_call_runs_nothing_and_prints_the_same(finished, plan, grid_script, capsys):
+def test_a_second_call_runs_nothing_and_prints_the_same(finished, plan, capsys):
     argv, folder = plan
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    assert grid_script.main(argv) == 0
+    assert grid.main(argv) == 0
     out = capsys.readouterr().out
     assert "2 runs, 2 finished, 0 to do" in out
     assert out.split("\n\n", 1)[1] == finished.split("\n\n", 1)[1]
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
 
-def test_a_dry_run_says_what_is_left_and_does_nothing(finished, plan, grid_script, capsys):
+def test_a_dry_run_says_what_is_left_and_does_nothing(finished, plan, capsys):
     argv, folder = plan
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     argv = [*argv[:3], "--dry-run", "--setting", "open", "closed", "--seed", "1", "2", *argv[7:]]
-    assert grid_script.main(argv) == 0
+    assert grid.main(argv) == 0
     first, *lines = capsys.readouterr().out.splitlines()
     assert "6 runs, 2 finished, 4 to do" in first  # the zero-shot model needs one seed alone
     assert ", about 0:0" in first
@@ -135,9 +135,9 @@ def test_a_run_that_fails_is_reported_at_the_end_and_stops_no_other(plan):
     (["emoji", "--protocol", "free"], ["'free'", "released, independent"]),
     (["emoji", "--config-file", "absent.yaml"], ["absent.yaml", "cannot be read"]),
 ])
-def test_a_mistake_is_one_line_and_runs_nothing(grid_script, capsys, tmp_path, arguments, parts):
+def test_a_mistake_is_one_line_and_runs_nothing(capsys, tmp_path, arguments, parts):
     argv = [*arguments, "--root", str(tmp_path / "data"), "--output", str(tmp_path / "output")]
-    assert grid_script.main(argv) == 2
+    assert grid.main(argv) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error: ")
     for part in parts:
@@ -145,10 +145,10 @@ def test_a_mistake_is_one_line_and_runs_nothing(grid_script, capsys, tmp_path, a
     assert not list(tmp_path.rglob("config.json"))
 
 
-def test_an_output_folder_that_cannot_be_written(grid_script, capsys, tmp_path):
+def test_an_output_folder_that_cannot_be_written(capsys, tmp_path):
     (tmp_path / "file").write_text("")
     argv = ["emoji", "--root", str(tmp_path), "--output", str(tmp_path / "file" / "output")]
-    assert grid_script.main(argv) == 2
+    assert grid.main(argv) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error: ") and str(tmp_path / "file") in line
 
@@ -173,10 +173,10 @@ def test_every_method_has_a_script_of_its_own():
         assert f"METHOD={name} exec bash" in scripts[method]
 
 
-def test_recipes_of_the_papers_are_read_for_every_method(grid_script, capsys, tmp_path):
+def test_recipes_of_the_papers_are_read_for_every_method(capsys, tmp_path):
     argv = ["office31", "--trainers", "all", "--recipe", "paper", "--seed", "1", "--output",
             str(tmp_path), "--dry-run"]
-    assert grid_script.main(argv) == 0
+    assert grid.main(argv) == 0
     out = capsys.readouterr().out
     for name in trainer_names():
         assert f"office31    {name} " in out

@@ -1,7 +1,5 @@
 """A seed is a run: the same one gives the same numbers, another one others; none is mixed up."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 import json
 
 import numpy as np

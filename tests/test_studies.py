@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import REPOSITORY, read
+from conftest import read
 
 SELECTION = ["--domain", "fluent", "noto_v1", "--seed", "1"]
 
@@ -15,15 +15,15 @@ def emoji_root(tmp_path_factory):
     return str(tmp_path_factory.mktemp("emoji"))
 
 
-def call(script: str, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, str(REPOSITORY / "scripts" / script), *arguments],
+def call(command: str, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "ueo.commands", command, *arguments],
                           capture_output=True, text=True, timeout=300)
 
 
 def test_the_study_of_scores_measures_every_score_and_never_runs_twice(emoji_root, tmp_path):
     argv = ["emoji", *SELECTION, "--trainers", "ZeroshotCLIP", "TipAdapter", "UPAdapter", "--shots",
             "8", "--shift", "--root", emoji_root, "--output", str(tmp_path)]
-    done = call("ood_study.py", *argv)
+    done = call("ood_study", *argv)
     assert done.returncode == 0, done.stderr
     assert "6 runs, 0 finished, 6 to do" in done.stdout
     (file,) = (tmp_path / "emoji").glob("study-*.json")
@@ -45,18 +45,18 @@ def test_the_study_of_scores_measures_every_score_and_never_runs_twice(emoji_roo
     for name in file.parent.glob("study-*.png"):
         assert name.name in file.with_suffix(".md").read_text()
     before = file.read_bytes()
-    again = call("ood_study.py", *argv)
+    again = call("ood_study", *argv)
     assert again.returncode == 0 and "6 finished, 0 to do" in again.stdout
     assert "ETA" not in again.stdout and file.read_bytes() == before
     kept = next(file.parent.glob("UPAdapter/*/closed/fluent/seed1/features.npz"))
     kept.unlink()
-    assert "6 runs, 5 finished, 1 to do" in call("ood_study.py", *argv, "--dry-run").stdout
+    assert "6 runs, 5 finished, 1 to do" in call("ood_study", *argv, "--dry-run").stdout
 
 
 def test_the_table_of_robustness_holds_every_test(emoji_root, tmp_path):
     argv = ["emoji", *SELECTION, "--trainers", "FLYP", "TipAdapter", "--shots", "4", "--root",
             emoji_root, "--output", str(tmp_path)]
-    done = call("robust.py", *argv)
+    done = call("robust", *argv)
     assert done.returncode == 0, done.stderr
     (file,) = (tmp_path / "emoji").glob("robust-*.json")
     found = json.loads(file.read_text())
@@ -79,14 +79,14 @@ def test_the_table_of_robustness_holds_every_test(emoji_root, tmp_path):
     assert read(half)["counts"]["known_classes"] == 14
     assert read(half / "robust/all/alpha0.5")["counts"]["known_classes"] == 28
     assert "fine-tuning on class prompts alone" in done.stdout
-    again = call("robust.py", *argv)
+    again = call("robust", *argv)
     assert again.returncode == 0 and "ETA" not in again.stdout
 
 
 @pytest.mark.parametrize(("script", "arguments", "message"), [
-    ("ood_study.py", ["emoji", "--shots", "0"], "--shots"),
-    ("robust.py", ["emoji", "--shots", "-1"], "--shots"),
-    ("robust.py", ["emoji", "--domain", "fluemt"], "did you mean 'fluent'"),
+    ("ood_study", ["emoji", "--shots", "0"], "--shots"),
+    ("robust", ["emoji", "--shots", "-1"], "--shots"),
+    ("robust", ["emoji", "--domain", "fluemt"], "did you mean 'fluent'"),
 ])
 def test_mistakes_are_one_line(script, arguments, message, tmp_path):
     done = call(script, *arguments, "--output", str(tmp_path))

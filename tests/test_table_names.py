@@ -3,16 +3,19 @@ no record of is said."""
 
 import pytest
 
+from ueo.commands import grid
+from ueo.commands.arguments import grid_settings
+from ueo.grids.plan import plan
+from ueo.grids.run_grid import table_stem
+
 
 @pytest.fixture
-def stem(grid_script):
+def stem():
     """stem(words of the command line) -> folder and stem of the table's files."""
-    import planning
-
     def name(*words: str) -> tuple[str, str]:
-        args = grid_script.parser().parse_args(list(words))
-        runs = planning.plan(args, args.datasets[0])
-        return str(runs[0].folder.parents[4]), grid_script.table_stem(args, runs)
+        settings = grid_settings(grid.parser().parse_args(list(words)))
+        runs = plan(settings, settings.datasets[0])
+        return runs[0].place.dataset, table_stem(settings, runs)
 
     return name
 
@@ -36,9 +39,9 @@ def test_no_table_takes_the_place_of_another(stem, tmp_path):
     assert stems[0][1] == "table-UEO-tiny_clip"
 
 
-def test_without_any_record_the_tables_say_so(grid_script, tmp_path, capsys):
+def test_without_any_record_the_tables_say_so(tmp_path, capsys):
     argv = ["emoji", "--seed", "1", "--setting", "open", "--output", str(tmp_path)]
-    assert grid_script.main([*argv, "--tables-only"]) == 2
+    assert grid.main([*argv, "--tables-only"]) == 2
     out, err = capsys.readouterr()
     assert "10 runs, 0 with a record, 10 without" in out and "finished" not in out
     (line,) = err.splitlines()

@@ -1,7 +1,5 @@
 """Several processes under torchrun end where one process does."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 import os
 import subprocess
 import sys
@@ -14,7 +12,7 @@ from dassl.utils import load_checkpoint
 from PIL import Image
 from safetensors.torch import load_file
 
-import train
+from ueo.commands import train
 
 TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import CLASSES, TOY_PLUGIN, read, toy_arguments
 
-import train
+from ueo.commands import train
 
 LOSS_PLUGIN = """
 import torch

@@ -13,9 +13,9 @@ import ueo.datasets.emoji as emoji
 from conftest import REPOSITORY, TOY_PLUGIN, random_clip, read, size_of
 from safetensors.torch import save_file
 
-import train
 from ueo import files
 from ueo.clip.backbones import load_clip
+from ueo.commands import train
 from ueo.errors import CheckpointError
 
 

@@ -1,19 +1,11 @@
 """The same tuning for all methods, and UEO's parts one by one: what is planned, chosen and said."""
 
-import importlib.util
 import json
 
 import pytest
-from conftest import REPOSITORY
 
-
-def load(name: str, grid_script):
-    """A module of scripts/; grid_script has put that folder on the path."""
-    file = REPOSITORY / f"scripts/{name}.py"
-    spec = importlib.util.spec_from_file_location(f"{name}_script", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from ueo.commands import ablations, tune
+from ueo.studies.tuning import choose
 
 
 @pytest.fixture
@@ -25,9 +17,7 @@ def options(weights, tmp_path):
     ]
 
 
-def test_every_method_is_tuned_on_the_same_grid_by_the_same_rule(grid_script, options, tmp_path,
-                                                                 capsys):
-    tune = load("tune", grid_script)
+def test_every_method_is_tuned_on_the_same_grid_by_the_same_rule(options, tmp_path, capsys):
     argv = ["emoji", "--trainers", "UEO", "EntMin", "--rates", "1e-3", "1e-1", *options]
     assert tune.main(argv) == 0
     (file,) = (tmp_path / "output/emoji").glob("tuning-vit+*.json")
@@ -44,26 +34,22 @@ def test_every_method_is_tuned_on_the_same_grid_by_the_same_rule(grid_script, op
     assert "4 finished, 0 to do" in capsys.readouterr().out
 
 
-def test_a_rate_that_diverged_is_never_chosen(grid_script):
-    tune = load("tune", grid_script)
-    assert tune.choose({"A": {"1": None, "2": 50.0}, "B": {"1": None}}) == {"A": "2", "B": None}
+def test_a_rate_that_diverged_is_never_chosen():
+    assert choose({"A": {"1": None, "2": 50.0}, "B": {"1": None}}) == {"A": "2", "B": None}
 
 
-def test_no_other_domains_labels_are_tuned_on(grid_script, capsys):
-    tune = load("tune", grid_script)
+def test_no_other_domains_labels_are_tuned_on(capsys):
     assert tune.main(["emoji", "--domain", "fluent", "--dry-run"]) == 2
     assert "--domain fluent: choosing reads labels, of fluent_3d alone" in capsys.readouterr().err
     assert tune.main(["emoji", "--domain", "fluent_3d", "--trainers", "UEO", "--dry-run"]) == 0
 
 
-def test_without_a_tuning_domain_there_is_nothing_to_tune_on(grid_script, capsys):
-    tune = load("tune", grid_script)
+def test_without_a_tuning_domain_there_is_nothing_to_tune_on(capsys):
     assert tune.main(["office31", "--dry-run"]) == 2
     assert "no tuning domain" in capsys.readouterr().err
 
 
-def test_ablations_stand_in_one_table_and_end_in_a_verdict(grid_script, options, tmp_path, capsys):
-    ablations = load("ablations", grid_script)
+def test_ablations_stand_in_one_table_and_end_in_a_verdict(options, tmp_path, capsys):
     argv = ["emoji", "--domain", "fluent", "--seed", "1", "--only", "uniform", "prompt-only"]
     assert ablations.main([*argv, *options]) == 0
     out = capsys.readouterr().out
@@ -74,6 +60,6 @@ def test_ablations_stand_in_one_table_and_end_in_a_verdict(grid_script, options,
     assert "the smallest" in summary["verdict"]
 
 
-def test_an_unknown_variation(grid_script, capsys):
-    assert load("ablations", grid_script).main(["emoji", "--only", "unifrm"]) == 2
+def test_an_unknown_variation(capsys):
+    assert ablations.main(["emoji", "--only", "unifrm"]) == 2
     assert "did you mean 'uniform'" in capsys.readouterr().err

@@ -3,4 +3,4 @@
 #   bash scripts/robust/main.sh [data set] [--shots 16] [--captions FILE] [--pool PATH] [options as in scripts/ueo/main.sh]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../setup.sh"
-exec "$PYTHON" scripts/robust.py --root "${DATA:-data}" "$@"
+exec "$PYTHON" -m ueo.commands robust --root "${DATA:-data}" "$@"

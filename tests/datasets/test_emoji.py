@@ -1,7 +1,5 @@
 """The embedded data set: counts, splits, label spaces on real images."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 import json
 import zipfile
 from pathlib import Path

@@ -6,7 +6,7 @@ import pytest
 import trees
 from conftest import REPOSITORY, read, size_of
 
-import train
+from ueo.commands import train
 from ueo.results.record import read_outputs
 
 CONFIGS = REPOSITORY / "configs"

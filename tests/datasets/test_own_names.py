@@ -1,7 +1,5 @@
 """Images of one's own: names against folders and lists, what is not read, and what is refused."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 import os
 import unicodedata
 
@@ -12,6 +10,7 @@ from dassl.config import get_cfg_default
 from dassl.data.datasets import build_dataset
 from ueo.datasets.own import UFTFolder, UFTList
 
+from ueo.commands import grid
 from ueo.errors import ConfigError, DataError
 from ueo.settings.config import extend
 
@@ -204,9 +203,9 @@ def test_shots_that_leave_nothing_to_test_are_named(tmp_path, load):
         load(UFTFolder, NUM_SHOTS=2)
 
 
-def test_a_folder_may_be_called_like_an_option(tmp_path, grid_script, capsys):
+def test_a_folder_may_be_called_like_an_option(tmp_path, capsys):
     trees.draw(tmp_path / "-x" / "-y" / "0.png", 0)
-    assert grid_script.main([
+    assert grid.main([
         "folder", "--path", str(tmp_path / "-x"), "--output", str(tmp_path / "out"), "--seed", "1",
         "--backbone", "TinyCLIP", "--device", "cpu", "--dry-run",
     ]) == 0

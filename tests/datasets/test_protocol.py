@@ -1,7 +1,5 @@
 """--protocol independent is checked: no tested image is a training image, by whatever name."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 import os
 import shutil
 
@@ -12,7 +10,7 @@ from dassl.config import get_cfg_default
 from dassl.data.datasets import DatasetBase, Datum
 from PIL import Image
 
-import train
+from ueo.commands import train
 from ueo.errors import DataError
 from ueo.images import hashes
 from ueo.images.other_datasets import adopt

@@ -1,7 +1,5 @@
 """The 15 domains: class ids, label spaces, layouts and counts, on small copies of each layout."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 import shutil
 from pathlib import Path
 

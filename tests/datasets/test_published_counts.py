@@ -3,8 +3,6 @@
 The images are empty files; listing them is all that happens here.
 """
 
-import modern_dassl  # noqa: F401  isort: skip
-
 from pathlib import Path
 
 import pytest

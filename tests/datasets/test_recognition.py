@@ -1,8 +1,5 @@
 """The CoOp family's recognition data sets, ImageNet's variants and far-OOD sets, as published."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
-import importlib.util
 import json
 import random
 
@@ -16,9 +13,11 @@ from PIL import Image
 from test_saved import RECORD
 from ueo.datasets import coop_sets, imagenet  # noqa: F401  (register themselves)
 
-import train
+from ueo.commands import train
 from ueo.errors import ConfigError, DataError
+from ueo.runs.configure import build_cfg
 from ueo.settings import config
+from ueo.studies.elsewhere import ElsewhereSettings, settings_there
 
 SPLIT_FILES = {  # registered name: folder, image folder, split file, classes, template
     "UFTCaltech101": ("caltech-101", "101_ObjectCategories", "split_zhou_Caltech101.json", 100,
@@ -224,20 +223,16 @@ def test_far_ood_images_are_unknown_beside_imagenet_s_validation_set(imagenet_ro
 
 def test_domain_shift_of_imagenet_is_tested_on_its_variants(tmp_path):
     """As in the CoOp family: learnt on ImageNet, tested on V2, Sketch, A and R as they are."""
-    path = REPOSITORY / "scripts" / "wise_ft.py"
-    spec = importlib.util.spec_from_file_location("wise_ft_script", path)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
     finished = {**RECORD, "environment": {"engine": "e", "workers": 0}, "config": {
         "DATASET.NAME": "UFTImageNet", "DATASET.TARGET_DOMAINS": ["imagenet"],
         "DATASET.SETTING": "all", "TRAINER.NAME": "CoOp"}}
     (tmp_path / "result.json").write_text(json.dumps(finished))
-    args = script.parser().parse_args(["--model-dir", str(tmp_path)])
+    settings = ElsewhereSettings(str(tmp_path))
     expected = {"imagenet": "UFTImageNet", "imagenetv2": "UFTImageNetV2",
                 "imagenet_sketch": "UFTImageNetSketch", "imagenet_a": "UFTImageNetA",
                 "imagenet_r": "UFTImageNetR"}
     for domain, name in expected.items():
-        cfg = train.build_cfg(script.arguments_of(args, domain, ""))
+        cfg = build_cfg(settings_there(settings, domain, ""))
         assert (cfg.DATASET.NAME, cfg.DATASET.TARGET_DOMAINS) == (name, (domain,))
         assert domain in DATASET_REGISTRY.get(name).domains
         assert (REPOSITORY / f"configs/datasets/{domain}.yaml").is_file()

@@ -1,12 +1,10 @@
 """Shots leave the test set, and never a known class without a test image unless that is allowed."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 import numpy as np
 import pytest
 from conftest import read, size_of
 
-import train
+from ueo.commands import train
 from ueo.errors import DataError
 from ueo.results import tables
 

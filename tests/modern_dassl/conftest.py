@@ -2,8 +2,6 @@
 
 import random
 
-import modern_dassl  # noqa: F401  isort: skip  (makes `dassl` importable)
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Adapters behind the image tower: against NumPy, at their limits, and what they start from."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 import numpy as np
 import pytest
 import torch
@@ -9,8 +7,8 @@ import torch.nn.functional as F
 from conftest import CLASSES, toy_arguments
 from scipy.special import logsumexp
 
-import train
 from ueo.clip.adapters import Cache
+from ueo.commands import train
 from ueo.pseudo_labels import prototypes
 
 SHOTS = ("DATASET.NUM_SHOTS", "3")

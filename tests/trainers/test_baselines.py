@@ -1,7 +1,5 @@
 """The other methods: what each computes once, tunes, sees and remembers."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 import math
 
 import numpy as np

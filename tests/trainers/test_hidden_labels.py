@@ -1,7 +1,5 @@
 """What an unsupervised trainer can reach holds neither a label nor a path: walked, not listed."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, MethodType, MethodWrapperType
 

@@ -1,7 +1,5 @@
 """Every registered trainer runs on both kinds of tower: adding a trainer adds its test."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 import numpy as np
 import pytest
 from conftest import read, trainer_names

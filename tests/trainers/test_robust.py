@@ -1,8 +1,5 @@
 """Fine-tuning with labels: plain, contrastive and anchored; and its mixture with zero-shot CLIP."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
-import importlib.util
 import json
 import os
 import re
@@ -13,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import CLASSES, REPOSITORY, TOY_PLUGIN, read
+from conftest import CLASSES, TOY_PLUGIN, read
 from PIL import Image
 from scipy.special import logsumexp
 from ueo.trainers.arf import ARF
 
+from ueo.commands import wise_ft
 from ueo.images.loaders import read_image
 
 SHOTS = ("DATASET.NUM_SHOTS", "3", "OPTIM.LR", "0.01")
@@ -202,23 +200,15 @@ def test_either_tower_or_both_can_be_fine_tuned(build, tune, towers):
 # WiSE-FT
 
 
-@pytest.fixture(scope="module")
-def wise():
-    path = REPOSITORY / "scripts" / "wise_ft.py"
-    spec = importlib.util.spec_from_file_location("wise_ft_script", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("trainer", ["FLYP", "UEO", "UPL"])
-def test_mixing_ends_in_the_run_and_begins_where_training_began(toy, toy_root, wise, trainer,
-                                                                 capsys):
+def test_mixing_ends_in_the_run_and_begins_where_training_began(
+    toy, toy_root, trainer, capsys
+):
     shots = SHOTS if trainer == "FLYP" else ("OPTIM.LR", "0.1")
     _, folder = toy("run", *shots, trainer=trainer)
     argv = ["--model-dir", str(folder), "--root", toy_root, "--plugin", str(TOY_PLUGIN),
             "--device", "cpu", "--set", "DATALOADER.NUM_WORKERS", "0", "--alpha"]
-    assert wise.main([*argv, "0", "0.5", "1"]) == 0
+    assert wise_ft.main([*argv, "0", "0.5", "1"]) == 0
     assert "alpha" in capsys.readouterr().out
     run = np.load(folder / "outputs.npz")
     mixed = {a: np.load(folder / f"wise_ft/alpha{a}/outputs.npz") for a in ("0", "0.5", "1")}
@@ -234,12 +224,12 @@ def test_mixing_ends_in_the_run_and_begins_where_training_began(toy, toy_root, w
 
 
 def test_mixing_takes_other_domains_and_classes_and_refuses_what_it_cannot_mix(
-    toy, toy_root, wise, capsys, tmp_path
+    toy, toy_root, capsys, tmp_path
 ):
     argv = ["--root", toy_root, "--plugin", str(TOY_PLUGIN), "--device", "cpu",
             "--set", "DATALOADER.NUM_WORKERS", "0", "--alpha", "0.3"]
     _, folder = toy("run", *SHOTS, trainer="FineTune")
-    assert wise.main(["--model-dir", str(folder), "--domain", "blue", "red", "--classes", "all",
+    assert wise_ft.main(["--model-dir", str(folder), "--domain", "blue", "red", "--classes", "all",
                       "new", "--output-dir", str(tmp_path / "wise"), *argv]) == 0
     for domain in ("blue", "red"):
         whole, new = (read(tmp_path / "wise" / domain / c / "alpha0.3") for c in ("all", "new"))
@@ -248,6 +238,6 @@ def test_mixing_takes_other_domains_and_classes_and_refuses_what_it_cannot_mix(
     _, frozen = toy("frozen", trainer="ZeroshotCLIP")
     for model_dir, message in ((frozen, "tunes nothing"), (tmp_path, "no finished run")):
         capsys.readouterr()
-        assert wise.main(["--model-dir", str(model_dir), *argv]) == 2
+        assert wise_ft.main(["--model-dir", str(model_dir), *argv]) == 2
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1

@@ -1,7 +1,5 @@
 """What every method has of base.py: rates, schedules, steps, what starts at random."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 import math
 
 import numpy as np

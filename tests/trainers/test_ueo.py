@@ -1,7 +1,5 @@
 """UEO as released: what it tunes, what it sees, how it weighs, how it steps."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 import math
 
 import numpy as np

@@ -100,7 +100,7 @@ def finished(toy, tmp_path):
 def test_checkpoints_with_nan_and_pointers_elsewhere_are_named(finished, toy, tmp_path, capsys):
     import torch
 
-    import train
+    from ueo.commands import train
     from ueo.errors import CheckpointError
     from ueo.runs.checkpoint import load_tuned
 

@@ -7,28 +7,30 @@ here may ask it: no module may call torch.cuda.is_available() or device_count() 
 import multiprocessing
 import os
 import sys
+from collections.abc import Sequence
 from multiprocessing import forkserver
 
-QUIET = "UEO_ENGINE_QUIET"  # runs do not repeat which engine is in use
+PRELOAD = (  # what each run would import, or be slow to import when it draws its picture
+    "ueo.runs.status", "ueo.trainers", "ueo.datasets", "sklearn.metrics", "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+)
 
 
-def start(modules: list[str]) -> None:
+def start(modules: Sequence[str] = PRELOAD) -> None:
     """Start it, or leave it as it is when it has started.
 
     modules: what it imports, from this process's own search path. It goes on beside the caller.
     """
-    changed = {QUIET: "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    kept = {name: os.environ.get(name) for name in changed}
-    multiprocessing.set_forkserver_preload(modules)
-    os.environ.update(changed)
+    path = os.environ.get("PYTHONPATH")
+    multiprocessing.set_forkserver_preload(list(modules))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     try:
         forkserver.ensure_running()
     finally:
-        for name, value in kept.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        if path is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = path
 
 
 def forget() -> None:

@@ -1,30 +1,28 @@
-"""Many runs: what is finished is skipped, what is left runs in parallel, failures come at the end.
+"""Runs in parallel: each is a process of its own, so that a crash touches no other.
 
-Each run is a process of its own, forked from a server that has imported torch once, so that
-starting one costs a fraction of a second and a crash touches no other run.
+They are forked from a server that has imported torch once (fork_server.py), so that starting one
+costs a fraction of a second. Failures come at the end.
 """
 
 import multiprocessing
 import multiprocessing.connection
 import os
-import re
 import sys
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from ueo.errors import ConfigError, UserError, reason
+from ueo.errors import UserError, reason
 from ueo.grids import fork_server
 from ueo.grids.gpus import least_used
+from ueo.grids.grid_settings import PlannedRun
 from ueo.grids.offspring import take_along
 from ueo.results.record import read_result
-from ueo.settings.options import quoted
 
 CONSOLE = "console.txt"  # what a run printed, kept only when it failed
 LOST = 255  # multiprocessing's status of a process whose fork server is gone
@@ -35,75 +33,22 @@ ASKED = (
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run: its command line, its folder, and how it is called in messages.
-
-    config: its resolved configuration, which a finished record in the folder must have.
-    """
-
-    argv: tuple[str, ...]
-    folder: Path
-    label: str
-    config: dict = field(default_factory=dict, compare=False)
-
-
-@dataclass(frozen=True)
 class Failure:
-    run: Run
+    run: PlannedRun
     message: str
 
 
-def shard(runs: list[Run], part: str) -> list[Run]:
-    """Every n-th run from the i-th on, for "i/n"; all for "". A run given twice counts once.
-
-    Raises ConfigError for another part, and where two different runs have one folder.
-    """
-    by_folder: dict[Path, Run] = {}
-    for run in runs:
-        if by_folder.setdefault(run.folder, run).argv != run.argv:
-            raise ConfigError(f"{run.folder}: two different runs would write there; run them apart")
-    runs = list(by_folder.values())
-    if not part:
-        return runs
-    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", part)
-    index, number = map(int, found.groups()) if found else (0, 0)
-    if not 1 <= index <= number:
-        raise ConfigError(f"--shard takes i/n with 1 <= i <= n, such as 1/4, not {quoted(part)}")
-    return runs[index - 1 :: number]
-
-
-def estimate(todo: list[Run], finished: dict[Path, dict], workers: int) -> tuple[float, int]:
-    """(seconds for `todo`, how many of it no finished run tells about), from the wall times of
-    finished runs of the same configuration, of the same domain where there are some.
-
-    finished: {folder: result}; a folder ends in config/setting/domain/seed.
-    """
-    by_domain, by_config = defaultdict(list), defaultdict(list)
-    for folder, result in finished.items():
-        if (wall := result["wall_seconds"]) > 0:  # a clock was set back where it is not
-            by_domain[folder.parents[2], folder.parent.name].append(wall)
-            by_config[folder.parents[2]].append(wall)
-    seconds, unknown = 0.0, 0
-    for run in todo:
-        known = by_domain.get((run.folder.parents[2], run.folder.parent.name)) or by_config.get(
-            run.folder.parents[2]
-        )
-        seconds += sum(known) / len(known) if known else 0
-        unknown += not known
-    return seconds / workers, unknown
-
-
 def execute(
-    runs: list[Run],
-    entry: Callable[[list[str]], int],
+    runs: list[PlannedRun],
+    entry: Callable[..., int],
     workers: int,
-    preload: list[str],
+    preload: Sequence[str],
     devices: Sequence[str] = (),
     report: Callable[[str], None] = print,
 ) -> list[Failure]:
     """Run everything; returns the failures.
 
-    entry:   called with a run's command line in a process of its own; returns an exit status.
+    entry:   called with a run's settings in a process of its own; returns an exit status.
     preload: modules that the fork server imports once; none may ask CUDA anything.
     devices: what `gpus.visible` gives; runs share them evenly.
     """
@@ -138,7 +83,7 @@ class Progress:
         self.done, self.started = 0, time.monotonic()
         self.failures: list[Failure] = []
 
-    def ended(self, run: Run, begin: float, message: str, failed: bool) -> None:
+    def ended(self, run: PlannedRun, begin: float, message: str, failed: bool) -> None:
         """begin: when it began, as time.monotonic() said."""
         now = time.monotonic()
         self.done += 1
@@ -153,13 +98,13 @@ class Progress:
 class Job:
     """A run under way, on one of the GPUs or on none ("")."""
 
-    run: Run
+    run: PlannedRun
     process: multiprocessing.process.BaseProcess
     gpu: str
     begin: float
 
 
-def _start(run: Run, entry: Callable, devices: Sequence[str], used: list[str]) -> Job:
+def _start(run: PlannedRun, entry: Callable, devices: Sequence[str], used: list[str]) -> Job:
     """A process for the run, on the GPU that the fewest others use. Raises OSError."""
     run.folder.mkdir(parents=True, exist_ok=True)
     open(run.folder / CONSOLE, "w").close()
@@ -182,7 +127,7 @@ def remove_consoles(finished: Iterable[Path]) -> None:
             (folder / CONSOLE).unlink(missing_ok=True)
 
 
-def _child(entry: Callable, run: Run, method: str, cuda: bool, visible: str) -> None:
+def _child(entry: Callable, run: PlannedRun, method: str, cuda: bool, visible: str) -> None:
     """In the child: everything printed goes to a file, one GPU or one thread is used.
 
     method: how the workers of its loaders start, as in a run alone. Left to itself, a process of a
@@ -200,7 +145,7 @@ def _child(entry: Callable, run: Run, method: str, cuda: bool, visible: str) -> 
         sys.exit(f"Error: {ASKED}")
     if visible:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible
-    status = entry(list(run.argv))
+    status = entry(run.settings)
     if status == 0:
         console.unlink(missing_ok=True)
     sys.exit(status)
@@ -215,7 +160,7 @@ def _end_with_parents() -> None:
     os._exit(1)
 
 
-def _outcome(status: int | None, run: Run) -> tuple[str, bool]:
+def _outcome(status: int | None, run: PlannedRun) -> tuple[str, bool]:
     """(what is said of a run that ended, whether it failed)."""
     if status == 0:
         try:
@@ -234,7 +179,7 @@ def _outcome(status: int | None, run: Run) -> tuple[str, bool]:
     return f"ended with status {status} and wrote nothing into {file}; is the disk full?", True
 
 
-def _summary(run: Run) -> str:
+def _summary(run: PlannedRun) -> str:
     result = read_result(run.folder)
     test = result["metrics"]["test"] if result else {}
     parts = [f"{k.upper()} {test[k]:.1f}" for k in ("pacc", "auroc") if test.get(k) is not None]

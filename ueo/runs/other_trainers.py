@@ -20,7 +20,7 @@ from ueo.runs.current_inputs import method_inputs
 from ueo.runs.evaluator import UFTEvaluator
 
 
-def is_foreign(trainer) -> bool:
+def is_other(trainer) -> bool:
     """Whether `trainer` leaves its record to others."""
     return not hasattr(trainer, "evaluations")
 

@@ -1,7 +1,5 @@
 """Items that a trainer sees: each image's own augmentation, drawn from the epoch and its place."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 from types import SimpleNamespace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a run evaluates: each image's own cosines, in whichever list, by the run's own model."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 import shutil
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The evaluator that the engine calls: direction of scores, what it prints, what it gives."""
 
-import modern_dassl  # noqa: F401  isort: skip
-
 import re
 
 import pytest

@@ -5,8 +5,9 @@ from conftest import TOY_PLUGIN, trainer_names
 from dassl.config import get_cfg_default
 from dassl.engine import TRAINER_REGISTRY
 
-import train
+from ueo.commands import train
 from ueo.errors import ConfigError
+from ueo.runs.configure import build_cfg
 from ueo.settings import config
 from ueo.settings.options import Option, declared, number
 
@@ -129,4 +130,4 @@ def test_a_seed_in_a_yaml_file_counts_unless_one_is_named(tmp_path):
     path.write_text("SEED: 7\n")
     argv = ["--trainer", "UEO", "--dataset", "Emoji", "--config-file", str(path)]
     for more, seed in (([], 7), (["--seed", "3"], 3), (["--seed", "-1"], -1)):
-        assert train.build_cfg(train.parser().parse_args([*argv, *more])).SEED == seed
+        assert build_cfg(train.settings_of([*argv, *more])).SEED == seed

@@ -1,15 +1,17 @@
 """Planning of a grid: shards, estimates, devices."""
 
-from pathlib import Path
-
 import pytest
 
 from ueo.errors import ConfigError
-from ueo.grids import parallel
+from ueo.grids.finished import estimate
+from ueo.grids.grid_settings import Place, PlannedRun, shard
+from ueo.grids.parallel import clock
+from ueo.runs.configure import RunSettings
 
 
 def run(trainer, domain, seed):
-    return parallel.Run((), Path("out", "data", trainer, "rn50", "open", domain, f"seed{seed}"), "")
+    place = Place.of("data", trainer, "rn50", "open", domain, f"seed{seed}")
+    return PlannedRun(RunSettings(), place.below("out"), "", place)
 
 
 RUNS = [run(t, d, s) for t in ("Zero", "New") for d in "abc" for s in (1, 2)]
@@ -17,36 +19,36 @@ RUNS = [run(t, d, s) for t in ("Zero", "New") for d in "abc" for s in (1, 2)]
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 20])
 def test_shards_part_the_runs(n):
-    parts = [parallel.shard(RUNS, f"{i}/{n}") for i in range(1, n + 1)]
+    parts = [shard(RUNS, f"{i}/{n}") for i in range(1, n + 1)]
     assert sorted(r.folder for part in parts for r in part) == sorted(r.folder for r in RUNS)
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    assert parallel.shard(RUNS, "") == RUNS
+    assert shard(RUNS, "") == RUNS
 
 
 @pytest.mark.parametrize("part", ["0/2", "3/2", "1", "a/b", "1/2/3", "-1/2", "1/"])
 def test_wrong_shards(part):
     with pytest.raises(ConfigError, match="--shard"):
-        parallel.shard(RUNS, part)
+        shard(RUNS, part)
 
 
 def test_the_estimate_comes_from_finished_runs_of_the_same_kind():
-    finished = {r.folder: {"wall_seconds": s} for r, s in (
+    finished = {r: {"wall_seconds": s} for r, s in (
         (run("New", "a", 1), 10.0), (run("New", "a", 2), 20.0), (run("New", "b", 1), 90.0))}
     todo = [run("New", "a", 3), run("New", "b", 2), run("New", "c", 1), run("Zero", "a", 1)]
     # a: 15, b: 90, c: the mean of all three, Zero: nothing is known
-    assert parallel.estimate(todo, finished, 2) == ((15 + 90 + 40) / 2, 1)
-    assert parallel.estimate(todo, {}, 1) == (0, 4)
-    assert parallel.clock(3723) == "1:02:03"
+    assert estimate(todo, finished, 2) == ((15 + 90 + 40) / 2, 1)
+    assert estimate(todo, {}, 1) == (0, 4)
+    assert clock(3723) == "1:02:03"
 
 
 def test_wall_times_of_a_clock_set_back_are_not_averaged():
-    finished = {run("New", "a", 1).folder: {"wall_seconds": -3500.0},
-                run("New", "a", 2).folder: {"wall_seconds": 20.0},
-                run("New", "a", 4).folder: {"wall_seconds": 0.0}}
-    assert parallel.estimate([run("New", "a", 3)], finished, 1) == (20, 0)
+    finished = {run("New", "a", 1): {"wall_seconds": -3500.0},
+                run("New", "a", 2): {"wall_seconds": 20.0},
+                run("New", "a", 4): {"wall_seconds": 0.0}}
+    assert estimate([run("New", "a", 3)], finished, 1) == (20, 0)
 
 
 def test_a_run_given_twice_counts_once_and_two_in_one_folder_are_refused():
-    assert parallel.shard([*RUNS, *RUNS], "") == RUNS
+    assert shard([*RUNS, *RUNS], "") == RUNS
     with pytest.raises(ConfigError, match="two different runs"):
-        parallel.shard([*RUNS, parallel.Run(("--other",), RUNS[0].folder, "")], "")
+        shard([*RUNS, PlannedRun(RunSettings(seed=9), RUNS[0].folder, "")], "")

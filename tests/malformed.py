@@ -1,38 +1,32 @@
 """Throw malformed input at the commands, and demand one clear line for each.
 
-    python scripts/malformed.py [--only WORD] [--limit SECONDS]
+    python tests/malformed.py [--only WORD] [--limit SECONDS]
 
 Each case runs in a process and a copy of a small project of its own. Wanted is a status that is not
 0 and one line that names the file or the option, or one of the meanings in TAKEN. A traceback, a
 hang, a file of anybody's that is run, and one that is written outside the case's output fail.
 """
 
+import argparse
+import contextlib
+import io
+import os
+import shutil
 import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE)]
+import malformed_cases as cases
+import numpy as np
+import torch
+from PIL import Image
 
-import argparse  # noqa: E402
-import contextlib  # noqa: E402
-import io  # noqa: E402
-import os  # noqa: E402
-import shutil  # noqa: E402
-import tempfile  # noqa: E402
-import time  # noqa: E402
-import traceback  # noqa: E402
-from collections import Counter  # noqa: E402
-
-import fetch  # noqa: E402
-import grid  # noqa: E402
-import malformed_cases as cases  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-import wise_ft  # noqa: E402
-from PIL import Image  # noqa: E402
-
-import train  # noqa: E402
-from ueo.grids import fork_server  # noqa: E402
+from ueo.commands import data, grid, train, wise_ft
+from ueo.grids import fork_server
+from ueo.grids.choices import CONFIGS
 
 REFUSED, TAKEN_SO, USAGE = "refused", "taken, as documented", "usage"
 GOOD = (REFUSED, TAKEN_SO, USAGE)
@@ -81,7 +75,7 @@ def command_line(case: cases.Case) -> list[str]:
     own = ["--path", IMAGES, "--names", "names.txt", "--backbone", "TinyCLIP", "--config-file",
            "small.yaml"]
     if case.command == "train":
-        dataset = str(HERE.parent / "configs/datasets/folder.yaml")
+        dataset = str(CONFIGS / "datasets/folder.yaml")
         return [*shared, *own, "--threads", "1", "--trainer", "UEO", "--dataset-config-file",
                 dataset, "--seed", "1", "--output-dir", *words]
     if case.command == "grid":
@@ -93,7 +87,7 @@ def command_line(case: cases.Case) -> list[str]:
 
 def call(case: cases.Case) -> int:
     """Run the case's command in this process; its exit status."""
-    mains = {"train": train.main, "grid": grid.main, "wise_ft": wise_ft.main, "fetch": fetch.main}
+    mains = {"train": train.main, "grid": grid.main, "wise_ft": wise_ft.main, "fetch": data.main}
     try:
         return mains[case.command](command_line(case))
     except SystemExit as stop:

@@ -1,26 +1,18 @@
 """Caption the images of a folder with a captioner of the BLIP family, for the trainer ARF.
 
-    python scripts/caption.py --images data/my/images --output captions.jsonl \\
+    bash scripts/caption.sh --images data/my/images --output captions.jsonl \\
         --model Salesforce/blip-image-captioning-base
 
 Paths in the file are relative to --images, which is to be the folder of the data set. Needs the
 extra `captions` (transformers). An interrupted call goes on where it stopped.
 """
 
-import sys
-from pathlib import Path
+import argparse
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE)]
-
-import argparse  # noqa: E402
-
-import common  # noqa: E402
-import torch  # noqa: E402
-
-from ueo.errors import ConfigError  # noqa: E402
-from ueo.pairs.captioner import Captioner, check_output, write_captions  # noqa: E402
-from ueo.settings.options import folder, number  # noqa: E402
+from ueo.pairs.captioner import Captioner, check_output, write_captions
+from ueo.runs.start import chosen_device
+from ueo.runs.status import status_of
+from ueo.settings.options import folder, number
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,13 +32,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda: torch sees no CUDA device; use --device cpu or auto")
     if check_output(args.output):
         print(f"Finished before: {args.output}")
         return 0
-    auto = "cuda" if torch.cuda.is_available() else "cpu"
-    device = auto if args.device == "auto" else args.device
+    device = chosen_device(args.device)
     captioner = Captioner(args.model, device, args.number, args.length)
     how = {"model": args.model, "number": args.number, "length": args.length}
     count = write_captions(args.images, args.output, how, args.batch_size, captioner)
@@ -56,8 +45,4 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 2 a user's mistake, 130 interrupted."""
-    return common.guarded(lambda: run(parser().parse_args(argv)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return status_of(lambda: run(parser().parse_args(argv)))

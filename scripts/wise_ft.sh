@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# A finished run with its weights between where it started and where it ended; or on other domains.
+#   bash scripts/wise_ft.sh --model-dir RUN [--alpha 0 0.5 1] [--domain Art Clipart] [--classes base new]
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+exec "$PYTHON" -m ueo.commands wise_ft --root "${DATA:-data}" "$@"

@@ -1,0 +1,35 @@
+"""`python -m ueo.commands NAME ARGS...`; the scripts in scripts/ call it.
+
+torch takes seconds to import. The process that a grid's runs are forked from imports it too, so it
+is started before, to do so at the same time.
+"""
+
+import importlib
+import os
+import sys
+
+import modern_dassl
+from ueo.grids import fork_server
+
+WITH_MANY_RUNS = ("grid", "tune", "ablations", "ood_study", "robust")
+COMMANDS = ("train", *WITH_MANY_RUNS, "wise_ft", "data", "caption", "parity")
+RUNS_NOTHING = {"--dry-run", "--tables-only", "--help", "-h"}
+
+
+def main() -> int:
+    """Exit status of the command."""
+    name, *arguments = sys.argv[1:] or [""]
+    if name not in COMMANDS:
+        print(f"usage: python -m ueo.commands {{{','.join(COMMANDS)}}} ...", file=sys.stderr)
+        return 2
+    sys.argv[0] = name
+    if name in WITH_MANY_RUNS:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: many runs share the cores
+        if not RUNS_NOTHING & set(arguments):
+            fork_server.start()
+    modern_dassl.announce()
+    return importlib.import_module(f"ueo.commands.{name}").main(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""UEO's parts, one changed at a time, with intervals; and whether its weighting matters.
+
+    bash scripts/ablations.sh emoji [--only uniform oracle]
+
+Runs are those of a grid with the options of VARIATIONS in ueo/studies/ablations.py; what is
+finished is not run again. The table's files are OUTPUT/<dataset>/table-ablations-<configuration>.
+"""
+
+import argparse
+
+from ueo.commands import arguments
+from ueo.grids.choices import dataset_names
+from ueo.grids.execute import execute, failures_at_the_end
+from ueo.grids.finished import waiting
+from ueo.grids.grid_settings import shard
+from ueo.runs.configure import register
+from ueo.runs.status import status_of
+from ueo.studies import ablations
+
+
+def parser() -> argparse.ArgumentParser:
+    p = arguments.parser(__doc__.splitlines()[0])
+    p.add_argument("--only", nargs="+", default=[], help=f"of {', '.join(ablations.VARIATIONS)}")
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 done, 1 some runs failed."""
+    settings, only = arguments.grid_settings(args), tuple(args.only)
+    register(settings.plugin)
+    (dataset,) = dataset_names(settings.datasets)
+    by_name = ablations.plans(settings, dataset, only)
+    runs = shard([run for plan in by_name.values() for run in plan], settings.shard)
+    todo = waiting(settings, runs)
+    if settings.dry_run:
+        return 0
+    failures = execute(settings, todo)
+    with failures_at_the_end(failures):
+        ablations.show(settings, dataset, by_name, only)
+    return 1 if failures else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 1 some runs failed, 2 a user's mistake, 130 interrupted."""
+    return status_of(lambda: run(parser().parse_args(argv)))

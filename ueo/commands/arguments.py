@@ -1,0 +1,47 @@
+"""Arguments that the commands with many runs share."""
+
+import argparse
+
+from ueo.commands.train import as_settings
+from ueo.grids.grid_settings import GridSettings
+from ueo.settings.known_keys import LARGEST_SEED, MOST_THREADS
+from ueo.settings.options import folder, number
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The arguments of GridSettings, with its defaults."""
+    p = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = p.add_argument
+    add("datasets", nargs="*",
+        help="names of files in configs/datasets/, paths of yaml files, or all for the 15 domains")
+    add("--trainers", nargs="+", help="names of trainers, the first is what gains are over; or all")
+    add("--domain", nargs="+", help="target domains; all targets unless given")
+    add("--setting", nargs="+", help="label spaces; the data set's unless given")
+    add("--seed", nargs="+", type=number("--seed", low=-1, high=LARGEST_SEED), help="seeds")
+    add("--backbone", help="CLIP backbone; that of the data set's yaml, else RN50")
+    add("--config-file", help="yaml file, instead of the backbone's")
+    add("--plugin", nargs="+", help="Python files with further trainers or data sets")
+    add("--recipe", choices=("common", "paper"),
+        help="UEO's recipe for all methods, or each method's own paper's")
+    add("--protocol", help="released or independent")
+    add("--path", help="images of one's own: their folder or list")
+    add("--names", help="images of one's own: file of class names")
+    add("--root", type=folder("--root"), help="data root")
+    add("--download", action="store_true", help="fetch data sets that are missing, unasked")
+    add("--output", type=folder("--output"), help="folder of all records")
+    add("--device", choices=("auto", "cpu", "cuda"), help="where to run")
+    add("--jobs", type=number("--jobs", low=0, high=MOST_THREADS),
+        help="runs at once; 0: one a GPU, else one a CPU core")
+    add("--shard", metavar="I/N", help="only every N-th run, from the I-th on")
+    add("--dry-run", action="store_true", help="say what would run, and stop")
+    add("--tables-only", action="store_true", help="run nothing, make the tables of what is there")
+    add("--overwrite", action="store_true", help="run again what is finished")
+    add("--set", nargs="+", dest="options", metavar="KEY VALUE", help="configuration keys")
+    p.set_defaults(**vars(GridSettings()))
+    return p
+
+
+def grid_settings(args: argparse.Namespace) -> GridSettings:
+    return as_settings(GridSettings, args)

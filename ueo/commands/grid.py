@@ -1,0 +1,43 @@
+"""Data sets x trainers x label spaces x domains x seeds, then the tables.
+
+Called by scripts/<method>/main.sh and scripts/tables.sh. Runs go to
+OUTPUT/<dataset>/<trainer>/<config>/<setting>/<domain>/seed<N>; finished ones are skipped.
+"""
+
+import argparse
+
+from ueo.commands import arguments
+from ueo.grids import slurm
+from ueo.grids.run_grid import run_grid
+from ueo.runs.status import status_of
+from ueo.settings.options import number
+
+MOST_SHARDS = 10_000  # jobs that one command submits
+
+
+def parser() -> argparse.ArgumentParser:
+    p = arguments.parser(__doc__.splitlines()[0])
+    add = p.add_argument
+    add("--reference", default="", metavar="CSV", help="published numbers, laid beside")
+    add("--expect", default="", metavar="CSV", help="numbers to compare with; differences fail")
+    add("--slurm", type=number("--slurm", low=1, high=MOST_SHARDS), default=0, metavar="N",
+        help="submit N shards to Slurm and stop")
+    add("--slurm-set", nargs="+", default=[], metavar="KEY VALUE", help="submitit's parameters")
+    add("--slurm-cluster", default="slurm", choices=("slurm", "local"),
+        help="local: processes here")
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 done, 1 some runs failed or differ."""
+    settings = arguments.grid_settings(args)
+    jobs = None
+    if args.slurm:
+        words = slurm.words_of(args, parser().parse_args([]))
+        jobs = slurm.Jobs(args.slurm, args.slurm_cluster, slurm.parameters(args.slurm_set), words)
+    return run_grid(settings, args.reference, args.expect, jobs)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 1 some runs failed or differ, 2 a user's mistake, 130 interrupted."""
+    return status_of(lambda: run(parser().parse_args(argv)))

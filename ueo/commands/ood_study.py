@@ -1,0 +1,53 @@
+"""Which OOD score, after which fine-tuning: methods x shots x scores x seeds, with intervals.
+
+    bash scripts/ood_study/main.sh emoji [--shots 1 2 4 8 16] [--shift]
+
+Runs are those of a grid that keep their outputs; a further score needs no further run. With
+--shift, what was adapted to one domain is tested on the others. Results are
+OUTPUT/<dataset>/study-<configuration>.json, .md and pictures.
+"""
+
+import argparse
+
+from ueo.commands import arguments
+from ueo.grids.choices import dataset_names
+from ueo.grids.execute import execute, failures_at_the_end
+from ueo.grids.finished import waiting
+from ueo.grids.grid_settings import shard
+from ueo.runs.configure import register
+from ueo.runs.status import status_of
+from ueo.settings.options import number
+from ueo.studies import ood_runs
+
+
+def parser() -> argparse.ArgumentParser:
+    p = arguments.parser(__doc__.splitlines()[0])
+    p.add_argument("--shots", nargs="+", type=number("--shots", low=1),
+                   default=list(ood_runs.SHOTS), help="images a class")
+    p.add_argument("--shift", action="store_true", help="also test on the other domains")
+    p.set_defaults(trainers=ood_runs.TRAINERS, setting=ood_runs.SETTING)
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 done, 1 some runs failed."""
+    asked = arguments.grid_settings(args)
+    register(asked.plugin)
+    (dataset,) = dataset_names(asked.datasets)
+    study = ood_runs.OODStudy(asked, dataset, tuple(args.shots), args.shift)
+    settings, arms = study.run_settings, ood_runs.plans(study)
+    runs = shard([run for plan in arms.values() for run in plan], settings.shard)
+    todo = waiting(settings, runs)
+    if settings.dry_run:
+        return 0
+    failures = execute(settings, todo)
+    with failures_at_the_end(failures):
+        moved, failed = ood_runs.shifted(study, arms)
+        failures += failed
+        ood_runs.write(study, arms, moved)
+    return 1 if failures else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 1 some runs failed, 2 a user's mistake, 130 interrupted."""
+    return status_of(lambda: run(parser().parse_args(argv)))

@@ -1,0 +1,81 @@
+"""Run a checkout of the released UEO code and this project on the same data, weights and seed.
+
+    bash scripts/parity.sh --released DIR [emoji] [--domain fluent] [--steps 50] [--epochs 3]
+
+DIR holds demo.py of github.com/tim-learn/UEO. ueo/studies/parity.py says what is compared. The
+backbone may be "random:RN50" or "random:ViT-B/16": OpenAI's architecture, random weights.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from tabulate import tabulate
+
+from ueo.clip.backbones import load_clip
+from ueo.errors import ConfigError
+from ueo.files import write_json
+from ueo.results import tables
+from ueo.runs.status import status_of
+from ueo.studies import parity
+
+RANDOM = "random:"
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = p.add_argument
+    add("dataset", nargs="?", default="emoji", help="name in configs/datasets/")
+    add("--released", required=True, help="checkout of github.com/tim-learn/UEO")
+    add("--domain", default="fluent", help="target domain")
+    add("--setting", nargs="+", default=[], choices=parity.SETTINGS,
+        help="label spaces; unless given all for the steps, open for the epochs")
+    add("--backbone", default="TinyCLIP", help="name, file, or random:<architecture>")
+    add("--steps", type=int, default=50, help="steps to compare; 0: none")
+    add("--epochs", type=int, default=3, help="epochs with augmentation; 0: none")
+    add("--seeds", nargs="+", type=int, default=[1, 2, 3], help="of those epochs")
+    add("--lr", type=float, default=1e-4, help="of prompt and affine parameters")
+    add("--batch", type=int, default=64, help="batch size")
+    add("--precision", default="fp32", choices=("fp32", "fp16"), help="fp16 on a GPU")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
+    add("--root", default="data", help="data root")
+    add("--output", default="output/parity.json", help="where the numbers go")
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 when all stay within the tolerances, 1 otherwise."""
+    if not args.steps and not args.epochs:
+        raise ConfigError("--steps 0 --epochs 0: nothing would be compared")
+    module, backbone = parity.released_code(args.released), args.backbone
+    shown = backbone if backbone.startswith(RANDOM) else tables.backbone_name(backbone)
+    with tempfile.TemporaryDirectory() as folder:
+        if backbone.startswith(RANDOM):
+            backbone = parity.random_weights(backbone.removeprefix(RANDOM), Path(folder))
+        asked = parity.ParitySettings(
+            args.dataset, args.domain, backbone,
+            load_clip(backbone, "fp32").visual.input_resolution, Path(folder), args.steps,
+            args.epochs, tuple(args.seeds), args.lr, args.batch, args.precision, args.device,
+            args.root,
+        )
+        steps = [parity.compare_steps(module, asked, setting)
+                 for setting in args.setting or parity.SETTINGS if args.steps]
+        epochs = [row for setting in args.setting or ("open",) if args.epochs
+                  for row in parity.compare_epochs(module, asked, setting)]
+    for row in steps:
+        row["good"] = row["weights"] <= 1e-5 and row["losses"] <= 1e-4
+    for row in epochs:
+        row["good"] = abs(row["ours"] - row["released"]) <= max(0.5, 2 * row["spread"])
+    for rows in (steps, epochs):
+        if rows:
+            print("\n" + tabulate(rows, headers="keys", floatfmt=".3g" if rows is steps else ".2f"))
+    write_json(Path(args.output), {"steps": steps, "epochs": epochs, "backbone": shown,
+                                   "domain": args.domain, "lr": args.lr, "batch": args.batch})
+    return 0 if all(row["good"] for row in steps + epochs) else 1
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 alike, 1 different, 2 a user's mistake, 130 interrupted."""
+    return status_of(lambda: run(parser().parse_args(argv)))

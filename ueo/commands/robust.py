@@ -1,0 +1,56 @@
+"""What fine-tuning with labels costs elsewhere: other domains, unseen classes, OOD detection.
+
+    bash scripts/robust/main.sh emoji [--shots 16] [--captions FILE] [--pool PATH]
+
+ueo/studies/robust_runs.py says what is run and tested. Results are
+OUTPUT/<dataset>/robust-<configuration>.json and .md.
+"""
+
+import argparse
+
+from ueo.commands import arguments
+from ueo.grids.choices import dataset_names
+from ueo.grids.execute import execute, failures_at_the_end
+from ueo.grids.finished import waiting
+from ueo.grids.grid_settings import shard
+from ueo.runs.configure import register
+from ueo.runs.status import status_of
+from ueo.settings.options import number
+from ueo.studies import robust_runs
+
+
+def parser() -> argparse.ArgumentParser:
+    p = arguments.parser(__doc__.splitlines()[0])
+    add = p.add_argument
+    add("--shots", type=number("--shots", low=0), default=robust_runs.SHOTS,
+        help="labelled images a class; 0: all")
+    add("--captions", default="", help="JSON lines of images and captions; embedded on emoji")
+    add("--pool", default="", help="folder or tar of image-text pairs; embedded on emoji")
+    p.set_defaults(trainers=robust_runs.TRAINERS)
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 done, 1 some runs failed."""
+    asked = arguments.grid_settings(args)
+    register(asked.plugin)
+    (dataset,) = dataset_names(asked.datasets)
+    usual = "embedded" if dataset == "emoji" else ""
+    study = robust_runs.RobustStudy(
+        asked, dataset, args.shots, args.captions or usual, args.pool or usual
+    )
+    zero, methods = robust_runs.plans(study)
+    runs = shard(robust_runs.all_runs(zero, methods), asked.shard)
+    todo = waiting(study.run_settings, runs)
+    if asked.dry_run:
+        return 0
+    failures = execute(study.run_settings, todo)
+    with failures_at_the_end(failures):
+        failures += robust_runs.evaluate(study, methods)
+        robust_runs.write(study, zero, methods)
+    return 1 if failures else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 1 some runs failed, 2 a user's mistake, 130 interrupted."""
+    return status_of(lambda: run(parser().parse_args(argv)))

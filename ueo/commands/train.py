@@ -1,0 +1,60 @@
+"""One run: adapt one trainer to one domain under one label space, evaluate it, write its record."""
+
+import argparse
+from dataclasses import fields
+
+from ueo.runs.configure import RunSettings
+from ueo.runs.status import run_to_status
+from ueo.settings.known_keys import LARGEST_SEED, MOST_THREADS
+from ueo.settings.options import folder, number
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, which is that of the CoOp family."""
+    p = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = p.add_argument
+    add("--root", type=folder("--root"), default="data", help="data root")
+    add("--output-dir", type=folder("--output-dir"), help="folder of this run")
+    add("--trainer", default="", help="name of the trainer")
+    add("--config-file", nargs="+", default=[], help="yaml files of the trainer, later ones win")
+    add("--dataset-config-file", default="", help="yaml file of the data set")
+    add("--dataset", default="", help="name of the data set, instead of its yaml file")
+    add("--domain", "--target-domains", nargs="+", default=[], help="target domain")
+    add("--source-domains", nargs="+", default=[], help="for trainers that use sources")
+    add("--setting", default="", help="label space, such as open_partial")
+    add("--protocol", default="", help="released or independent")
+    add("--path", default="", help="images of one's own: their folder or list")
+    add("--names", default="", help="images of one's own: file of class names")
+    add("--backbone", default="", help="CLIP backbone, or a file of weights")
+    add("--transforms", nargs="+", default=[], help="augmentations of the training images")
+    add("--seed", type=number("--seed", low=-1, high=LARGEST_SEED), help="seed; -1: not fixed")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
+    add("--threads", type=number("--threads", low=0, high=MOST_THREADS), default=0,
+        help="CPU threads; 0: torch's own choice")
+    add("--plugin", nargs="+", default=[], help="Python files with further trainers or data sets")
+    add("--resume", default="", help="folder of an interrupted run to continue")
+    add("--eval-only", action="store_true", help="evaluate --model-dir and stop")
+    add("--model-dir", default="", help="folder of the run whose checkpoint is evaluated")
+    add("--load-epoch", type=number("--load-epoch", low=1),
+        help="its epoch; the last one unless given")
+    add("--overwrite", action="store_true", help="run again what is finished")
+    add("options", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="configuration keys")
+    return p
+
+
+def settings_of(argv: list[str] | None = None) -> RunSettings:
+    """What a command line asks for; the process's own unless given."""
+    return as_settings(RunSettings, parser().parse_args(argv))
+
+
+def as_settings(kind: type, args: argparse.Namespace):
+    """A dataclass of settings, each field from the argument of that name."""
+    found = {field.name: getattr(args, field.name) for field in fields(kind)}
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()})
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 a user's mistake, 3 the loss was not finite, 130 interrupted."""
+    return run_to_status(settings_of(argv))

@@ -1,0 +1,49 @@
+"""Choose each method's learning rate on the tuning domain: the same grid and the same rule for all.
+
+    bash scripts/tune.sh emoji --trainers all [--rates 1e-3 3e-3 1e-2 3e-2]
+    bash scripts/tune.sh emoji --trainers TipAdapter --key TRAINER.TipAdapter.ALPHA --values 1 3
+
+Runs are those of a grid with `--set KEY <value>`; what is finished is not run again. Results go to
+OUTPUT/<dataset>/tuning-<configuration>.json, with -<KEY> for another key; the chosen values are
+written by hand into configs/trainers/<METHOD>/<dataset>.yaml.
+"""
+
+import argparse
+
+from ueo.commands import arguments
+from ueo.grids.choices import ALL, dataset_names
+from ueo.grids.execute import execute, failures_at_the_end
+from ueo.grids.finished import waiting
+from ueo.grids.grid_settings import shard
+from ueo.runs.configure import register
+from ueo.runs.status import status_of
+from ueo.studies import tuning
+
+
+def parser() -> argparse.ArgumentParser:
+    p = arguments.parser(__doc__.splitlines()[0])
+    p.add_argument("--key", default=tuning.RATE, help="what is chosen")
+    p.add_argument("--values", "--rates", nargs="+", default=list(tuning.RATES), help="its values")
+    p.set_defaults(trainers=[ALL], seed=[1])
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """0, also where a run failed: one that diverges is a result."""
+    settings = arguments.grid_settings(args)
+    register(settings.plugin)
+    (dataset,) = dataset_names(settings.datasets)
+    settings = tuning.on_tuning_domain(settings, dataset)
+    by_value = tuning.plans(settings, dataset, args.key, args.values)
+    runs = shard([run for plan in by_value.values() for run in plan], settings.shard)
+    todo = waiting(settings, runs)
+    if settings.dry_run:
+        return 0
+    with failures_at_the_end(execute(settings, todo)):
+        tuning.report(settings, dataset, by_value, args.key)
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 a user's mistake, 130 interrupted."""
+    return status_of(lambda: run(parser().parse_args(argv)))

@@ -1,0 +1,57 @@
+"""Weight-space ensembling of a finished run with the model that it started from (WiSE-FT).
+
+    bash scripts/wise_ft.sh --model-dir RUN --alpha 0 0.25 0.5 0.75 1
+
+Each alpha is evaluated; its record, in the form of a run's, goes to RUN/wise_ft/alpha<A>, or below
+--output-dir. With --domain it is evaluated on other domains, with --classes on a half of the known
+classes; each is a level of folders above alpha<A>. ImageNet's variants are domains of ImageNet.
+"""
+
+import argparse
+
+from tabulate import tabulate
+
+from ueo.commands.train import as_settings
+from ueo.runs.status import status_of
+from ueo.settings.known_keys import MOST_THREADS, OWN
+from ueo.settings.options import folder, number
+from ueo.studies.elsewhere import METRICS, ElsewhereSettings, evaluate_elsewhere
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = p.add_argument
+    add("--model-dir", required=True, help="folder of the finished run")
+    add("--alpha", nargs="+", type=number("--alpha", float), default=[0.0, 0.25, 0.5, 0.75, 1.0],
+        help="shares of the tuned weights")
+    add("--load-epoch", type=number("--load-epoch", low=1),
+        help="its epoch; the last one unless given")
+    add("--domain", nargs="+", default=[], help="evaluate on these domains, not on the run's")
+    add("--classes", nargs="+", default=[], choices=OWN["DATASET"]["SUBSAMPLE_CLASSES"].choices,
+        help="evaluate on all known classes, the base half, the new half; as the run unless given")
+    add("--output-dir", type=folder("--output-dir"),
+        help="folder of the records; RUN/wise_ft unless given")
+    add("--root", type=folder("--root"), default="data", help="data root")
+    add("--plugin", nargs="+", default=[], help="Python files with further trainers or data sets")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
+    add("--threads", type=number("--threads", low=0, high=MOST_THREADS), default=0,
+        help="CPU threads; 0: torch's own choice")
+    add("--set", nargs="+", default=[], dest="options", metavar="KEY VALUE",
+        help="configuration keys")
+    return p
+
+
+def run(settings: ElsewhereSettings) -> None:
+    rows = evaluate_elsewhere(settings)
+    names = ["domain", "classes", "alpha", *(name.upper() for name in METRICS)]
+    print(tabulate(rows, names, floatfmt=("", "", "", *[".2f"] * len(METRICS))))
+    levels = "<domain>/" * bool(settings.domain) + "<classes>/" * bool(settings.classes)
+    print(f"Test set, percent. Records: {settings.output}/{levels}alpha<A>/result.json")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 a user's mistake, 130 interrupted."""
+    args = parser().parse_args(argv)
+    return status_of(lambda: run(as_settings(ElsewhereSettings, args)))

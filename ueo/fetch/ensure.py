@@ -1,0 +1,46 @@
+"""Bring a published data set below the data root, asked or unasked.
+
+kind: a class of datasets/published.py, with its `title`, `terms`, `size`, `pieces` and where they
+belong; or any other data set, which has `prepare(root)` alone.
+"""
+
+import sys
+from pathlib import Path
+
+from ueo.fetch.download import Piece, download, is_by_hand
+
+
+def is_published(kind: type) -> bool:
+    """Whether parts of the data set can be fetched."""
+    return hasattr(kind, "missing")
+
+
+def fetch(kind: type, root: str, pieces: list[Piece]) -> None:
+    """Bring `pieces` below the data root; the terms are shown when nothing was fetched before."""
+    folder = kind.find(root) or Path(root).expanduser() / kind.dataset_dir
+    if not (folder / "download.json").exists():
+        print(kind.terms)
+    download(kind.title, pieces, folder, is_there=lambda piece: kind.is_there(root, piece))
+
+
+def ensure(kind: type, root: str, domains: set[str], unasked: bool) -> None:
+    """Bring the data of `domains` into `root` when it is missing: without a question when `unasked`
+    or when its archives were put there by hand; else after one, where somebody can answer.
+
+    Raises DataError when it stays missing.
+    """
+    if not is_published(kind):
+        kind.prepare(root)
+        return
+    pieces = kind.missing(root, domains)
+    if not pieces:
+        return
+    folder = Path(root).expanduser() / kind.dataset_dir
+    if not unasked and not all(is_by_hand(piece, folder) for piece in pieces):
+        if not sys.stdin.isatty():
+            raise kind.not_there(root)
+        names = ", ".join(piece.name for piece in pieces)
+        question = f"{kind.title} ({names}) is not in {root}; fetch it, {kind.size}? [y/N] "
+        if input(question) not in ("y", "Y", "yes"):
+            raise kind.not_there(root)
+    fetch(kind, root, pieces)

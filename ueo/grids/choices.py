@@ -1,0 +1,106 @@
+"""What the names of a grid's options stand for: data sets, trainers, and their yaml files."""
+
+from pathlib import Path
+
+from dassl.data.datasets import DATASET_REGISTRY
+from dassl.engine import TRAINER_REGISTRY
+
+import ueo
+from ueo.errors import ConfigError
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
+from ueo.names import nearest
+from ueo.runs.configure import check_name
+from ueo.settings.config import VOLATILE
+from ueo.settings.yaml_files import read_yaml
+
+CONFIGS = Path(ueo.__file__).resolve().parents[1] / "configs"
+BENCHMARK = ("office31", "office_home", "visda_c", "domainnet")  # the 15 domains of the field
+ALL = "all"  # of data sets: BENCHMARK; of trainers: every one here
+
+
+def dataset_names(asked: tuple[str, ...]) -> list[str]:
+    """Names of files in configs/datasets and paths of other yaml files. Raises ConfigError for one
+    that is not there."""
+    known = sorted(path.stem for path in (CONFIGS / "datasets").glob("*.yaml"))
+    names = [n for name in asked for n in (BENCHMARK if name == ALL else (name,))]
+    for name in names:
+        if name not in known and not Path(name).is_file():
+            raise ConfigError(
+                f"there is no data set {name!r} (no configs/datasets/{name}.yaml)"
+                f"{nearest(name, known)}; available: {', '.join(known)}, or {ALL} for the 15 "
+                "domains"
+            )
+    return list(dict.fromkeys(names))
+
+
+def dataset_yaml(name: str) -> Path:
+    """The yaml file of a data set: in configs/datasets/, or at the path that `name` is."""
+    here = CONFIGS / "datasets" / f"{name}.yaml"
+    return here if here.is_file() else Path(name).absolute()
+
+
+def dataset_class(name: str) -> type:
+    """The registered class that the data set's yaml names. Raises ConfigError when it is unknown,
+    or no data set of label spaces and domains, without which there is no grid."""
+    path = dataset_yaml(name)
+    chosen = str(read_yaml(str(path)).get("DATASET.NAME", ""))
+    check_name("data set", chosen, DATASET_REGISTRY)
+    kind = DATASET_REGISTRY.get(chosen)
+    if not (isinstance(kind, type) and hasattr(kind, "domain_of")):
+        raise ConfigError(f"{path}: {chosen} is no UFTDataset, which a grid needs; use train.py")
+    return kind
+
+
+def output_name(dataset: str) -> str:
+    """Name of the data set's folder among the records."""
+    return dataset_yaml(dataset).stem
+
+
+def trainer_names(asked: tuple[str, ...]) -> list[str]:
+    """Registered names of our trainers, zero-shot CLIP first for `all`."""
+    if ALL in asked:
+        ours = [n for n in TRAINER_REGISTRY.registered_names()
+                if hasattr(TRAINER_REGISTRY.get(n), "trainable")]
+        asked = sorted(ours, key=lambda n: (n != ZERO_SHOT, n))
+    for name in asked:
+        check_name("trainer", name, TRAINER_REGISTRY)
+    return list(dict.fromkeys(asked))
+
+
+def trainer_yamls(trainer: str, backbone: str, dataset: str, recipe: str) -> list[str]:
+    """Yaml files of a trainer, later ones win.
+
+    "common": UEO's for the backbone (its RN50's where there is none), what the trainer changes, for
+    the backbone and for the data set. "paper": the trainer's own paper's instead. Raises
+    ConfigError where there is no such recipe.
+    """
+    base, own = CONFIGS / "trainers" / "UEO", CONFIGS / "trainers" / trainer
+    stem = config_stem(backbone)
+    if recipe == "paper" and trainer not in ("UEO", ZERO_SHOT):  # theirs is the common one
+        files = [own / "paper.yaml"]
+        if not files[0].is_file():
+            raise ConfigError(f"--recipe paper: there is no configs/trainers/{trainer}/paper.yaml")
+    else:
+        first = base / (f"{stem}.yaml" if (base / f"{stem}.yaml").is_file() else "rn50.yaml")
+        files = [first, own / "common.yaml", own / f"{stem}.yaml", base / f"{dataset}.yaml"]
+    files.append(own / f"{dataset}.yaml")
+    return [str(file) for file in dict.fromkeys(files) if file.is_file()]
+
+
+def config_stem(backbone: str) -> str:
+    """"ViT-B/16" -> "vit_b16"; a file of weights -> its stem."""
+    if Path(backbone).is_file():
+        return Path(backbone).stem
+    stem = backbone.lower().replace("/", "").replace("-", "_").replace("@", "_")
+    return {"tinyclip": "tiny_clip"}.get(stem, stem)
+
+
+def config_name(backbone: str, settings: GridSettings) -> str:
+    """Name of the configuration in output paths: the backbone and what departs from its yaml."""
+    pairs = zip(settings.options[::2], settings.options[1::2])
+    changes = [f"{key.split('.')[-1]}={value}" for key, value in pairs if key not in VOLATILE]
+    if settings.protocol and settings.protocol != "released":
+        changes.insert(0, settings.protocol)
+    if settings.recipe != "common":
+        changes.insert(0, settings.recipe)
+    return "+".join([config_stem(backbone), *changes])

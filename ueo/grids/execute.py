@@ -1,0 +1,56 @@
+"""Run what is left of a grid: data and weights first, then all of it in parallel."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dassl.data.datasets import DATASET_REGISTRY
+
+from ueo.clip import backbones
+from ueo.fetch.ensure import ensure
+from ueo.files import check_writable
+from ueo.grids import gpus, parallel
+from ueo.grids.fork_server import PRELOAD
+from ueo.grids.grid_settings import GridSettings, PlannedRun
+from ueo.grids.parallel import Failure
+from ueo.runs.status import run_to_status
+from ueo.text import shown
+
+
+def fetch_missing(settings: GridSettings, todo: list[PlannedRun]) -> None:
+    """Data and weights, once, before runs start in parallel."""
+    check_writable(Path(settings.output))
+    domains, names = {}, set()
+    for run in todo:
+        domains.setdefault(run.config["DATASET.NAME"], set()).update(
+            run.config["DATASET.TARGET_DOMAINS"]
+        )
+        names.add(run.config["MODEL.BACKBONE.NAME"])
+    for name, wanted in domains.items():
+        ensure(DATASET_REGISTRY.get(name), settings.root, wanted, settings.download)
+    for name in sorted(names):
+        backbones.fetch(name)
+
+
+def execute(
+    settings: GridSettings, todo: list[PlannedRun], entry: Callable[..., int] = run_to_status
+) -> list[Failure]:
+    """Fetch what is missing, then run everything; returns the failures.
+
+    entry: called with the settings of a run in a process of its own; returns an exit status.
+    """
+    if todo:
+        fetch_missing(settings, todo)
+    workers = gpus.worker_count(settings.jobs, settings.device)
+    return parallel.execute(todo, entry, workers, PRELOAD, gpus.visible(settings.device))
+
+
+@contextmanager
+def failures_at_the_end(failures: list[Failure]) -> Iterator[None]:
+    """One line each after the block, also where that ends in an error."""
+    try:
+        yield
+    finally:
+        for failure in failures:
+            print(shown(f"FAILED {failure.run.label}: {failure.message}"), file=sys.stderr)

@@ -1,0 +1,119 @@
+"""Which runs of a grid are finished, which are left, and how long these may take."""
+
+from collections import defaultdict
+
+from tabulate import tabulate
+
+from ueo.errors import DataError
+from ueo.grids import gpus
+from ueo.grids.grid_settings import GridSettings, PlannedRun
+from ueo.grids.parallel import clock, remove_consoles
+from ueo.grids.planned_inputs import PlannedInputs
+from ueo.names import enumeration
+from ueo.results.check_outputs import check_outputs
+from ueo.results.plots import PICTURE
+from ueo.results.record import read_result
+from ueo.runs.folder import finished_result
+
+FEW = 40  # runs to do that a dry run names one by one
+
+
+def waiting(settings: GridSettings, runs: list[PlannedRun]) -> list[PlannedRun]:
+    """The runs that are not finished, announced. With tables_only none: how many have a record is
+    said, and DataError raised where no one has."""
+    if settings.tables_only:
+        _say_records(settings, runs)
+        return []
+    finished = finished_runs(runs, settings.overwrite)
+    todo = [run for run in runs if run not in finished]
+    _announce(settings, runs, todo, finished)
+    if not settings.dry_run:
+        remove_consoles(run.folder for run in finished)
+    return todo
+
+
+def finished_runs(runs: list[PlannedRun], overwrite: bool) -> dict[PlannedRun, dict]:
+    """{run: result} of the records that are there. One of another configuration or of other inputs
+    is an error; where the images are not there to be compared, that is said.
+
+    Without its picture a run was killed at the very end; running it again draws that alone.
+    """
+    found, inputs, unseen = {}, PlannedInputs(), defaultdict(list)
+    for run in runs:
+        if overwrite or not (run.folder / PICTURE).is_file():
+            continue
+        present, why = inputs.of(run)
+        if present is None:
+            unseen[why].append(run)
+        keep = "TEST.KEEP_OUTPUTS" in run.settings.options
+        result = finished_result(run.folder, run.config, present, "--output", keep)
+        if result is not None:
+            found[run] = result
+    for why, unknown in unseen.items():
+        print(f"{len(unknown)} finished runs are not compared with their images: {why}")
+    return found
+
+
+def estimate(
+    todo: list[PlannedRun], finished: dict[PlannedRun, dict], workers: int
+) -> tuple[float, int]:
+    """(seconds for `todo`, how many of it no finished run tells about), from the wall times of
+    finished runs of the same method, of the same domain where there are some.
+
+    finished: {run: result}.
+    """
+    by_domain, by_method = defaultdict(list), defaultdict(list)
+    for run, result in finished.items():
+        if (wall := result["wall_seconds"]) > 0:  # a clock was set back where it is not
+            by_domain[run.place.method, run.place.domain].append(wall)
+            by_method[run.place.method].append(wall)
+    seconds, unknown = 0.0, 0
+    for run in todo:
+        place = run.place
+        known = by_domain.get((place.method, place.domain)) or by_method.get(place.method)
+        seconds += sum(known) / len(known) if known else 0
+        unknown += not known
+    return seconds / workers, unknown
+
+
+def _say_records(settings: GridSettings, runs: list[PlannedRun]) -> None:
+    """How many runs have a record, and which have none; each record must follow from its outputs.
+    """
+    without = []
+    for run in runs:
+        result = read_result(run.folder)
+        if result is None:
+            without.append(run.label)
+        else:
+            check_outputs(run.folder, result)
+    print(f"{len(runs)} runs, {len(runs) - len(without)} with a record, {len(without)} without")
+    if len(without) == len(runs):
+        raise DataError(
+            f"--tables-only: no run has a record below {settings.output}, there is no table to "
+            "make; name their folder with --output, or leave --tables-only away"
+        )
+    if without:
+        print(f"Without a record: {enumeration(without)}")
+
+
+def _announce(
+    settings: GridSettings, runs: list[PlannedRun], todo: list[PlannedRun],
+    finished: dict[PlannedRun, dict],
+) -> None:
+    """What is to do and how long it may take; for a dry run also where."""
+    workers = gpus.worker_count(settings.jobs, settings.device)
+    seconds, unknown = estimate(todo, finished, workers)
+    time = "" if unknown == len(todo) else f", about {clock(seconds)}"
+    rest = f" without {unknown} that no finished run tells about" if time and unknown else ""
+    print(f"{len(runs)} runs, {len(runs) - len(todo)} finished, {len(todo)} to do, "
+          f"{min(workers, max(len(todo), 1))} at once{time}{rest}")
+    if not settings.dry_run:
+        return
+    total, left = defaultdict(int), defaultdict(int)
+    for run in runs:
+        total[run.place.method] += 1
+        left[run.place.method] += run not in finished
+    table = [[*name, total[name], total[name] - left[name], left[name]] for name in total]
+    print(tabulate(table, ["data set", "trainer", "configuration", "runs", "finished", "to do"]))
+    if len(todo) <= FEW:
+        print("\n".join(run.label for run in todo))

@@ -1,0 +1,108 @@
+"""What a grid is asked for, and the runs that it is planned as."""
+
+import re
+from dataclasses import astuple, dataclass, field, replace
+from pathlib import Path
+
+from ueo.errors import ConfigError
+from ueo.runs.configure import RunSettings
+from ueo.settings.options import quoted
+from ueo.text import file_name
+
+ZERO_SHOT = "ZeroshotCLIP"
+
+
+@dataclass(frozen=True)
+class GridSettings:
+    """Data sets x trainers x label spaces x domains x seeds, and how to run them: the options of
+    scripts/<method>/main.sh. Empty domains and label spaces are all of the data set's.
+
+    options: KEY VALUE, KEY VALUE, ..., of every run.
+    """
+
+    datasets: tuple[str, ...] = ("emoji",)
+    trainers: tuple[str, ...] = (ZERO_SHOT, "UEO")
+    domain: tuple[str, ...] = ()
+    setting: tuple[str, ...] = ()
+    seed: tuple[int, ...] = (1, 2, 3)
+    backbone: str = ""
+    config_file: str = ""
+    plugin: tuple[str, ...] = ()
+    recipe: str = "common"
+    protocol: str = ""
+    path: str = ""
+    names: str = ""
+    root: str = "data"
+    download: bool = False
+    output: str = "output"
+    device: str = "auto"
+    jobs: int = 0
+    shard: str = ""
+    dry_run: bool = False
+    tables_only: bool = False
+    overwrite: bool = False
+    options: tuple[str, ...] = ()
+
+    def having(self, *options: str, **changed) -> "GridSettings":
+        """The same with further KEY VALUE options, and with other fields."""
+        return replace(self, options=(*self.options, *options), **changed)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run stands below the folder of all records; each field is the name of a folder."""
+
+    dataset: str
+    trainer: str
+    config: str
+    setting: str
+    domain: str
+    seed: str
+
+    @classmethod
+    def of(cls, *levels: str) -> "Place":
+        """Signs that no file name holds are written as others."""
+        return cls(*map(file_name, levels))
+
+    def below(self, output: str | Path) -> Path:
+        """output/<dataset>/<trainer>/<config>/<setting>/<domain>/seed<N>."""
+        return Path(output, *astuple(self))
+
+    @property
+    def method(self) -> tuple[str, str, str]:
+        """What runs of one data set, trainer and configuration share."""
+        return self.dataset, self.trainer, self.config
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a grid, or one evaluation of a finished run.
+
+    settings: what its entry point is called with. label: how messages call it. config: its resolved
+    configuration, which a finished record in the folder must have.
+    """
+
+    settings: RunSettings
+    folder: Path
+    label: str
+    place: Place | None = None
+    config: dict = field(default_factory=dict, compare=False)
+
+
+def shard(runs: list[PlannedRun], part: str) -> list[PlannedRun]:
+    """Every n-th run from the i-th on, for "i/n"; all for "". A run given twice counts once.
+
+    Raises ConfigError for another part, and where two different runs have one folder.
+    """
+    by_folder: dict[Path, PlannedRun] = {}
+    for run in runs:
+        if by_folder.setdefault(run.folder, run).settings != run.settings:
+            raise ConfigError(f"{run.folder}: two different runs would write there; run them apart")
+    runs = list(by_folder.values())
+    if not part:
+        return runs
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", part)
+    index, number = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= index <= number:
+        raise ConfigError(f"--shard takes i/n with 1 <= i <= n, such as 1/4, not {quoted(part)}")
+    return runs[index - 1 :: number]

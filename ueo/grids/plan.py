@@ -1,0 +1,133 @@
+"""Which runs a grid has: data sets x trainers x label spaces x domains x seeds."""
+
+import os
+from pathlib import Path
+
+from dassl.engine import TRAINER_REGISTRY
+
+from ueo.clip import backbones
+from ueo.errors import ConfigError
+from ueo.grids.choices import (
+    config_name,
+    dataset_class,
+    dataset_yaml,
+    output_name,
+    trainer_names,
+    trainer_yamls,
+)
+from ueo.grids.grid_settings import GridSettings, Place, PlannedRun
+from ueo.label_space import parse_setting
+from ueo.runs.configure import RunSettings, build_cfg
+from ueo.settings import config
+from ueo.settings.known_keys import OWN
+from ueo.settings.options import quoted
+from ueo.settings.yaml_files import read_yaml
+from ueo.text import shown
+
+
+def plan(settings: GridSettings, dataset: str) -> list[PlannedRun]:
+    """Every run on one data set, in the order of the table. Raises ConfigError for a wrong name."""
+    if len(settings.options) % 2:
+        raise ConfigError(
+            f"--set takes KEY VALUE pairs, but {settings.options[-1]!r} has no value"
+        )
+    if settings.protocol:
+        OWN["DATASET"]["PROTOCOL"].checked(settings.protocol, "--protocol")
+    kind, data = dataset_class(dataset), read_yaml(str(dataset_yaml(dataset)))
+    backbone = settings.backbone or str(data.get("MODEL.BACKBONE.NAME", "RN50"))
+    backbones.check_name(backbone)
+    domains = _domains(settings, kind)
+    spaces = dict.fromkeys(map(parse_setting, settings.setting)) or kind.settings
+    seeds = list(dict.fromkeys(settings.seed))
+    runs = []
+    for trainer in trainer_names(settings.trainers):
+        deterministic = getattr(TRAINER_REGISTRY.get(trainer), "deterministic", False)
+        of_trainer = [
+            _run(settings, dataset, backbone, trainer, space, domain, seed)
+            for space in spaces
+            for domain in domains
+            for seed in (seeds[:1] if deterministic else seeds)
+        ]
+        _resolve(of_trainer)
+        runs += of_trainer
+    return runs
+
+
+def _resolve(runs: list[PlannedRun]) -> None:
+    """Fill in the runs' configurations. Those of one trainer and data set differ in label space,
+    domain and seed alone: one is built, which takes a hundred times as long as to copy it."""
+    shared = config.resolved(build_cfg(runs[0].settings)) if runs else {}
+    for run in runs:
+        asked = run.settings
+        run.config.update(shared)
+        run.config.update({"DATASET.SETTING": asked.setting, "SEED": asked.seed,
+                           "DATASET.TARGET_DOMAINS": list(asked.domain)})
+
+
+def _run(settings: GridSettings, dataset: str, backbone: str, trainer: str, setting: str,
+         domain: str, seed: int) -> PlannedRun:
+    name = output_name(dataset)
+    place = Place.of(
+        name, trainer, config_name(backbone, settings), setting, domain, f"seed{seed}"
+    )
+    folder = place.below(settings.output)
+    yamls = [settings.config_file]
+    if not settings.config_file:
+        yamls = trainer_yamls(trainer, backbone, name, settings.recipe)
+    asked = RunSettings(
+        root=settings.root,
+        output_dir=str(folder),
+        trainer=trainer,
+        config_file=tuple(yamls),
+        dataset_config_file=str(dataset_yaml(dataset)),
+        domain=(domain,),
+        setting=setting,
+        protocol=settings.protocol,
+        path=settings.path,
+        names=settings.names,
+        backbone=backbone,
+        seed=seed,
+        device=settings.device,
+        threads=threads_of(settings),
+        plugin=plugins_of(settings),
+        overwrite=settings.overwrite,
+        options=_options_for(trainer, settings.options),
+    )
+    label = shown(f"{trainer} {name} {setting} {domain} seed {seed}")
+    return PlannedRun(asked, folder, label, place)
+
+
+def threads_of(settings: GridSettings) -> int:
+    """CPU threads of each run: many runs share the cores."""
+    return 0 if settings.device == "cuda" else 1
+
+
+def plugins_of(settings: GridSettings) -> tuple[str, ...]:
+    """Paths of the plug-ins, from whatever folder a run is started."""
+    return tuple(str(Path(file).absolute()) for file in settings.plugin)
+
+
+def _options_for(trainer: str, options: tuple[str, ...]) -> tuple[str, ...]:
+    """The KEY VALUE pairs without those of other trainers."""
+    return tuple(
+        part
+        for key, value in zip(options[::2], options[1::2])
+        if not key.startswith("TRAINER.") or key.startswith(f"TRAINER.{trainer}.")
+        for part in (key, value)
+    )
+
+
+def _domains(settings: GridSettings, kind: type) -> list[str]:
+    if getattr(kind, "own", False):
+        if not settings.path:
+            raise ConfigError("--path: say where your images are, their folder or their list")
+        if not os.path.exists(os.path.expanduser(settings.path)):
+            raise ConfigError(f"--path: {quoted(settings.path)} does not exist")
+        own = list(kind.targets_at(settings.path))
+        if other := [domain for domain in settings.domain if domain not in own]:
+            raise ConfigError(
+                f"--domain {quoted(other[0])}: {settings.path} is one domain, {own[0]!r}; leave "
+                "--domain away"
+            )
+        return own
+    return list(dict.fromkeys(map(kind.domain_of, settings.domain))) or list(kind.targets)

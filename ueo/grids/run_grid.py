@@ -1,0 +1,106 @@
+"""A whole grid: planned, run where it is not finished, and its tables."""
+
+import sys
+from pathlib import Path
+
+from ueo.grids import slurm
+from ueo.grids.choices import ALL, dataset_names, trainer_names
+from ueo.grids.execute import execute, failures_at_the_end, fetch_missing
+from ueo.grids.finished import waiting
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun, shard
+from ueo.grids.plan import plan
+from ueo.locks import exclusive
+from ueo.results import reference, render, report, tables
+from ueo.results.record import read_result
+from ueo.runs.configure import register
+from ueo.text import file_name, shown
+
+
+def run_grid(
+    settings: GridSettings, published: str = "", expected: str = "", jobs: slurm.Jobs | None = None
+) -> int:
+    """0 done, 1 some runs failed or differ.
+
+    published: a CSV file of numbers that are laid beside; expected: one of numbers that must come
+    out; "" for none. jobs: hand it to Slurm instead.
+    """
+    register(settings.plugin)
+    for path in filter(None, (published, expected)):
+        reference.read_reference(path)  # what is wrong with it is said before hours of runs
+    names = dataset_names(settings.datasets)
+    plans = {name: plan(settings, name) for name in names}
+    runs = shard([run for of_dataset in plans.values() for run in of_dataset], settings.shard)
+    todo = waiting(settings, runs)
+    if settings.dry_run:
+        return 0
+    if jobs:
+        if todo:
+            fetch_missing(settings, todo)
+        slurm.submit(jobs, settings)
+        return 0
+    failures = execute(settings, todo)
+    with failures_at_the_end(failures):
+        differences = show(settings, plans, published, expected)
+    for difference in differences:
+        print(f"DIFFERENT {shown(difference)}", file=sys.stderr)
+    return 1 if failures or differences else 0
+
+
+def show(
+    settings: GridSettings, plans: dict[str, list[PlannedRun]], published: str = "",
+    expected: str = "",
+) -> list[str]:
+    """Write and print the tables of the finished runs; returns what differs from `expected`.
+
+    One shard at a time, so that whoever ends last has read everything.
+    """
+    beside = reference.read_reference(published) if published else None
+    summaries = []
+    with exclusive(Path(settings.output, ".tables.lock")):
+        for runs in plans.values():
+            entries = [(r.folder, result) for r in runs if (result := read_result(r.folder))]
+            if not entries:
+                print(f"\nNo table of {shown(runs[0].place.dataset)}: no run is finished")
+                continue
+            summary = tables.summarise(entries, trainer_names(settings.trainers)[0])
+            folder, stem = Path(settings.output, runs[0].place.dataset), table_stem(settings, runs)
+            written = report.write(folder, stem, summary, beside)
+            print(f"\n{report.console(summary, beside)}\n")
+            suffixes = ",".join(path.suffix[1:] for path in written)
+            print(f"Tables:   {folder / stem}.{{{suffixes}}}")
+            print(f"Records:  {folder}/<trainer>/<config>/<setting>/<domain>/seed<N>/result.json")
+            print("Pictures: scores.png beside each record")
+            summaries.append(summary)
+        if len(summaries) > 1:
+            print(f"\n{render.overview(summaries)}")
+    if not expected:
+        return []
+    differences = reference.compare(summaries, reference.read_reference(expected), expected)
+    print(f"\n{expected}: {len(differences)} differences")
+    return differences
+
+
+def table_stem(settings: GridSettings, runs: list[PlannedRun]) -> str:
+    """Name of the table's files: methods, configuration, what gains are over unless it is zero-shot
+    CLIP, and what is selected; so that no table takes the place of another."""
+    base, *others = trainer_names(settings.trainers)
+    parts = ["table", *([ALL] if ALL in settings.trainers else others or [base])]
+    if base != ZERO_SHOT:
+        parts += ["over", base] if others else ["alone"]
+    return file_name("-".join([*parts, runs[0].place.config, *selection(settings, runs)]))
+
+
+def selection(
+    settings: GridSettings, runs: list[PlannedRun], usual: GridSettings | None = None
+) -> list[str]:
+    """What files' names say of a selection of domains, label spaces or seeds, and of the images of
+    one's own that are shown. usual: settings that select nothing; those of GridSettings."""
+    whole = usual or GridSettings()
+    asked = {key: "+".join(map(str, getattr(settings, key)))
+             for key in ("domain", "setting", "seed")
+             if getattr(settings, key) != getattr(whole, key)}
+    if settings.path:
+        asked["domain"] = runs[0].settings.domain[0]
+    if "seed" in asked:
+        asked["seed"] = f"seed{asked['seed']}"
+    return list(asked.values())

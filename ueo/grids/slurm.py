@@ -1,0 +1,78 @@
+"""Hand a grid to Slurm: the same command once a shard, through submitit (an optional extra)."""
+
+import argparse
+import ast
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ueo.errors import ConfigError
+from ueo.grids.grid_settings import GridSettings
+
+DEFAULTS = {"timeout_min": 24 * 60, "gpus_per_node": 1, "cpus_per_task": 8}  # on Slurm
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """number: of shards, a job each. cluster: "slurm", or "local" for processes here. parameters:
+    submitit's. words: the arguments of `python -m ueo.commands grid` without those of Slurm."""
+
+    number: int
+    cluster: str
+    parameters: dict
+    words: list[str]
+
+
+def submit(jobs: Jobs, settings: GridSettings) -> None:
+    """Submit the shards of the grid.
+
+    Raises ConfigError when submitit or Slurm is missing or refuses a parameter.
+    """
+    try:
+        import submitit
+    except ImportError as error:
+        raise ConfigError("--slurm needs submitit: pip install submitit") from error
+    if settings.shard:
+        raise ConfigError("--slurm makes the shards itself; leave out --shard")
+    logs = Path(settings.output, "slurm").absolute()
+    command = [sys.executable, "-m", "ueo.commands", "grid", *jobs.words]
+    try:
+        executor = submitit.AutoExecutor(folder=logs, cluster=jobs.cluster)
+        usual = DEFAULTS if jobs.cluster == "slurm" else {}
+        executor.update_parameters(name="ueo", **{**usual, **jobs.parameters})
+        submitted = [
+            executor.submit(submitit.helpers.CommandFunction(
+                [*command, "--shard", f"{i}/{jobs.number}"], cwd=os.getcwd()
+            ))
+            for i in range(1, jobs.number + 1)
+        ]
+    except (RuntimeError, TypeError, ValueError, NameError, OSError) as error:
+        raise ConfigError(f"--slurm: {str(error).splitlines()[0]}") from error
+    print(f"Submitted {', '.join(job.job_id for job in submitted)}; logs in {logs}")
+    print("The tables are made at the end; the same command without --slurm makes them again")
+
+
+def words_of(args: argparse.Namespace, defaults: argparse.Namespace) -> list[str]:
+    """The command line of `args`, without what is Slurm's. defaults: of an empty command line."""
+    words = [*args.datasets]
+    for key, value in vars(args).items():
+        ours = key in ("datasets", "shard") or key.startswith("slurm")
+        if ours or value == getattr(defaults, key):
+            continue
+        words.append({"options": "--set"}.get(key, "--" + key.replace("_", "-")))
+        words += [] if value is True else map(str, value if isinstance(value, list) else [value])
+    return words
+
+
+def parameters(words: list[str]) -> dict:
+    """KEY VALUE pairs as submitit takes them. Raises ConfigError for one without a value."""
+    if len(words) % 2:
+        raise ConfigError(f"--slurm-set takes KEY VALUE pairs, but {words[-1]!r} has no value")
+    found = {}
+    for key, value in zip(words[::2], words[1::2]):
+        try:
+            found[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[key] = value
+    return found

@@ -1,0 +1,126 @@
+"""What a run is asked for, and the configuration that follows from it."""
+
+from dataclasses import dataclass
+from importlib import import_module
+
+from dassl.config import get_cfg_default
+from dassl.data.datasets import DATASET_REGISTRY
+from dassl.engine import TRAINER_REGISTRY
+from dassl.utils import Registry
+from yacs.config import CfgNode
+
+import ueo.runs.evaluator  # noqa: F401  (registers itself)
+from ueo.errors import ConfigError
+from ueo.label_space import parse_setting
+from ueo.names import nearest
+from ueo.runs.shared_names import take_names
+from ueo.settings import config
+from ueo.settings.discover import extend_cfg, import_file
+
+PLUGINS = ("ueo.trainers", "ueo.datasets")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What one run is asked for: the options of train.py. What is empty, or None, is left to the
+    yaml files.
+
+    options: KEY VALUE, KEY VALUE, ..., which come last.
+    """
+
+    root: str = "data"
+    output_dir: str | None = None
+    trainer: str = ""
+    config_file: tuple[str, ...] = ()
+    dataset_config_file: str = ""
+    dataset: str = ""
+    domain: tuple[str, ...] = ()
+    source_domains: tuple[str, ...] = ()
+    setting: str = ""
+    protocol: str = ""
+    path: str = ""
+    names: str = ""
+    backbone: str = ""
+    transforms: tuple[str, ...] = ()
+    seed: int | None = None
+    device: str = "auto"
+    threads: int = 0
+    plugin: tuple[str, ...] = ()
+    resume: str = ""
+    eval_only: bool = False
+    model_dir: str = ""
+    load_epoch: int | None = None
+    overwrite: bool = False
+    options: tuple[str, ...] = ()
+
+    def keys(self) -> dict:
+        """{configuration key: value} of what was asked for, but for `options`."""
+        asked = {
+            "DATASET.ROOT": self.root,
+            "OUTPUT_DIR": self.output_dir,
+            "TRAINER.NAME": self.trainer,
+            "DATASET.NAME": self.dataset,
+            "DATASET.TARGET_DOMAINS": self.domain,
+            "DATASET.SOURCE_DOMAINS": self.source_domains,
+            "DATASET.SETTING": self.setting,
+            "DATASET.PROTOCOL": self.protocol,
+            "DATASET.PATH": self.path,
+            "DATASET.NAMES": self.names,
+            "MODEL.BACKBONE.NAME": self.backbone,
+            "INPUT.TRANSFORMS": self.transforms,
+            "RESUME": self.resume,
+            "SEED": self.seed,
+        }
+        return {key: value for key, value in asked.items() if value not in (None, "", ())}
+
+    def given(self) -> set[str]:
+        """The keys that were set by hand and decide which images a run is trained on."""
+        keys = set(self.options[::2])
+        if self.seed is not None:
+            keys.add("SEED")
+        if self.protocol:
+            keys.add("DATASET.PROTOCOL")
+        return keys
+
+
+def register(plugins: tuple[str, ...] | list[str] = ()) -> list:
+    """Register every trainer and data set of this project, and what the files `plugins` hold;
+    returns the modules of these."""
+    for package in PLUGINS:
+        import_module(package)
+    take_names()
+    return [import_file(file) for file in plugins]
+
+
+def build_cfg(settings: RunSettings) -> CfgNode:
+    """Configuration of a run: defaults, plug-ins', data set yaml, trainer yaml, what was asked for,
+    KEY VALUE. Raises ConfigError for an unknown key or name, or a value out of range."""
+    plugins = register(settings.plugin)
+    trainers = {n: TRAINER_REGISTRY.get(n) for n in TRAINER_REGISTRY.registered_names()}
+    cfg = config.extend(get_cfg_default(), trainers)
+    cfg.TEST.EVALUATOR = "UFTEvaluator"
+    for plugin in plugins:
+        extend_cfg(plugin, cfg)
+    known = config.declarations(cfg, trainers)
+    dataset = [settings.dataset_config_file] if settings.dataset_config_file else []
+    for path in [*dataset, *settings.config_file]:
+        config.merge_file(cfg, path, known)
+    for key, value in settings.keys().items():
+        config.set_key(cfg, key, value, config.COMMAND_LINE, known)
+    cfg.USE_CUDA = cfg.USE_CUDA and settings.device != "cpu"
+    config.merge_options(cfg, settings.options, known)
+    config.check(cfg, known)
+    cfg.DATASET.SETTING = parse_setting(cfg.DATASET.SETTING)
+    check_name("trainer", cfg.TRAINER.NAME, TRAINER_REGISTRY)
+    check_name("data set", cfg.DATASET.NAME, DATASET_REGISTRY)
+    cfg.freeze()
+    return cfg
+
+
+def check_name(what: str, name: str, registry: Registry) -> None:
+    """Raise ConfigError, with the nearest name, unless `name` is registered."""
+    known = sorted(registry.registered_names())
+    if name not in known:
+        raise ConfigError(
+            f"unknown {what} {name!r}{nearest(name, known)}; known: {', '.join(known)}"
+        )

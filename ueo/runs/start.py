@@ -1,0 +1,103 @@
+"""One run from its settings to its record: adapt a trainer to a domain, evaluate, keep it all.
+
+A run that is finished is not run again; one that was interrupted resumes.
+"""
+
+import time
+from pathlib import Path
+
+import torch
+from dassl.engine import build_trainer
+from dassl.utils import set_random_seed, setup_logger
+
+from modern_dassl import distributed
+from ueo.errors import ConfigError
+from ueo.files import check_writable, set_aside
+from ueo.results.plots import PICTURE, plot_run
+from ueo.runs import other_trainers
+from ueo.runs.configure import RunSettings, build_cfg
+from ueo.runs.folder import STARTED, follow_run, prepare_folder
+from ueo.runs.memory import keep_freed_memory
+from ueo.text import shown
+
+LOG = "log.txt"  # as Dassl calls it
+
+
+def run(settings: RunSettings) -> None:
+    """Run what is asked for. Raises UserError for a mistake of the user's."""
+    cfg = build_cfg(settings)
+    set_device(settings.device, settings.threads)
+    if cfg.SEED >= 0:  # before shots are drawn
+        set_random_seed(cfg.SEED)
+    if settings.eval_only:
+        check_writable(Path(cfg.OUTPUT_DIR))
+        if settings.model_dir:
+            follow_run(cfg, settings.model_dir, settings.given())
+    elif not _start_or_continue(cfg, settings.overwrite):
+        print(f"Finished before: {shown(cfg.OUTPUT_DIR)}")
+        if not Path(cfg.OUTPUT_DIR, PICTURE).is_file():  # killed before it was drawn
+            _draw(cfg)
+        return
+    if cfg.SEED >= 0:
+        print(f"Setting fixed seed: {cfg.SEED}")
+        set_random_seed(cfg.SEED)
+    _start_log(Path(cfg.OUTPUT_DIR), settings.eval_only)
+    if settings.eval_only:
+        _evaluate(cfg, settings)
+    else:
+        _train(cfg)
+        _draw(cfg)
+
+
+def set_device(device: str, threads: int) -> None:
+    """Threads (0: torch's own choice), memory, and CUDA insisted on: "auto", "cpu" or "cuda"."""
+    if threads:
+        torch.set_num_threads(threads)
+    if chosen_device(device) == "cpu":
+        keep_freed_memory()
+
+
+def chosen_device(device: str) -> str:
+    """"cuda" or "cpu" for "auto", "cpu" or "cuda". Raises ConfigError where there is no CUDA."""
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise ConfigError("--device cuda: torch sees no CUDA device; use --device cpu or auto")
+    return "cuda" if there and device != "cpu" else "cpu"
+
+
+def _train(cfg) -> None:
+    started = time.monotonic()
+    trainer = build_trainer(cfg)
+    if not other_trainers.is_other(trainer):
+        trainer.train()
+        return
+    dataset = other_trainers.prepare(trainer)
+    trainer.train()
+    if distributed.is_main():
+        other_trainers.write_record(trainer, dataset, started)
+
+
+def _evaluate(cfg, settings: RunSettings) -> None:
+    trainer = build_trainer(cfg)
+    if trainer.get_model_names() and not settings.model_dir:
+        raise ConfigError("--eval-only: name the folder of the run with --model-dir")
+    trainer.load_model(settings.model_dir, epoch=settings.load_epoch)
+    trainer.test()
+
+
+def _start_log(folder: Path, eval_only: bool) -> None:
+    """log.txt, the one name that parsers read, is of this run: an earlier one is set aside. An
+    evaluation alone leaves the log of the run in its folder, and its own has the date."""
+    if distributed.is_main() and not (eval_only and (folder / STARTED).is_file()):
+        set_aside(folder / LOG)
+    setup_logger(str(folder))
+
+
+def _start_or_continue(cfg, overwrite: bool) -> bool:
+    with distributed.main_first():  # what it prepares, the others find prepared
+        return prepare_folder(cfg, overwrite and distributed.is_main())
+
+
+def _draw(cfg) -> None:
+    if distributed.is_main():
+        plot_run(cfg.OUTPUT_DIR)

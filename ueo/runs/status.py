@@ -1,0 +1,65 @@
+"""How a command ends: its exit status, and one line for a mistake of the user's."""
+
+import sys
+from collections.abc import Callable
+
+import dassl.utils
+import torch
+
+from modern_dassl import distributed
+from ueo.errors import UserError, reason
+from ueo.runs.configure import RunSettings
+from ueo.runs.start import run
+from ueo.text import shown
+
+DONE, FAILED, MISTAKE, NOT_FINITE, INTERRUPTED = 0, 1, 2, 3, 130
+# what a user can mend; genuine Dassl has no error class of its own
+MISTAKES = (UserError, OSError, getattr(dassl.utils, "DasslError", UserError))
+
+
+def status_of(work: Callable[[], int | None]) -> int:
+    """Exit status of `work`, which returns one, or None for DONE: MISTAKE for a user's mistake,
+    which is told in one line, or INTERRUPTED."""
+    console = sys.stdout  # a run's log takes its place
+    try:
+        return work() or DONE
+    except MISTAKES as error:
+        return _told(one_line(error), MISTAKE)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        sys.stdout = console
+
+
+def run_to_status(settings: RunSettings) -> int:
+    """Exit status of a run: as `status_of` says, or NOT_FINITE where its loss was not."""
+
+    def work() -> int | None:
+        try:
+            run(settings)
+        except FloatingPointError as error:
+            return _told(f"{one_line(error)}; lower OPTIM.LR or use PREC fp32", NOT_FINITE)
+        except torch.cuda.OutOfMemoryError:
+            return _told(
+                "out of GPU memory; lower DATALOADER.TRAIN_X.BATCH_SIZE and "
+                "DATALOADER.TEST.BATCH_SIZE, or use --device cpu", MISTAKE
+            )
+
+    return status_of(work)
+
+
+def _told(message: str, status: int) -> int:
+    process = "" if distributed.is_main() else f" (process {distributed.rank()})"
+    print(f"Error{process}: {message}", file=sys.stderr)
+    return status
+
+
+def one_line(error: Exception) -> str:
+    """The message alone, also when a loader's worker wrapped it in its own traceback."""
+    if isinstance(error, OSError) and error.strerror:
+        return shown(reason(error))
+    message = str(error).strip()
+    if not message.startswith("Caught "):  # what a worker's begins with
+        return shown(message or type(error).__name__)
+    return shown(message.splitlines()[-1].split("Error: ", 1)[-1])

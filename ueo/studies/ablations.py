@@ -1,0 +1,98 @@
+"""UEO's parts, one changed at a time, with intervals; and whether its weighting matters."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ueo.errors import ConfigError
+from ueo.grids.choices import output_name
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
+from ueo.grids.plan import plan
+from ueo.grids.run_grid import selection
+from ueo.names import nearest
+from ueo.results import report, tables
+from ueo.results.record import read_result
+from ueo.text import file_name
+
+UEO, PLAIN = "UEO", "uniform"
+VARIATIONS = {  # name in the table: what departs from the released UEO
+    UEO: {},
+    PLAIN: {"WEIGHTING": "uniform"},  # no weighting: InfoMax
+    "oracle": {"WEIGHTING": "oracle"},
+    "own-temperature": {"TEMPERATURE": "0"},
+    "refreshed": {"REFRESH": "True"},
+    "doubt-linear": {"DOUBT": "linear"},
+    "doubt-exponential": {"DOUBT": "exponential"},
+    "doubt-uniform": {"DOUBT": "uniform"},
+    "difference": {"OBJECTIVE": "difference"},
+    "prompt-only": {"TUNE": "prompt"},
+    "affine-only": {"TUNE": "visual_affine"},
+    "visual-prompt": {"TUNE": "prompt+visual_prompt"},  # ViT alone
+    "trade-off-0": {"TRADE_OFF": "0.0"},
+    "trade-off-0.5": {"TRADE_OFF": "0.5"},
+    "trade-off-2": {"TRADE_OFF": "2.0"},
+    "context-fp32": {"CTX_FP32": "True"},  # differs in fp16 alone
+}
+
+
+def plans(
+    settings: GridSettings, dataset: str, only: tuple[str, ...] = ()
+) -> dict[str, list[PlannedRun]]:
+    """{name in the table: its runs}; zero-shot CLIP first. only: some of VARIATIONS."""
+    names = only or list(VARIATIONS)
+    for name in names:
+        if name not in VARIATIONS:
+            raise ConfigError(
+                f"--only: {name!r} is no variation{nearest(name, VARIATIONS)}; known: "
+                f"{', '.join(VARIATIONS)}"
+            )
+    found = {ZERO_SHOT: plan(settings.having(trainers=(ZERO_SHOT,)), dataset)}
+    for name in dict.fromkeys([UEO, *names]):
+        options = [w for k, v in VARIATIONS[name].items() for w in (f"TRAINER.UEO.{k}", v)]
+        found[name] = plan(settings.having(*options, trainers=(UEO,)), dataset)
+    return found
+
+
+def entries(by_name: dict[str, list[PlannedRun]]) -> list[tables.Entry]:
+    """Finished runs, each under its name in the table."""
+    return [
+        (run.folder, {**result, "trainer": name})
+        for name, runs in by_name.items()
+        for run in runs
+        if (result := read_result(run.folder))
+    ]
+
+
+def verdict(found: list[tables.Entry]) -> str:
+    """Whether the weighting matters, from the paired interval of UEO over equal weights."""
+    gain = tables.overall_gain(found, UEO, PLAIN)
+    if gain is None:
+        return "Whether the weighting matters was not measured: runs without it are missing."
+    ratios = [r["notes"]["weights"]["max_over_min"] for _, r in found if r["trainer"] == UEO]
+    lines = [f"The largest weight is {np.mean(ratios):.3f} times the smallest, on average."]
+    for metric in tables.GAINS:
+        low, high = gain[metric]["interval"]
+        matters = "does not matter" if low <= 0 <= high else "matters"
+        lines.append(
+            f"For {metric.upper()} the weighting {matters} here: {gain[metric]['gain']:+.2f} "
+            f"points [{low:+.2f}, {high:+.2f}] over equal weights."
+        )
+    return " ".join(lines)
+
+
+def show(
+    settings: GridSettings, dataset: str, by_name: dict[str, list[PlannedRun]],
+    only: tuple[str, ...] = (),
+) -> None:
+    """Write and print the table of the finished runs."""
+    found = entries(by_name)
+    if not found:
+        return
+    summary = tables.summarise(found, ZERO_SHOT)
+    summary["verdict"] = verdict(found)
+    runs = by_name[ZERO_SHOT]
+    stem = file_name("-".join(
+        ["table-ablations", runs[0].place.config, *only, *selection(settings, runs)]
+    ))
+    report.write(Path(settings.output, output_name(dataset)), stem, summary)
+    print(f"\n{report.console(summary)}\n\n{summary['verdict']}")

@@ -1,0 +1,244 @@
+"""A finished run evaluated elsewhere: on other domains, on a half of its classes, and with its
+weights between where it started and where it ended (WiSE-FT).
+
+Wortsman et al., CVPR 2022, arXiv:2109.01903: what was tuned becomes (1 - alpha) * start + alpha *
+tuned. Alpha 1 is the run; alpha 0 is where its training started: zero-shot CLIP, unless what is
+tuned begins at random. Each alpha is evaluated, and has a record in the form of a run's.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dassl.data.datasets import DATASET_REGISTRY
+from dassl.engine import TrainerX, build_trainer
+from dassl.utils import set_random_seed
+
+from ueo.errors import ConfigError
+from ueo.files import check_writable
+from ueo.grids.execute import execute
+from ueo.grids.grid_settings import GridSettings, PlannedRun
+from ueo.grids.parallel import Failure, remove_consoles
+from ueo.grids.plan import plugins_of, threads_of
+from ueo.images.hashes import content_hash
+from ueo.inputs import CHECKPOINT, Inputs
+from ueo.results.record import read_result
+from ueo.runs.checkpoint import MODEL, checkpoint_file, mixed
+from ueo.runs.configure import RunSettings, build_cfg, register
+from ueo.runs.current_inputs import data_inputs
+from ueo.runs.folder import follow_run
+from ueo.runs.start import set_device
+from ueo.runs.status import status_of
+
+METRICS = ("pacc", "accuracy", "auroc", "fpr95")
+
+
+@dataclass(frozen=True)
+class ElsewhereSettings:
+    """Which finished run is evaluated, and how.
+
+    model_dir: the run's folder. alpha: shares of the tuned weights. domain, classes: what it is
+    evaluated on; empty for what it was trained on. output_dir: folder of the records; None for
+    wise_ft in the run's. load_epoch: of the checkpoint; None for the last. options: KEY VALUE, ...
+    """
+
+    model_dir: str
+    alpha: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
+    load_epoch: int | None = None
+    domain: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    output_dir: str | None = None
+    root: str = "data"
+    plugin: tuple[str, ...] = ()
+    device: str = "auto"
+    threads: int = 0
+    options: tuple[str, ...] = ()
+
+    @property
+    def output(self) -> Path:
+        return Path(self.output_dir or Path(self.model_dir, "wise_ft"))
+
+    @property
+    def weights(self) -> Path:
+        """File of the run's checkpoint."""
+        return checkpoint_file(Path(self.model_dir, MODEL), self.load_epoch)
+
+    def record(self, domain: str, classes: str, alpha: float) -> Path:
+        """Folder of one record; "" for what the run was trained on."""
+        return self.output / domain / classes / f"alpha{alpha:g}"
+
+
+def evaluate_elsewhere(settings: ElsewhereSettings) -> list[list]:
+    """Evaluate all that is asked for; returns a row for each domain, half of the classes and alpha:
+    these, then METRICS in percent. Raises ConfigError for a folder without a finished run, and for
+    a run that cannot be mixed or fits no other classes."""
+    register(settings.plugin)
+    rows = []
+    for domain in dict.fromkeys(settings.domain or [""]):
+        for classes in dict.fromkeys(settings.classes or [""]):
+            trainer = _build(settings, domain, classes)
+            rows += _evaluate(trainer, settings, domain, classes)
+    return rows
+
+
+def evaluate_to_status(settings: ElsewhereSettings) -> int:
+    """Exit status of an evaluation."""
+    return status_of(lambda: evaluate_elsewhere(settings) and None)
+
+
+def settings_there(settings: ElsewhereSettings, domain: str, classes: str) -> RunSettings:
+    """The run's own configuration, changed as asked; "" leaves domain or classes. Raises
+    ConfigError for a folder without a finished run and an option without a value."""
+    finished = read_result(settings.model_dir)
+    if finished is None:
+        raise ConfigError(f"--model-dir {settings.model_dir}: holds no finished run (result.json)")
+    if len(settings.options) % 2:
+        raise ConfigError(
+            f"--set takes KEY VALUE pairs, but {settings.options[-1]!r} has no value"
+        )
+    options = [part for key, value in finished["config"].items() for part in (key, str(value))]
+    options += ["DATALOADER.NUM_WORKERS", str(finished["environment"].get("workers", 0))]
+    options += ["DATASET.TARGET_DOMAINS", str((domain,))] if domain else []
+    if relative := relatives(finished["config"]["DATASET.NAME"]).get(domain):
+        options += ["DATASET.NAME", relative]
+    options += ["DATASET.SUBSAMPLE_CLASSES", classes] if classes else []
+    return RunSettings(
+        root=settings.root,
+        output_dir=str(settings.output / domain / classes),
+        device=settings.device,
+        threads=settings.threads,
+        plugin=settings.plugin,
+        options=(*options, *settings.options),
+    )
+
+
+def relatives(dataset: str) -> dict[str, str]:
+    """Data sets on which a run on `dataset` can be tested as on another domain."""
+    known = dataset in DATASET_REGISTRY.registered_names()
+    return getattr(DATASET_REGISTRY.get(dataset), "relatives", {}) if known else {}
+
+
+def _build(settings: ElsewhereSettings, domain: str, classes: str) -> TrainerX:
+    """The run's trainer, untrained."""
+    cfg = build_cfg(settings_there(settings, domain, classes))
+    set_device(settings.device, settings.threads)
+    check_writable(Path(cfg.OUTPUT_DIR))
+    if cfg.SEED >= 0:
+        set_random_seed(cfg.SEED)
+    follow_run(cfg, settings.model_dir, set(settings.options[::2]))
+    trainer = build_trainer(cfg)
+    if not hasattr(trainer, "evaluations") or MODEL not in trainer.get_model_names():
+        raise ConfigError(f"--model-dir: {cfg.TRAINER.NAME} tunes nothing that could be mixed")
+    trained_on = read_result(settings.model_dir)["config"]["DATASET.SUBSAMPLE_CLASSES"]
+    bound = trainer.bound_to_classes or trainer.options.CSC
+    if bound and cfg.DATASET.SUBSAMPLE_CLASSES != trained_on:
+        raise ConfigError(f"--classes: what {cfg.TRAINER.NAME} learns is bound to its classes")
+    return trainer
+
+
+def _evaluate(
+    trainer: TrainerX, settings: ElsewhereSettings, domain: str, classes: str
+) -> list[list]:
+    """A record for each alpha; returns the rows."""
+    module, evaluations = trainer._models[MODEL], trainer.evaluations
+    start = {name: value.clone() for name, value in module.state_dict().items()}
+    trainer.output_dir = str(settings.record(domain, classes, settings.alpha[0]))
+    evaluations.run(epoch=0)
+    before, rows = evaluations.history, []
+    trainer.load_model(settings.model_dir, epoch=settings.load_epoch)
+    trainer.inputs[CHECKPOINT] = content_hash(settings.weights)
+    tuned = {name: value.clone() for name, value in module.state_dict().items()}
+    for alpha in dict.fromkeys(settings.alpha):
+        trainer.output_dir = str(settings.record(domain, classes, alpha))
+        trainer.notes["wise_ft"] = {"run": str(settings.model_dir), "alpha": alpha}
+        evaluations.history = list(before)
+        module.load_state_dict(mixed(start, tuned, alpha))
+        evaluations.run(epoch=trainer.epochs_done, last=True)
+        evaluations.write_record()
+        found = evaluations.history[-1]["test"]
+        rows.append([trainer.dm.dataset.domain, trainer.cfg.DATASET.SUBSAMPLE_CLASSES,
+                     f"{alpha:g}", *(found[name] for name in METRICS)])
+    return rows
+
+
+# evaluations of the runs of a grid
+
+
+Tests = dict[PlannedRun, list[Path]]  # an evaluation of a finished run -> folders of its records
+
+
+def plan_elsewhere(
+    settings: GridSettings, run: PlannedRun, folder: str, alpha: tuple[float, ...] = (1.0,),
+    **what: tuple[str, ...],
+) -> Tests:
+    """The evaluation of a run on `domain` or on `classes`. folder: of its records, below the
+    run's."""
+    asked = ElsewhereSettings(
+        model_dir=str(run.folder),
+        alpha=alpha,
+        output_dir=str(run.folder / folder),
+        root=settings.root,
+        plugin=plugins_of(settings),
+        device=settings.device,
+        threads=threads_of(settings),
+        **what,
+    )
+    records = [
+        asked.record(domain, classes, share)
+        for domain in asked.domain or ("",)
+        for classes in asked.classes or ("",)
+        for share in alpha
+    ]
+    label = f"{run.label}, tested on {' '.join((*asked.domain, *asked.classes))}"
+    return {PlannedRun(asked, run.folder / folder, label, run.place, run.config): records}
+
+
+def execute_left(settings: GridSettings, tests: Tests) -> list[Failure]:
+    """Run those evaluations whose run is finished and of which a record is missing, or is of other
+    weights or images than there are now. With tables_only none is run, and a record of other
+    weights is an error."""
+    known: dict = {}
+    ready = [test for test in tests if read_result(test.settings.model_dir) is not None]
+    if settings.tables_only:
+        for test in ready:
+            _refuse_other_weights(test.settings, tests[test])
+        return []
+    todo = [test for test in ready
+            if settings.overwrite or not _up_to_date(test.settings, tests[test], known)]
+    remove_consoles(test.folder for test in tests if test not in todo)
+    return execute(settings, todo, evaluate_to_status) if todo else []
+
+
+def _refuse_other_weights(settings: ElsewhereSettings, records: list[Path]) -> None:
+    """Raise ConfigError where a record is of weights that its run no longer has."""
+    weights = content_hash(settings.weights)
+    for record in records:
+        result = read_result(record)
+        if result is not None and result["inputs"].get(CHECKPOINT) != weights:
+            raise ConfigError(
+                f"{record}: was evaluated before {settings.model_dir} was trained anew; the same "
+                "command without --tables-only evaluates it again"
+            )
+
+
+def _up_to_date(
+    settings: ElsewhereSettings, records: list[Path], known: dict[tuple, Inputs]
+) -> bool:
+    """Whether all records are there and are of the run's weights and of the images there are now.
+
+    known: inputs of domains that were read already.
+    """
+    weights = content_hash(settings.weights)
+    for record in records:
+        result = read_result(record)
+        if result is None or result["inputs"].get(CHECKPOINT) != weights:
+            return False
+        place = tuple(result[key] for key in ("dataset", "domain", "protocol"))
+        if place not in known:
+            value = record.parent.name
+            there = settings_there(
+                settings, value * bool(settings.domain), value * bool(settings.classes)
+            )
+            known[place] = data_inputs(build_cfg(there))
+        if not known[place].items() <= result["inputs"].items():
+            return False
+    return True

@@ -1,0 +1,137 @@
+"""The runs of the study of OOD scores, and its files: see ood_study.py for the analysis."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ueo.files import atomic_path, write_json
+from ueo.grids.choices import dataset_class, output_name, trainer_names
+from ueo.grids.grid_settings import GridSettings, PlannedRun
+from ueo.grids.parallel import Failure
+from ueo.grids.plan import plan
+from ueo.grids.run_grid import selection
+from ueo.results import tables
+from ueo.results.coverage import uneven
+from ueo.studies import ood_plots, ood_study, ood_tables
+from ueo.studies.elsewhere import Tests, execute_left, plan_elsewhere
+from ueo.studies.ood_study import ZERO, Arm
+from ueo.text import file_name
+
+SHOTS_OF = {  # what sets a method's number of images a class; None: it has no such number
+    "ZeroshotCLIP": None,
+    "CoOp": "DATASET.NUM_SHOTS",
+    "CoCoOp": "DATASET.NUM_SHOTS",
+    "TipAdapter": "DATASET.NUM_SHOTS",
+    "TipAdapterF": "DATASET.NUM_SHOTS",
+    "UPAdapter": "TRAINER.UPAdapter.TOP_K",
+    "UPL": "TRAINER.UPL.TOP_K",
+    "UEO": None,
+}
+TRAINERS, SETTING = tuple(SHOTS_OF), ("closed",)
+SHOTS = (1, 2, 4, 8, 16)
+COMPARED = 8  # shots of the methods that UP-Adapter is set beside
+
+Arms = dict[Arm, list[PlannedRun]]
+
+
+@dataclass(frozen=True)
+class OODStudy:
+    """The study of one data set. shots: images a class; shift: also test on the other domains."""
+
+    settings: GridSettings
+    dataset: str
+    shots: tuple[int, ...] = SHOTS
+    shift: bool = False
+
+    @property
+    def run_settings(self) -> GridSettings:
+        """The settings with the protocol and the domains that the study has unless told otherwise.
+        """
+        kind = dataset_class(self.dataset)
+        usual = tuple(d for d in kind.targets if d != kind.tuning_domain)
+        return replace(
+            self.settings,
+            protocol=self.settings.protocol or "independent",
+            domain=self.settings.domain or usual,
+        )
+
+
+def plans(study: OODStudy) -> Arms:
+    """{arm: its runs}, zero-shot CLIP first."""
+    settings, found = study.run_settings, {}
+    for name in trainer_names(settings.trainers):
+        key = SHOTS_OF.get(name)
+        for shots in study.shots if key else [0]:
+            options = [key, str(shots)] if key else []
+            asked = settings.having(*options, "TEST.KEEP_OUTPUTS", "True", trainers=(name,))
+            found[Arm(name, shots)] = plan(asked, study.dataset)
+    return found
+
+
+def shifted(study: OODStudy, arms: Arms) -> tuple[ood_study.Runs, list[Failure]]:
+    """(runs tested on domains that they were not adapted to, failures); zero-shot CLIP, which was
+    adapted to none, is its own run on each."""
+    if not study.shift:
+        return {}, []
+    moved = _elsewhere(study, arms)
+    tests = {test: records for by_test in moved.values() for test, records in by_test.items()}
+    failures = execute_left(study.run_settings, tests)
+    folders = [
+        *((arm, folder) for arm, by_test in moved.items() for records in by_test.values()
+          for folder in records),
+        *((ZERO, run.folder) for run in arms.get(ZERO, [])),
+    ]
+    return ood_study.read_runs(folders, ood_study.reported), failures
+
+
+def _elsewhere(study: OODStudy, arms: Arms) -> dict[Arm, Tests]:
+    """Evaluations of the compared arms' runs on the other domains."""
+    pairs = ood_study.beside_up_adapter(arms, COMPARED)
+    chosen = dict.fromkeys(arm for pair in pairs for arm in pair if arm in arms and arm != ZERO)
+    domains = sorted({run.settings.domain[0] for runs in arms.values() for run in runs})
+    found: dict[Arm, Tests] = {}
+    for arm in chosen:
+        for run in arms[arm]:
+            others = tuple(domain for domain in domains if domain not in run.settings.domain)
+            tests = plan_elsewhere(study.run_settings, run, "elsewhere", domain=others)
+            found.setdefault(arm, {}).update(tests)
+    return found
+
+
+def write(study: OODStudy, arms: Arms, moved: ood_study.Runs) -> None:
+    """Write JSON, Markdown and pictures of the finished runs, and print the table."""
+    runs = ood_study.read_runs((arm, run.folder) for arm, plan in arms.items() for run in plan)
+    if not runs:
+        return
+    first = next(iter(runs.values()))[0].result
+    rows = ood_study.rows(runs)
+    means = ood_study.means(rows)
+    result = {
+        **{key: first[key] for key in ("dataset", "title", "protocol", "environment")},
+        "backbone": tables.backbone_name(first["backbone"]),
+        **{f"{key}s": sorted({row[key] for row in rows}) for key in ("domain", "setting", "seed")},
+        "uneven": uneven((str(arm), run.result) for arm, group in runs.items() for run in group),
+        "means": means,
+        "claims": ood_study.claims(runs, means, moved, COMPARED),
+        "by_domain": ood_study.by_domain(runs, COMPARED),
+        "rows": rows,
+    }
+    folder = Path(study.settings.output, output_name(study.dataset))
+    planned = next(iter(arms.values()))
+    stem = file_name("-".join(["study", planned[0].place.config, *_selection(study, planned)]))
+    write_json(folder / f"{stem}.json", result)
+    pictures = ood_plots.draw(folder, stem, runs, means)
+    with atomic_path(folder / f"{stem}.md") as temporary:
+        names = [p.name for p in pictures]
+        temporary.write_text(ood_tables.document(result, names), encoding="utf-8")
+    print(f"\n{ood_tables.text(result)}\n\nStudy:    {folder / stem}.{{json,md}}")
+    print(f"Pictures: {folder / stem}-{{histograms,roc,shots,accuracy}}.png")
+
+
+def _selection(study: OODStudy, runs: list[PlannedRun]) -> list[str]:
+    """What the files' names say of a part of the study."""
+    parts = selection(study.settings, runs, usual=GridSettings(setting=SETTING))
+    if study.settings.trainers != TRAINERS:
+        parts += study.settings.trainers
+    if study.shots != SHOTS:
+        parts.append(f"shots{'+'.join(map(str, study.shots))}")
+    return parts + ["shift"] * study.shift

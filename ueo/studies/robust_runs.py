@@ -1,0 +1,219 @@
+"""The runs of the study of robustness, and its files: see robustness.py for the analysis.
+
+Every method is fine-tuned on each domain twice: with all known classes, then tested on every domain
+(of ImageNet: on its variants); and with the base half of them, then tested on base, new and all,
+unless what it learns is bound to its classes. Zero-shot CLIP and WiSE-FT stand beside.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dassl.engine import TRAINER_REGISTRY
+
+from ueo.files import atomic_path, write_json
+from ueo.grids.choices import dataset_class, output_name, trainer_names
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
+from ueo.grids.parallel import Failure
+from ueo.grids.plan import plan
+from ueo.grids.run_grid import selection
+from ueo.results import tables
+from ueo.results.comparable import check_inputs
+from ueo.results.coverage import uneven
+from ueo.results.record import read_result
+from ueo.studies import ood_study, robustness
+from ueo.studies.elsewhere import Tests, execute_left, plan_elsewhere
+from ueo.studies.robustness import ALL, BASE, NEW, OWN, SHIFT
+from ueo.text import file_name
+
+TRAINERS = ("FineTune", "FLYP", "CoOp", "ARF")
+SHOTS = 16
+WHOLE, WISE = 1.0, 0.5  # WISE: the share that WiSE-FT's paper recommends without tuning
+CLASSES = "DATASET.SUBSAMPLE_CLASSES"
+NAMES = {"FineTune": robustness.PLAIN, "FLYP": robustness.CONTRASTIVE}  # with WiSE-FT beside them
+FOLDER = "robust"  # of the evaluations, in a run's
+
+
+@dataclass(frozen=True)
+class RobustStudy:
+    """The study of one data set. shots: labelled images a class, 0 for all; captions, pool: what
+    ARF is anchored to, "" for none."""
+
+    settings: GridSettings
+    dataset: str
+    shots: int = SHOTS
+    captions: str = ""
+    pool: str = ""
+
+    @property
+    def run_settings(self) -> GridSettings:
+        """The settings with protocol, domains and label space that the study has unless told
+        otherwise."""
+        kind, asked = dataset_class(self.dataset), self.settings
+        usual = (d for d in kind.targets if d != kind.tuning_domain)
+        spaces = ("closed",) if "closed" in kind.settings else kind.settings
+        return replace(
+            asked,
+            protocol=asked.protocol or "independent",
+            domain=tuple(map(kind.domain_of, asked.domain)) or tuple(usual),
+            setting=asked.setting or tuple(spaces),
+        )
+
+    @property
+    def tested(self) -> list[str]:
+        """The domains that are tested."""
+        return [*self.run_settings.domain, *dataset_class(self.dataset).relatives]
+
+
+@dataclass
+class Tuned:
+    """A method's runs. shares: {arm in the table: share of the tuned weights}; options: its own."""
+
+    method: str
+    shares: dict[str, float]
+    options: list[str] = field(default_factory=list)
+    whole: list[PlannedRun] = field(default_factory=list)  # with all known classes
+    half: list[PlannedRun] = field(default_factory=list)  # with the base half of them
+
+    def tests(self, study: RobustStudy) -> Tests:
+        """The evaluations of its runs."""
+        found: Tests = {}
+        alpha, settings = tuple(dict.fromkeys(self.shares.values())), study.run_settings
+        for run in self.whole:
+            found |= plan_elsewhere(settings, run, FOLDER, alpha, domain=tuple(study.tested))
+        for run in self.half:
+            found |= plan_elsewhere(settings, run, FOLDER, alpha, classes=(BASE, NEW, ALL))
+        return found
+
+
+ZeroShot = dict[str, list[PlannedRun]]  # test -> zero-shot CLIP's runs
+
+
+def plans(study: RobustStudy) -> tuple[ZeroShot, list[Tuned]]:
+    """Zero-shot CLIP, on the domains of the data set and on its relatives; and what is compared,
+    ARF as far as captions and a pool are given."""
+    settings, shots = study.run_settings, ("DATASET.NUM_SHOTS", str(study.shots))
+    names = trainer_names(settings.trainers)
+    methods = [entry for name in names for entry in _entries(study, name)]
+    for entry in methods:
+        asked = settings.having(*shots, *entry.options, trainers=(entry.method,))
+        entry.whole = plan(asked, study.dataset)
+        if not TRAINER_REGISTRY.get(entry.method).bound_to_classes:
+            halved = (*shots, CLASSES, BASE, *entry.options)
+            asked = settings.having(*halved, trainers=(entry.method,))
+            entry.half = plan(asked, study.dataset)
+    return _zero_shot(study), methods
+
+
+def _entries(study: RobustStudy, name: str) -> list[Tuned]:
+    if name == ZERO_SHOT:
+        return []
+    if name == "ARF":
+        return _anchored(study)
+    arm = NAMES.get(name, name)
+    beside = {f"{arm}, WiSE-FT": WISE} if name in NAMES else {}
+    return [Tuned(name, {arm: WHOLE, **beside})]
+
+
+def _anchored(study: RobustStudy) -> list[Tuned]:
+    """ARF with each anchor that there is, and with both."""
+    captions = ["TRAINER.ARF.CAPTIONS", study.captions] if study.captions else []
+    pool = ["TRAINER.ARF.POOL", study.pool] if study.pool else []
+    found = []
+    if captions:
+        alone = [*captions, "TRAINER.ARF.PAIR_WEIGHT", "0.0"]
+        found.append(Tuned("ARF", {"ARF, captions": WHOLE}, alone))
+    if pool:
+        alone = [*pool, "TRAINER.ARF.CAPTION_WEIGHT", "0.0"]
+        found.append(Tuned("ARF", {"ARF, pairs": WHOLE}, alone))
+    if captions and pool:
+        found.append(Tuned("ARF", {robustness.BOTH: WHOLE}, captions + pool))
+    return found
+
+
+def _zero_shot(study: RobustStudy) -> ZeroShot:
+    settings = study.run_settings.having(trainers=(ZERO_SHOT,))
+    found = {
+        test: plan(settings.having(*[CLASSES, test] * (test in (BASE, NEW))), study.dataset)
+        for test in robustness.TESTS
+    }
+    if len(settings.domain) == 1:
+        found[SHIFT] = []  # the only domain is nobody's other one
+    for relative in dataset_class(study.dataset).relatives:
+        found[SHIFT] = found[SHIFT] + plan(replace(settings, domain=(relative,)), relative)
+    return found
+
+
+def all_runs(zero: ZeroShot, methods: list[Tuned]) -> list[PlannedRun]:
+    """Every run once, zero-shot CLIP first."""
+    of_zero = [run for test in (OWN, SHIFT, BASE, NEW) for run in zero[test]]
+    unique = {run.folder: run for run in of_zero}
+    return [*unique.values(), *(run for e in methods for run in (*e.whole, *e.half))]
+
+
+def evaluate(study: RobustStudy, methods: list[Tuned]) -> list[Failure]:
+    """Run the evaluations that are left; returns the failures."""
+    tests = {test: records for e in methods for test, records in e.tests(study).items()}
+    return execute_left(study.run_settings, tests)
+
+
+def write(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> None:
+    """Write JSON and Markdown of the finished runs, and print the table."""
+    runs = _read(study, zero, methods)
+    if not runs:
+        return
+    by_test = {test: [(arm, run.result) for arm, tests in runs.items()
+                      for run in tests.get(test, [])] for test in robustness.TESTS}
+    every = [entry for entries in by_test.values() for entry in entries]
+    tuned = [r for arm, r in every if arm != robustness.ZERO] or [r for _, r in every]
+    first = every[0][1]
+    result = {
+        **{key: first[key] for key in ("dataset", "title", "protocol", "environment")},
+        "backbone": tables.backbone_name(first["backbone"]),
+        "domains": [d for d in study.run_settings.domain if d in {r["domain"] for r in tuned}],
+        "seeds": sorted({r["seed"] for r in tuned}), "shots": study.shots,
+        "uneven": [f"{test}: {c}" for test, found in by_test.items() for c in uneven(found)],
+        "means": robustness.means(runs), "gains": robustness.gains(runs),
+        "claims": robustness.claimed(runs),
+    }
+    folder, planned = Path(study.settings.output, output_name(study.dataset)), zero[OWN]
+    stem = file_name("-".join(["robust", planned[0].place.config, *_selection(study, planned)]))
+    write_json(folder / f"{stem}.json", result)
+    with atomic_path(folder / f"{stem}.md") as temporary:
+        temporary.write_text(robustness.markdown(result), encoding="utf-8")
+    print(f"\n{robustness.text(result)}\n\nTable:    {folder / stem}.{{json,md}}")
+
+
+def _read(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> robustness.Runs:
+    """Arm -> test -> finished runs; zero-shot CLIP, adapted to nothing, is itself on every test."""
+    folders = {robustness.ZERO: {t: [run.folder for run in runs] for t, runs in zero.items()}}
+    for entry in methods:
+        for arm, share in entry.shares.items():
+            tests = folders.setdefault(arm, {test: [] for test in robustness.TESTS})
+            record = f"alpha{share:g}"
+            for run in entry.whole:
+                for domain in study.tested:
+                    test = OWN if domain in run.settings.domain else SHIFT
+                    tests[test].append(run.folder / FOLDER / domain / record)
+            for run in entry.half:
+                for part in (BASE, NEW, ALL):
+                    tests[part].append(run.folder / FOLDER / part / record)
+    check_inputs(
+        (folder, result) for tests in folders.values() for where in tests.values()
+        for folder in where if (result := read_result(folder))
+    )
+    found: robustness.Runs = {}
+    for arm, tests in folders.items():
+        runs = {test: [ood_study.reported(folder) for folder in where if read_result(folder)]
+                for test, where in tests.items()}
+        runs = {test: group for test, group in runs.items() if group}
+        if runs:
+            found[arm] = runs
+    return found
+
+
+def _selection(study: RobustStudy, runs: list[PlannedRun]) -> list[str]:
+    """What the files' names say of a part of the study."""
+    parts = selection(study.settings, runs)
+    if study.settings.trainers != TRAINERS:
+        parts += study.settings.trainers
+    return parts + [f"shots{study.shots}"] * (study.shots != SHOTS)

@@ -1,0 +1,80 @@
+"""Choose one option of each method on the tuning domain: the same values and rule for all.
+
+The rule: of each value, one seed, the mean over label spaces of HM (the harmonic mean of PACC and
+AUROC) on the test images of the tuning domain. It reads labels, so the tuning domain is left out of
+every mean.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from tabulate import tabulate
+
+from ueo.errors import ConfigError
+from ueo.files import write_json
+from ueo.grids.choices import config_name, dataset_class, output_name, trainer_names
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
+from ueo.grids.plan import plan
+from ueo.results.record import read_result
+from ueo.text import file_name
+
+RATE = "OPTIM.LR"
+RATES = ("1e-3", "3e-3", "1e-2", "3e-2")
+
+Plans = dict[tuple[str, str], list[PlannedRun]]  # (trainer, value) -> its runs
+
+
+def on_tuning_domain(settings: GridSettings, dataset: str) -> GridSettings:
+    """The settings, on that domain alone. Raises ConfigError where the data set has none, or
+    another one is asked for."""
+    kind = dataset_class(dataset)
+    if kind.tuning_domain is None:
+        raise ConfigError(f"{dataset} has no tuning domain; name one in its wrapper")
+    if [kind.domain_of(domain) for domain in settings.domain] not in ([], [kind.tuning_domain]):
+        raise ConfigError(
+            f"--domain {' '.join(settings.domain)}: choosing reads labels, of {kind.tuning_domain} "
+            "alone"
+        )
+    return replace(settings, domain=(kind.tuning_domain,))
+
+
+def plans(settings: GridSettings, dataset: str, key: str, values: list[str]) -> Plans:
+    """Runs of each method but zero-shot CLIP with each value of the option `key`."""
+    names = [n for n in trainer_names(settings.trainers) if n != ZERO_SHOT]
+    return {(name, value): plan(settings.having(key, value, trainers=(name,)), dataset)
+            for value in values for name in names}
+
+
+def score(runs: list[PlannedRun]) -> float | None:
+    """Mean HM of the runs, None while one is missing or has no HM."""
+    results = [read_result(run.folder) for run in runs]
+    values = [result and result["metrics"]["test"]["hm"] for result in results]
+    return None if None in values else float(np.mean(values))
+
+
+def choose(scores: dict[str, dict[str, float | None]]) -> dict[str, str | None]:
+    """The value with the highest score of each method; None when nothing was measured."""
+    measured = {name: {r: s for r, s in by.items() if s is not None} for name, by in scores.items()}
+    return {name: max(by, key=by.get) if by else None for name, by in measured.items()}
+
+
+def report(settings: GridSettings, dataset: str, by_value: Plans, key: str) -> None:
+    """Write and print each value's score and what is chosen."""
+    scores: dict[str, dict] = {}
+    for (name, value), runs in by_value.items():
+        scores.setdefault(name, {})[value] = score(runs)
+    chosen = choose(scores)
+    backbone = next(iter(by_value.values()))[0].config["MODEL.BACKBONE.NAME"]
+    parts = ["tuning", config_name(backbone, settings), *[key] * (key != RATE)]
+    file = Path(settings.output, output_name(dataset), f"{file_name('-'.join(parts))}.json")
+    (domain,) = settings.domain
+    write_json(file, {"domain": domain, "seeds": list(settings.seed), "rule": "highest mean HM",
+                      "key": key, "scores": scores, "chosen": chosen})
+    values = list(dict.fromkeys(value for _, value in by_value))
+    rows = [
+        [name, *("-" if by[v] is None else f"{by[v]:.2f}" for v in values), chosen[name]]
+        for name, by in scores.items()
+    ]
+    print(tabulate(rows, ["method", *values, "chosen"], disable_numparse=True))
+    print(f"\nMean HM over label spaces on {domain}: {file}")
