@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import common
+import bench
 import torch
 from dassl.config import get_cfg_default
 from step import Case, add_options, measure
@@ -63,7 +63,7 @@ def work(dataset: type) -> dict[str, int]:
 
 def seconds_to_decode(folder: Path, args: argparse.Namespace) -> float:
     """Of one image."""
-    paths = common.pictures(folder / "jpegs", args.images, args.pixels)
+    paths = bench.pictures(folder / "jpegs", args.images, args.pixels)
     start = time.perf_counter()
     for path in paths:
         read_image(path)
@@ -112,7 +112,7 @@ def main() -> None:
         table.append([backbone, "all", None, None, None,
                       *(sum(hours[way] for hours in own) for way in ("plain", "fast"))])
     headers = ["backbone", "data set", "names", "steps", "images evaluated", "plain, h", "fast, h"]
-    common.report(args.output, rows, table, headers)
+    bench.report(args.output, rows, table, headers)
 
 
 if __name__ == "__main__":

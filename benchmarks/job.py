@@ -17,9 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import common
+import bench
 
-SCRIPT = Path(__file__).resolve().parents[1] / "scripts/grid.py"
 TRAINERS = ("ZeroshotCLIP", "UEO")
 PLAIN = (*(f"TRAINER.{name}.FAST=False" for name in TRAINERS),
          "DATASET.PLAIN_TRANSFORM=True", "DATASET.STORE_GB=0")
@@ -29,7 +28,8 @@ def run(way: str, jobs: int, folder: Path, args: argparse.Namespace) -> dict:
     """One grid in an empty folder: its seconds, memory, kept bytes and mean metrics."""
     options = {"plain": PLAIN, "fast": ()}.get(way, (f"DATASET.STORE_GB={way}",))
     command = [
-        sys.executable, str(SCRIPT), "emoji", "--trainers", *TRAINERS, "--jobs", str(jobs),
+        sys.executable, "-m", "ueo.commands", "grid", "emoji", "--trainers", *TRAINERS,
+        "--jobs", str(jobs),
         "--root", str(folder / "data"), "--output", str(folder / "output"),
         "--seed", *map(str, args.seed),
     ]
@@ -77,7 +77,7 @@ def main() -> None:
     ]
     headers = ["way or GB", "jobs", "runs", "seconds", "faster, times", "peak MB", "kept MB",
                "PACC", "AUROC"]
-    common.report(args.output, rows, table, headers)
+    bench.report(args.output, rows, table, headers)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-import common
+import bench
 import torch
 from dassl.config import get_cfg_default
 from dassl.data.transforms import build_transform
@@ -105,30 +105,30 @@ def fast_batches(case: Case, paths: list[str], device: torch.device, folder: Pat
 def measure(case: Case, folder: Path, args: argparse.Namespace) -> dict:
     """One row: seconds of both ways, their ratio and their operations."""
     device = torch.device(args.device)
-    paths = common.pictures(folder / "jpegs", case.images, case.pixels)
+    paths = bench.pictures(folder / "jpegs", case.images, case.pixels)
     batches = [plain_batches(case, paths, device),
                fast_batches(case, paths, device, folder / "store", args)]
     with ExitStack() as stack:
         if case.backbone == "none":
             functions, flops = [lambda b=b: next(b) for b in batches], [0, 0]
         else:
-            ways = [common.Way(case.backbone, case.names, fast, device) for fast in (False, True)]
+            ways = [bench.Way(case.backbone, case.names, fast, device) for fast in (False, True)]
             if case.what == "evaluation":
                 for way in ways:
                     stack.enter_context(way.model.evaluating())
             works = [getattr(way, case.what) for way in ways]
             functions = [lambda w=w, b=b: w(next(b)) for w, b in zip(works, batches)]
-            flops = [common.operations(function) for function in functions]
+            flops = [bench.operations(function) for function in functions]
         for function in functions:
             function()
-        times = common.take_turns(functions, args.rounds)
+        times = bench.take_turns(functions, args.rounds)
     row = {**asdict(case), "identical_pixels": args.identical, "flops": flops,
-           **common.compared(times)}
+           **bench.compared(times)}
     row["images_per_second"] = case.batch / row["fast_seconds"]
     row["share_of_floor"] = (
         flops[1] / (args.peak_tflops * 1e12) / row["fast_seconds"] if args.peak_tflops else None
     )
-    print(f"{case}: {common.spread(row)}", flush=True)
+    print(f"{case}: {bench.spread(row)}", flush=True)
     return row
 
 
@@ -164,13 +164,13 @@ def main() -> None:
         rows = [measure(case, Path(folder), args) for case in cases]
     table = [
         [*(r[name] for name in Case.__dataclass_fields__), r["plain_seconds"], r["fast_seconds"],
-         common.spread(r), r["flops"][0] / r["flops"][1] if r["flops"][1] else None,
+         bench.spread(r), r["flops"][0] / r["flops"][1] if r["flops"][1] else None,
          r["images_per_second"], r["share_of_floor"]]
         for r in rows
     ]
     headers = [*Case.__dataclass_fields__, "plain, s", "fast, s", "faster, times", "operations",
                "images/s", "of the floor"]
-    common.report(args.output, rows, table, headers)
+    bench.report(args.output, rows, table, headers)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import argparse
 from contextlib import ExitStack
 from functools import partial
 
-import common
+import bench
 import torch
 
 from ueo.clip.architectures import ARCHITECTURES
@@ -20,7 +20,7 @@ from ueo.clip.architectures import ARCHITECTURES
 def measure(backbone: str, count: int, args: argparse.Namespace) -> list[dict]:
     """A row for each of text, step and evaluation."""
     device = torch.device(args.device)
-    ways = [common.Way(backbone, count, fast, device) for fast in (False, True)]
+    ways = [bench.Way(backbone, count, fast, device) for fast in (False, True)]
     size = ways[0].model.visual.input_resolution
     images = torch.randn(args.batch, 3, size, size, device=device)
     rows = []
@@ -30,11 +30,11 @@ def measure(backbone: str, count: int, args: argparse.Namespace) -> list[dict]:
             if what == "evaluation":
                 for way in ways:
                     stack.enter_context(way.model.evaluating())
-            flops = [common.operations(function) for function in functions]  # warms up, too
-            times = common.take_turns(functions, args.rounds)
+            flops = [bench.operations(function) for function in functions]  # warms up, too
+            times = bench.take_turns(functions, args.rounds)
         rows.append({
             "backbone": backbone, "names": count, "batch": args.batch, "what": what,
-            **common.compared(times), "flop_ratio": flops[0] / flops[1], "flops": flops[1],
+            **bench.compared(times), "flop_ratio": flops[0] / flops[1], "flops": flops[1],
         })
         print(f"{backbone} {count} {what}: {rows[-1]['ratio']:.2f}x", flush=True)
     return rows
@@ -60,11 +60,11 @@ def main() -> None:
     ]
     table = [
         [r["backbone"], r["names"], r["what"], r["plain_seconds"], r["fast_seconds"],
-         common.spread(r), f"{r['flop_ratio']:.2f}"]
+         bench.spread(r), f"{r['flop_ratio']:.2f}"]
         for r in rows
     ]
     headers = ["backbone", "names", "what", "plain, s", "fast, s", "faster, times", "operations"]
-    common.report(args.output, rows, table, headers)
+    bench.report(args.output, rows, table, headers)
 
 
 if __name__ == "__main__":

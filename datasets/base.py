@@ -25,7 +25,7 @@ from ueo.label_space import (
     label_space,
     subsample,
 )
-from ueo.names import meanings, nearest
+from ueo.names import did_you_mean, meanings
 from ueo.settings.config import setting_of
 from ueo.text import shown
 
@@ -171,7 +171,8 @@ class UFTDataset(DatasetBase):
         wrong = f"may be {found[0]!r} or {found[1]!r}" if found else "is not there"
         raise ConfigError(
             f"{cls.title or cls.__name__}: domain {name!r} {wrong}"
-            f"{nearest(name, cls.domains) if not found else ''}; known: {', '.join(cls.domains)}"
+            f"{did_you_mean(name, cls.domains) if not found else ''}; "
+            f"known: {', '.join(cls.domains)}"
         )
 
     def _choose_domain(self, chosen: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ one's own come.
 from dataclasses import dataclass
 
 from ueo.errors import ConfigError
-from ueo.names import nearest
+from ueo.names import did_you_mean
 
 STANDARD_SETTINGS = ("closed", "partial", "open", "open_partial")  # those of the paper
 SETTINGS = (*STANDARD_SETTINGS, "all", "as_is")
@@ -63,8 +63,8 @@ def parse_setting(name: str) -> str:
     setting = ALIASES.get(name, ALIASES.get(name.upper(), name))
     if setting not in SETTINGS:
         raise ConfigError(
-            f"DATASET.SETTING: {name!r} is not a label space{nearest(name, [*SETTINGS, *ALIASES])}"
-            f"; known: {', '.join(SETTINGS)}"
+            f"DATASET.SETTING: {name!r} is not a label space"
+            f"{did_you_mean(name, [*SETTINGS, *ALIASES])}; known: {', '.join(SETTINGS)}"
         )
     return setting
 

@@ -90,7 +90,7 @@ def closest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
     return lowered[found[0]] if found else None
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """"; did you mean 'X'?" for the known name closest to `name`, or "" when none is close."""
     found = closest(name, known)
     return f"; did you mean {found!r}?" if found else ""

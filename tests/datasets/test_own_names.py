@@ -8,7 +8,7 @@ import trees
 from conftest import CLASSES
 from dassl.config import get_cfg_default
 from dassl.data.datasets import build_dataset
-from ueo.datasets.own import UFTFolder, UFTList
+from ueo.datasets.own_images import UFTFolder, UFTList
 
 from ueo.commands import grid
 from ueo.errors import ConfigError, DataError

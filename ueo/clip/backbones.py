@@ -16,7 +16,7 @@ from clip.model import CLIP, build_model
 from ueo.clip.weights import first_line, read_weights
 from ueo.errors import CheckpointError, ConfigError
 from ueo.files import asset, file_version, sha256
-from ueo.names import nearest
+from ueo.names import did_you_mean
 from ueo.settings.options import quoted
 from ueo.temporaries import temporary_folder
 
@@ -88,7 +88,8 @@ def fetch(name: str) -> None:
 def _unknown(name: str) -> ConfigError:
     return ConfigError(
         f"MODEL.BACKBONE.NAME: {quoted(name)} is neither a file nor a known backbone"
-        f"{nearest(name[:80], available_backbones())}; known: {', '.join(available_backbones())}"
+        f"{did_you_mean(name[:80], available_backbones())}; "
+        f"known: {', '.join(available_backbones())}"
     )
 
 

@@ -10,7 +10,7 @@ from dassl.data.datasets import DATASET_REGISTRY
 
 from ueo.errors import ConfigError
 from ueo.fetch.ensure import ensure, is_published
-from ueo.names import nearest
+from ueo.names import did_you_mean
 from ueo.runs.configure import register
 from ueo.runs.status import status_of
 from ueo.settings.options import folder
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     for name in args.datasets:
         if name not in known:
             raise ConfigError(
-                f"there is no published data set {name!r}{nearest(name, known)}; known: "
+                f"there is no published data set {name!r}{did_you_mean(name, known)}; known: "
                 f"{', '.join(sorted(known))}"
             )
         kind = known[name]

@@ -8,7 +8,7 @@ from dassl.engine import TRAINER_REGISTRY
 import ueo
 from ueo.errors import ConfigError
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
-from ueo.names import nearest
+from ueo.names import did_you_mean
 from ueo.runs.configure import check_name
 from ueo.settings.config import VOLATILE
 from ueo.settings.yaml_files import read_yaml
@@ -27,7 +27,7 @@ def dataset_names(asked: tuple[str, ...]) -> list[str]:
         if name not in known and not Path(name).is_file():
             raise ConfigError(
                 f"there is no data set {name!r} (no configs/datasets/{name}.yaml)"
-                f"{nearest(name, known)}; available: {', '.join(known)}, or {ALL} for the 15 "
+                f"{did_you_mean(name, known)}; available: {', '.join(known)}, or {ALL} for the 15 "
                 "domains"
             )
     return list(dict.fromkeys(names))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ueo.errors import DataError
 from ueo.images.decoding import is_image_name
-from ueo.names import loose, match, nearest
+from ueo.names import did_you_mean, loose, match
 from ueo.text import shown
 
 Item = tuple[str, int]  # path, class id
@@ -167,7 +167,7 @@ def class_folders(folder: Path, classes: Sequence[str]) -> dict[Path, int]:
     if unknown:
         raise DataError(
             f"{folder / unknown[0]}: {unknown[0]!r} is none of the {len(classes)} classes"
-            f"{nearest(unknown[0], classes)}; rename or remove this folder"
+            f"{did_you_mean(unknown[0], classes)}; rename or remove this folder"
         )
     missing = [name for i, name in enumerate(classes) if i not in ids.values()]
     if missing:

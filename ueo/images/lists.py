@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from ueo.errors import DataError
 from ueo.images.decoding import image_suffixes
 from ueo.images.folders import Item
-from ueo.names import match, nearest
+from ueo.names import did_you_mean, match
 
 NO_LABEL = -1
 SEPARATORS = "\t,;"  # besides a space
@@ -99,7 +99,7 @@ def class_ids(rows: list[Row], names: Sequence[str]) -> tuple[list[int], list[st
     if not ids:
         raise DataError(
             f"{where}: no label is one of the {len(names)} class names, first label "
-            f"{words[0]!r}{nearest(words[0], names)}"
+            f"{words[0]!r}{did_you_mean(words[0], names)}"
         )
     ids |= {name: len(names) + i for i, name in enumerate(others)}
     return [ids[row.label] for row in rows], others

@@ -12,7 +12,7 @@ from yacs.config import CfgNode
 import ueo.runs.evaluator  # noqa: F401  (registers itself)
 from ueo.errors import ConfigError
 from ueo.label_space import parse_setting
-from ueo.names import nearest
+from ueo.names import did_you_mean
 from ueo.runs.shared_names import take_names
 from ueo.settings import config
 from ueo.settings.discover import extend_cfg, import_file
@@ -122,5 +122,5 @@ def check_name(what: str, name: str, registry: Registry) -> None:
     known = sorted(registry.registered_names())
     if name not in known:
         raise ConfigError(
-            f"unknown {what} {name!r}{nearest(name, known)}; known: {', '.join(known)}"
+            f"unknown {what} {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}"
         )

@@ -10,7 +10,7 @@ import json
 from yacs.config import CfgNode
 
 from ueo.errors import ConfigError
-from ueo.names import nearest
+from ueo.names import did_you_mean
 from ueo.settings.known_keys import DASSL, OWN
 from ueo.settings.options import Option, declared, quoted
 from ueo.settings.yaml_files import read_yaml
@@ -92,7 +92,9 @@ def set_key(cfg: CfgNode, key: str, value, origin: str, known: dict[str, Option]
     """Set one dotted key. Raises ConfigError, naming `origin`, for one that is not known or a value
     that it does not take."""
     if key not in known:
-        raise ConfigError(f"{origin}: unknown key {quoted(key)[1:-1]}{nearest(key[:80], known)}")
+        raise ConfigError(
+            f"{origin}: unknown key {quoted(key)[1:-1]}{did_you_mean(key[:80], known)}"
+        )
     put(cfg, key, known[key].checked(value, f"{origin}: {key}"))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from unicodedata import category
 
 from ueo.errors import ConfigError
-from ueo.names import nearest
+from ueo.names import did_you_mean
 
 NAMES = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
 PLURALS = {bool: "of True and False", int: "whole numbers", float: "numbers", str: "names"}
@@ -122,9 +122,10 @@ class Option:
         if isinstance(element, str) and any(category(c) in UNPRINTED for c in element):
             raise ConfigError(f"{name} holds a character that no text has: {quoted(value)}")
         if self.choices is not None and element not in self.choices:
+            known = ", ".join(map(str, self.choices))
             raise ConfigError(
-                f"{name}: {quoted(element)} is unknown{nearest(str(element)[:80], self.choices)}; "
-                f"known: {', '.join(map(str, self.choices))}"
+                f"{name}: {quoted(element)} is unknown"
+                f"{did_you_mean(str(element)[:80], self.choices)}; known: {known}"
             )
 
     def _check_whole(self, value, name: str) -> None:

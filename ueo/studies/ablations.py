@@ -9,7 +9,7 @@ from ueo.grids.choices import output_name
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.plan import plan
 from ueo.grids.run_grid import selection
-from ueo.names import nearest
+from ueo.names import did_you_mean
 from ueo.results import report, tables
 from ueo.results.record import read_result
 from ueo.text import file_name
@@ -43,7 +43,7 @@ def plans(
     for name in names:
         if name not in VARIATIONS:
             raise ConfigError(
-                f"--only: {name!r} is no variation{nearest(name, VARIATIONS)}; known: "
+                f"--only: {name!r} is no variation{did_you_mean(name, VARIATIONS)}; known: "
                 f"{', '.join(VARIATIONS)}"
             )
     found = {ZERO_SHOT: plan(settings.having(trainers=(ZERO_SHOT,)), dataset)}

@@ -1,30 +1,25 @@
 """What the benchmarks share: models with random weights, pictures, taking turns, the report."""
 
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import numpy as np
+import torch
+from clip.model import convert_weights
+from PIL import Image
+from tabulate import tabulate
+from torch.utils.flop_counter import FlopCounterMode
 
-import modern_dassl  # noqa: E402, F401  isort: skip
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from clip.model import convert_weights  # noqa: E402
-from PIL import Image  # noqa: E402
-from tabulate import tabulate  # noqa: E402
-from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
-
-from ueo.clip.architectures import random_clip  # noqa: E402
-from ueo.clip.model import PromptedCLIP  # noqa: E402
-from ueo.clip.prompts import PromptLearner  # noqa: E402
-from ueo.clip.tuning import select  # noqa: E402
-from ueo.files import write_json  # noqa: E402
-from ueo.losses import universal_entropy  # noqa: E402
-from ueo.results.record import environment, peak_memory  # noqa: E402
-from ueo.runs.memory import keep_freed_memory  # noqa: E402
+from ueo.clip.architectures import random_clip
+from ueo.clip.model import PromptedCLIP
+from ueo.clip.prompts import PromptLearner
+from ueo.clip.tuning import select
+from ueo.files import write_json
+from ueo.losses import universal_entropy
+from ueo.results.record import environment, peak_memory
+from ueo.runs.memory import keep_freed_memory
 
 WORDS = ("alarm clock", "backpack", "battery", "bed", "bike", "bottle", "bucket", "calculator",
          "calendar", "candles", "chair", "clipboards", "computer", "couch", "curtains", "desk lamp",

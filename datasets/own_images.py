@@ -18,7 +18,7 @@ from ueo.images.folders import Item, existing, images_in, labelled_images, subfo
 from ueo.images.lists import NO_LABEL, class_ids, read_rows
 from ueo.images.splits import stored_split
 from ueo.label_space import ClassCounts
-from ueo.names import match, nearest
+from ueo.names import did_you_mean, match
 from ueo.settings.config import setting_of
 
 
@@ -126,7 +126,8 @@ class UFTFolder(OwnImages):
         if folders and not ids:
             raise DataError(
                 f"{root}: no folder has one of the {len(names)} class names; first name "
-                f"{names[0]!r}, first folder {folders[0].name!r}{nearest(folders[0].name, names)}"
+                f"{names[0]!r}, first folder {folders[0].name!r}"
+                f"{did_you_mean(folders[0].name, names)}"
             )
         ids |= {name: len(names) + i for i, name in enumerate(unknown)}
         self.ids = {folder: ids[folder.name] for folder in folders}
