@@ -19,11 +19,11 @@ import bench
 import torch
 from dassl.config import get_cfg_default
 from step import Case, add_options, measure
+
 from ueo.datasets.domainnet import UFTDomainNet
 from ueo.datasets.office31 import UFTOffice31
 from ueo.datasets.office_home import UFTOfficeHome
 from ueo.datasets.visda_c import UFTVisDAC
-
 from ueo.images.decoding import read_image
 from ueo.label_space import STANDARD_SETTINGS, label_space
 from ueo.settings.config import declarations, merge_file

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dassl.data.datasets import DatasetBase, Datum
-from ueo.datasets.shots import without_shots
 
+from ueo.datasets.shots import without_shots
 from ueo.errors import ConfigError, DataError
 from ueo.images.class_names import matched, summary
 from ueo.images.folders import Item, Unread

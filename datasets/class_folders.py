@@ -4,7 +4,6 @@ from collections import Counter
 from pathlib import Path
 
 from ueo.datasets.published import Comparison, PublishedDataset
-
 from ueo.images.folders import Item, Unread, class_items
 from ueo.images.splits import stored_split
 

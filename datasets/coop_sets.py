@@ -7,8 +7,8 @@ published split files; UFT before a registered name leaves the family's own name
 from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
-from ueo.datasets.recognition import NEEDED, RecognitionDataset, SplitFileDataset, lines_of
 
+from ueo.datasets.recognition import NEEDED, RecognitionDataset, SplitFileDataset, lines_of
 from ueo.errors import DataError
 from ueo.images.folders import Item, existing
 

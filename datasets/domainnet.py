@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
-from ueo.datasets.published import Comparison, PublishedDataset
 
+from ueo.datasets.published import Comparison, PublishedDataset
 from ueo.errors import DataError
 from ueo.fetch.download import Piece, Remote
 from ueo.images.folders import Item

@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
-from ueo.datasets.base import UFTDataset
 
+from ueo.datasets.base import UFTDataset
 from ueo.errors import DataError
 from ueo.fetch.archives import remove_left, unpack_top
 from ueo.files import asset, verify

@@ -9,8 +9,8 @@ names; the family takes them in the file system's order, so its shots differ bet
 from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
-from ueo.datasets.recognition import NEEDED, RecognitionDataset, images_of, lines_of
 
+from ueo.datasets.recognition import NEEDED, RecognitionDataset, images_of, lines_of
 from ueo.errors import DataError
 from ueo.images.folders import Item, find_folder, subfolders
 from ueo.label_space import ClassCounts

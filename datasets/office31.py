@@ -4,8 +4,8 @@ The published layout is <domain>/images/<class>/; the level images/ may be missi
 """
 
 from dassl.data.datasets import DATASET_REGISTRY
-from ueo.datasets.class_folders import ClassFolderDataset
 
+from ueo.datasets.class_folders import ClassFolderDataset
 from ueo.fetch.download import Piece, Remote
 from ueo.label_space import ClassCounts
 

@@ -5,8 +5,8 @@ names puts "TV" before "Table", which changes the unknown classes; hence the nam
 """
 
 from dassl.data.datasets import DATASET_REGISTRY
-from ueo.datasets.class_folders import ClassFolderDataset
 
+from ueo.datasets.class_folders import ClassFolderDataset
 from ueo.fetch.download import Piece, Remote
 from ueo.label_space import ClassCounts
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
-from ueo.datasets.base import UFTDataset
 
+from ueo.datasets.base import UFTDataset
 from ueo.errors import ConfigError, DataError
 from ueo.images.class_names import check_names, read_names
 from ueo.images.folders import Item, existing, images_in, labelled_images, subfolders

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ueo.datasets.base import UFTDataset
-
 from ueo.errors import DataError
 from ueo.fetch.download import Piece
 from ueo.images.folders import Unread, find_folder, find_root, subfolders

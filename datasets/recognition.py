@@ -12,7 +12,6 @@ import json
 from pathlib import Path
 
 from ueo.datasets.base import UFTDataset
-
 from ueo.errors import DataError
 from ueo.images.folders import Item, Unread, existing, images_below
 from ueo.label_space import ClassCounts

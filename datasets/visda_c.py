@@ -4,8 +4,8 @@ Each of the two is a domain. The class "train" is a folder inside a domain of th
 """
 
 from dassl.data.datasets import DATASET_REGISTRY
-from ueo.datasets.class_folders import ClassFolderDataset
 
+from ueo.datasets.class_folders import ClassFolderDataset
 from ueo.fetch.download import Piece, Remote
 from ueo.label_space import ClassCounts
 

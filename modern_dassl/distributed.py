@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
@@ -118,6 +119,29 @@ def batch_share(batch: Sequence) -> Sequence:
     A process without an image must still take part in the step. The double is found by its index.
     """
     return share(batch) or batch[:1]
+
+
+@dataclass(frozen=True)
+class WholeBatch:
+    """How the rows of one batch are put together from the shares of all processes.
+
+    once: positions among the gathered rows without doubles, see `batch_share`; None: one process
+    has them all.
+    """
+
+    once: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, index: Tensor) -> "WholeBatch":
+        """index: (own share,), the images' positions in their list."""
+        if not launched():
+            return cls()
+        seen = gather(index).tolist()
+        return cls(tuple(i for i, position in enumerate(seen) if position not in seen[:i]))
+
+    def rows(self, share: Tensor) -> Tensor:
+        """(batch, ...) of the rows (own share, ...) of this process, see `gather`."""
+        return share if self.once is None else gather(share)[list(self.once)]
 
 
 def gather(rows: Tensor) -> Tensor:

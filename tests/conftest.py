@@ -16,10 +16,10 @@ from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import set_random_seed
 from PIL import Image
 from safetensors.torch import save_file
-from ueo.trainers.base import CLIPTrainer
 
 from ueo.commands import train
 from ueo.runs.configure import build_cfg, register
+from ueo.trainers.base import CLIPTrainer
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 register()

@@ -9,10 +9,10 @@ import threading
 
 import pytest
 import trees
-from ueo.datasets.domainnet import UFTDomainNet
-from ueo.datasets.office_home import UFTOfficeHome
 
 from ueo.commands import data
+from ueo.datasets.domainnet import UFTDomainNet
+from ueo.datasets.office_home import UFTOfficeHome
 from ueo.errors import DataError
 from ueo.fetch.download import Piece, Remote
 from ueo.fetch.ensure import ensure

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY, read
+
+from ueo.clip.backbones import available_backbones
 from ueo.datasets.domainnet import UFTDomainNet
 from ueo.datasets.office31 import UFTOffice31
 from ueo.datasets.office_home import UFTOfficeHome
 from ueo.datasets.visda_c import UFTVisDAC
-
-from ueo.clip.backbones import available_backbones
 from ueo.label_space import STANDARD_SETTINGS, label_space
 
 GUIDE = (REPOSITORY / "docs" / "add_a_trainer.md").read_text()

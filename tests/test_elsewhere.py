@@ -12,13 +12,13 @@ from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
 from dassl.engine import TRAINER_REGISTRY, TrainerX, build_trainer
 from dassl.utils import Registry
-from ueo.trainers.coop import CoOp
 
 from ueo import plugin
 from ueo.errors import CheckpointError, ConfigError
 from ueo.images.other_datasets import adopt
-from ueo.runs import shared_names
+from ueo.settings import shared_names
 from ueo.settings.config import resolved
+from ueo.trainers.coop import CoOp
 
 THEIR_YAML = """
 DATALOADER:

@@ -4,9 +4,9 @@ import re
 
 import pytest
 from conftest import read
-from ueo.trainers.base import CLIPTrainer
 
 from ueo.runs.checkpoint import POINTER
+from ueo.trainers.base import CLIPTrainer
 
 COOP, MAPLE, TEST_LOG = "Finish training", "Finished training", "=> result"
 

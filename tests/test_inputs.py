@@ -10,7 +10,6 @@ import torch
 import trees
 from conftest import random_clip, read, size_of, toy_arguments
 from dassl.engine import TRAINER_REGISTRY
-from ueo.trainers.base import CLIPTrainer
 
 from ueo import inputs
 from ueo.commands import train
@@ -22,6 +21,7 @@ from ueo.runs.code_hash import code_hash
 from ueo.runs.current_inputs import method_inputs
 from ueo.runs.evaluation import Evaluations
 from ueo.settings.discover import import_file
+from ueo.trainers.base import CLIPTrainer
 
 
 @pytest.fixture

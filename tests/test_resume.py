@@ -7,11 +7,11 @@ import shutil
 import numpy as np
 import pytest
 from conftest import read, toy_arguments
-from ueo.trainers.ueo import UEO
 
 import ueo.results.record
 import ueo.runs.evaluation
 from ueo.commands import train
+from ueo.trainers.ueo import UEO
 
 EPOCHS = 4
 EACH_EPOCH = ("TRAINER.UEO.EVAL_FREQ", "1")

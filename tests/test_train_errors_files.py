@@ -9,10 +9,10 @@ from functools import partial
 import clip
 import pytest
 import torch
-import ueo.datasets.emoji as emoji
 from conftest import REPOSITORY, TOY_PLUGIN, random_clip, read, size_of
 from safetensors.torch import save_file
 
+import ueo.datasets.emoji as emoji
 from ueo import files
 from ueo.clip.backbones import load_clip
 from ueo.commands import train

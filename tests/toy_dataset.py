@@ -5,8 +5,8 @@ position in each.
 """
 
 from dassl.data.datasets import DATASET_REGISTRY
-from ueo.datasets.base import UFTDataset
 
+from ueo.datasets.base import UFTDataset
 from ueo.label_space import ClassCounts
 
 

@@ -7,10 +7,10 @@ import numpy as np
 from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY
 from PIL import Image
+
 from ueo.datasets.domainnet import UFTDomainNet
 from ueo.datasets.office31 import UFTOffice31
 from ueo.datasets.visda_c import UFTVisDAC
-
 from ueo.settings.config import extend
 
 OFFICE_HOME_FOLDERS = """

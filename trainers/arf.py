@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from dassl.data.transforms import build_transform
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
-from ueo.trainers.flyp import FLYP
 
 from ueo.errors import ConfigError
 from ueo.images.loaders import EvaluationLoader, Images
@@ -25,6 +24,7 @@ from ueo.pairs.captions import captions_of
 from ueo.pairs.pool import Pairs, open_pool, pair_loader
 from ueo.pairs.pool_features import PoolFeatures
 from ueo.settings.options import Option
+from ueo.trainers.flyp import FLYP
 
 RULES = ("image", "text")  # by the pair's image to the task's images, its text to class prompts
 
@@ -33,7 +33,6 @@ RULES = ("image", "text")  # by the pair's image to the task's images, its text 
 class ARF(FLYP):
     input_files = ("CAPTIONS", "POOL")
     defaults = {
-        **FLYP.defaults,
         "CAPTIONS": "",  # JSON lines of images and captions, or "embedded"; "": no such anchor
         "CAPTION_WEIGHT": Option(1.0, low=0),  # a
         "POOL": "",  # folder or tar of image-text pairs, or "embedded"; "": no such anchor
@@ -103,9 +102,9 @@ class ARF(FLYP):
             texts = self.model.text_features([texts[self.epoch % len(texts)] for texts in own])
             terms["caption_loss"] = self.options.CAPTION_WEIGHT * self.contrast(images, texts)
         if self.pool is not None:
-            pairs = self._with_labels_of_all(next(self.upcoming))
+            pairs, whole = self.whole_batch(next(self.upcoming))
             texts = self.model.text_features([self.pair_texts[i] for i in pairs["index"].tolist()])
-            images = self.features(pairs["img"])
+            images = self.features(pairs["img"], whole)
             terms["pair_loss"] = self.options.PAIR_WEIGHT * self.contrast(images, texts)
         return {"loss": sum(terms.values()), **terms}
 

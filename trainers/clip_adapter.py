@@ -14,16 +14,15 @@ import torch
 import torch.nn.functional as F
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
-from ueo.trainers.base import CLIPTrainer
 
 from ueo.settings.options import Option
+from ueo.trainers.base import CLIPTrainer
 
 
 @TRAINER_REGISTRY.register()
 class CLIPAdapter(CLIPTrainer):
     uses_labels = True
     defaults = {
-        **CLIPTrainer.defaults,
         "TUNE": "adapter",
         "CTX_INIT": "template",
         "RATIO": Option(0.2, low=0, below=1),  # share of the learnt feature
@@ -37,10 +36,6 @@ class CLIPAdapter(CLIPTrainer):
 
     def prepare(self, zero_shot: Tensor) -> None:
         self.model.adapter.start(self._generator())
-
-    def loss(self, batch: dict) -> dict[str, Tensor]:
-        labels = batch["label"].to(self.device)  # (batch,)
-        return {"loss": F.cross_entropy(self.logits(batch["img"]), labels)}
 
 
 class Bottleneck(nn.Module):

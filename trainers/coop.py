@@ -9,17 +9,10 @@ CSC gives each class a context of its own, CLASS_TOKEN_POSITION places the name.
 leave the test set.
 """
 
-import torch.nn.functional as F
-from torch import Tensor
+from ueo.settings.shared_names import SHARED
 from ueo.trainers.base import CLIPTrainer
-
-from ueo.runs.shared_names import SHARED
 
 
 @SHARED.register()
 class CoOp(CLIPTrainer):
     uses_labels = True
-
-    def loss(self, batch: dict) -> dict[str, Tensor]:
-        labels = batch["label"].to(self.device)  # (batch,)
-        return {"loss": F.cross_entropy(self.logits(batch["img"]), labels)}

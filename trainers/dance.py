@@ -18,25 +18,26 @@ import torch
 import torch.nn.functional as F
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
-from ueo.trainers.base import CLIPTrainer
 
 from ueo.losses import entropy_separation, neighbourhood_entropy
 from ueo.settings.options import Option
+from ueo.trainers.base import CLIPTrainer
 
 
 @TRAINER_REGISTRY.register()
 class DANCE(CLIPTrainer):
     defaults = {
-        **CLIPTrainer.defaults,
         "ETA": Option(0.05, low=0),  # factor of both terms
         "TEMPERATURE": Option(0.05, above=0),  # of the similarity between images
         "MARGIN": Option(0.5, low=0),  # around the threshold ln(K) / 2, in nats
         "MOMENTUM": Option(0.0, low=0, below=1),  # of the memory: share of the old feature
     }
 
-    def buffers(self) -> dict[str, Tensor]:
-        size = len(self.dm.dataset.train_u), self.model.class_features().shape[1]
+    def setup(self) -> None:
+        size = len(self.dm.dataset.train_u), self.model.embedding
         self.memory = torch.zeros(size, device=self.device)  # (images, embedding), unit vectors
+
+    def buffers(self) -> dict[str, Tensor]:
         return {"memory": self.memory}
 
     def prepare(self, zero_shot: Tensor) -> None:

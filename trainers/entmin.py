@@ -10,18 +10,17 @@ epochs.
 """
 
 from torch import Tensor, nn
-from ueo.trainers.base import CLIPTrainer
 
 from modern_dassl import distributed
 from ueo.errors import ConfigError
 from ueo.losses import entropy
-from ueo.runs.shared_names import SHARED
+from ueo.settings.shared_names import SHARED
+from ueo.trainers.base import CLIPTrainer
 
 
 @SHARED.register()
 class EntMin(CLIPTrainer):
     defaults = {
-        **CLIPTrainer.defaults,
         "BATCH_STATS": False,  # normalise with each batch's statistics, as Tent, test included
     }
 

@@ -7,13 +7,11 @@ fine-tuning with a frozen zero-shot classifier. This is the cross-entropy ablati
 code (github.com/locuslab/FLYP, src/models/ce_ablation.py) with one prompt a class.
 """
 
-import torch.nn.functional as F
 from dassl.engine import TRAINER_REGISTRY
-from torch import Tensor
+
 from ueo.trainers.base import CLIPTrainer
 
 WHOLE_MODEL = {  # defaults of the trainers that fine-tune CLIP's own weights
-    **CLIPTrainer.defaults,
     "TUNE": "model",
     "PREC": "amp",  # steps of a fine-tuning are lost in weights kept in half precision
 }
@@ -23,7 +21,3 @@ WHOLE_MODEL = {  # defaults of the trainers that fine-tune CLIP's own weights
 class FineTune(CLIPTrainer):
     uses_labels = True
     defaults = WHOLE_MODEL
-
-    def loss(self, batch: dict) -> dict[str, Tensor]:
-        labels = batch["label"].to(self.device)  # (batch,)
-        return {"loss": F.cross_entropy(self.logits(batch["img"]), labels)}

@@ -12,10 +12,10 @@ the embeddings of tokens, which the public code moves too, stay CLIP's.
 
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
-from ueo.trainers.base import CLIPTrainer
-from ueo.trainers.finetune import WHOLE_MODEL
 
 from ueo.losses import contrastive
+from ueo.trainers.base import CLIPTrainer
+from ueo.trainers.finetune import WHOLE_MODEL
 
 
 @TRAINER_REGISTRY.register()

@@ -9,16 +9,15 @@ It is UEO with equal weights.
 
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
-from ueo.trainers.base import CLIPTrainer
 
 from ueo.losses import information_maximisation
 from ueo.settings.options import Option
+from ueo.trainers.base import CLIPTrainer
 
 
 @TRAINER_REGISTRY.register()
 class InfoMax(CLIPTrainer):
     defaults = {
-        **CLIPTrainer.defaults,
         "TRADE_OFF": Option(1.0, low=0),  # factor of the marginal entropy
     }
 

@@ -9,12 +9,11 @@ engine's optimiser, whose few steps are the only penalty; no bias. What is evalu
 """
 
 import torch
-import torch.nn.functional as F
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
-from ueo.trainers.base import CLIPTrainer
 
 from ueo.settings.options import Option
+from ueo.trainers.base import CLIPTrainer
 
 STARTS = ("zero_shot", "zero")  # the class features, or nothing
 
@@ -24,7 +23,6 @@ class LinearProbe(CLIPTrainer):
     uses_labels = True
     bound_to_classes = True
     defaults = {
-        **CLIPTrainer.defaults,
         "TUNE": "adapter",
         "CTX_INIT": "template",
         "INIT": Option("zero_shot", choices=STARTS),
@@ -37,10 +35,6 @@ class LinearProbe(CLIPTrainer):
     def prepare(self, zero_shot: Tensor) -> None:
         if self.options.INIT == "zero":
             self.model.adapter.weight.zero_()
-
-    def loss(self, batch: dict) -> dict[str, Tensor]:
-        labels = batch["label"].to(self.device)  # (batch,)
-        return {"loss": F.cross_entropy(self.logits(batch["img"]), labels)}
 
 
 class Head(nn.Module):

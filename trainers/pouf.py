@@ -14,24 +14,25 @@ import math
 import torch
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
-from ueo.trainers.base import CLIPTrainer
 
 from ueo.losses import information_maximisation, transport_cost
 from ueo.settings.options import Option
+from ueo.trainers.base import CLIPTrainer
 
 
 @TRAINER_REGISTRY.register()
 class POUF(CLIPTrainer):
     defaults = {
-        **CLIPTrainer.defaults,
         "TRADE_OFF": Option(1.0, low=0),  # factor of the transport cost
         "LAMBDA_IM": Option(0.3, low=0),  # factor of information maximisation
         "LEARN_SCALE": False,  # tune the logit scale too
     }
 
-    def trainable(self) -> dict[str, dict[str, nn.Parameter]]:
+    def setup(self) -> None:
         start = torch.tensor(math.log(self.model.logit_scale), device=self.device)
         self.log_scale = nn.Parameter(start)
+
+    def trainable(self) -> dict[str, dict[str, nn.Parameter]]:
         groups = super().trainable()
         if self.options.LEARN_SCALE:
             groups["logit_scale"] = {"logit_scale": self.log_scale}

@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
-from ueo.trainers.base import CLIPTrainer
 
 from ueo.clip.adapters import Cache
 from ueo.images.loaders import EvaluationLoader, Images
 from ueo.settings.options import Option
+from ueo.trainers.base import CLIPTrainer
 
 
 @TRAINER_REGISTRY.register()
@@ -30,7 +30,6 @@ class TipAdapter(CLIPTrainer):
     training_free = True
     bound_to_classes = True
     defaults = {
-        **CLIPTrainer.defaults,
         "TUNE": "adapter",
         "CTX_INIT": "template",
         "ALPHA": Option(1.17, low=0),  # weight of the cache

@@ -12,16 +12,15 @@ learnt on the labelled images; the values stay:
 import torch.nn.functional as F
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
-from ueo.trainers.tip_adapter import TipAdapter
 
 from ueo.settings.options import Option
+from ueo.trainers.tip_adapter import TipAdapter
 
 
 @TRAINER_REGISTRY.register()
 class TipAdapterF(TipAdapter):
     training_free = False
     defaults = {
-        **TipAdapter.defaults,
         "EPS": Option(1e-4, above=0),  # of Adam's kind of optimisers, as released
     }
 

@@ -12,13 +12,13 @@ the visual branch's normalisation layers move; nothing else does.
 import torch
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
-from ueo.trainers.base import CLIPTrainer
 
 from ueo.errors import ConfigError
 from ueo.images.lists import NO_LABEL
 from ueo.losses import DOUBTS, entropy_difference, universal_entropy
 from ueo.scores import mcm
 from ueo.settings.options import Option
+from ueo.trainers.base import CLIPTrainer
 
 WEIGHTINGS = ("confidence", "uniform", "oracle")  # uniform: InfoMax; the oracle reads labels
 # difference: of two weighted entropies, Eq. 3
@@ -29,7 +29,6 @@ ORACLE_FLOOR = 1e-3  # weight of an OOD sample under the oracle, as released
 @TRAINER_REGISTRY.register()
 class UEO(CLIPTrainer):
     defaults = {
-        **CLIPTrainer.defaults,
         "TRADE_OFF": Option(1.0, low=0),  # factor of the marginal entropy
         "WEIGHTING": Option("confidence", choices=WEIGHTINGS),
         "TEMPERATURE": Option(1.0, low=0),  # of the weights: softmax(cosine / T); 0: 1 / scale

@@ -17,18 +17,17 @@ import torch
 import torch.nn.functional as F
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
-from ueo.trainers.base import CLIPTrainer
 
 from ueo.clip.adapters import Cache
 from ueo.pseudo_labels import prototypes, train_on_confident
 from ueo.settings.options import Option
+from ueo.trainers.base import CLIPTrainer
 
 
 @TRAINER_REGISTRY.register()
 class UPAdapter(CLIPTrainer):
     bound_to_classes = True
     defaults = {
-        **CLIPTrainer.defaults,
         "TUNE": "adapter",
         "CTX_INIT": "template",
         "TOP_K": Option(16, low=1),  # images a predicted class

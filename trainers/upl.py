@@ -13,15 +13,15 @@ import torch
 import torch.nn.functional as F
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
-from ueo.trainers.base import CLIPTrainer
 
 from ueo.pseudo_labels import train_on_confident
 from ueo.settings.options import Option
+from ueo.trainers.base import CLIPTrainer
 
 
 @TRAINER_REGISTRY.register()
 class UPL(CLIPTrainer):
-    defaults = {**CLIPTrainer.defaults, "TOP_K": Option(16, low=1)}  # images a predicted class
+    defaults = {"TOP_K": Option(16, low=1)}  # images a predicted class
 
     def prepare(self, zero_shot: Tensor) -> None:
         self.pseudo = train_on_confident(self, zero_shot, self.options.TOP_K)

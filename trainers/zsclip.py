@@ -3,13 +3,12 @@
 Nothing is tuned; its test and unlabelled metrics are where every other method starts.
 """
 
+from ueo.settings.shared_names import SHARED
 from ueo.trainers.base import CLIPTrainer
-
-from ueo.runs.shared_names import SHARED
 
 
 @SHARED.register()
 class ZeroshotCLIP(CLIPTrainer):
     deterministic = True  # one seed says everything
     training_free = True
-    defaults = {**CLIPTrainer.defaults, "CTX_INIT": "template"}
+    defaults = {"CTX_INIT": "template"}

@@ -12,8 +12,8 @@ from yacs.config import CfgNode
 import ueo.datasets  # noqa: F401
 import ueo.runs.evaluator  # noqa: F401
 import ueo.trainers  # noqa: F401
-from ueo.runs.shared_names import take_other_names
 from ueo.settings import config
+from ueo.settings.shared_names import take_other_names
 
 take_other_names()
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from dassl.config import get_cfg_default
 from PIL import Image
-from ueo.datasets.emoji import Emoji
 
+from ueo.datasets.emoji import Emoji
 from ueo.errors import ConfigError, DataError
 from ueo.files import asset
 from ueo.settings.config import extend

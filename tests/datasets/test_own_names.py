@@ -8,9 +8,9 @@ import trees
 from conftest import CLASSES
 from dassl.config import get_cfg_default
 from dassl.data.datasets import build_dataset
-from ueo.datasets.own_images import UFTFolder, UFTList
 
 from ueo.commands import grid
+from ueo.datasets.own_images import UFTFolder, UFTList
 from ueo.errors import ConfigError, DataError
 from ueo.settings.config import extend
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import trees
 from trees import load as make
+
 from ueo.datasets.domainnet import UFTDomainNet
 from ueo.datasets.office31 import UFTOffice31
 from ueo.datasets.office_home import UFTOfficeHome
 from ueo.datasets.visda_c import UFTVisDAC
-
 from ueo.errors import ConfigError, DataError
 
 KINDS = {"office31": UFTOffice31, "office_home": UFTOfficeHome, "visda_c": UFTVisDAC,

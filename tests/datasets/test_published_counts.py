@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import trees
 from trees import load as make
+
 from ueo.datasets.domainnet import UFTDomainNet
 from ueo.datasets.office31 import UFTOffice31
 from ueo.datasets.office_home import UFTOfficeHome
 from ueo.datasets.visda_c import UFTVisDAC
-
 from ueo.errors import DataError
 
 # images of the classes that the label spaces part from each other: up to PDA's last, up to OPDA's

@@ -11,9 +11,9 @@ from dassl.data.datasets import DATASET_REGISTRY
 from dassl.utils import set_random_seed
 from PIL import Image
 from test_saved import RECORD
-from ueo.datasets import coop_sets, imagenet  # noqa: F401  (register themselves)
 
 from ueo.commands import train
+from ueo.datasets import coop_sets, imagenet  # noqa: F401  (register themselves)
 from ueo.errors import ConfigError, DataError
 from ueo.runs.configure import build_cfg
 from ueo.settings import config

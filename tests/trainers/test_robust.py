@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from conftest import CLASSES, TOY_PLUGIN, read
 from PIL import Image
 from scipy.special import logsumexp
-from ueo.trainers.arf import ARF
 
 from ueo.commands import wise_ft
 from ueo.images.loaders import read_image
+from ueo.trainers.arf import ARF
 
 SHOTS = ("DATASET.NUM_SHOTS", "3", "OPTIM.LR", "0.01")
 PROMPTS = [f"a photo of a {name.replace('_', ' ')}." for name in CLASSES]

@@ -9,6 +9,7 @@ from conftest import read, trainer_names
 from dassl.engine import TRAINER_REGISTRY
 
 from ueo.pseudo_labels import train_on_confident
+from ueo.settings.options import declared
 
 KINDS = {name: TRAINER_REGISTRY.get(name) for name in trainer_names()}
 SHOTS = ("DATASET.NUM_SHOTS", "3")
@@ -20,7 +21,7 @@ def options_of(name: str) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("name", [
     name for name, kind in KINDS.items()
-    if not kind.training_free and kind.defaults["TUNE"] != "adapter"
+    if not kind.training_free and declared(kind)["TUNE"].default != "adapter"
     and name != "CoCoOp"  # its network starts at random
 ])
 def test_steps_of_length_zero_leave_the_zero_shot_model(toy, name):

@@ -1,8 +1,8 @@
 """The four label spaces: which classes are known, unlabelled, never seen."""
 
 import pytest
-from ueo.datasets.emoji import Emoji
 
+from ueo.datasets.emoji import Emoji
 from ueo.errors import ConfigError
 from ueo.label_space import SETTINGS, ClassCounts, label_space
 

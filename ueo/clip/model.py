@@ -62,7 +62,8 @@ class PromptedCLIP(nn.Module):
         self.visual = clip_model.visual
         if fast:
             self.visual.to(memory_format=torch.channels_last)
-        object.__setattr__(self, "_folded", None)
+        # in a tuple, because a registered module's parameters are saved and tuned
+        self._folded: tuple[nn.Module, ...] = ()
         self.prompt = prompt
         self.text_encoder = TextEncoder(clip_model)
         self.token_embedding = clip_model.token_embedding
@@ -86,9 +87,14 @@ class PromptedCLIP(nn.Module):
         prompt = self.visual_prompt.to(tokens.dtype).expand(len(tokens), -1, -1)
         return torch.cat([tokens, prompt], dim=1)  # (batch, patches + prompt, width)
 
+    @property
+    def embedding(self) -> int:
+        """Length of an image's and of a class's feature."""
+        return self.text_encoder.text_projection.shape[1]
+
     def image_features(self, images: Tensor) -> Tensor:
         """Unit vectors (batch, embedding) of images (batch, 3, height, width)."""
-        visual, images = self._folded or self.visual, images.to(self.dtype)
+        visual, images = (*self._folded, self.visual)[0], images.to(self.dtype)
         features = encode_images(visual, images) if self.fast else visual(images)
         return F.normalize(features, dim=-1)
 
@@ -96,12 +102,11 @@ class PromptedCLIP(nn.Module):
     def evaluating(self) -> Iterator[None]:
         """Without gradients, and while no parameter moves: a faster image encoder."""
         with torch.no_grad():
-            # kept out of the registered modules, whose parameters are saved and tuned
-            object.__setattr__(self, "_folded", folded(self.visual) if self.fast else None)
+            self._folded = (folded(self.visual),) if self.fast else ()
             try:
                 yield
             finally:
-                object.__setattr__(self, "_folded", None)
+                self._folded = ()
 
     def member_features(self) -> list[Tensor]:
         """Unit vectors (K, embedding) of the known classes' prompts, of each prompt learnt."""
@@ -127,7 +132,7 @@ class PromptedCLIP(nn.Module):
         embedded = self.token_embedding(tokens).to(self.dtype)
         return F.normalize(self.text_encoder(embedded, end), dim=-1)
 
-    def class_features(self) -> Tensor:
+    def class_features(self) -> Tensor | None:
         """(K, embedding): the unit vectors of one prompt; of an ensemble, the mean of theirs, whose
         cosines are the mean of their cosines."""
         features = self.member_features()

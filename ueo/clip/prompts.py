@@ -11,6 +11,7 @@ from ueo.errors import ConfigError
 from ueo.settings.options import quoted
 
 POSITIONS = ("end", "middle", "front")
+TEMPLATE = "a photo of a {}."  # of a data set that has none of its own
 CONTEXT_STD = 0.02  # of a random context, as in CoOp
 
 
@@ -135,3 +136,27 @@ class PromptEnsemble(nn.Module):
 
     def members(self) -> list[PromptLearner]:
         return list(self.prompts)
+
+
+def build_prompt(
+    classnames: list[str], clip_model: nn.Module, options, template: str, seed: int
+) -> PromptLearner | PromptEnsemble:
+    """The prompt, or the ensemble of ENSEMBLE prompts, that a trainer's options describe.
+
+    template: what CTX_INIT "template" stands for; seed: of a random context, other for each prompt.
+    """
+    prompts = [
+        PromptLearner(
+            classnames,
+            clip_model,
+            context=template if options.CTX_INIT == "template" else options.CTX_INIT,
+            n_ctx=options.N_CTX,
+            class_specific=options.CSC,
+            position=options.CLASS_TOKEN_POSITION,
+            generator=torch.Generator().manual_seed(seed + 1 + 1000 * number),
+            full_precision=options.CTX_FP32,
+            whole=not options.FAST,
+        )
+        for number in range(options.ENSEMBLE)
+    ]
+    return prompts[0] if len(prompts) == 1 else PromptEnsemble(prompts)

@@ -13,9 +13,9 @@ import ueo.runs.evaluator  # noqa: F401  (registers itself)
 from ueo.errors import ConfigError
 from ueo.label_space import parse_setting
 from ueo.names import did_you_mean
-from ueo.runs.shared_names import take_names
 from ueo.settings import config
 from ueo.settings.discover import extend_cfg, import_file
+from ueo.settings.shared_names import take_names
 
 PLUGINS = ("ueo.trainers", "ueo.datasets")
 

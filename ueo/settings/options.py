@@ -155,13 +155,14 @@ class Option:
 
 
 def declared(trainer: type) -> dict[str, Option]:
-    """{key: Option} of a trainer's `defaults`, which hold Options or plain values. A plain value
-    where a class above it declares an Option changes its default alone."""
+    """{key: Option} of a trainer's `defaults` and those of the classes above it, which hold Options
+    or plain values. A plain value where a class above declares an Option changes its default alone.
+    """
     found: dict[str, Option] = {}
     for kind in reversed(getattr(trainer, "__mro__", [trainer])):
         for key, value in vars(kind).get("defaults", {}).items():
             found[key] = as_option(value, found.get(key))
-    return {key: found[key] for key in getattr(trainer, "defaults", {})}
+    return found
 
 
 def as_option(value, base: Option | None = None) -> Option:

@@ -7,7 +7,7 @@ from dassl.engine import TRAINER_REGISTRY
 
 from ueo.commands import train
 from ueo.errors import ConfigError
-from ueo.runs.configure import build_cfg
+from ueo.runs.configure import build_cfg, register
 from ueo.settings import config
 from ueo.settings.options import Option, declared, number
 
@@ -16,7 +16,7 @@ LISTS = Option((0.5, 1.0), above=0, high=1, length=2)
 
 @pytest.fixture(scope="module")
 def known():
-    train.import_file(str(TOY_PLUGIN))
+    register([str(TOY_PLUGIN)])
     trainers = {n: TRAINER_REGISTRY.get(n) for n in TRAINER_REGISTRY.registered_names()}
     return config.declarations(config.extend(get_cfg_default(), trainers), trainers)
 
@@ -72,7 +72,7 @@ def test_a_plain_default_keeps_the_declaration_of_the_class_above():
 
     found = declared(Below)
     assert {key: option.default for key, option in found.items()} == {
-        "A": 5, "B": 0.5, "C": "other", "E": "x"}
+        "A": 5, "B": 0.5, "C": "other", "D": 1, "E": "x"}
     assert found["A"].low == 1 and found["B"].checked("None", "B") is None
     with pytest.raises(ConfigError, match="B takes a number"):
         found["B"].checked("abc", "B")

@@ -1,0 +1,126 @@
+"""The rooms of the library: which may import which, how large they are, and that importing does
+nothing but define and register."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+# from the bottom up; "" is the ground, the modules in ueo/ itself
+ROOMS = ("", "settings", "images", "fetch", "clip", "pairs", "results", "runs", "grids", "studies",
+         "commands")
+PLUGINS = ("trainers", "datasets")  # they register themselves, and stand on runs
+TOP = Path("ueo/plugin.py")  # the one door for others' code: it registers everything
+MODULES = sorted(REPOSITORY.glob("ueo/**/*.py"))
+MOST_LINES, MOST_MODULES = 250, 14
+
+
+def imported(file: Path) -> set[str]:
+    """Dotted names that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room_of(file: Path) -> str:
+    parts = file.relative_to(REPOSITORY / "ueo").parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def room_named(module: str) -> str | None:
+    """The room of a module of ours; None for others' modules."""
+    parts = module.split(".")
+    if parts[0] != "ueo":
+        return None
+    name = parts[1] if len(parts) > 1 else ""
+    return name if name in (*ROOMS, *PLUGINS) else ""
+
+
+@pytest.mark.parametrize("file", [m for m in MODULES if m.relative_to(REPOSITORY) != TOP],
+                         ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_a_room_imports_only_what_stands_below_it(file):
+    allowed = set(ROOMS[: ROOMS.index(room_of(file)) + 1])
+    wrong = {name for name in imported(file) if (room := room_named(name)) is not None
+             and room not in allowed}
+    assert not wrong
+
+
+@pytest.mark.parametrize("folder", PLUGINS)
+def test_plug_ins_stand_on_runs(folder):
+    allowed = {*ROOMS[: ROOMS.index("runs") + 1], folder}
+    for file in (REPOSITORY / folder).glob("*.py"):
+        rooms = {room for name in imported(file) if (room := room_named(name)) is not None}
+        assert rooms <= allowed, file
+
+
+def test_rooms_and_modules_stay_small():
+    for file in [*MODULES, *REPOSITORY.glob("trainers/*.py"), *REPOSITORY.glob("datasets/*.py")]:
+        assert len(file.read_text().splitlines()) <= MOST_LINES, file
+    for folder in {file.parent for file in MODULES}:
+        modules = [p for p in folder.glob("*.py") if not p.name.startswith("__")]
+        assert len(modules) <= MOST_MODULES, folder
+
+
+# what an import could leave behind, beside definitions and registered names
+LOOK = """
+import contextlib, importlib, io, json, multiprocessing, os, sys, threading, warnings
+def state():
+    plain = [list(map(str, entry)) for entry in warnings.filters]
+    return {"environment": dict(os.environ), "path": list(sys.path), "warnings": plain,
+            "threads": [t.name for t in threading.enumerate()],
+            "children": [p.name for p in multiprocessing.active_children()],
+            "files": sorted(os.listdir())}
+for module in ("torch", "torchvision", "clip", "matplotlib.figure", "sklearn.metrics", "tabulate",
+               "requests", "tqdm", "safetensors.torch", "yacs.config", "modern_dassl"):
+    importlib.import_module(module)
+out, said, found = sys.stdout, io.StringIO(), {}
+before = state()
+with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    console = sys.stdout
+    for name in sys.argv[1:]:
+        importlib.import_module(name)
+        after = state()
+        changed = [key for key in before if before[key] != after[key]]
+        if said.getvalue(): changed.append("output")
+        if sys.stdout is not console: changed.append("stdout")
+        import multiprocessing.forkserver
+        if multiprocessing.forkserver._forkserver._forkserver_pid: changed.append("fork server")
+        if "matplotlib.pyplot" in sys.modules: changed.append("figures")
+        if changed: found[name] = changed
+print(json.dumps(found))
+"""
+
+
+def dotted(file: Path, package: str) -> str:
+    name = ".".join(file.relative_to(REPOSITORY).with_suffix("").parts)
+    name = name.removesuffix(".__init__")
+    return name if package == "" else f"ueo.{name}"
+
+
+def test_importing_anything_of_ours_does_nothing(tmp_path):
+    names = [dotted(file, "") for file in MODULES if file.name != "__main__.py"]
+    names += [dotted(f, "ueo") for p in PLUGINS for f in sorted((REPOSITORY / p).glob("*.py"))]
+    names += ["train", *(dotted(f, "") for f in sorted(REPOSITORY.glob("modern_dassl/*.py"))
+                         if f.name != "__main__.py")]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([sys.executable, "-c", LOOK, *names], capture_output=True, text=True,
+                          cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {}
+
+
+@pytest.mark.parametrize("name", ["ueo.losses", "ueo.scores", "ueo.metrics", "ueo.label_space"])
+def test_the_mathematics_needs_nothing_of_the_engine(name):
+    """A formula can be taken out of the toolbox."""
+    code = f"import sys, {name}; print([m for m in sys.modules if m.startswith('dassl')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr

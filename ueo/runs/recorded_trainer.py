@@ -1,0 +1,119 @@
+"""Training as the engine runs it, with evaluations on the way, checkpoints and a record at the end.
+
+What a method adds stands in trainers/base.py. The zero-shot model is evaluated first; what a method
+computes once (`prepare`) and what it trains start from that.
+"""
+
+import time
+from pathlib import Path
+
+import torch
+from dassl.engine import TrainerX
+
+from ueo.images.hidden_labels import Truth, Veiled, veil
+from ueo.images.loaders import TrainingLoader, loaders
+from ueo.images.other_datasets import adopt, check_labelled
+from ueo.runs.checkpoint import MODEL, load_tuned
+from ueo.runs.current_inputs import method_inputs
+from ueo.runs.evaluation import Evaluations
+
+TRAINED = "Finish training\nFinished training"  # parsers wait for CoOp's words or for MaPLe's
+
+
+class RecordedTrainer(TrainerX):
+    """A trainer that leaves result.json. A subclass builds the model, sets `groups` (part -> {name:
+    parameter}, empty where nothing is tuned) and `evaluations`, and defines `prepare`."""
+
+    uses_labels = False  # True: train on labelled images, which are not tested
+    epochs_done = 0  # by the model as it is, those of a loaded checkpoint included
+    evaluations: Evaluations
+
+    def build_data_loader(self) -> None:
+        super().build_data_loader()
+        cfg, dataset = self.cfg, self.dm.dataset
+        adopt(dataset, cfg)
+        self.inputs = {**dataset.inputs, **method_inputs(cfg)}
+        self._truth = Truth(dataset)
+        if self.uses_labels:
+            check_labelled(type(self).__name__, dataset)
+        self.train_loader_x, self.test_loader, self.unlabelled_loader = loaders(
+            cfg, dataset, self.uses_labels, self.device
+        )
+        if not self.uses_labels:
+            hidden, training = Veiled(dataset, dataset.train_u), self.train_loader_x
+            veil(self, hidden, training, training, self.test_loader)
+
+    def train_on(self, chosen: list[int]) -> None:
+        """Train on these positions of the unlabelled list alone; to be called in `prepare`."""
+        self.train_loader_x = TrainingLoader(
+            self.train_loader_x.dataset.only(chosen), self.cfg, self.device
+        )
+        if self.options.SCHEDULE == "iteration":
+            self.sched.T_max = self.all_steps()
+
+    def all_steps(self) -> int:
+        """Iterations of the whole training."""
+        return self.cfg.OPTIM.MAX_EPOCH * len(self.train_loader_x)
+
+    def train(self) -> None:
+        if self.groups:
+            return super().train()
+        prepared = bool(self.get_model_names())  # what `prepare` makes is kept, and tested
+        if not prepared:
+            print(TRAINED)
+        self.before_train()
+        if prepared:
+            self.save_model(self.max_epoch - 1, self.output_dir)
+            self.epochs_done = self.max_epoch
+            print(TRAINED)
+            self.test()
+        self.evaluations.write_record()
+
+    def before_train(self) -> None:
+        self.prepare(self.evaluations.run(epoch=0)["unlabelled"])
+        if self.groups:
+            super().before_train()  # resumes, if asked; hence after the zero-shot model was used
+            self.evaluations.resume(self.start_epoch)
+            self.epochs_done = self.start_epoch
+
+    def run_epoch(self) -> None:
+        start = time.perf_counter()
+        super().run_epoch()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        self.evaluations.count_training(
+            time.perf_counter() - start, len(self.train_loader_x.dataset)
+        )
+
+    def after_epoch(self) -> None:
+        done = self.epochs_done = self.epoch + 1
+        if self.options.EVAL_FREQ > 0 and done % self.options.EVAL_FREQ == 0:
+            if done < self.max_epoch:
+                self.evaluations.run(epoch=done)
+        super().after_epoch()
+        if self.cfg.TRAIN.CHECKPOINT_FREQ <= 0 and done < self.max_epoch:
+            self.save_model(self.epoch, self.output_dir)
+            self._forget_checkpoint(done - 1)
+
+    def after_train(self) -> None:
+        super().after_train()
+        if self.cfg.TRAIN.CHECKPOINT_FREQ <= 0:
+            self._forget_checkpoint(self.max_epoch - 1)
+        self.evaluations.write_record()
+
+    def _forget_checkpoint(self, epoch: int) -> None:
+        Path(self.output_dir, MODEL, f"model.pth.tar-{epoch}").unlink(missing_ok=True)
+
+    def load_model(self, directory: str, epoch: int | None = None) -> None:
+        """As the engine's; genuine Dassl's cannot read a checkpoint without a validation result.
+
+        Raises CheckpointError for one that is missing, damaged or of another model.
+        """
+        for name in self.get_model_names() if directory else ():
+            self.epochs_done = load_tuned(self._models[name], Path(directory, name), epoch)
+
+    @torch.no_grad()
+    def test(self, split=None) -> float:
+        """Evaluate both sets; returns the accuracy on known test images."""
+        self.evaluations.run(epoch=self.epochs_done, last=True)
+        return self.evaluations.history[-1]["test"]["accuracy"]
