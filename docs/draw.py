@@ -35,7 +35,7 @@ ABOVE_PLUGINS = ("grids", "studies", "commands")  # what trainers/ and datasets/
 
 
 def task() -> Figure:
-    """Class names and unlabelled images in, an adapted CLIP, and the two answers that are wanted."""
+    """Class names and unlabelled images, an adapted CLIP, and the two answers that are wanted."""
     figure, axes = _sheet(7.2, 2.95)
     _box(axes, 0.06, 2.14, 2.95, 0.75)
     _write(axes, 0.16, 2.76, "Class names $L_p$", weight="bold")
@@ -81,7 +81,8 @@ def rooms() -> Figure:
     top = 0.06 + floor * (len(ROOMS) + 1)
     _box(axes, left, top, width, floor - 0.05, face=PAPER)
     _write(axes, left + 0.1, top + 0.155, "scripts/*.sh, train.py", weight="bold", size=8)
-    _write(axes, left + 1.75, top + 0.155, "shell scripts that call the commands; one run", size=5.9)
+    _write(axes, left + 1.75, top + 0.155, "shell scripts that call the commands; one run",
+           size=5.9)
     _arrow(axes, (0.24, top), (0.24, 0.1))
     _write(axes, 0.1, top / 2, "imports go down only", size=7, align="center", rotation=90)
     height = floor * (len(ROOMS) + 1 - len(ABOVE_PLUGINS)) - 0.05

@@ -99,7 +99,8 @@ def typed(text: str) -> list[str]:
     blocks = "".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
     inline = [" ".join(code.split()) for code in re.findall(r"`(bash scripts/[^`]+)`", text)]
     lines = [re.sub(r"^(\w+=\S+ )+", "", line.split(" #")[0]) for line in blocks.splitlines()]
-    return [line for line in [*lines, *inline] if re.match(r"bash scripts/|python |torchrun ", line)]
+    ours = re.compile(r"bash scripts/|python |torchrun ")
+    return [line for line in [*lines, *inline] if ours.match(line)]
 
 
 def command_of(script: Path) -> str | None:
