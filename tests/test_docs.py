@@ -1,14 +1,19 @@
 """The documents, followed to the letter."""
 
+import importlib
+import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import REPOSITORY, read
+from PIL import Image
 
 from ueo.clip.backbones import available_backbones
 from ueo.datasets.domainnet import UFTDomainNet
@@ -19,6 +24,8 @@ from ueo.label_space import STANDARD_SETTINGS, label_space
 
 GUIDE = (REPOSITORY / "docs" / "add_a_trainer.md").read_text()
 README = (REPOSITORY / "README.md").read_text()
+DOCUMENTS = {str(p.relative_to(REPOSITORY)): p.read_text()
+             for p in [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/*.md"))]}
 
 
 @pytest.fixture(scope="module")
@@ -69,19 +76,103 @@ def test_the_tests_of_every_trainer_take_the_new_one_in(followed):
     assert re.search(r"^\.{4,}", out, re.MULTILINE), out  # two towers, resumed, permuted
 
 
-@pytest.mark.parametrize("file", ["README.md", "docs/add_a_trainer.md", "docs/add_a_dataset.md",
-                                  "docs/datasets.md", "docs/ood_scores.md", "docs/parity.md",
-                                  "docs/plugin.md", "docs/robust.md"])
+@pytest.mark.parametrize("file", DOCUMENTS)
 def test_files_that_the_documents_name_exist(file):
-    text = (REPOSITORY / file).read_text()
+    text = DOCUMENTS[file]
     links = re.findall(r"\]\(([\w./]+)\)", text)
     named = re.findall(
-        r"`((?:trainers|datasets|configs|tests|scripts|docs|assets)/[\w./]+\.\w+)`", text
+        r"`((?:trainers|datasets|configs|tests|scripts|docs|assets|benchmarks|modern_dassl|ueo)/"
+        r"[\w./]+\.\w+)`", text
     )
     missing = [n for n in links if not (REPOSITORY / file).parent.joinpath(n).exists()]
     made = re.findall(r"^## \d\. .*`(\S+)`$", text, re.MULTILINE)  # what the guide has one write
     missing += [n for n in named if not (REPOSITORY / n).exists() and n not in made]
     assert not missing
+
+
+def test_the_readme_is_short():
+    assert README.count("\n") <= 150
+
+
+def typed(text: str) -> list[str]:
+    """The commands in a document that run something of this repository, without comments."""
+    blocks = "".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
+    inline = [" ".join(code.split()) for code in re.findall(r"`(bash scripts/[^`]+)`", text)]
+    lines = [re.sub(r"^(\w+=\S+ )+", "", line.split(" #")[0]) for line in blocks.splitlines()]
+    ours = re.compile(r"bash scripts/|python |torchrun ")
+    return [line for line in [*lines, *inline] if ours.match(line)]
+
+
+def command_of(script: Path) -> str | None:
+    """The command of `ueo.commands` that a shell script calls; None for tests."""
+    text = script.read_text()
+    if found := re.search(r"-m ueo\.commands (\w+)", text):
+        return found[1]
+    called = re.search(r"^(?:\w+=\w+ )?exec bash .*/(\w+\.sh)", text, re.MULTILINE)
+    return command_of(REPOSITORY / "scripts" / called[1]) if called else None
+
+
+def runs(line: str) -> tuple[str | None, list[str]]:
+    """(the command of `ueo.commands` or None, its arguments) of a line that a document shows."""
+    first, *words = [word for word in shlex.split(line) if word != "..."]
+    if first == "torchrun":  # --nproc-per-node 2 train.py, or -m modern_dassl train.py
+        words = words[2:]
+    if words[0] == "-m":
+        assert importlib.util.find_spec(words[1]), f"there is no module {words[1]}"
+        return (words[2], words[3:]) if words[1] == "ueo.commands" else (None, [])
+    assert (REPOSITORY / words[0]).is_file() or "<" in words[0], f"there is no {words[0]}"
+    if words[0] == "train.py":
+        return "train", words[1:]
+    if first == "bash" and "<" not in words[0]:
+        return command_of(REPOSITORY / words[0]), words[1:]
+    return None, []
+
+
+@pytest.mark.parametrize("file,line", [(f, line) for f, text in DOCUMENTS.items()
+                                       for line in dict.fromkeys(typed(text))])
+def test_commands_that_the_documents_show_are_taken(file, line):
+    command, arguments = runs(line)
+    if command is None or "--help" in arguments:
+        return
+    parser = importlib.import_module(f"ueo.commands.{command}").parser()
+    parser.allow_abbrev = False
+    given = {word for word in arguments if word.startswith("--")}
+    unknown = given - set(parser._option_string_actions)
+    assert not unknown
+    if "..." not in line:
+        parser.parse_args(arguments)
+
+
+def test_every_script_is_known_to_call_a_command():
+    called = {path: command_of(path) for path in REPOSITORY.glob("scripts/**/*.sh")}
+    others = {path.name for path, command in called.items() if command is None}
+    assert others == {"setup.sh", "test.sh"}
+
+
+def test_the_table_of_rooms_is_that_of_the_library():
+    rows = re.findall(r"^\| `?(\w+)`? \| .* \| .* \| (.*) \|$", DOCUMENTS["docs/architecture.md"],
+                      re.MULTILINE)
+    named = {room: re.findall(r"`(\w+)`", modules) for room, modules in rows if room != "room"}
+    rooms = {p.parent.name for p in REPOSITORY.glob("ueo/*/__init__.py")} - {"trainers", "datasets"}
+    assert set(named) == {*rooms - {"assets"}, "ground"}
+    missing = [f"{room}/{module}" for room, modules in named.items() for module in modules
+               if not (REPOSITORY / "ueo" / ("" if room == "ground" else room)
+                       / f"{module}.py").is_file()]
+    assert not missing
+
+
+def test_pictures_are_those_that_the_script_draws(tmp_path):
+    spec = importlib.util.spec_from_file_location("draw", REPOSITORY / "docs" / "draw.py")
+    draw = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(draw)
+    for path in draw.main(tmp_path):
+        drawn, kept = pixels(path), pixels(REPOSITORY / "docs" / path.name)
+        assert drawn.shape == kept.shape
+        assert np.abs(drawn - kept).mean() < 2  # grey levels: fonts differ a little
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB")).astype(float)
 
 
 def test_label_spaces_of_the_document_are_those_of_the_code():
