@@ -42,12 +42,13 @@ setup(
         "Pillow>=10",
         "scikit-learn>=1.3",
         "safetensors>=0.4",
+        "filelock>=3.12",
         "matplotlib>=3.7",
     ],
     extras_require={
         "test": ["pytest>=8", "ruff>=0.6", "submitit>=1.5"],
         "slurm": ["submitit>=1.5"],
-        "captions": ["transformers>=4.46"],  # scripts/caption.py
+        "captions": ["transformers>=4.46"],  # scripts/caption.sh
         "assets": ["resvg-py==0.5.0"],  # maintainers: rebuild what is in assets/
     },
 )

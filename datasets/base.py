@@ -188,8 +188,7 @@ class UFTDataset(DatasetBase):
         published = self.published.get(self.domain)
         if published is None:
             return None
-        found = len({path for path, _ in (*seen, *test)})
-        if found != published and strict:
+        if (found := len({path for path, _ in (*seen, *test)})) != published and strict:
             raise DataError(
                 f"{self.root}: domain {self.domain} holds {found} images, the published version "
                 f"{published}; it is incomplete or another version: `bash scripts/data.sh check` "

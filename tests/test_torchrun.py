@@ -19,7 +19,6 @@ TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-p
 
 def torchrun(*arguments: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    environment.pop("UEO_ENGINE_QUIET", None)
     return subprocess.run(
         [*TWO, *arguments], env=environment, capture_output=True, text=True, timeout=240
     )

@@ -1,4 +1,5 @@
-"""Mistakes that a user can mend: one sentence each; only train.py makes an exit status of them."""
+"""Mistakes that a user can mend: one sentence each. ueo/runs/status.py makes an exit
+status of them."""
 
 
 class UserError(Exception):

@@ -10,10 +10,12 @@ import os
 import stat
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from ueo.errors import ConfigError, DataError
 from ueo.temporaries import temporary_file
@@ -169,3 +171,22 @@ def read_arrays(
 
 def _refuse(constant: str):
     raise ValueError(f"{constant} is no number of JSON")
+
+
+@contextmanager
+def exclusive(file: Path) -> Iterator[None]:
+    """Hold the lock `file`, between processes of one machine or of one shared file system, after
+    waiting for whoever holds it; it goes when its holder dies.
+
+    Without a lock where the system has none or the folder cannot be written.
+    """
+    lock = FileLock(file)
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()

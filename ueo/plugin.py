@@ -20,6 +20,6 @@ take_other_names()
 
 def extend_cfg(cfg: CfgNode) -> CfgNode:
     """Add our keys, so that yaml files and KEY VALUE pairs can set them: DATASET.SETTING and the
-    others of config.OWN_DEFAULTS, and TRAINER.<NAME> for every trainer with `defaults`."""
+    others of ueo/settings/known_keys.py, and TRAINER.<NAME> for every trainer with `defaults`."""
     names = TRAINER_REGISTRY.registered_names()
     return config.extend(cfg, {name: TRAINER_REGISTRY.get(name) for name in names})

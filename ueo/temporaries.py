@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ueo.locks import fcntl
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 RANDOM = r"[a-z0-9_]{8}"  # what tempfile puts between prefix and suffix
 

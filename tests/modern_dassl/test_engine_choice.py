@@ -13,7 +13,7 @@ import modern_dassl
 ROOT = Path(modern_dassl.__file__).resolve().parents[1]
 OURS = f"modern_dassl {modern_dassl.__version__}"
 REPORT = (
-    "import modern_dassl, dassl; print(modern_dassl.engine_name()); "
+    "import modern_dassl, dassl; modern_dassl.announce(); print(modern_dassl.engine_name()); "
     "print('ours' if 'modern_dassl' in dassl.__file__ else 'genuine')"
 )
 BROKEN = "super().__init__(optimizer, last_epoch, verbose)\n"
@@ -83,9 +83,13 @@ def test_forced(genuine):
     assert "must be builtin or dassl" in report(UEO_ENGINE="other")[0][-1]
 
 
-def test_quiet_and_folder_of_that_name(tmp_path):
-    (tmp_path / "dassl").mkdir()  # no package: somebody's checkout, say
-    assert report([tmp_path], UEO_ENGINE_QUIET="1")[0] == [OURS, "ours"]
+def test_a_folder_of_that_name_is_no_package(tmp_path):
+    (tmp_path / "dassl").mkdir()  # somebody's checkout, say
+    assert report([tmp_path])[0][1:] == [OURS, "ours"]
+
+
+def test_importing_it_says_nothing(genuine):
+    assert python("-c", "import modern_dassl, dassl", path=[genuine(BROKEN)]).stdout == ""
 
 
 def test_another_dassl_imported_first(genuine):

@@ -4,30 +4,24 @@ A source that is dead, answers a page instead of a file or sends another file is
 when all fail, the error says what to fetch by hand and where to put it.
 """
 
-import inspect
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-import requests
-
 from ueo.errors import DataError
-from ueo.fetch import archives
-from ueo.fetch.http import ATTEMPTS, TIMEOUT, SourceFailed, brief, fetch, origin, remember
-from ueo.files import read_json, sums, write_json
-from ueo.locks import exclusive
+from ueo.fetch import archives, drive
+from ueo.fetch.transfer import SourceFailed, fetch, origin, remember
+from ueo.files import exclusive, read_json, sums, write_json
 
 RECORD = "download.json"
 REMOVE_NOTES = "remove it, the data stay"
 PARTIAL = ".download"  # folder of transfers under way
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 DRIVE = "gdrive:"
-DRIVE_FILES = "https://drive.usercontent.google.com/download"
 
 
 @dataclass(frozen=True)
@@ -177,53 +171,15 @@ def _forget(piece: Piece, partial: Path) -> None:
         for suffix in ("", ".part", ".origin"):
             (partial / f"{remote.name}{suffix}").unlink(missing_ok=True)
         if remote.url.startswith(DRIVE):
-            shutil.rmtree(partial / f"gdrive-{remote.url.split(':')[1]}", ignore_errors=True)
+            shutil.rmtree(drive.folder_of(remote.url.split(":")[1], partial), ignore_errors=True)
 
 
 def _fetch(remote: Remote, file: Path) -> None:
     if remote.url.startswith(DRIVE):
-        _from_drive(remote.url.removeprefix(DRIVE), file)
+        drive.fetch_file(remote.url.removeprefix(DRIVE), file)
     else:
         fetch(remote.url, file)
     remember(file, remote.url)
-
-
-def _from_drive(source: str, file: Path) -> None:
-    number, _, key = source.partition(":")
-    reason = ""
-    if key:  # gdown 6 builds the address anew from the number alone
-        address = f"{DRIVE_FILES}?id={number}&export=download&confirm=t&resourcekey={key}"
-        try:
-            return fetch(address, file)
-        except SourceFailed as error:
-            reason = f"{error}; through gdown: "
-    # a folder for each number: gdown goes on with any part of the same name
-    output = file.parent / f"gdrive-{number}" / file.name
-    output.parent.mkdir(exist_ok=True)
-    address = f"https://drive.google.com/uc?id={number}" + (key and f"&resourcekey={key}")
-    try:
-        _with_gdown(address, output)
-    except SourceFailed as error:
-        raise SourceFailed(f"{reason}{error}") from error
-    os.replace(output, file)
-    shutil.rmtree(output.parent, ignore_errors=True)
-
-
-def _with_gdown(address: str, output: Path) -> None:
-    import gdown
-
-    known = inspect.signature(gdown.download).parameters  # gdown 5 has neither
-    options = {"timeout": TIMEOUT, "retries": ATTEMPTS - 1}
-    options = {name: value for name, value in options.items() if name in known}
-    quiet = not sys.stderr.isatty()
-    try:
-        done = gdown.download(address, str(output), quiet=quiet, resume=True, **options)
-    except Exception as error:  # gdown's own classes differ between its versions
-        if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
-            raise  # the disk's
-        raise SourceFailed(brief(error)) from error
-    if done is None:
-        raise SourceFailed("Google Drive gave no file")
 
 
 def _notes(folder: Path) -> list[dict]:

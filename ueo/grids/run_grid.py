@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
+from ueo.files import exclusive
 from ueo.grids import slurm
 from ueo.grids.choices import ALL, dataset_names, trainer_names
 from ueo.grids.execute import execute, failures_at_the_end, fetch_missing
 from ueo.grids.finished import waiting
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun, shard
 from ueo.grids.plan import plan
-from ueo.locks import exclusive
 from ueo.results import reference, render, report, tables
 from ueo.results.record import read_result
 from ueo.runs.configure import register

@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from ueo.files import file_version, write_json
+from ueo.files import exclusive, file_version, write_json
 from ueo.inputs import CLASS_NAMES, IMAGE_LIST, IMAGES, LABELS, Inputs
-from ueo.locks import exclusive
 from ueo.settings.config import setting_of
 
 MISSING, UNREADABLE = "missing", "unreadable"  # in place of a content's hash

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from ueo.errors import ConfigError, DataError
-from ueo.files import atomic_path, read_arrays
-from ueo.locks import exclusive, fcntl
+from ueo.files import atomic_path, exclusive, read_arrays
+from ueo.temporaries import fcntl
 
 KEY, OFFSET, SHAPE, CHECK = range(4)  # columns of a row; an empty row holds zeros
 USED, COUNT = 0, 1  # columns of the first row: bytes reserved, rows taken

@@ -9,9 +9,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ueo.errors import DataError
-from ueo.files import file_version, write_json
+from ueo.files import exclusive, file_version, write_json
 from ueo.images.decoding import HINT, read_image
-from ueo.locks import exclusive
 
 
 def unreadable(paths: list[str], report: Path) -> dict[str, str]:

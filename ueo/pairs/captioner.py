@@ -1,6 +1,6 @@
 """Captions from images by a pre-trained captioner of the BLIP family, through transformers.
 
-transformers is an optional extra: `pip install "ueo-toolbox[captions]"`.
+transformers is an optional extra: `pip install ".[captions]"`.
 """
 
 import json
@@ -19,7 +19,7 @@ from ueo.text import shown
 
 MISSING = (
     "captioning needs the package transformers, which is not installed; "
-    'run: pip install "ueo-toolbox[captions]"'
+    'run: pip install ".[captions]"'
 )
 
 

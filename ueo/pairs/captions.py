@@ -1,6 +1,6 @@
 """Captions of images: a file of JSON lines, {"image": path below the data set, "captions": [...]}.
 
-scripts/caption.py writes such a file; any other tool may.
+scripts/caption.sh writes such a file; any other tool may.
 """
 
 import json
@@ -28,7 +28,7 @@ def captions_of(source: str, items: list, root: Path) -> list[list[str]]:
     if missing:
         raise DataError(
             f"{path}: {len(missing)} of {len(names)} images have no caption, such as "
-            f"{missing[0]!r}; caption them too (scripts/caption.py)"
+            f"{missing[0]!r}; caption them too (scripts/caption.sh)"
         )
     used = set(names)
     for name in captions:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from modern_dassl import distributed
 from ueo.clip.model import PromptedCLIP
-from ueo.locks import exclusive
+from ueo.files import exclusive
 from ueo.pairs.neighbours import nearest, stored
 from ueo.pairs.pool import Pairs, Pool
 

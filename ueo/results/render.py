@@ -7,11 +7,9 @@ from collections.abc import Callable
 from tabulate import tabulate
 
 from ueo import text
-from ueo.results import coverage
 from ueo.results.tables import MEAN, METRICS
+from ueo.results.wording import NAMES, PAIR, caption, notes, sentences, what_is_shown
 
-NAMES = {"pacc": "PACC", "auroc": "AUROC", "fpr95": "FPR95", "hm": "HM", "accuracy": "GACC"}
-PAIR = ("pacc", "auroc")  # of the compact table
 EXPLAINED = {
     "pacc": "mean recall over known classes",
     "auroc": "known against unknown images",
@@ -84,65 +82,6 @@ def overview(summaries: list[dict]) -> str:
         for key, cells in rows.items()
     ]
     return tabulate(table, ["label space", "method", *titles, "all domains"], disable_numparse=True)
-
-
-def caption(summary: dict, style: str = "simple") -> str:
-    """What the table shows, in a few sentences."""
-    write = text.WRITERS[style]
-    parts = [
-        f"{write(_what(summary))}: PACC / AUROC in percent on the test set, mean±standard "
-        f"deviation over seeds; gain over {write(summary['base'])} in points."
-    ]
-    if len(summary["methods"]) > 2:
-        parts.append("¹ best, ² second.")
-    return " ".join([*parts, *_notes(summary, write)])
-
-
-def _notes(summary: dict, write: Callable[[str], str]) -> list[str]:
-    """The sentences of a caption that hold for every metric. write: makes plain text of names."""
-    parts, base = [], write(summary["base"])
-    if summary["tuning_domain"]:
-        parts.append(
-            f"* hyper-parameters were chosen on this domain; it is left out of the {MEAN}."
-        )
-    if summary["use_labels"]:
-        parts.append(
-            "† trained with labels; the labelled images are left out of the method's test set, and "
-            f"gains are over {base} on the same images."
-        )
-    if summary["read_labels"]:
-        parts.append("‡ an oracle, which reads the labels of the unlabelled images.")
-    if summary["as_published"] is False:
-        parts.append("The images are not those of the published version: their number differs.")
-    if summary["skipped_images"]:
-        parts.append(f"{summary['skipped_images']} images could not be read and were left out.")
-    if summary["uneven"]:
-        parts.append(write(coverage.sentence(summary["uneven"])))
-    return parts
-
-
-def sentences(summary: dict, style: str = "simple") -> list[str]:
-    """What is doubtful about the images, then one sentence an overall gain, interval and seeds
-    included."""
-    write = text.WRITERS[style]
-    found = [write(line) for line in summary["doubts"]]
-    for gain in summary["overall"]:
-        parts = []
-        for m in PAIR:
-            low, high = gain[m]["interval"]
-            seeds = ", ".join(f"{s:+.2f}" for s in gain[m]["seeds"])
-            parts.append(f"{NAMES[m]} {gain[m]['gain']:+.2f} points [{low:+.2f}, {high:+.2f}] "
-                         f"(seeds {seeds})")
-        found.append(
-            f"{write(gain['method'])} over {write(gain['base'])}, mean over domains and label "
-            f"spaces, paired 95 % bootstrap interval over test images: {'; '.join(parts)}."
-        )
-    return found
-
-
-def _what(summary: dict) -> str:
-    return (f"{summary['title']}, {summary['backbone']}, protocol {summary['protocol']}, split "
-            f"{summary['split']}")
 
 
 def name(summary: dict, method: str) -> str:
@@ -223,9 +162,10 @@ def _latex_table(summary: dict, metric: str, name: str) -> str:
         cells = [cell(row["values"][d], row["marks"][d]) for d in columns]
         lines.append(" & ".join([text.latex(first), method, *cells]) + r" \\")
     head = " & ".join(["label space", "method", *map(text.latex, titles)])
-    what = [text.latex(f"{_what(summary)}: {NAMES[metric]} in percent ({EXPLAINED[metric]})."),
+    shown = f"{what_is_shown(summary)}: {NAMES[metric]} in percent ({EXPLAINED[metric]})."
+    what = [text.latex(shown),
             r"Mean$\pm$standard deviation over seeds; best bold, second underlined.",
-            *map(_latex_signs, _notes(summary, text.latex))]
+            *map(_latex_signs, notes(summary, text.latex))]
     label = f"tab:{text.label(name)}-{metric}"
     return "\n".join([
         r"\begin{table*}[t]", r"\centering", rf"\caption{{{' '.join(what)}}}",

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from ueo.files import atomic_path, write_json
-from ueo.results import reference, render
+from ueo.results import reference, render, wording
 
 
 def console(summary: dict, published: list[reference.Row] | None = None) -> str:
     """The compact table, its caption, the gains, and published numbers where there are some."""
-    words = [render.caption(summary), *render.sentences(summary)]
+    words = [wording.caption(summary), *wording.sentences(summary)]
     parts = [render.console(summary), "\n".join(words)]
     if published is not None:
         parts.append(reference.beside(summary, published))

@@ -1,4 +1,4 @@
-"""What a run that was asked to (TEST.KEEP_OUTPUTS) keeps for later scores: see outputs.py."""
+"""What a run keeps for later scores where TEST.KEEP_OUTPUTS says so (results/kept_outputs.py)."""
 
 import numpy as np
 import torch

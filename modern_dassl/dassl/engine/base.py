@@ -5,6 +5,8 @@ from collections import OrderedDict
 
 import torch
 from dassl.engine.checkpoints import last_common, weights_file
+from dassl.engine.prograd import remove_conflicts
+from dassl.engine.scalars import ScalarLog
 from dassl.utils import (
     CheckpointReadError,
     ConfigValueError,
@@ -21,17 +23,13 @@ from torch import nn
 
 from modern_dassl import distributed
 
-__all__ = ["TrainerBase"]
 
-
-class TrainerBase:
+class TrainerBase(ScalarLog):
     """Generic trainer. Subclasses define run_epoch, forward_backward, test and the model hooks."""
 
     def __init__(self):
         self._models: OrderedDict[str, nn.Module] = OrderedDict()
-        self._optims: OrderedDict = OrderedDict()
-        self._scheds: OrderedDict = OrderedDict()
-        self._writer = None
+        self._optims, self._scheds = OrderedDict(), OrderedDict()
         self.start_epoch = self.epoch = 0
         self.best_result = float("-inf")
 
@@ -185,11 +183,7 @@ class TrainerBase:
         self.model_update(names)
 
     def prograd_backward_and_update(self, loss_a, loss_b, lambda_=1, names=None) -> None:
-        """One step on loss_a that does not increase loss_b to first order.
-
-        Where the gradients a and b of a parameter conflict, a . b < 0, the step is
-        a - lambda_ * (a . b / |b|^2) b.
-        """
+        """One step on loss_a that does not increase loss_b to first order; see prograd.py."""
         self.detect_anomaly(loss_b)
         names = self.get_model_names(names)
         parameters = [
@@ -199,12 +193,7 @@ class TrainerBase:
         distributed.average(b for b in reference if b is not None)
         self.model_zero_grad(names)
         self.model_backward(loss_a)
-        for parameter, b in zip(parameters, reference, strict=True):
-            if parameter.grad is None or b is None:
-                continue
-            dot = (parameter.grad * b).sum()
-            if dot < 0:
-                parameter.grad -= lambda_ * dot / (b * b).sum() * b
+        remove_conflicts(parameters, reference, lambda_)
         self.model_update(names)
 
     def get_current_lr(self, names=None) -> float:
@@ -213,30 +202,6 @@ class TrainerBase:
             if self._optims[name] is not None:
                 return self._optims[name].param_groups[0]["lr"]
         raise ConfigValueError(f"{type(self).__name__} registered no model with an optimizer")
-
-    # scalars for tensorboard, where it is installed
-
-    def init_writer(self, log_dir: str) -> None:
-        """Open a tensorboard log; nothing happens without tensorboard."""
-        if self._writer is not None or not distributed.is_main():
-            return
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            return
-        print(f"Initialize tensorboard (log_dir={log_dir})")
-        self._writer = SummaryWriter(log_dir=log_dir)
-
-    def close_writer(self) -> None:
-        """Close the tensorboard log."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-    def write_scalar(self, tag: str, scalar_value, global_step: int | None = None) -> None:
-        """Write a number to the tensorboard log; without one nothing happens."""
-        if self._writer is not None and scalar_value is not None:
-            self._writer.add_scalar(tag, scalar_value, global_step)
 
     # the loop
 
@@ -263,19 +228,22 @@ class TrainerBase:
         """Hook."""
 
     def run_epoch(self) -> None:
-        raise TypeError(f"{type(self).__name__} must define run_epoch()")
+        self._undefined("run_epoch()")
 
     def test(self, split=None):
-        raise TypeError(f"{type(self).__name__} must define test(split)")
+        self._undefined("test(split)")
 
     def parse_batch_train(self, batch):
-        raise TypeError(f"{type(self).__name__} must define parse_batch_train(batch)")
+        self._undefined("parse_batch_train(batch)")
 
     def parse_batch_test(self, batch):
-        raise TypeError(f"{type(self).__name__} must define parse_batch_test(batch)")
+        self._undefined("parse_batch_test(batch)")
 
     def forward_backward(self, batch):
-        raise TypeError(f"{type(self).__name__} must define forward_backward(batch)")
+        self._undefined("forward_backward(batch)")
 
     def model_inference(self, input):
-        raise TypeError(f"{type(self).__name__} must define model_inference(input)")
+        self._undefined("model_inference(input)")
+
+    def _undefined(self, method: str):
+        raise TypeError(f"{type(self).__name__} must define {method}")

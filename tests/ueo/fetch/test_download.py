@@ -20,7 +20,7 @@ from conftest import REPOSITORY
 
 from ueo.errors import DataError
 from ueo.fetch import download as module
-from ueo.fetch import http
+from ueo.fetch import drive, transfer
 from ueo.fetch.download import Piece, Remote, download, is_by_hand
 
 
@@ -154,9 +154,9 @@ def test_an_archive_is_fetched_unpacked_and_noted(fetch, server):
 def test_a_broken_transfer_goes_on_where_it_stopped(fetch, server, path):
     server.breaks = 2
     assert came(fetch(path))
-    assert server.sent <= len(ZIP) + 2 * http.BLOCK
+    assert server.sent <= len(ZIP) + 2 * transfer.BLOCK
     starts = [int(asked[6:-1]) for _, asked in server.requests if asked]
-    assert len(starts) == 2 and len(ZIP) // 2 - http.BLOCK <= starts[0] < starts[1]
+    assert len(starts) == 2 and len(ZIP) // 2 - transfer.BLOCK <= starts[0] < starts[1]
 
 
 def test_a_later_call_goes_on_as_well(fetch, server):
@@ -417,7 +417,7 @@ def test_drive_is_asked_through_gdown_which_resumes(fetch, monkeypatch):
 
 
 def test_drive_gets_the_resource_key_that_gdown_would_drop(fetch, server, monkeypatch):
-    monkeypatch.setattr(module, "DRIVE_FILES", server.url("drive"))
+    monkeypatch.setattr(drive, "DRIVE_FILES", server.url("drive"))
     monkeypatch.setattr(gdown, "download", None)
     assert came(fetch("gdrive:0B81:0-2SNW"))
     ((path, _),) = server.requests
@@ -503,6 +503,6 @@ def test_a_disk_that_is_full_is_an_error_of_the_system(fetch, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(http, "_write", full)
+    monkeypatch.setattr(transfer, "_write", full)
     with pytest.raises(OSError, match="No space left"):
         fetch("file.zip", "file.zip")

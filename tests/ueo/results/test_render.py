@@ -7,7 +7,7 @@ import re
 import pytest
 from test_tables import entries  # noqa: F401
 
-from ueo.results import render, report, tables
+from ueo.results import render, report, tables, wording
 
 
 @pytest.fixture
@@ -72,6 +72,6 @@ def test_the_notes_of_the_caption_stand_in_latex_too(summary):
 
 
 def test_what_is_not_known_of_the_images_is_not_claimed(summary, entries):  # noqa: F811
-    assert summary["as_published"] is None and "published" not in render.caption(summary)
+    assert summary["as_published"] is None and "published" not in wording.caption(summary)
     found = [(folder, {**r, "published_counts": True}) for folder, r in entries]
     assert tables.summarise(found, "Zero")["as_published"] is True

@@ -1,0 +1,70 @@
+"""What a table shows, in words: its caption, its marks, and what its gains say."""
+
+from collections.abc import Callable
+
+from ueo import text
+from ueo.results import coverage
+from ueo.results.tables import MEAN
+
+NAMES = {"pacc": "PACC", "auroc": "AUROC", "fpr95": "FPR95", "hm": "HM", "accuracy": "GACC"}
+PAIR = ("pacc", "auroc")  # of the compact table
+
+
+def caption(summary: dict, style: str = "simple") -> str:
+    """What the table shows, in a few sentences."""
+    write = text.WRITERS[style]
+    parts = [
+        f"{write(what_is_shown(summary))}: PACC / AUROC in percent on the test set, mean±standard "
+        f"deviation over seeds; gain over {write(summary['base'])} in points."
+    ]
+    if len(summary["methods"]) > 2:
+        parts.append("¹ best, ² second.")
+    return " ".join([*parts, *notes(summary, write)])
+
+
+def notes(summary: dict, write: Callable[[str], str]) -> list[str]:
+    """The sentences of a caption that hold for every metric. write: makes plain text of names."""
+    parts, base = [], write(summary["base"])
+    if summary["tuning_domain"]:
+        parts.append(
+            f"* hyper-parameters were chosen on this domain; it is left out of the {MEAN}."
+        )
+    if summary["use_labels"]:
+        parts.append(
+            "† trained with labels; the labelled images are left out of the method's test set, and "
+            f"gains are over {base} on the same images."
+        )
+    if summary["read_labels"]:
+        parts.append("‡ an oracle, which reads the labels of the unlabelled images.")
+    if summary["as_published"] is False:
+        parts.append("The images are not those of the published version: their number differs.")
+    if summary["skipped_images"]:
+        parts.append(f"{summary['skipped_images']} images could not be read and were left out.")
+    if summary["uneven"]:
+        parts.append(write(coverage.sentence(summary["uneven"])))
+    return parts
+
+
+def sentences(summary: dict, style: str = "simple") -> list[str]:
+    """What is doubtful about the images, then one sentence an overall gain, interval and seeds
+    included."""
+    write = text.WRITERS[style]
+    found = [write(line) for line in summary["doubts"]]
+    for gain in summary["overall"]:
+        parts = []
+        for m in PAIR:
+            low, high = gain[m]["interval"]
+            seeds = ", ".join(f"{s:+.2f}" for s in gain[m]["seeds"])
+            parts.append(f"{NAMES[m]} {gain[m]['gain']:+.2f} points [{low:+.2f}, {high:+.2f}] "
+                         f"(seeds {seeds})")
+        found.append(
+            f"{write(gain['method'])} over {write(gain['base'])}, mean over domains and label "
+            f"spaces, paired 95 % bootstrap interval over test images: {'; '.join(parts)}."
+        )
+    return found
+
+
+def what_is_shown(summary: dict) -> str:
+    """Data set, backbone, protocol and split."""
+    return (f"{summary['title']}, {summary['backbone']}, protocol {summary['protocol']}, split "
+            f"{summary['split']}")
