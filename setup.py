@@ -46,7 +46,7 @@ setup(
         "matplotlib>=3.7",
     ],
     extras_require={
-        "test": ["pytest>=8", "ruff>=0.6", "submitit>=1.5"],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "submitit>=1.5"],
         "slurm": ["submitit>=1.5"],
         "captions": ["transformers>=4.46"],  # scripts/caption.sh
         "assets": ["resvg-py==0.5.0"],  # maintainers: rebuild what is in assets/

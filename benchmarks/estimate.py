@@ -37,7 +37,7 @@ BATCH = 64
 def epochs(dataset: type) -> int:
     """Of the released recipe."""
     cfg, folder = get_cfg_default(), Path(__file__).parents[1] / "configs/trainers/UEO"
-    for name in ("rn50", "domainnet") if dataset is UFTDomainNet else ("rn50",):
+    for name in ("common", "domainnet") if dataset is UFTDomainNet else ("common",):
         merge_file(cfg, str(folder / f"{name}.yaml"), declarations(cfg, {}))
     return cfg.OPTIM.MAX_EPOCH
 

@@ -48,7 +48,7 @@ class Case:
 def recipe(workers: int, batch: int):
     """The released recipe's configuration."""
     cfg = get_cfg_default()
-    recipe = Path(__file__).parents[1] / "configs/trainers/UEO/rn50.yaml"
+    recipe = Path(__file__).parents[1] / "configs/trainers/UEO/common.yaml"
     merge_file(cfg, str(recipe), declarations(cfg, {}))
     cfg.DATALOADER.NUM_WORKERS = workers
     cfg.DATALOADER.TRAIN_X.BATCH_SIZE = cfg.DATALOADER.TEST.BATCH_SIZE = batch

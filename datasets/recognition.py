@@ -23,13 +23,12 @@ class RecognitionDataset(UFTDataset):
     """A subclass sets, besides what UFTDataset asks for:
 
     number_of_classes: of the published version.
-    template:          the CoOp family's prompt, for CTX_INIT "template".
+    template:          the CoOp family's prompt, for CTX_INIT "template", where it is not CLIP's.
     """
 
     settings = ("all",)
     published_split = True
     number_of_classes: int
-    template = "a photo of a {}."
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

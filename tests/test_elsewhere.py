@@ -15,7 +15,7 @@ from dassl.utils import Registry
 
 from ueo import plugin
 from ueo.errors import CheckpointError, ConfigError
-from ueo.images.other_datasets import adopt
+from ueo.images.other_datasets import complete
 from ueo.settings import shared_names
 from ueo.settings.config import resolved
 from ueo.trainers.coop import CoOp
@@ -151,10 +151,10 @@ def test_labels_beyond_the_names_are_out_of_distribution(theirs):
     dataset = TheirPets(cfg)
     known = [item for item in dataset.train_x if item.label < 4]
     dataset = DatasetBase(train_x=known, test=[*known, *dataset.test])
-    adopt(dataset, cfg)
+    complete(dataset, cfg)
     assert (dataset.space.setting, dataset.protocol) == ("as_is", "released")
     before = dataset.split_hash
-    adopt(dataset, cfg)
+    complete(dataset, cfg)
     assert dataset.split_hash == before and dataset.train_u == known
 
 
@@ -201,7 +201,7 @@ def test_without_a_data_root_nothing_is_kept_in_the_current_folder(theirs, tmp_p
     cfg = theirs()
     dataset = TheirPets(cfg)
     cfg.DATASET.ROOT = ""
-    adopt(dataset, cfg)
+    complete(dataset, cfg)
     images = len(dataset.train_x) + len(dataset.val) + len(dataset.test)
     assert dataset.inputs["images"].startswith(f"{images} (")
     assert set(tmp_path.iterdir()) == before

@@ -87,7 +87,7 @@ class ARF(FLYP):
         loader = EvaluationLoader(
             Images(self.dm.dataset.train_x, transform), self.cfg, self.device
         )
-        return self.evaluations.image_features(loader, "task")
+        return self.passes.image_features(loader, "task")
 
     def before_epoch(self) -> None:
         super().before_epoch()

@@ -19,7 +19,7 @@ from ueo.clip.adapters import Cosines
 from ueo.clip.backbones import PRECISIONS, load_clip, resolve_precision
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.optimisation import SCHEDULES, build_optimiser, build_schedule
-from ueo.clip.prompts import POSITIONS, TEMPLATE, build_prompt
+from ueo.clip.prompts import CONTEXT, POSITIONS, TEMPLATE, build_prompt
 from ueo.clip.tuning import as_module, parse_parts, select, untuned_adapter
 from ueo.runs.checkpoint import MODEL
 from ueo.runs.evaluation import Evaluations
@@ -43,7 +43,7 @@ class CLIPTrainer(RecordedTrainer):
     input_files: tuple[str, ...] = ()  # options that name files or folders the result depends on
     defaults = {
         "N_CTX": Option(4, low=1, high=75),  # context vectors when CTX_INIT is empty
-        "CTX_INIT": "a photo of a",  # words that initialise the context; "template": the data set's
+        "CTX_INIT": CONTEXT,  # words that initialise the context; "template": the data set's
         "CSC": False,  # class-specific context
         "CLASS_TOKEN_POSITION": Option("end", choices=POSITIONS),
         "PREC": Option("fp16", choices=PRECISIONS),  # fp16: as released; fp32 on a CPU
@@ -125,6 +125,7 @@ class CLIPTrainer(RecordedTrainer):
         elif kept := self.buffers():
             self.register_model(MODEL, as_module({}, kept))
         self.evaluations = Evaluations(self, self._truth)
+        self.passes = self.evaluations.passes
 
     def _generator(self, number: int = 0) -> torch.Generator:
         return torch.Generator().manual_seed(max(self.cfg.SEED, 0) + 1 + 1000 * number)

@@ -30,7 +30,7 @@ class CLIPAdapter(CLIPTrainer):
     }
 
     def adapter(self) -> nn.Module:
-        embedding = self.model.class_features().shape[1]
+        embedding = self.model.embedding
         hidden = max(embedding // self.options.REDUCTION, 1)
         return Bottleneck(embedding, hidden, self.options.RATIO)
 

@@ -43,7 +43,7 @@ class DANCE(CLIPTrainer):
     def prepare(self, zero_shot: Tensor) -> None:
         self.threshold = math.log(zero_shot.shape[1]) / 2
         loader = self.unlabelled_loader
-        self.memory.copy_(self.evaluations.image_features(loader, "memory", shared=True))
+        self.memory.copy_(self.passes.image_features(loader, "memory", shared=True))
 
     def loss(self, batch: dict) -> dict[str, Tensor]:
         index, options = batch["index"].to(self.device), self.options

@@ -38,11 +38,11 @@ class TipAdapter(CLIPTrainer):
     }
 
     def adapter(self) -> Cache:
-        shape = self.model.class_features().shape  # (K, embedding)
+        classes = len(self.dm.dataset.classnames)
         # as many rows in every domain, so that a checkpoint of one can be tested on another
-        rows = max(self.cfg.DATASET.NUM_SHOTS * shape[0], len(self.dm.dataset.train_x))
+        rows = max(self.cfg.DATASET.NUM_SHOTS * classes, len(self.dm.dataset.train_x))
         strength = self.options.ALPHA / self.model.logit_scale
-        return Cache(rows, *shape, strength, self.options.BETA)
+        return Cache(rows, classes, self.model.embedding, strength, self.options.BETA)
 
     def prepare(self, zero_shot: Tensor) -> None:
         items, training = self.dm.dataset.train_x, self.train_loader_x.dataset
@@ -51,6 +51,6 @@ class TipAdapter(CLIPTrainer):
         keys = 0
         for view in range(self.options.VIEWS):
             images.seed.random_(2**62, generator=self._generator(view))
-            keys = keys + self.evaluations.rows(loader, self.model.image_features, "cache")
+            keys = keys + self.passes.rows(loader, self.model.image_features, "cache")
         labels = torch.tensor([item.label for item in items])
         self.model.adapter.fill(F.normalize(keys, dim=-1), labels)

@@ -65,7 +65,7 @@ class UEO(CLIPTrainer):
 
     def before_epoch(self) -> None:
         if self.options.REFRESH and self.epoch > 0:
-            self.prepare(self.evaluations.unlabelled_cosines())
+            self.prepare(self.passes.unlabelled_cosines())
 
     def loss(self, batch: dict) -> dict[str, Tensor]:
         prob = self.logits(batch["img"]).softmax(-1)  # (batch, K)

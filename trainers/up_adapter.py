@@ -36,13 +36,13 @@ class UPAdapter(CLIPTrainer):
     }
 
     def adapter(self) -> Cache:
-        classes, embedding = self.model.class_features().shape
+        classes = len(self.dm.dataset.classnames)
         strength = self.options.ALPHA / self.model.logit_scale
-        return Cache(classes, classes, embedding, strength, self.options.BETA)
+        return Cache(classes, classes, self.model.embedding, strength, self.options.BETA)
 
     def prepare(self, zero_shot: Tensor) -> None:
         self.pseudo = train_on_confident(self, zero_shot, self.options.TOP_K)
-        features = self.evaluations.image_features(self.unlabelled_loader, "prototypes", True)
+        features = self.passes.image_features(self.unlabelled_loader, "prototypes", True)
         with torch.no_grad():
             class_features = self.model.class_features().float().cpu()
         keys = prototypes(features, self.pseudo.cpu(), class_features)

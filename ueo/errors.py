@@ -22,3 +22,8 @@ def reason(error: OSError) -> str:
     """What the system says, after the file where it names one."""
     words = error.strerror or str(error) or type(error).__name__
     return f"{error.filename}: {words}" if error.filename else words
+
+
+def first_line(error: BaseException) -> str:
+    """What is wrong in one line: the message's first, or the error's name where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -12,6 +12,17 @@ These are computed at every evaluation of every run; open_set.py holds those of 
 import numpy as np
 
 
+def percent(value: float | None) -> float | None:
+    """A share as a percentage; None stays."""
+    return None if value is None else 100 * value
+
+
+def in_percent(values: dict[str, float | None]) -> dict[str, float | None]:
+    """Metrics as records hold them: percentages, and "gacc", which comes first, as "accuracy"."""
+    found = {name: percent(value) for name, value in values.items()}
+    return {"accuracy": found.pop("gacc"), **found}
+
+
 def global_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float | None:
     """Share of samples predicted right. labels, predictions: (samples,)."""
     return float((labels == predictions).mean()) if len(labels) else None

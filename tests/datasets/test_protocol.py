@@ -13,7 +13,7 @@ from PIL import Image
 from ueo.commands import train
 from ueo.errors import DataError
 from ueo.images import hashes
-from ueo.images.other_datasets import adopt
+from ueo.images.other_datasets import complete
 from ueo.images.overlap import Overlap, overlap
 
 
@@ -116,7 +116,7 @@ def others(toy_root):
         parts = [[Datum(f"{folder}/{i:03}.png", 0, 0, "bike") for i in part]
                  for part in (training, tested)]
         dataset = DatasetBase(train_x=parts[0], test=parts[1])
-        adopt(dataset, cfg)
+        complete(dataset, cfg)
         return dataset
 
     return make

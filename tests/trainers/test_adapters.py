@@ -76,7 +76,7 @@ def test_tip_adapter_keeps_the_views_of_its_shots_and_alpha_0_is_zero_shot(build
     assert len(items) == 3 * 4 == int(cache.values.sum())
     assert cache.values.argmax(1).tolist() == [item.label for item in items]
     torch.testing.assert_close(cache.keys.norm(dim=1), torch.ones(12))
-    plain = trainer.evaluations.image_features(trainer.test_loader, "test")
+    plain = trainer.passes.image_features(trainer.test_loader, "test")
     assert (cache.keys @ plain.T).max() < 1 - 1e-6  # augmented, and no shot is tested
     _, folder = toy("off", *SHOTS, "TRAINER.TipAdapter.ALPHA", "0.0", trainer="TipAdapter",
                     kind=kind)
@@ -149,7 +149,7 @@ def test_up_adapter_learns_from_its_most_confident_images_alone(build, kind):
     assert trainer.notes["selected"] == len(known)
     empty = [CLASSES[k] for k in range(4) if k not in known]
     assert trainer.notes["empty_classes"] == empty
-    features = trainer.evaluations.image_features(trainer.unlabelled_loader, "again")
+    features = trainer.passes.image_features(trainer.unlabelled_loader, "again")
     cache = trainer.model.adapter
     for k in range(4):
         rows = np.flatnonzero(pseudo == k)

@@ -114,7 +114,8 @@ def reopen(trainer, truth, door: str) -> None:
     elif door == "val":
         trainer.dm.dataset.val = truth.test
     elif door == "labels":
-        trainer.evaluations.outputs["labels"] = np.array([item.label for item in truth.train_u])
+        labels = np.array([item.label for item in truth.train_u])
+        trainer.evaluations.outputs["before"]["labels"] = labels
     elif door == "paths":
         trainer.notes["paths"] = [item.impath for item in truth.train_u]
     else:

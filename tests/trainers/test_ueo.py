@@ -91,7 +91,7 @@ def test_weights_may_be_taken_at_another_temperature(build, option, temperature)
     trainer = build("TRAINER.UEO.TEMPERATURE", option, kind="vit")
     trainer.before_train()
     scale = trainer.model.logit_scale if temperature is None else 1 / temperature
-    expected = (scale * trainer.evaluations.unlabelled_cosines()).softmax(1).amax(1)
+    expected = (scale * trainer.passes.unlabelled_cosines()).softmax(1).amax(1)
     torch.testing.assert_close(trainer.weight, expected)
 
 

@@ -11,7 +11,8 @@ from ueo.errors import ConfigError
 from ueo.settings.options import quoted
 
 POSITIONS = ("end", "middle", "front")
-TEMPLATE = "a photo of a {}."  # of a data set that has none of its own
+CONTEXT = "a photo of a"
+TEMPLATE = CONTEXT + " {}."  # of a data set that has none of its own
 CONTEXT_STD = 0.02  # of a random context, as in CoOp
 
 
@@ -33,7 +34,7 @@ class PromptLearner(nn.Module):
         self,
         classnames: list[str],
         clip_model: nn.Module,
-        context: str = "a photo of a",
+        context: str = CONTEXT,
         n_ctx: int = 4,
         class_specific: bool = False,
         position: str = "end",

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ueo.errors import DataError
+from ueo.errors import DataError, first_line
 from ueo.files import writing
 from ueo.temporaries import sweep, temporary_folder
 
@@ -129,8 +129,7 @@ def _opened(archive: str | Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
 
 
 def _damaged(archive: str | Path, error: Exception) -> BadArchive:
-    words = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return BadArchive(archive, f"not a readable archive ({words}); fetch it again")
+    return BadArchive(archive, f"not a readable archive ({first_line(error)}); fetch it again")
 
 
 def _read(archive: str | Path) -> list[Entry]:

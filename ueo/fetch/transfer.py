@@ -8,6 +8,8 @@ import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
+from ueo.errors import first_line
+
 ATTEMPTS = 3  # a source, each goes on where the last one broke
 TIMEOUT = 60  # seconds without a byte
 BLOCK = 1 << 16  # bytes; up to so many are lost when a connection breaks
@@ -123,5 +125,5 @@ def brief(error: BaseException) -> str:
     """The last cause in a few words: requests nests urllib3's long messages."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__
-    words = (str(error).strip() or type(error).__name__).splitlines()[0]
+    words = first_line(error)
     return words if len(words) < 120 else words[:117] + "..."

@@ -15,6 +15,7 @@ from ueo.settings.yaml_files import read_yaml
 
 CONFIGS = Path(ueo.__file__).resolve().parents[1] / "configs"
 BENCHMARK = ("office31", "office_home", "visda_c", "domainnet")  # the 15 domains of the field
+COMMON = "common.yaml"  # in a trainer's folder: its recipe on every backbone
 ALL = "all"  # of data sets: BENCHMARK; of trainers: every one here
 
 
@@ -70,7 +71,7 @@ def trainer_names(asked: tuple[str, ...]) -> list[str]:
 def trainer_yamls(trainer: str, backbone: str, dataset: str, recipe: str) -> list[str]:
     """Yaml files of a trainer, later ones win.
 
-    "common": UEO's for the backbone (its RN50's where there is none), what the trainer changes, for
+    "common": UEO's (for the backbone, where it has one of its own), what the trainer changes, for
     the backbone and for the data set. "paper": the trainer's own paper's instead. Raises
     ConfigError where there is no such recipe.
     """
@@ -81,8 +82,8 @@ def trainer_yamls(trainer: str, backbone: str, dataset: str, recipe: str) -> lis
         if not files[0].is_file():
             raise ConfigError(f"--recipe paper: there is no configs/trainers/{trainer}/paper.yaml")
     else:
-        first = base / (f"{stem}.yaml" if (base / f"{stem}.yaml").is_file() else "rn50.yaml")
-        files = [first, own / "common.yaml", own / f"{stem}.yaml", base / f"{dataset}.yaml"]
+        first = base / (f"{stem}.yaml" if (base / f"{stem}.yaml").is_file() else COMMON)
+        files = [first, own / COMMON, own / f"{stem}.yaml", base / f"{dataset}.yaml"]
     files.append(own / f"{dataset}.yaml")
     return [str(file) for file in dict.fromkeys(files) if file.is_file()]
 

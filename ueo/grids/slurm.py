@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ueo.errors import ConfigError
+from ueo.errors import ConfigError, first_line
 from ueo.grids.grid_settings import GridSettings
 
 DEFAULTS = {"timeout_min": 24 * 60, "gpus_per_node": 1, "cpus_per_task": 8}  # on Slurm
@@ -48,7 +48,7 @@ def submit(jobs: Jobs, settings: GridSettings) -> None:
             for i in range(1, jobs.number + 1)
         ]
     except (RuntimeError, TypeError, ValueError, NameError, OSError) as error:
-        raise ConfigError(f"--slurm: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"--slurm: {first_line(error)}") from error
     print(f"Submitted {', '.join(job.job_id for job in submitted)}; logs in {logs}")
     print("The tables are made at the end; the same command without --slurm makes them again")
 

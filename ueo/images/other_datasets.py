@@ -26,7 +26,7 @@ def split_hash(*parts: list[Datum]) -> str:
     return hashlib.sha256(json.dumps(lists).encode()).hexdigest()[:16]
 
 
-def adopt(dataset: DatasetBase, cfg) -> None:
+def complete(dataset: DatasetBase, cfg) -> None:
     """Give `dataset`, in place, what a UFTDataset has, which has most of it already; and say which
     images and classes are not tested as one would expect.
 
@@ -125,7 +125,7 @@ def untested_classes(dataset: DatasetBase) -> list[str]:
 def check_labelled(trainer: str, dataset: DatasetBase) -> None:
     """Raise ConfigError where a trainer that uses labels lacks them, or has those it is tested on.
 
-    trainer: its name; dataset: adopted.
+    trainer: its name; dataset: completed.
     """
     if any(item.label == NO_LABEL for item in dataset.train_x):
         raise ConfigError(f"{trainer} trains with labels, which {dataset.title!r} lacks")

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from ueo.errors import CheckpointError, ConfigError, DataError
+from ueo.errors import CheckpointError, ConfigError, DataError, first_line
 from ueo.files import atomic_path
 from ueo.images.decoding import image_suffixes, read_image
 from ueo.images.folders import Unread, images_below
@@ -50,7 +50,7 @@ class Captioner:
             self.processor = AutoProcessor.from_pretrained(name)
             self.model = AutoModelForImageTextToText.from_pretrained(name).to(device).eval()
         except Exception as error:  # transformers raises a dozen types
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            first = first_line(error)
             raise CheckpointError(
                 f"--model {name}: not a captioner that transformers can load ({first}); name a "
                 "folder of weights or a hub id such as Salesforce/blip-image-captioning-base"

@@ -26,7 +26,7 @@ def check_outputs(folder: str | Path, result: dict) -> None:
     for name, value in found.items():
         recorded = result["metrics"]["test"].get(name)
         if not _same(value, recorded):
-            percent = None if value is None else 100 * value
+            percent = metrics.percent(value)
             raise DataError(
                 f"{file}: gives {name} {_words(percent)} of the test set, {RESULT} says "
                 f"{_words(recorded)}; {AGAIN}"

@@ -144,8 +144,7 @@ def _on_images_of(folder: Path, base_folder: Path, base_result: dict) -> dict:
     labels, predictions, scores = (outputs[k] for k in ("test_labels", *COMPARED))
     known = base_result["counts"]["known_classes"]
     values = metrics.evaluate(labels, predictions, scores, known)
-    percent = {m: None if v is None else 100 * v for m, v in values.items()}
-    return {"accuracy": percent.pop("gacc"), **percent}
+    return metrics.in_percent(values)
 
 
 def _over_seeds(by_seed: dict[int, dict]) -> dict:

@@ -9,7 +9,7 @@ from dassl.engine import TRAINER_REGISTRY
 import modern_dassl
 from ueo.clip.backbones import weights_hash
 from ueo.images.hashes import cache_of, of_file
-from ueo.images.other_datasets import adopt
+from ueo.images.other_datasets import complete
 from ueo.inputs import DATASET_CODE, DEVICE, ENGINE, PRECISION, TRAINER_CODE, WEIGHTS, Inputs
 from ueo.runs.code_hash import code_hash
 from ueo.settings.config import options_of
@@ -26,7 +26,7 @@ def data_inputs(cfg, prepare: bool = False) -> Inputs:
             kind.prepare(cfg.DATASET.ROOT)
         return kind.inputs_of(cfg)
     dataset = kind(cfg)
-    adopt(dataset, cfg)
+    complete(dataset, cfg)
     return dataset.inputs
 
 

@@ -68,8 +68,7 @@ class UFTEvaluator(EvaluatorBase):
         values = metrics.evaluate(
             **out, num_known=self.num_known, unlabelled_classes=self.unlabelled_classes
         )
-        percent = {k: None if v is None else 100 * v for k, v in values.items()}
-        return OrderedDict(accuracy=percent.pop("gacc"), **percent)
+        return OrderedDict(metrics.in_percent(values))
 
     def outputs(self) -> dict[str, np.ndarray]:
         """Per-sample labels, predictions and scores of what was processed, each (samples,)."""

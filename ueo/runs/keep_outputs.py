@@ -20,36 +20,36 @@ class KeptOutputs:
         self.arrays: dict[str, np.ndarray] = {}
 
     def add(
-        self, epoch: int, cosines: dict, features: Tensor, classes: Tensor | None, evaluations
+        self, epoch: int, cosines: dict, features: Tensor, classes: Tensor | None, passes
     ) -> None:
         """Take in the model as it is, before training (epoch 0) or after.
 
         cosines: {"test": (N, K), "unlabelled": (images, K)}; features: (N, embedding) of the test
-        images; classes: (K, embedding), or None where prompts depend on the image; evaluations: the
-        run's Evaluations, for passes over further images.
+        images; classes: (K, embedding), or None where prompts depend on the image; passes: the
+        run's, over further images.
         """
         found = {
             "test_cosines": cosines["test"],
             "test_features": features,
-            **self._training(cosines["unlabelled"], features, evaluations),
+            **self._training(cosines["unlabelled"], features, passes),
         }
         if classes is not None:
             found["class_features"] = classes
-            found["test_local_score"] = self._local_score(classes, evaluations)
+            found["test_local_score"] = self._local_score(classes, passes)
         when = "before" if epoch == 0 else "after"
         for name, tensor in found.items():
             tensor = tensor if tensor.dtype == torch.int64 else tensor.float()
             self.arrays[f"{name}_{when}"] = tensor.cpu().numpy()
         self.arrays["logit_scale"] = np.array(self.trainer.model.logit_scale)
 
-    def _local_score(self, classes: Tensor, evaluations) -> Tensor:
+    def _local_score(self, classes: Tensor, passes) -> Tensor:
         def score(images: Tensor) -> Tensor:
             local = local_features(self.trainer.model.visual, images)
             return local_mcm(local.float() @ classes.float().T)
 
-        return evaluations.rows(self.trainer.test_loader, score, "places of test")
+        return passes.rows(self.trainer.test_loader, score, "places of test")
 
-    def _training(self, unlabelled: Tensor, features: Tensor, evaluations) -> dict[str, Tensor]:
+    def _training(self, unlabelled: Tensor, features: Tensor, passes) -> dict[str, Tensor]:
         """Labels and features of the training images; unlabelled: (images, K) cosines."""
         trainer, dataset = self.trainer, self._truth.dataset
         items = dataset.train_x if trainer.uses_labels else dataset.train_u
@@ -67,5 +67,5 @@ class KeptOutputs:
         loader = EvaluationLoader(images, trainer.cfg, trainer.device)
         return {
             "train_labels": labels,
-            "train_features": evaluations.image_features(loader, "training images"),
+            "train_features": passes.image_features(loader, "training images"),
         }

@@ -14,7 +14,7 @@ from dassl.data.datasets import DatasetBase
 
 from modern_dassl import distributed
 from ueo.images.hidden_labels import Blind, Veiled, veil
-from ueo.images.other_datasets import adopt, check_labelled
+from ueo.images.other_datasets import check_labelled, complete
 from ueo.results.record import peak_memory, run_facts, write_run
 from ueo.runs.current_inputs import method_inputs
 from ueo.runs.evaluator import UFTEvaluator
@@ -29,7 +29,7 @@ def prepare(trainer) -> DatasetBase:
     """Make its data set fit to be described; returns it, with labels and paths. Raises ConfigError
     where labels of tested images would be trained on."""
     dataset = trainer.dm.dataset
-    adopt(dataset, trainer.cfg)
+    complete(dataset, trainer.cfg)
     trainer.inputs = {**dataset.inputs, **method_inputs(trainer.cfg)}
     if not getattr(trainer, "uses_labels", True):
         _hide_labels(trainer)

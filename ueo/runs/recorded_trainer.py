@@ -12,7 +12,7 @@ from dassl.engine import TrainerX
 
 from ueo.images.hidden_labels import Truth, Veiled, veil
 from ueo.images.loaders import TrainingLoader, loaders
-from ueo.images.other_datasets import adopt, check_labelled
+from ueo.images.other_datasets import check_labelled, complete
 from ueo.runs.checkpoint import MODEL, load_tuned
 from ueo.runs.current_inputs import method_inputs
 from ueo.runs.evaluation import Evaluations
@@ -31,7 +31,7 @@ class RecordedTrainer(TrainerX):
     def build_data_loader(self) -> None:
         super().build_data_loader()
         cfg, dataset = self.cfg, self.dm.dataset
-        adopt(dataset, cfg)
+        complete(dataset, cfg)
         self.inputs = {**dataset.inputs, **method_inputs(cfg)}
         self._truth = Truth(dataset)
         if self.uses_labels:

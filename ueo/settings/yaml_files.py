@@ -2,7 +2,7 @@
 
 import yaml
 
-from ueo.errors import ConfigError
+from ueo.errors import ConfigError, first_line
 from ueo.settings.options import quoted
 
 MOST_BYTES = 200_000  # a configuration takes 1,000
@@ -29,7 +29,7 @@ def read_yaml(path: str) -> dict:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid yaml ({_reason(error)})") from error
     except (UnicodeDecodeError, ValueError) as error:
-        raise ConfigError(f"{path}: not valid yaml ({str(error).splitlines()[0]})") from error
+        raise ConfigError(f"{path}: not valid yaml ({first_line(error)})") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: nested more than {DEEPEST} deep") from error
 
@@ -89,5 +89,5 @@ class _Reader(yaml.SafeLoader):
 def _reason(error: yaml.YAMLError) -> str:
     """What is wrong, and in which line."""
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    problem = getattr(error, "problem", None) or first_line(error)
     return f"line {mark.line + 1}: {problem}" if mark else problem

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ueo.files import atomic_path
+from ueo.grids.grid_settings import ZERO_SHOT
 from ueo.results.plots import KNOWN, UNKNOWN
 from ueo.scores import ALL_SCORES
 from ueo.studies.ood_study import REFERENCE, Arm, Runs, largest
@@ -123,7 +124,7 @@ def against_shots(found: list[dict]):
     methods = [m for m in dict.fromkeys(row["method"] for row in found)
                if len({row["shots"] for row in found if row["method"] == m}) > 1]
     figure, axes = _axes(max(len(methods), 1))
-    zero = {row["score"]: row["auroc"] for row in found if row["method"] == "ZeroshotCLIP"}
+    zero = {row["score"]: row["auroc"] for row in found if row["method"] == ZERO_SHOT}
     for axis, method in zip(axes, methods):
         for score in dict.fromkeys(row["score"] for row in found):
             points = sorted((row["shots"], row["auroc"]) for row in found

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ueo.files import atomic_path, write_json
 from ueo.grids.choices import dataset_class, output_name, trainer_names
-from ueo.grids.grid_settings import GridSettings, PlannedRun
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.parallel import Failure
 from ueo.grids.plan import plan
 from ueo.grids.run_grid import selection
@@ -17,7 +17,7 @@ from ueo.studies.ood_study import ZERO, Arm
 from ueo.text import file_name
 
 SHOTS_OF = {  # what sets a method's number of images a class; None: it has no such number
-    "ZeroshotCLIP": None,
+    ZERO_SHOT: None,
     "CoOp": "DATASET.NUM_SHOTS",
     "CoCoOp": "DATASET.NUM_SHOTS",
     "TipAdapter": "DATASET.NUM_SHOTS",

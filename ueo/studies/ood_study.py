@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ueo.grids.grid_settings import ZERO_SHOT
 from ueo.results.bootstrap import mean_gains
 from ueo.results.comparable import check_inputs
 from ueo.results.record import read_outputs, read_result
@@ -34,7 +35,7 @@ class Arm:
 
 
 Runs = dict[Arm, list[ScoredRun]]
-ZERO = Arm("ZeroshotCLIP")
+ZERO = Arm(ZERO_SHOT)
 
 
 def read_runs(

@@ -21,11 +21,12 @@ COLUMNS = {  # name in the table: (tests, metric); two tests: their harmonic mea
     "HM": ((OWN, SHIFT), "pacc"),
     "base": ((BASE,), "pacc"),
     "new": ((NEW,), "pacc"),
-    "HM ": ((BASE, NEW), "pacc"),
+    "HM of base and new": ((BASE, NEW), "pacc"),
     "base+new": ((ALL,), "pacc"),
     "AUROC own": ((OWN,), "auroc"),
     "AUROC other": ((SHIFT,), "auroc"),
 }
+TITLES = {"HM of base and new": "HM"}  # of columns that the table calls otherwise
 ZERO, PLAIN, CONTRASTIVE = "zero-shot", "cross-entropy", "contrastive"
 BOTH = "ARF, both anchors"
 COMPARED = (  # of the table of gains: test and metric
@@ -97,7 +98,7 @@ def table(rows: list[dict], form: str = "github") -> str:
             for name in COLUMNS}
     lines = [[WRITERS[form](row["arm"]), *(marked(row[name], best[name], form) for name in COLUMNS)]
              for row in rows]
-    return tabulate(lines, ["method", *(name.strip() for name in COLUMNS)], tablefmt=form,
+    return tabulate(lines, ["method", *(TITLES.get(name, name) for name in COLUMNS)], tablefmt=form,
                     disable_numparse=True, stralign="right", colalign=("left",))
 
 

@@ -22,6 +22,7 @@ import torch
 from ueo import open_set
 from ueo.errors import DataError
 from ueo.images.lists import NO_LABEL
+from ueo.metrics import in_percent, percent
 from ueo.results import intervals
 from ueo.results.kept_outputs import read_kept
 from ueo.results.record import read_outputs, read_result
@@ -105,8 +106,7 @@ def _measure(run: ScoredRun, name: str) -> dict[str, float | None]:
     except FloatingPointError as error:
         raise FloatingPointError(f"score {name}: {error}") from error
     threshold = values.pop("threshold")
-    percent = {k: None if v is None else 100 * v for k, v in values.items()}
-    return {"accuracy": percent.pop("gacc"), **percent, "threshold": threshold}
+    return {**in_percent(values), "threshold": threshold}
 
 
 def measure_intervals(
@@ -116,4 +116,4 @@ def measure_intervals(
     found = intervals.intervals(
         run.labels, run.predictions, run.scores[name], run.num_known, resamples, seed
     )
-    return {metric: (100 * low, 100 * high) for metric, (low, high) in found.items()}
+    return {metric: (percent(low), percent(high)) for metric, (low, high) in found.items()}

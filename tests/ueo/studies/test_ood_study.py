@@ -105,7 +105,7 @@ def test_columns_are_means_over_tests_and_their_harmonic_means():
     (row,) = robustness.means(runs)
     assert row["own domain"] == 80 and row["other domains"] == pytest.approx(60)
     assert row["HM"] == pytest.approx(2 * 80 * 60 / 140)
-    assert row["HM "] == pytest.approx(2 * 90 * 30 / 120)
+    assert row["HM of base and new"] == pytest.approx(2 * 90 * 30 / 120)
     assert row["base+new"] is None
     assert "**68.57**" in robustness.table([row])
 
