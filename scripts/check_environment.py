@@ -24,8 +24,10 @@ NEEDED = {
     "PIL": "Pillow",
     "sklearn": "scikit-learn",
     "safetensors": "safetensors",
+    "filelock": "filelock",
     "matplotlib": "matplotlib",
     "pytest": "pytest",
+    "xdist": "pytest-xdist",
 }
 
 
