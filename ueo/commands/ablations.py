@@ -10,9 +10,7 @@ import argparse
 
 from ueo.commands import arguments
 from ueo.grids.choices import dataset_names
-from ueo.grids.execute import execute, failures_at_the_end
-from ueo.grids.finished import waiting
-from ueo.grids.grid_settings import shard
+from ueo.grids.execute import run_and_show
 from ueo.runs.configure import register
 from ueo.runs.status import status_of
 from ueo.studies import ablations
@@ -30,14 +28,10 @@ def run(args: argparse.Namespace) -> int:
     register(settings.plugin)
     (dataset,) = dataset_names(settings.datasets)
     by_name = ablations.plans(settings, dataset, only)
-    runs = shard([run for plan in by_name.values() for run in plan], settings.shard)
-    todo = waiting(settings, runs)
-    if settings.dry_run:
-        return 0
-    failures = execute(settings, todo)
-    with failures_at_the_end(failures):
-        ablations.show(settings, dataset, by_name, only)
-    return 1 if failures else 0
+    runs = [run for plan in by_name.values() for run in plan]
+    return run_and_show(
+        settings, runs, lambda: ablations.show(settings, dataset, by_name, only)
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

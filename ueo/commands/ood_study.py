@@ -11,9 +11,7 @@ import argparse
 
 from ueo.commands import arguments
 from ueo.grids.choices import dataset_names
-from ueo.grids.execute import execute, failures_at_the_end
-from ueo.grids.finished import waiting
-from ueo.grids.grid_settings import shard
+from ueo.grids.execute import run_and_show
 from ueo.runs.configure import register
 from ueo.runs.status import status_of
 from ueo.settings.options import number
@@ -35,17 +33,9 @@ def run(args: argparse.Namespace) -> int:
     register(asked.plugin)
     (dataset,) = dataset_names(asked.datasets)
     study = ood_runs.OODStudy(asked, dataset, tuple(args.shots), args.shift)
-    settings, arms = study.run_settings, ood_runs.plans(study)
-    runs = shard([run for plan in arms.values() for run in plan], settings.shard)
-    todo = waiting(settings, runs)
-    if settings.dry_run:
-        return 0
-    failures = execute(settings, todo)
-    with failures_at_the_end(failures):
-        moved, failed = ood_runs.shifted(study, arms)
-        failures += failed
-        ood_runs.write(study, arms, moved)
-    return 1 if failures else 0
+    arms = ood_runs.plans(study)
+    runs = [run for plan in arms.values() for run in plan]
+    return run_and_show(study.run_settings, runs, lambda: ood_runs.show(study, arms))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -10,9 +10,7 @@ import argparse
 
 from ueo.commands import arguments
 from ueo.grids.choices import dataset_names
-from ueo.grids.execute import execute, failures_at_the_end
-from ueo.grids.finished import waiting
-from ueo.grids.grid_settings import shard
+from ueo.grids.execute import run_and_show
 from ueo.runs.configure import register
 from ueo.runs.status import status_of
 from ueo.settings.options import number
@@ -40,15 +38,10 @@ def run(args: argparse.Namespace) -> int:
         asked, dataset, args.shots, args.captions or usual, args.pool or usual
     )
     zero, methods = robust_runs.plans(study)
-    runs = shard(robust_runs.all_runs(zero, methods), asked.shard)
-    todo = waiting(study.run_settings, runs)
-    if asked.dry_run:
-        return 0
-    failures = execute(study.run_settings, todo)
-    with failures_at_the_end(failures):
-        failures += robust_runs.evaluate(study, methods)
-        robust_runs.write(study, zero, methods)
-    return 1 if failures else 0
+    runs = robust_runs.all_runs(zero, methods)
+    return run_and_show(
+        study.run_settings, runs, lambda: robust_runs.show(study, zero, methods)
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

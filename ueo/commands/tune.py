@@ -12,9 +12,7 @@ import argparse
 
 from ueo.commands import arguments
 from ueo.grids.choices import ALL, dataset_names
-from ueo.grids.execute import execute, failures_at_the_end
-from ueo.grids.finished import waiting
-from ueo.grids.grid_settings import shard
+from ueo.grids.execute import run_and_show
 from ueo.runs.configure import register
 from ueo.runs.status import status_of
 from ueo.studies import tuning
@@ -35,12 +33,8 @@ def run(args: argparse.Namespace) -> int:
     (dataset,) = dataset_names(settings.datasets)
     settings = tuning.on_tuning_domain(settings, dataset)
     by_value = tuning.plans(settings, dataset, args.key, args.values)
-    runs = shard([run for plan in by_value.values() for run in plan], settings.shard)
-    todo = waiting(settings, runs)
-    if settings.dry_run:
-        return 0
-    with failures_at_the_end(execute(settings, todo)):
-        tuning.report(settings, dataset, by_value, args.key)
+    runs = [run for plan in by_value.values() for run in plan]
+    run_and_show(settings, runs, lambda: tuning.report(settings, dataset, by_value, args.key))
     return 0
 
 

@@ -11,8 +11,9 @@ from ueo.clip import backbones
 from ueo.fetch.ensure import ensure
 from ueo.files import check_writable
 from ueo.grids import gpus, parallel
+from ueo.grids.finished import waiting
 from ueo.grids.fork_server import PRELOAD
-from ueo.grids.grid_settings import GridSettings, PlannedRun
+from ueo.grids.grid_settings import GridSettings, PlannedRun, shard
 from ueo.grids.parallel import Failure
 from ueo.runs.status import run_to_status
 from ueo.text import shown
@@ -44,6 +45,22 @@ def execute(
         fetch_missing(settings, todo)
     workers = gpus.worker_count(settings.jobs, settings.device)
     return parallel.execute(todo, entry, workers, PRELOAD, gpus.visible(settings.device))
+
+
+def run_and_show(
+    settings: GridSettings, runs: list[PlannedRun], show: Callable[[], list[Failure] | None]
+) -> int:
+    """Run what is left of this shard of `runs`, then show the results: 0 done, 1 some failed.
+
+    show: writes and prints what there is; may return further failures.
+    """
+    todo = waiting(settings, shard(runs, settings.shard))
+    if settings.dry_run:
+        return 0
+    failures = execute(settings, todo)
+    with failures_at_the_end(failures):
+        failures += show() or []
+    return 1 if failures else 0
 
 
 @contextmanager

@@ -67,7 +67,14 @@ def plans(study: OODStudy) -> Arms:
     return found
 
 
-def shifted(study: OODStudy, arms: Arms) -> tuple[ood_study.Runs, list[Failure]]:
+def show(study: OODStudy, arms: Arms) -> list[Failure]:
+    """Test what is left on other domains, write and print the study; returns the failures."""
+    moved, failures = _shifted(study, arms)
+    _write(study, arms, moved)
+    return failures
+
+
+def _shifted(study: OODStudy, arms: Arms) -> tuple[ood_study.Runs, list[Failure]]:
     """(runs tested on domains that they were not adapted to, failures); zero-shot CLIP, which was
     adapted to none, is its own run on each."""
     if not study.shift:
@@ -97,7 +104,7 @@ def _elsewhere(study: OODStudy, arms: Arms) -> dict[Arm, Tests]:
     return found
 
 
-def write(study: OODStudy, arms: Arms, moved: ood_study.Runs) -> None:
+def _write(study: OODStudy, arms: Arms, moved: ood_study.Runs) -> None:
     """Write JSON, Markdown and pictures of the finished runs, and print the table."""
     runs = ood_study.read_runs((arm, run.folder) for arm, plan in arms.items() for run in plan)
     if not runs:

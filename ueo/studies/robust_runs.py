@@ -150,13 +150,15 @@ def all_runs(zero: ZeroShot, methods: list[Tuned]) -> list[PlannedRun]:
     return [*unique.values(), *(run for e in methods for run in (*e.whole, *e.half))]
 
 
-def evaluate(study: RobustStudy, methods: list[Tuned]) -> list[Failure]:
-    """Run the evaluations that are left; returns the failures."""
+def show(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> list[Failure]:
+    """Run the evaluations that are left, write and print the study; returns the failures."""
     tests = {test: records for e in methods for test, records in e.tests(study).items()}
-    return execute_left(study.run_settings, tests)
+    failures = execute_left(study.run_settings, tests)
+    _write(study, zero, methods)
+    return failures
 
 
-def write(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> None:
+def _write(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> None:
     """Write JSON and Markdown of the finished runs, and print the table."""
     runs = _read(study, zero, methods)
     if not runs:
