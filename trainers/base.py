@@ -21,11 +21,13 @@ from ueo.clip.model import PromptedCLIP
 from ueo.clip.optimisation import SCHEDULES, build_optimiser, build_schedule
 from ueo.clip.prompts import CONTEXT, POSITIONS, TEMPLATE, build_prompt
 from ueo.clip.tuning import as_module, parse_parts, select, untuned_adapter
+from ueo.errors import ConfigError
 from ueo.runs.checkpoint import MODEL
 from ueo.runs.evaluation import Evaluations
 from ueo.runs.recorded_trainer import RecordedTrainer
 from ueo.scores import SCORES
 from ueo.settings.config import options_of
+from ueo.settings.method_mistakes import as_losses, check_groups
 from ueo.settings.options import Option
 from ueo.settings.refused import check_resolution, check_trainer
 
@@ -88,7 +90,7 @@ class CLIPTrainer(RecordedTrainer):
         batch: img (own share, 3, height, width), index and label (batch,).
         """
         if not self.uses_labels:
-            raise TypeError(f"{type(self).__name__} must define loss(batch)")
+            raise self._without_loss()
         labels = batch["label"].to(self.device)
         return {"loss": F.cross_entropy(self.logits(batch["img"]), labels)}
 
@@ -119,6 +121,9 @@ class CLIPTrainer(RecordedTrainer):
         self.notes: dict = {}  # what a method has to say of its run, kept in the record
         self.setup()
         self.groups = self.trainable()
+        check_groups(type(self).__name__, self.groups)
+        if self.groups and not self.uses_labels and self._has_no_loss():
+            raise self._without_loss()
         self.scaler = torch.amp.GradScaler() if self.precision == "amp" else None
         if self.groups:
             self._build_optimiser()
@@ -126,6 +131,17 @@ class CLIPTrainer(RecordedTrainer):
             self.register_model(MODEL, as_module({}, kept))
         self.evaluations = Evaluations(self, self._truth)
         self.passes = self.evaluations.passes
+
+    def _has_no_loss(self) -> bool:
+        kind = type(self)
+        return (kind.loss, kind.forward_backward) == (
+            CLIPTrainer.loss, CLIPTrainer.forward_backward)
+
+    def _without_loss(self) -> ConfigError:
+        return ConfigError(
+            f"{type(self).__name__} has no loss: define loss(self, batch), which returns what is "
+            "minimised; or set uses_labels (cross-entropy) or training_free (no step)"
+        )
 
     def _generator(self, number: int = 0) -> torch.Generator:
         return torch.Generator().manual_seed(max(self.cfg.SEED, 0) + 1 + 1000 * number)
@@ -144,7 +160,9 @@ class CLIPTrainer(RecordedTrainer):
         """(images,): labels of the unlabelled images, -1 where there is none; for an ablation that
         sets `reads_labels`, no method may do without."""
         if not self.reads_labels:
-            raise TypeError(f"{type(self).__name__} asks for labels and does not say reads_labels")
+            raise ConfigError(
+                f"{type(self).__name__} asks for labels and does not say so: set reads_labels"
+            )
         return self._truth.labels("unlabelled")
 
     def features(self, images: Tensor, whole: WholeBatch | None = None) -> Tensor:
@@ -173,7 +191,7 @@ class CLIPTrainer(RecordedTrainer):
         batch, self._whole = self.whole_batch(batch)
         with torch.autocast(self.device.type, enabled=self.scaler is not None):
             found = self.loss(batch)
-        losses = found if isinstance(found, dict) else {"loss": found}
+        losses = as_losses(type(self).__name__, found, self.groups)
         if self.scaler is None:
             self.model_backward_and_update(losses["loss"])
         else:
@@ -184,4 +202,4 @@ class CLIPTrainer(RecordedTrainer):
             self.scaler.update()
         if self.options.SCHEDULE != "epoch" or self.batch_idx + 1 == self.num_batches:
             self.update_lr()
-        return {name: value.item() for name, value in losses.items()}
+        return {n: v.item() if isinstance(v, Tensor) else v for n, v in losses.items()}

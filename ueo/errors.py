@@ -10,6 +10,10 @@ class ConfigError(UserError):
     """An option, a configuration key or a name is wrong."""
 
 
+class UndeclaredOption(ConfigError, AttributeError):
+    """A trainer asks for an option that its `defaults` do not hold."""
+
+
 class DataError(UserError):
     """A data set, an image or a path is missing or damaged."""
 

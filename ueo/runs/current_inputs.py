@@ -60,7 +60,7 @@ def of_method(cfg, device: str, engine: str, weights: str | None, trainer: type,
     if cfg.MODEL.INIT_WEIGHTS:
         found["MODEL.INIT_WEIGHTS"] = of_file(cfg.MODEL.INIT_WEIGHTS, cache)
     for option in getattr(trainer, "input_files", ()):
-        path = options[option]
+        path = getattr(options, option)
         if path and os.path.exists(os.path.expanduser(path)):
             found[f"TRAINER.{cfg.TRAINER.NAME}.{option}"] = of_file(path, cache)
     return found

@@ -9,7 +9,7 @@ import json
 
 from yacs.config import CfgNode
 
-from ueo.errors import ConfigError
+from ueo.errors import ConfigError, UndeclaredOption
 from ueo.names import did_you_mean
 from ueo.settings.known_keys import DASSL, OWN
 from ueo.settings.options import Option, declared, quoted
@@ -64,14 +64,30 @@ def setting_of(cfg: CfgNode, key: str, node: str = "DATASET"):
     return option.checked(cfg[node].get(key, option.default), f"{node}.{key}")
 
 
-def options_of(cfg: CfgNode, trainer: type) -> CfgNode:
+class TrainerOptions(CfgNode):
+    """A trainer's own options. One that was not declared is a ConfigError, and an AttributeError.
+    """
+
+    def __getattr__(self, key: str):
+        if key in self:
+            return self[key]
+        name = self.__dict__.get("trainer", "")
+        raise UndeclaredOption(
+            f"{name} asks for its option {key}, which {name}.defaults does not declare"
+            f"{did_you_mean(key, self)}"
+        )
+
+
+def options_of(cfg: CfgNode, trainer: type) -> TrainerOptions:
     """TRAINER.<NAME> of a trainer, with its defaults where the configuration was not extended."""
     name, found = trainer.__name__, {}
     given = cfg.TRAINER.get(name, {})
     for key, option in declared(trainer).items():
         value = given.get(key, option.default)
         found[key] = option.checked(value, f"TRAINER.{name}.{key}")
-    return CfgNode({**given, **found})
+    options = TrainerOptions({**given, **found})
+    options.__dict__["trainer"] = name
+    return options
 
 
 def merge_file(cfg: CfgNode, path: str, known: dict[str, Option]) -> None:

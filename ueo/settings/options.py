@@ -17,6 +17,7 @@ from ueo.names import did_you_mean
 NAMES = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
 PLURALS = {bool: "of True and False", int: "whole numbers", float: "numbers", str: "names"}
 UNPRINTED = ("Cc", "Cs")  # Unicode's control characters and lone surrogates
+VALUES = (bool, int, float, str, list, tuple, type(None))  # what a yaml file holds
 LARGEST = 2**63 - 1  # of whole numbers: what torch holds
 
 
@@ -157,11 +158,23 @@ class Option:
 def declared(trainer: type) -> dict[str, Option]:
     """{key: Option} of a trainer's `defaults` and those of the classes above it, which hold Options
     or plain values. A plain value where a class above declares an Option changes its default alone.
+    Raises ConfigError for `defaults` that are no dictionary, or a default that no yaml file holds.
     """
     found: dict[str, Option] = {}
     for kind in reversed(getattr(trainer, "__mro__", [trainer])):
-        for key, value in vars(kind).get("defaults", {}).items():
-            found[key] = as_option(value, found.get(key))
+        own = vars(kind).get("defaults", {})
+        if not isinstance(own, dict):
+            raise ConfigError(
+                f"{kind.__name__}.defaults must be a dictionary of options, "
+                f"{{'NAME': its default, or an Option}}, not a {type(own).__name__}"
+            )
+        for key, value in own.items():
+            found[key] = option = as_option(value, found.get(key))
+            if not isinstance(option.default, VALUES):
+                raise ConfigError(
+                    f"{kind.__name__}.defaults[{key!r}] must be a number, True or False, text, a "
+                    f"list of these, None or an Option, not {quoted(option.default)}"
+                )
     return found
 
 

@@ -1,0 +1,106 @@
+"""What the author of a trainer may have forgotten is one sentence that names the class."""
+
+import pytest
+from dassl.engine import TRAINER_REGISTRY
+
+# what a class body holds, and what is said of it
+MISTAKES = {
+    "no loss": ("pass", ["Mine has no loss: define loss(self, batch)", "training_free"]),
+    "another name": (
+        "def loss(self, batch): return {'total': self.logits(batch['img']).mean()}",
+        ["Mine.loss returned 'total' alone; what is minimised must be called 'loss'"],
+    ),
+    "an empty dictionary": ("def loss(self, batch): return {}",
+                            ["Mine.loss returned an empty dictionary"]),
+    "nothing": ("def loss(self, batch): self.logits(batch['img']).mean()",
+                ["Mine.loss returned nothing (None)", "a tensor of one number"]),
+    "a row for each image": ("def loss(self, batch): return self.logits(batch['img']).mean(1)",
+                             ["Mine.loss returned a tensor of shape (16,)"]),
+    "a number": ("def loss(self, batch): return 1.0", ["Mine.loss returned a float"]),
+    "a logged row": (
+        "def loss(self, batch):\n"
+        "        p = self.logits(batch['img'])\n"
+        "        return {'loss': p.mean(), 'rows': p.mean(1)}",
+        ["Mine.loss returned 'rows': a tensor of shape (16,)"],
+    ),
+    "no gradient": (
+        "def loss(self, batch): return self.logits(batch['img']).mean().detach()",
+        ["Mine.loss returned a number without a gradient", "tuned (prompt, visual_affine)"],
+    ),
+    "no dictionary of options": (
+        "defaults = ['STRENGTH']",
+        ["Mine.defaults must be a dictionary of options", "not a list"],
+    ),
+    "an option of another kind": (
+        "defaults = {'LOSS': print}", ["Mine.defaults['LOSS'] must be a number", "not <built-in"],
+    ),
+    "an option that is not declared": (
+        "defaults = {'STRENGTH': 1.0}\n"
+        "    def loss(self, batch):\n"
+        "        return self.options.STRENTH * self.logits(batch['img']).mean()",
+        ["option STRENTH, which Mine.defaults does not declare; did you mean 'STRENGTH'?"],
+    ),
+    "a file that is no option": (
+        "input_files = ('POOL',)", ["its option POOL, which Mine.defaults does not declare"],
+    ),
+    "parameters without parts": (
+        "def trainable(self): return {'ctx': self.model.prompt.ctx}",
+        ["Mine.trainable must return {part: {name: parameter}}"],
+    ),
+    "labels": (
+        "def prepare(self, zero_shot): self.true_labels()\n"
+        "    def loss(self, batch): return self.logits(batch['img']).mean()",
+        ["Mine asks for labels and does not say so: set reads_labels"],
+    ),
+    "an option that the method refuses": (
+        "defaults = {'STRENGTH': 0.0}\n"
+        "    def check_cfg(self, cfg):\n"
+        "        super().check_cfg(cfg)\n"
+        "        if self.options.STRENGTH == 0: raise ConfigError('TRAINER.Mine.STRENGTH: 0')",
+        ["TRAINER.Mine.STRENGTH: 0"],
+    ),
+}
+PLUGIN = """
+from dassl.engine import TRAINER_REGISTRY
+from ueo.errors import ConfigError
+from ueo.trainers.base import CLIPTrainer
+
+@TRAINER_REGISTRY.register(force=True)
+class Mine(CLIPTrainer):
+    {body}
+"""
+
+
+@pytest.fixture
+def mine(toy, tmp_path, capsys, monkeypatch):
+    """Run the toy job with a trainer of this body: (exit status, lines of errors)."""
+    monkeypatch.setitem(TRAINER_REGISTRY._obj_map, "Mine", None)  # none is left behind
+
+    def run(body: str) -> tuple[int, list[str]]:
+        path = tmp_path / "mine.py"
+        path.write_text(PLUGIN.format(body=body))
+        capsys.readouterr()
+        status, folder = toy(trainer="Mine", plugins=[str(path)], epochs=1)
+        assert status or (folder / "result.json").is_file()
+        return status, capsys.readouterr().err.strip().splitlines()
+
+    return run
+
+
+@pytest.mark.parametrize("kind", MISTAKES)
+def test_what_was_forgotten_is_one_sentence_that_names_the_class(mine, kind):
+    body, parts = MISTAKES[kind]
+    status, lines = mine(body)
+    assert status == 2 and len(lines) == 1 and lines[0].startswith("Error: "), lines
+    for part in parts:
+        assert part in lines[0]
+
+
+@pytest.mark.parametrize("body", [
+    "def loss(self, batch): return self.logits(batch['img']).mean()",
+    "def loss(self, batch):\n"
+    "        return {'loss': self.logits(batch['img']).mean(), 'images': len(batch['img'])}",
+    "training_free = True",
+])
+def test_a_bare_scalar_a_logged_number_and_no_step_are_taken(mine, body):
+    assert mine(body) == (0, [])

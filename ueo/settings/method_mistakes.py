@@ -1,0 +1,59 @@
+"""What the author of a method may have forgotten, each said in one sentence."""
+
+from numbers import Real
+
+from torch import Tensor, nn
+
+from ueo.errors import ConfigError
+
+GROUPS = "{part: {name: parameter}}"
+
+
+def check_groups(name: str, groups) -> None:
+    """Raise ConfigError unless `groups` is what `trainable` of the trainer `name` must return."""
+    good = isinstance(groups, dict) and all(
+        isinstance(part, dict) and all(isinstance(p, nn.Parameter) for p in part.values())
+        for part in groups.values()
+    )
+    if not good:
+        raise ConfigError(f"{name}.trainable must return {GROUPS}, as super().trainable() does")
+
+
+def as_losses(name: str, found, parts) -> dict[str, Tensor | Real]:
+    """What `loss` of the trainer `name` returned, a bare scalar as {"loss": scalar}.
+
+    parts: of the model that are tuned, for a message. Raises ConfigError unless "loss" is one
+    number with a gradient, and whatever else is logged is one number.
+    """
+    losses = found if isinstance(found, dict) else {"loss": found}
+    if "loss" not in losses:
+        raise ConfigError(
+            f"{name}.loss returned {_listed(losses)}; what is minimised must be called 'loss'"
+        )
+    for key, value in losses.items():
+        if not _is_number(value) or key == "loss" and not isinstance(value, Tensor):
+            what = f"{key!r}: {_kind(value)}" if isinstance(found, dict) else _kind(value)
+            raise ConfigError(
+                f"{name}.loss returned {what}; it must return a tensor of one number, or "
+                "{'loss': such a tensor, further names: numbers to log}"
+            )
+    if not losses["loss"].requires_grad:
+        raise ConfigError(
+            f"{name}.loss returned a number without a gradient: it depends on nothing that is "
+            f"tuned ({', '.join(parts)}), or was detached"
+        )
+    return losses
+
+
+def _is_number(value) -> bool:
+    return value.numel() == 1 if isinstance(value, Tensor) else isinstance(value, Real)
+
+
+def _kind(value) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    return "nothing (None)" if value is None else f"a {type(value).__name__}"
+
+
+def _listed(losses: dict) -> str:
+    return f"{', '.join(map(repr, losses))} alone" if losses else "an empty dictionary"
