@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import time
 
 import pytest
 from conftest import REPOSITORY, read, trainer_names
+from dassl.engine import TRAINER_REGISTRY
 
 from ueo.commands import grid
+from ueo.trainers.base import CLIPTrainer
 
 
 @pytest.fixture(scope="module")
@@ -164,20 +167,35 @@ def test_the_main_script_hands_its_arguments_to_the_grid(tmp_path):
     assert "8 runs, 0 finished, 8 to do" in done.stdout
 
 
-def test_every_method_has_a_script_of_its_own():
-    """Zero-shot CLIP stands in every table and needs none."""
-    methods = {name.lower(): name for name in trainer_names() if name != "ZeroshotCLIP"}
+def test_every_method_of_the_readme_has_a_script_of_its_own():
+    """Zero-shot CLIP stands in every table and needs none; nor does a trainer that was added."""
+    readme = (REPOSITORY / "README.md").read_text()
+    rows = re.findall(r"^\| (`.*?)(?::| \|)", readme[readme.index("| trainer |"):], re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)} & {*trainer_names()}
+    assert {"UEO", "CoOp", "CoCoOp", "ZeroshotCLIP", "FineTune"} <= named
     calls = (REPOSITORY / "scripts").glob("*/main.sh")
     scripts = {p.parent.name.replace("_", ""): p.read_text() for p in calls}
-    for method, name in methods.items():
-        assert f"METHOD={name} exec bash" in scripts[method]
+    for name in named - {"ZeroshotCLIP"}:
+        assert f"METHOD={name} exec bash" in scripts[name.lower()]
+    called = {name for text in scripts.values() for name in re.findall(r"METHOD=(\w+)", text)}
+    assert called <= {*trainer_names()}
 
 
-def test_recipes_of_the_papers_are_read_for_every_method(capsys, tmp_path):
-    argv = ["office31", "--trainers", "all", "--recipe", "paper", "--seed", "1", "--output",
-            str(tmp_path), "--dry-run"]
-    assert grid.main(argv) == 0
-    out = capsys.readouterr().out
+def test_recipes_of_the_papers_are_read_for_every_method_that_has_one(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(TRAINER_REGISTRY._obj_map, "Own", type("Own", (CLIPTrainer,), {}))
+    argv = ["office31", "--recipe", "paper", "--seed", "1", "--output", str(tmp_path), "--dry-run"]
+    assert grid.main([*argv, "--trainers", "all"]) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith("Left out, having no paper.yaml: ")
+    left_out = first.split(": ")[1].split(", ")
     for name in trainer_names():
-        assert f"office31    {name} " in out
-    assert "rn50" in out and "paper" in out
+        has_one = (REPOSITORY / f"configs/trainers/{name}/paper.yaml").is_file()
+        rows = [line for line in lines if line.startswith(f"office31    {name} ")]
+        assert bool(rows) == (has_one or name in ("UEO", "ZeroshotCLIP")) != (name in left_out)
+        assert all("paper+" in row or "paper " in row for row in rows)
+    assert "Own" in left_out and "UEO" not in left_out
+    assert grid.main([*argv, "--trainers", "UEO", "Own"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "Error: --recipe paper: there is no configs/trainers/Own/paper.yaml"

@@ -77,7 +77,7 @@ def mine(toy, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(TRAINER_REGISTRY._obj_map, "Mine", None)  # none is left behind
 
     def run(body: str) -> tuple[int, list[str]]:
-        path = tmp_path / "mine.py"
+        path = tmp_path / "forgetful.py"
         path.write_text(PLUGIN.format(body=body))
         capsys.readouterr()
         status, folder = toy(trainer="Mine", plugins=[str(path)], epochs=1)

@@ -16,6 +16,7 @@ from ueo.settings.yaml_files import read_yaml
 CONFIGS = Path(ueo.__file__).resolve().parents[1] / "configs"
 BENCHMARK = ("office31", "office_home", "visda_c", "domainnet")  # the 15 domains of the field
 COMMON = "common.yaml"  # in a trainer's folder: its recipe on every backbone
+OF_PAPER = ("UEO", ZERO_SHOT)  # whose common recipe is that of their paper
 ALL = "all"  # of data sets: BENCHMARK; of trainers: every one here
 
 
@@ -57,15 +58,35 @@ def output_name(dataset: str) -> str:
     return dataset_yaml(dataset).stem
 
 
-def trainer_names(asked: tuple[str, ...]) -> list[str]:
-    """Registered names of our trainers, zero-shot CLIP first for `all`."""
+def trainer_names(settings: GridSettings) -> list[str]:
+    """Registered names of the trainers that are asked for. `all` are ours, zero-shot CLIP first,
+    but for those that `without_recipe` names. Raises ConfigError for an unknown name."""
+    asked = settings.trainers
     if ALL in asked:
-        ours = [n for n in TRAINER_REGISTRY.registered_names()
-                if hasattr(TRAINER_REGISTRY.get(n), "trainable")]
-        asked = sorted(ours, key=lambda n: (n != ZERO_SHOT, n))
+        left_out = without_recipe(settings)
+        asked = [name for name in _every_trainer() if name not in left_out]
     for name in asked:
         check_name("trainer", name, TRAINER_REGISTRY)
     return list(dict.fromkeys(asked))
+
+
+def without_recipe(settings: GridSettings) -> list[str]:
+    """The trainers that `all` leaves out, because --recipe paper is asked for and they have no
+    paper.yaml. One that is named has none either; that is an error, see `trainer_yamls`."""
+    if ALL not in settings.trainers or settings.recipe != "paper" or settings.config_file:
+        return []
+    return [name for name in _every_trainer()
+            if name not in OF_PAPER and not _paper_yaml(name).is_file()]
+
+
+def _every_trainer() -> list[str]:
+    ours = [n for n in TRAINER_REGISTRY.registered_names()
+            if hasattr(TRAINER_REGISTRY.get(n), "trainable")]
+    return sorted(ours, key=lambda n: (n != ZERO_SHOT, n))
+
+
+def _paper_yaml(trainer: str) -> Path:
+    return CONFIGS / "trainers" / trainer / "paper.yaml"
 
 
 def trainer_yamls(trainer: str, backbone: str, dataset: str, recipe: str) -> list[str]:
@@ -77,8 +98,8 @@ def trainer_yamls(trainer: str, backbone: str, dataset: str, recipe: str) -> lis
     """
     base, own = CONFIGS / "trainers" / "UEO", CONFIGS / "trainers" / trainer
     stem = config_stem(backbone)
-    if recipe == "paper" and trainer not in ("UEO", ZERO_SHOT):  # theirs is the common one
-        files = [own / "paper.yaml"]
+    if recipe == "paper" and trainer not in OF_PAPER:
+        files = [_paper_yaml(trainer)]
         if not files[0].is_file():
             raise ConfigError(f"--recipe paper: there is no configs/trainers/{trainer}/paper.yaml")
     else:

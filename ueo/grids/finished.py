@@ -6,6 +6,7 @@ from tabulate import tabulate
 
 from ueo.errors import DataError
 from ueo.grids import gpus
+from ueo.grids.choices import without_recipe
 from ueo.grids.grid_settings import GridSettings, PlannedRun
 from ueo.grids.parallel import clock, remove_consoles
 from ueo.grids.planned_inputs import PlannedInputs
@@ -19,8 +20,12 @@ FEW = 40  # runs to do that a dry run names one by one
 
 
 def waiting(settings: GridSettings, runs: list[PlannedRun]) -> list[PlannedRun]:
-    """The runs that are not finished, announced. With tables_only none: how many have a record is
-    said, and DataError raised where no one has."""
+    """The runs that are not finished, announced, as is which trainers `all` leaves out.
+
+    With tables_only none: how many have a record is said, and DataError raised where no one has.
+    """
+    if left_out := without_recipe(settings):
+        print(f"Left out, having no paper.yaml: {', '.join(left_out)}")
     if settings.tables_only:
         _say_records(settings, runs)
         return []

@@ -40,7 +40,7 @@ def plan(settings: GridSettings, dataset: str) -> list[PlannedRun]:
     spaces = dict.fromkeys(map(parse_setting, settings.setting)) or kind.settings
     seeds = list(dict.fromkeys(settings.seed))
     runs = []
-    for trainer in trainer_names(settings.trainers):
+    for trainer in trainer_names(settings):
         deterministic = getattr(TRAINER_REGISTRY.get(trainer), "deterministic", False)
         of_trainer = [
             _run(settings, dataset, backbone, trainer, space, domain, seed)

@@ -62,7 +62,7 @@ def show(
             if not entries:
                 print(f"\nNo table of {shown(runs[0].place.dataset)}: no run is finished")
                 continue
-            summary = tables.summarise(entries, trainer_names(settings.trainers)[0])
+            summary = tables.summarise(entries, trainer_names(settings)[0])
             folder, stem = Path(settings.output, runs[0].place.dataset), table_stem(settings, runs)
             written = report.write(folder, stem, summary, beside)
             print(f"\n{report.console(summary, beside)}\n")
@@ -83,7 +83,7 @@ def show(
 def table_stem(settings: GridSettings, runs: list[PlannedRun]) -> str:
     """Name of the table's files: methods, configuration, what gains are over unless it is zero-shot
     CLIP, and what is selected; so that no table takes the place of another."""
-    base, *others = trainer_names(settings.trainers)
+    base, *others = trainer_names(settings)
     parts = ["table", *([ALL] if ALL in settings.trainers else others or [base])]
     if base != ZERO_SHOT:
         parts += ["over", base] if others else ["alone"]

@@ -58,7 +58,7 @@ class OODStudy:
 def plans(study: OODStudy) -> Arms:
     """{arm: its runs}, zero-shot CLIP first."""
     settings, found = study.run_settings, {}
-    for name in trainer_names(settings.trainers):
+    for name in trainer_names(settings):
         key = SHOTS_OF.get(name)
         for shots in study.shots if key else [0]:
             options = [key, str(shots)] if key else []

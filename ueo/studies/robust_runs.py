@@ -92,7 +92,7 @@ def plans(study: RobustStudy) -> tuple[ZeroShot, list[Tuned]]:
     """Zero-shot CLIP, on the domains of the data set and on its relatives; and what is compared,
     ARF as far as captions and a pool are given."""
     settings, shots = study.run_settings, ("DATASET.NUM_SHOTS", str(study.shots))
-    names = trainer_names(settings.trainers)
+    names = trainer_names(settings)
     methods = [entry for name in names for entry in _entries(study, name)]
     for entry in methods:
         asked = settings.having(*shots, *entry.options, trainers=(entry.method,))

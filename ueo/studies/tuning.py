@@ -41,7 +41,7 @@ def on_tuning_domain(settings: GridSettings, dataset: str) -> GridSettings:
 
 def plans(settings: GridSettings, dataset: str, key: str, values: list[str]) -> Plans:
     """Runs of each method but zero-shot CLIP with each value of the option `key`."""
-    names = [n for n in trainer_names(settings.trainers) if n != ZERO_SHOT]
+    names = [n for n in trainer_names(settings) if n != ZERO_SHOT]
     return {(name, value): plan(settings.having(key, value, trainers=(name,)), dataset)
             for value in values for name in names}
 
