@@ -129,11 +129,11 @@ class UFTDataset(DatasetBase):
 
     def setup(self, root: Path) -> None:
         """Check that the data is at `root` and read what describes it."""
-        raise TypeError(f"{type(self).__name__} must define setup(root)")
+        raise ConfigError(f"{type(self).__name__} must define setup(root)")
 
     def items(self, domain: str, part: str) -> list[Item]:
         """(path, class id) of the images in `part` ("train" or "test") of the stored split."""
-        raise TypeError(f"{type(self).__name__} must define items(domain, part)")
+        raise ConfigError(f"{type(self).__name__} must define items(domain, part)")
 
     def released(self, domain: str) -> tuple[list[Item], list[Item]]:
         """(unlabelled, test): the released code adapts to and tests on one list, the domain's."""

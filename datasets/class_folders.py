@@ -41,8 +41,12 @@ class ClassFolderDataset(PublishedDataset):
         unread = Unread()
         items = cls.whole(root, domain, unread)
         found = Comparison(f"{len(items)} images of {len(cls.class_list)} classes", unread=unread)
-        found.numbers(len(items), cls.published[domain], "images")
-        found.compared.append("number of images")
+        if domain in cls.published:
+            found.numbers(len(items), cls.published[domain], "images")
+            found.compared.append("number of images")
+        else:
+            found.known = False
+            found.left.append("number of images (not known here)")
         found.files([path for path, _ in items], deep)
         cls._compare_classes(found, domain, Counter(label for _, label in items))
         found.left.append("the pictures themselves")

@@ -20,13 +20,14 @@ SHOWN = 6  # differences of a domain
 @dataclass
 class Comparison:
     """A domain beside its published version, in words: what was found there, what differs, what was
-    compared and what was not."""
+    compared and what was not. known: whether anything is known of that version."""
 
     found: str
     differs: list[str] = field(default_factory=list)
     compared: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     unread: Unread = field(default_factory=Unread)
+    known: bool = True
 
     def numbers(self, found: int, published: int, what: str) -> None:
         """Compare two numbers of `what`, which begins with a plural."""
@@ -53,7 +54,8 @@ class Comparison:
     def line(self) -> str:
         """All of it in one line."""
         more = [f"{len(self.differs) - SHOWN} more differences"] * (len(self.differs) > SHOWN)
-        parts = ["; ".join(self.differs[:SHOWN] + more) or f"{self.found}, as published"]
+        good = f"{self.found}{', as published' * self.known}"
+        parts = ["; ".join(self.differs[:SHOWN] + more) or good]
         parts.append(f"compared: {', '.join(self.compared)}")
         if self.left:
             parts.append(f"not compared: {', '.join(self.left)}")
@@ -73,7 +75,7 @@ class PublishedDataset(UFTDataset):
     """A subclass sets, besides what UFTDataset asks for:
 
     folder_names: further names of its folder below the data root.
-    pieces:       what to download; one that is called like a domain brings that domain.
+    pieces:       what to download, if anything; one called like a domain brings that domain.
     size:         of the download, in words.
     terms:        the conditions of those who made the data set, shown before a download.
     """
@@ -104,10 +106,13 @@ class PublishedDataset(UFTDataset):
     @classmethod
     def not_there(cls, data_root: str) -> DataError:
         """What to say when the data set, or a part of it, is not in the data root."""
+        advice = "put it there by hand"
+        if cls.pieces:
+            command = f"bash scripts/data.sh download {cls.dataset_dir} --root {data_root}"
+            advice = f"fetch it with `{command}`"
         return DataError(
-            f"{Path(data_root) / cls.dataset_dir}: {cls.title} is not there or incomplete; fetch "
-            f"it with `bash scripts/data.sh download {cls.dataset_dir} --root {data_root}`, or "
-            f"name the folder that holds {cls.dataset_dir}/ with --root"
+            f"{Path(data_root) / cls.dataset_dir}: {cls.title} is not there or incomplete; "
+            f"{advice}, or name the folder that holds {cls.dataset_dir}/ with --root"
         )
 
     @classmethod

@@ -41,6 +41,16 @@ class ClassCounts:
     open_partial: int
     seen_ood: int
 
+    def __post_init__(self):
+        """Raise ConfigError for numbers that do not fit together."""
+        fit = (1 <= self.partial <= self.known and 1 <= self.open_partial <= self.known
+               and 0 <= self.seen_ood <= self.total - self.known)
+        if not fit:
+            raise ConfigError(
+                f"{self}: partial and open_partial must be from 1 to known, known + seen_ood at "
+                "most total"
+            )
+
     def ends(self) -> list[int]:
         """Where the blocks of classes that the label spaces part end, the last class's id + 1 each.
         """

@@ -34,6 +34,7 @@ def ensure(kind: type, root: str, domains: set[str], unasked: bool) -> None:
         return
     pieces = kind.missing(root, domains)
     if not pieces:
+        kind.locate(root)  # what has no pieces may be missing all the same
         return
     folder = Path(root).expanduser() / kind.dataset_dir
     if not unasked and not all(is_by_hand(piece, folder) for piece in pieces):
