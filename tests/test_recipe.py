@@ -97,6 +97,15 @@ def test_main_plans_the_released_recipe(planned, dataset, epochs, backbone):
         assert zero[f"TRAINER.ZeroshotCLIP.{key}"] == RELEASED_UEO[key]
 
 
+@pytest.mark.parametrize("method", ["UEO", "InfoMax"])
+def test_the_tiny_clip_has_a_recipe_of_its_own(planned, method):
+    for dataset, more in (("emoji", ()), ("office31", ("--backbone", "TinyCLIP"))):
+        for run in planned(dataset, *more, method=method):
+            assert run.config["MODEL.BACKBONE.NAME"] == "TinyCLIP"
+            assert run.config["INPUT.SIZE"] == [64, 64]
+            assert (run.config["OPTIM.MAX_EPOCH"], run.config["OPTIM.LR"]) == (6, 3e-3)
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_other_methods_share_the_recipe_but_for_what_they_must_change(planned, name):
     config = planned("office_home", method=name)[-1].config

@@ -104,7 +104,8 @@ def trainer_yamls(trainer: str, backbone: str, dataset: str, recipe: str) -> lis
             raise ConfigError(f"--recipe paper: there is no configs/trainers/{trainer}/paper.yaml")
     else:
         first = base / (f"{stem}.yaml" if (base / f"{stem}.yaml").is_file() else COMMON)
-        files = [first, own / COMMON, own / f"{stem}.yaml", base / f"{dataset}.yaml"]
+        changed = [own / COMMON] if own != base else []  # UEO's is no change
+        files = [first, *changed, own / f"{stem}.yaml", base / f"{dataset}.yaml"]
     files.append(own / f"{dataset}.yaml")
     return [str(file) for file in dict.fromkeys(files) if file.is_file()]
 
