@@ -18,6 +18,7 @@ from ueo.images import hashes
 from ueo.results.comparable import check_comparable
 from ueo.results.record import read_result
 from ueo.runs.code_hash import code_hash
+from ueo.runs.configure import build_cfg
 from ueo.runs.current_inputs import method_inputs
 from ueo.runs.evaluation import Evaluations
 from ueo.settings.discover import import_file
@@ -388,11 +389,11 @@ def test_files_that_an_option_names_are_inputs(tmp_path, option):
             (path / "0.txt").write_text(content)
         else:
             path.write_text(content)
-        args = train.parser().parse_args([
+        settings = train.settings_of([
             *toy_arguments(str(tmp_path), {"vit": ""}, tmp_path / "out", kind="vit",
                            trainer="ARF"), "MODEL.BACKBONE.NAME", "TinyCLIP", option, str(path),
         ])
-        found[name] = method_inputs(train.build_cfg(args))
+        found[name] = method_inputs(build_cfg(settings))
     assert option in found["one"] and found["one"] == found["copy"]
     assert inputs.difference(found["one"], found["other"]).startswith(f"{option}: ")
 

@@ -97,7 +97,7 @@ def plans(study: RobustStudy) -> tuple[ZeroShot, list[Tuned]]:
     for entry in methods:
         asked = settings.having(*shots, *entry.options, trainers=(entry.method,))
         entry.whole = plan(asked, study.dataset)
-        if not TRAINER_REGISTRY.get(entry.method).bound_to_classes:
+        if not getattr(TRAINER_REGISTRY.get(entry.method), "bound_to_classes", True):
             halved = (*shots, CLASSES, BASE, *entry.options)
             asked = settings.having(*halved, trainers=(entry.method,))
             entry.half = plan(asked, study.dataset)
