@@ -11,6 +11,7 @@ DATASET.SUBSAMPLE_CLASSES only the base or the new half of the known classes is 
 import json
 from pathlib import Path
 
+from ueo.clip.prompts import TEMPLATE
 from ueo.datasets.base import UFTDataset
 from ueo.errors import DataError
 from ueo.images.folders import Item, Unread, existing, images_below
@@ -29,6 +30,7 @@ class RecognitionDataset(UFTDataset):
     settings = ("all",)
     published_split = True
     number_of_classes: int
+    template = TEMPLATE
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

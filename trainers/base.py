@@ -185,7 +185,8 @@ class CLIPTrainer(RecordedTrainer):
     def whole_batch(batch: dict) -> tuple[dict, WholeBatch]:
         """(the batch with index and label of all processes' shares, how rows are put together)."""
         whole = WholeBatch.of(batch["index"])
-        return {**batch, **{key: whole.rows(batch[key]) for key in ("index", "label")}}, whole
+        told = {key: whole.rows(batch[key]) for key in ("index", "label") if key in batch}
+        return {**batch, **told}, whole
 
     def forward_backward(self, batch: dict) -> dict[str, float]:
         batch, self._whole = self.whole_batch(batch)

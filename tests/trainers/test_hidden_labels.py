@@ -12,6 +12,7 @@ from dassl.data.datasets import build_dataset
 from dassl.engine import TRAINER_REGISTRY
 from torch.utils.data import DataLoader, Dataset
 
+from ueo.errors import ConfigError
 from ueo.images.hidden_labels import Blind
 
 UNSUPERVISED = [t for t in trainer_names() if not TRAINER_REGISTRY.get(t).uses_labels]
@@ -139,7 +140,7 @@ def test_hidden_attributes_are_said_to_be_hidden(build):
 
 
 def test_an_oracle_has_a_door_of_its_own_and_its_record_says_so(build, toy):
-    with pytest.raises(TypeError, match="UEO asks for labels and does not say reads_labels"):
+    with pytest.raises(ConfigError, match="UEO asks for labels and does not say so"):
         build().true_labels()
     _, oracle = toy("oracle", "TRAINER.UEO.WEIGHTING", "oracle")
     _, plain = toy("plain")

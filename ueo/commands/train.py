@@ -4,7 +4,7 @@ import argparse
 from dataclasses import fields
 
 from ueo.runs.configure import RunSettings
-from ueo.runs.status import run_to_status
+from ueo.runs.status import run_to_status, status_of
 from ueo.settings.known_keys import LARGEST_SEED, MOST_THREADS
 from ueo.settings.options import folder, number
 
@@ -57,4 +57,4 @@ def as_settings(kind: type, args: argparse.Namespace):
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 2 a user's mistake, 3 the loss was not finite, 130 interrupted."""
-    return run_to_status(settings_of(argv))
+    return status_of(lambda: run_to_status(settings_of(argv)))

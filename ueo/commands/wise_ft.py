@@ -53,5 +53,4 @@ def run(settings: ElsewhereSettings) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 2 a user's mistake, 130 interrupted."""
-    args = parser().parse_args(argv)
-    return status_of(lambda: run(as_settings(ElsewhereSettings, args)))
+    return status_of(lambda: run(as_settings(ElsewhereSettings, parser().parse_args(argv))))
