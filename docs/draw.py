@@ -72,7 +72,7 @@ def rooms() -> Figure:
     """The packages of ueo/ as floors of a house, with what trainers/ and datasets/ stand on."""
     floor, left, width = 0.36, 0.42, 5.5
     figure, axes = _sheet(7.2, floor * (len(ROOMS) + 2) + 0.12)
-    ground = "losses, scores, metrics, label spaces; errors, names, text, files, locks"
+    ground = "losses, scores, metrics, label spaces; errors, names, text, files"
     for i, (room, purpose) in enumerate([("ground", ground), *((r, _purpose(r)) for r in ROOMS)]):
         bottom = 0.06 + floor * i
         _box(axes, left, bottom, width, floor - 0.05, face="#e4eef5" if i else "#e9e4da")

@@ -1,1 +1,1 @@
-"""Studies on top of finished runs: OOD scores after fine-tuning, robust fine-tuning, claims."""
+"""Studies: many runs that answer one question, such as which OOD score after which fine-tuning."""
