@@ -1,6 +1,7 @@
 """Data sets, one file each, registered by being here."""
 
-import modern_dassl  # noqa: F401  (makes `dassl` importable)
 from ueo.settings.discover import import_modules
 
+if __name__ != "ueo.datasets":
+    raise ImportError("this folder is the package ueo.datasets; import it by that name")
 import_modules(__name__, __path__)

@@ -125,3 +125,11 @@ def test_the_mathematics_needs_nothing_of_the_engine(name):
     code = f"import sys, {name}; print([m for m in sys.modules if m.startswith('dassl')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_plug_ins_have_one_name(name):
+    """Imported by another, every class would be registered twice."""
+    done = subprocess.run([sys.executable, "-c", f"import {name}"], capture_output=True, text=True,
+                          cwd=REPOSITORY)
+    assert f"this folder is the package ueo.{name}" in done.stderr.splitlines()[-1]

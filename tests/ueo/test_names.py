@@ -6,7 +6,7 @@ import pytest
 
 from ueo.errors import DataError
 from ueo.images.class_names import matched, read_names, summary
-from ueo.names import loose, match, meanings
+from ueo.names import closest, loose, match, meanings
 
 NFC, NFD = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
 
@@ -90,3 +90,9 @@ def test_names_may_hold_any_letters_and_signs(tmp_path):
     names = ["C", "C++", "C#", "-x", "कि", "का", "🍎", "t-shirt", "1", "-1"]
     (tmp_path / "names.txt").write_bytes("\r\n".join(names).encode())
     assert read_names(tmp_path / "names.txt") == names
+
+
+def test_the_beginning_of_one_name_alone_means_that_name():
+    known = ["TRAINER.UEO.TUNE", "TRAINER.UEO.TEMPERATURE", "TRAINER.UEO.TRADE_OFF"]
+    assert closest("TRAINER.UEO.TEMP", known) == "TRAINER.UEO.TEMPERATURE"
+    assert closest("TRAINER.UEO.T", known) != "TRAINER.UEO.TEMPERATURE"
