@@ -191,8 +191,8 @@ class UFTDataset(DatasetBase):
         if (found := len({path for path, _ in (*seen, *test)})) != published and strict:
             raise DataError(
                 f"{self.root}: domain {self.domain} holds {found} images, the published version "
-                f"{published}; it is incomplete or another version: `bash scripts/data.sh check` "
-                "says what differs, DATASET.CHECK_COUNTS False goes on with these images"
+                f"{published}; it is incomplete or another version: `bash scripts/data.sh check "
+                f"{self.dataset_dir}` says what differs, --set DATASET.CHECK_COUNTS False goes on"
             )
         return found == published
 

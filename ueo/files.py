@@ -182,6 +182,8 @@ def exclusive(file: Path) -> Iterator[None]:
     """
     lock = FileLock(file)
     try:
+        # by ourselves first: FileLock would make its folder, and wait for ever where it cannot be
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o644))
         lock.acquire()
     except (OSError, NotImplementedError):
         yield

@@ -10,6 +10,7 @@ from dassl.data.datasets import DATASET_REGISTRY
 
 from ueo.errors import ConfigError
 from ueo.fetch.ensure import ensure, is_published
+from ueo.grids.choices import CONFIGS, dataset_class
 from ueo.names import did_you_mean
 from ueo.runs.configure import register
 from ueo.runs.status import status_of
@@ -17,10 +18,13 @@ from ueo.settings.options import folder
 
 
 def published() -> dict[str, type]:
-    """{name of the yaml file: class} of every published data set."""
+    """{name of its yaml file, or of its folder where it has none: class} of every published data
+    set."""
     register()
     kinds = map(DATASET_REGISTRY.get, DATASET_REGISTRY.registered_names())
-    return {kind.dataset_dir: kind for kind in kinds if is_published(kind)}
+    by_folder = {kind: kind.dataset_dir for kind in kinds if is_published(kind)}
+    yamls = {dataset_class(file.stem): file.stem for file in (CONFIGS / "datasets").glob("*.yaml")}
+    return {yamls.get(kind, folder): kind for kind, folder in by_folder.items()}
 
 
 def check(kind: type, root: str, domains: set[str], deep: bool) -> bool:
