@@ -27,7 +27,7 @@ from ueo.runs.evaluation import Evaluations
 from ueo.runs.recorded_trainer import RecordedTrainer
 from ueo.scores import SCORES
 from ueo.settings.config import options_of
-from ueo.settings.method_mistakes import as_losses, check_groups
+from ueo.settings.method_mistakes import as_losses, check_buffers, check_groups
 from ueo.settings.options import Option
 from ueo.settings.refused import check_resolution, check_trainer
 
@@ -131,6 +131,11 @@ class CLIPTrainer(RecordedTrainer):
             self.register_model(MODEL, as_module({}, kept))
         self.evaluations = Evaluations(self, self._truth)
         self.passes = self.evaluations.passes
+
+    def after_epoch(self) -> None:
+        saved = dict(self._models[MODEL].named_buffers())
+        check_buffers(type(self).__name__, saved, self.buffers())
+        super().after_epoch()
 
     def _has_no_loss(self) -> bool:
         kind = type(self)

@@ -52,6 +52,14 @@ MISTAKES = {
         "    def loss(self, batch): return self.logits(batch['img']).mean()",
         ["Mine asks for labels and does not say so: set reads_labels"],
     ),
+    "state that is not kept": (
+        "def setup(self): self.average = self.model.prompt.ctx.detach().clone()\n"
+        "    def buffers(self): return {'average': self.average}\n"
+        "    def loss(self, batch):\n"
+        "        self.average = self.average + 1\n"
+        "        return self.logits(batch['img']).mean()",
+        ["Mine.buffers returns another tensor 'average'", "change it in place"],
+    ),
     "an option that the method refuses": (
         "defaults = {'STRENGTH': 0.0}\n"
         "    def check_cfg(self, cfg):\n"

@@ -19,6 +19,17 @@ def check_groups(name: str, groups) -> None:
         raise ConfigError(f"{name}.trainable must return {GROUPS}, as super().trainable() does")
 
 
+def check_buffers(name: str, saved: dict[str, Tensor], now: dict[str, Tensor]) -> None:
+    """Raise ConfigError where a tensor of `buffers` of the trainer `name` is no longer the one that
+    checkpoints hold. saved: those that do; now: what `buffers` returns."""
+    for key, tensor in saved.items():
+        if key not in now or now[key].data_ptr() != tensor.data_ptr():
+            raise ConfigError(
+                f"{name}.buffers returns another tensor {key!r} than at first, which checkpoints "
+                "keep; change it in place, as by copy_()"
+            )
+
+
 def as_losses(name: str, found, parts) -> dict[str, Tensor | Real]:
     """What `loss` of the trainer `name` returned, a bare scalar as {"loss": scalar}.
 
