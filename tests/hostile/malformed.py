@@ -1,6 +1,6 @@
 """Throw malformed input at the commands, and demand one clear line for each.
 
-    python tests/malformed.py [--only WORD] [--limit SECONDS]
+    python tests/hostile/malformed.py [--only WORD] [--limit SECONDS]
 
 Each case runs in a process and a copy of a small project of its own. Wanted is a status that is not
 0 and one line that names the file or the option, or one of the meanings in TAKEN. A traceback, a

@@ -1,4 +1,4 @@
-"""A part of tests/malformed.py: malformed input gives one line and a status, and nothing else."""
+"""A part of malformed.py: malformed input gives one line and a status, and nothing else."""
 
 import malformed
 import malformed_cases as cases

@@ -1,4 +1,4 @@
-"""Malformed input for tests/malformed.py: values, yaml, arguments, files on the disk, weights.
+"""Malformed input for malformed.py: values, yaml, arguments, files on the disk, weights.
 
 A case damages one thing of a small project that works: images of one's own, their yaml file, a grid
 with finished runs and a run that was interrupted.
