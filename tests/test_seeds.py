@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from conftest import read
 
 
@@ -57,6 +58,19 @@ def test_overwriting_trains_again_from_the_start(toy):
     assert again["wall_seconds"] < 1e9, "it was not run again"
     assert again["resumed_from_epoch"] == 0 and again["train_images_per_second"] > 0
     assert again["evaluations"] == first["evaluations"]
+
+
+def test_what_is_drawn_at_random_follows_from_the_seed_alone(build):
+    """Also from release to release: a seed that somebody published must give the same start."""
+    def drawn(seed, shape):
+        return torch.empty(shape).normal_(std=0.02, generator=torch.Generator().manual_seed(seed))
+
+    options = ("TRAINER.UPL.CTX_INIT", "", "TRAINER.UPL.N_CTX", "3", "TRAINER.UPL.ENSEMBLE", "2")
+    first, second = build(*options, trainer="UPL", seed=7).model.prompt.members()
+    torch.testing.assert_close(first.ctx.data, drawn(7, first.ctx.shape))
+    torch.testing.assert_close(second.ctx.data, drawn(1007, second.ctx.shape))
+    adapter = build("DATASET.NUM_SHOTS", "2", trainer="TipAdapter", seed=7)._generator(3)
+    assert adapter.initial_seed() == 3007
 
 
 def test_epochs_see_the_images_in_orders_of_their_own(build):

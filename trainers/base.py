@@ -149,7 +149,7 @@ class CLIPTrainer(RecordedTrainer):
         )
 
     def _generator(self, number: int = 0) -> torch.Generator:
-        return torch.Generator().manual_seed(max(self.cfg.SEED, 0) + 1 + 1000 * number)
+        return torch.Generator().manual_seed(max(self.cfg.SEED, 0) + 1000 * number)
 
     def _build_optimiser(self) -> None:
         tuned = {name: p for group in self.groups.values() for name, p in group.items()}

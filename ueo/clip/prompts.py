@@ -154,7 +154,7 @@ def build_prompt(
             n_ctx=options.N_CTX,
             class_specific=options.CSC,
             position=options.CLASS_TOKEN_POSITION,
-            generator=torch.Generator().manual_seed(seed + 1 + 1000 * number),
+            generator=torch.Generator().manual_seed(seed + 1000 * number),
             full_precision=options.CTX_FP32,
             whole=not options.FAST,
         )
