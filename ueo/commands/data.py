@@ -22,9 +22,8 @@ def published() -> dict[str, type]:
     set."""
     register()
     kinds = map(DATASET_REGISTRY.get, DATASET_REGISTRY.registered_names())
-    by_folder = {kind: kind.dataset_dir for kind in kinds if is_published(kind)}
     yamls = {dataset_class(file.stem): file.stem for file in (CONFIGS / "datasets").glob("*.yaml")}
-    return {yamls.get(kind, folder): kind for kind, folder in by_folder.items()}
+    return {yamls.get(kind, kind.dataset_dir): kind for kind in kinds if is_published(kind)}
 
 
 def check(kind: type, root: str, domains: set[str], deep: bool) -> bool:

@@ -15,7 +15,12 @@ from ueo.errors import ConfigError, UserError
 
 
 def import_modules(package: str, path: list[str]) -> None:
-    """Import every module of `package`, in the order of names, so that each registers itself."""
+    """Import every module of `package`, in the order of names, so that each registers itself.
+
+    Raises ImportError where it goes by a name outside ueo: each would be registered once a name.
+    """
+    if not package.startswith("ueo."):
+        raise ImportError(f"this folder is the package ueo.{package}; import it by that name")
     for module in sorted(pkgutil.iter_modules(path), key=lambda m: m.name):
         importlib.import_module(f"{package}.{module.name}")
 

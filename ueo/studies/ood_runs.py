@@ -1,6 +1,7 @@
 """The runs of the study of OOD scores, and its files: see ood_study.py for the analysis."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from ueo.files import atomic_path, write_json
@@ -42,7 +43,7 @@ class OODStudy:
     shots: tuple[int, ...] = SHOTS
     shift: bool = False
 
-    @property
+    @cached_property
     def run_settings(self) -> GridSettings:
         """The settings with the protocol and the domains that the study has unless told otherwise.
         """

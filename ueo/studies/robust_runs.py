@@ -6,6 +6,7 @@ unless what it learns is bound to its classes. Zero-shot CLIP and WiSE-FT stand 
 """
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from dassl.engine import TRAINER_REGISTRY
@@ -44,7 +45,7 @@ class RobustStudy:
     captions: str = ""
     pool: str = ""
 
-    @property
+    @cached_property
     def run_settings(self) -> GridSettings:
         """The settings with protocol, domains and label space that the study has unless told
         otherwise."""
@@ -58,7 +59,7 @@ class RobustStudy:
             setting=asked.setting or tuple(spaces),
         )
 
-    @property
+    @cached_property
     def tested(self) -> list[str]:
         """The domains that are tested."""
         return [*self.run_settings.domain, *dataset_class(self.dataset).relatives]
