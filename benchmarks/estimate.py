@@ -4,89 +4,52 @@
 
 UEO on the 15 domains x four label spaces x 3 seeds. A training step and an evaluation are measured,
 images included, at each data set's number of known classes, plain and fast taking turns; then
-multiplied by the steps and evaluations of the recipe. Images are the published numbers; a label
-space is taken to hold its classes' share of them. The fast way also decodes every image once and
-evaluates the zero-shot model once a domain.
+multiplied by the steps and evaluations of the recipe (ueo/machine/workload.py). The fast way also
+decodes every image once.
 """
 
 import argparse
-import math
 import tempfile
 import time
 from pathlib import Path
 
 import bench
 import torch
-from dassl.config import get_cfg_default
 from step import Case, add_options, measure
 
-from ueo.datasets.domainnet import UFTDomainNet
-from ueo.datasets.office31 import UFTOffice31
-from ueo.datasets.office_home import UFTOfficeHome
-from ueo.datasets.visda_c import UFTVisDAC
+from ueo.grids.choices import BENCHMARK, dataset_class
 from ueo.images.decoding import read_image
-from ueo.label_space import STANDARD_SETTINGS, label_space
-from ueo.settings.config import declarations, merge_file
-
-DATASETS = (UFTOffice31, UFTOfficeHome, UFTVisDAC, UFTDomainNet)
-SEEDS = 3
-EVAL_FREQ = 10
-BATCH = 64
-
-
-def epochs(dataset: type) -> int:
-    """Of the released recipe."""
-    cfg, folder = get_cfg_default(), Path(__file__).parents[1] / "configs/trainers/UEO"
-    for name in ("common", "domainnet") if dataset is UFTDomainNet else ("common",):
-        merge_file(cfg, str(folder / f"{name}.yaml"), declarations(cfg, {}))
-    return cfg.OPTIM.MAX_EPOCH
-
-
-def work(dataset: type) -> dict[str, int]:
-    """Steps, and images evaluated and decoded, for all domains, label spaces and seeds."""
-    last = epochs(dataset)
-    tuned = math.ceil(last / EVAL_FREQ)  # evaluations besides the zero-shot model's
-    total = dict.fromkeys(("images", "steps", "evaluated_plain", "evaluated_fast"), 0)
-    for domain, count in dataset.published.items():
-        listed = getattr(dataset, "listed", {}).get(domain)
-        seen, tested = listed or (count, count)
-        total["images"] += count
-        total["evaluated_fast"] += count
-        for setting in STANDARD_SETTINGS:
-            share = len(label_space(dataset.counts, setting).unlabelled) / dataset.counts.total
-            unlabelled = round(seen * share)
-            total["steps"] += SEEDS * last * math.ceil(unlabelled / BATCH)
-            total["evaluated_plain"] += SEEDS * (tuned + 1) * (tested + unlabelled)
-            total["evaluated_fast"] += SEEDS * tuned * (tested + (unlabelled if listed else 0))
-    return total
+from ueo.machine.measured import pictures
+from ueo.machine.workload import BATCH, hours, work
+from ueo.runs.configure import register
 
 
 def seconds_to_decode(folder: Path, args: argparse.Namespace) -> float:
     """Of one image."""
-    paths = bench.pictures(folder / "jpegs", args.images, args.pixels)
+    paths = pictures(folder / "jpegs", args.images, args.pixels)
     start = time.perf_counter()
     for path in paths:
         read_image(path)
     return (time.perf_counter() - start) / len(paths)
 
 
-def estimate(backbone: str, dataset: type, folder: Path, args: argparse.Namespace) -> dict:
+def estimate(backbone: str, dataset: str, folder: Path, args: argparse.Namespace) -> dict:
     """Hours of both ways, and the parts they come from."""
-    names, todo = dataset.counts.known, work(dataset)
+    kind, todo = dataset_class(dataset), work(dataset)
+    names = kind.counts.known
     step, evaluation = (
         measure(Case(what, backbone, names, args.pixels, args.workers[0], BATCH, args.images),
                 folder, args)
         for what in ("step", "evaluation")
     )
     decoding = seconds_to_decode(folder, args) / max(1, args.workers[-1])
-    hours = {
-        way: (todo["steps"] * step[f"{way}_seconds"]
-              + todo[f"evaluated_{way}"] * evaluation[f"{way}_seconds"] / BATCH
-              + (todo["images"] * decoding if way == "fast" else 0)) / 3600
+    took = {
+        way: hours(todo, step[f"{way}_seconds"], evaluation[f"{way}_seconds"] / BATCH,
+                   decoding if way == "fast" else 0.0, way)
         for way in ("plain", "fast")
     }
-    return {"backbone": backbone, "dataset": dataset.title, "names": names, **todo,
-            "hours": hours, "step": step, "evaluation": evaluation, "decoding_seconds": decoding}
+    return {"backbone": backbone, "dataset": kind.title, "names": names, **todo, "hours": took,
+            "step": step, "evaluation": evaluation, "decoding_seconds": decoding}
 
 
 def main() -> None:
@@ -102,9 +65,10 @@ def main() -> None:
     args = p.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
+    register()
     with tempfile.TemporaryDirectory() as folder:
         rows = [estimate(backbone, dataset, Path(folder), args)
-                for backbone in args.backbones for dataset in DATASETS]
+                for backbone in args.backbones for dataset in BENCHMARK]
     table = [[r["backbone"], r["dataset"], r["names"], r["steps"], r["evaluated_fast"],
               r["hours"]["plain"], r["hours"]["fast"]] for r in rows]
     for backbone in args.backbones:

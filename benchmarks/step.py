@@ -15,19 +15,16 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import bench
 import torch
-from dassl.config import get_cfg_default
 from dassl.data.transforms import build_transform
 from torch.utils.data import DataLoader, Dataset
 
 from ueo.clip.architectures import ARCHITECTURES
 from ueo.images.decoding import read_image
-from ueo.images.loaders import EvaluationLoader, Images, TrainingLoader
-from ueo.images.pixel_cache import open_store
-from ueo.settings.config import declarations, merge_file
+from ueo.machine.measured import Way, batches, pictures, without_end
+from ueo.machine.workload import recipe
 
 WHAT = ("step", "evaluation")
 
@@ -45,13 +42,11 @@ class Case:
     images: int
 
 
-def recipe(workers: int, batch: int):
-    """The released recipe's configuration."""
-    cfg = get_cfg_default()
-    recipe = Path(__file__).parents[1] / "configs/trainers/UEO/common.yaml"
-    merge_file(cfg, str(recipe), declarations(cfg, {}))
+def configuration(case: Case, workers: int):
+    """The released recipe's, with the case's batch size."""
+    cfg = recipe(case.backbone)
     cfg.DATALOADER.NUM_WORKERS = workers
-    cfg.DATALOADER.TRAIN_X.BATCH_SIZE = cfg.DATALOADER.TEST.BATCH_SIZE = batch
+    cfg.DATALOADER.TRAIN_X.BATCH_SIZE = cfg.DATALOADER.TEST.BATCH_SIZE = case.batch
     return cfg
 
 
@@ -68,17 +63,10 @@ class Released(Dataset):
         return {"img": self.transform(read_image(self.paths[index]))}
 
 
-def without_end(loader, device: torch.device):
-    """Epoch after epoch, the images on the device."""
-    for _ in itertools.count():
-        for batch in loader:
-            yield batch["img"].to(device)
-
-
 def plain_batches(case: Case, paths: list[str], device: torch.device):
     """Batches without end, as the released loader makes them."""
     training = case.what == "step"
-    transform = build_transform(recipe(case.workers, case.batch), is_train=training)
+    transform = build_transform(configuration(case, case.workers), is_train=training)
     loader = DataLoader(
         Released(paths, transform), case.batch, shuffle=training, num_workers=case.workers,
         pin_memory=device.type == "cuda", persistent_workers=case.workers > 0,
@@ -86,38 +74,23 @@ def plain_batches(case: Case, paths: list[str], device: torch.device):
     return without_end(loader, device)
 
 
-def fast_batches(case: Case, paths: list[str], device: torch.device, folder: Path, args):
-    """Batches without end, as a run makes them; everything is decoded before."""
-    cfg = recipe(args.workers[-1], case.batch)
-    items = [SimpleNamespace(impath=path, label=0, domain=0) for path in paths]
-    store = open_store(folder, "benchmark", len(paths), None)
-    if case.what == "step":
-        images = Images(items, build_transform(cfg), hide=True, store=store, plain=args.identical)
-        loader = TrainingLoader(images, cfg, device)
-    else:
-        images = Images(items, build_transform(cfg, is_train=False), store=store, keep_views=True)
-        loader = EvaluationLoader(images, cfg, device)
-    for index in range(len(images)):
-        images[index]
-    return without_end(loader, device)
-
-
 def measure(case: Case, folder: Path, args: argparse.Namespace) -> dict:
     """One row: seconds of both ways, their ratio and their operations."""
     device = torch.device(args.device)
-    paths = bench.pictures(folder / "jpegs", case.images, case.pixels)
-    batches = [plain_batches(case, paths, device),
-               fast_batches(case, paths, device, folder / "store", args)]
+    paths = pictures(folder / "jpegs", case.images, case.pixels)
+    both = [plain_batches(case, paths, device),
+            batches(configuration(case, args.workers[-1]), paths, device, folder / "store",
+                    case.what == "step", args.identical)]
     with ExitStack() as stack:
         if case.backbone == "none":
-            functions, flops = [lambda b=b: next(b) for b in batches], [0, 0]
+            functions, flops = [lambda b=b: next(b) for b in both], [0, 0]
         else:
-            ways = [bench.Way(case.backbone, case.names, fast, device) for fast in (False, True)]
+            ways = [Way(case.backbone, case.names, fast, device) for fast in (False, True)]
             if case.what == "evaluation":
                 for way in ways:
                     stack.enter_context(way.model.evaluating())
             works = [getattr(way, case.what) for way in ways]
-            functions = [lambda w=w, b=b: w(next(b)) for w, b in zip(works, batches)]
+            functions = [lambda w=w, b=b: w(next(b)) for w, b in zip(works, both)]
             flops = [bench.operations(function) for function in functions]
         for function in functions:
             function()

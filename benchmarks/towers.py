@@ -15,12 +15,13 @@ import bench
 import torch
 
 from ueo.clip.architectures import ARCHITECTURES
+from ueo.machine.measured import Way
 
 
 def measure(backbone: str, count: int, args: argparse.Namespace) -> list[dict]:
     """A row for each of text, step and evaluation."""
     device = torch.device(args.device)
-    ways = [bench.Way(backbone, count, fast, device) for fast in (False, True)]
+    ways = [Way(backbone, count, fast, device) for fast in (False, True)]
     size = ways[0].model.visual.input_resolution
     images = torch.randn(args.batch, 3, size, size, device=device)
     rows = []

@@ -29,9 +29,10 @@ UNLABELLED = (  # of the style fluent
 WANTED = ("bird/parrot", "fish/tropical_fish", "shoe/woman_s_boot", "train/locomotive")
 NONE = "none of these"
 
-ROOMS = ("settings", "images", "fetch", "clip", "pairs", "results", "runs", "grids", "studies",
-         "commands")  # from bottom to top; the ground, ueo/*.py, is below them all
-ABOVE_PLUGINS = ("grids", "studies", "commands")  # what trainers/ and datasets/ may not import
+ROOMS = ("settings", "images", "fetch", "clip", "pairs", "results", "runs", "grids", "machine",
+         "studies", "commands")  # from bottom to top; the ground, ueo/*.py, is below them all
+# what trainers/ and datasets/ may not import
+ABOVE_PLUGINS = ("grids", "machine", "studies", "commands")
 
 
 def task() -> Figure:

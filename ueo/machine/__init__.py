@@ -1,0 +1,1 @@
+"""One machine: what it lacks, whether short runs agree on it, how long the whole job takes."""

@@ -1,0 +1,56 @@
+"""What UEO on published data sets takes in all: steps, evaluations, decoded images; and hours.
+
+Each domain under four label spaces with three seeds, by the released recipe. Images are the
+published numbers; a label space is taken to hold its classes' share of them. Every image is decoded
+once, and the zero-shot model is evaluated once a domain.
+"""
+
+import math
+
+from dassl.config import get_cfg_default
+
+from ueo.grids.choices import dataset_class, trainer_yamls
+from ueo.label_space import STANDARD_SETTINGS, label_space
+from ueo.settings.config import declarations, merge_file
+
+SEEDS = 3
+EVAL_FREQ = 10  # epochs
+BATCH = 64
+
+
+def recipe(backbone: str, dataset: str = ""):
+    """UEO's recipe on a backbone and a data set, a name in configs/datasets, as configuration."""
+    cfg = get_cfg_default()
+    for path in trainer_yamls("UEO", backbone, dataset, "common"):
+        merge_file(cfg, path, declarations(cfg, {}))
+    return cfg
+
+
+def work(dataset: str) -> dict[str, int]:
+    """Steps, and images evaluated and decoded, for all domains, label spaces and seeds.
+
+    "evaluated_plain": as released, every set each time; "evaluated_fast": as it is here.
+    """
+    kind, last = dataset_class(dataset), recipe("RN50", dataset).OPTIM.MAX_EPOCH
+    tuned = math.ceil(last / EVAL_FREQ)  # evaluations besides the zero-shot model's
+    total = dict.fromkeys(("images", "steps", "evaluated_plain", "evaluated_fast"), 0)
+    for domain, count in kind.published.items():
+        listed = getattr(kind, "listed", {}).get(domain)
+        seen, tested = listed or (count, count)
+        total["images"] += count
+        total["evaluated_fast"] += count
+        for setting in STANDARD_SETTINGS:
+            share = len(label_space(kind.counts, setting).unlabelled) / kind.counts.total
+            unlabelled = round(seen * share)
+            total["steps"] += SEEDS * last * math.ceil(unlabelled / BATCH)
+            total["evaluated_plain"] += SEEDS * (tuned + 1) * (tested + unlabelled)
+            total["evaluated_fast"] += SEEDS * tuned * (tested + (unlabelled if listed else 0))
+    return total
+
+
+def hours(todo: dict[str, int], step: float, image: float, decoding: float = 0.0,
+          way: str = "fast") -> float:
+    """Of the work `todo`. step: seconds of a training step of BATCH images; image, decoding:
+    seconds to evaluate and to decode one image."""
+    return (todo["steps"] * step + todo[f"evaluated_{way}"] * image
+            + todo["images"] * decoding) / 3600
