@@ -11,6 +11,8 @@ from torchvision.transforms import InterpolationMode
 from ueo import metrics, scores
 from ueo.commands import grid, train
 from ueo.commands.arguments import grid_settings
+from ueo.errors import ConfigError
+from ueo.grids import choices
 from ueo.grids.plan import plan as plan_runs
 from ueo.images import splits
 from ueo.losses import EPS, universal_entropy
@@ -191,3 +193,16 @@ def test_defaults_of_what_is_reported():
         assert (found["resamples"], found["seed"], found["level"]) == (1000, 0, 0.95)
     assert defaults(intervals.weighted_fpr)["tpr"] == 0.95
     assert (splits.TEST_SHARE, splits.SEED) == (0.3, 0)
+
+
+def test_a_papers_recipe_that_leaves_something_out_is_refused(tmp_path, monkeypatch):
+    whole = (choices.CONFIGS / "trainers/EntMin/paper.yaml").read_text()
+    recipe = tmp_path / "trainers" / "EntMin" / "paper.yaml"
+    recipe.parent.mkdir(parents=True)
+    monkeypatch.setattr(choices, "CONFIGS", tmp_path)
+    recipe.write_text(whole)
+    assert choices.trainer_yamls("EntMin", "RN50", "office31", "paper") == [str(recipe)]
+    recipe.write_text(whole.replace("  LR: 1e-3\n", "").replace("    BATCH_SIZE: 200\n", ""))
+    with pytest.raises(ConfigError, match="EntMin/paper.yaml leaves out "
+                                          "DATALOADER.TRAIN_X.BATCH_SIZE, OPTIM.LR; "):
+        choices.trainer_yamls("EntMin", "RN50", "office31", "paper")

@@ -17,6 +17,10 @@ CONFIGS = Path(ueo.__file__).resolve().parents[1] / "configs"
 BENCHMARK = ("office31", "office_home", "visda_c", "domainnet")  # the 15 domains of the field
 COMMON = "common.yaml"  # in a trainer's folder: its recipe on every backbone
 OF_PAPER = ("UEO", ZERO_SHOT)  # whose common recipe is that of their paper
+OF_IMAGES = ("MODEL.BACKBONE.NAME", "INPUT.SIZE", "INPUT.INTERPOLATION", "INPUT.PIXEL_MEAN",
+             "INPUT.PIXEL_STD")
+OF_STEPS = ("INPUT.TRANSFORMS", "DATALOADER.TRAIN_X.BATCH_SIZE", "OPTIM.NAME", "OPTIM.LR",
+            "OPTIM.MAX_EPOCH")
 ALL = "all"  # of data sets: BENCHMARK; of trainers: every one here
 
 
@@ -100,14 +104,27 @@ def trainer_yamls(trainer: str, backbone: str, dataset: str, recipe: str) -> lis
     stem = config_stem(backbone)
     if recipe == "paper" and trainer not in OF_PAPER:
         files = [_paper_yaml(trainer)]
-        if not files[0].is_file():
-            raise ConfigError(f"--recipe paper: there is no configs/trainers/{trainer}/paper.yaml")
+        _check_whole(files[0], trainer)
     else:
         first = base / (f"{stem}.yaml" if (base / f"{stem}.yaml").is_file() else COMMON)
         changed = [own / COMMON] if own != base else []  # UEO's is no change
         files = [first, *changed, own / f"{stem}.yaml", base / f"{dataset}.yaml"]
     files.append(own / f"{dataset}.yaml")
     return [str(file) for file in dict.fromkeys(files) if file.is_file()]
+
+
+def _check_whole(recipe: Path, trainer: str) -> None:
+    """Raise ConfigError unless a paper's recipe is there and sets what every recipe must: what it
+    leaves out would be the engine's default."""
+    if not recipe.is_file():
+        raise ConfigError(f"--recipe paper: there is no configs/trainers/{trainer}/paper.yaml")
+    steps = () if getattr(TRAINER_REGISTRY.get(trainer), "training_free", False) else OF_STEPS
+    given = read_yaml(str(recipe))
+    if missing := [key for key in (*OF_IMAGES, *steps) if key not in given]:
+        raise ConfigError(
+            f"configs/trainers/{trainer}/paper.yaml leaves out {', '.join(missing)}; a paper's "
+            "recipe stands alone and must set them"
+        )
 
 
 def config_stem(backbone: str) -> str:
