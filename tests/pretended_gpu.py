@@ -1,0 +1,253 @@
+"""A pretended CUDA device: the CPU computes, and what a GPU would have to do is counted.
+
+    with pretended_gpu() as gpu:
+        model.to("cuda")
+        ...
+    gpu.kernels, gpu.reads        Counters: operator, and "what file:line of ours", -> times
+
+A tensor's storage is on the CPU or on the pretended device. An operator that mixes both raises, as
+CUDA would. A *read* is whatever makes the host wait for the device: a value that is read (item,
+tolist, nonzero, a mask as an index), a copy to the CPU, and a copy to the device that is not of
+pinned memory or not `non_blocking`. A *kernel* is an operator that launches one: views and empty
+tensors do not. Fused attention is one operator forward and one backward, on a CPU as on CUDA, and
+so is an optimiser's operator on a list of tensors. CUDA may split one into a few, so counts compare
+two ways and bound one; they are no times.
+
+All patches end with the block. `torch.autocast` casts as it does on a CPU, to half precision.
+"""
+
+import traceback
+import weakref
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils.data import dataloader
+
+ROOT = Path(__file__).resolve().parents[1]
+CPU, GPU, EITHER = "cpu", "cuda", "either"  # EITHER: made inside an operator, from no tensor
+NO_LAUNCH = set("""
+    alias as_strided detach diagonal empty empty_like empty_strided expand is_same_size lift_fresh
+    movedim narrow new_empty new_empty_strided permute resize_ select set_ slice split
+    split_with_sizes squeeze t transpose unbind unfold unsqueeze view view_as_real
+    _local_scalar_dense _reshape_alias _unsafe_view
+""".split())
+READS = {"_local_scalar_dense", "equal", "is_nonzero", "masked_select", "nonzero", "_unique",
+         "_unique2", "unique_consecutive", "unique_dim"}
+INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_"}
+MAY_MIX = {"copy_", "_to_copy", *INDEXING}
+DEVICE, IS_CUDA = Tensor.device.__get__, Tensor.is_cuda.__get__
+
+
+class MixedDevices(RuntimeError):
+    """An operator got tensors of both devices."""
+
+
+class PretendedGPU:
+    """Where storages are, and what was counted. goal: the device that a function is asked for."""
+
+    def __init__(self):
+        self.kernels: Counter[str] = Counter()
+        self.reads: Counter[str] = Counter()
+        self.goal: str | None = None
+        self.places = weakref.WeakKeyDictionary()  # storage -> CPU, GPU or EITHER
+        self.pinned = weakref.WeakSet()
+
+    def reset(self) -> None:
+        """Count from zero."""
+        self.kernels.clear()
+        self.reads.clear()
+
+    def place(self, tensor: Tensor) -> str:
+        return self.places.get(tensor.untyped_storage(), CPU)
+
+    def put(self, tensor: Tensor, place: str) -> None:
+        self.places[tensor.untyped_storage()] = place
+
+    def pin(self, tensor: Tensor) -> Tensor:
+        self.pinned.add(tensor.untyped_storage())
+        return tensor
+
+    def read(self, what: str) -> None:
+        """Count a read at the innermost line of this project."""
+        ours = [f for f in traceback.extract_stack() if f.filename.startswith(str(ROOT))
+                and f.filename != __file__ and "/.venv/" not in f.filename]
+        at = f"{Path(ours[-1].filename).relative_to(ROOT)}:{ours[-1].lineno}" if ours else "?"
+        self.reads[f"{what} {at}"] += 1
+
+    def copied(self, source: Tensor, target: str, non_blocking: bool) -> None:
+        """Count a copy that the host waits for."""
+        there = self.place(source)
+        if there == GPU and target == CPU:
+            self.read("copy to the CPU")
+        elif there != target and not (non_blocking and source.untyped_storage() in self.pinned):
+            self.read("copy to the device")
+
+
+class Operators(TorchDispatchMode):
+    """Sees every operator, those of backward passes included."""
+
+    def __init__(self, gpu: PretendedGPU):
+        super().__init__()
+        self.gpu = gpu
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        gpu, name = self.gpu, function._schema.name.removeprefix("aten::")
+        tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        places = [gpu.place(t) for t in tensors]
+        if GPU in places:
+            self._check(name, tensors, places)
+            self._count(name, args)
+        out = function(*args, **(kwargs or {}))
+        place = self._place_of_result(name, places)
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                gpu.places.setdefault(tensor.untyped_storage(), place)
+        return out
+
+    def _check(self, name: str, tensors: list[Tensor], places: list[str]) -> None:
+        alien = [t for t, place in zip(tensors, places) if place == CPU and t.dim()]
+        if alien and name not in MAY_MIX:
+            raise MixedDevices(f"{name}: {tuple(alien[0].shape)} is on the CPU, others on CUDA")
+
+    def _count(self, name: str, args: tuple) -> None:
+        gpu = self.gpu
+        if name not in NO_LAUNCH:
+            gpu.kernels[name] += 1
+        if name in READS:
+            gpu.read(name)
+        if name == "copy_":
+            gpu.copied(args[1], gpu.place(args[0]), bool(args[2:] and args[2]))
+        for index in args[1] if name in INDEXING else ():
+            if index is not None and (index.dtype == torch.bool or gpu.place(index) == CPU):
+                gpu.read("a mask or what is on the CPU as an index")
+
+    def _place_of_result(self, name: str, places: list[str]) -> str:
+        if self.gpu.goal is not None:
+            return self.gpu.goal
+        if not places:
+            return EITHER
+        if name in MAY_MIX:
+            return places[0]
+        return GPU if GPU in places else places[0]
+
+
+class Functions(TorchFunctionMode):
+    """Sees every call of torch's Python functions: there a device is asked for."""
+
+    def __init__(self, gpu: PretendedGPU):
+        super().__init__()
+        self.gpu = gpu
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        gpu, name, kwargs = self.gpu, getattr(function, "__name__", ""), dict(kwargs or {})
+        if function == DEVICE:
+            return torch.device("cuda", 0) if gpu.place(args[0]) == GPU else torch.device("cpu")
+        if function == IS_CUDA:
+            return gpu.place(args[0]) == GPU
+        if name in ("to", "cuda", "cpu") and isinstance(args[0], Tensor):
+            return self._moved(name, function, args, kwargs)
+        if name == "pin_memory":
+            return gpu.pin(args[0])
+        if name == "is_pinned":
+            return args[0].untyped_storage() in gpu.pinned
+        if name == "numpy" and gpu.place(args[0]) == GPU:
+            raise TypeError("can't convert cuda:0 device type tensor to numpy")
+        if name == "tolist" and gpu.place(args[0]) == GPU:
+            gpu.read(name)
+        out = self._made(name, function, args, kwargs)
+        if name == "__deepcopy__":
+            gpu.put(out, gpu.place(args[0]))
+        return out
+
+    def _made(self, name: str, function, args: tuple, kwargs: dict):
+        """The result of a function that may be told a device to make a tensor on."""
+        gpu, device = self.gpu, kwargs.get("device")
+        if device is None:
+            out = function(*args, **kwargs)
+            if isinstance(out, Tensor) and gpu.place(out) == EITHER:
+                gpu.put(out, CPU)
+            return out
+        goal = GPU if str(device).startswith("cuda") else CPU
+        if name in ("tensor", "as_tensor") and goal == GPU:
+            gpu.read("a tensor made of Python's numbers")
+        with patch.object(gpu, "goal", goal):
+            out = function(*args, **{**kwargs, "device": "cpu"})
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor) and not isinstance(function, type):
+                gpu.put(tensor, goal)
+        return out
+
+    def _moved(self, name: str, function, args: tuple, kwargs: dict) -> Tensor:
+        """Tensor.to, .cuda and .cpu."""
+        gpu, tensor, rest = self.gpu, args[0], list(args[1:])
+        there, goal, out = gpu.place(tensor), {"cuda": GPU, "cpu": CPU}.get(name), tensor
+        if name == "to":
+            if rest and isinstance(rest[0], torch.device | str | int):
+                kwargs["device"] = rest.pop(0)
+                kwargs.update(zip(("dtype", "non_blocking", "copy"), rest))
+                rest = []
+            elif rest and isinstance(rest[0], Tensor):
+                goal = gpu.place(rest[0])
+            if kwargs.get("device") is not None:
+                goal = CPU if str(kwargs["device"]).startswith("cpu") else GPU
+                kwargs["device"] = "cpu"
+            out = function(tensor, *rest, **kwargs)
+        if goal in (None, there):
+            return out
+        gpu.copied(tensor, goal, kwargs.get("non_blocking", False))
+        if out.untyped_storage() is tensor.untyped_storage():
+            with patch.object(gpu, "goal", goal):
+                out = out.clone()
+        gpu.put(out, goal)
+        return out
+
+
+class HalfAutocast(torch.autocast):
+    """A CPU's autocast in the place of CUDA's."""
+
+    def __init__(self, device_type: str, dtype=None, enabled: bool = True, cache_enabled=None):
+        dtype = torch.float16 if device_type == GPU else dtype
+        super().__init__(CPU, dtype=dtype, enabled=enabled, cache_enabled=cache_enabled)
+
+
+FACTS = {  # what functions of torch.cuda answer
+    "is_available": True, "device_count": 1, "current_device": 0, "get_device_name": "pretended",
+    "mem_get_info": (2**36, 2**36), "memory_allocated": 0, "max_memory_allocated": 0,
+    "is_current_stream_capturing": False, "get_rng_state_all": [], "set_rng_state_all": None,
+    "manual_seed_all": None, "synchronize": None, "empty_cache": None, "_lazy_init": None,
+    "reset_peak_memory_stats": None,
+}
+
+
+@contextmanager
+def pretended_gpu() -> Iterator[PretendedGPU]:
+    """The pretended device, for the block."""
+    gpu, loader = PretendedGPU(), dataloader.DataLoader
+    start, iterate = loader.__init__, loader.__iter__
+
+    def without_pinning(self, *args, **options):
+        self.pretends_to_pin = options.pop("pin_memory", False)
+        start(self, *args, **options)
+
+    def pinned(self):
+        pin = gpu.pin if self.pretends_to_pin else lambda tensor: tensor
+        return map(lambda batch: tree_map_only(Tensor, pin, batch), iterate(self))
+
+    with ExitStack() as stack:
+        for name, fact in FACTS.items():
+            answer = lambda *_, fact=fact: fact  # noqa: E731
+            stack.enter_context(patch.object(torch.cuda, name, answer))
+        stack.enter_context(patch.object(torch, "autocast", HalfAutocast))
+        stack.enter_context(patch.object(loader, "__init__", without_pinning))
+        stack.enter_context(patch.object(loader, "__iter__", pinned))
+        stack.enter_context(Functions(gpu))
+        stack.enter_context(Operators(gpu))
+        yield gpu
