@@ -30,7 +30,7 @@ CPU = (
     "step.py --what step --backbones none --names 1 --pixels 300 --images 64 256 1024 "
     "--output output/benchmark_images.json",
     "job.py --domain fluent --seed 1 --store-gb 0 0.01",
-    "estimate.py --rounds 1 --workers 0",
+    "estimate.py --rounds 1 --workers 0 --batch 8 --images 16",
 )
 GPU = (
     "towers.py --names 50 300 1000 --batch 64",

@@ -26,7 +26,7 @@ from ueo.images.decoding import read_image
 from ueo.machine.measured import Way, batches, pictures, without_end
 from ueo.machine.workload import recipe
 
-WHAT = ("step", "evaluation")
+WHAT = ("step", "evaluation")  # and "images", a part of a step
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Released(Dataset):
 
 def plain_batches(case: Case, paths: list[str], device: torch.device):
     """Batches without end, as the released loader makes them."""
-    training = case.what == "step"
+    training = case.what != "evaluation"
     transform = build_transform(configuration(case, case.workers), is_train=training)
     loader = DataLoader(
         Released(paths, transform), case.batch, shuffle=training, num_workers=case.workers,
@@ -80,10 +80,12 @@ def measure(case: Case, folder: Path, args: argparse.Namespace) -> dict:
     paths = pictures(folder / "jpegs", case.images, case.pixels)
     both = [plain_batches(case, paths, device),
             batches(configuration(case, args.workers[-1]), paths, device, folder / "store",
-                    case.what == "step", args.identical)]
+                    case.what != "evaluation", args.identical)]
     with ExitStack() as stack:
         if case.backbone == "none":
             functions, flops = [lambda b=b: next(b) for b in both], [0, 0]
+            for function in functions:
+                function()
         else:
             ways = [Way(case.backbone, case.names, fast, device) for fast in (False, True)]
             if case.what == "evaluation":
@@ -91,9 +93,7 @@ def measure(case: Case, folder: Path, args: argparse.Namespace) -> dict:
                     stack.enter_context(way.model.evaluating())
             works = [getattr(way, case.what) for way in ways]
             functions = [lambda w=w, b=b: w(next(b)) for w, b in zip(works, both)]
-            flops = [bench.operations(function) for function in functions]
-        for function in functions:
-            function()
+            flops = [bench.operations(function) for function in functions]  # warms up, too
         times = bench.take_turns(functions, args.rounds)
     row = {**asdict(case), "identical_pixels": args.identical, "flops": flops,
            **bench.compared(times)}

@@ -18,14 +18,16 @@ from ueo.clip.architectures import ARCHITECTURES
 from ueo.machine.measured import Way
 
 
-def measure(backbone: str, count: int, args: argparse.Namespace) -> list[dict]:
-    """A row for each of text, step and evaluation."""
+def measure(
+    backbone: str, count: int, args: argparse.Namespace, parts: list[str]
+) -> list[dict]:
+    """A row for each of `parts`: text, step or evaluation."""
     device = torch.device(args.device)
     ways = [Way(backbone, count, fast, device) for fast in (False, True)]
     size = ways[0].model.visual.input_resolution
     images = torch.randn(args.batch, 3, size, size, device=device)
     rows = []
-    for what in args.what:
+    for what in parts:
         functions = [partial(getattr(way, what), images) for way in ways]
         with ExitStack() as stack:
             if what == "evaluation":
@@ -57,7 +59,7 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     rows = [
         row for backbone in args.backbones for count in args.names
-        for row in measure(backbone, count, args)
+        for row in measure(backbone, count, args, args.what)
     ]
     table = [
         [r["backbone"], r["names"], r["what"], r["plain_seconds"], r["fast_seconds"],

@@ -82,6 +82,12 @@ class Way:
         sum(universal_entropy(prob, prob.detach().amax(-1))).backward()
         self.optim.step()
 
+    def images(self, images: torch.Tensor) -> None:
+        """A step without its text side: features of images and the gradient to what is tuned."""
+        self.optim.zero_grad()
+        self.model.image_features(images).float().sum().backward()
+        self.optim.step()
+
     def evaluation(self, images: torch.Tensor) -> None:
         """Features of images, as in an evaluation; folding is not timed."""
         self.model.image_features(images)

@@ -4,9 +4,11 @@ import os
 
 import pytest
 import torch
+from clip.model import CLIP
 from conftest import random_clip
 from safetensors.torch import save_file
 
+from ueo.clip.architectures import ARCHITECTURES
 from ueo.clip.backbones import check_epsilon, load_clip
 from ueo.clip.weights import read_weights
 from ueo.errors import CheckpointError, ConfigError
@@ -76,3 +78,13 @@ def test_adam_in_half_precision_is_refused_with_the_reason():
     check_epsilon(torch.optim.Adam([torch.nn.Parameter(torch.zeros(2))], lr=0.1))
     with pytest.raises(ConfigError, match="OPTIM.NAME adam: its epsilon, 1e-08, is 0 in half"):
         check_epsilon(torch.optim.Adam(half, lr=0.1))
+
+
+@pytest.mark.parametrize(("name", "parameters"), [
+    ("RN50", 102_007_137), ("RN101", 119_688_033), ("ViT-B/32", 151_277_313),
+    ("ViT-B/16", 149_620_737), ("ViT-L/14", 427_616_513),
+])
+def test_random_architectures_have_as_many_parameters_as_the_published(name, parameters):
+    with torch.device("meta"):
+        model = CLIP(*ARCHITECTURES[name])
+    assert sum(p.numel() for p in model.parameters()) == parameters
