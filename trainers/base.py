@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from modern_dassl.distributed import WholeBatch
 from ueo.clip.adapters import Cosines
-from ueo.clip.backbones import PRECISIONS, load_clip, resolve_precision
+from ueo.clip.backbones import load_clip
 from ueo.clip.model import PromptedCLIP
-from ueo.clip.optimisation import SCHEDULES, build_optimiser, build_schedule
+from ueo.clip.optimisation import SCHEDULES, LossScaler, build_optimiser, build_schedule
+from ueo.clip.precision import PRECISIONS, resolve_precision
 from ueo.clip.prompts import CONTEXT, POSITIONS, TEMPLATE, build_prompt
 from ueo.clip.tuning import as_module, parse_parts, select, untuned_adapter
 from ueo.errors import ConfigError
@@ -124,7 +125,7 @@ class CLIPTrainer(RecordedTrainer):
         check_groups(type(self).__name__, self.groups)
         if self.groups and not self.uses_labels and self._has_no_loss():
             raise self._without_loss()
-        self.scaler = torch.amp.GradScaler() if self.precision == "amp" else None
+        self.scaler = LossScaler() if self.precision == "amp" else None
         if self.groups:
             self._build_optimiser()
         elif kept := self.buffers():
@@ -135,6 +136,9 @@ class CLIPTrainer(RecordedTrainer):
     def after_epoch(self) -> None:
         saved = dict(self._models[MODEL].named_buffers())
         check_buffers(type(self).__name__, saved, self.buffers())
+        if self.scaler is not None:
+            self.scaler.tell()
+            self.notes["skipped_steps"] = self.scaler.skipped
         super().after_epoch()
 
     def _has_no_loss(self) -> bool:

@@ -8,7 +8,7 @@ one table holds only runs whose inputs agree.
 Inputs = dict[str, str]
 
 CLASS_NAMES, IMAGE_LIST, LABELS, IMAGES = "class names", "image list", "labels", "images"
-WEIGHTS, DEVICE, PRECISION, ENGINE = "weights", "device", "precision", "engine"
+WEIGHTS, DEVICE, PRECISION, TF32, ENGINE = "weights", "device", "precision", "tf32", "engine"
 TRAINER_CODE, DATASET_CODE, CHECKPOINT = "trainer code", "data set code", "checkpoint"
 OF_DATA = (CLASS_NAMES, IMAGE_LIST, LABELS, IMAGES)  # the same for all runs on one domain
 OTHER_ENGINE = (

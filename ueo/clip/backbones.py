@@ -21,7 +21,6 @@ from ueo.settings.options import quoted
 from ueo.temporaries import temporary_folder
 
 TINY = "TinyCLIP"
-PRECISIONS = ("fp16", "fp32", "amp")
 
 
 def available_backbones() -> list[str]:
@@ -126,22 +125,3 @@ def _build(state: dict[str, torch.Tensor], name: str) -> CLIP:
 def logit_scale(model: CLIP) -> float:
     """The model's own factor between cosines and logits; 100 for OpenAI's."""
     return math.exp(float(model.logit_scale.detach().float()))
-
-
-def check_epsilon(optimiser: torch.optim.Optimizer) -> None:
-    """Raise ConfigError where Adam's epsilon is 0 in half precision: steps would be NaN."""
-    for group in optimiser.param_groups:
-        halves = any(p.dtype == torch.float16 for p in group["params"])
-        if halves and "eps" in group and torch.tensor(group["eps"], dtype=torch.float16) == 0:
-            raise ConfigError(
-                f"OPTIM.NAME {type(optimiser).__name__.lower()}: its epsilon, {group['eps']:g}, "
-                "is 0 in half precision, and steps would be NaN; use sgd, or PREC fp32 or amp"
-            )
-
-
-def resolve_precision(precision: str, device: torch.device) -> str:
-    """The precision that `device` can run; half precision on a CPU becomes fp32, and is said."""
-    if precision != "fp32" and device.type == "cpu":
-        print(f"Precision: {precision} needs CUDA, fp32 is used on the CPU")
-        return "fp32"
-    return precision

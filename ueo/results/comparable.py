@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ueo.errors import DataError
-from ueo.inputs import DEVICE, ENGINE, OF_DATA, OTHER_ENGINE, PRECISION, TRAINER_CODE, WEIGHTS
+from ueo.inputs import DEVICE, ENGINE, OF_DATA, OTHER_ENGINE, PRECISION, TF32, TRAINER_CODE, WEIGHTS
 
 OWN_KEYS = ("SEED", "DATASET.SETTING", "DATASET.TARGET_DOMAINS")  # differ from run to run
 OTHER_CLASSES = "; take fewer shots, or --protocol independent, whose shots are no test images"
@@ -15,7 +15,7 @@ Entry = tuple[Path, dict]  # folder and result.json of a run
 def check_comparable(entries: list[Entry]) -> None:
     """Raise DataError when runs are of different data sets, protocols, backbones or inputs; when
     one domain and label space was cut differently; or when one method was configured differently,
-    had another precision or other code."""
+    had another precision (TF32 included) or other code."""
     check_inputs(entries)
     first_folder, first = entries[0]
     splits, configs = {}, {}
@@ -26,7 +26,7 @@ def check_comparable(entries: list[Entry]) -> None:
         origin, split = splits.setdefault(cell, (folder, result["split_hash"]))
         _same("split of the images", origin, split, folder, result["split_hash"])
         config = {k: v for k, v in result.get("config", {}).items() if k not in OWN_KEYS}
-        inputs = {name: result["inputs"].get(name) for name in (PRECISION, TRAINER_CODE)}
+        inputs = {name: result["inputs"].get(name) for name in (PRECISION, TF32, TRAINER_CODE)}
         origin, other = configs.setdefault(result["trainer"], (folder, {**config, **inputs}))
         for key in sorted({*config, *other}):
             _same(key, origin, other.get(key), folder, {**config, **inputs}.get(key))

@@ -8,11 +8,12 @@ from dassl.engine import TRAINER_REGISTRY
 
 import modern_dassl
 from ueo.clip.backbones import weights_hash
+from ueo.clip.precision import tf32
 from ueo.images.hashes import cache_of, of_file
 from ueo.images.other_datasets import complete
-from ueo.inputs import DATASET_CODE, DEVICE, ENGINE, PRECISION, TRAINER_CODE, WEIGHTS, Inputs
+from ueo.inputs import DATASET_CODE, DEVICE, ENGINE, PRECISION, TF32, TRAINER_CODE, WEIGHTS, Inputs
 from ueo.runs.code_hash import code_hash
-from ueo.settings.config import options_of
+from ueo.settings.config import options_of, setting_of
 
 
 def data_inputs(cfg, prepare: bool = False) -> Inputs:
@@ -54,6 +55,8 @@ def of_method(cfg, device: str, engine: str, weights: str | None, trainer: type,
     }
     if weights is not None:
         found[WEIGHTS] = weights
+    if device == "cuda":
+        found[TF32] = tf32(setting_of(cfg, "TF32", "MODEL"))
     if "PREC" in options:
         found[PRECISION] = options["PREC"] if device == "cuda" else "fp32"
     cache = cache_of(cfg, "files")

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from modern_dassl import distributed
+from ueo.inputs import TF32
 
 
 class Passes:
@@ -41,6 +42,7 @@ class Passes:
         key = " ".join((
             model.encoder_hash(), images.content_hash(), str(loader.batch_size), torch.__version__,
             str(self.trainer.device), self.trainer.precision, str(torch.get_num_threads()),
+            str(self.trainer.inputs.get(TF32)),
         ))
         make = lambda: self.rows(loader, model.image_features, name).numpy()  # noqa: E731
         return torch.from_numpy(images.store.array(key, make))

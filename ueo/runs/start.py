@@ -11,6 +11,7 @@ from dassl.engine import build_trainer
 from dassl.utils import set_random_seed, setup_logger
 
 from modern_dassl import distributed
+from ueo.clip.precision import set_tf32, tf32
 from ueo.errors import ConfigError
 from ueo.files import check_writable, set_aside
 from ueo.results.plots import PICTURE, plot_run
@@ -26,7 +27,7 @@ LOG = "log.txt"  # as Dassl calls it
 def run(settings: RunSettings) -> None:
     """Run what is asked for. Raises UserError for a mistake of the user's."""
     cfg = build_cfg(settings)
-    set_device(settings.device, settings.threads)
+    set_device(settings.device, settings.threads, cfg.MODEL.TF32)
     if cfg.SEED >= 0:  # before shots are drawn
         set_random_seed(cfg.SEED)
     if settings.eval_only:
@@ -42,6 +43,8 @@ def run(settings: RunSettings) -> None:
         print(f"Setting fixed seed: {cfg.SEED}")
         set_random_seed(cfg.SEED)
     _start_log(Path(cfg.OUTPUT_DIR), settings.eval_only)
+    if chosen_device(settings.device) == "cuda":
+        print(f"TF32: {tf32(cfg.MODEL.TF32)}; MODEL.TF32 True or False sets it")
     if settings.eval_only:
         _evaluate(cfg, settings)
     else:
@@ -49,8 +52,10 @@ def run(settings: RunSettings) -> None:
         _draw(cfg)
 
 
-def set_device(device: str, threads: int) -> None:
-    """Threads (0: torch's own choice), memory, and CUDA insisted on: "auto", "cpu" or "cuda"."""
+def set_device(device: str, threads: int, tf32_allowed: bool | None) -> None:
+    """Threads (0: torch's own choice), memory, TF32 (None: as torch has it), and CUDA insisted on:
+    "auto", "cpu" or "cuda"."""
+    set_tf32(tf32_allowed)
     if threads:
         torch.set_num_threads(threads)
     if chosen_device(device) == "cpu":

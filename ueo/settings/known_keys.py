@@ -117,6 +117,10 @@ OWN = {
         # True: Pillow's resizing in training too, as released, for checks
         "PLAIN_TRANSFORM": Option(False),
     },
+    "MODEL": {
+        # arithmetic in TF32 on CUDA; None: as torch has it, in convolutions alone
+        "TF32": Option(None, kind=bool),
+    },
     "TEST": {
         # write features.npz, from which any OOD score can be computed later
         "KEEP_OUTPUTS": Option(False),

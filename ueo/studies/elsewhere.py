@@ -120,7 +120,7 @@ def relatives(dataset: str) -> dict[str, str]:
 def _build(settings: ElsewhereSettings, domain: str, classes: str) -> TrainerX:
     """The run's trainer, untrained."""
     cfg = build_cfg(settings_there(settings, domain, classes))
-    set_device(settings.device, settings.threads)
+    set_device(settings.device, settings.threads, cfg.MODEL.TF32)
     check_writable(Path(cfg.OUTPUT_DIR))
     if cfg.SEED >= 0:
         set_random_seed(cfg.SEED)

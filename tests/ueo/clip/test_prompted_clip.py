@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from conftest import discerning_clip, random_clip, size_of
 from safetensors.torch import save_file
 
-from ueo.clip.backbones import load_clip, logit_scale, resolve_precision
+from ueo.clip.backbones import load_clip, logit_scale
 from ueo.clip.model import PromptedCLIP
+from ueo.clip.precision import resolve_precision
 from ueo.clip.prompts import PromptLearner
 from ueo.clip.tuning import as_module, select
 from ueo.errors import ConfigError

@@ -9,9 +9,9 @@ from conftest import random_clip
 from safetensors.torch import save_file
 
 from ueo.clip.architectures import ARCHITECTURES
-from ueo.clip.backbones import check_epsilon, load_clip
+from ueo.clip.backbones import load_clip
 from ueo.clip.weights import read_weights
-from ueo.errors import CheckpointError, ConfigError
+from ueo.errors import CheckpointError
 
 FIRST = "visual.conv1.weight"
 
@@ -69,15 +69,6 @@ def test_a_damaged_file_is_named(state, tmp_path, name, content):
     path.write_bytes(path.read_bytes()[:5000] if content is None else content)
     with pytest.raises(CheckpointError, match=f"{name}: "):
         load_clip(str(path), "fp32")
-
-
-def test_adam_in_half_precision_is_refused_with_the_reason():
-    half = [torch.nn.Parameter(torch.zeros(2, dtype=torch.float16))]
-    check_epsilon(torch.optim.SGD(half, lr=0.1))
-    check_epsilon(torch.optim.Adam(half, lr=0.1, eps=1e-4))
-    check_epsilon(torch.optim.Adam([torch.nn.Parameter(torch.zeros(2))], lr=0.1))
-    with pytest.raises(ConfigError, match="OPTIM.NAME adam: its epsilon, 1e-08, is 0 in half"):
-        check_epsilon(torch.optim.Adam(half, lr=0.1))
 
 
 @pytest.mark.parametrize(("name", "parameters"), [

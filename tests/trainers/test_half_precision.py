@@ -1,0 +1,134 @@
+"""Half precision on the CPU, where a run would use fp32: optimisers, skipped steps, TF32."""
+
+import json
+
+import pytest
+import torch
+from conftest import read, trainer_names
+from dassl.engine import TRAINER_REGISTRY
+from dassl.optim import build_optimizer
+from dassl.optim.optimizer import AVAI_OPTIMS
+
+from ueo.clip.optimisation import FIRST_SCALE, LossScaler, check_epsilon
+from ueo.clip.precision import set_tf32, tf32
+from ueo.errors import ConfigError, DataError
+from ueo.inputs import TF32
+from ueo.results.comparable import check_comparable
+from ueo.runs.current_inputs import of_method
+from ueo.trainers import base
+
+HALF, LARGEST = torch.float16, torch.finfo(torch.float16).max
+
+
+@pytest.fixture
+def half(monkeypatch):
+    """Runs keep the precision that is asked for, also on the CPU."""
+    monkeypatch.setattr(base, "resolve_precision", lambda asked, device: asked)
+
+
+def optimiser(build, name: str, dtype: torch.dtype):
+    optim = build().cfg.OPTIM.clone()
+    optim.defrost()
+    optim.NAME, optim.LR, optim.WEIGHT_DECAY = name, 1e-3, 0.0
+    return build_optimizer([torch.nn.Parameter(torch.ones(4, dtype=dtype))], optim)
+
+
+@pytest.mark.parametrize("name", AVAI_OPTIMS)
+def test_an_optimiser_is_refused_if_and_only_if_its_steps_would_be_nan(build, name):
+    for dtype in (torch.float16, torch.float32):
+        built = optimiser(build, name, dtype)
+        parameter, = built.param_groups[0]["params"]
+        for _ in range(8):  # RAdam's first ones do without; the first entry gets no gradient
+            parameter.grad = torch.tensor([0, 1e-4, 1e-3, -1e-3], dtype=dtype)
+            built.step()
+        if torch.isfinite(parameter).all():
+            check_epsilon(built, ["prompt"], name, "UEO")
+        else:
+            assert dtype == HALF and name != "sgd"
+            with pytest.raises(ConfigError, match=f"OPTIM.NAME {name}: its epsilon is 0 in half"):
+                check_epsilon(built, ["prompt"], name, "UEO")
+
+
+@pytest.mark.parametrize("name", [n for n in trainer_names()
+                                  if not TRAINER_REGISTRY.get(n).training_free])
+def test_adam_trains_every_method_in_half_precision_or_says_what_to_set(build, half, name):
+    options = ["OPTIM.NAME", "adamw", f"TRAINER.{name}.PREC", "fp16"]
+    if TRAINER_REGISTRY.get(name).uses_labels:
+        options += ["DATASET.NUM_SHOTS", "2"]
+    arguments = {"trainer": name, "kind": "vit", "epochs": 1}
+    try:
+        trainer = build(*options, **arguments)
+    except ConfigError as error:
+        assert f"set TRAINER.{name}.CTX_FP32 True or TRAINER.{name}.PREC amp or" in str(error) or \
+            f"keeps model, and steps would be NaN; set TRAINER.{name}.PREC amp or" in str(error)
+        way = "CTX_FP32 True" if "CTX_FP32" in str(error) else "PREC amp"
+        trainer = build(*options, *f"TRAINER.{name}.{way}".split(), **arguments)
+    tuned = [p for group in trainer.groups.values() for p in group.values()]
+    trainer.before_train()
+    trainer.epoch = trainer.batch_idx = 0
+    trainer.num_batches = len(trainer.train_loader_x)
+    before = [p.detach().clone() for p in tuned]
+    for batch in trainer.train_loader_x:
+        trainer.forward_backward(batch)
+    assert all(p.dtype == torch.float32 and torch.isfinite(p).all() for p in tuned)
+    assert any((p != old).any() for p, old in zip(tuned, before))
+
+
+def test_a_loss_in_half_precision_has_a_finite_gradient_from_the_first_step_on():
+    loss = torch.ones((), dtype=HALF, requires_grad=True)
+    LossScaler("cpu").scale(loss).backward()
+    assert loss.grad == FIRST_SCALE < LARGEST
+
+
+def test_steps_with_an_infinite_gradient_are_left_out_counted_and_told(build, capsys):
+    trainer = build(epochs=2)
+    trainer.scaler = LossScaler("cpu")
+    context, seen, taken = trainer.model.prompt.ctx, [], []
+    context.register_hook(lambda grad: seen.append(grad) or (grad / 0 if len(seen) == 2 else grad))
+    trainer.optim.register_step_post_hook(lambda *_: taken.append(True))
+    trainer.train()
+    assert len(taken) == len(seen) - 1 and torch.isfinite(context).all()
+    assert read(trainer.output_dir)["notes"]["skipped_steps"] == 1
+    (line,) = [said for said in capsys.readouterr().out.splitlines() if said.startswith("amp: ")]
+    assert "half precision: 1;" in line and line.endswith(f"{FIRST_SCALE / 2:.0f} now")
+
+
+def test_the_count_of_skipped_steps_survives_a_checkpoint():
+    first, again = LossScaler("cpu"), LossScaler("cpu")
+    parameter = torch.nn.Parameter(torch.ones(1))
+    optim = torch.optim.SGD([parameter], lr=1.0)
+    for value in (float("inf"), 1.0):
+        parameter.grad = first.scale(torch.tensor([value]))
+        first.step(optim)
+        first.update()
+    assert first.skipped == 1 and parameter != 1
+    again.load_state_dict(first.state_dict())
+    assert again.skipped == 1 and again.get_scale() == FIRST_SCALE / 2
+
+
+@pytest.fixture
+def kept_tf32():
+    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    kept = cuda.allow_tf32, cudnn.allow_tf32
+    yield
+    cuda.allow_tf32, cudnn.allow_tf32 = kept
+
+
+@pytest.mark.parametrize(("option", "said"), [
+    ("None", "convolutions"), ("True", "everywhere"), ("False", "nowhere"),
+])
+def test_tf32_is_set_as_asked_and_an_input_on_cuda_alone(kept_tf32, build, option, said):
+    trainer = build("MODEL.TF32", option)
+    cfg, kind = trainer.cfg, type(trainer)
+    assert TF32 not in trainer.inputs
+    assert of_method(cfg, "cuda", "builtin", None, kind, object)[TF32] == said
+    set_tf32(cfg.MODEL.TF32)
+    assert tf32(None) == tf32(cfg.MODEL.TF32) == said
+
+
+def test_one_table_holds_one_setting_of_tf32(toy, tmp_path):
+    _, folder = toy()
+    results = [read(folder), json.loads(json.dumps(read(folder)))]
+    results[1]["inputs"][TF32] = "everywhere"
+    with pytest.raises(DataError, match="tf32 is None and 'everywhere'"):
+        check_comparable([(tmp_path / str(i), result) for i, result in enumerate(results)])
