@@ -29,10 +29,10 @@ UNLABELLED = (  # of the style fluent
 WANTED = ("bird/parrot", "fish/tropical_fish", "shoe/woman_s_boot", "train/locomotive")
 NONE = "none of these"
 
-ROOMS = ("settings", "images", "fetch", "clip", "pairs", "results", "runs", "grids", "machine",
-         "studies", "commands")  # from bottom to top; the ground, ueo/*.py, is below them all
+ROOMS = ("settings", "images", "fetch", "clip", "pairs", "results", "runs", "inference", "grids",
+         "machine", "studies", "commands")  # from bottom to top; below them is the ground, ueo/*.py
 # what trainers/ and datasets/ may not import
-ABOVE_PLUGINS = ("grids", "machine", "studies", "commands")
+ABOVE_PLUGINS = ("inference", "grids", "machine", "studies", "commands")
 
 
 def task() -> Figure:
@@ -78,7 +78,7 @@ def rooms() -> Figure:
         bottom = 0.06 + floor * i
         _box(axes, left, bottom, width, floor - 0.05, face="#e4eef5" if i else "#e9e4da")
         _write(axes, left + 0.1, bottom + 0.155, room, weight="bold", size=8)
-        _write(axes, left + 0.9, bottom + 0.155, purpose, size=5.9)
+        _write(axes, left + 0.95, bottom + 0.155, purpose, size=5.9)
     top = 0.06 + floor * (len(ROOMS) + 1)
     _box(axes, left, top, width, floor - 0.05, face=PAPER)
     _write(axes, left + 0.1, top + 0.155, "scripts/*.sh, train.py", weight="bold", size=8)

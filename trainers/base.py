@@ -105,7 +105,9 @@ class CLIPTrainer(RecordedTrainer):
         self.options = options_of(cfg, type(self))
         check_trainer(type(self).__name__, cfg, self.options)
 
-    def build_model(self) -> None:
+    def build_network(self) -> None:
+        """The model with its zero-shot weights and what is tuned of it: all that predicting needs.
+        """
         cfg, options = self.cfg, self.options
         self.precision = resolve_precision(options.PREC, self.device)
         clip_model = load_clip(cfg.MODEL.BACKBONE.NAME, self.precision, self.device)
@@ -123,15 +125,23 @@ class CLIPTrainer(RecordedTrainer):
         self.setup()
         self.groups = self.trainable()
         check_groups(type(self).__name__, self.groups)
+
+    def build_model(self) -> None:
+        self.build_network()
         if self.groups and not self.uses_labels and self._has_no_loss():
             raise self._without_loss()
         self.scaler = LossScaler() if self.precision == "amp" else None
         if self.groups:
             self._build_optimiser()
-        elif kept := self.buffers():
-            self.register_model(MODEL, as_module({}, kept))
+        elif self.buffers():
+            self.register_model(MODEL, self.saved_state())
         self.evaluations = Evaluations(self, self._truth)
         self.passes = self.evaluations.passes
+
+    def saved_state(self) -> nn.Module:
+        """What checkpoints hold: the tuned parameters and the buffers."""
+        tuned = {name: p for group in self.groups.values() for name, p in group.items()}
+        return as_module(tuned, self.buffers())
 
     def after_epoch(self) -> None:
         saved = dict(self._models[MODEL].named_buffers())
@@ -156,8 +166,7 @@ class CLIPTrainer(RecordedTrainer):
         return torch.Generator().manual_seed(max(self.cfg.SEED, 0) + 1000 * number)
 
     def _build_optimiser(self) -> None:
-        tuned = {name: p for group in self.groups.values() for name, p in group.items()}
-        module = as_module(tuned, self.buffers()).requires_grad_(True)
+        module = self.saved_state().requires_grad_(True)
         optim, options = self.cfg.OPTIM, self.options
         self.optim = build_optimiser(module, self.groups, optim, options)
         self.sched = build_schedule(self.optim, optim, options, self.all_steps)

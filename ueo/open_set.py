@@ -79,6 +79,94 @@ def otsu_threshold(scores: np.ndarray) -> float:
     return float(values[1 + np.argmax(below * above * gap**2)])
 
 
+def mixture_threshold(scores: np.ndarray) -> float:
+    """Where a score is as likely to be of the upper as of the lower of two Gaussians, fitted to the
+    scores (samples,) by expectation maximisation from the groups of `otsu_threshold`; between their
+    means, halfway where their densities do not cross there. Raises ValueError for no scores."""
+    start = otsu_threshold(scores)
+    scores = np.asarray(scores, float)
+    if scores.min() == scores.max():
+        return start
+    low, high = fit_two_gaussians(scores)[:2]
+    between = np.linspace(low[1], high[1], 10_001)
+    upper = _log_density(between, *high) - _log_density(between, *low) >= 0
+    return float(between[np.argmax(upper)] if upper.any() else (low[1] + high[1]) / 2)
+
+
+def same_share_threshold(scores: np.ndarray, zero_shot: np.ndarray) -> float:
+    """The threshold that accepts as many of the scores (samples,) as Otsu's rule accepts by the
+    zero-shot model's scores of the same images. Raises ValueError for no scores.
+
+    # choice: fine-tuning moves all scores up, and those of unknown images with them; how many
+    # images are unknown is what zero-shot CLIP may know better.
+    """
+    accepted = int((zero_shot >= otsu_threshold(zero_shot)).sum())
+    return float(np.sort(np.asarray(scores, float))[-accepted])
+
+
+THRESHOLDS = {  # rule -> threshold of (scores, zero-shot scores), both (samples,)
+    "otsu": lambda scores, zero_shot: otsu_threshold(scores),
+    "mixture": lambda scores, zero_shot: mixture_threshold(scores),
+    "same_share": same_share_threshold,
+}
+
+
+RULE = "otsu"  # of those, unless another is asked for: docs/thresholds.md
+
+
+def thresholds(scores: np.ndarray, zero_shot: np.ndarray) -> dict[str, float | None]:
+    """{rule: threshold} of THRESHOLDS for the scores (samples,) and the zero-shot model's of the
+    same images; None, which accepts every image, where the scores do not show two groups."""
+    if separation(scores) == 0:
+        return dict.fromkeys(THRESHOLDS)
+    return {name: rule(scores, zero_shot) for name, rule in THRESHOLDS.items()}
+
+
+def fit_two_gaussians(
+    scores: np.ndarray, steps: int = 200
+) -> tuple[tuple[float, float, float], tuple[float, float, float], float]:
+    """((weight, mean, standard deviation) of the lower and of the upper Gaussian, mean
+    log-likelihood of a score). scores: (samples,), not all equal."""
+    upper = (scores >= otsu_threshold(scores)).astype(float)  # of each: share of the upper one
+    least = 1e-3 * scores.std()  # standard deviation: a group of one image has none
+    found, before = -np.inf, -np.inf
+    for _ in range(steps):
+        parts = [_moments(scores, weights, least) for weights in (1 - upper, upper)]
+        logs = np.stack([_log_density(scores, *part) for part in parts])
+        whole = np.logaddexp(*logs)
+        upper, before, found = np.exp(logs[1] - whole), found, float(whole.mean())
+        if found - before < 1e-9:
+            break
+    low, high = sorted(parts, key=lambda part: part[1])
+    return low, high, found
+
+
+def separation(scores: np.ndarray) -> float:
+    """How far apart two groups of the scores (samples,) stand: the distance of the means of two
+    fitted Gaussians over the sum of their standard deviations; 0.0 where one Gaussian describes
+    the scores as well, by the Bayesian information criterion. Below 1 the groups overlap."""
+    refuse_not_finite(scores)
+    scores = np.asarray(scores, float)
+    if len(scores) < 2 or scores.min() == scores.max():
+        return 0.0
+    low, high, two = fit_two_gaussians(scores)
+    one = float(_log_density(scores, 1.0, scores.mean(), scores.std()).mean())
+    better = 2 * len(scores) * (two - one) > 3 * np.log(len(scores))  # three parameters more
+    return (high[1] - low[1]) / (low[2] + high[2]) if better else 0.0
+
+
+def _moments(scores: np.ndarray, weights: np.ndarray, least: float) -> tuple[float, float, float]:
+    total = max(float(weights.sum()), 1e-12)
+    mean = float((weights * scores).sum() / total)
+    variance = float((weights * (scores - mean) ** 2).sum() / total)
+    return total / len(scores), mean, max(variance**0.5, least)
+
+
+def _log_density(scores: np.ndarray, weight: float, mean: float, deviation: float) -> np.ndarray:
+    distance = (scores - mean) / deviation
+    return np.log(weight / (deviation * (2 * np.pi) ** 0.5)) - 0.5 * distance**2
+
+
 def at_threshold(
     labels: np.ndarray,
     predictions: np.ndarray,

@@ -57,7 +57,11 @@ def test_images_without_labels_end_in_predictions(run, mine, capsys):
     with open(folder / "predictions.csv") as file:
         rows = list(csv.DictReader(file))
     assert {row["image"] for row in rows} == {p.name for p in (mine / "flat").iterdir()}
-    assert {row["predicted_class"] for row in rows} <= {"bike", "mug", "fan"}
+    assert {row["class"] for row in rows} <= {"bike", "mug", "fan"}
+    assert {row["known"] for row in rows} <= {"yes", "no"}
+    outputs = read_outputs(folder)
+    assert [float(row["score"]) for row in rows] == pytest.approx(
+        outputs["test_scores_after"].tolist(), rel=1e-5)
     assert (folder / "scores.png").is_file()
 
 
@@ -92,7 +96,8 @@ def test_class_folders_that_are_not_named_are_unknown_classes(run, mine):
     result = read(folder)
     assert result["counts"]["known_classes"] == 3 and result["counts"]["test"] == 18
     assert result["metrics"]["test"]["auroc"] is not None
-    assert not (folder / "predictions.csv").exists()
+    with open(folder / "predictions.csv") as file:
+        assert len(list(csv.DictReader(file))) == 18
 
 
 def test_without_names_every_class_folder_is_known(run, mine):

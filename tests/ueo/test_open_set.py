@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.metrics import auc, average_precision_score
+from sklearn.mixture import GaussianMixture
 from test_metrics import sample
 
 from ueo import metrics, open_set
@@ -144,3 +145,47 @@ def test_draws_without_one_kind_do_not_count():
     assert found["auroc"] == (0, 0) and np.isfinite(found["oscr"]).all()
     none = intervals.interval_of(lambda rows: metrics.auroc(labels[rows] < 9, scores[rows]), 4, 5)
     assert none is None
+
+
+# thresholds without labels
+
+
+def two_groups(shares=(300, 700), means=(0.0, 4.0), deviations=(1.0, 0.5)) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.concatenate([rng.normal(m, d, n) for n, m, d in zip(shares, means, deviations)])
+
+
+def test_two_gaussians_are_those_that_scikit_learn_fits():
+    scores = two_groups()
+    low, high, likelihood = open_set.fit_two_gaussians(scores)
+    model = GaussianMixture(2, random_state=0, tol=1e-9, max_iter=1000).fit(scores[:, None])
+    order = model.means_[:, 0].argsort()
+    expected = [(model.weights_[i], model.means_[i, 0], model.covariances_[i, 0, 0] ** 0.5)
+                for i in order]
+    assert np.allclose([low, high], expected, rtol=1e-3)
+    assert likelihood == pytest.approx(model.score(scores[:, None]), abs=1e-6)
+
+
+def test_the_mixtures_threshold_is_where_the_upper_group_becomes_as_likely():
+    scores = two_groups()
+    threshold = open_set.mixture_threshold(scores)
+    model = GaussianMixture(2, random_state=0, tol=1e-9, max_iter=1000).fit(scores[:, None])
+    assert model.predict_proba([[threshold]])[0] == pytest.approx([0.5, 0.5], abs=0.02)
+
+
+def test_the_same_share_is_accepted_as_by_the_zero_shot_scores():
+    zero_shot, scores = two_groups((40, 60)), two_groups((10, 90))
+    accepted = (zero_shot >= open_set.otsu_threshold(zero_shot)).sum()
+    threshold = open_set.same_share_threshold(scores, zero_shot)
+    assert (scores >= threshold).sum() == accepted == 60
+
+
+def test_scores_of_one_kind_accept_every_image():
+    one = np.random.default_rng(0).normal(size=500)
+    assert open_set.separation(one) == 0 == open_set.separation(np.ones(5))
+    assert set(open_set.thresholds(one, one).values()) == {None}
+    two = two_groups()
+    assert open_set.separation(two) == pytest.approx(4 / 1.5, rel=0.1)
+    found = open_set.thresholds(two, two)
+    assert set(found) == {"otsu", "mixture", "same_share"} and None not in found.values()
+    assert found["otsu"] == found["same_share"] == open_set.otsu_threshold(two)

@@ -1,7 +1,7 @@
 """One prompted CLIP for every method: images and class prompts in, unscaled cosines out."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import clip
@@ -16,6 +16,9 @@ from ueo.clip.fast_image import encode_images, folded
 from ueo.clip.fast_text import encode_shared
 from ueo.clip.prompts import CONTEXT_STD, PromptEnsemble, PromptLearner
 from ueo.errors import ConfigError
+
+# in smaller batches, matrix products take other kernels, whose rounding differs in the last digit
+LEAST_ROWS = 16
 
 
 class TextEncoder(nn.Module):
@@ -107,6 +110,21 @@ class PromptedCLIP(nn.Module):
                 yield
             finally:
                 self._folded = ()
+
+    def steadily(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+        """`function` of rows (batch, ...), a result a row, computed in a batch of LEAST_ROWS at
+        least: alone or among many, an image gets the same result on a CPU, bit for bit. Where
+        BatchNorm takes the batch's own statistics it does not, and the batch stays as it is."""
+        missing = LEAST_ROWS - len(rows)
+        if missing <= 0 or not self.independent:
+            return function(rows)
+        return function(torch.cat([rows, rows[:1].expand(missing, *rows.shape[1:])]))[: len(rows)]
+
+    @property
+    def independent(self) -> bool:
+        """Whether an image's result is the same whatever images are beside it in a batch."""
+        norms = [m for m in self.visual.modules() if isinstance(m, nn.BatchNorm2d)]
+        return all(norm.running_mean is not None for norm in norms)
 
     def member_features(self) -> list[Tensor]:
         """Unit vectors (K, embedding) of the known classes' prompts, of each prompt learnt."""

@@ -1,6 +1,5 @@
 """What a run leaves behind: result.json (what was run, what came out), outputs.npz (per sample)."""
 
-import csv
 import math
 import os
 import platform
@@ -18,7 +17,6 @@ from ueo.errors import DataError
 from ueo.files import atomic_path, read_arrays, read_json, write_json
 from ueo.settings.config import config_hash, resolved
 from ueo.settings.options import quoted
-from ueo.text import csv_cell
 
 try:
     import resource
@@ -34,7 +32,6 @@ FACTS = {  # what a record holds at least, and of which type
 }  # fmt: skip
 PERCENTAGES = ("accuracy", "pacc", "auroc", "fpr95", "aupr", "hm")
 NEEDED = ("test_labels", "test_predictions_after", "test_scores_after", "test_paths")
-PREDICTIONS = "predictions.csv"  # of images without labels
 PACKAGES = ("torch", "torchvision", "clip-anytorch", "numpy", "pillow", "scikit-learn", "yacs")
 
 
@@ -129,21 +126,6 @@ def write_run(folder: str | Path, result: dict, outputs: dict[str, np.ndarray]) 
     with atomic_path(folder / OUTPUTS) as temporary:
         np.savez_compressed(temporary, **outputs)
     write_json(folder / RESULT, result)
-
-
-def write_predictions(folder: str | Path, outputs: dict[str, np.ndarray], names: list[str]) -> None:
-    """predictions.csv: what the tuned model says of each test image."""
-    with atomic_path(Path(folder, PREDICTIONS)) as temporary:
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(["image", "predicted_class", "score"])
-            for path, predicted, score in zip(
-                outputs["test_paths"],
-                outputs["test_predictions_after"],
-                outputs["test_scores_after"],
-            ):
-                row = [str(path), names[predicted], f"{score:.6g}"]
-                table.writerow(map(csv_cell, row))
 
 
 def read_result(folder: str | Path) -> dict | None:

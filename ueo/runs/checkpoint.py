@@ -1,4 +1,7 @@
-"""Load what a run has tuned from its checkpoint, whichever engine wrote it; and mix weights."""
+"""Load what a run has tuned from its checkpoint, whichever engine wrote it; and mix weights.
+
+Beside the checkpoint, model.json says what the model needs to be built again without its images.
+"""
 
 import re
 from pathlib import Path
@@ -10,9 +13,13 @@ from torch import Tensor, nn
 from modern_dassl.finite import first_not_finite
 from ueo.clip.weights import first_line
 from ueo.errors import CheckpointError
+from ueo.files import read_json
 from ueo.settings.options import quoted
 
 BEST, POINTER = "model-best.pth.tar", "checkpoint"  # names that Dassl gives
+FACTS = "model.json"
+NEEDED = {"class_names": list, "template": str, "images": dict, "thresholds": dict, "rule": str,
+          "score": str, "weights": str | None, "independent": bool, "trained": bool}
 MODEL = "tuned"  # folder of a run's checkpoints: they hold the tuned parameters alone
 
 
@@ -68,3 +75,23 @@ def checkpoint_file(folder: Path, epoch: int | None = None) -> Path:
             f"{pointer}: names no checkpoint of its folder but {quoted(name)}; name an epoch"
         )
     return folder / name
+
+
+def read_facts(folder: str | Path) -> dict:
+    """model.json of the run in `folder`. Raises CheckpointError where it is missing or another's.
+    """
+    path = Path(folder, FACTS)
+    try:
+        facts = read_json(path, dict, "train the model again")
+    except FileNotFoundError as error:
+        why = "is no folder" if not Path(folder).is_dir() else f"holds no {FACTS}"
+        raise CheckpointError(
+            f"{folder}: {why}; name the folder of a finished run, the one with result.json"
+        ) from error
+    wrong = [key for key, kind in NEEDED.items() if not isinstance(facts.get(key), kind)]
+    if wrong:
+        raise CheckpointError(
+            f"{path}: {', '.join(wrong)} missing or of another kind, so it is of another version; "
+            "train the model again"
+        )
+    return facts

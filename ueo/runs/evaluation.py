@@ -9,20 +9,24 @@ import torch
 from torch import Tensor
 
 from modern_dassl import distributed
+from ueo.clip.prompts import TEMPLATE
 from ueo.files import write_json
 from ueo.images.hidden_labels import SETS, Truth
 from ueo.images.lists import NO_LABEL
+from ueo.inputs import WEIGHTS
 from ueo.metrics import percent
+from ueo.open_set import RULE, thresholds
 from ueo.results.kept_outputs import write_kept
+from ueo.results.predictions import PREDICTIONS, predictions_of, write_predictions
 from ueo.results.record import (
     HISTORY,
     RESULT,
     peak_memory,
     read_history,
     run_facts,
-    write_predictions,
     write_run,
 )
+from ueo.runs.checkpoint import FACTS
 from ueo.runs.evaluator import UFTEvaluator
 from ueo.runs.keep_outputs import KeptOutputs
 from ueo.runs.passes import Passes
@@ -62,6 +66,7 @@ class Evaluations:
         features = self.passes.image_features(trainer.test_loader, "test", shared=zero_shot)
         classes = trainer.model.class_features()
         test = self.passes.cosines(features, classes)
+        self._cosines = test
         cosines = {"test": test, "unlabelled": self._unlabelled(test, classes, zero_shot)}
         entry = {"epoch": epoch}
         for name in SETS:
@@ -161,10 +166,32 @@ class Evaluations:
             p.numel() for group in trainer.groups.values() for p in group.values()
         )
         outputs = self._all_outputs(dataset)
-        if (outputs["test_labels"] == NO_LABEL).any():
-            write_predictions(trainer.output_dir, outputs, dataset.classnames)
+        self._write_model(outputs)
         write_kept(trainer.output_dir, self.kept.arrays)
         write_run(trainer.output_dir, result, outputs)
+
+    def _write_model(self, outputs: dict[str, np.ndarray]) -> None:
+        """model.json; and predictions.csv of images of one's own, or of which some have no label.
+        """
+        trainer, dataset = self.trainer, self._truth.dataset
+        found = thresholds(outputs["unlabelled_scores_after"], outputs["unlabelled_scores_before"])
+        write_json(Path(trainer.output_dir, FACTS), {
+            "class_names": list(dataset.classnames),
+            "template": getattr(dataset, "template", TEMPLATE),
+            "images": {name: len(getattr(dataset, name)) for name in ("train_x", "train_u")},
+            "thresholds": found,
+            "rule": RULE,
+            "score": trainer.options.SCORE,
+            "weights": trainer.inputs.get(WEIGHTS),
+            "independent": trainer.model.independent,
+            "trained": bool(trainer.get_model_names()),
+        })
+        if getattr(dataset, "own", False) or (outputs["test_labels"] == NO_LABEL).any():
+            probabilities = (trainer.model.logit_scale * self._cosines).softmax(-1).numpy()
+            write_predictions(Path(trainer.output_dir, PREDICTIONS), predictions_of(
+                outputs["test_paths"].tolist(), probabilities, outputs["test_scores_after"],
+                found[RULE], dataset.classnames, outputs["test_predictions_before"],
+            ))
 
     def _all_outputs(self, dataset) -> dict[str, np.ndarray]:
         """What outputs.npz holds. Where nothing was trained, the model is after as it was before.

@@ -28,7 +28,8 @@ class Passes:
         model, size = self.trainer.model, self.trainer.cfg.DATALOADER.TEST.BATCH_SIZE
         parts = features.to(model.dtype).split(size)
         return torch.cat([
-            model.cosines(part.to(self.trainer.device), classes).float().cpu() for part in parts
+            model.steadily(lambda rows: model.cosines(rows, classes), part.to(self.trainer.device))
+            .float().cpu() for part in parts
         ])
 
     def image_features(self, loader: DataLoader, name: str, shared: bool = False) -> Tensor:
@@ -51,9 +52,10 @@ class Passes:
         """`function` of all images of an evaluation loader, one row each: (images, ...), fp32, on
         the CPU. Under torchrun every process computes a part and gets them all."""
         hidden = None if distributed.is_main() else True  # None: unless it is a terminal
-        with self.trainer.model.evaluating():
+        model = self.trainer.model
+        with model.evaluating():
             parts = [
-                function(batch["img"].to(self.trainer.device)).float().cpu()
+                model.steadily(function, batch["img"].to(self.trainer.device)).float().cpu()
                 for batch in tqdm(loader, desc=f"evaluate {name}", leave=False, disable=hidden)
             ]
         return distributed.gather(torch.cat(parts))

@@ -1,0 +1,114 @@
+"""A finished run as a model: its own test predictions again, whatever the batch and the order."""
+
+import random
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from conftest import read, toy_arguments, trainer_names
+from dassl.engine import TRAINER_REGISTRY
+
+import ueo
+from ueo.commands import train
+from ueo.errors import CheckpointError
+from ueo.files import read_json, write_json
+from ueo.images.decoding import read_image
+from ueo.results.record import read_outputs
+
+
+def paths_of(root: str, outputs: dict) -> list[str]:
+    return [f"{root}/toy/{path}" for path in outputs["test_paths"]]
+
+
+@pytest.mark.parametrize("trainer", trainer_names())
+def test_every_trainer_predicts_its_test_images_again(toy, toy_root, trainer):
+    kind = "vit" if trainer in ("FLYP", "UPL", "CoOp", "TipAdapterF") else "rn"
+    options = ("DATASET.NUM_SHOTS", "2") if TRAINER_REGISTRY.get(trainer).uses_labels else ()
+    status, folder = toy(trainer, *options, trainer=trainer, kind=kind)
+    assert status == 0
+    outputs = read_outputs(folder)
+    model = ueo.load(folder, device="cpu")
+    paths = paths_of(toy_root, outputs)
+    order = random.Random(0).sample(range(len(paths)), len(paths))
+    found = list(model.predict([paths[i] for i in order], batch_size=3))
+    names = [model.classes[i] for i in outputs["test_predictions_after"][order]]
+    assert [p.name for p in found] == names
+    assert np.array_equal([p.score for p in found], outputs["test_scores_after"][order])
+    before = [model.classes[i] for i in outputs["test_predictions_before"][order]]
+    assert [p.before for p in found] == before
+    assert all(p.probability >= p.runner_up_probability > 0 for p in found)
+    assert len({p.name for p in found}) > 1
+
+
+@pytest.fixture(scope="module")
+def finished(toy_root, weights, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    assert train.main(toy_arguments(toy_root, weights, folder, epochs=1)) == 0
+    return folder
+
+
+def test_a_model_needs_neither_the_training_images_nor_their_list(
+    finished, toy_root, tmp_path, monkeypatch
+):
+    outputs = read_outputs(finished)
+    image = tmp_path / "new.png"
+    shutil.copy(paths_of(toy_root, outputs)[0], image)
+    folder = shutil.copytree(finished, tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path)
+    config = read(folder)
+    config["config"]["DATASET.ROOT"] = str(tmp_path / "gone")
+    write_json(folder / "result.json", config)
+    (prediction,) = ueo.load(folder, "cpu").predict([image], before=False)
+    assert prediction.image == str(image) and prediction.before is None
+    assert prediction.score == outputs["test_scores_after"][0]
+
+
+def test_the_threshold_moves_the_verdict(finished, toy_root):
+    model = ueo.load(finished, "cpu")
+    paths = paths_of(toy_root, read_outputs(finished))[:8]
+    scores = [p.score for p in model.predict(paths, before=False)]
+    model.threshold = sorted(scores)[3]
+    assert sum(p.known for p in model.predict(paths, before=False)) == 5
+    model.threshold = None
+    assert all(p.known for p in model.predict(paths, before=False))
+
+
+def test_probabilities_are_the_softmax_of_the_models_own_logits(finished, toy_root):
+    model = ueo.load(finished, "cpu")
+    path = paths_of(toy_root, read_outputs(finished))[0]
+    (prediction,) = model.predict([path])
+    network = model.network.model
+    size = network.visual.input_resolution
+    image = read_image(path).convert("RGB")
+    pixels = model.pixels(path)
+    assert pixels.shape == (size, size, 3) and image.size != (size, size)
+    mean, std = (torch.tensor(v) for v in (model.cfg.INPUT.PIXEL_MEAN, model.cfg.INPUT.PIXEL_STD))
+    with torch.no_grad():
+        inputs = ((pixels / 255 - mean) / std).permute(2, 0, 1)[None]
+        logits = network.logit_scale * network(inputs)[0]
+    expected = torch.tensor([float(v) for v in logits]).exp()
+    expected = sorted(expected / expected.sum(), reverse=True)
+    assert prediction.probability == pytest.approx(float(expected[0]), rel=1e-4)
+    assert prediction.runner_up_probability == pytest.approx(float(expected[1]), rel=1e-4)
+
+
+@pytest.mark.parametrize(("harm", "words"), [
+    (lambda f: shutil.rmtree(f), "is no folder; name the folder of a finished run"),
+    (lambda f: (f / "model.json").unlink(), "holds no model.json"),
+    (lambda f: (f / "result.json").unlink(), "is not finished"),
+    (lambda f: (f / "tuned" / "checkpoint").unlink(), "no such model"),
+    (lambda f: write_json(f / "model.json", {"class_names": []}), "of another version"),
+    (lambda f: write_json(f / "model.json",
+                          {**read_json(f / "model.json", dict, ""), "weights": "0" * 12}),
+     "was adapted from the weights 000000000000"),
+    (lambda f: write_json(f / "model.json",
+                          {**read_json(f / "model.json", dict, ""), "independent": False}),
+     "takes each batch's own statistics"),
+])
+def test_what_is_no_model_is_said_in_one_line(finished, tmp_path, harm, words):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    harm(folder)
+    with pytest.raises(CheckpointError) as raised:
+        ueo.load(folder, "cpu")
+    assert words in str(raised.value) and "\n" not in str(raised.value)

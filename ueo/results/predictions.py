@@ -1,0 +1,87 @@
+"""predictions.csv: what a model says of each image, one line an image."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from ueo.files import atomic_path
+from ueo.text import csv_cell
+
+PREDICTIONS = "predictions.csv"
+COLUMNS = ("image", "class", "probability", "score", "known", "runner_up",
+           "runner_up_probability", "class_before")
+DIGITS = 6  # of probabilities and scores
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Of one image, by class names.
+
+    probability: the model's own, a softmax over the known classes, which is not calibrated.
+    known: whether the score reaches the threshold; False is "none of these". runner_up: None where
+    there is one class. before: the class that the model named before it was adapted; None where
+    that was not asked for.
+    """
+
+    image: str
+    name: str
+    probability: float
+    score: float
+    known: bool
+    runner_up: str | None
+    runner_up_probability: float | None
+    before: str | None
+
+    def row(self) -> list[str]:
+        """As a line of the file, harmless to a spreadsheet."""
+        second = self.runner_up_probability
+        cells = [
+            self.image, self.name, f"{self.probability:.{DIGITS}g}", f"{self.score:.{DIGITS}g}",
+            "yes" if self.known else "no", self.runner_up or "",
+            "" if second is None else f"{second:.{DIGITS}g}", self.before or "",
+        ]
+        return [csv_cell(cell) for cell in cells]
+
+
+def predictions_of(
+    images: Iterable[str],
+    probabilities: np.ndarray,
+    scores: np.ndarray,
+    threshold: float | None,
+    names: list[str],
+    before: np.ndarray | None = None,
+) -> Iterator[Prediction]:
+    """One prediction an image. probabilities: (images, K); scores: (images,); threshold: None for
+    every image known; names: the K known classes; before: (images,), class ids."""
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
+    for i, image in enumerate(images):
+        first, second = order[i, 0], order[i, 1] if len(names) > 1 else None
+        yield Prediction(
+            image=image,
+            name=names[first],
+            probability=float(probabilities[i, first]),
+            score=float(scores[i]),
+            known=threshold is None or bool(scores[i] >= threshold),
+            runner_up=None if second is None else names[second],
+            runner_up_probability=None if second is None else float(probabilities[i, second]),
+            before=None if before is None else names[before[i]],
+        )
+
+
+def write_rows(file: IO[str], predictions: Iterable[Prediction], header: bool) -> None:
+    """Append lines to an open file; header: after the line of column names."""
+    table = csv.writer(file)
+    if header:
+        table.writerow(COLUMNS)
+    table.writerows(prediction.row() for prediction in predictions)
+
+
+def write_predictions(path: str | Path, predictions: Iterable[Prediction]) -> None:
+    """The whole file, or none."""
+    with atomic_path(Path(path)) as temporary:
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            write_rows(file, predictions, header=True)
