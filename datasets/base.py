@@ -25,7 +25,7 @@ from ueo.label_space import (
     label_space,
     subsample,
 )
-from ueo.names import did_you_mean, meanings
+from ueo.names import did_you_mean, listed, meanings
 from ueo.settings.config import setting_of
 from ueo.text import shown
 
@@ -172,14 +172,14 @@ class UFTDataset(DatasetBase):
         raise ConfigError(
             f"{cls.title or cls.__name__}: domain {name!r} {wrong}"
             f"{did_you_mean(name, cls.domains) if not found else ''}; "
-            f"known: {', '.join(cls.domains)}"
+            f"known: {listed(cls.domains)}"
         )
 
     def _choose_domain(self, chosen: tuple[str, ...]) -> str:
         if len(chosen) != 1:
             raise ConfigError(
                 "DATASET.TARGET_DOMAINS: name exactly one domain (--domain), of "
-                f"{', '.join(self.domains)}"
+                f"{listed(self.domains)}"
             )
         return self.domain_of(chosen[0])
 

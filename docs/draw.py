@@ -29,8 +29,8 @@ UNLABELLED = (  # of the style fluent
 WANTED = ("bird/parrot", "fish/tropical_fish", "shoe/woman_s_boot", "train/locomotive")
 NONE = "none of these"
 
-ROOMS = ("settings", "images", "fetch", "clip", "pairs", "results", "runs", "inference", "grids",
-         "machine", "studies", "commands")  # from bottom to top; below them is the ground, ueo/*.py
+ROOMS = ("settings", "shifts", "images", "fetch", "clip", "pairs", "results", "runs", "inference",
+         "grids", "machine", "studies", "commands")  # upwards from the ground, ueo/*.py
 # what trainers/ and datasets/ may not import
 ABOVE_PLUGINS = ("inference", "grids", "machine", "studies", "commands")
 

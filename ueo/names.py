@@ -40,6 +40,11 @@ def spoken(name: str) -> str:
     return " ".join(normal(name).casefold().replace("_", " ").split())
 
 
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """The first `most` of the names for a message, with "..." where there are more."""
+    return ", ".join([*names[:most], *["..."] * (len(names) > most)])
+
+
 def meanings(name: str, spellings: Iterable[tuple[str, str]]) -> list[str]:
     """What `name` may mean: of the pairs (spelling, meaning) those spelt exactly so, or else those
     spelt so loosely. Nothing stands there twice."""
