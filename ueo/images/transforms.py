@@ -60,15 +60,20 @@ def resized_crop(
     """(*size, 3), uint8: the box (top, left, height, width) of pixels (height, width, 3), uint8."""
     top, left, height, width = box
     crop = pixels[top : top + height, left : left + width]
-    shrinks = height - size[0]
-    columns_first = COLUMNS_FIRST and shrinks > max(0, 2 * (width - size[1]))
-    if columns_first:  # torch's kernel takes the rows first: turn the image
+    turned = bool(columns_first(height, width, size))
+    if turned:  # torch's kernel takes the rows first: turn the image
         crop, size = crop.transpose(1, 0, 2), size[::-1]
     images = torch.from_numpy(np.array(crop)).permute(2, 0, 1)[None]  # np.array: writable
     images = F.interpolate(images, size, mode="bicubic", antialias=True)
-    if columns_first:
+    if turned:
         images = images.transpose(2, 3)
     return images[0].permute(1, 2, 0)
+
+
+def columns_first(height, width, size: tuple[int, int]):
+    """Whether Pillow resizes along the columns first; height, width: numbers or arrays."""
+    shrinks = height - size[0]
+    return COLUMNS_FIRST & (shrinks > 0) & (shrinks > 2 * (width - size[1]))
 
 
 def plain_way(steps: T.Compose) -> Callable[[np.ndarray], Tensor]:

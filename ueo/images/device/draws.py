@@ -1,0 +1,109 @@
+"""The boxes and flips of many images at once, bit for bit as torchvision draws them one by one.
+
+Image i of an epoch is drawn in the random state of `seed` + i (modern_dassl/loading.py). Torch's
+generator on the CPU is the Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998): of a state of
+624 words a draw needs the first few alone, and they are computed for all images side by side.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torchvision.transforms import RandomResizedCrop
+
+from modern_dassl.loading import torch_state_of
+
+TRIES = 10  # of RandomResizedCrop.get_params, before it takes the centre
+NUMBERS = 2 * TRIES + 3  # that an image may need: tries, top, left, flip
+SHIFT = 397  # of MT19937
+CHECKED = 4  # images, by torchvision itself: should torch's generator ever change, it draws them all
+
+
+def draw(crop: RandomResizedCrop, flips: Sequence[float], sizes: np.ndarray, seeds: np.ndarray
+         ) -> tuple[np.ndarray, np.ndarray]:
+    """(boxes (images, 4): top, left, height, width; whether each is flipped (images,)).
+
+    flips: probability of RandomHorizontalFlip, or nothing. sizes: (images, 2), height and width.
+    seeds: (images,), of each image's random state. int64.
+    """
+    boxes, flipped = _together(crop, flips, sizes, seeds)
+    for row in range(min(CHECKED, len(sizes))):
+        if _one(crop, flips, sizes[row], seeds[row]) != (*boxes[row], flipped[row]):
+            rows = [_one(crop, flips, size, seed) for size, seed in zip(sizes, seeds)]
+            return np.array([row[:4] for row in rows]), np.array([row[4] for row in rows])
+    return boxes, flipped
+
+
+def _one(crop: RandomResizedCrop, flips: Sequence[float], size: np.ndarray, seed: int) -> tuple:
+    """(top, left, height, width, whether it is flipped) of one image, by torchvision."""
+    shape = torch.empty(3, *size.tolist(), device="meta")
+    with torch_state_of(int(seed)):
+        box = crop.get_params(shape, crop.scale, crop.ratio)
+        return *box, any([bool(torch.rand(1) < p) for p in flips])
+
+
+def _together(crop: RandomResizedCrop, flips: Sequence[float], sizes: np.ndarray,
+              seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    words = _first_words(seeds)
+    heights, widths = sizes.T
+    boxes = _centres(crop.ratio, heights, widths)
+    used = np.full(len(sizes), 2 * TRIES)
+    height, width, fits = _tries(crop, words, heights, widths)
+    found = fits.any(0)
+    images, chosen = np.flatnonzero(found), fits.argmax(0)[found]
+    height, width = height[chosen, images], width[chosen, images]
+    after = 2 * (chosen + 1)
+    top = words[after, images] % (heights[found] - height + 1)
+    left = words[after + 1, images] % (widths[found] - width + 1)
+    boxes[found] = np.stack([top, left, height, width], 1)
+    used[found] = after + 2
+    flipped = np.zeros(len(sizes), bool)
+    for p in flips:
+        flipped = _uniform(words[used, np.arange(len(sizes))]) < np.float32(p)
+    return boxes, flipped
+
+
+def _tries(crop: RandomResizedCrop, words: np.ndarray, heights: np.ndarray, widths: np.ndarray
+           ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Height, width and whether they fit the image, (tries, images) each."""
+    least, most = (np.float32(value) for value in crop.scale)
+    shares = _uniform(words[: 2 * TRIES : 2]) * (most - least) + least
+    low, high = torch.log(torch.tensor(crop.ratio)).numpy()
+    exponents = _uniform(words[1 : 2 * TRIES : 2]) * (high - low) + low
+    ratios = torch.exp(torch.from_numpy(exponents)).numpy().astype(np.float64)  # NumPy's differs
+    areas = heights * widths * shares.astype(np.float64)
+    width = np.rint(np.sqrt(areas * ratios)).astype(np.int64)
+    height = np.rint(np.sqrt(areas / ratios)).astype(np.int64)
+    return height, width, (width > 0) & (width <= widths) & (height > 0) & (height <= heights)
+
+
+def _centres(ratio: Sequence[float], heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    """Boxes (images, 4) in the middle: what is taken when no try fits."""
+    shape = widths / heights
+    narrow, wide = shape < min(ratio), shape > max(ratio)
+    height = np.where(narrow, np.rint(widths / min(ratio)), heights).astype(np.int64)
+    width = np.where(wide, np.rint(heights * max(ratio)), widths).astype(np.int64)
+    return np.stack([(heights - height) // 2, (widths - width) // 2, height, width], 1)
+
+
+def _uniform(words: np.ndarray) -> np.ndarray:
+    """In [0, 1), fp32: the 24 bits that torch takes."""
+    return (words & 0xFFFFFF).astype(np.float32) * np.float32(2**-24)
+
+
+def _first_words(seeds: np.ndarray) -> np.ndarray:
+    """(NUMBERS, images), int64: what MT19937 gives first when seeded by the low 32 bits."""
+    state = (seeds & 0xFFFFFFFF).astype(np.uint32)
+    kept = {0: state}
+    for i in range(1, SHIFT + NUMBERS):
+        state = (state ^ (state >> np.uint32(30))) * np.uint32(1812433253) + np.uint32(i)
+        if i <= NUMBERS or i >= SHIFT:
+            kept[i] = state
+    begin = np.stack([kept[i] for i in range(NUMBERS + 1)])
+    joined = (begin[:-1] & np.uint32(1 << 31)) | (begin[1:] & np.uint32((1 << 31) - 1))
+    words = np.stack([kept[i] for i in range(SHIFT, SHIFT + NUMBERS)])
+    words = words ^ (joined >> np.uint32(1)) ^ ((joined & np.uint32(1)) * np.uint32(0x9908B0DF))
+    words ^= words >> np.uint32(11)
+    words ^= (words << np.uint32(7)) & np.uint32(0x9D2C5680)
+    words ^= (words << np.uint32(15)) & np.uint32(0xEFC60000)
+    return (words ^ (words >> np.uint32(18))).astype(np.int64)
