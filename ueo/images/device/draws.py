@@ -16,7 +16,7 @@ from modern_dassl.loading import torch_state_of
 TRIES = 10  # of RandomResizedCrop.get_params, before it takes the centre
 NUMBERS = 2 * TRIES + 3  # that an image may need: tries, top, left, flip
 SHIFT = 397  # of MT19937
-CHECKED = 4  # images, by torchvision itself: should torch's generator ever change, it draws them all
+CHECKED = 4  # images; should torch's generator ever change, torchvision itself draws them all
 
 
 def draw(crop: RandomResizedCrop, flips: Sequence[float], sizes: np.ndarray, seeds: np.ndarray
