@@ -14,7 +14,7 @@ from ueo.errors import ConfigError, DataError
 from ueo.images.class_names import matched, summary
 from ueo.images.folders import Item, Unread
 from ueo.images.hashes import cache_of, files_of, of_data
-from ueo.images.loaders import NO_LABEL
+from ueo.images.lists import NO_LABEL
 from ueo.images.other_datasets import split_hash
 from ueo.images.unreadable import unreadable
 from ueo.inputs import Inputs

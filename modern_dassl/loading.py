@@ -103,9 +103,14 @@ class EpochLoader(DataLoader):
         super().__init__(dataset, **options)
 
     def __iter__(self):
-        seed = distributed.broadcast(self.dataset.seed.random_(2**62))
-        if isinstance(getattr(self.order, "generator", None), torch.Generator):
-            self.order.generator.manual_seed(int(seed))
-        elif hasattr(self.order, "random"):
-            self.order.random = random.Random(int(seed))
+        self.begin_epoch()
         return super().__iter__()
+
+    def begin_epoch(self) -> int:
+        """Draw the epoch's seed, and from it the order of the images; returns the seed."""
+        seed = int(distributed.broadcast(self.dataset.seed.random_(2**62)))
+        if isinstance(getattr(self.order, "generator", None), torch.Generator):
+            self.order.generator.manual_seed(seed)
+        elif hasattr(self.order, "random"):
+            self.order.random = random.Random(seed)
+        return seed

@@ -19,7 +19,8 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
 
 from ueo.errors import ConfigError
-from ueo.images.loaders import EvaluationLoader, Images
+from ueo.images.items import Images
+from ueo.images.loaders import EvaluationLoader
 from ueo.pairs.captions import captions_of
 from ueo.pairs.pool import Pairs, open_pool, pair_loader
 from ueo.pairs.pool_features import PoolFeatures

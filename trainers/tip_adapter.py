@@ -19,7 +19,8 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
 
 from ueo.clip.adapters import Cache
-from ueo.images.loaders import EvaluationLoader, Images
+from ueo.images.items import Images
+from ueo.images.loaders import EvaluationLoader
 from ueo.settings.options import Option
 from ueo.trainers.base import CLIPTrainer
 

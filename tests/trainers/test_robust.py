@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.special import logsumexp
 
 from ueo.commands import wise_ft
-from ueo.images.loaders import read_image
+from ueo.images.decoding import read_image
 from ueo.trainers.arf import ARF
 
 SHOTS = ("DATASET.NUM_SHOTS", "3", "OPTIM.LR", "0.01")

@@ -11,8 +11,8 @@ from conftest import read
 from dassl.data.datasets import build_dataset
 
 from ueo.clip.tuning import visual_affine
-from ueo.images import loaders
-from ueo.images.loaders import read_image
+from ueo.images import items
+from ueo.images.decoding import read_image
 
 # what is tuned
 
@@ -183,8 +183,8 @@ def test_choosing_an_epoch_by_target_labels_is_refused(toy, capsys):
 
 
 def test_an_image_is_decoded_once_for_all_epochs_and_runs(build, tmp_path, monkeypatch):
-    decoded, real = [], loaders.read_image
-    monkeypatch.setattr(loaders, "read_image", lambda path: decoded.append(path) or real(path))
+    decoded, real = [], items.read_image
+    monkeypatch.setattr(items, "read_image", lambda path: decoded.append(path) or real(path))
     for seed in (1, 2):
         trainer = build("DATASET.STORE", str(tmp_path), "OPTIM.MAX_EPOCH", "2", seed=seed)
         trainer.train()

@@ -1,6 +1,7 @@
 """Image files as RGB, eight bits a channel, and which files are images."""
 
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ueo.errors import DataError
 HINT = "replace or remove it, or skip such images with DATASET.BAD_IMAGES skip"
 ALWAYS = ".jpg .jpeg .jpe .jfif .png .bmp .dib .gif .tif .tiff .ppm .pgm .pbm .pnm .tga".split()
 OPTIONAL = {".webp": "webp", ".avif": "avif", ".jp2": "jpg_2000", ".j2k": "jpg_2000"}
+HEADER_TELLS = ("JPEG", "PNG", "BMP", "PPM", "GIF")  # others may be turned or reduced when decoded
 DEPTHS = (8, 10, 12, 16)  # bits, of images that are stored with more than eight
 
 
@@ -39,6 +41,20 @@ def read_image(path: str | Path) -> Image.Image:
         raise DataError(f"{path}: no image that Pillow can read, {HINT}") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: damaged image ({error}), {HINT}") from error
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(height, width) of the image as `read_image` gives it, by its header where that tells.
+
+    Raises DataError as `read_image` does.
+    """
+    with suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        if os.path.isfile(path):
+            with Image.open(path) as image:
+                if image.format in HEADER_TELLS:
+                    return image.height, image.width
+    image = read_image(path)
+    return image.height, image.width
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

@@ -62,14 +62,18 @@ class PixelStore:
     def get(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """The pixels (height, width, 3), uint8, kept under `key`; those of `make` where there are
         none. Not to be written to."""
-        digest = hashlib.blake2b(key.encode(errors="surrogateescape"), digest_size=8).digest()
-        number = int.from_bytes(digest, "little") or 1
+        number = _number(key)
         row = self._find(number)
         kept = self._read(row)
         if kept is None:
             kept = make()
             self._keep(row, number, kept)
         return kept
+
+    def shape(self, key: str) -> tuple[int, int] | None:
+        """Height and width of the pixels that are kept under `key`; None where there are none."""
+        _, _, shape, check = self.index[self._find(_number(key))].tolist()
+        return divmod(shape, 1 << 32) if check else None
 
     def array(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """As `get`, for an array of any shape and type in a file of its own."""
@@ -152,6 +156,12 @@ class PixelStore:
         return sum(stores.values()) + size <= self.budget
 
 
+def _number(key: str) -> int:
+    """What stands for a key in the index."""
+    digest = hashlib.blake2b(key.encode(errors="surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") or 1
+
+
 def _used(index: Path) -> int:
     """Bytes of the store's pixels, index and arrays."""
     try:
@@ -211,6 +221,16 @@ def open_store(
         return None
     print(f"Decoded images are kept in {folder}, at most {budget / GIGABYTE:.1f} GB")
     return store
+
+
+def warn_of_rest(store: PixelStore, images: int, size: int, workers: int) -> None:
+    """Say what it costs where so many images, of `size` bytes decoded, do not fit the store."""
+    if size > store.budget:
+        free = shutil.disk_usage(store.file.parent).free
+        print(f"About {images - images * store.budget // size:,} of {images:,} images do not fit "
+              f"DATASET.STORE_GB ({store.budget / GIGABYTE:.1f} of {size / GIGABYTE:.1f} GB) and "
+              f"are decoded whenever they are needed, by {workers} processes "
+              f"(DATALOADER.NUM_WORKERS); the disk has {free / GIGABYTE:.1f} GB free")
 
 
 def _free(folder: Path) -> int:

@@ -3,7 +3,8 @@
 The plain way is torchvision's transform of a Pillow image. RandomResizedCrop with bicubic
 interpolation, alone or with RandomHorizontalFlip, also has a fast way: the same draws, cut and
 resized by torch's uint8 kernel. It differs from Pillow's by one grey level on less than 1 % of the
-values, by two on one in a million (bilinear: on 2 %, hence by Pillow).
+values, by two on one in a million (bilinear: on 2 %, hence by Pillow). Images on a device are
+cropped there to the same levels (ueo/images/device/crops.py).
 """
 
 from collections.abc import Callable
@@ -33,14 +34,19 @@ def on_images(transform: Callable) -> T.Compose | None:
     return T.Compose(steps[:at]) if set(kinds[at + 1 :]) <= {T.Normalize} else None
 
 
-def fast_way(steps: T.Compose) -> Callable[[np.ndarray], Tensor] | None:
-    """The fast way of these steps, from (height, width, 3) uint8; None where there is none."""
+def fast_steps(steps: T.Compose) -> tuple[T.RandomResizedCrop, list] | None:
+    """(the crop, the flips) of steps that have a fast way; None where there is none."""
     kinds = [type(step) for step in steps.transforms]
     if kinds not in ([T.RandomResizedCrop], [T.RandomResizedCrop, T.RandomHorizontalFlip]):
         return None
     crop, *flips = steps.transforms
     if crop.interpolation != InterpolationMode.BICUBIC or not crop.antialias:
         return None
+    return crop, flips
+
+
+def fast_way(crop: T.RandomResizedCrop, flips: list) -> Callable[[np.ndarray], Tensor]:
+    """The fast way of these steps, from (height, width, 3) uint8."""
     return partial(_cropped_and_flipped, crop, flips)  # no closure: it travels to loaders' workers
 
 

@@ -16,7 +16,8 @@ from ueo.clip.backbones import TINY, load_clip
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptLearner
 from ueo.clip.tuning import select
-from ueo.images.loaders import EvaluationLoader, Images, TrainingLoader
+from ueo.images.items import Images
+from ueo.images.loaders import EvaluationLoader, TrainingLoader
 from ueo.images.pixel_cache import open_store
 from ueo.losses import universal_entropy
 from ueo.runs.memory import keep_freed_memory

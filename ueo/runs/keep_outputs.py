@@ -6,7 +6,8 @@ from torch import Tensor
 
 from ueo.clip.local_features import local_features
 from ueo.images.hidden_labels import Truth
-from ueo.images.loaders import EvaluationLoader, Images
+from ueo.images.items import Images
+from ueo.images.loaders import EvaluationLoader
 from ueo.scores import local_mcm
 from ueo.settings.config import setting_of
 

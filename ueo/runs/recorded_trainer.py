@@ -45,8 +45,9 @@ class RecordedTrainer(TrainerX):
 
     def train_on(self, chosen: list[int]) -> None:
         """Train on these positions of the unlabelled list alone; to be called in `prepare`."""
+        whole = self.train_loader_x
         self.train_loader_x = TrainingLoader(
-            self.train_loader_x.dataset.only(chosen), self.cfg, self.device
+            whole.dataset.only(chosen), self.cfg, self.device, whole.budget
         )
         if self.options.SCHEDULE == "iteration":
             self.sched.T_max = self.all_steps()

@@ -114,6 +114,8 @@ OWN = {
         "STORE": Option(""),
         # what they may take; None: derived from what is free, 0: none are kept
         "STORE_GB": Option(None, kind=float, low=0),
+        # what images may take of the device; None: derived from what is free (CPU: 0), 0: none
+        "DEVICE_GB": Option(None, kind=float, low=0),
         # True: Pillow's resizing in training too, as released, for checks
         "PLAIN_TRANSFORM": Option(False),
     },

@@ -10,7 +10,8 @@ from torchvision import transforms as T
 from torchvision.transforms import InterpolationMode
 
 from modern_dassl.loading import random_state_of
-from ueo.images.loaders import Images, read_image
+from ueo.images.decoding import read_image
+from ueo.images.items import Images
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from ueo.errors import ConfigError
-from ueo.images import loaders
-from ueo.images.loaders import Images
+from ueo.images import items
+from ueo.images.items import Images
 from ueo.images.pixel_cache import PixelStore, open_store
 
 
@@ -166,8 +166,8 @@ def test_a_changed_image_is_decoded_anew(tmp_path, monkeypatch, times):
         [Item], T.Compose([T.ToTensor()]), store=open_store(tmp_path / "s", "a", 1, 1),
         keep_views=True,
     )
-    read, real = [], loaders.read_image
-    monkeypatch.setattr(loaders, "read_image", lambda path: read.append(path) or real(path))
+    read, real = [], items.read_image
+    monkeypatch.setattr(items, "read_image", lambda path: read.append(path) or real(path))
     for number, time in enumerate(times, 1):
         Image.fromarray(pixels(number)).save(Item.impath)
         os.utime(Item.impath, (time, time))

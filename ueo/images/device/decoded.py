@@ -1,0 +1,105 @@
+"""The decoded images of a training list in the memory of the device, and the crops of its epochs.
+
+A list is kept whole or not at all. Nothing depends on it: pixels are the same wherever they are cut
+(crops.py).
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from modern_dassl import distributed
+from ueo.errors import DataError
+from ueo.images.device.budget import Budget
+from ueo.images.device.crops import MOST_SHRUNK, crop_batch, plan
+from ueo.images.device.draws import draw
+from ueo.images.items import Images
+
+CHUNK = 1 << 28  # bytes that are sent to the device at a time, unless one image has more
+SURELY = 1.25  # times the room: what `Images.bytes` guesses may be wrong by so much
+
+
+class DecodedImages:
+    """The images of a list, one after the other: pixels (all pixels, 3), uint8, on the device."""
+
+    def __init__(self, images: Images, sizes: np.ndarray, budget: Budget):
+        """sizes: (images, 2), height and width."""
+        self.crop, flips = images.fast
+        self.flips = [flip.p for flip in flips]
+        self.sizes, self.index = sizes, np.array(images.chosen)
+        self.counts = sizes.prod(1)
+        self.offsets = np.cumsum(self.counts) - self.counts
+        self.pixels = torch.empty(int(self.counts.sum()), 3, dtype=torch.uint8,
+                                  device=budget.device)
+        self._fill(images, budget)
+
+    def _fill(self, images: Images, budget: Budget) -> None:
+        """Read everything once, some images at a time, by threads."""
+        parts = chunks(3 * self.counts, CHUNK)
+        staging = torch.empty(max(int(self.counts[part].sum()) for part in parts), 3,
+                              dtype=torch.uint8)
+        if budget.device.type == "cuda":
+            staging = staging.pin_memory()
+        held = staging.numpy()
+
+        def read(row: int, begin: int) -> None:
+            pixels = images.decoded(row)
+            if pixels.shape[:2] != tuple(self.sizes[row]):
+                raise DataError(f"image {row} of {len(images)} was replaced while the run read it")
+            held[begin : begin + self.counts[row]] = pixels.reshape(-1, 3)
+
+        hidden = None if distributed.is_main() else True  # None: unless it is a terminal
+        with ThreadPoolExecutor(budget.threads) as pool:
+            for part in tqdm(parts, desc="images to the device", leave=False, disable=hidden):
+                first, length = int(self.offsets[part.start]), int(self.counts[part].sum())
+                begins = (self.offsets[part] - first).tolist()
+                list(pool.map(read, range(part.start, part.stop), begins))
+                self.pixels[first : first + length].copy_(staging[:length])
+
+    def epoch(self, seed: int) -> Callable[[Sequence[int]], Tensor]:
+        """Draw for all images; returns what gives the crops at some positions of the list, (images,
+        height, width, 3), uint8. seed: of the epoch."""
+        boxes, flipped = draw(self.crop, self.flips, self.sizes, seed + self.index)
+        size = tuple(self.crop.size)
+
+        def crops(positions: Sequence[int]) -> Tensor:
+            planned = plan(self.offsets[positions], self.sizes[positions, 1], boxes[positions],
+                           flipped[positions], size)
+            return crop_batch(self.pixels, planned, size)
+
+        return crops
+
+
+def chunks(sizes: np.ndarray, most: int) -> list[slice]:
+    """Consecutive rows whose sizes are at most `most` together, or one row."""
+    found, begin, held = [], 0, 0
+    for row, size in enumerate(sizes.tolist()):
+        if held + size > most and row > begin:
+            found.append(slice(begin, row))
+            begin, held = row, 0
+        held += size
+    return [*found, slice(begin, len(sizes))]
+
+
+def keep_decoded(images: Images, budget: Budget, otherwise: str) -> DecodedImages | None:
+    """The images on the device; None where they do not fit, or have no fast way.
+
+    otherwise: what becomes of images that do not fit.
+    """
+    if not budget.left() or not images.fast:
+        return None
+    what = f"{len(images):,} training images"
+    guess = images.bytes()
+    if guess > SURELY * budget.left():  # not worth a look at each
+        budget.take(guess, f"About {what}", otherwise)
+        return None
+    with ThreadPoolExecutor(budget.threads) as pool:
+        sizes = np.array(list(pool.map(images.size, range(len(images)))))
+    if (sizes.max(0) > MOST_SHRUNK * np.array(images.fast[0].size)).any():
+        return None
+    fits = budget.take(3 * int(sizes.prod(1).sum()), what, otherwise)
+    return DecodedImages(images, sizes, budget) if fits else None

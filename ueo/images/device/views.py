@@ -1,0 +1,63 @@
+"""The crops of an evaluation in the memory of the device, from its first pass on."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from ueo.images.device.budget import Budget
+from ueo.images.items import Images
+
+
+class KeptViews:
+    """views: (positions, height, width, 3), uint8, on the device, of these positions of a list;
+    `done` of them are there."""
+
+    def __init__(self, images: Images, positions: Sequence[int], shape: torch.Size,
+                 budget: Budget):
+        self.images, self.positions, self.threads = images, positions, budget.threads
+        self.views = torch.empty(len(positions), *shape, dtype=torch.uint8, device=budget.device)
+        self.done = 0
+
+    def batches(self, size: int) -> Iterator[Tensor]:
+        """All views in order, `size` at a time. What is not there is read by threads."""
+        todo = [self.positions[i : i + size] for i in range(self.done, len(self.positions), size)]
+        made = in_turn(self._view, todo, self.threads)
+        for begin in range(0, len(self.positions), size):
+            views = self.views[begin : begin + size]
+            if self.done < begin + len(views):
+                batch = torch.stack(next(made))
+                batch = batch.pin_memory() if self.views.is_cuda else batch
+                views.copy_(batch, non_blocking=True)
+                self.done = begin + len(views)
+            yield views
+
+    def _view(self, position: int) -> Tensor:
+        return self.images[position]["img"]
+
+
+def keep_views(images: Images, positions: Sequence[int], budget: Budget, otherwise: str
+               ) -> KeptViews | None:
+    """Room for the views at some positions of a list; None where there is none, or where its
+    transform may give other pixels each time."""
+    if not budget.left() or not images.keep_views or images.view is None:
+        return None
+    shape = images[positions[0]]["img"].shape
+    size = len(positions) * shape.numel()
+    if not budget.take(size, f"{len(positions):,} evaluation crops", otherwise):
+        return None
+    return KeptViews(images, positions, shape, budget)
+
+
+def in_turn(function: Callable, parts: Iterable[Sequence], threads: int) -> Iterator[list]:
+    """`function` of each item, part by part; threads are a part ahead of what is asked for."""
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[list] = deque()
+        for part in parts:
+            ahead.append([pool.submit(function, item) for item in part])
+            if len(ahead) > 1:
+                yield [future.result() for future in ahead.popleft()]
+        for futures in ahead:
+            yield [future.result() for future in futures]

@@ -1,0 +1,34 @@
+"""A run's share of its machine. Of several runs at once each is told how many there are, by the
+environment that it is started in (ueo/grids/parallel.py)."""
+
+import os
+
+RUNS, RUNS_ON_GPU = "UEO_RUNS_AT_ONCE", "UEO_RUNS_ON_GPU"
+MOST_WORKERS = 16  # unless asked for: more processes seldom decode faster than a GPU trains
+
+
+def worker_processes() -> int:
+    """Processes that read images for one loader: one a core that this run may call its own."""
+    return min(MOST_WORKERS, max(1, cores() // _number(RUNS)))
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def runs_on_gpu() -> int:
+    """Runs that share this run's GPU, itself included."""
+    return _number(RUNS_ON_GPU)
+
+
+def share(runs: int, gpus: int) -> dict[str, str]:
+    """The environment of each of so many runs at once; gpus: that they share evenly, or 0."""
+    return {RUNS: str(runs), RUNS_ON_GPU: str(-(-runs // max(gpus, 1)))}
+
+
+def _number(name: str) -> int:
+    found = os.environ.get(name, "")
+    return max(1, int(found)) if found.isdecimal() else 1
