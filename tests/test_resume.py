@@ -159,6 +159,18 @@ def test_worker_processes_change_nothing_even_when_killed(start, unbroken, tmp_p
     assert same(tmp_path / "cut", unbroken)
 
 
+def test_where_images_are_kept_changes_nothing_even_when_killed(start, unbroken, tmp_path):
+    on_device = "DATASET.DEVICE_GB", "0.1"
+    assert start(tmp_path / "whole", *on_device) == 0
+    assert same(tmp_path / "whole", unbroken)
+    dies(start, tmp_path / "cut", "middle of epoch 3", *on_device)
+    assert start(tmp_path / "cut") == 0
+    assert same(tmp_path / "cut", unbroken)
+    dies(start, tmp_path / "other", "middle of epoch 3")
+    assert start(tmp_path / "other", *on_device) == 0
+    assert same(tmp_path / "other", unbroken)
+
+
 def test_a_seed_gives_one_result_and_another_seed_another(start, unbroken, tmp_path):
     assert start(tmp_path / "again") == 0 and same(tmp_path / "again", unbroken)
     assert start(tmp_path / "other", seed=2) == 0

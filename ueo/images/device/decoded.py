@@ -15,8 +15,9 @@ from tqdm import tqdm
 from modern_dassl import distributed
 from ueo.errors import DataError
 from ueo.images.device.budget import Budget
-from ueo.images.device.crops import MOST_SHRUNK, crop_batch, plan
+from ueo.images.device.crops import crop_batch, plan
 from ueo.images.device.draws import draw
+from ueo.images.device.weights import MOST_SHRUNK
 from ueo.images.items import Images
 
 CHUNK = 1 << 28  # bytes that are sent to the device at a time, unless one image has more
@@ -69,7 +70,7 @@ class DecodedImages:
         def crops(positions: Sequence[int]) -> Tensor:
             planned = plan(self.offsets[positions], self.sizes[positions, 1], boxes[positions],
                            flipped[positions], size)
-            return crop_batch(self.pixels, planned, size)
+            return crop_batch(self.pixels, planned)
 
         return crops
 

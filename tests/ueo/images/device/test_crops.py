@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ueo.images.device import crops
+from ueo.images.device import crops, weights
 from ueo.images.transforms import COLUMNS_FIRST, resized_crop
 
 TALL = (300, 200)  # as small and tall as those whose columns Pillow takes first
@@ -22,7 +22,7 @@ def cropped(images, boxes, flipped, size) -> torch.Tensor:
     offsets = np.cumsum([0, *sides.prod(1)])[:-1]
     pixels = torch.from_numpy(np.concatenate([image.reshape(-1, 3) for image in images]))
     planned = crops.plan(offsets, sides[:, 1], np.array(boxes), np.array(flipped), size)
-    return crops.crop_batch(pixels, planned, size)
+    return crops.crop_batch(pixels, planned)
 
 
 def one_by_one(images, boxes, flipped, size) -> torch.Tensor:
@@ -91,12 +91,13 @@ def test_what_is_held_at_a_time_is_bounded():
 
 def test_numbers_are_exact_in_fp32_whatever_the_scale():
     """Each part of a weight has at most 8 significant bits, and no sum needs more than 24."""
-    sides = [(1, 224), (100, 224), (224, 224), (600, 224), (7000, 224), (crops.MOST_SHRUNK, 1),
-             (32 * crops.MOST_SHRUNK, 32)]
+    sides = [(1, 224), (100, 224), (224, 224), (600, 224), (7000, 224), (weights.MOST_SHRUNK, 1),
+             (32 * weights.MOST_SHRUNK, 32)]
     for extent, size in sides:
-        _, weights, bits = crops._weights(torch.tensor([extent]), extent, size)
-        assert weights.abs().max() <= 256 and (weights == weights.round()).all()
-        assert 255 * weights.abs().sum(-1).max() < 2**24
-        high, low = weights.unflatten(2, (2, crops.BLOCK)).unbind(2)
-        sums = (128 * high + low).sum(-1).flatten()[:size]
-        assert (sums - 2.0 ** bits.item()).abs().max() <= crops._reach(extent, size) / 2
+        row = np.array([[extent, extent, size, size]])
+        axes = weights.both_axes(torch.from_numpy(row), row)
+        assert axes.weights.abs().max() <= 256 and (axes.weights == axes.weights.round()).all()
+        assert 255 * axes.weights.abs().sum(-1).max() < 2**24
+        high, low = axes.weights.unflatten(2, (2, weights.BLOCK)).unbind(2)
+        sums = (128 * high + low).sum(-1)
+        assert (sums - 2 * axes.half[0].item()).abs().max() <= weights.reach_of(extent, size) / 2

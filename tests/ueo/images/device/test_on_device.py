@@ -84,7 +84,7 @@ def test_batches_are_those_of_the_workers(cfg, listed, monkeypatch, hide):
     streamed = loaders_of(cfg, listed, None, hide=hide)
     expected = [passes(loader) for loader in streamed]
     without_workers(monkeypatch)
-    cfg.DATALOADER.NUM_WORKERS = 3
+    cfg.DATALOADER.NUM_WORKERS = 2
     kept = loaders_of(cfg, listed, Budget(CPU, 1.0, 3), hide=hide)
     for loader, batches in zip(kept, expected):
         assert_same(passes(loader), batches)
@@ -222,7 +222,7 @@ def test_an_image_of_another_size_than_before_is_one_sentence(cfg, listed, monke
 
 @pytest.mark.parametrize("trainer, kind, options", [
     ("UEO", "rn", ()), ("UEO", "vit", ("DATASET.PROTOCOL", "independent")), ("UPL", "vit", ()),
-    ("CoOp", "vit", ("DATASET.NUM_SHOTS", "2")), ("TipAdapter", "vit", ()),
+    ("CoOp", "vit", ("DATASET.NUM_SHOTS", "2")), ("TipAdapter", "vit", ("DATASET.NUM_SHOTS", "2")),
 ])
 def test_a_run_ends_in_the_same_numbers(toy, monkeypatch, trainer, kind, options):
     """To the last digit, and without a worker process."""
@@ -245,7 +245,7 @@ def test_a_run_ends_in_the_same_numbers(toy, monkeypatch, trainer, kind, options
 def test_on_a_gpu_a_batch_needs_no_read_and_no_worker(cfg, listed, monkeypatch):
     expected = [passes(loader) for loader in loaders_of(cfg, listed, None)]
     without_workers(monkeypatch)
-    cfg.DATALOADER.NUM_WORKERS = 4
+    cfg.DATALOADER.NUM_WORKERS = 2
     with pretended_gpu() as gpu:
         device = torch.device("cuda")
         budget = Budget(device, None, 2)
