@@ -17,7 +17,7 @@ from conftest import REPOSITORY
 
 from ueo.commands.__main__ import WITH_MANY_RUNS
 from ueo.grids import execute as execute_module
-from ueo.grids import gpus, parallel
+from ueo.grids import gpus, parallel, slot
 from ueo.grids.fork_server import PRELOAD
 from ueo.grids.grid_settings import PlannedRun
 from ueo.pairs.pool import Pairs, pair_loader
@@ -95,7 +95,7 @@ def test_a_run_whose_server_asked_says_so_in_one_line(tmp_path):
     )
     done = python(code, tmp_path, path=[tmp_path, REPOSITORY / "tests"])
     gpu, message, cpu = done.stdout.splitlines()
-    assert message == f"FAILED Error: {parallel.ASKED}" and "--device cpu" in message
+    assert message == f"FAILED Error: {slot.ASKED}" and "--device cpu" in message
     assert message.removeprefix("FAILED ") in gpu and "Error" not in cpu
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import forked
 
 from ueo.commands import grid
-from ueo.grids import parallel, run_grid
+from ueo.grids import parallel, run_grid, slot
 from ueo.grids.fork_server import PRELOAD
 from ueo.grids.grid_settings import PlannedRun
 
@@ -43,7 +43,7 @@ def test_a_fork_server_that_is_killed_fails_the_run_that_it_was_to_fork(tmp_path
 
     context = SimpleNamespace(Process=Process)
     monkeypatch.setattr(parallel.fork_server, "start", lambda *_: None)
-    monkeypatch.setattr(parallel.multiprocessing, "get_context", lambda *_: context)
+    monkeypatch.setattr(slot.multiprocessing, "get_context", lambda *_: context)
     runs = [run_in(tmp_path / name) for name in "ab"]
     failures = parallel.execute(runs, forked.note, 1, [], (), print)
     assert [failure.run for failure in failures] == runs

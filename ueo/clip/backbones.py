@@ -3,9 +3,11 @@
 Everything ends as OpenAI's `clip.model.CLIP`, so that one code path serves all backbones.
 """
 
+import copy
 import http.client
 import math
 import os
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -38,19 +40,52 @@ def load_clip(name: str, precision: str, device: torch.device | str = "cpu") -> 
 
     Raises ConfigError for an unknown name, CheckpointError for weights that cannot be read.
     """
-    if name == TINY:
-        state = read_weights(asset("tiny_clip.safetensors"))
-    elif name in clip.available_models():
-        state = read_weights(download(name))
-    elif os.path.isfile(name):
-        state = read_weights(Path(name))
-    else:
-        raise _unknown(name)
+    many = torch.device(device).type == "cuda"  # a process there does many runs, one on a CPU
+    model = own_copy(name, precision) if many else _read_clip(name, precision)
+    return model.to(device).eval().requires_grad_(False)
+
+
+@dataclass
+class _Kept:
+    """A model as it was read, on the CPU; and for each state that torch's random numbers had before
+    it was built, which draws some, their state after that."""
+
+    model: CLIP | None = None
+    drawn: dict[bytes, torch.Tensor] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=1)
+def _kept(name: str, version: tuple[int, int, int] | None, precision: str) -> _Kept:
+    return _Kept()
+
+
+def own_copy(name: str, precision: str) -> CLIP:
+    """What `load_clip` reads, as a copy of the caller's own. The last backbone stays in memory, and
+    is read again where its file has changed; random numbers go on as after reading."""
+    kept = _kept(name, file_version(_file(name)), precision)
+    before = torch.get_rng_state().numpy().tobytes()
+    if before not in kept.drawn:
+        kept.model = _read_clip(name, precision)
+        kept.drawn[before] = torch.get_rng_state()
+    torch.set_rng_state(kept.drawn[before])
+    return copy.deepcopy(kept.model)
+
+
+def _read_clip(name: str, precision: str) -> CLIP:
+    check_name(name)
+    state = read_weights(download(name) if name in clip.available_models() else _file(name))
     model = _build(state, name)
     if precision != "fp16":
         model.float()
         model.load_state_dict(state)  # again, in full precision
-    return model.to(device).eval().requires_grad_(False)
+    return model
+
+
+def _file(name: str) -> Path:
+    """Where the weights are, or will be when they are downloaded."""
+    if name in clip.available_models():
+        return Path(os.path.expanduser("~/.cache/clip"), Path(clip.clip._MODELS[name]).name)
+    return asset("tiny_clip.safetensors") if name == TINY else Path(name)
 
 
 def weights_hash(name: str) -> str | None:
@@ -58,7 +93,7 @@ def weights_hash(name: str) -> str | None:
     None for a name that is none of `load_clip`'s."""
     if name in clip.available_models():
         return Path(clip.clip._MODELS[name]).parent.name[:12]
-    path = asset("tiny_clip.safetensors") if name == TINY else Path(name).expanduser()
+    path = _file(name).expanduser()
     version = file_version(path)
     return None if version is None else _sha256_of(path, version)[:12]
 
@@ -98,12 +133,11 @@ def download(name: str) -> Path:
     It appears there whole or not at all, also when several processes download it at once.
     """
     address = clip.clip._MODELS[name]
-    cache = Path(os.path.expanduser("~/.cache/clip"))
-    target = cache / Path(address).name
+    target = _file(name)
     try:
         if target.is_file() and sha256(target) == Path(address).parent.name:
             return target
-        with temporary_folder(cache, f".{target.stem}-") as folder:
+        with temporary_folder(target.parent, f".{target.stem}-") as folder:
             os.replace(clip.clip._download(address, str(folder)), target)
         return target
     except (OSError, http.client.HTTPException, RuntimeError, TypeError, ValueError) as error:

@@ -39,7 +39,7 @@ def execute(
 ) -> list[Failure]:
     """Fetch what is missing, then run everything; returns the failures.
 
-    entry: called with the settings of a run in a process of its own; returns an exit status.
+    entry: called with the settings of a run in another process; returns an exit status.
     """
     if todo:
         fetch_missing(settings, todo)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from multiprocessing import forkserver
 
 PRELOAD = (  # what each run would import, or be slow to import when it draws its picture
-    "ueo.runs.status", "ueo.trainers", "ueo.datasets", "sklearn.metrics", "matplotlib.figure",
-    "matplotlib.backends.backend_agg",
+    "ueo.grids.slot", "ueo.runs.status", "ueo.trainers", "ueo.datasets", "sklearn.metrics",
+    "matplotlib.figure", "matplotlib.backends.backend_agg",
 )
 
 

@@ -56,7 +56,7 @@ class PixelStore:
         self.index = np.memmap(index, np.uint64, "r+", shape=(self.rows + 1, 4))
         self.in_use = open(index)  # noqa: SIM115  (held as long as the store)
         fcntl.flock(self.in_use, fcntl.LOCK_SH)
-        self.handle = os.open(self.file.with_suffix(".pixels"), os.O_RDWR)
+        self.writing = open(self.file.with_suffix(".pixels"), "r+b", buffering=0)
         self.pixels = np.zeros(0, np.uint8)
 
     def get(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
@@ -102,7 +102,7 @@ class PixelStore:
         height, width = divmod(shape, 1 << 32)
         end = offset + height * width * 3
         if end > len(self.pixels):  # grown since it was mapped
-            if end > os.fstat(self.handle).st_size:
+            if end > os.fstat(self.writing.fileno()).st_size:
                 return None
             self.pixels = np.memmap(self.file.with_suffix(".pixels"), np.uint8, "r")
         pixels = self.pixels[offset:end]
@@ -118,7 +118,7 @@ class PixelStore:
             return
         row = self._find(number)
         try:
-            written = os.pwrite(self.handle, pixels, int(self.index[row, OFFSET]))
+            written = os.pwrite(self.writing.fileno(), pixels, int(self.index[row, OFFSET]))
         except OSError:  # the disk is full: go on without
             written = 0
         if written == pixels.nbytes:

@@ -61,6 +61,7 @@ class Way:
         """count: number of class names."""
         if device.type == "cpu":
             keep_freed_memory()  # as a run does
+        torch.backends.cudnn.benchmark = device.type == "cuda"
         clip_model = made_up_clip(backbone)
         if device.type == "cuda":
             convert_weights(clip_model)

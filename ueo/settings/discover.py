@@ -13,6 +13,8 @@ from yacs.config import CfgNode
 
 from ueo.errors import ConfigError, UserError
 
+FILES = "ueo_plugins_"  # what names of their packages begin with
+
 
 def import_modules(package: str, path: list[str]) -> None:
     """Import every module of `package`, in the order of names, so that each registers itself.
@@ -52,6 +54,12 @@ def import_file(file: str) -> ModuleType:
     return module
 
 
+def forget_files() -> None:
+    """Forget the files that were imported: the next import of one registers its classes anew."""
+    for name in [name for name in sys.modules if name.startswith(FILES)]:
+        del sys.modules[name]
+
+
 def extend_cfg(plugin: ModuleType, cfg: CfgNode) -> None:
     """Let the plug-in's `extend_cfg(cfg)`, where it defines one, add its keys to the defaults.
 
@@ -68,7 +76,7 @@ def extend_cfg(plugin: ModuleType, cfg: CfgNode) -> None:
 
 def _package_of(folder: Path) -> str:
     """A package whose modules are the files in `folder`; no name of another module is taken."""
-    name = f"ueo_plugins_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+    name = f"{FILES}{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
     package = sys.modules.setdefault(name, ModuleType(name))
     package.__path__ = [str(folder)]
     return name

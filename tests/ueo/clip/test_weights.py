@@ -8,10 +8,11 @@ from clip.model import CLIP
 from conftest import random_clip
 from safetensors.torch import save_file
 
+from ueo.clip import backbones
 from ueo.clip.architectures import ARCHITECTURES
-from ueo.clip.backbones import load_clip
+from ueo.clip.backbones import load_clip, own_copy
 from ueo.clip.weights import read_weights
-from ueo.errors import CheckpointError
+from ueo.errors import CheckpointError, ConfigError
 
 FIRST = "visual.conv1.weight"
 
@@ -79,3 +80,35 @@ def test_random_architectures_have_as_many_parameters_as_the_published(name, par
     with torch.device("meta"):
         model = CLIP(*ARCHITECTURES[name])
     assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32", "amp"])
+def test_a_copy_is_what_would_be_read_and_leaves_random_numbers_as_reading_does(
+    precision, state, tmp_path, monkeypatch
+):
+    path, readings = str(save(tmp_path, state)), []
+    read = backbones.read_weights
+    monkeypatch.setattr(backbones, "read_weights", lambda p: readings.append(p) or read(p))
+    for seed in (1, 2, 1, 2):
+        torch.manual_seed(seed)
+        expected, drawn = load_clip(path, precision).state_dict(), torch.rand(3)
+        torch.manual_seed(seed)
+        copied = own_copy(path, precision)
+        assert torch.equal(torch.rand(3), drawn)
+        assert all(torch.equal(t, expected[n]) and t.dtype == expected[n].dtype
+                   for n, t in copied.state_dict().items())
+        with torch.no_grad():
+            copied.visual.proj.zero_()  # what a run does to its own reaches no other
+    assert len(readings) == 4 + 2  # once a seed
+
+
+def test_a_copy_is_of_the_file_as_it_is_now(state, tmp_path):
+    path = save(tmp_path, state)
+    assert torch.equal(own_copy(str(path), "fp32").logit_scale, state["logit_scale"])
+    changed = {**state, "logit_scale": state["logit_scale"] + 1}
+    path.unlink()
+    save(tmp_path, changed)
+    assert torch.equal(own_copy(str(path), "fp32").logit_scale, changed["logit_scale"])
+    path.unlink()
+    with pytest.raises(ConfigError, match="neither a file"):
+        own_copy(str(path), "fp32")

@@ -1,0 +1,77 @@
+"""A process that has done a run, put back as it was before: the next one ends as if it was alone.
+
+What runs may share stays: imported modules, the CUDA context, cuDNN's choice of algorithms, a
+backbone's weights (`own_copy` in ueo/clip/backbones.py).
+"""
+
+import gc
+import multiprocessing
+import os
+import random
+import sys
+import warnings
+
+import numpy as np
+import torch
+from dassl.data.datasets import DATASET_REGISTRY
+from dassl.engine import TRAINER_REGISTRY
+from dassl.evaluation import EVALUATOR_REGISTRY
+from dassl.modeling import BACKBONE_REGISTRY, HEAD_REGISTRY, NETWORK_REGISTRY
+
+from ueo.settings.discover import forget_files
+
+REGISTRIES = (DATASET_REGISTRY, TRAINER_REGISTRY, EVALUATOR_REGISTRY, BACKBONE_REGISTRY,
+              HEAD_REGISTRY, NETWORK_REGISTRY)
+SWITCHES = tuple(
+    (holder, name) for holder, names in (
+        (torch.backends.cudnn, ("enabled", "benchmark", "deterministic", "allow_tf32")),
+        (torch.backends.cuda.matmul, ("allow_tf32",)),
+    ) for name in names
+)
+SETTINGS = (  # how torch is asked, and how it is told
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    (multiprocessing.get_start_method, lambda way: multiprocessing.set_start_method(way, True)),
+)
+
+
+class Before:
+    """What a run may change in its process, as it is now."""
+
+    def __init__(self):
+        self.folder, self.environment = os.getcwd(), dict(os.environ)
+        self.path, self.streams = list(sys.path), (sys.stdout, sys.stderr)
+        self.filters = list(warnings.filters)
+        self.registered = [dict(registry._obj_map) for registry in REGISTRIES]
+        self.switches = [getattr(holder, name) for holder, name in SWITCHES]
+        self.settings = [ask() for ask, _ in SETTINGS]
+        self.numpy, self.torch = np.random.get_state(), torch.get_rng_state()
+        self.seed = torch.initial_seed()
+
+    def restore(self) -> None:
+        """Put it back, and give back the memory that nothing holds."""
+        os.chdir(self.folder)
+        os.environ.clear()
+        os.environ.update(self.environment)
+        sys.path[:], (sys.stdout, sys.stderr) = self.path, self.streams
+        warnings.resetwarnings()  # and what was said once is said again
+        warnings.filters[:] = self.filters
+        forget_files()
+        for registry, registered in zip(REGISTRIES, self.registered):
+            registry._obj_map.clear()
+            registry._obj_map.update(registered)
+        for (holder, name), value in zip(SWITCHES, self.switches):
+            setattr(holder, name, value)
+        for (_, tell), value in zip(SETTINGS, self.settings):
+            tell(value)
+        random.seed()  # as in a new process
+        np.random.set_state(self.numpy)
+        torch.manual_seed(self.seed)  # CUDA's, too
+        torch.set_rng_state(self.torch)
+        gc.collect()
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
