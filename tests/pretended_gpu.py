@@ -220,7 +220,8 @@ class HalfAutocast(torch.autocast):
 
 FACTS = {  # what functions of torch.cuda answer
     "is_available": True, "device_count": 1, "current_device": 0, "get_device_name": "pretended",
-    "mem_get_info": (2**36, 2**36), "memory_allocated": 0, "max_memory_allocated": 0,
+    "mem_get_info": (2**36, 2**36), "memory_allocated": 0, "memory_reserved": 0,
+    "max_memory_allocated": 0,
     "is_current_stream_capturing": False, "get_rng_state_all": [], "set_rng_state_all": None,
     "manual_seed_all": None, "synchronize": None, "empty_cache": None, "_lazy_init": None,
     "reset_peak_memory_stats": None,

@@ -15,6 +15,7 @@ from ueo.label_space import parse_setting
 from ueo.names import did_you_mean
 from ueo.settings import config
 from ueo.settings.discover import extend_cfg, import_file
+from ueo.settings.machine_share import worker_processes
 from ueo.settings.shared_names import take_names
 
 PLUGINS = ("ueo.trainers", "ueo.datasets")
@@ -99,6 +100,7 @@ def build_cfg(settings: RunSettings) -> CfgNode:
     trainers = {n: TRAINER_REGISTRY.get(n) for n in TRAINER_REGISTRY.registered_names()}
     cfg = config.extend(get_cfg_default(), trainers)
     cfg.TEST.EVALUATOR = "UFTEvaluator"
+    cfg.DATALOADER.NUM_WORKERS = worker_processes()
     for plugin in plugins:
         extend_cfg(plugin, cfg)
     known = config.declarations(cfg, trainers)

@@ -1,15 +1,16 @@
-"""A run's share of its machine. Of several runs at once each is told how many there are, by the
-environment that it is started in (ueo/grids/parallel.py)."""
+"""A run's share of its machine: each of several runs at once is told by its environment how many
+there are, by the grid that starts them or, of its own processes, by torchrun."""
 
 import os
 
 RUNS, RUNS_ON_GPU = "UEO_RUNS_AT_ONCE", "UEO_RUNS_ON_GPU"
+PROCESSES = "LOCAL_WORLD_SIZE"  # torchrun's, on this machine
 MOST_WORKERS = 16  # unless asked for: more processes seldom decode faster than a GPU trains
 
 
 def worker_processes() -> int:
     """Processes that read images for one loader: one a core that this run may call its own."""
-    return min(MOST_WORKERS, max(1, cores() // _number(RUNS)))
+    return min(MOST_WORKERS, max(1, cores() // (_number(RUNS) * _number(PROCESSES))))
 
 
 def cores() -> int:

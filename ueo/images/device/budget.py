@@ -25,6 +25,8 @@ class Budget:
         """Bytes that are not taken yet."""
         if self._left is None:
             free, _ = torch.cuda.mem_get_info(self.device)
+            free += torch.cuda.memory_reserved(self.device)  # by this process, and mostly unused
+            free -= torch.cuda.memory_allocated(self.device)
             self._left = free // (SHARE * runs_on_gpu())
         return self._left
 

@@ -192,7 +192,10 @@ def test_on_a_cpu_nothing_is_kept_unasked(cfg, listed, capsys, gigabytes):
 
 
 def test_runs_share_a_gpus_memory(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (24 * 10**9, 80 * 10**9))
+    """Of the free memory, that which torch holds for later included."""
+    for name, found in (("mem_get_info", (20 * 10**9, 80 * 10**9)), ("memory_reserved", 6 * 10**9),
+                        ("memory_allocated", 2 * 10**9)):
+        monkeypatch.setattr(torch.cuda, name, lambda device, found=found: found)
     assert Budget(torch.device("cuda"), None, 1).left() == 8 * 10**9
     monkeypatch.setenv(RUNS_ON_GPU, "4")
     assert Budget(torch.device("cuda"), None, 1).left() == 2 * 10**9
