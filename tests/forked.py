@@ -18,6 +18,7 @@ def note(folder: str) -> int:
         "start_method": multiprocessing.get_start_method(),
         "imported": sorted(IMPORTED),
         "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "shares": [os.environ.get(f"UEO_RUNS_{where}") for where in ("AT_ONCE", "ON_GPU")],
         "pid": os.getpid(),
     }
     Path(folder, "found.json").write_text(json.dumps(found))

@@ -148,6 +148,16 @@ def test_each_run_sees_its_own_gpu_and_an_only_one_is_left_as_it_is(tmp_path, mo
     assert found(runs[2])["visible"] is None
 
 
+@pytest.mark.parametrize(("workers", "devices", "shares"), [
+    (3, ["0", "1"], ["3", "2"]), (2, [], ["2", "2"]), (8, ["0"], ["4", "4"]),
+])
+def test_runs_know_how_many_share_the_machine(workers, devices, shares, tmp_path):
+    """No more than there are."""
+    runs = runs_in(tmp_path, 4)
+    assert parallel.execute(runs, forked.note, workers, PRELOAD, devices) == []
+    assert all(found(run)["shares"] == shares for run in runs)
+
+
 def test_workers_start_as_in_a_run_alone(tmp_path):
     """Workers of a fork server of the run's own would outlive a run that is killed."""
     (run,) = runs_in(tmp_path, 1)

@@ -56,6 +56,7 @@ KEYS = {
     "DATASET.TARGET_DOMAINS": ("(1,)", "mine"), "DATASET.SETTING": ("opens", "", "None"),
     "DATASET.PROTOCOL": ("none", ""), "DATASET.BAD_IMAGES": ("ignore",),
     "DATASET.SUBSAMPLE_CLASSES": ("odd",), "DATASET.STORE_GB": ("-1", "nan", "abc"),
+    "DATASET.DEVICE_GB": ("-1", "nan", "abc"),
     "DATASET.NUM_SHOTS": ("-2", "1.5", "few"), "DATASET.ROOT": ("a\x07b",),
     "TEST.FINAL_MODEL": ("best_val", "first"), "TEST.SPLIT": ("train",), "SEED": (str(2**32), "-2"),
     "TRAINER.UEO.PROMPT_LR": ("-5", "abc", "nan", "[1]"), "TRAINER.UEO.TEMPERATURE": ("-1", "nan"),

@@ -15,6 +15,7 @@ from ueo.grids.gpus import least_used
 from ueo.grids.grid_settings import PlannedRun
 from ueo.grids.slot import CONSOLE, Slot
 from ueo.results.record import read_result
+from ueo.settings.machine_share import share
 
 LOST = 255  # multiprocessing's status of a process whose fork server is gone
 
@@ -40,13 +41,14 @@ def execute(
     devices: what `gpus.visible` gives; runs share them evenly.
     """
     waiting, free, running = list(runs), [], []
+    shares = share(min(workers, len(runs)), len(devices))
     progress = Progress(len(runs), report)
     try:
         while waiting or running:
             while waiting and len(running) < workers:
                 run, begin = waiting.pop(0), time.monotonic()
                 try:
-                    slot = _free(free) or _opened(entry, preload, devices, running)
+                    slot = _free(free) or _opened(entry, preload, devices, running, shares)
                     slot.start(run)
                     running.append(slot)
                 except OSError as error:  # its folder cannot be written, or no process be made
@@ -75,11 +77,12 @@ def _free(slots: list[Slot]) -> Slot | None:
     return None
 
 
-def _opened(entry: Callable, preload: Sequence[str], devices: Sequence[str], others: list[Slot]
-            ) -> Slot:
+def _opened(entry: Callable, preload: Sequence[str], devices: Sequence[str], others: list[Slot],
+            shares: dict[str, str]) -> Slot:
     """A new one, on the GPU that the fewest others use. Raises OSError."""
     fork_server.start(preload)  # again, if it was killed
-    return Slot(entry, least_used(devices, [slot.gpu for slot in others]), len(devices) > 1)
+    gpu = least_used(devices, [slot.gpu for slot in others])
+    return Slot(entry, gpu, len(devices) > 1, shares)
 
 
 def _ended(slots: list[Slot]) -> list[Slot]:

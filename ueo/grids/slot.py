@@ -37,14 +37,17 @@ class Slot:
     run: PlannedRun  # the last one that was started
     begin: float  # when it began, as time.monotonic() said
 
-    def __init__(self, entry: Callable[..., int], gpu: str, choose: bool):
+    def __init__(self, entry: Callable[..., int], gpu: str, choose: bool,
+                 shares: dict[str, str]):
         """entry: called with a run's settings; returns an exit status. choose: the process is to
-        see this GPU alone; an only one is seen under any name. Raises OSError."""
+        see this GPU alone; an only one is seen under any name. shares: environment that says how
+        many runs share the machine. Raises OSError."""
         self.gpu = gpu
+        environment = {**shares, **({"CUDA_VISIBLE_DEVICES": gpu} if choose else {})}
         method = multiprocessing.get_start_method()
         self.connection, theirs = multiprocessing.Pipe()
         self.process = multiprocessing.get_context("forkserver").Process(
-            target=_serve, args=(entry, theirs, method, bool(gpu), gpu if choose else "")
+            target=_serve, args=(entry, theirs, method, bool(gpu), environment)
         )
         try:
             self.process.start()
@@ -75,7 +78,7 @@ class Slot:
 
 
 def _serve(entry: Callable, runs: multiprocessing.connection.Connection, method: str, cuda: bool,
-           visible: str) -> None:
+           environment: dict[str, str]) -> None:
     """In the process: do each run that comes.
 
     method: how the workers of its loaders start, as in a run alone. Left to itself, a process of a
@@ -84,8 +87,7 @@ def _serve(entry: Callable, runs: multiprocessing.connection.Connection, method:
     threading.Thread(target=_end_with_parents, daemon=True).start()
     multiprocessing.set_start_method(method, force=True)
     take_along()
-    if visible:
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible
+    os.environ.update(environment)
     before = Before()
     while True:
         try:
