@@ -29,7 +29,7 @@ def train_clip(args, loaders):
         p.requires_grad = True
 
     def cosines(images):
-        features = model.visual(images)
+        features = model.encode_image(images)
         return features / features.norm(dim=-1, keepdim=True) @ text.T
 
     with torch.no_grad():
@@ -56,6 +56,29 @@ def test_the_first_step_agrees_and_a_difference_is_found(tmp_path, weights, scal
     assert parity.main(argv) == status
     (row,) = json.loads((tmp_path / "parity.json").read_text())["steps"]
     assert row["weights"] < 1e-5 and row["good"] == (status == 0)
+
+
+def test_half_precision_is_compared_with_fp64_too(tmp_path, weights):
+    (tmp_path / "demo.py").write_text(STAND_IN.replace("SCALE", "100."))
+    argv = ["--released", str(tmp_path), "--backbone", weights["vit"], "--steps", "1", "--epochs",
+            "0", "--setting", "open", "--root", str(tmp_path), "--device", "cpu", "--precision",
+            "fp16", "--output", str(tmp_path / "parity.json")]
+    assert parity.main(argv) == 0
+    (row,) = json.loads((tmp_path / "parity.json").read_text())["steps"]
+    for way in ("fast", "plain"):  # truly in half precision, and right
+        assert 1e-6 < row[f"{way} weights"] < 1e-3 and 1e-6 < row[f"{way} losses"] < 1e-2
+    assert row["fp64 weights"] < 1e-6 and row["fp64 losses"] < 1e-5
+
+
+@pytest.mark.parametrize(("change", "good"), [
+    ({}, True), ({"losses": 0.02}, False), ({"fast losses": 0.007}, False),
+    ({"plain weights": 3e-4}, False), ({"fp64 losses": 1e-3}, False),
+])
+def test_half_precision_must_be_as_near_to_fp64_as_the_released_code(change, good):
+    row = {"weights": 1e-4, "losses": 3e-3, "released weights": 1e-4, "released losses": 3e-3,
+           "fast weights": 1e-4, "fast losses": 3e-3, "plain weights": 1e-4, "plain losses": 3e-3,
+           "fp64 weights": 0.0, "fp64 losses": 0.0}
+    assert parity.agrees({**row, **change}, "fp16") == good
 
 
 def test_a_folder_without_the_released_code(tmp_path, capsys):

@@ -109,7 +109,7 @@ class CLIPTrainer(RecordedTrainer):
         """The model with its zero-shot weights and what is tuned of it: all that predicting needs.
         """
         cfg, options = self.cfg, self.options
-        self.precision = resolve_precision(options.PREC, self.device)
+        self.precision = self.choose_precision()
         clip_model = load_clip(cfg.MODEL.BACKBONE.NAME, self.precision, self.device)
         resolution = clip_model.visual.input_resolution
         check_resolution(cfg.INPUT.SIZE, cfg.MODEL.BACKBONE.NAME, resolution)
@@ -142,6 +142,10 @@ class CLIPTrainer(RecordedTrainer):
         """What checkpoints hold: the tuned parameters and the buffers."""
         tuned = {name: p for group in self.groups.values() for name, p in group.items()}
         return as_module(tuned, self.buffers())
+
+    def choose_precision(self) -> str:
+        """PREC, or what the device can run instead."""
+        return resolve_precision(self.options.PREC, self.device)
 
     def after_epoch(self) -> None:
         saved = dict(self._models[MODEL].named_buffers())

@@ -10,7 +10,7 @@ from dassl.optim import build_optimizer
 from dassl.optim.optimizer import AVAI_OPTIMS
 
 from ueo.clip.optimisation import FIRST_SCALE, LossScaler, check_epsilon
-from ueo.clip.precision import set_tf32, tf32
+from ueo.clip.precision import set_tf32
 from ueo.errors import ConfigError, DataError
 from ueo.inputs import TF32
 from ueo.results.comparable import check_comparable
@@ -107,23 +107,24 @@ def test_the_count_of_skipped_steps_survives_a_checkpoint():
 
 
 @pytest.fixture
-def kept_tf32():
-    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    kept = cuda.allow_tf32, cudnn.allow_tf32
-    yield
-    cuda.allow_tf32, cudnn.allow_tf32 = kept
+def backends():
+    """torch's settings of TF32 in matrix products and convolutions, put back in the end."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    yield lambda: (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 @pytest.mark.parametrize(("option", "said"), [
     ("None", "convolutions"), ("True", "everywhere"), ("False", "nowhere"),
 ])
-def test_tf32_is_set_as_asked_and_an_input_on_cuda_alone(kept_tf32, build, option, said):
+def test_tf32_is_set_as_asked_and_an_input_on_cuda_alone(backends, build, option, said):
     trainer = build("MODEL.TF32", option)
     cfg, kind = trainer.cfg, type(trainer)
     assert TF32 not in trainer.inputs
     assert of_method(cfg, "cuda", "builtin", None, kind, object)[TF32] == said
     set_tf32(cfg.MODEL.TF32)
-    assert tf32(None) == tf32(cfg.MODEL.TF32) == said
+    assert backends() == {"convolutions": (False, True), "everywhere": (True, True),
+                          "nowhere": (False, False)}[said]
 
 
 def test_one_table_holds_one_setting_of_tf32(toy, tmp_path):

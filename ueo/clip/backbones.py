@@ -62,7 +62,7 @@ def _kept(name: str, version: tuple[int, int, int] | None, precision: str) -> _K
 def own_copy(name: str, precision: str) -> CLIP:
     """What `load_clip` reads, as a copy of the caller's own. The last backbone stays in memory, and
     is read again where its file has changed; random numbers go on as after reading."""
-    kept = _kept(name, file_version(_file(name)), precision)
+    kept = _kept(name, file_version(weights_file(name)), precision)
     before = torch.get_rng_state().numpy().tobytes()
     if before not in kept.drawn:
         kept.model = _read_clip(name, precision)
@@ -73,7 +73,7 @@ def own_copy(name: str, precision: str) -> CLIP:
 
 def _read_clip(name: str, precision: str) -> CLIP:
     check_name(name)
-    state = read_weights(download(name) if name in clip.available_models() else _file(name))
+    state = read_weights(download(name) if name in clip.available_models() else weights_file(name))
     model = _build(state, name)
     if precision != "fp16":
         model.float()
@@ -81,7 +81,7 @@ def _read_clip(name: str, precision: str) -> CLIP:
     return model
 
 
-def _file(name: str) -> Path:
+def weights_file(name: str) -> Path:
     """Where the weights are, or will be when they are downloaded."""
     if name in clip.available_models():
         return Path(os.path.expanduser("~/.cache/clip"), Path(clip.clip._MODELS[name]).name)
@@ -93,7 +93,7 @@ def weights_hash(name: str) -> str | None:
     None for a name that is none of `load_clip`'s."""
     if name in clip.available_models():
         return Path(clip.clip._MODELS[name]).parent.name[:12]
-    path = _file(name).expanduser()
+    path = weights_file(name).expanduser()
     version = file_version(path)
     return None if version is None else _sha256_of(path, version)[:12]
 
@@ -132,8 +132,7 @@ def download(name: str) -> Path:
 
     It appears there whole or not at all, also when several processes download it at once.
     """
-    address = clip.clip._MODELS[name]
-    target = _file(name)
+    address, target = clip.clip._MODELS[name], weights_file(name)
     try:
         if target.is_file() and sha256(target) == Path(address).parent.name:
             return target

@@ -12,7 +12,8 @@ import modern_dassl
 from ueo.grids import fork_server
 
 WITH_MANY_RUNS = ("grid", "tune", "ablations", "ood_study", "robust")
-COMMANDS = ("train", *WITH_MANY_RUNS, "wise_ft", "data", "caption", "parity")
+FORK = (*WITH_MANY_RUNS, "doctor")
+COMMANDS = ("train", *FORK, "wise_ft", "data", "caption", "parity")
 RUNS_NOTHING = {"--dry-run", "--tables-only", "--help", "-h"}
 
 
@@ -23,7 +24,7 @@ def main() -> int:
         print(f"usage: python -m ueo.commands {{{','.join(COMMANDS)}}} ...", file=sys.stderr)
         return 2
     sys.argv[0] = name
-    if name in WITH_MANY_RUNS:
+    if name in FORK:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: many runs share the cores
         if not RUNS_NOTHING & set(arguments):
             fork_server.start()

@@ -18,8 +18,14 @@ from ueo.files import write_json
 from ueo.results import tables
 from ueo.runs.status import status_of
 from ueo.studies import parity
+from ueo.studies.released_code import released_code
 
 RANDOM = "random:"
+# Of weights and losses, ours against the released. In half precision, with the tiny CLIP, released
+# losses are up to 3e-3 from those in fp64, ours up to 1.3e-3; weights 5e-5 and 7e-5: see
+# docs/parity.md.
+TOLERANCES = {"fp32": (1e-5, 1e-4), "fp16": (5e-4, 1e-2)}
+FURTHER = 2.0  # times as far from fp64 as the released code, at most
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,18 +44,32 @@ def parser() -> argparse.ArgumentParser:
     add("--seeds", nargs="+", type=int, default=[1, 2, 3], help="of those epochs")
     add("--lr", type=float, default=1e-4, help="of prompt and affine parameters")
     add("--batch", type=int, default=64, help="batch size")
-    add("--precision", default="fp32", choices=("fp32", "fp16"), help="fp16 on a GPU")
+    add("--precision", default="fp32", choices=("fp32", "fp16"), help="fp16 is slow on a CPU")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
     add("--root", default="data", help="data root")
     add("--output", default="output/parity.json", help="where the numbers go")
     return p
 
 
+def agrees(row: dict, precision: str) -> bool:
+    """Whether weights and losses agree with the released code's. In half precision they must agree
+    in fp64 as they do in fp32, and each of our ways be about as near to fp64 as the released code,
+    or nearer."""
+    what = ("weights", "losses")
+    good = all(row[w] <= limit for w, limit in zip(what, TOLERANCES[precision]))
+    if precision == "fp32":
+        return good
+    exact = all(row[f"fp64 {w}"] <= limit for w, limit in zip(what, TOLERANCES["fp32"]))
+    near = all(row[f"{way} {w}"] <= FURTHER * row[f"released {w}"]
+               for way in ("fast", "plain") for w in what)
+    return good and exact and near
+
+
 def run(args: argparse.Namespace) -> int:
     """0 when all stay within the tolerances, 1 otherwise."""
     if not args.steps and not args.epochs:
         raise ConfigError("--steps 0 --epochs 0: nothing would be compared")
-    module, backbone = parity.released_code(args.released), args.backbone
+    module, backbone = released_code(args.released), args.backbone
     shown = backbone if backbone.startswith(RANDOM) else tables.backbone_name(backbone)
     with tempfile.TemporaryDirectory() as folder:
         if backbone.startswith(RANDOM):
@@ -65,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         epochs = [row for setting in args.setting or ("open",) if args.epochs
                   for row in parity.compare_epochs(module, asked, setting)]
     for row in steps:
-        row["good"] = row["weights"] <= 1e-5 and row["losses"] <= 1e-4
+        row["good"] = agrees(row, args.precision)
     for row in epochs:
         row["good"] = abs(row["ours"] - row["released"]) <= max(0.5, 2 * row["spread"])
     for rows in (steps, epochs):

@@ -211,7 +211,7 @@ def open_store(
     rows = max(1024, 1 << (8 * images - 1).bit_length())  # two keys an image, a quarter full
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        budget = _free(folder) if gigabytes is None else int(gigabytes * GIGABYTE)
+        budget = derived_budget(folder) if gigabytes is None else int(gigabytes * GIGABYTE)
         if budget < (rows + 1) * ROW:
             print(f"Decoded images are not kept: {budget} bytes are too few; see DATASET.STORE_GB")
             return None
@@ -233,7 +233,8 @@ def warn_of_rest(store: PixelStore, images: int, size: int, workers: int) -> Non
               f"(DATALOADER.NUM_WORKERS); the disk has {free / GIGABYTE:.1f} GB free")
 
 
-def _free(folder: Path) -> int:
+def derived_budget(folder: Path) -> int:
+    """Bytes for the stores of a folder: half of the memory or of the free disk, the lesser."""
     held = sum(_used(file) for file in folder.glob("*.index"))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(memory, shutil.disk_usage(folder).free + held) // 2

@@ -8,10 +8,12 @@ once, and the zero-shot model is evaluated once a domain.
 import math
 
 from dassl.config import get_cfg_default
+from dassl.engine import TRAINER_REGISTRY
 
 from ueo.grids.choices import dataset_class, trainer_yamls
 from ueo.label_space import STANDARD_SETTINGS, label_space
-from ueo.settings.config import declarations, merge_file
+from ueo.runs.configure import register
+from ueo.settings.config import declarations, extend, merge_file
 
 SEEDS = 3
 EVAL_FREQ = 10  # epochs
@@ -20,9 +22,12 @@ BATCH = 64
 
 def recipe(backbone: str, dataset: str = ""):
     """UEO's recipe on a backbone and a data set, a name in configs/datasets, as configuration."""
-    cfg = get_cfg_default()
+    register()
+    trainers = {"UEO": TRAINER_REGISTRY.get("UEO")}
+    cfg = extend(get_cfg_default(), trainers)
+    known = declarations(cfg, trainers)
     for path in trainer_yamls("UEO", backbone, dataset, "common"):
-        merge_file(cfg, path, declarations(cfg, {}))
+        merge_file(cfg, path, known)
     return cfg
 
 

@@ -1,39 +1,39 @@
 """A checkout of the released UEO code and this project on the same data, weights and seed.
 
-What the checkout lacks (data_list.py) and what it needs a GPU for is stood in for; it is read,
-never changed. Released code multiplies cosines by 100 whatever the model, so this project does too
-here. Compared are
+Released code multiplies cosines by 100 whatever the model, so this project does too here. Compared
+are
 
 1. the weight of every sample,
-2. the loss of each of the first steps: same batches, no augmentation, fp32,
+2. the loss of each of the first steps: same batches, no augmentation,
 3. with augmentation, GACC, PACC and AUROC of each epoch, beside the spread over seeds.
+
+In half precision, which is slow on a CPU but possible, weights and losses of each way are also
+compared with the same in fp64: no two ways can agree better than each is right.
 """
 
 import argparse
-import importlib.util
 import io
 import math
 import re
-import sys
 import types
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import clip.model
 import numpy as np
 import torch
 from dassl.data.datasets import build_dataset
-from dassl.engine import build_trainer
+from dassl.engine import TRAINER_REGISTRY
 from dassl.utils import set_random_seed
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from ueo.clip.architectures import random_clip
 from ueo.clip.backbones import load_clip
-from ueo.errors import DataError
 from ueo.grids.choices import dataset_yaml, trainer_yamls
-from ueo.images.decoding import read_image
 from ueo.runs.configure import RunSettings, build_cfg
+from ueo.studies.released_code import Triples, recorded, without_gpu
 
 SETTINGS = ("closed", "partial", "open", "open_partial", "all")
 METRICS = {"GACC": "accuracy", "PACC": "pacc", "AUROC": "auroc"}
@@ -59,69 +59,6 @@ class ParitySettings:
     root: str = "data"
 
 
-class Triples(Dataset):
-    """(image, label, index), as the released code's lists give them."""
-
-    def __init__(self, items, transform):
-        self.items, self.transform = items, transform
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int):
-        item = self.items[index]
-        return self.transform(read_image(item.impath)), item.label, index
-
-
-def released_code(folder: str) -> types.ModuleType:
-    """demo.py of a checkout, as a module. Raises DataError when it is not there."""
-    file = Path(folder) / "demo.py"
-    if not file.is_file():
-        raise DataError(f"--released {folder}: holds no demo.py; name a checkout of tim-learn/UEO")
-    sys.modules["data_list"] = types.SimpleNamespace(ImageList=None, ImageList_idx=None)
-    spec = importlib.util.spec_from_file_location("released_ueo", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "train_clip"):
-        raise DataError(f"{file}: has no train_clip; another version of the released code")
-    return module
-
-
-@contextmanager
-def without_gpu():
-    """Let `.cuda()` do nothing where there is no GPU."""
-    if torch.cuda.is_available():
-        yield
-        return
-    kept = torch.Tensor.cuda, nn.Module.cuda
-    torch.Tensor.cuda = nn.Module.cuda = lambda self, *args, **options: self
-    try:
-        yield
-    finally:
-        torch.Tensor.cuda, nn.Module.cuda = kept
-
-
-@contextmanager
-def recorded(module: types.ModuleType):
-    """Yield (losses, weights of each batch) of the released code, filled as it trains."""
-    losses, weights = [], []
-    backward, weighted = torch.Tensor.backward, module.loss_entropy_wei
-
-    def spy(self, *args, **options):
-        losses.append(self.item())
-        return backward(self, *args, **options)
-
-    def spy_weights(prob, weight):
-        weights.append(weight.detach().float().cpu())
-        return weighted(prob, weight)
-
-    torch.Tensor.backward, module.loss_entropy_wei = spy, spy_weights
-    try:
-        yield losses, weights
-    finally:
-        torch.Tensor.backward, module.loss_entropy_wei = backward, weighted
-
-
 def random_weights(name: str, folder: Path) -> str:
     """A file with random weights of OpenAI's architecture `name`."""
     path = folder / f"random_{name.replace('/', '')}.pt"
@@ -129,9 +66,10 @@ def random_weights(name: str, folder: Path) -> str:
     return str(path)
 
 
-def build(asked: ParitySettings, setting: str, epochs: int, seed: int):
+def build(asked: ParitySettings, setting: str, epochs: int, seed: int, fast: bool = True):
     """This project's trainer for one run, its logit scale that of the released code."""
     options = {
+        "TRAINER.UEO.FAST": fast,
         "INPUT.SIZE": (asked.size, asked.size), "OPTIM.MAX_EPOCH": epochs, "OPTIM.LR": asked.lr,
         "TRAINER.UEO.EVAL_FREQ": 1, "TRAINER.UEO.PREC": asked.precision,
         "DATALOADER.TRAIN_X.BATCH_SIZE": asked.batch, "DATASET.CHECK_COUNTS": False,
@@ -150,15 +88,34 @@ def build(asked: ParitySettings, setting: str, epochs: int, seed: int):
         options=tuple(part for key, value in options.items() for part in (key, str(value))),
     ))
     set_random_seed(seed)
-    trainer = build_trainer(cfg)
+    kind = TRAINER_REGISTRY.get("UEO")  # in half precision on a CPU too, where runs use fp32
+    kind = type("UEO", (kind,), {"choose_precision": lambda self: asked.precision})
+    trainer = kind(cfg)
     trainer.model.logit_scale = 100.0
     return trainer
 
 
+def in_fp64(model: nn.Module) -> nn.Module:
+    """The same model with CLIP's layers in fp64."""
+    for module in model.double().modules():
+        if isinstance(module, clip.model.LayerNorm):  # CLIP's own computes in fp32
+            module.__class__ = nn.LayerNorm
+    return model
+
+
+def exact(asked: ParitySettings, setting: str, epochs: int):
+    """The trainer in fp64, every token through every layer; its cosines come out in fp32."""
+    trainer = build(replace(asked, precision="fp32"), setting, epochs, 1, fast=False)
+    in_fp64(trainer.model).dtype = torch.float64
+    return trainer
+
+
 def run_released(
-    module, trainer, asked: ParitySettings, loaders: dict, epochs: int, evaluate: bool
+    module, trainer, asked: ParitySettings, loaders: dict, epochs: int, evaluate: bool,
+    fp64: bool = False,
 ):
-    """(losses, weights of each batch, what it wrote) of the released code on `loaders`."""
+    """(losses, weights of each batch, what it wrote) of the released code on `loaders`; with fp64
+    in that instead of the precision that is asked for."""
     dataset = build_dataset(trainer.cfg)
     space = dataset.space
     wanted = argparse.Namespace(
@@ -168,7 +125,8 @@ def run_released(
         trade=1.0, noweight=False, oracle=False, epochs=epochs, out_file=io.StringIO(),
         eval_epoch=1 if evaluate else epochs + 1,
     )
-    model = load_clip(asked.backbone, asked.precision, trainer.device)
+    model = load_clip(asked.backbone, "fp32" if fp64 else asked.precision, trainer.device)
+    model = in_fp64(model) if fp64 else model
     module.clip = types.SimpleNamespace(tokenize=module.clip.tokenize,
                                         load=lambda *names, **options: (model, None))
     with without_gpu(), recorded(module) as (losses, weights), redirect_stdout(io.StringIO()):
@@ -186,27 +144,47 @@ def loaders_of(trainer, asked: ParitySettings, transform, shuffle: bool) -> dict
             for name, (items, t, size, mixed) in sets.items()}
 
 
-def compare_steps(module, asked: ParitySettings, setting: str) -> dict:
-    """Largest difference of weights, and of losses over the first steps, in one setting."""
-    trainer = build(asked, setting, 1, 1)
-    per_epoch = len(trainer.train_loader_x)
-    epochs = math.ceil(asked.steps / per_epoch)
-    trainer = build(asked, setting, epochs, 1)
-    loaders = loaders_of(trainer, asked, trainer.test_loader.dataset.transform, shuffle=False)
-    theirs, weights, _ = run_released(module, trainer, asked, loaders, epochs, evaluate=False)
-    ours = []
+def steps_of(trainer, loaders: dict, epochs: int) -> tuple[np.ndarray, np.ndarray]:
+    """(losses of the steps, weights of the samples) of this project's trainer on `loaders`."""
+    losses = []
     with redirect_stdout(io.StringIO()):
         trainer.before_train()
         for trainer.epoch in range(epochs):
-            trainer.num_batches = per_epoch
+            trainer.num_batches = len(loaders["target"])
             for trainer.batch_idx, (images, _, index) in enumerate(loaders["target"]):
-                ours.append(trainer.forward_backward({"img": images, "index": index})["loss"])
-    first = torch.cat(weights[:per_epoch])  # in the order of the list
-    return {
-        "setting": setting, "steps": asked.steps,
-        "weights": float((first - trainer.weight.cpu()).abs().max()),
-        "losses": float(np.abs(np.subtract(ours, theirs))[: asked.steps].max()),
-    }
+                losses.append(trainer.forward_backward({"img": images, "index": index})["loss"])
+    return np.array(losses), trainer.weight.cpu().numpy()
+
+
+def compare_steps(module, asked: ParitySettings, setting: str) -> dict:
+    """Largest difference of weights, and of losses over the first steps, in one setting. In half
+    precision also how far each way is from ours in fp64, "fp64" being the released code in that."""
+    trainer = build(asked, setting, 1, 1)
+    loaders = loaders_of(trainer, asked, trainer.test_loader.dataset.transform, shuffle=False)
+    per_epoch = len(loaders["target"])
+    epochs = math.ceil(asked.steps / per_epoch)
+
+    def released(fp64: bool) -> tuple[np.ndarray, np.ndarray]:
+        losses, weights, _ = run_released(module, trainer, asked, loaders, epochs, False, fp64)
+        return np.array(losses), torch.cat(weights[:per_epoch]).numpy()  # as the list is ordered
+
+    ways = {"released": released(False),
+            "fast": steps_of(build(asked, setting, epochs, 1), loaders, epochs)}
+    row = {"setting": setting, "steps": asked.steps, **apart(ways["released"], ways["fast"], asked)}
+    if asked.precision == "fp16":
+        truth = steps_of(exact(asked, setting, epochs), loaders, epochs)
+        ways["plain"] = steps_of(build(asked, setting, epochs, 1, fast=False), loaders, epochs)
+        ways["fp64"] = released(True)
+        for name, way in ways.items():
+            row |= {f"{name} {what}": d for what, d in apart(way, truth, asked).items()}
+    return row
+
+
+def apart(one: tuple, other: tuple, asked: ParitySettings) -> dict[str, float]:
+    """Largest absolute difference of two ways' weights, and of their losses."""
+    (losses, weights), (other_losses, other_weights) = one, other
+    return {"weights": float(np.abs(weights - other_weights).max()),
+            "losses": float(np.abs(losses - other_losses)[: asked.steps].max())}
 
 
 def compare_epochs(module, asked: ParitySettings, setting: str) -> list[dict]:

@@ -1,0 +1,62 @@
+"""Examine this machine: what is missing, whether short runs agree, how long the whole job takes.
+
+    bash scripts/doctor.sh [--root data] [--output output] [--backbone RN50] [--json FILE]
+
+A line each, as it is found: ok; note, for what is not there and can be fetched or done without; or
+WRONG, with what to do.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from ueo.clip.architectures import ARCHITECTURES
+from ueo.clip.backbones import TINY
+from ueo.commands.train import as_settings
+from ueo.files import write_json
+from ueo.grids.choices import BENCHMARK
+from ueo.machine.examine import Examination, examine
+from ueo.machine.findings import WRONG
+from ueo.results.record import environment
+from ueo.runs.status import status_of
+from ueo.settings.options import folder, number
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add, unless = p.add_argument, Examination()
+    add("--root", type=folder("--root"), default=unless.root, help="data root")
+    add("--output", type=folder("--output"), default=unless.output, help="folder of all records")
+    add("--backbone", choices=(*ARCHITECTURES, TINY), default=unless.backbone,
+        help="whose step is measured, with random weights")
+    add("--datasets", nargs="+", choices=BENCHMARK, default=list(unless.datasets),
+        help="what is looked for and counted")
+    add("--pixels", type=number("--pixels", low=16, high=10_000), default=unless.pixels,
+        help="side of the JPEGs that are measured")
+    add("--epochs", type=number("--epochs", low=1, high=100), default=unless.epochs,
+        help="of the short runs")
+    add("--json", default="", metavar="FILE", help="where the findings go too")
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 everything works, 1 something does not."""
+    findings = []
+    for finding in examine(as_settings(Examination, args)):
+        print(finding.line(), flush=True)
+        findings.append(finding)
+    wrong = sum(finding.state == WRONG for finding in findings)
+    print(f"\n{wrong or 'nothing'} wrong")
+    if args.json:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        write_json(Path(args.json), {"environment": environment(device),
+                                     "findings": [finding.as_dict() for finding in findings]})
+    return 1 if wrong else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 works, 1 something does not, 2 a user's mistake, 130 interrupted."""
+    return status_of(lambda: run(parser().parse_args(argv)))

@@ -1,0 +1,94 @@
+"""How long all runs of `bash scripts/ueo/main.sh all` take here, from measured parts of a step."""
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ueo.grids import gpus
+from ueo.grids.choices import dataset_class
+from ueo.images.decoding import read_image
+from ueo.machine.findings import OK, Finding
+from ueo.machine.measured import Way, batches, pictures
+from ueo.machine.space import memory
+from ueo.machine.workload import BATCH, hours, recipe, work
+from ueo.results.record import peak_memory
+
+SMALL, ROUNDS = 8, 10  # images of a measured step on a CPU; rounds on a GPU, on a CPU one
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Seconds: text side of a step by number of class names, images of a step, evaluation and
+    decoding of one image. memory: bytes of a run at its batch size."""
+
+    text: dict[int, float]
+    images: float
+    evaluation: float
+    decoding: float
+    memory: int
+
+    def step(self, names: int) -> float:
+        return self.text[names] + self.images
+
+
+def measure(backbone: str, names: set[int], device: torch.device, folder: Path, pixels: int
+            ) -> Parts:
+    """The parts on `device`, with random weights and JPEGs of pixels x pixels that are decoded
+    once. On a CPU few images are measured, and the rest is in proportion."""
+    batch = BATCH if device.type == "cuda" else SMALL
+    cfg = recipe(backbone)
+    cfg.DATALOADER.TRAIN_X.BATCH_SIZE = cfg.DATALOADER.TEST.BATCH_SIZE = batch
+    cfg.DATALOADER.NUM_WORKERS = cfg.DATALOADER.NUM_WORKERS if device.type == "cuda" else 0
+    paths = pictures(folder / "jpegs", batch, pixels)
+    decoding = _seconds(lambda: [read_image(path) for path in paths], torch.device("cpu")) / batch
+    with redirect_stdout(io.StringIO()):  # which says where decoded images are kept
+        feeds = [batches(cfg, paths, device, folder / "store", training)
+                 for training in (True, False)]
+    way = Way(backbone, min(names), True, device)
+    with way.model.evaluating():
+        evaluation = _seconds(lambda: way.evaluation(next(feeds[1])), device) / batch
+    start = peak_memory(device) or 0
+    images = _seconds(lambda: way.images(next(feeds[0])), device) * BATCH / batch
+    grown = ((peak_memory(device) or 0) - start) * BATCH // batch
+    text = {}
+    for count in sorted(names):
+        way = Way(backbone, count, True, device)
+        text[count] = _seconds(lambda way=way: way.text(None), device)
+    return Parts(text, images, evaluation, decoding, grown + (peak_memory(device) or 0))
+
+
+def _seconds(function: Callable[[], None], device: torch.device) -> float:
+    """Of one call, after one that is not timed."""
+    function()
+    rounds = ROUNDS if device.type == "cuda" else 1
+    _wait(device)
+    start = time.perf_counter()
+    for _ in range(rounds):
+        function()
+    _wait(device)
+    return (time.perf_counter() - start) / rounds
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def expected(backbone: str, datasets: tuple[str, ...], device: torch.device, folder: Path,
+             pixels: int) -> Iterator[Finding]:
+    """Memory of a run, and hours of all of them, side by side as a grid runs them."""
+    counts = {name: dataset_class(name).counts.known for name in datasets}
+    parts = measure(backbone, set(counts.values()), device, folder, pixels)
+    at_once = gpus.worker_count(0, device.type)
+    yield from memory(parts.memory, device, at_once)
+    each = {name: hours(work(name), parts.step(names), parts.evaluation, parts.decoding) / at_once
+            for name, names in counts.items()}
+    named = ", ".join(f"{name} {took:,.1f}" for name, took in each.items())
+    told = f"about {sum(each.values()):,.1f} hours for all runs with {backbone}, {at_once} at once"
+    yield Finding(OK, "time", f"{told} ({named}), without their start and loading",
+                  {"backbone": backbone, "hours": each, "at_once": at_once, "parts": vars(parts)})

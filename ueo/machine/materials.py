@@ -1,0 +1,63 @@
+"""What runs need besides the machine: weights, data, a folder that can be written."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import clip
+
+from ueo.clip.backbones import weights_file
+from ueo.errors import DataError
+from ueo.files import sha256
+from ueo.grids.choices import dataset_class
+from ueo.machine.findings import NOTE, OK, WRONG, Finding
+
+BACKBONES = ("RN50", "RN101", "ViT-B/32", "ViT-B/16", "ViT-L/14")
+
+
+def weights() -> Iterator[Finding]:
+    """Each of OpenAI's backbones in clip's cache, its checksum compared."""
+    for name in BACKBONES:
+        address, file = clip.clip._MODELS[name], weights_file(name)
+        if not file.is_file():
+            yield Finding(NOTE, f"weights {name}", f"{file} is not there: the first run that needs "
+                          f"it fetches it, or fetch {address} by hand")
+        elif sha256(file) != Path(address).parent.name:
+            yield Finding(NOTE, f"weights {name}", f"{file} is damaged: the first run that needs "
+                          "it fetches it again")
+        else:
+            yield Finding(OK, f"weights {name}", str(file))
+
+
+def data(root: str, datasets: tuple[str, ...]) -> Iterator[Finding]:
+    """Each domain beside what is published, by number and names of its files."""
+    if not os.path.isdir(os.path.expanduser(root)):
+        yield Finding(NOTE, "data root", f"{root}: no such folder; name yours with --root, or see "
+                      "docs/datasets.md for what goes there")
+        return
+    for name in datasets:
+        kind = dataset_class(name)
+        try:
+            for domain, good, message in kind.check(root):
+                yield Finding(OK if good else WRONG, f"data {name} {domain}", message)
+        except DataError as error:
+            yield Finding(NOTE, f"data {name}", str(error))
+
+
+def output(folder: str) -> Iterator[Finding]:
+    """Whether records can be written; nothing is."""
+    try:
+        with tempfile.TemporaryFile(dir=existing(folder)):
+            yield Finding(OK, "output", f"{folder} can be written")
+    except OSError as error:
+        yield Finding(WRONG, "output", f"{folder} cannot be written ({error.strerror}): name "
+                      "another with --output")
+
+
+def existing(folder: str) -> Path:
+    """The path, or the first above it that is there."""
+    path = Path(folder).expanduser().absolute()
+    while not path.exists():
+        path = path.parent
+    return path

@@ -1,0 +1,80 @@
+"""The released code of UEO, from a checkout that is read and never changed.
+
+What the checkout lacks (data_list.py) and what it needs a GPU for is stood in for.
+"""
+
+import importlib.util
+import sys
+import types
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from ueo.errors import DataError
+from ueo.images.decoding import read_image
+
+
+class Triples(Dataset):
+    """(image, label, index), as the released code's lists give them."""
+
+    def __init__(self, items, transform):
+        self.items, self.transform = items, transform
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int):
+        item = self.items[index]
+        return self.transform(read_image(item.impath)), item.label, index
+
+
+def released_code(folder: str) -> types.ModuleType:
+    """demo.py of a checkout, as a module. Raises DataError when it is not there."""
+    file = Path(folder) / "demo.py"
+    if not file.is_file():
+        raise DataError(f"--released {folder}: holds no demo.py; name a checkout of tim-learn/UEO")
+    sys.modules["data_list"] = types.SimpleNamespace(ImageList=None, ImageList_idx=None)
+    spec = importlib.util.spec_from_file_location("released_ueo", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "train_clip"):
+        raise DataError(f"{file}: has no train_clip; another version of the released code")
+    return module
+
+
+@contextmanager
+def without_gpu():
+    """Let `.cuda()` do nothing where there is no GPU."""
+    if torch.cuda.is_available():
+        yield
+        return
+    kept = torch.Tensor.cuda, nn.Module.cuda
+    torch.Tensor.cuda = nn.Module.cuda = lambda self, *args, **options: self
+    try:
+        yield
+    finally:
+        torch.Tensor.cuda, nn.Module.cuda = kept
+
+
+@contextmanager
+def recorded(module: types.ModuleType):
+    """Yield (losses, weights of each batch) of the released code, filled as it trains."""
+    losses, weights = [], []
+    backward, weighted = torch.Tensor.backward, module.loss_entropy_wei
+
+    def spy(self, *args, **options):
+        losses.append(self.item())
+        return backward(self, *args, **options)
+
+    def spy_weights(prob, weight):
+        weights.append(weight.detach().float().cpu())
+        return weighted(prob, weight)
+
+    torch.Tensor.backward, module.loss_entropy_wei = spy, spy_weights
+    try:
+        yield losses, weights
+    finally:
+        torch.Tensor.backward, module.loss_entropy_wei = backward, weighted
