@@ -43,6 +43,20 @@ def test_scaled_logits_are_openais(kind):
         torch.testing.assert_close(ours.logit_scale * ours(images), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_weights_of_convolutions_lie_channels_last_and_change_no_digit(dtype):
+    model, images = random_clip("rn").to(dtype), torch.randn(3, 3, 64, 64, dtype=dtype)
+    ours = PromptedCLIP(model, PromptLearner(NAMES, model))
+    with ours.evaluating():
+        towers = [ours.visual, *ours._folded]
+    kernels = [m.weight for tower in towers for m in tower.modules()
+               if isinstance(m, torch.nn.Conv2d)]
+    assert all(k.is_contiguous(memory_format=torch.channels_last) for k in kernels)
+    features = ours.image_features(images)
+    ours.visual.to(memory_format=torch.contiguous_format)
+    assert torch.equal(ours.image_features(images), features)
+
+
 @pytest.mark.parametrize("position, text", [
     ("end", "a photo of a {}."), ("middle", "a photo {} of a."), ("front", "{} a photo of a."),
 ])
