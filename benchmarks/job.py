@@ -4,8 +4,10 @@
 
 Whole grids, from an empty folder to the tables, one way after the other in every round: "plain" has
 every speed-up off, "fast" is the default, then one way for each byte budget of --store-gb; each
-with every number of --jobs at once. Peak memory is that of the run that needs most; on a CPU it
-counts the pages of the store that are mapped, which the system takes back when it needs them.
+with every number of --jobs at once. --backbone takes one of OpenAI's architectures with random
+weights, whose metrics mean nothing, instead of the tiny CLIP. Peak memory is that of the run that
+needs most; on a CPU it counts the pages of the store that are mapped, which the system takes back
+when it needs them.
 """
 
 import argparse
@@ -18,6 +20,9 @@ import time
 from pathlib import Path
 
 import bench
+import torch
+
+from ueo.clip.architectures import ARCHITECTURES, random_clip
 
 TRAINERS = ("ZeroshotCLIP", "UEO")
 PLAIN = (*(f"TRAINER.{name}.FAST=False" for name in TRAINERS),
@@ -33,6 +38,10 @@ def run(way: str, jobs: int, folder: Path, args: argparse.Namespace) -> dict:
         "--root", str(folder / "data"), "--output", str(folder / "output"),
         "--seed", *map(str, args.seed),
     ]
+    if args.backbone:
+        weights = folder / "weights.pt"
+        torch.save(random_clip(args.backbone).state_dict(), weights)
+        command += ["--backbone", str(weights)]
     if args.domain:
         command += ["--domain", *args.domain]
     if options:
@@ -56,6 +65,7 @@ def main() -> None:
     """Print the table and write it as JSON."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--domain", nargs="+", default=[], help="all target styles unless given")
+    p.add_argument("--backbone", default="", choices=list(ARCHITECTURES))
     p.add_argument("--seed", nargs="+", type=int, default=[1, 2, 3])
     p.add_argument("--store-gb", nargs="+", default=[], help="budgets of decoded images to try")
     p.add_argument("--jobs", nargs="+", type=int, default=[0], help="runs at once; 0: grid's own")

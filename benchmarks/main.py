@@ -44,6 +44,7 @@ GPU = (
     "step.py --what step --backbones none --names 1 --pixels 300 --images 256 1024 4096 "
     "--output output/benchmark_images.json",
     "job.py --domain fluent --jobs 1 2 4 --store-gb 0 0.01",
+    "job.py --domain fluent --jobs 1 2 4 --backbone RN50 --output output/benchmark_jobs.json",
     "estimate.py --workers 4 --rounds 10",
 )
 
