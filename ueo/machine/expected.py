@@ -17,6 +17,7 @@ from ueo.machine.measured import Way, batches, pictures
 from ueo.machine.space import memory
 from ueo.machine.workload import BATCH, hours, recipe, work
 from ueo.results.record import peak_memory
+from ueo.runs.start import set_device
 
 SMALL, ROUNDS = 8, 10  # images of a measured step on a CPU; rounds on a GPU, on a CPU one
 
@@ -40,38 +41,46 @@ def measure(backbone: str, names: set[int], device: torch.device, folder: Path, 
             ) -> Parts:
     """The parts on `device`, with random weights and JPEGs of pixels x pixels that are decoded
     once. On a CPU few images are measured, and the rest is in proportion."""
+    set_device(device.type, 0, None)
     batch = BATCH if device.type == "cuda" else SMALL
     cfg = recipe(backbone)
     cfg.DATALOADER.TRAIN_X.BATCH_SIZE = cfg.DATALOADER.TEST.BATCH_SIZE = batch
     cfg.DATALOADER.NUM_WORKERS = cfg.DATALOADER.NUM_WORKERS if device.type == "cuda" else 0
-    paths = pictures(folder / "jpegs", batch, pixels)
-    decoding = _seconds(lambda: [read_image(path) for path in paths], torch.device("cpu")) / batch
+    own = pictures(folder / "jpegs", SMALL, pixels)
+    decoding = _seconds(lambda: [read_image(path) for path in own], torch.device("cpu")) / SMALL
+    paths = own * (batch // SMALL * (_rounds(device) + 1))  # one epoch is long enough
     with redirect_stdout(io.StringIO()):  # which says where decoded images are kept
         feeds = [batches(cfg, paths, device, folder / "store", training)
                  for training in (True, False)]
     way = Way(backbone, min(names), True, device)
     with way.model.evaluating():
         evaluation = _seconds(lambda: way.evaluation(next(feeds[1])), device) / batch
-    start = peak_memory(device) or 0
+    peaks = [peak_memory(device) or 0]
     images = _seconds(lambda: way.images(next(feeds[0])), device) * BATCH / batch
-    grown = ((peak_memory(device) or 0) - start) * BATCH // batch
+    peaks.append(peak_memory(device) or 0)
     text = {}
     for count in sorted(names):
         way = Way(backbone, count, True, device)
         text[count] = _seconds(lambda way=way: way.text(None), device)
-    return Parts(text, images, evaluation, decoding, grown + (peak_memory(device) or 0))
+    peaks.append(peak_memory(device) or 0)
+    needed = peaks[2] + (peaks[1] - peaks[0]) * (BATCH // batch - 1)
+    return Parts(text, images, evaluation, decoding, needed)
 
 
 def _seconds(function: Callable[[], None], device: torch.device) -> float:
     """Of one call, after one that is not timed."""
     function()
-    rounds = ROUNDS if device.type == "cuda" else 1
+    rounds = _rounds(device)
     _wait(device)
     start = time.perf_counter()
     for _ in range(rounds):
         function()
     _wait(device)
     return (time.perf_counter() - start) / rounds
+
+
+def _rounds(device: torch.device) -> int:
+    return ROUNDS if device.type == "cuda" else 1
 
 
 def _wait(device: torch.device) -> None:

@@ -38,11 +38,18 @@ def data(root: str, datasets: tuple[str, ...]) -> Iterator[Finding]:
         return
     for name in datasets:
         kind = dataset_class(name)
-        try:
-            for domain, good, message in kind.check(root):
+        found = kind.find(root)
+        if found is None:
+            yield Finding(NOTE, f"data {name}", str(kind.not_there(root)))
+            continue
+        for domain in kind.domains:
+            try:
+                kind.domain_folder(found, domain)
+            except DataError as error:
+                yield Finding(NOTE, f"data {name} {domain}", str(error))
+                continue
+            for _, good, message in kind.check(root, {domain}):
                 yield Finding(OK if good else WRONG, f"data {name} {domain}", message)
-        except DataError as error:
-            yield Finding(NOTE, f"data {name}", str(error))
 
 
 def output(folder: str) -> Iterator[Finding]:

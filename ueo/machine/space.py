@@ -47,7 +47,8 @@ def disk(root: str, output: str, datasets: tuple[str, ...]) -> Iterator[Finding]
 def memory(needed: int, device: torch.device, at_once: int) -> Iterator[Finding]:
     """Free memory against what a run needs, measured. at_once: runs side by side."""
     if device.type == "cuda":
-        free, at_once, remedy = torch.cuda.mem_get_info(device)[0], 1, "free the GPU"
+        free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+        at_once, remedy = 1, "free the GPU"
     else:
         free, remedy = _available(), "give --jobs fewer runs at once"
     told = (f"{bytes_in_words(free)} free, a run needs about {bytes_in_words(needed)}"

@@ -64,6 +64,7 @@ def test_what_is_broken_is_one_line_each_and_the_rest_goes_on(home, monkeypatch,
                  "name another with --output", "short runs: the process that runs are forked from",
                  "time: failed with ZeroDivisionError", "data office31 amazon: "):
         assert sum(said in line for line in wrong) == 1, said
+    assert len(wrong) == 4 and "\nnote  data office31 dslr: " in out  # missing is not broken
 
 
 def gpus(monkeypatch, available: bool, built: str | None = "13.2", known=("sm_80", "sm_90")):
