@@ -4,13 +4,15 @@ import json
 
 import pytest
 import torch
-from conftest import read, trainer_names
+from conftest import read, toy_arguments, trainer_names
 from dassl.engine import TRAINER_REGISTRY
 from dassl.optim import build_optimizer
 from dassl.optim.optimizer import AVAI_OPTIMS
+from pretended_gpu import pretended_gpu
 
 from ueo.clip.optimisation import FIRST_SCALE, LossScaler, check_epsilon
 from ueo.clip.precision import set_tf32
+from ueo.commands import train
 from ueo.errors import ConfigError, DataError
 from ueo.inputs import TF32
 from ueo.results.comparable import check_comparable
@@ -125,6 +127,21 @@ def test_tf32_is_set_as_asked_and_an_input_on_cuda_alone(backends, build, option
     set_tf32(cfg.MODEL.TF32)
     assert backends() == {"convolutions": (False, True), "everywhere": (True, True),
                           "nowhere": (False, False)}[said]
+
+
+def test_a_run_on_cuda_says_and_records_its_tf32_and_its_skipped_steps(
+    backends, toy_root, weights, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)  # put back what the run sets
+    argv = [*toy_arguments(toy_root, weights, tmp_path / "run", kind="vit", epochs=1),
+            "TRAINER.UEO.PREC", "amp", "MODEL.TF32", "False", "DATALOADER.NUM_WORKERS", "0"]
+    argv[argv.index("cpu")] = "cuda"
+    with pretended_gpu():
+        assert train.main(argv) == 0
+    assert "TF32: nowhere; MODEL.TF32 True or False sets it" in capsys.readouterr().out
+    result = read(tmp_path / "run")
+    assert result["inputs"][TF32] == "nowhere" and result["precision"] == "amp"
+    assert result["notes"]["skipped_steps"] == 0
 
 
 def test_one_table_holds_one_setting_of_tf32(toy, tmp_path):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from pretended_gpu import pretended_gpu
 
 from ueo.commands import doctor
 from ueo.errors import DataError
@@ -116,6 +117,13 @@ def test_where_there_is_a_gpu_three_runs_are_compared(monkeypatch, tmp_path):
     assert asked == [("cpu", "fp32"), ("cuda", "fp32"), ("cuda", "fp16")]
     assert names == {"run on the CPU": OK, "fork": OK, "run on the GPU": OK,
                      "fp16 on the GPU": WRONG}
+
+
+def test_a_step_is_measured_on_a_gpu_too(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)  # put back what is set
+    with pretended_gpu():
+        parts = expected.measure("TinyCLIP", {8, 25}, torch.device("cuda"), tmp_path, 64)
+    assert set(parts.text) == {8, 25} and parts.step(8) > parts.images > 0 < parts.evaluation
 
 
 def test_too_little_room_says_what_would_help(monkeypatch, tmp_path):
