@@ -19,7 +19,8 @@ from ueo.settings.options import quoted
 BEST, POINTER = "model-best.pth.tar", "checkpoint"  # names that Dassl gives
 FACTS = "model.json"
 NEEDED = {"class_names": list, "template": str, "images": dict, "thresholds": dict, "rule": str,
-          "score": str, "weights": str | None, "independent": bool, "trained": bool}
+          "separation": float, "score": str, "weights": str | None, "independent": bool,
+          "trained": bool}
 MODEL = "tuned"  # folder of a run's checkpoints: they hold the tuned parameters alone
 
 

@@ -15,7 +15,7 @@ from ueo.images.hidden_labels import SETS, Truth
 from ueo.images.lists import NO_LABEL
 from ueo.inputs import WEIGHTS
 from ueo.metrics import percent
-from ueo.open_set import RULE, thresholds
+from ueo.open_set import RULE, separation, thresholds
 from ueo.results.kept_outputs import write_kept
 from ueo.results.predictions import PREDICTIONS, predictions_of, write_predictions
 from ueo.results.record import (
@@ -181,6 +181,7 @@ class Evaluations:
             "images": {name: len(getattr(dataset, name)) for name in ("train_x", "train_u")},
             "thresholds": found,
             "rule": RULE,
+            "separation": separation(outputs["unlabelled_scores_after"]),
             "score": trainer.options.SCORE,
             "weights": trainer.inputs.get(WEIGHTS),
             "independent": trainer.model.independent,

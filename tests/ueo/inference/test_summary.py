@@ -1,0 +1,56 @@
+"""The sentences at the end of a run on images of one's own, and of predictions of new ones."""
+
+from collections import Counter
+
+import pytest
+
+from ueo.inference.summary import Tally, summary, tally, tally_file, verdict
+from ueo.results.predictions import Prediction, write_predictions
+
+
+def predictions() -> list[Prediction]:
+    rows = [("mug", True, "mug"), ("mug", True, "fan"), ("fan", False, "fan"), ("=sun", True, None)]
+    return [Prediction(f"{i}.png", name, 0.9, 0.5, known, "bike", 0.1, before)
+            for i, (name, known, before) in enumerate(rows)]
+
+
+def test_predictions_are_counted_as_they_come():
+    found = tally(iter(predictions()))
+    assert found == Tally(Counter(mug=2, **{"=sun": 1}), unknown=1, compared=3, changed=1)
+    assert found.images == 4
+
+
+def test_a_file_of_predictions_is_counted_line_by_line(tmp_path):
+    write_predictions(tmp_path / "p.csv", predictions())
+    found = tally_file(tmp_path / "p.csv")
+    assert found == Tally(Counter({"mug": 2, "'=sun": 1}), unknown=1, compared=3, changed=1)
+
+
+def test_a_summary_says_what_was_read_skipped_found_and_changed():
+    found = Tally(Counter(mug=1200, fan=60), 40, 1300, 7, Counter({"damaged image": 2, "empty": 1}))
+    assert summary(found) == [
+        "Images: 1,300 read, 3 skipped (damaged image 2, empty 1).",
+        "Classes: mug 1,200, fan 60; none of these: 40 (3 %).",
+        "Changed: 7 of 1,300 images have another class than before adaptation.",
+    ]
+    assert summary(Tally(skipped=Counter(empty=1))) == ["Images: 0 read, 1 skipped (empty 1)."]
+    assert summary(Tally(unknown=2))[1] == "Classes: none; none of these: 2 (100 %)."
+
+
+def test_a_summary_names_the_largest_classes_and_counts_the_others():
+    found = Tally(Counter({f"class {i:02}": 100 - i for i in range(30)}))
+    line = summary(found)[1]
+    assert line.startswith("Classes: class 00 100, class 01 99") and "class 10" not in line
+    assert f"20 more classes {sum(100 - i for i in range(10, 30)):,}; none of these: 0" in line
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (("otsu", None, 0.0), "every image counts as known"),
+    (("otsu", 0.5, 0.7), "verdicts are uncertain"),
+    (("otsu", 0.5, 1.7), "from a score of 0.5 on (otsu). The scores form two groups"),
+    (("your number", 0.5, 0.0), "do not support any threshold"),
+    (("none", None, 1.7), "as asked"),
+])
+def test_a_verdict_says_how_far_it_can_be_trusted(arguments, words):
+    line = verdict(*arguments)
+    assert words in line and "\n" not in line

@@ -1,0 +1,108 @@
+"""What predictions of many images say, in a few sentences; counted as they come."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ueo.results.predictions import Prediction
+
+MOST = 10  # classes in a summary
+UNCERTAIN = 1.0  # separation below which the two groups of scores overlap (ueo/open_set.py)
+
+
+@dataclass
+class Tally:
+    """Counts of predictions.
+
+    classes: of images that are known, by predicted class; compared: images of which the class
+    before adaptation is known; changed: those of them that had another one; skipped: files that
+    are no predictions, by reason.
+    """
+
+    classes: Counter = field(default_factory=Counter)
+    unknown: int = 0
+    compared: int = 0
+    changed: int = 0
+    skipped: Counter = field(default_factory=Counter)
+
+    @property
+    def images(self) -> int:
+        return self.classes.total() + self.unknown
+
+    def count(self, name: str, known: bool, before: str | None) -> None:
+        """One image: its predicted class, whether it is known, its class before adaptation."""
+        if known:
+            self.classes[name] += 1
+        else:
+            self.unknown += 1
+        if before:
+            self.compared += 1
+            self.changed += before != name
+
+
+def tally(predictions: Iterable[Prediction]) -> Tally:
+    found = Tally()
+    for prediction in predictions:
+        found.count(prediction.name, prediction.known, prediction.before)
+    return found
+
+
+def tally_file(path: str | Path) -> Tally:
+    """Of a file of predictions (predictions.csv), read line by line."""
+    found = Tally()
+    with open(path, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            found.count(row["class"], row["known"] == "yes", row["class_before"])
+    return found
+
+
+def summary(found: Tally) -> list[str]:
+    """Images read and skipped; images of each class and of none; what adaptation changed."""
+    lines = [f"Images: {found.images:,} read{_skipped(found.skipped)}."]
+    if not found.images:
+        return lines
+    parts = [f"{name} {number:,}" for name, number in _by_number(found.classes)[:MOST]]
+    if rest := _by_number(found.classes)[MOST:]:
+        number = sum(number for _, number in rest)
+        parts.append(f"{len(rest)} more class{'es' * (len(rest) > 1)} {number:,}")
+    share = 100 * found.unknown / found.images
+    lines.append(f"Classes: {', '.join(parts) or 'none'}; none of these: {found.unknown:,} "
+                 f"({share:.0f} %).")
+    if found.compared:
+        lines.append(f"Changed: {found.changed:,} of {found.compared:,} images have another class "
+                     "than before adaptation.")
+    return lines
+
+
+def verdict(rule: str, threshold: float | None, separation: float) -> str:
+    """Where the line between known and unknown is and how far it can be trusted.
+
+    rule: how the threshold was chosen; threshold: None where every image counts as known;
+    separation: of the scores that it was chosen from, as `open_set.separation` gives it.
+    """
+    if separation == 0 and threshold is None:
+        return ("Threshold: none. The scores of the images adapted to form a single group, so "
+                "nothing tells unknown images from known ones: every image counts as known.")
+    if threshold is None:
+        return "Threshold: none, as asked: every image counts as known."
+    line = f"Threshold: an image is known from a score of {threshold:.4g} on ({rule})."
+    if separation == 0:
+        return line + (" The scores of the images adapted to form a single group, so they do not "
+                       "support any threshold.")
+    if separation < UNCERTAIN:
+        return line + (f" The scores of known and unknown images overlap (separation "
+                       f"{separation:.2f}, below {UNCERTAIN:g}): verdicts are uncertain.")
+    return line + f" The scores form two groups (separation {separation:.2f})."
+
+
+def _skipped(reasons: Counter) -> str:
+    if not reasons:
+        return ""
+    words = ", ".join(f"{reason} {number:,}" for reason, number in _by_number(reasons))
+    return f", {reasons.total():,} skipped ({words})"
+
+
+def _by_number(counts: Counter) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
