@@ -19,6 +19,16 @@ def operations(function: Callable[[], None]) -> int:
     return counter.get_total_flops()
 
 
+def unless_too_large(measure: Callable, what, *others):
+    """measure(what, *others), or an empty list, which a line says, where the GPU has no room."""
+    try:
+        return measure(what, *others)
+    except torch.OutOfMemoryError:
+        print(f"{what}: out of GPU memory, left out", flush=True)
+    torch.cuda.empty_cache()
+    return []
+
+
 def take_turns(functions: list[Callable[[], None]], rounds: int) -> list[list[float]]:
     """Seconds of each function in each round, one after the other in every round."""
     times = [[] for _ in functions]

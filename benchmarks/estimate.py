@@ -89,10 +89,10 @@ def main() -> None:
     register()
     with tempfile.TemporaryDirectory() as folder:
         rows = [row for backbone in args.backbones
-                for row in estimate(backbone, Path(folder), args)]
+                for row in bench.unless_too_large(estimate, backbone, Path(folder), args)]
     table = [[r["backbone"], r["dataset"], r["names"], r["steps"], r["evaluated_fast"],
               r["hours"]["plain"], r["hours"]["fast"]] for r in rows]
-    for backbone in args.backbones:
+    for backbone in dict.fromkeys(r["backbone"] for r in rows):
         own = [r["hours"] for r in rows if r["backbone"] == backbone]
         table.append([backbone, "all", None, None, None,
                       *(sum(hours[way] for hours in own) for way in ("plain", "fast"))])

@@ -134,7 +134,8 @@ def main() -> None:
         args.what, args.backbones, args.names, args.pixels, args.workers, args.batch, args.images
     ))
     with tempfile.TemporaryDirectory() as folder:
-        rows = [measure(case, Path(folder), args) for case in cases]
+        measured = (bench.unless_too_large(measure, case, Path(folder), args) for case in cases)
+        rows = [row for row in measured if row]
     table = [
         [*(r[name] for name in Case.__dataclass_fields__), r["plain_seconds"], r["fast_seconds"],
          bench.spread(r), r["flops"][0] / r["flops"][1] if r["flops"][1] else None,

@@ -59,7 +59,7 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     rows = [
         row for backbone in args.backbones for count in args.names
-        for row in measure(backbone, count, args, args.what)
+        for row in bench.unless_too_large(measure, backbone, count, args, args.what)
     ]
     table = [
         [r["backbone"], r["names"], r["what"], r["plain_seconds"], r["fast_seconds"],

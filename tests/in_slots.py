@@ -3,6 +3,7 @@
 import ueo  # noqa: F401  isort: skip  (makes `dassl` importable)
 
 import ctypes
+import gc
 import json
 import multiprocessing
 import os
@@ -75,8 +76,9 @@ def described() -> dict:
 
 
 def counted_run(settings) -> int:
-    """A run that says first how many files and threads its process has."""
+    """A run that says first how many files, threads and models its process has."""
+    models = [o for o in gc.get_objects() if isinstance(o, torch.nn.Module)]
     counts = {"files": len(os.listdir("/proc/self/fd")), "threads": threading.active_count(),
-              "pid": os.getpid()}
+              "models": len(models), "pid": os.getpid()}
     Path(settings.output_dir, "counts.json").write_text(json.dumps(counts))
     return run_to_status(settings)

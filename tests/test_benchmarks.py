@@ -1,5 +1,6 @@
 """Benchmarks: no timing is judged here; that they run, and that the estimate counts right."""
 
+import importlib
 import json
 import math
 import runpy
@@ -8,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from conftest import REPOSITORY
 
 from ueo.machine.workload import recipe, work
@@ -17,7 +19,7 @@ BENCHMARKS = REPOSITORY / "benchmarks"
 
 @pytest.fixture(scope="module")
 def main():
-    """main.py, as a module."""
+    """main.py, as a module; its neighbours can be imported by name."""
     sys.path.insert(0, str(BENCHMARKS))
     try:
         import main
@@ -25,7 +27,8 @@ def main():
         yield main
     finally:
         sys.path.remove(str(BENCHMARKS))
-        sys.modules.pop("main", None)
+        for name in ("main", "bench"):
+            sys.modules.pop(name, None)
 
 
 def test_the_work_of_office31_by_hand():
@@ -69,3 +72,14 @@ def test_a_short_measurement_compares_both_ways(tmp_path):
     assert len(found["rows"]) == 2  # a step and an evaluation
     for row in found["rows"]:
         assert row["plain_seconds"] > 0 and row["fast_seconds"] > 0
+
+
+def test_what_does_not_fit_the_gpu_is_left_out_and_said(main, capsys):
+    bench = importlib.import_module("bench")
+
+    def too_large(what, size):
+        raise torch.OutOfMemoryError(f"{size} GiB")
+
+    assert bench.unless_too_large(too_large, "ViT-L/14", 90) == []
+    assert capsys.readouterr().out == "ViT-L/14: out of GPU memory, left out\n"
+    assert bench.unless_too_large(max, 1, 2) == 2

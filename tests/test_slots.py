@@ -65,7 +65,7 @@ def test_a_run_finds_nothing_of_the_one_before(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in /proc")
 def test_results_are_those_of_runs_alone_in_any_order(toy_root, weights, tmp_path):
-    """To the last digit; and no file or thread of a run stays open."""
+    """To the last digit; and no file, thread or model of a run stays."""
     def planned(way: str, *kinds: tuple[str, str]) -> list[PlannedRun]:
         runs = []
         for trainer, kind in kinds:
