@@ -1,5 +1,6 @@
 """Benchmarks: no timing is judged here; that they run, and that the estimate counts right."""
 
+import argparse
 import importlib
 import json
 import math
@@ -12,7 +13,7 @@ import pytest
 import torch
 from conftest import REPOSITORY
 
-from ueo.machine.workload import recipe, work
+from ueo.machine.workload import hours, recipe, work
 
 BENCHMARKS = REPOSITORY / "benchmarks"
 
@@ -27,7 +28,7 @@ def main():
         yield main
     finally:
         sys.path.remove(str(BENCHMARKS))
-        for name in ("main", "bench"):
+        for name in ("main", "bench", "estimate", "step", "towers"):
             sys.modules.pop(name, None)
 
 
@@ -83,3 +84,20 @@ def test_what_does_not_fit_the_gpu_is_left_out_and_said(main, capsys):
     assert bench.unless_too_large(too_large, "ViT-L/14", 90) == []
     assert capsys.readouterr().out == "ViT-L/14: out of GPU memory, left out\n"
     assert bench.unless_too_large(max, 1, 2) == 2
+
+
+@pytest.mark.parametrize("batch", [2, 4])
+def test_hours_follow_from_a_whole_step_or_from_its_parts(batch, main, monkeypatch, tmp_path):
+    estimate = importlib.import_module("estimate")
+    monkeypatch.setattr(estimate, "BENCHMARK", ("office31",))
+    monkeypatch.setattr(estimate, "BATCH", 4)
+    args = argparse.Namespace(pixels=64, images=4, batch=batch, workers=[0], rounds=1,
+                              identical=False, device="cpu", peak_tflops=0.0)
+    (row,) = estimate.estimate("TinyCLIP", tmp_path, args)
+    step, image = row["step"]["fast_seconds"], row["evaluation"]["fast_seconds"] / batch
+    if batch == 2:
+        parts = row["step"]["text"]["fast_seconds"], row["step"]["images"]["fast_seconds"]
+        assert step == pytest.approx(parts[0] + 2 * parts[1])
+    assert row["hours"]["fast"] == pytest.approx(
+        hours(work("office31"), step, image, row["decoding_seconds"]))
+    assert row["hours"]["plain"] > 0
