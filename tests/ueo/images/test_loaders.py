@@ -10,6 +10,8 @@ from torchvision import transforms as T
 from torchvision.transforms import InterpolationMode
 
 from modern_dassl.loading import random_state_of
+from ueo.errors import DataError
+from ueo.images import decoding
 from ueo.images.decoding import read_image
 from ueo.images.items import Images
 
@@ -65,3 +67,28 @@ def test_a_selection_of_images_keeps_positions_and_crops(twins):
     whole, part = views(images, 7), views(images.only([6, 1, 3]), 7)
     assert list(part) == [6, 1, 3]
     assert all(torch.equal(part[i], whole[i]) for i in part)
+
+
+@pytest.mark.parametrize("gigabytes, left_out", [("0.0003", 5), ("0.00017", 28), ("0.001", None)])
+def test_images_that_the_store_cannot_keep_are_counted_in_one_line(build, capsys, gigabytes,
+                                                                   left_out):
+    """57 of 40 x 48 pixels: 328 kB decoded."""
+    build("DATASET.STORE_GB", gigabytes, "DATALOADER.NUM_WORKERS", "3")
+    said = [line for line in capsys.readouterr().out.splitlines() if "do not fit" in line]
+    assert len(said) == (left_out is not None)
+    for line in said:
+        assert line.startswith(f"About {left_out} of 57 images do not fit DATASET.STORE_GB (")
+        assert "decoded whenever they are needed, by 3 processes (DATALOADER.NUM_WORKERS)" in line
+
+
+def test_the_size_of_an_image_is_known_without_decoding_it(tmp_path, monkeypatch):
+    pixels = np.zeros((7, 5, 3), np.uint8)
+    for suffix in ("png", "jpg", "bmp", "gif", "tif"):
+        Image.fromarray(pixels).save(tmp_path / f"a.{suffix}")
+        assert decoding.image_size(tmp_path / f"a.{suffix}") == (7, 5)
+    (tmp_path / "b.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:20])
+    for name, why in (("b.jpg", "no image that Pillow"), ("c.jpg", "no such image")):
+        with pytest.raises(DataError, match=why):
+            decoding.image_size(tmp_path / name)
+    monkeypatch.setattr(decoding, "read_image", lambda path: pytest.fail("it was decoded"))
+    assert decoding.image_size(tmp_path / "a.jpg") == (7, 5)

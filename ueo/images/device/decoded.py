@@ -20,7 +20,7 @@ from ueo.images.device.draws import draw
 from ueo.images.device.weights import MOST_SHRUNK
 from ueo.images.items import Images
 
-CHUNK = 1 << 28  # bytes that are sent to the device at a time, unless one image has more
+CHUNK = 1 << 26  # bytes that are sent to the device at a time, unless one image has more
 SURELY = 1.25  # times the room: what `Images.bytes` guesses may be wrong by so much
 
 
