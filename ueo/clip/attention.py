@@ -1,23 +1,46 @@
 """Pieces of CLIP's residual attention blocks, for towers that skip what nobody reads."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+SLOPE = 1.702  # of QuickGELU, x * sigmoid(1.702 x)
 
-def project(attention: nn.MultiheadAttention, x: Tensor, parts: int = 3) -> tuple[Tensor, ...]:
-    """The first `parts` of query, key and value of x (..., tokens, width), each
-    (..., heads, tokens, width / heads)."""
-    width, heads = x.shape[-1], attention.num_heads
-    weight, bias = attention.in_proj_weight, attention.in_proj_bias
-    projected = F.linear(x, weight[: parts * width], bias[: parts * width])
-    split = projected.unflatten(-1, (parts, heads, width // heads))
-    return split.movedim(-3, 0).transpose(-3, -2).unbind(0)
+
+def project(attention: nn.MultiheadAttention, x: Tensor, parts: int = 3) -> Tensor:
+    """The first `parts` of query, key and value of x (..., tokens, width), side by side:
+    (..., tokens, parts * width)."""
+    rows = parts * x.shape[-1]
+    return F.linear(x, attention.in_proj_weight[:rows], attention.in_proj_bias[:rows])
+
+
+def split_heads(projected: Tensor, attention: nn.MultiheadAttention) -> tuple[Tensor, ...]:
+    """What `project` gave as the tensors that fused attention takes, each (..., heads, tokens,
+    width / heads)."""
+    heads, each = attention.num_heads, attention.head_dim
+    parts = projected.unflatten(-1, (-1, heads, each)).unbind(-3)
+    return tuple(part.transpose(-3, -2) for part in parts)
+
+
+def merge_heads(seen: Tensor) -> Tensor:
+    """(..., heads, tokens, width / heads) -> (..., tokens, width)."""
+    return seen.transpose(-3, -2).flatten(-2)
 
 
 def after_attention(block: nn.Module, x: Tensor, seen: Tensor) -> Tensor:
     """The rest of a block: output projection, residual, MLP.
 
-    x: (..., tokens, width); seen: (..., heads, tokens, width / heads), what attention gave.
+    x: (..., tokens, width); seen: alike, what attention gave.
     """
-    x = x + block.attn.out_proj(seen.transpose(-3, -2).flatten(-2))
-    return x + block.mlp(block.ln_2(x))
+    x = x + block.attn.out_proj(seen)
+    return x + _mlp(block.mlp, block.ln_2(x))
+
+
+def _mlp(mlp: nn.Sequential, x: Tensor) -> Tensor:
+    """CLIP's MLP of x (..., tokens, width). Its activation is silu(SLOPE * x) / SLOPE, and the
+    division is a factor of the last product: two passes over the hidden layer instead of three, two
+    instead of five backward."""
+    hidden = F.silu(SLOPE * mlp.c_fc(x))
+    last = mlp.c_proj
+    out = torch.addmm(last.bias, hidden.flatten(0, -2), last.weight.T, alpha=1 / SLOPE)
+    return out.view(x.shape)

@@ -8,7 +8,7 @@ from clip.model import VisionTransformer
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ueo.clip.attention import after_attention, project
+from ueo.clip.attention import after_attention, merge_heads, project, split_heads
 
 
 def encode_images(visual: nn.Module, images: Tensor) -> Tensor:
@@ -54,9 +54,10 @@ def _vision_transformer(visual: VisionTransformer, images: Tensor) -> Tensor:
     x = before_last_block(visual, images)
     last = visual.transformer.resblocks[-1]
     normalised = last.ln_1(x)
-    _, key, value = project(last.attn, normalised)
-    (query,) = project(last.attn, normalised[:, :1], parts=1)
-    token = after_attention(last, x[:, :1], F.scaled_dot_product_attention(query, key, value))
+    _, key, value = split_heads(project(last.attn, normalised), last.attn)
+    (query,) = split_heads(project(last.attn, normalised[:, :1], parts=1), last.attn)
+    seen = F.scaled_dot_product_attention(query, key, value)
+    token = after_attention(last, x[:, :1], merge_heads(seen))
     return visual.ln_post(token[:, 0]) @ visual.proj
 
 
@@ -66,11 +67,12 @@ def before_last_block(visual: VisionTransformer, images: Tensor) -> Tensor:
     x = visual.conv1(images).flatten(2).transpose(1, 2)  # (batch, patches, width)
     start = visual.class_embedding.to(x.dtype).expand(len(x), 1, -1)
     x = torch.cat([start, x], dim=1) + visual.positional_embedding.to(x.dtype)
-    x = visual.ln_pre(x).transpose(0, 1)  # (tokens, batch, width), the layout of CLIP's blocks
+    x = visual.ln_pre(x)
     *blocks, _ = visual.transformer.resblocks
     for block in blocks:
-        x = block(x)
-    return x.transpose(0, 1)
+        parts = split_heads(project(block.attn, block.ln_1(x)), block.attn)
+        x = after_attention(block, x, merge_heads(F.scaled_dot_product_attention(*parts)))
+    return x
 
 
 def folded(visual: nn.Module) -> nn.Module:

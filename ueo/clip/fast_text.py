@@ -4,84 +4,89 @@ In [start] [context] [class name .] [end] the first two are the same for all cla
 tower lets no token see a later one: the beginning is computed once, each class's own tokens after
 it, up to its end of text and no further. Only that is read, so the last block works on it alone.
 Features agree with those of the plain tower up to rounding.
+
+Tokens stand in rows: those of the beginning, then each class's own without padding. Attention
+alone needs whole prompts, one beside the other; there, what follows an end of text is never seen.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ueo.clip.attention import after_attention, project
+from ueo.clip.attention import after_attention, merge_heads, project, split_heads
 
 
-def encode_shared(tower: nn.Module, prefix: Tensor, suffix: Tensor, end: Tensor) -> Tensor:
+class OwnTokens(nn.Module):
+    """The tokens of each class after a common beginning; constants, computed once.
+
+    suffix: (classes, own, width), their embeddings; begin: tokens of the beginning; read:
+    (classes,), position in `suffix` of the end of text, the last token that is read.
+    """
+
+    def __init__(self, suffix: Tensor, begin: int, read: Tensor):
+        super().__init__()
+        self.begin, (self.classes, own, _) = begin, suffix.shape
+        self.length = begin + own  # of a whole prompt
+        kept = torch.arange(own, device=read.device) <= read[:, None]  # (classes, own)
+        of_class, position = kept.nonzero(as_tuple=True)
+        beginning = torch.arange(begin, device=read.device)
+        places = torch.cat([beginning, of_class * self.length + begin + position])
+        rows = places.new_zeros(self.classes, self.length)  # what pads is the first row, unseen
+        rows[:, :begin] = beginning
+        rows[of_class, begin + position] = begin + torch.arange(len(position), device=read.device)
+        for name, constant in {
+            "embedded": suffix[kept],  # (own tokens of all classes, width)
+            "position": torch.cat([beginning, begin + position]),  # (rows,), in the prompt
+            "rows": rows.flatten(),  # (classes * length,): the row of each place
+            "places": places,  # (rows,): a place of each row
+            "last_rows": begin + (read + 1).cumsum(0) - 1,  # (classes,)
+            "last_places": torch.arange(self.classes, device=read.device) * self.length
+            + begin + read,  # (classes,)
+        }.items():
+            self.register_buffer(name, constant, persistent=False)
+
+    def attend(self, attention: nn.MultiheadAttention, x: Tensor, places: Tensor) -> Tensor:
+        """What the tokens at `places` see of x (contexts, rows, width): (contexts, places, width).
+        """
+        projected = _Unpacked.apply(project(attention, x), self)
+        prompts = projected.view(-1, self.length, projected.shape[-1])  # (contexts * classes, ...)
+        query, key, value = split_heads(prompts, attention)
+        seen = merge_heads(F.scaled_dot_product_attention(query, key, value, is_causal=True))
+        return seen.reshape(*projected.shape[:2], -1).index_select(1, places)
+
+
+class _Unpacked(torch.autograd.Function):
+    """Rows (contexts, rows, width) -> whole prompts (contexts, classes * length, width).
+
+    The gradient of the beginning is summed over classes as one sum: added up row by row, in half
+    precision, it would be rounded as often as there are classes, in any order.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, own: OwnTokens) -> Tensor:
+        ctx.own = own
+        return x.index_select(1, own.rows)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        own = ctx.own
+        to_rows = gradient.index_select(1, own.places)
+        whole = gradient.unflatten(1, (own.classes, own.length))
+        to_rows[:, : own.begin] = whole[:, :, : own.begin].sum(1)
+        return to_rows, None
+
+
+def encode_shared(tower: nn.Module, prefix: Tensor, own: OwnTokens) -> Tensor:
     """Features at the end of text, not normalised: (contexts, classes, embedding).
 
     tower:  ueo.clip.model.TextEncoder.
     prefix: (contexts, begin, width), embeddings of the beginning, for each context.
-    suffix: (classes, own, width), embeddings of each class's own tokens.
-    end:    (classes,), position of the end of text in the whole prompt.
     """
-    begin = prefix.shape[1]
-    positions = tower.positional_embedding[: begin + suffix.shape[1]].to(prefix.dtype)
-    rows = Rows(begin, suffix.shape[1], end - begin)
-    own = rows.packed((suffix + positions[begin:])[None]).expand(len(prefix), -1, -1)
-    x = torch.cat([prefix + positions[:begin], own], dim=1)
+    x = torch.cat([prefix, own.embedded.expand(len(prefix), -1, -1)], dim=1)
+    x = x + tower.positional_embedding.index_select(0, own.position).to(x.dtype)
     *blocks, last = tower.blocks
     for block in blocks:
-        x = after_attention(block, x, rows.attend(*project(block.attn, block.ln_1(x))))
-    normalised = last.ln_1(x)
-    _, key, value = project(last.attn, normalised)
-    (query,) = project(last.attn, normalised[:, rows.last], parts=1)
-    x = after_attention(last, x[:, rows.last], rows.attend_last(query, key, value))
+        x = after_attention(block, x, own.attend(block.attn, block.ln_1(x), own.places))
+    seen = own.attend(last.attn, last.ln_1(x), own.last_places)
+    x = after_attention(last, x.index_select(1, own.last_rows), seen)
     return tower.ln_final(x).to(prefix.dtype) @ tower.text_projection
-
-
-class Rows:
-    """Where tokens stand in x (contexts, rows, width): those of the beginning, then each class's
-    own without padding; and their attention.
-
-    begin, own: tokens of the beginning, and of the class with most; read: (classes,), the last own
-    token of each class.
-    """
-
-    def __init__(self, begin: int, own: int, read: Tensor):
-        self.begin, self.shape = begin, (len(read), own)
-        places = torch.arange(own, device=read.device)
-        self.places = (places <= read[:, None]).flatten().nonzero()[:, 0]  # in (classes * own)
-        self.last = begin + (read + 1).cumsum(0) - 1
-        self.causal = (places + begin)[:, None] >= torch.arange(begin + own, device=read.device)
-        self.causal_last = self.causal[read][:, None, None]  # (classes, 1, 1, begin + own)
-
-    def packed(self, padded: Tensor) -> Tensor:
-        """(contexts, classes, own, width) -> (contexts, own tokens of all classes, width)."""
-        return padded.flatten(1, 2).index_select(1, self.places)
-
-    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """What each row sees, all (contexts, heads, rows, width / heads)."""
-        shared = (x[:, :, : self.begin] for x in (query, key, value))
-        shared = F.scaled_dot_product_attention(*shared, is_causal=True)
-        own = F.scaled_dot_product_attention(
-            self._padded(query), *self._seen(key, value), attn_mask=self.causal
-        )  # (contexts, classes, heads, own, width / heads)
-        own = own.transpose(1, 2).flatten(2, 3).index_select(2, self.places)
-        return torch.cat([shared, own], dim=2)
-
-    def attend_last(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """What the last tokens see: query and result (contexts, heads, classes, width / heads)."""
-        seen = F.scaled_dot_product_attention(
-            query.transpose(1, 2)[..., None, :], *self._seen(key, value), attn_mask=self.causal_last
-        )
-        return seen[..., 0, :].transpose(1, 2)
-
-    def _padded(self, x: Tensor) -> Tensor:
-        """(contexts, heads, rows, d) -> own tokens (contexts, classes, heads, own, d); zeros where
-        a class has fewer."""
-        own = x[:, :, self.begin :]
-        padded = own.new_zeros(*own.shape[:2], self.shape[0] * self.shape[1], own.shape[-1])
-        return padded.index_copy(2, self.places, own).unflatten(2, self.shape).transpose(1, 2)
-
-    def _seen(self, *parts: Tensor) -> list[Tensor]:
-        """Keys and values (contexts, classes, heads, begin + own, d) of each class."""
-        beginnings = (x[:, None, :, : self.begin].expand(-1, self.shape[0], -1, -1, -1)
-                      for x in parts)
-        return [torch.cat([b, self._padded(x)], dim=-2) for b, x in zip(beginnings, parts)]

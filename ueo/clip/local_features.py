@@ -23,7 +23,7 @@ def _of_vit(visual: VisionTransformer, images: Tensor) -> Tensor:
     patches = len(visual.positional_embedding) - 1  # tokens of a visual prompt come after them
     x = before_last_block(visual, images)[:, 1 : 1 + patches]
     last = visual.transformer.resblocks[-1]
-    value = project(last.attn, last.ln_1(x))[2]
+    value = project(last.attn, last.ln_1(x)).chunk(3, -1)[2]
     return visual.ln_post(after_attention(last, x, value)) @ visual.proj
 
 

@@ -134,8 +134,7 @@ class PromptedCLIP(nn.Module):
         """Text features (contexts, K, embedding), not normalised: of one context, or of one for
         each of `shifts`, (contexts, width), added to every context vector."""
         if self.fast and prompt.begins_alike:
-            beginning = prompt.beginning(shifts)
-            return encode_shared(self.text_encoder, beginning, prompt.after, prompt.end)
+            return encode_shared(self.text_encoder, prompt.beginning(shifts), prompt.own)
         shifts = [0.0] if shifts is None else shifts
         return torch.stack([self.text_encoder(prompt(shift), prompt.end) for shift in shifts])
 

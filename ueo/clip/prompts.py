@@ -7,6 +7,7 @@ import clip
 import torch
 from torch import Tensor, nn
 
+from ueo.clip.fast_text import OwnTokens
 from ueo.errors import ConfigError
 from ueo.settings.options import quoted
 
@@ -82,6 +83,7 @@ class PromptLearner(nn.Module):
         self.register_buffer("end", end.to(embedding.device), persistent=False)
         self.register_buffer("before", embedding[:, :1], persistent=False)  # start of text
         self.register_buffer("after", embedding[:, 1 + n_ctx :], persistent=False)  # name, end
+        self.own = OwnTokens(self.after, 1 + n_ctx, self.end - 1 - n_ctx)
 
     def forward(self, shift: Tensor | float = 0.0) -> Tensor:
         """Prompt embeddings (K, length, width); length is that of the longest prompt, or 77.

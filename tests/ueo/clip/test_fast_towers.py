@@ -64,7 +64,7 @@ def test_one_beginning_an_image_is_a_prompt_shifted_by_the_image():
     model = prompted("vit", True)
     shifts = torch.randn(4, 64)
     prompt, tower = model.prompt, model.text_encoder
-    together = encode_shared(tower, prompt.beginning(shifts), prompt.after, prompt.end)
+    together = encode_shared(tower, prompt.beginning(shifts), prompt.own)
     for features, shift in zip(together, shifts):
         torch.testing.assert_close(features, tower(prompt(shift), prompt.end), atol=2e-5, rtol=1e-5)
 
