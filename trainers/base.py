@@ -10,6 +10,8 @@ whole batch, and so are the rows that `features`, `cosines` and `logits` return:
 as if there were one process.
 """
 
+from numbers import Real
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -210,7 +212,9 @@ class CLIPTrainer(RecordedTrainer):
         told = {key: whole.rows(batch[key]) for key in ("index", "label") if key in batch}
         return {**batch, **told}, whole
 
-    def forward_backward(self, batch: dict) -> dict[str, float]:
+    def forward_backward(self, batch: dict) -> dict[str, Tensor | Real]:
+        """One step. What the loss returned stays on the device: a read would wait for it. amp waits
+        in each step, for GradScaler reads whether a gradient was infinite."""
         batch, self._whole = self.whole_batch(batch)
         with torch.autocast(self.device.type, enabled=self.scaler is not None):
             found = self.loss(batch)
@@ -225,4 +229,4 @@ class CLIPTrainer(RecordedTrainer):
             self.scaler.update()
         if self.options.SCHEDULE != "epoch" or self.batch_idx + 1 == self.num_batches:
             self.update_lr()
-        return {n: v.item() if isinstance(v, Tensor) else v for n, v in losses.items()}
+        return {n: v.detach() if isinstance(v, Tensor) else v for n, v in losses.items()}

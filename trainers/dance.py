@@ -64,7 +64,7 @@ class DANCE(CLIPTrainer):
             "separation": separation,
         }
 
-    def forward_backward(self, batch: dict) -> dict[str, float]:
+    def forward_backward(self, batch: dict) -> dict:
         losses = super().forward_backward(batch)
         (index, features), kept = self.seen, self.options.MOMENTUM
         mixed = kept * self.memory[index] + (1 - kept) * features

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import torch
 from dassl.engine import TrainerX
+from torch import Tensor
 
+from modern_dassl.unread import UnreadLosses
 from ueo.images.hidden_labels import Truth, Veiled, veil
 from ueo.images.loaders import TrainingLoader, loaders
 from ueo.images.other_datasets import check_labelled, complete
@@ -30,6 +32,7 @@ class RecordedTrainer(TrainerX):
 
     def build_data_loader(self) -> None:
         super().build_data_loader()
+        self._unread = UnreadLosses()
         cfg, dataset = self.cfg, self.dm.dataset
         complete(dataset, cfg)
         self.inputs = {**dataset.inputs, **method_inputs(cfg)}
@@ -85,6 +88,25 @@ class RecordedTrainer(TrainerX):
         self.evaluations.count_training(
             time.perf_counter() - start, len(self.train_loader_x.dataset)
         )
+
+    def detect_anomaly(self, loss: Tensor) -> None:
+        """Keep the loss until `check_losses`, which raises FloatingPointError where it is infinite
+        or not a number: to look at it now, the host would wait for the device."""
+        self._unread.add(f"epoch {self.epoch + 1}, batch {self.batch_idx + 1}", loss)
+        done, frequency = self.batch_idx + 1, self.cfg.TRAIN.PRINT_FREQ
+        last = done == self.num_batches
+        if last or done % frequency == 0 or self.num_batches < frequency:  # as losses are printed
+            self.check_losses()
+
+    def check_losses(self) -> None:
+        """Look at the losses of the steps since the last call. Nothing that came of one that is not
+        finite is printed, evaluated or saved."""
+        if (step := self._unread.first_not_finite()) is not None:
+            raise FloatingPointError(f"Loss is infinite or NaN in {step}")
+
+    def save_model(self, *args, **options) -> None:
+        self.check_losses()
+        super().save_model(*args, **options)
 
     def after_epoch(self) -> None:
         done = self.epochs_done = self.epoch + 1

@@ -5,19 +5,17 @@ Construction order: check_cfg, device, build_data_loader, build_model, evaluator
 
 import datetime
 import os.path as osp
-import sys
 import time
 
 import torch
 from dassl.data import DataManager
 from dassl.engine.base import TrainerBase
+from dassl.engine.epoch_log import EpochLog
 from dassl.evaluation import build_evaluator
 from dassl.modeling import SimpleNet
 from dassl.utils import (
-    AverageMeter,
     ConfigValueError,
     DataValueError,
-    MetricMeter,
     MissingFileError,
     check_availability,
 )
@@ -201,21 +199,14 @@ class SimpleTrainer(TrainerBase):
         """Train on every batch; print and record as TRAIN.PRINT_FREQ says."""
         self.set_model_mode("train")
         self.num_batches = num_batches
-        losses, batch_time, data_time = MetricMeter(), AverageMeter(), AverageMeter()
-        end = time.monotonic()
-        title = f"epoch {self.epoch + 1}/{self.max_epoch}"
+        log, title = EpochLog(self), f"epoch {self.epoch + 1}/{self.max_epoch}"
+        start = time.monotonic()
         for self.batch_idx, batch in enumerate(_progress(batches, title, num_batches)):
-            data_time.update(time.monotonic() - end)
-            losses.update(self._step(batch))
-            batch_time.update(time.monotonic() - end)
-            frequency = self.cfg.TRAIN.PRINT_FREQ
-            if (self.batch_idx + 1) % frequency == 0 or num_batches < frequency:
-                self._print_progress(losses, batch_time, data_time)
-            step = self.epoch * num_batches + self.batch_idx
-            for name, meter in losses.meters.items():
-                self.write_scalar(f"train/{name}", meter.avg, step)
-            self.write_scalar("train/lr", self.get_current_lr(), step)
-            end = time.monotonic()
+            waited = time.monotonic() - start
+            losses = self._step(batch)
+            log.add(losses, waited, time.monotonic() - start)
+            start = time.monotonic()
+        log.read()
 
     def _check_shares(self, *loaders) -> None:
         """A mean over one process's share counts as much as another's: they must be equal, unless
@@ -229,19 +220,6 @@ class SimpleTrainer(TrainerBase):
 
     def _step(self, batch):
         return self.forward_backward(batch)
-
-    def _print_progress(self, losses, batch_time, data_time) -> None:
-        left = self.num_batches - self.batch_idx - 1
-        left += (self.max_epoch - self.epoch - 1) * self.num_batches
-        eta = datetime.timedelta(seconds=int(batch_time.avg * left))
-        tqdm.write(  # above the progress bar, if there is one
-            f"epoch [{self.epoch + 1}/{self.max_epoch}] "
-            f"batch [{self.batch_idx + 1}/{self.num_batches}] "
-            f"time {batch_time.val:.3f} ({batch_time.avg:.3f}) "
-            f"data {data_time.val:.3f} ({data_time.avg:.3f}) "
-            f"{losses} lr {self.get_current_lr():.4e} eta {eta}",
-            file=sys.stdout,
-        )
 
 
 def _progress(batches, title: str, total: int | None = None):

@@ -36,6 +36,19 @@ class AverageMeter:
             self.avg = self.sum / self.count
 
 
+def check_metrics(found: dict | None) -> dict:
+    """`found`, what a training step returned; nothing for None. Raises ConfigTypeError for other
+    types."""
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise ConfigTypeError(
+            "what is to be averaged must be a dictionary of numbers, not "
+            f"{type(found).__name__}; forward_backward must return one"
+        )
+    return found
+
+
 class MetricMeter:
     """An AverageMeter per name; printed as `loss 0.5000 (0.6000) acc 50.0000 (40.0000)`."""
 
@@ -45,14 +58,7 @@ class MetricMeter:
 
     def update(self, input_dict: dict | None) -> None:
         """Add one value per name; None adds nothing. Raises ConfigTypeError for other types."""
-        if input_dict is None:
-            return
-        if not isinstance(input_dict, dict):
-            raise ConfigTypeError(
-                "what is to be averaged must be a dictionary of numbers, not "
-                f"{type(input_dict).__name__}; forward_backward must return one"
-            )
-        for name, value in input_dict.items():
+        for name, value in check_metrics(input_dict).items():
             self.meters[name].update(value)
 
     def __str__(self) -> str:

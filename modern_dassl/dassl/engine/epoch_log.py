@@ -1,0 +1,51 @@
+"""What an epoch prints and writes of its steps; their losses stay on the device until then."""
+
+import datetime
+import sys
+
+from dassl.utils.meters import AverageMeter, MetricMeter, check_metrics
+from tqdm import tqdm
+
+from modern_dassl.unread import UnreadSteps
+
+
+class EpochLog:
+    """Averages over the steps of one epoch of `trainer`, whose batch_idx is the step's."""
+
+    def __init__(self, trainer):
+        self.trainer, self.unread = trainer, UnreadSteps()
+        self.losses, self.time, self.data = MetricMeter(), AverageMeter(), AverageMeter()
+
+    def add(self, losses: dict | None, data: float, seconds: float) -> None:
+        """A step: what it returned, seconds that its batch took, seconds with the batch."""
+        trainer = self.trainer
+        number = trainer.epoch * trainer.num_batches + trainer.batch_idx
+        self.unread.add(number, trainer.get_current_lr(), check_metrics(losses))
+        self.data.update(data)
+        self.time.update(seconds)
+        frequency = trainer.cfg.TRAIN.PRINT_FREQ
+        if (trainer.batch_idx + 1) % frequency == 0 or trainer.num_batches < frequency:
+            self.read()
+            self._print()
+
+    def read(self) -> None:
+        """Read the steps' losses from the device, average them, and write the averages."""
+        for number, rate, losses in self.unread.read():
+            self.losses.update(losses)
+            for name, meter in self.losses.meters.items():
+                self.trainer.write_scalar(f"train/{name}", meter.avg, number)
+            self.trainer.write_scalar("train/lr", rate, number)
+
+    def _print(self) -> None:
+        trainer = self.trainer
+        left = trainer.num_batches - trainer.batch_idx - 1
+        left += (trainer.max_epoch - trainer.epoch - 1) * trainer.num_batches
+        eta = datetime.timedelta(seconds=int(self.time.avg * left))
+        tqdm.write(  # above the progress bar, if there is one
+            f"epoch [{trainer.epoch + 1}/{trainer.max_epoch}] "
+            f"batch [{trainer.batch_idx + 1}/{trainer.num_batches}] "
+            f"time {self.time.val:.3f} ({self.time.avg:.3f}) "
+            f"data {self.data.val:.3f} ({self.data.avg:.3f}) "
+            f"{self.losses} lr {trainer.get_current_lr():.4e} eta {eta}",
+            file=sys.stdout,
+        )
