@@ -1,6 +1,7 @@
 """What every method has of base.py: rates, schedules, steps, what starts at random."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,6 +65,27 @@ def test_the_schedule_of_epochs_is_dassls(build):
     cosine = [0.01 * (1 + math.cos(math.pi * epoch / 4)) for epoch in range(3)]
     expected = [rate for rate in (0.005, *cosine) for _ in range(batches)]
     np.testing.assert_allclose(rates, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("frequency, looked_at", [(2, 4), (100, 6)])
+def test_a_loss_that_is_not_finite_stops_the_run_by_its_steps_name(build, frequency, looked_at):
+    """It is looked at when losses are printed, and at the latest before anything is saved."""
+    trainer = build("TRAIN.PRINT_FREQ", str(frequency), "DATALOADER.TRAIN_X.BATCH_SIZE", "8")
+    trainer.before_train()
+    steps, loss = [], trainer.loss
+
+    def broken(batch: dict) -> dict:
+        steps.append(len(steps) + 1)
+        return {n: v * float("nan" if len(steps) == 3 else 1) for n, v in loss(batch).items()}
+
+    trainer.loss, trainer.epoch = broken, 0
+    trainer.num_batches = 1000  # its last batch does not come
+    batches = iter(trainer.train_loader_x)
+    with pytest.raises(FloatingPointError, match="infinite or NaN in epoch 1, batch 3"):
+        for trainer.batch_idx, batch in enumerate(batches):
+            trainer.forward_backward(batch)
+        trainer.save_model(0, trainer.output_dir)
+    assert steps[-1] == looked_at and not Path(trainer.output_dir, "tuned").exists()
 
 
 class Unscaled:

@@ -1,0 +1,73 @@
+"""Training on a GPU, on a pretended one: every method ends well there, and no step waits for it."""
+
+from collections import Counter
+
+import pytest
+from conftest import read, toy_arguments, trainer_names
+from dassl.engine import TRAINER_REGISTRY, build_trainer
+from dassl.utils import set_random_seed
+from pretended_gpu import pretended_gpu
+
+from ueo.commands import train
+from ueo.runs.configure import build_cfg
+
+KINDS = {name: TRAINER_REGISTRY.get(name) for name in trainer_names()}
+PRECISIONS = ("fp16", "amp", "fp32")
+MOST_KERNELS = 270  # of a step with these small towers: a launch costs as much as a small kernel
+# each trainer once, in turn with each precision and each tower
+RUNS = [(name, PRECISIONS[i % 3], ("rn", "vit")[i % 2]) for i, name in enumerate(KINDS)]
+RUNS += [("UEO", precision, kind) for precision in PRECISIONS for kind in ("rn", "vit")]
+
+
+def arguments(root: str, weights: dict, out, name: str, precision: str, kind: str) -> list[str]:
+    argv = toy_arguments(root, weights, out, kind=kind, trainer=name, epochs=1)
+    argv[argv.index("--device") + 1] = "auto"
+    return [*argv, f"TRAINER.{name}.PREC", precision, "DATASET.NUM_SHOTS", "3",
+            "TRAINER.TipAdapter.VIEWS", "1", "TRAINER.TipAdapterF.VIEWS", "1"]
+
+
+@pytest.mark.parametrize("name, precision, kind", RUNS)
+def test_a_run_ends_well_on_a_gpu(toy_root, weights, tmp_path, name, precision, kind, capsys):
+    with pretended_gpu():
+        status = train.main(arguments(toy_root, weights, tmp_path, name, precision, kind))
+    assert status == 0, capsys.readouterr().err
+    found = read(tmp_path)
+    assert found["precision"] == precision and found["environment"]["device"] == "pretended"
+
+
+@pytest.fixture
+def steps(toy_root, weights, tmp_path):
+    """Counts of each step of an epoch: steps(name, precision, kind, *options) -> [(reads, kernels),
+    ...]."""
+    def run(name: str, precision: str, kind: str, *options: str) -> list[tuple[Counter, int]]:
+        argv = arguments(toy_root, weights, tmp_path, name, precision, kind)
+        counts = []
+        with pretended_gpu() as gpu:
+            cfg = build_cfg(train.settings_of([*argv, "TRAIN.PRINT_FREQ", "2", *options]))
+            set_random_seed(cfg.SEED)
+            trainer = build_trainer(cfg)
+            step = trainer.forward_backward
+
+            def counted(batch: dict) -> dict:
+                gpu.reset()
+                losses = step(batch)
+                counts.append((Counter(gpu.reads), sum(gpu.kernels.values())))
+                return losses
+
+            trainer.forward_backward = counted
+            trainer.before_train()
+            trainer.epoch = 0
+            trainer.run_epoch()
+        return counts
+
+    return run
+
+
+@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if not kind.training_free])
+def test_a_step_reads_nothing_where_nothing_is_logged(steps, name):
+    counts = steps(name, "fp16", "vit", "DATALOADER.TRAIN_X.BATCH_SIZE", "4")
+    assert len(counts) > 2
+    for number, (reads, kernels) in enumerate(counts, 1):
+        logged = number % 2 == 0 or number == len(counts)
+        assert sum(reads.values()) == logged, reads  # the losses, once
+        assert kernels <= MOST_KERNELS
