@@ -98,8 +98,8 @@ class Images(Dataset):
         kept = self.store.shape(_version(path)) if self.store else None
         return kept or image_size(path)
 
-    def bytes(self) -> int:
-        """Of all the images decoded, about: from the sizes of a few."""
+    def decoded_bytes(self) -> int:
+        """Bytes of all images together when decoded, about: from the sizes of a few."""
         sample = range(0, len(self), -(-len(self) // SAMPLE))
         return int(3 * len(self) * np.mean([np.prod(self.size(i)) for i in sample]))
 

@@ -133,7 +133,7 @@ def loaders(cfg, dataset, uses_labels: bool, device: torch.device):
         plain=setting_of(cfg, "PLAIN_TRANSFORM"),
     )
     if store and len(training):
-        warn_of_rest(store, count, training.bytes() * count // len(training), workers)
+        warn_of_rest(store, count, training.decoded_bytes() * count // len(training), workers)
     transform = build_transform(cfg, is_train=False)
     budget = Budget(device, setting_of(cfg, "DEVICE_GB"), workers)
     test, unlabelled = (

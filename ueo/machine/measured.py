@@ -16,6 +16,7 @@ from ueo.clip.backbones import TINY, load_clip
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptLearner
 from ueo.clip.tuning import select
+from ueo.images.device.budget import Budget
 from ueo.images.items import Images
 from ueo.images.loaders import EvaluationLoader, TrainingLoader
 from ueo.images.pixel_cache import open_store
@@ -103,12 +104,13 @@ def batches(cfg, paths: list[str], device: torch.device, store: Path, training: 
     """
     items = [SimpleNamespace(impath=path, label=0, domain=0) for path in paths]
     kept = open_store(store, "benchmark", len(paths), None)
+    budget = Budget(device, None, cfg.DATALOADER.NUM_WORKERS)
     if training:
         images = Images(items, build_transform(cfg), hide=True, store=kept, plain=identical)
-        loader = TrainingLoader(images, cfg, device)
+        loader = TrainingLoader(images, cfg, device, budget)
     else:
         images = Images(items, build_transform(cfg, is_train=False), store=kept, keep_views=True)
-        loader = EvaluationLoader(images, cfg, device)
+        loader = EvaluationLoader(images, cfg, device, budget)
     for index in range(len(images)):
         images[index]
     return without_end(loader, device)

@@ -21,7 +21,7 @@ from ueo.images.device.weights import MOST_SHRUNK
 from ueo.images.items import Images
 
 CHUNK = 1 << 26  # bytes that are sent to the device at a time, unless one image has more
-SURELY = 1.25  # times the room: what `Images.bytes` guesses may be wrong by so much
+SURELY = 1.25  # times the room: what `Images.decoded_bytes` guesses may be wrong by so much
 
 
 class DecodedImages:
@@ -91,16 +91,20 @@ def keep_decoded(images: Images, budget: Budget, otherwise: str) -> DecodedImage
 
     otherwise: what becomes of images that do not fit.
     """
-    if not budget.left() or not images.fast:
+    if not budget.left():
         return None
     what = f"{len(images):,} training images"
-    guess = images.bytes()
+    if not images.fast:
+        print(f"{what} are not kept on the device, which cannot augment in this way: {otherwise}")
+        return None
+    guess = images.decoded_bytes()
     if guess > SURELY * budget.left():  # not worth a look at each
         budget.take(guess, f"About {what}", otherwise)
         return None
     with ThreadPoolExecutor(budget.threads) as pool:
         sizes = np.array(list(pool.map(images.size, range(len(images)))))
     if (sizes.max(0) > MOST_SHRUNK * np.array(images.fast[0].size)).any():
+        print(f"{what} are not kept on the device, one is too large to be exact: {otherwise}")
         return None
     fits = budget.take(3 * int(sizes.prod(1).sum()), what, otherwise)
     return DecodedImages(images, sizes, budget) if fits else None
