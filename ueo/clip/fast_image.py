@@ -65,7 +65,7 @@ def before_last_block(visual: VisionTransformer, images: Tensor) -> Tensor:
     """Tokens (batch, tokens, width) of images (batch, 3, height, width); the first is the class
     token, the patches' follow."""
     x = visual.conv1(images).flatten(2).transpose(1, 2)  # (batch, patches, width)
-    start = visual.class_embedding.to(x.dtype).expand(len(x), 1, -1)
+    start = visual.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
     x = torch.cat([start, x], dim=1) + visual.positional_embedding.to(x.dtype)
     x = visual.ln_pre(x)
     *blocks, _ = visual.transformer.resblocks
