@@ -107,12 +107,14 @@ class CLIPTrainer(RecordedTrainer):
         self.options = options_of(cfg, type(self))
         check_trainer(type(self).__name__, cfg, self.options)
 
-    def build_network(self) -> None:
+    def build_network(self, weights: dict[str, Tensor] | None = None) -> None:
         """The model with its zero-shot weights and what is tuned of it: all that predicting needs.
+
+        weights: state dict in OpenAI's layout, to be taken instead of the backbone's.
         """
         cfg, options = self.cfg, self.options
         self.precision = self.choose_precision()
-        clip_model = load_clip(cfg.MODEL.BACKBONE.NAME, self.precision, self.device)
+        clip_model = load_clip(cfg.MODEL.BACKBONE.NAME, self.precision, self.device, weights)
         resolution = clip_model.visual.input_resolution
         check_resolution(cfg.INPUT.SIZE, cfg.MODEL.BACKBONE.NAME, resolution)
         dataset, seed = self.dm.dataset, max(cfg.SEED, 0)

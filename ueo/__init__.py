@@ -8,5 +8,5 @@ __version__ = "0.1.0"
 
 
 def load(folder, device: str = "auto", plugin: tuple[str, ...] = ()):
-    """The model that the finished run in `folder` has adapted: ueo/inference/adapted_model.py."""
-    return import_module("ueo.inference.adapted_model").load(folder, device, plugin)
+    """The model of the finished run, or of the export, in `folder`: ueo/inference/load.py."""
+    return import_module("ueo.inference.load").load(folder, device, plugin)

@@ -30,18 +30,28 @@ def available_backbones() -> list[str]:
     return [*clip.available_models(), TINY]
 
 
-def load_clip(name: str, precision: str, device: torch.device | str = "cpu") -> CLIP:
+def load_clip(
+    name: str,
+    precision: str,
+    device: torch.device | str = "cpu",
+    weights: dict[str, torch.Tensor] | None = None,
+) -> CLIP:
     """The model in eval mode with frozen parameters, on `device`.
 
     name:      one of `available_backbones()` or the path of a file: OpenAI's JIT archive, a state
                dict saved by torch, or safetensors.
     precision: "fp16" keeps OpenAI's half-precision weights (normalisation layers stay fp32);
                "fp32" and "amp" make every parameter fp32.
+    weights:   state dict in OpenAI's layout, to be taken instead of those of `name`.
 
     Raises ConfigError for an unknown name, CheckpointError for weights that cannot be read.
     """
-    many = torch.device(device).type == "cuda"  # a process there does many runs, one on a CPU
-    model = own_copy(name, precision) if many else _read_clip(name, precision)
+    if weights is not None:
+        model = _built(weights, name, precision)
+    elif torch.device(device).type == "cuda":  # a process there does many runs, one on a CPU
+        model = own_copy(name, precision)
+    else:
+        model = _read_clip(name, precision)
     return model.to(device).eval().requires_grad_(False)
 
 
@@ -74,6 +84,10 @@ def own_copy(name: str, precision: str) -> CLIP:
 def _read_clip(name: str, precision: str) -> CLIP:
     check_name(name)
     state = read_weights(download(name) if name in clip.available_models() else weights_file(name))
+    return _built(state, name, precision)
+
+
+def _built(state: dict[str, torch.Tensor], name: str, precision: str) -> CLIP:
     model = _build(state, name)
     if precision != "fp16":
         model.float()

@@ -31,7 +31,10 @@ from ueo.scores import SCORES
 
 class AdaptedModel:
     """What a run ended with. `classes`: the K known names; `threshold`: the least score of a known
-    image, None where all are; set it to move the verdict."""
+    image, None where all are; set it to move the verdict. `class_features`: (K, embedding), None
+    where each image has its own."""
+
+    knows_before = True  # whether it can say what the model predicted before it was adapted
 
     def __init__(self, folder: str | Path, device: str = "auto", plugin: tuple[str, ...] = ()):
         self.folder = Path(folder)
@@ -41,24 +44,34 @@ class AdaptedModel:
                 f"{folder}: its BatchNorm takes each batch's own statistics, so an image has no "
                 "prediction of its own"
             )
-        self.cfg = _configuration(self.folder, device, plugin)
+        self.cfg = self._configuration(device, plugin)
         self.device = torch.device(chosen_device(device))
-        _check_weights(self.folder, self.facts, self.cfg.MODEL.BACKBONE.NAME)
         self.classes: list[str] = self.facts["class_names"]
         self.threshold: float | None = self.facts["thresholds"][self.facts["rule"]]
         self.score = SCORES[self.facts["score"]]
-        self.network = _network(self.cfg, self.facts, self.device)
-        self._load_tuned()
+        self.network, self.class_features = self._adapted()
         self.network.model.requires_grad_(False)
-        self._class_features = _class_features(self.network.model)
         self._before: nn.Module | None = None
-        transform = build_transform(self.cfg, is_train=False)
-        self._view = plain_way(on_images(transform))
-        self._normalise = Normaliser(self.cfg.INPUT, self.device)
+        self.view_steps = on_images(build_transform(self.cfg, is_train=False))
+        self._view = plain_way(self.view_steps)
+        self.normalise = Normaliser(self.cfg.INPUT, self.device)
 
-    def _load_tuned(self) -> None:
+    def _configuration(self, device: str, plugin: tuple[str, ...]):
+        """The run's own, on `device`."""
+        finished = read_result(self.folder)
+        if finished is None:
+            raise CheckpointError(
+                f"{self.folder}: is not finished (result.json); start its run again"
+            )
+        return configuration(finished["config"], device, plugin)
+
+    def _adapted(self):
+        """(the run's trainer, class features (K, embedding), or None where it has none)."""
+        _check_weights(self.folder, self.facts, self.cfg.MODEL.BACKBONE.NAME)
+        trainer = network(self.cfg, self.facts, self.device)
         if self.facts["trained"]:
-            load_tuned(self.network.saved_state(), self.folder / MODEL)
+            load_tuned(trainer.saved_state(), self.folder / MODEL)
+        return trainer, _class_features(trainer.model)
 
     def predict(
         self, images: Iterable[str | Path], batch_size: int = 0, before: bool = True
@@ -86,36 +99,30 @@ class AdaptedModel:
         probabilities = (self.network.model.logit_scale * cosines).softmax(-1)
         return predictions_of(
             names, probabilities.numpy(), self.score(cosines).double().numpy(), self.threshold,
-            self.classes, self.cosines(pixels, before=True).argmax(-1).numpy() if before else None,
+            self.classes, self._classes_before(pixels) if before and self.knows_before else None,
         )
+
+    def _classes_before(self, pixels: Tensor) -> np.ndarray:
+        return self.cosines(pixels, before=True).argmax(-1).numpy()
 
     @torch.no_grad()
     def cosines(self, pixels: Tensor, before: bool = False) -> Tensor:
         """(batch, K), unscaled, fp32, on the CPU, of pixels (batch, height, width, 3), uint8.
         before: of the model before it was adapted."""
-        model, classes = self.network.model, self._class_features
+        model, classes = self.network.model, self.class_features
         if before:
             if self._before is None:
-                self._before = _network(self.cfg, self.facts, self.device).model
+                self._before = network(self.cfg, self.facts, self.device).model
                 self._before_classes = _class_features(self._before)
             model, classes = self._before, self._before_classes
         with model.evaluating():
-            features = model.steadily(model.image_features, self._normalise(pixels))
+            features = model.steadily(model.image_features, self.normalise(pixels))
             return model.steadily(lambda rows: model.cosines(rows, classes), features).float().cpu()
 
 
-def load(folder: str | Path, device: str = "auto", plugin: tuple[str, ...] = ()) -> AdaptedModel:
-    """The model of the finished run in `folder`. device: "auto", "cpu" or "cuda"; plugin: Python
-    files that its trainer needs. Raises CheckpointError or DataError for a folder without one."""
-    return AdaptedModel(folder, device, plugin)
-
-
-def _configuration(folder: Path, device: str, plugin: tuple[str, ...]):
-    """The run's own, on `device`."""
-    finished = read_result(folder)
-    if finished is None:
-        raise CheckpointError(f"{folder}: is not finished (result.json); start its run again")
-    options = [part for key, value in finished["config"].items() for part in (key, str(value))]
+def configuration(flat: dict, device: str, plugin: tuple[str, ...]):
+    """The configuration that holds these keys, on `device`."""
+    options = [part for key, value in flat.items() for part in (key, str(value))]
     return build_cfg(RunSettings(device=device, plugin=plugin, options=tuple(options)))
 
 
@@ -128,8 +135,9 @@ def _check_weights(folder: Path, facts: dict, backbone: str) -> None:
         )
 
 
-def _network(cfg, facts: dict, device: torch.device):
-    """The run's trainer with its network alone: no image is read, and nothing can be trained."""
+def network(cfg, facts: dict, device: torch.device, weights: dict[str, Tensor] | None = None):
+    """The run's trainer with its network alone: no image is read, and nothing can be trained.
+    weights: see CLIPTrainer.build_network."""
     kind = TRAINER_REGISTRY.get(cfg.TRAINER.NAME)
     trainer = kind.__new__(kind)
     trainer._models, trainer.cfg, trainer.device = OrderedDict(), cfg, device
@@ -140,7 +148,7 @@ def _network(cfg, facts: dict, device: torch.device):
     )
     trainer.dm = SimpleNamespace(dataset=known)
     trainer.check_cfg(cfg)
-    trainer.build_network()
+    trainer.build_network(weights)
     return trainer
 
 

@@ -1,0 +1,246 @@
+"""An export: the run's own predictions again, without the run and its backbone's weights."""
+
+import json
+import os
+import shutil
+
+import clip
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from clip.model import build_model
+from conftest import TOY_PLUGIN, read, toy_arguments, trainer_names
+from dassl.engine import TRAINER_REGISTRY
+from safetensors.torch import load_file
+
+import ueo
+from ueo.commands import export, train
+from ueo.errors import CheckpointError
+from ueo.files import read_json, write_json
+from ueo.inference.onnx_export import missing_packages, run_onnx
+from ueo.results.record import read_outputs
+
+needs_onnx = pytest.mark.skipif(
+    bool(missing_packages()), reason=f"needs the extra onnx: {', '.join(missing_packages())}"
+)
+FILES = {"README.md", "clip_state_dict.pt", "model.json", "model.safetensors"}
+
+
+def finish(folder, root, weights, *options, **arguments):
+    """Train a toy run in `folder`."""
+    assert train.main([*toy_arguments(root, weights, folder, epochs=1, **arguments), *options]) == 0
+    return folder
+
+
+def exported(run, folder, *options) -> None:
+    arguments = ["--model", str(run), "--output", str(folder), "--plugin", str(TOY_PLUGIN)]
+    assert export.main([*arguments, "--no-onnx", *options]) == 0
+
+
+def test_paths(root: str, run, number: int | None = None) -> list[str]:
+    return [f"{root}/toy/{path}" for path in read_outputs(run)["test_paths"][:number]]
+
+
+test_paths.__test__ = False
+
+
+def answers(model, paths: list[str]) -> list[tuple]:
+    return [(p.name, p.probability, p.score, p.known, p.runner_up_probability)
+            for p in model.predict(paths, before=False)]
+
+
+@pytest.mark.parametrize("trainer", trainer_names())
+def test_every_trainer_predicts_bit_for_bit_without_its_weights(
+    toy_root, weights, tmp_path, trainer
+):
+    kind = "vit" if trainer in ("FLYP", "UPL", "CoOp", "TipAdapterF", "UEO") else "rn"
+    options = ["DATASET.NUM_SHOTS", "2"] if TRAINER_REGISTRY.get(trainer).uses_labels else []
+    if trainer == "UEO":
+        options += ["TRAINER.UEO.TUNE", "prompt+visual_affine+visual_prompt"]
+    own = {kind: shutil.copy(weights[kind], tmp_path)}  # a file that is removed below
+    run = finish(tmp_path / "run", toy_root, own, *options, trainer=trainer, kind=kind)
+    paths = test_paths(toy_root, run, 12)
+    expected = answers(ueo.load(run, "cpu"), paths)
+    exported(run, tmp_path / "export")
+    shutil.rmtree(run)
+    os.unlink(own[kind])
+    assert answers(ueo.load(tmp_path / "export", "cpu"), paths) == expected
+    assert {path.name for path in (tmp_path / "export").iterdir()} == FILES
+
+
+@pytest.fixture(scope="module")
+def runs(toy_root, weights, tmp_path_factory):
+    """A finished run on each kind of tower, and its export."""
+    place, found = tmp_path_factory.mktemp("runs"), {}
+    for kind, options in (("rn", ()), ("vit", ("TRAINER.UEO.SCORE", "margin"))):
+        run = finish(place / kind, toy_root, weights, *options, kind=kind)
+        exported(run, place / f"{kind}_export")
+        found[kind] = run, place / f"{kind}_export"
+    return found
+
+
+def test_predictions_do_not_say_what_was_before(runs, toy_root):
+    run, folder = runs["rn"]
+    paths = test_paths(toy_root, run, 2)
+    assert [p.before for p in ueo.load(folder, "cpu").predict(paths)] == [None, None]
+    with pytest.raises(CheckpointError, match="does not hold the model as it was before"):
+        ueo.load(folder, "cpu").cosines(torch.zeros(1, 64, 64, 3, dtype=torch.uint8), before=True)
+
+
+@pytest.mark.parametrize("kind", ["rn", "vit"])
+def test_the_documented_lines_give_the_same_probabilities(runs, toy_root, kind):
+    run, folder = runs[kind]
+    model = ueo.load(folder, "cpu")
+    pixels = torch.stack([model.pixels(path) for path in test_paths(toy_root, run, 4)])
+    facts = json.loads((folder / "model.json").read_text())
+    state = {n: t.float() for n, t in load_file(folder / "model.safetensors").items()}
+    tower = facts["image_tower"]
+    visual = getattr(clip.model, tower["class"])(**tower["arguments"]).eval()
+    visual.load_state_dict({n[7:]: t for n, t in state.items() if n.startswith("visual.")},
+                           strict=False)
+    steps = facts["preprocessing"]
+    images = (pixels / 255 - torch.tensor(steps["mean"])) / torch.tensor(steps["std"])
+    with torch.no_grad():
+        features = F.normalize(visual(images.permute(0, 3, 1, 2)), dim=-1)
+        cosines = features @ state["class_features"].T
+    assert torch.allclose(cosines, model.cosines(pixels), atol=1e-5)
+    assert tuple(steps["centre_crop"]) == pixels.shape[1:3]
+
+
+@pytest.mark.parametrize("kind", ["rn", "vit"])
+def test_clip_load_takes_the_merged_towers(runs, toy_root, kind):
+    run, folder = runs[kind]
+    path = folder / "clip_state_dict.pt"
+    state = torch.load(path)
+    loaded, _ = clip.load(str(path), device="cpu")
+    assert set(loaded.state_dict()) == set(state)
+    halves = dict(build_model(dict(state)).state_dict())  # what clip rounds to half precision
+    for name, tensor in loaded.state_dict().items():
+        assert torch.equal(tensor, state[name].to(halves[name].dtype).float()), name
+    model = ueo.load(run, "cpu")
+    pixels = torch.stack([model.pixels(path) for path in test_paths(toy_root, run, 4)])
+    with torch.no_grad():
+        found = F.normalize(loaded.encode_image(model.normalise(pixels)), dim=-1)
+        ours = model.network.model.image_features(model.normalise(pixels))
+        text = loaded.encode_text(clip.tokenize(["a photo of a mug."]))
+        own = model.network.model.text_features(["a photo of a mug."])
+    assert (found * ours).sum(-1).min() > 0.999  # up to half precision
+    assert F.cosine_similarity(text, own).min() > 0.999
+
+
+def test_open_clip_takes_the_merged_towers(runs, toy_root):
+    open_clip = pytest.importorskip("open_clip", reason="open_clip is not installed")
+    run, folder = runs["vit"]
+    image = {"image_size": 32, "layers": 2, "width": 64, "patch_size": 16, "head_width": 64}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1}
+    theirs = open_clip.CLIP(32, image, text, quick_gelu=True).eval()
+    open_clip.factory.load_checkpoint(theirs, str(folder / "clip_state_dict.pt"))
+    model = ueo.load(run, "cpu")
+    pixels = torch.stack([model.pixels(path) for path in test_paths(toy_root, run, 4)])
+    images = model.normalise(pixels)
+    with torch.no_grad():
+        found = theirs.encode_image(images, normalize=True)
+        assert torch.allclose(found, model.network.model.image_features(images), atol=1e-5)
+
+
+@needs_onnx
+@pytest.mark.parametrize("kind,options", [
+    ("rn", ()), ("vit", ("TRAINER.UEO.TUNE", "prompt+visual_prompt")),
+])
+def test_onnxruntime_predicts_the_same(runs, toy_root, weights, tmp_path, capsys, kind, options):
+    run, _ = runs[kind]
+    if options:
+        run = finish(tmp_path / "run", toy_root, weights, *options, kind=kind)
+    capsys.readouterr()
+    exported(run, tmp_path / "out", "--onnx")
+    assert "differ from torch's by" in capsys.readouterr().out
+    model = ueo.load(run, "cpu")
+    paths = test_paths(toy_root, run, 5)
+    pixels = torch.stack([model.pixels(path) for path in paths])
+    for some in (pixels, pixels[:1]):  # any batch size
+        probabilities, scores = run_onnx(tmp_path / "out" / "model.onnx", some.numpy())
+        cosines = model.cosines(some)
+        expected = (model.network.model.logit_scale * cosines).softmax(-1)
+        assert np.abs(probabilities - expected.numpy()).max() < 1e-4
+        assert np.abs(scores - model.score(cosines).numpy()).max() < 1e-5
+
+
+def test_the_card_says_what_it_is_and_names_no_path(runs, toy_root):
+    _, folder = runs["rn"]
+    text, facts = (folder / "README.md").read_text(), read_json(folder / "model.json", dict, "")
+    for words in ("UEO on Toy, red", "not calibrated", "| label space | open |", "PACC", "rn.safe",
+                  "has no place for the learnt prompt", "As its source says".lower(), "bike"):
+        assert words in text
+    for named in (text, json.dumps(facts)):
+        assert str(toy_root) not in named and "/tmp" not in named and "/home" not in named
+    assert facts["preprocessing"]["interpolation"] == "bicubic"
+
+
+@pytest.mark.parametrize("asked,rule", [("otsu", "otsu"), ("0.25", "given"), ("-1", "given")])
+def test_a_threshold_by_rule_or_as_a_number(runs, tmp_path, asked, rule):
+    run, _ = runs["rn"]
+    exported(run, tmp_path / "out", f"--threshold={asked}")
+    model = ueo.load(tmp_path / "out", "cpu")
+    assert model.facts["rule"] == rule
+    expected = model.facts["thresholds"]["otsu"] if rule == "otsu" else float(asked)
+    assert model.threshold == expected
+
+
+def refused(capsys, *arguments: str) -> str:
+    """The one line that is said."""
+    capsys.readouterr()
+    assert export.main(["--no-onnx", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_what_cannot_be_exported_is_said_in_one_line(runs, tmp_path, capsys):
+    run, folder = runs["rn"]
+    assert "exists; name another folder, or pass --overwrite" in refused(
+        capsys, "--model", str(run), "--output", str(folder))
+    kept = tmp_path / "photos"
+    kept.mkdir()
+    assert "is no export, so --overwrite does not replace it" in refused(
+        capsys, "--model", str(run), "--output", str(kept), "--overwrite")
+    assert kept.is_dir()
+    assert "is an export already" in refused(
+        capsys, "--model", str(folder), "--output", str(tmp_path / "a"))
+    assert "is no folder" in refused(
+        capsys, "--model", str(tmp_path / "b"), "--output", str(tmp_path / "a"))
+    assert "neither a number nor a rule; did you mean 'otsu'?" in refused(
+        capsys, "--model", str(run), "--output", str(tmp_path / "a"), "--threshold", "otsi",
+        "--plugin", str(TOY_PLUGIN))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
+
+
+def test_statistics_of_the_batch_are_refused(toy_root, weights, tmp_path, capsys):
+    run = finish(tmp_path / "run", toy_root, weights, "TRAINER.EntMin.BATCH_STATS", "True",
+                 trainer="EntMin")
+    line = refused(capsys, "--model", str(run), "--plugin", str(TOY_PLUGIN))
+    assert "takes each batch's own statistics" in line and not (run / "export").exists()
+
+
+def test_overwrite_replaces_an_export(runs, tmp_path):
+    run, _ = runs["vit"]
+    exported(run, tmp_path / "out")
+    exported(run, tmp_path / "out", "--overwrite", "--threshold", "0.5")
+    assert ueo.load(tmp_path / "out", "cpu").threshold == 0.5
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("harm,words", [
+    (lambda f: (f / "model.safetensors").unlink(), "cannot be read"),
+    (lambda f: (f / "model.safetensors").write_bytes(b"no"), "cannot be read"),
+    (lambda f: write_json(f / "model.json", {**read(f), "format": 99}), "is of format 99"),
+    (lambda f: write_json(f / "model.json", {**read(f), "class_names": "x"}), "of another version"),
+    (lambda f: shutil.copy(f.parent / "vit.safetensors", f / "model.safetensors"), "does not fit"),
+])
+def test_what_is_no_export_is_said_in_one_line(runs, tmp_path, harm, words):
+    folder = shutil.copytree(runs["rn"][1], tmp_path / "export")
+    shutil.copy(folder / "model.json", folder / "result.json")  # what `read` reads
+    shutil.copy(runs["vit"][1] / "model.safetensors", tmp_path / "vit.safetensors")
+    harm(folder)
+    with pytest.raises(CheckpointError) as raised:
+        ueo.load(folder, "cpu")
+    assert words in str(raised.value) and "\n" not in str(raised.value)

@@ -1,0 +1,35 @@
+"""Export a finished run as one folder: weights, class names, threshold, a card, an ONNX file.
+
+    bash scripts/export.sh --model RUN
+
+Python reads it with `ueo.load(FOLDER)`, without the run and without the backbone's weights.
+"""
+
+import argparse
+
+from ueo.commands.train import as_settings
+from ueo.inference.export import ExportSettings, export
+from ueo.runs.status import status_of
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = p.add_argument
+    add("--model", required=True, metavar="RUN", help="folder of a finished run")
+    add("--output", default="", help="folder to write; RUN/export unless given")
+    add("--onnx", action=argparse.BooleanOptionalAction, default=None,
+        help="an ONNX file too, or none; unless given, one wherever its packages are installed")
+    add("--threshold", default="", metavar="RULE|NUMBER",
+        help="least score of a known image; by the run's rule unless given")
+    add("--overwrite", action="store_true", help="replace an export that is there")
+    add("--plugin", nargs="+", default=[], help="Python files that the run's trainer needs")
+    return p
+
+
+def run(settings: ExportSettings) -> None:
+    print(f"Exported to {export(settings)}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 a user's mistake, 130 interrupted."""
+    return status_of(lambda: run(as_settings(ExportSettings, parser().parse_args(argv))))

@@ -1,0 +1,209 @@
+"""A finished run as one folder that can be taken elsewhere.
+
+    model.safetensors    the image tower as tuned, class features, adapter: what predicting needs
+    model.json           class names, threshold, pre-processing, ...: how to use them
+    clip_state_dict.pt   the whole CLIP with what was tuned of it, for clip.load and open_clip
+    model.onnx           pixels -> class probabilities and score
+    README.md            a card: data, recipe, metrics, licence
+"""
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torchvision.transforms import CenterCrop, Resize
+
+from ueo.clip.backbones import available_backbones
+from ueo.errors import ConfigError
+from ueo.files import write_json
+from ueo.inference import onnx_export
+from ueo.inference.adapted_model import AdaptedModel
+from ueo.inference.exported_model import CLASSES, FORMAT, WEIGHTS, is_export
+from ueo.inference.model_card import card
+from ueo.inference.openai_layout import (
+    OWN_TEXT,
+    image_tower,
+    not_merged,
+    openai_layout,
+    smallest,
+)
+from ueo.names import did_you_mean
+from ueo.results.record import read_result
+from ueo.runs.checkpoint import FACTS
+from ueo.temporaries import temporary_folder
+
+OPENAI, ONNX, CARD = "clip_state_dict.pt", "model.onnx", "README.md"
+GIVEN = "given"  # rule of a threshold that was given as a number
+KEPT = ("TRAINER.", "INPUT.", "SEED", "MODEL.BACKBONE.NAME", "DATASET.NUM_SHOTS",
+        "DATALOADER.TEST.BATCH_SIZE")  # configuration keys that building the network reads
+DATASET = "UFTFolder"  # a configuration needs one; an export reads no image
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """output: MODEL/export unless given. onnx: None for wherever its packages are installed.
+    threshold: a rule or a number; the run's own unless given."""
+
+    model: str
+    output: str = ""
+    onnx: bool | None = None
+    threshold: str = ""
+    overwrite: bool = False
+    plugin: tuple[str, ...] = ()
+
+
+def export(settings: ExportSettings, say: Callable[[str], None] = print) -> Path:
+    """Write the folder, whole or not at all; returns it. `say` is told what it holds.
+
+    Raises CheckpointError for what is no finished run, ConfigError for an option that cannot be.
+    """
+    run = Path(settings.model)
+    target = Path(settings.output or run / "export")
+    _check_target(target, settings.overwrite)
+    with_onnx = _with_onnx(settings.onnx, say)
+    if is_export(run):
+        raise ConfigError(f"--model {run}: is an export already; name the folder of the run")
+    model = AdaptedModel(run, "cpu", settings.plugin)
+    facts = exported_facts(model, settings.threshold)
+    with temporary_folder(target.parent, f".{target.name}-") as folder:
+        folder.chmod(0o755)  # its 0700 would keep colleagues on a cluster out
+        _write_weights(model, folder, say)
+        if with_onnx:
+            _write_onnx(model, facts, folder, say)
+        write_json(folder / FACTS, facts)
+        files = [path.name for path in folder.iterdir()]
+        text = card(read_result(run), facts, not_merged(model.network), files)
+        (folder / CARD).write_text(text, encoding="utf-8")
+        for path in folder.iterdir():
+            path.chmod(0o644)
+        _put(folder, target)
+    say(f"{CARD}, {FACTS}: the card, and class names, threshold and pre-processing")
+    return target
+
+
+def exported_facts(model: AdaptedModel, threshold: str = "") -> dict:
+    """model.json: that of the run, and what else predicting needs to know."""
+    clip, config = model.network.model, portable(model)
+    return {
+        **with_threshold(model.facts, threshold),
+        "format": FORMAT,
+        "trainer": model.cfg.TRAINER.NAME,
+        "backbone": config["MODEL.BACKBONE.NAME"],
+        "logit_scale": clip.logit_scale,
+        "image_tower": image_tower(clip),
+        "preprocessing": preprocessing(model),
+        "config": config,
+    }
+
+
+def with_threshold(facts: dict, asked: str) -> dict:
+    """`facts` with the threshold that was asked for, by its rule or as a number."""
+    rules = facts["thresholds"]
+    if not asked or asked in rules:
+        return {**facts, "rule": asked or facts["rule"]}
+    try:
+        number = float(asked)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigError(
+            f"--threshold {asked!r}: is neither a number nor a rule{did_you_mean(asked, rules)}; "
+            f"rules: {', '.join(rules)}"
+        )
+    return {**facts, "thresholds": {**rules, GIVEN: number}, "rule": GIVEN}
+
+
+def preprocessing(model: AdaptedModel) -> dict:
+    """What happens to an image before the image tower, in the order of the keys."""
+    steps, inputs = model.view_steps.transforms, model.cfg.INPUT
+    normalised = "normalize" in inputs.TRANSFORMS
+    resize = next(step for step in steps if isinstance(step, Resize))
+    crop = next(step for step in steps if isinstance(step, CenterCrop))
+    return {
+        "colours": "RGB, 8 bits a channel",
+        "resize_shorter_side": resize.size,
+        "interpolation": resize.interpolation.value,
+        "centre_crop": list(crop.size),  # height, width
+        "divide_by": 255,
+        "mean": list(inputs.PIXEL_MEAN) if normalised else [0.0] * 3,
+        "std": list(inputs.PIXEL_STD) if normalised else [1.0] * 3,
+    }
+
+
+def portable(model: AdaptedModel) -> dict:
+    """The keys of a run's configuration that its network is built from, without any path."""
+    config, name = read_result(model.folder)["config"], model.cfg.TRAINER.NAME
+    paths = {f"TRAINER.{name}.{option}" for option in model.network.input_files}
+    kept = {
+        key: value for key, value in config.items()
+        if key.startswith(KEPT) and key not in paths and not os.path.isabs(str(value))
+    }
+    backbone = config["MODEL.BACKBONE.NAME"]
+    known = backbone in available_backbones()
+    kept["MODEL.BACKBONE.NAME"] = backbone if known else os.path.basename(backbone)
+    return {**kept, "DATASET.NAME": DATASET}
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if not overwrite:
+        raise ConfigError(f"--output {target}: exists; name another folder, or pass --overwrite")
+    if not is_export(target):
+        raise ConfigError(
+            f"--output {target}: is no export, so --overwrite does not replace it; name another"
+        )
+
+
+def _with_onnx(asked: bool | None, say: Callable[[str], None]) -> bool:
+    missing = onnx_export.missing_packages()
+    if missing and asked:
+        raise ConfigError(f"--onnx: needs {', '.join(missing)}; {onnx_export.INSTALL}")
+    if missing and asked is None:
+        say(f"{ONNX}: left out, it needs {', '.join(missing)}; {onnx_export.INSTALL}")
+    return not missing if asked is None else asked
+
+
+def _write_weights(model: AdaptedModel, folder: Path, say: Callable[[str], None]) -> None:
+    clip, classes = model.network.model, model.class_features
+    state = clip.state_dict()
+    merged = smallest(openai_layout(state, clip.logit_scale))
+    if classes is not None:
+        state = {n: t for n, t in state.items() if not n.startswith(OWN_TEXT)}
+        state[CLASSES] = classes
+    save_file(smallest(state), folder / WEIGHTS, {"format": "pt"})
+    torch.save(merged, folder / OPENAI)
+    without = not_merged(model.network)
+    say(f"{WEIGHTS}: what predicting needs ({_size(folder / WEIGHTS)})")
+    say(f"{OPENAI}: the whole CLIP for clip.load and open_clip ({_size(folder / OPENAI)})"
+        + (f"; it has no place for {', '.join(without)}" if without else ""))
+
+
+def _write_onnx(model: AdaptedModel, facts: dict, folder: Path, say: Callable[[str], None]) -> None:
+    if model.class_features is None:
+        say(f"{ONNX}: left out, {facts['trainer']} makes prompts for each image, which it cannot "
+            "hold")
+        return
+    said = {key: facts[key] for key in ("class_names", "score", "preprocessing")}
+    said["threshold"] = facts["thresholds"][facts["rule"]]
+    differs = onnx_export.write_onnx(model, folder / ONNX, said)
+    say(f"{ONNX}: pixels to probabilities and score ({_size(folder / ONNX)}); onnxruntime's "
+        f"differ from torch's by {differs:.0e} at most")
+
+
+def _put(folder: Path, target: Path) -> None:
+    """Give `folder` the name `target`, which loses what it held."""
+    if target.exists():
+        with temporary_folder(target.parent, f".{target.name}-") as old:
+            os.replace(target, old)
+            os.replace(folder, target)
+            return
+    os.replace(folder, target)
+
+
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:,.1f} MB"

@@ -1,0 +1,78 @@
+"""A model that was exported (export.py): predictions without the run and its backbone's weights."""
+
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ueo.errors import CheckpointError, DataError, UserError, first_line
+from ueo.files import read_json
+from ueo.inference.adapted_model import AdaptedModel, configuration, network
+from ueo.inference.openai_layout import OWN_TEXT, openai_layout, with_a_text_tower
+from ueo.runs.checkpoint import FACTS
+
+FORMAT = 1  # of the folder; a change that an older ueo.load would misread counts it up
+WEIGHTS = "model.safetensors"
+CLASSES = "class_features"  # (K, embedding), beside the names of PromptedCLIP's state dict
+AGAIN = "export the run again"
+
+
+def is_export(folder: str | Path) -> bool:
+    """Whether `folder` is an export, and not the folder of a run."""
+    try:
+        return "format" in read_json(Path(folder, FACTS), dict, AGAIN)
+    except (FileNotFoundError, DataError):
+        return False
+
+
+class ExportedModel(AdaptedModel):
+    """An AdaptedModel without the weights that it was before: its predictions leave `before` out.
+    """
+
+    knows_before = False
+
+    def _configuration(self, device: str, plugin: tuple[str, ...]):
+        if self.facts["format"] != FORMAT:
+            raise CheckpointError(
+                f"{self.folder / FACTS}: is of format {self.facts['format']}, and this version of "
+                f"ueo reads format {FORMAT}; {AGAIN}, or update ueo"
+            )
+        return configuration(self.facts["config"], device, plugin)
+
+    def _adapted(self):
+        path = self.folder / WEIGHTS
+        try:
+            state = load_file(path)
+        except Exception as error:  # what a damaged file makes of a reader has no common base
+            why = first_line(error)
+            raise CheckpointError(f"{path}: cannot be read ({why}); {AGAIN}") from error
+        classes = state.pop(CLASSES, None)
+        try:
+            trainer = self._filled(state, classes is not None)
+        except (RuntimeError, UserError) as error:  # other shapes; no CLIP at all
+            raise CheckpointError(
+                f"{path}: does not fit its {FACTS} ({first_line(error)}); {AGAIN}"
+            ) from error
+        return trainer, classes if classes is None else classes.to(self.device, trainer.model.dtype)
+
+    def _filled(self, state: dict[str, Tensor], without_text: bool):
+        """The run's trainer with these weights. Raises RuntimeError where one lacks or is too many.
+        """
+        weights = openai_layout(state, self.facts["logit_scale"])
+        embedding = self.facts["image_tower"]["arguments"]["output_dim"]
+        weights = with_a_text_tower(weights, embedding)
+        trainer = network(self.cfg, self.facts, self.device, weights)
+        missing, unexpected = trainer.model.load_state_dict(state, strict=False)
+        absent = [n for n in missing if not (without_text and n.startswith(OWN_TEXT))]
+        if wrong := [*absent, *unexpected]:
+            raise RuntimeError(f"{wrong[0]} is missing, or is one too many")
+        return trainer
+
+    def cosines(self, pixels: Tensor, before: bool = False) -> Tensor:
+        """See AdaptedModel; there is no `before`."""
+        if before:
+            raise CheckpointError(
+                f"{self.folder}: an export does not hold the model as it was before; ask the run"
+            )
+        return super().cosines(pixels)
+

@@ -1,0 +1,153 @@
+"""The card of an exported model: what it is, what it was made from, and how to use it."""
+
+import clip
+
+from ueo import __version__
+from ueo.clip.backbones import TINY
+from ueo.results.render import EXPLAINED
+from ueo.results.wording import NAMES
+from ueo.text import markdown
+
+OPENAI_LICENCE = "OpenAI's CLIP, code and weights: MIT"
+TINY_LICENCE = (
+    "TinyCLIP was made from works under Apache-2.0, MIT, CC-BY and other licences; whoever passes "
+    "this model on passes on their attributions too, which stand in `assets/LICENCES` of the "
+    "toolbox, and `assets/tiny_clip.md` says what it is"
+)
+OWN_LICENCE = "weights from a file of the user's: as its source says"
+LISTED = 100  # class names; model.json has all
+HOLDS = {
+    "model.safetensors": "the image tower with what was tuned of it, class features, adapter",
+    "model.json": "class names, threshold, pre-processing, logit scale",
+    "clip_state_dict.pt": "the whole CLIP, merged, in OpenAI's layout: `clip.load` and open_clip",
+    "model.onnx": "`pixels`, (batch, height, width, 3) uint8, resized and cropped as below, to "
+                  "`probabilities`, (batch, classes), and `score`, (batch,)",
+}
+USE = """\
+```python
+import ueo  # the UEO toolbox
+
+model = ueo.load("FOLDER")  # this folder
+for prediction in model.predict(["a.jpg", "b.jpg"]):
+    print(prediction.image, prediction.name if prediction.known else "none of these")
+```"""
+PARTS = {  # of what OpenAI's layout has no place for
+    "prompt": "the learnt prompt, which lives on in the class features of model.safetensors",
+    "visual_prompt": "the learnt tokens beside an image's patches",
+    "adapter": "the adapter behind the image tower",
+    "meta_net": "the network that shifts the prompt of each image",
+}
+
+
+def card(result: dict, facts: dict, left_out: list[str], files: list[str]) -> str:
+    """The card as Markdown. result: the record of the run; facts: model.json; left_out: what the
+    OpenAI layout does not hold; files: names of what stands beside the card."""
+    parts = [
+        f"# {_name(result)}\n\nA CLIP that tells {len(facts['class_names'])} classes apart, and "
+        f"whether an image shows any of them. Made with the UEO toolbox {__version__}.",
+        "## Classes\n\n" + _classes(facts["class_names"]),
+        f"## Use\n\n{USE}",
+        "## Files\n\n" + _files(left_out, files),
+        "## Pre-processing\n\n" + _preprocessing(facts["preprocessing"]),
+        "## Probability, score and threshold\n\n" + _threshold(facts),
+        "## Data\n\n" + _data(result),
+        "## Recipe\n\n" + _recipe(result, facts),
+        "## Metrics\n\n" + _metrics(result),
+        "## Licence\n\n" + _licence(facts["backbone"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _name(result: dict) -> str:
+    return markdown(f"{result['trainer']} on {result['title']}, {result['domain']}")
+
+
+def _classes(names: list[str]) -> str:
+    more = len(names) - LISTED
+    listed = ", ".join(markdown(name) for name in names[:LISTED])
+    return listed + (f", and {more:,} more in model.json." if more > 0 else ".")
+
+
+def _files(left_out: list[str], files: list[str]) -> str:
+    lines = [f"- `{name}`: {words}" for name, words in HOLDS.items() if name in files]
+    if left_out:
+        parts = "; ".join(PARTS.get(part, f"`{part}`") for part in left_out)
+        lines.append(f"\nclip_state_dict.pt has no place for {parts}.")
+    return "\n".join(lines)
+
+
+def _preprocessing(steps: dict) -> str:
+    height, width = steps["centre_crop"]
+    return (
+        f"{steps['colours']}. The shorter side is resized to {steps['resize_shorter_side']} pixels "
+        f"({steps['interpolation']}), the centre is cropped to {height} x {width}, and values are "
+        f"divided by {steps['divide_by']}, less the mean {steps['mean']}, over the standard "
+        f"deviation {steps['std']}, by channel. The ONNX file does the last three itself."
+    )
+
+
+def _threshold(facts: dict) -> str:
+    rule = facts["rule"]
+    value = facts["thresholds"][rule]
+    if value is None:
+        verdict = ("There is no threshold: the scores did not show two groups, and every image "
+                   "counts as known.")
+    else:
+        verdict = (f"An image whose score is below {value:.6g} counts as none of these (rule: "
+                   f"{rule}).")
+    return (
+        "The probability is the softmax of the model's own logits. **It is not calibrated**: 0.9 "
+        f"does not mean right nine times out of ten. The score is `{facts['score']}`; larger means "
+        f"more like a known class. {verdict}"
+    )
+
+
+def _data(result: dict) -> str:
+    counts = result["counts"]
+    return _table({
+        "data set": f"{result['title']}, {result['domain']}",
+        "label space": result["setting"],
+        "protocol": result["protocol"],
+        "unlabelled images": f"{counts['unlabelled']:,}",
+        "test images": f"{counts['test']:,}",
+        "of them among the unlabelled": f"{counts['unlabelled_and_tested']:,}",
+        "labels used in training": "yes" if result["uses_labels"] else "no",
+    })
+
+
+def _recipe(result: dict, facts: dict) -> str:
+    config = result["config"]
+    return _table({
+        "trainer": result["trainer"],
+        "backbone": facts["backbone"],
+        "epochs": config["OPTIM.MAX_EPOCH"] if facts["trained"] else "nothing was trained",
+        "learning rate": config["OPTIM.LR"],
+        "optimiser": config["OPTIM.NAME"],
+        "batch": config["DATALOADER.TRAIN_X.BATCH_SIZE"],
+        "tuned parameters": f"{result['counts']['tuned_parameters']:,}",
+        "precision": result["precision"],
+        "seed": result["seed"],
+    })
+
+
+def _metrics(result: dict) -> str:
+    found = {key: value for key, value in result["metrics"]["test"].items()
+             if key in EXPLAINED and value is not None}
+    if not found:
+        return "The images have no labels, so nothing could be measured."
+    rows = {f"{NAMES[key]}: {EXPLAINED[key]}": f"{value:.2f}" for key, value in found.items()}
+    return "Test set, in percent.\n\n" + _table(rows)
+
+
+def _licence(backbone: str) -> str:
+    if backbone in clip.available_models():
+        licence = OPENAI_LICENCE
+    else:
+        licence = TINY_LICENCE if backbone == TINY else OWN_LICENCE
+    return (f"{licence}. The toolbox is MIT. What the images that it was adapted to allow is for "
+            "their owner to say.")
+
+
+def _table(rows: dict) -> str:
+    lines = [f"| {markdown(key)} | {markdown(value)} |" for key, value in rows.items()]
+    return "\n".join(["| | |", "|---|---|", *lines])
