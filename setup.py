@@ -12,6 +12,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "ueo/__init__.py").read_text()).group(1)
 PLUGINS = ("trainers", "datasets", "assets")
+ONNX = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"]  # model.onnx of scripts/export.sh
 
 setup(
     name="ueo-toolbox",
@@ -46,9 +47,10 @@ setup(
         "matplotlib>=3.7",
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "submitit>=1.5"],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "submitit>=1.5", *ONNX],
         "slurm": ["submitit>=1.5"],
         "captions": ["transformers>=4.46"],  # scripts/caption.sh
+        "onnx": ONNX,
         "assets": ["resvg-py==0.5.0"],  # maintainers: rebuild what is in assets/
     },
 )

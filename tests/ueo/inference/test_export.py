@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import clip
@@ -10,9 +11,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from clip.model import build_model
-from conftest import TOY_PLUGIN, read, toy_arguments, trainer_names
+from conftest import REPOSITORY, TOY_PLUGIN, read, toy_arguments, trainer_names
 from dassl.engine import TRAINER_REGISTRY
-from safetensors.torch import load_file
 
 import ueo
 from ueo.commands import export, train
@@ -89,22 +89,20 @@ def test_predictions_do_not_say_what_was_before(runs, toy_root):
 
 
 @pytest.mark.parametrize("kind", ["rn", "vit"])
-def test_the_documented_lines_give_the_same_probabilities(runs, toy_root, kind):
+def test_the_documented_lines_give_the_same_probabilities(runs, toy_root, kind, monkeypatch):
     run, folder = runs[kind]
     model = ueo.load(folder, "cpu")
     pixels = torch.stack([model.pixels(path) for path in test_paths(toy_root, run, 4)])
-    facts = json.loads((folder / "model.json").read_text())
-    state = {n: t.float() for n, t in load_file(folder / "model.safetensors").items()}
-    tower = facts["image_tower"]
-    visual = getattr(clip.model, tower["class"])(**tower["arguments"]).eval()
-    visual.load_state_dict({n[7:]: t for n, t in state.items() if n.startswith("visual.")},
-                           strict=False)
-    steps = facts["preprocessing"]
+    text = (REPOSITORY / "docs" / "export.md").read_text()
+    (lines,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+                if "load_file" in block]
+    steps = model.facts["preprocessing"]
     images = (pixels / 255 - torch.tensor(steps["mean"])) / torch.tensor(steps["std"])
-    with torch.no_grad():
-        features = F.normalize(visual(images.permute(0, 3, 1, 2)), dim=-1)
-        cosines = features @ state["class_features"].T
-    assert torch.allclose(cosines, model.cosines(pixels), atol=1e-5)
+    names = {"images": images.permute(0, 3, 1, 2)}
+    monkeypatch.chdir(folder)
+    exec(lines, names)
+    expected = (model.network.model.logit_scale * model.cosines(pixels)).softmax(-1)
+    assert torch.allclose(names["probabilities"], expected, atol=1e-5)
     assert tuple(steps["centre_crop"]) == pixels.shape[1:3]
 
 
@@ -142,6 +140,19 @@ def test_open_clip_takes_the_merged_towers(runs, toy_root):
     with torch.no_grad():
         found = theirs.encode_image(images, normalize=True)
         assert torch.allclose(found, model.network.model.image_features(images), atol=1e-5)
+
+
+def test_missing_packages_are_named_with_what_installs_them(runs, tmp_path, capsys, monkeypatch):
+    run, _ = runs["rn"]
+    monkeypatch.setattr("ueo.inference.onnx_export.missing_packages", lambda: ["onnxscript"])
+    arguments = ["--model", str(run), "--output", str(tmp_path / "out"),
+                 "--plugin", str(TOY_PLUGIN)]
+    assert export.main([*arguments, "--onnx"]) == 2
+    said = "needs onnxscript; pip install 'ueo-toolbox[onnx]'"
+    assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert export.main(arguments) == 0
+    assert f"model.onnx: left out, it {said}" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
 
 
 @needs_onnx
