@@ -92,9 +92,10 @@ def closest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
     """The known name that is spelt most like `name`; None when none is close."""
     lowered, asked = {normal(k).lower(): k for k in known}, normal(name).lower()
     longer = [k for k in lowered if k.startswith(asked)]
-    if len(longer) == 1 and len(asked) > 2:  # the beginning of one name alone
-        return lowered[longer[0]]
     found = difflib.get_close_matches(asked, list(lowered), n=1, cutoff=cutoff)
+    mistyped = found and difflib.SequenceMatcher(None, asked, found[0]).ratio() > 0.9
+    if len(longer) == 1 and len(asked) > 2 and not mistyped:  # the beginning of one name alone
+        return lowered[longer[0]]
     return lowered[found[0]] if found else None
 
 

@@ -96,3 +96,4 @@ def test_the_beginning_of_one_name_alone_means_that_name():
     known = ["TRAINER.UEO.TUNE", "TRAINER.UEO.TEMPERATURE", "TRAINER.UEO.TRADE_OFF"]
     assert closest("TRAINER.UEO.TEMP", known) == "TRAINER.UEO.TEMPERATURE"
     assert closest("TRAINER.UEO.T", known) != "TRAINER.UEO.TEMPERATURE"
+    assert closest("Emojis", ["Emoji", "EmojiShift"]) == "Emoji"
