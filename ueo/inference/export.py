@@ -7,7 +7,6 @@
     README.md            a card: data, recipe, metrics, licence
 """
 
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,13 +30,11 @@ from ueo.inference.openai_layout import (
     openai_layout,
     smallest,
 )
-from ueo.names import did_you_mean
 from ueo.results.record import read_result
-from ueo.runs.checkpoint import FACTS
+from ueo.runs.checkpoint import FACTS, with_threshold
 from ueo.temporaries import temporary_folder
 
 OPENAI, ONNX, CARD = "clip_state_dict.pt", "model.onnx", "README.md"
-GIVEN = "given"  # rule of a threshold that was given as a number
 KEPT = ("TRAINER.", "INPUT.", "SEED", "MODEL.BACKBONE.NAME", "DATASET.NUM_SHOTS",
         "DATALOADER.TEST.BATCH_SIZE")  # configuration keys that building the network reads
 DATASET = "UFTFolder"  # a configuration needs one; an export reads no image
@@ -98,23 +95,6 @@ def exported_facts(model: AdaptedModel, threshold: str = "") -> dict:
         "preprocessing": preprocessing(model),
         "config": config,
     }
-
-
-def with_threshold(facts: dict, asked: str) -> dict:
-    """`facts` with the threshold that was asked for, by its rule or as a number."""
-    rules = facts["thresholds"]
-    if not asked or asked in rules:
-        return {**facts, "rule": asked or facts["rule"]}
-    try:
-        number = float(asked)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ConfigError(
-            f"--threshold {asked!r}: is neither a number nor a rule{did_you_mean(asked, rules)}; "
-            f"rules: {', '.join(rules)}"
-        )
-    return {**facts, "thresholds": {**rules, GIVEN: number}, "rule": GIVEN}
 
 
 def preprocessing(model: AdaptedModel) -> dict:

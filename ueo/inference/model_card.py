@@ -4,6 +4,7 @@ import clip
 
 from ueo import __version__
 from ueo.clip.backbones import TINY
+from ueo.inference.summary import verdict
 from ueo.results.render import EXPLAINED
 from ueo.results.wording import NAMES
 from ueo.text import markdown
@@ -14,7 +15,7 @@ TINY_LICENCE = (
     "this model on passes on their attributions too, which stand in `assets/LICENCES` of the "
     "toolbox, and `assets/tiny_clip.md` says what it is"
 )
-OWN_LICENCE = "weights from a file of the user's: as its source says"
+OWN_LICENCE = "The weights came from a file: their licence is as its source says"
 LISTED = 100  # class names; model.json has all
 HOLDS = {
     "model.safetensors": "the image tower with what was tuned of it, class features, adapter",
@@ -88,17 +89,11 @@ def _preprocessing(steps: dict) -> str:
 
 def _threshold(facts: dict) -> str:
     rule = facts["rule"]
-    value = facts["thresholds"][rule]
-    if value is None:
-        verdict = ("There is no threshold: the scores did not show two groups, and every image "
-                   "counts as known.")
-    else:
-        verdict = (f"An image whose score is below {value:.6g} counts as none of these (rule: "
-                   f"{rule}).")
+    line = verdict(rule, facts["thresholds"][rule], facts["separation"])
     return (
         "The probability is the softmax of the model's own logits. **It is not calibrated**: 0.9 "
         f"does not mean right nine times out of ten. The score is `{facts['score']}`; larger means "
-        f"more like a known class. {verdict}"
+        f"more like a known class.\n\n{line}"
     )
 
 

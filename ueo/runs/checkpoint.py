@@ -3,6 +3,7 @@
 Beside the checkpoint, model.json says what the model needs to be built again without its images.
 """
 
+import math
 import re
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 
 from modern_dassl.finite import first_not_finite
 from ueo.clip.weights import first_line
-from ueo.errors import CheckpointError
+from ueo.errors import CheckpointError, ConfigError
 from ueo.files import read_json
+from ueo.names import did_you_mean
 from ueo.settings.options import quoted
 
 BEST, POINTER = "model-best.pth.tar", "checkpoint"  # names that Dassl gives
@@ -21,6 +23,7 @@ FACTS = "model.json"
 NEEDED = {"class_names": list, "template": str, "images": dict, "thresholds": dict, "rule": str,
           "separation": float, "score": str, "weights": str | None, "independent": bool,
           "trained": bool}
+GIVEN, NO_THRESHOLD = "given", "none"  # rules of a threshold that was asked for
 MODEL = "tuned"  # folder of a run's checkpoints: they hold the tuned parameters alone
 
 
@@ -96,3 +99,23 @@ def read_facts(folder: str | Path) -> dict:
             "train the model again"
         )
     return facts
+
+
+def with_threshold(facts: dict, asked: str) -> dict:
+    """`facts` with the threshold that was asked for: by its rule, as a number, or NO_THRESHOLD for
+    every image known; "" for the run's own. Raises ConfigError for what is none of these."""
+    rules = facts["thresholds"]
+    if not asked or asked in rules:
+        return {**facts, "rule": asked or facts["rule"]}
+    if asked == NO_THRESHOLD:
+        return {**facts, "thresholds": {**rules, asked: None}, "rule": asked}
+    try:
+        number = float(asked)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigError(
+            f"--threshold {asked!r}: is neither a number nor a rule{did_you_mean(asked, rules)}; "
+            f"rules: {', '.join([*rules, NO_THRESHOLD])}"
+        )
+    return {**facts, "thresholds": {**rules, GIVEN: number}, "rule": GIVEN}

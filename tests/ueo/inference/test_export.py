@@ -18,6 +18,7 @@ import ueo
 from ueo.commands import export, train
 from ueo.errors import CheckpointError
 from ueo.files import read_json, write_json
+from ueo.inference.model_card import card
 from ueo.inference.onnx_export import missing_packages, run_onnx
 from ueo.results.record import read_outputs
 
@@ -181,21 +182,38 @@ def test_the_card_says_what_it_is_and_names_no_path(runs, toy_root):
     _, folder = runs["rn"]
     text, facts = (folder / "README.md").read_text(), read_json(folder / "model.json", dict, "")
     for words in ("UEO on Toy, red", "not calibrated", "| label space | open |", "PACC", "rn.safe",
-                  "has no place for the learnt prompt", "As its source says".lower(), "bike"):
+                  "has no place for the learnt prompt", "as its source says", "bike"):
         assert words in text
     for named in (text, json.dumps(facts)):
         assert str(toy_root) not in named and "/tmp" not in named and "/home" not in named
     assert facts["preprocessing"]["interpolation"] == "bicubic"
 
 
-@pytest.mark.parametrize("asked,rule", [("otsu", "otsu"), ("0.25", "given"), ("-1", "given")])
+@pytest.mark.parametrize("backbone,licence", [
+    ("ViT-B/16", "code and weights: MIT"), ("TinyCLIP", "`assets/LICENCES`"),
+    ("mine.pt", "as its source says"),
+])
+def test_the_card_of_a_model_without_labels(runs, backbone, licence):
+    run, folder = runs["rn"]
+    result, facts = read(run), read_json(folder / "model.json", dict, "")
+    result["metrics"]["test"] = {"pacc": None, "auroc": None, "mean_score": 0.2}
+    facts |= {"backbone": backbone, "rule": "none", "separation": 0.0,
+              "thresholds": {"none": None}, "class_names": ["a|b", *map(str, range(150))]}
+    text = card(result, facts, [], [])
+    for words in ("have no labels", licence, "every image counts as known", "a\\|b, 0, 1,",
+                  "and 51 more in model.json"):
+        assert words in text
+
+
+@pytest.mark.parametrize("asked,rule", [("otsu", "otsu"), ("0.25", "given"), ("-1", "given"),
+                                        ("none", "none")])
 def test_a_threshold_by_rule_or_as_a_number(runs, tmp_path, asked, rule):
     run, _ = runs["rn"]
     exported(run, tmp_path / "out", f"--threshold={asked}")
     model = ueo.load(tmp_path / "out", "cpu")
     assert model.facts["rule"] == rule
-    expected = model.facts["thresholds"]["otsu"] if rule == "otsu" else float(asked)
-    assert model.threshold == expected
+    assert model.threshold == {"0.25": 0.25, "-1": -1.0, "none": None}.get(
+        asked, model.facts["thresholds"]["otsu"])
 
 
 def refused(capsys, *arguments: str) -> str:
