@@ -5,6 +5,7 @@ import ueo  # noqa: F401  isort: skip  (makes `dassl` importable)
 import ctypes
 import gc
 import json
+import logging
 import multiprocessing
 import os
 import signal
@@ -44,6 +45,8 @@ def change_everything(folder: str) -> int:
     sys.path.append("/nowhere")
     sys.stdout = open(os.devnull, "w")
     warnings.simplefilter("ignore")
+    logging.basicConfig(filename=Path(folder, "log"))
+    logging.getLogger("of a trainer").addHandler(logging.StreamHandler())
     torch.set_num_threads(torch.get_num_threads() + 1)
     torch.set_default_dtype(torch.float64)
     torch.set_grad_enabled(False)
@@ -68,6 +71,7 @@ def described() -> dict:
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "benchmark": torch.backends.cudnn.benchmark,
         "tf32": torch.backends.cuda.matmul.allow_tf32, "warnings": len(said),
+        "logs": [len(logging.getLogger(name).handlers) for name in ("root", "of a trainer")],
         "torch": torch.rand(1).item(), "numpy": np.random.rand(),
         "start": multiprocessing.get_start_method(), "pid": os.getpid(),
         "trainers": TRAINER_REGISTRY.registered_names(),

@@ -5,6 +5,7 @@ backbone's weights (`own_copy` in ueo/clip/backbones.py).
 """
 
 import gc
+import logging
 import multiprocessing
 import os
 import random
@@ -38,13 +39,18 @@ SETTINGS = (  # how torch is asked, and how it is told
 )
 
 
+def _handlers() -> dict[logging.Logger, list[logging.Handler]]:
+    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+    return {one: list(one.handlers) for one in loggers if isinstance(one, logging.Logger)}
+
+
 class Before:
     """What a run may change in its process, as it is now."""
 
     def __init__(self):
         self.folder, self.environment = os.getcwd(), dict(os.environ)
         self.path, self.streams = list(sys.path), (sys.stdout, sys.stderr)
-        self.filters = list(warnings.filters)
+        self.filters, self.logging = list(warnings.filters), _handlers()
         self.registered = [dict(registry._obj_map) for registry in REGISTRIES]
         self.switches = [getattr(holder, name) for holder, name in SWITCHES]
         self.settings = [ask() for ask, _ in SETTINGS]
@@ -59,6 +65,8 @@ class Before:
         sys.path[:], (sys.stdout, sys.stderr) = self.path, self.streams
         warnings.resetwarnings()  # and what was said once is said again
         warnings.filters[:] = self.filters
+        for logger in _handlers():
+            logger.handlers[:] = self.logging.get(logger, ())
         forget_files()
         for registry, registered in zip(REGISTRIES, self.registered):
             registry._obj_map.clear()

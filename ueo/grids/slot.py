@@ -20,6 +20,7 @@ from ueo.grids.afresh import Before
 from ueo.grids.grid_settings import PlannedRun
 from ueo.grids.offspring import take_along
 
+PATIENCE = 30  # seconds that a process without a run has to end
 CONSOLE = "console.txt"  # what a run printed, kept only when it failed
 ASKED = (
     "the process that runs are forked from has asked CUDA something, so this run cannot use it; "
@@ -72,9 +73,11 @@ class Slot:
         return self.process.exitcode
 
     def close(self) -> None:
-        """Let the process end, which waits for a run or has ended."""
+        """Let the process end, which waits for a run or has ended; one that hangs is killed."""
         self.connection.close()
-        self.process.join()
+        self.process.join(PATIENCE)
+        if self.process.is_alive():
+            self.process.kill()
 
 
 def _serve(entry: Callable, runs: multiprocessing.connection.Connection, method: str, cuda: bool,
