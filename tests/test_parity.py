@@ -71,13 +71,14 @@ def test_half_precision_is_compared_with_fp64_too(tmp_path, weights):
 
 
 @pytest.mark.parametrize(("change", "good"), [
-    ({}, True), ({"fast losses": 0.007}, False),
+    ({}, True), ({"fast losses": 0.007}, False), ({"losses": 0.02}, True),
+    ({"released losses": 1e-5}, True), ({"released losses": 1e-5, "fast losses": 0.005}, False),
     ({"plain weights": 3e-4}, False), ({"fp64 losses": 1e-3}, False),
 ])
 def test_half_precision_must_be_as_near_to_fp64_as_the_released_code(change, good):
     row = {"weights": 1e-4, "losses": 3e-3, "released weights": 1e-4, "released losses": 3e-3,
            "fast weights": 1e-4, "fast losses": 3e-3, "plain weights": 1e-4, "plain losses": 3e-3,
-           "fp64 weights": 0.0, "fp64 losses": 0.0}
+           "fp64 weights": 0.0, "fp64 losses": 0.0, "spacing weights": 3e-5, "spacing losses": 2e-3}
     assert parity.agrees({**row, **change}, "fp16") == good
 
 
