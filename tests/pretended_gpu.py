@@ -3,7 +3,7 @@
     with pretended_gpu() as gpu:
         model.to("cuda")
         ...
-    gpu.kernels, gpu.reads        Counters: operator, and "what file:line of ours", -> times
+    gpu.kernels, gpu.reads   # Counters: by operator, and by "what file:line of ours"
 
 A tensor's storage is on the CPU or on the pretended device. An operator that mixes both raises, as
 CUDA would. A *read* is whatever makes the host wait for the device: a value that is read (item,
@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_leaves
 from torch.utils.data import dataloader
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +44,10 @@ READS = {"_local_scalar_dense", "equal", "is_nonzero", "masked_select", "nonzero
 INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_"}
 MAY_MIX = {"copy_", "_to_copy", *INDEXING}
 DEVICE, IS_CUDA = Tensor.device.__get__, Tensor.is_cuda.__get__
+
+
+def _tensors(values) -> list[Tensor]:
+    return [value for value in tree_leaves(values) if isinstance(value, Tensor)]
 
 
 class MixedDevices(RuntimeError):
@@ -71,10 +75,6 @@ class PretendedGPU:
     def put(self, tensor: Tensor, place: str) -> None:
         self.places[tensor.untyped_storage()] = place
 
-    def pin(self, tensor: Tensor) -> Tensor:
-        self.pinned.add(tensor.untyped_storage())
-        return tensor
-
     def read(self, what: str) -> None:
         """Count a read at the innermost line of this project."""
         ours = [f for f in traceback.extract_stack() if f.filename.startswith(str(ROOT))
@@ -100,16 +100,15 @@ class Operators(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         gpu, name = self.gpu, function._schema.name.removeprefix("aten::")
-        tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        tensors = _tensors((args, kwargs))
         places = [gpu.place(t) for t in tensors]
         if GPU in places:
             self._check(name, tensors, places)
             self._count(name, args)
         out = function(*args, **(kwargs or {}))
         place = self._place_of_result(name, places)
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, Tensor):
-                gpu.places.setdefault(tensor.untyped_storage(), place)
+        for tensor in _tensors(out):
+            gpu.places.setdefault(tensor.untyped_storage(), place)
         return out
 
     def _check(self, name: str, tensors: list[Tensor], places: list[str]) -> None:
@@ -148,6 +147,8 @@ class Functions(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         gpu, name, kwargs = self.gpu, getattr(function, "__name__", ""), dict(kwargs or {})
+        if isinstance(function, torch._ops.OpOverload):  # another mode's call: Operators sees it
+            return function(*args, **kwargs)
         if function == DEVICE:
             return torch.device("cuda", 0) if gpu.place(args[0]) == GPU else torch.device("cpu")
         if function == IS_CUDA:
@@ -155,7 +156,8 @@ class Functions(TorchFunctionMode):
         if name in ("to", "cuda", "cpu") and isinstance(args[0], Tensor):
             return self._moved(name, function, args, kwargs)
         if name == "pin_memory":
-            return gpu.pin(args[0])
+            gpu.pinned.add(args[0].untyped_storage())
+            return args[0]
         if name == "is_pinned":
             return args[0].untyped_storage() in gpu.pinned
         if name == "numpy" and gpu.place(args[0]) == GPU:
@@ -172,7 +174,8 @@ class Functions(TorchFunctionMode):
         gpu, device = self.gpu, kwargs.get("device")
         if device is None:
             out = function(*args, **kwargs)
-            if isinstance(out, Tensor) and gpu.place(out) == EITHER:
+            made = isinstance(out, Tensor) and not any(isinstance(a, Tensor) for a in args)
+            if made and gpu.place(out) == EITHER:
                 gpu.put(out, CPU)
             return out
         goal = GPU if str(device).startswith("cuda") else CPU
@@ -180,9 +183,8 @@ class Functions(TorchFunctionMode):
             gpu.read("a tensor made of Python's numbers")
         with patch.object(gpu, "goal", goal):
             out = function(*args, **{**kwargs, "device": "cpu"})
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, Tensor) and not isinstance(function, type):
-                gpu.put(tensor, goal)
+        for tensor in _tensors(out):
+            gpu.put(tensor, goal)
         return out
 
     def _moved(self, name: str, function, args: tuple, kwargs: dict) -> Tensor:
@@ -239,8 +241,10 @@ def pretended_gpu() -> Iterator[PretendedGPU]:
         start(self, *args, **options)
 
     def pinned(self):
-        pin = gpu.pin if self.pretends_to_pin else lambda tensor: tensor
-        return map(lambda batch: tree_map_only(Tensor, pin, batch), iterate(self))
+        for batch in iterate(self):
+            if self.pretends_to_pin:
+                gpu.pinned.update(t.untyped_storage() for t in _tensors(batch))
+            yield batch
 
     with ExitStack() as stack:
         for name, fact in FACTS.items():

@@ -32,6 +32,7 @@ RULES = ("image", "text")  # by the pair's image to the task's images, its text 
 
 @TRAINER_REGISTRY.register()
 class ARF(FLYP):
+    capturable = False  # captions take turns
     input_files = ("CAPTIONS", "POOL")
     defaults = {
         "CAPTIONS": "",  # JSON lines of images and captions, or "embedded"; "": no such anchor

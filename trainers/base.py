@@ -16,9 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from modern_dassl import distributed
 from modern_dassl.distributed import WholeBatch
 from ueo.clip.adapters import Cosines
 from ueo.clip.backbones import load_clip
+from ueo.clip.captured import CapturedStep, refuse_capture
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.optimisation import SCHEDULES, LossScaler, build_optimiser, build_schedule
 from ueo.clip.precision import PRECISIONS, resolve_precision
@@ -44,6 +46,8 @@ class CLIPTrainer(RecordedTrainer):
     _whole = WholeBatch()  # of the training batch, as one process has it
     deterministic = False  # True: every seed gives the same result
     bound_to_classes = False  # True: what it learns fits no other list of classes
+    capturable = False  # True: the loss keeps nothing from step to step, in Python or new tensors
+    captured: CapturedStep | None = None
     training_free = False  # True: no step is taken, `prepare` is all there is
     input_files: tuple[str, ...] = ()  # options that name files or folders the result depends on
     defaults = {
@@ -55,6 +59,7 @@ class CLIPTrainer(RecordedTrainer):
         "ENSEMBLE": Option(1, low=1, high=1000),  # prompts side by side, if CTX_INIT is ""
         "CTX_FP32": False,  # keep the context in fp32 beside fp16 weights
         "FAST": True,  # both towers without work that nobody reads; False: as released, for checks
+        "GRAPH": False,  # launch a step as one CUDA graph: docs/speed.md
         "TUNE": Option("both", check=parse_parts),  # parts joined by +: clip/tuning.py
         "N_VISUAL_CTX": Option(8, low=1, high=1000),  # tokens of a visual prompt
         "PROMPT_LR": Option(None, kind=float, low=0),  # None: OPTIM.LR
@@ -134,6 +139,9 @@ class CLIPTrainer(RecordedTrainer):
         self.build_network()
         if self.groups and not self.uses_labels and self._has_no_loss():
             raise self._without_loss()
+        if self.options.GRAPH:
+            refuse_capture(type(self).__name__, self.capturable, self.device.type, self.precision,
+                           distributed.launched())
         self.scaler = LossScaler() if self.precision == "amp" else None
         if self.groups:
             self._build_optimiser()
@@ -179,6 +187,10 @@ class CLIPTrainer(RecordedTrainer):
         self.optim = build_optimiser(module, self.groups, optim, options)
         self.sched = build_schedule(self.optim, optim, options, self.all_steps)
         self.register_model(MODEL, module, self.optim, self.sched)
+        if options.GRAPH:
+            self.captured = CapturedStep(
+                self._gradients, list(module.parameters()), type(self).__name__
+            )
 
     # training
 
@@ -218,17 +230,23 @@ class CLIPTrainer(RecordedTrainer):
         """One step. What the loss returned stays on the device: a read would wait for it. amp waits
         in each step, for GradScaler reads whether a gradient was infinite."""
         batch, self._whole = self.whole_batch(batch)
-        with torch.autocast(self.device.type, enabled=self.scaler is not None):
-            found = self.loss(batch)
-        losses = as_losses(type(self).__name__, found, self.groups)
+        losses = (self.captured or self._gradients)(batch)
+        self.detect_anomaly(losses["loss"])
         if self.scaler is None:
-            self.model_backward_and_update(losses["loss"])
+            self.model_update()
         else:
-            self.model_zero_grad()
-            self.detect_anomaly(losses["loss"])
-            self.scaler.scale(losses["loss"]).backward()
             self.scaler.step(self.optim)
             self.scaler.update()
         if self.options.SCHEDULE != "epoch" or self.batch_idx + 1 == self.num_batches:
             self.update_lr()
+        return losses
+
+    def _gradients(self, batch: dict) -> dict[str, Tensor | Real]:
+        """The losses of a batch, without gradient; the gradients stand in `.grad`."""
+        with torch.autocast(self.device.type, enabled=self.scaler is not None):
+            found = self.loss(batch)
+        losses = as_losses(type(self).__name__, found, self.groups)
+        self.model_zero_grad()
+        loss = losses["loss"]
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
         return {n: v.detach() if isinstance(v, Tensor) else v for n, v in losses.items()}

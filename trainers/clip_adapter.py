@@ -22,6 +22,7 @@ from ueo.trainers.base import CLIPTrainer
 @TRAINER_REGISTRY.register()
 class CLIPAdapter(CLIPTrainer):
     uses_labels = True
+    capturable = True
     defaults = {
         "TUNE": "adapter",
         "CTX_INIT": "template",

@@ -16,3 +16,4 @@ from ueo.trainers.base import CLIPTrainer
 @SHARED.register()
 class CoOp(CLIPTrainer):
     uses_labels = True
+    capturable = True

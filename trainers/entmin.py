@@ -20,6 +20,7 @@ from ueo.trainers.base import CLIPTrainer
 
 @SHARED.register()
 class EntMin(CLIPTrainer):
+    capturable = True
     defaults = {
         "BATCH_STATS": False,  # normalise with each batch's statistics, as Tent, test included
     }

@@ -20,4 +20,5 @@ WHOLE_MODEL = {  # defaults of the trainers that fine-tune CLIP's own weights
 @TRAINER_REGISTRY.register()
 class FineTune(CLIPTrainer):
     uses_labels = True
+    capturable = True
     defaults = WHOLE_MODEL

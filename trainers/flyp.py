@@ -21,6 +21,7 @@ from ueo.trainers.finetune import WHOLE_MODEL
 @TRAINER_REGISTRY.register()
 class FLYP(CLIPTrainer):
     uses_labels = True
+    capturable = True
     defaults = WHOLE_MODEL
 
     def contrast(self, images: Tensor, texts: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ STARTS = ("zero_shot", "zero")  # the class features, or nothing
 class LinearProbe(CLIPTrainer):
     uses_labels = True
     bound_to_classes = True
+    capturable = True
     defaults = {
         "TUNE": "adapter",
         "CTX_INIT": "template",

@@ -22,6 +22,7 @@ from ueo.trainers.base import CLIPTrainer
 
 @TRAINER_REGISTRY.register()
 class POUF(CLIPTrainer):
+    capturable = True
     defaults = {
         "TRADE_OFF": Option(1.0, low=0),  # factor of the transport cost
         "LAMBDA_IM": Option(0.3, low=0),  # factor of information maximisation

@@ -20,6 +20,7 @@ from ueo.trainers.tip_adapter import TipAdapter
 @TRAINER_REGISTRY.register()
 class TipAdapterF(TipAdapter):
     training_free = False
+    capturable = True
     defaults = {
         "EPS": Option(1e-4, above=0),  # of Adam's kind of optimisers, as released
     }

@@ -41,6 +41,10 @@ class UEO(CLIPTrainer):
     def reads_labels(self) -> bool:
         return self.options.WEIGHTING == "oracle"
 
+    @property
+    def capturable(self) -> bool:
+        return not self.options.REFRESH  # which makes new weights at each epoch
+
     def prepare(self, zero_shot: Tensor) -> None:
         # paper: weights are MCM scores; released code: computed once, from the zero-shot model on
         # unscaled cosines, and never refreshed.

@@ -27,6 +27,7 @@ from ueo.trainers.base import CLIPTrainer
 @TRAINER_REGISTRY.register()
 class UPAdapter(CLIPTrainer):
     bound_to_classes = True
+    capturable = True
     defaults = {
         "TUNE": "adapter",
         "CTX_INIT": "template",

@@ -21,6 +21,7 @@ from ueo.trainers.base import CLIPTrainer
 
 @TRAINER_REGISTRY.register()
 class UPL(CLIPTrainer):
+    capturable = True
     defaults = {"TOP_K": Option(16, low=1)}  # images a predicted class
 
     def prepare(self, zero_shot: Tensor) -> None:

@@ -1,0 +1,66 @@
+"""A pretended CUDA graph, beside the pretended GPU: what is recorded is replayed on the same memory.
+
+    with pretended_gpu(), pretended_graphs(): ...
+
+As on CUDA, operators alone are recorded, no Python; a replay writes to the tensors of the record.
+"""
+
+import weakref
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class Graph:
+    """In the place of torch.cuda.CUDAGraph."""
+
+    made: weakref.WeakSet = weakref.WeakSet()
+
+    def __init__(self):
+        self.operators, self.replays = [], 0
+        self.made.add(self)
+
+    @torch.no_grad()
+    def replay(self) -> None:
+        self.replays += 1
+        for function, args, kwargs, out in self.operators:
+            inputs = {t.untyped_storage() for t in _tensors((args, kwargs))}
+            for kept, fresh in zip(_tensors(out), _tensors(function(*args, **kwargs))):
+                if kept.untyped_storage() not in inputs:  # no view, and not changed in place
+                    kept.copy_(fresh)
+
+
+class Recorder(TorchDispatchMode):
+    """In the place of torch.cuda.graph."""
+
+    def __init__(self, graph: Graph):
+        super().__init__()
+        self.graph = graph
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        self.graph.operators.append((function, args, kwargs or {}, out))
+        return out
+
+
+def _tensors(values) -> list[Tensor]:
+    return [value for value in tree_leaves(values) if isinstance(value, Tensor)]
+
+
+@contextmanager
+def pretended_graphs() -> Iterator[None]:
+    """The pretended graphs, for the block."""
+    stream = SimpleNamespace(wait_stream=lambda _: None)
+    with ExitStack() as stack:
+        for name, fact in {
+            "CUDAGraph": Graph, "graph": Recorder, "Stream": lambda: stream,
+            "current_stream": lambda: stream, "stream": lambda _: nullcontext(),
+        }.items():
+            stack.enter_context(patch.object(torch.cuda, name, fact))
+        yield

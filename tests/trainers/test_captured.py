@@ -1,0 +1,83 @@
+"""Steps captured in a graph, on a pretended GPU: the same run as without; who is refused."""
+
+import pytest
+import torch
+from conftest import toy_arguments, trainer_names
+from dassl.engine import TRAINER_REGISTRY, build_trainer
+from dassl.utils import set_random_seed
+from pretended_gpu import pretended_gpu
+from pretended_graph import Graph, pretended_graphs
+
+from ueo.clip.captured import CapturedStep
+from ueo.commands import train
+from ueo.errors import ConfigError
+from ueo.runs.configure import build_cfg
+
+NAMES = [name for name in trainer_names()
+         if TRAINER_REGISTRY.get(name).capturable]  # a property counts: it depends on options
+
+
+@pytest.fixture
+def trained(toy_root, weights, tmp_path):
+    """Losses of each step of two epochs, and what was tuned: trained(name, kind, *options)."""
+    def run(name: str, kind: str, *options: str, device: str = "auto"):
+        argv = toy_arguments(toy_root, weights, tmp_path, kind=kind, trainer=name)
+        argv[argv.index("--device") + 1] = device
+        options = ("OPTIM.LR", "0.01", "DATALOADER.TRAIN_X.BATCH_SIZE", "5", "DATASET.NUM_SHOTS",
+                   "3", f"TRAINER.{name}.PREC", "fp32", *options)
+        losses = []
+        with pretended_gpu(), pretended_graphs():
+            cfg = build_cfg(train.settings_of([*argv, *options]))
+            set_random_seed(cfg.SEED)
+            trainer = build_trainer(cfg)
+            step = trainer.forward_backward
+
+            def noted(batch: dict) -> dict:
+                losses.append(step(batch))
+                return losses[-1]
+
+            trainer.forward_backward = noted
+            trainer.before_train()
+            for trainer.epoch in range(2):
+                trainer.run_epoch()
+            tuned = [p.detach().cpu() for g in trainer.groups.values() for p in g.values()]
+            return [{n: float(v) for n, v in loss.items()} for loss in losses], tuned
+
+    return run
+
+
+@pytest.mark.parametrize("name, kind", [(n, ("rn", "vit")[i % 2]) for i, n in enumerate(NAMES)])
+def test_a_captured_run_is_the_run_itself(trained, name, kind):
+    """Also where parameters moved since the capture, and after a last batch that was small."""
+    Graph.made.clear()
+    eager, tuned = trained(name, kind)
+    captured, as_well = trained(name, kind, f"TRAINER.{name}.GRAPH", "True")
+    assert len(eager) > 5 and captured == eager
+    assert all(torch.equal(a, b) for a, b in zip(tuned, as_well))
+    (graph,) = Graph.made
+    assert len(eager) - 2 <= graph.replays <= len(eager)  # an epoch's last batch may be small
+
+
+def test_what_a_loss_keeps_in_python_is_caught():
+    """So the test above would fail for a method that is wrongly called capturable."""
+    weight, calls = torch.nn.Parameter(torch.ones(2)), []
+
+    def step(batch: dict) -> dict:
+        calls.append(1)
+        weight.grad = None
+        loss = (weight * batch["img"]).sum() * len(calls)
+        loss.backward()
+        return {"loss": loss.detach()}
+
+    with pretended_graphs(), pytest.raises(ConfigError, match="gives the loss 8, the step itself 6"):
+        CapturedStep(step, [weight], "UEO")({"img": torch.ones(2)})
+
+
+@pytest.mark.parametrize("name, options, device, why", [
+    ("DANCE", (), "auto", "keeps something"), ("ARF", (), "auto", "keeps something"),
+    ("UEO", ("TRAINER.UEO.REFRESH", "True"), "auto", "keeps something"),
+    ("UEO", (), "cpu", "on the CPU"), ("UEO", ("TRAINER.UEO.PREC", "amp"), "auto", "PREC amp"),
+])
+def test_what_cannot_be_captured_is_refused(trained, name, options, device, why):
+    with pytest.raises(ConfigError, match=f"TRAINER.{name}.GRAPH: .*{why}.*; set it False"):
+        trained(name, "vit", f"TRAINER.{name}.GRAPH", "True", *options, device=device)

@@ -1,0 +1,100 @@
+"""One training step as one CUDA graph: forward and backward of a batch, launched at once.
+
+A step launches hundreds of small kernels one by one, and a GPU often waits for the next. A graph is
+recorded once and then replayed, on the same memory: each batch is copied to where the first one
+was, losses and gradients appear where those of the first did. The optimiser reads them as ever.
+
+Only kernels are recorded. What Python does in a loss happens while it is recorded and never again:
+a method whose loss keeps anything from step to step cannot be captured, see `capturable` in
+trainers/base.py.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ueo.errors import ConfigError
+
+WARM_UP = 3  # steps before recording: cuDNN chooses its algorithms, libraries allocate
+TOLERANCE = 0.02  # between a loss and its replay, relative or absolute: half precision, other sums
+
+
+def refuse_capture(
+    name: str, capturable: bool, device: str, precision: str, launched: bool
+) -> None:
+    """Raise ConfigError, with what is in the way, unless steps of the trainer `name` can be
+    captured."""
+    in_the_way = (
+        (not capturable, "its loss keeps something from step to step"),
+        (device != "cuda", "it needs CUDA, and this run is on the CPU"),
+        (launched, "it needs one process, not several of torchrun"),
+        (precision == "amp", "PREC amp scales its loss anew from step to step; use fp16 or fp32"),
+    )
+    if why := next((why for wrong, why in in_the_way if wrong), None):
+        raise ConfigError(
+            f"TRAINER.{name}.GRAPH: this step cannot be captured in a graph: {why}; set it False"
+        )
+
+
+class CapturedStep:
+    """Losses of a batch, and their gradients in `.grad` of `parameters`.
+
+    step: batch -> {name: loss}; clears gradients and leaves those of the batch. A batch of another
+    shape than the first, the last and small one, takes it as it is.
+    name: of the trainer, for a message.
+    """
+
+    def __init__(
+        self, step: Callable[[dict], dict], parameters: list[nn.Parameter], name: str
+    ):
+        self.step, self.parameters, self.name = step, parameters, name
+        self._batch: dict | None = None
+        self._losses: dict[str, Tensor] = {}
+        self._gradients: list[Tensor | None] = []
+
+    def __call__(self, batch: dict) -> dict:
+        if self._batch is None:
+            return self._capture(batch)
+        if _shapes(batch) != _shapes(self._batch):
+            return self.step(batch)
+        for key, kept in self._batch.items():
+            if isinstance(kept, Tensor):
+                kept.copy_(batch[key], non_blocking=True)
+        return self._replay()
+
+    def _replay(self) -> dict:
+        self._graph.replay()
+        for parameter, gradient in zip(self.parameters, self._gradients):
+            parameter.grad = gradient
+        return {name: value.clone() if isinstance(value, Tensor) else value
+                for name, value in self._losses.items()}  # the next replay overwrites them
+
+    def _capture(self, batch: dict) -> dict:
+        """Record the step on copies of this batch, replay it, and compare."""
+        self._batch = {k: v.clone() if isinstance(v, Tensor) else v for k, v in batch.items()}
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                expected = self.step(self._batch)["loss"].detach().clone()
+        torch.cuda.current_stream().wait_stream(stream)
+        for parameter in self.parameters:
+            parameter.grad = None  # gradients shall be the graph's own
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._losses = {n: v.detach() if isinstance(v, Tensor) else v
+                            for n, v in self.step(self._batch).items()}
+        self._gradients = [parameter.grad for parameter in self.parameters]
+        losses = self._replay()
+        found, wanted = losses["loss"].item(), expected.item()
+        if abs(found - wanted) > TOLERANCE * max(1.0, abs(wanted)):
+            raise ConfigError(
+                f"TRAINER.{self.name}.GRAPH: the captured step gives the loss {found:.6g}, the "
+                f"step itself {wanted:.6g}; set it False"
+            )
+        return losses
+
+
+def _shapes(batch: dict) -> dict:
+    return {k: (v.shape, v.dtype) for k, v in batch.items() if isinstance(v, Tensor)}
