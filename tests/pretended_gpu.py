@@ -72,9 +72,6 @@ class PretendedGPU:
     def place(self, tensor: Tensor) -> str:
         return self.places.get(tensor.untyped_storage(), CPU)
 
-    def put(self, tensor: Tensor, place: str) -> None:
-        self.places[tensor.untyped_storage()] = place
-
     def read(self, what: str) -> None:
         """Count a read at the innermost line of this project."""
         ours = [f for f in traceback.extract_stack() if f.filename.startswith(str(ROOT))
@@ -166,7 +163,7 @@ class Functions(TorchFunctionMode):
             gpu.read(name)
         out = self._made(name, function, args, kwargs)
         if name == "__deepcopy__":
-            gpu.put(out, gpu.place(args[0]))
+            gpu.places[out.untyped_storage()] = gpu.place(args[0])
         return out
 
     def _made(self, name: str, function, args: tuple, kwargs: dict):
@@ -176,7 +173,7 @@ class Functions(TorchFunctionMode):
             out = function(*args, **kwargs)
             made = isinstance(out, Tensor) and not any(isinstance(a, Tensor) for a in args)
             if made and gpu.place(out) == EITHER:
-                gpu.put(out, CPU)
+                gpu.places[out.untyped_storage()] = CPU
             return out
         goal = GPU if str(device).startswith("cuda") else CPU
         if name in ("tensor", "as_tensor") and goal == GPU:
@@ -184,7 +181,7 @@ class Functions(TorchFunctionMode):
         with patch.object(gpu, "goal", goal):
             out = function(*args, **{**kwargs, "device": "cpu"})
         for tensor in _tensors(out):
-            gpu.put(tensor, goal)
+            gpu.places[tensor.untyped_storage()] = goal
         return out
 
     def _moved(self, name: str, function, args: tuple, kwargs: dict) -> Tensor:
@@ -208,7 +205,7 @@ class Functions(TorchFunctionMode):
         if out.untyped_storage() is tensor.untyped_storage():
             with patch.object(gpu, "goal", goal):
                 out = out.clone()
-        gpu.put(out, goal)
+        gpu.places[out.untyped_storage()] = goal
         return out
 
 
@@ -223,10 +220,9 @@ class HalfAutocast(torch.autocast):
 FACTS = {  # what functions of torch.cuda answer
     "is_available": True, "device_count": 1, "current_device": 0, "get_device_name": "pretended",
     "mem_get_info": (2**36, 2**36), "memory_allocated": 0, "memory_reserved": 0,
-    "max_memory_allocated": 0,
-    "is_current_stream_capturing": False, "get_rng_state_all": [], "set_rng_state_all": None,
-    "manual_seed_all": None, "synchronize": None, "empty_cache": None, "_lazy_init": None,
-    "reset_peak_memory_stats": None,
+    "max_memory_allocated": 0, "is_current_stream_capturing": False, "get_rng_state_all": [],
+    **dict.fromkeys(("set_rng_state_all", "manual_seed_all", "synchronize", "empty_cache",
+                     "_lazy_init", "reset_peak_memory_stats")),
 }
 
 

@@ -1,8 +1,8 @@
-"""A pretended CUDA graph, beside the pretended GPU: what is recorded is replayed on the same memory.
+"""A pretended CUDA graph beside the pretended GPU: a replay writes to the memory of the record.
 
     with pretended_gpu(), pretended_graphs(): ...
 
-As on CUDA, operators alone are recorded, no Python; a replay writes to the tensors of the record.
+As on CUDA, operators alone are recorded, no Python.
 """
 
 import weakref

@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from modern_dassl import distributed
 from modern_dassl.distributed import WholeBatch
 from ueo.clip.adapters import Cosines
 from ueo.clip.backbones import load_clip
@@ -140,8 +139,7 @@ class CLIPTrainer(RecordedTrainer):
         if self.groups and not self.uses_labels and self._has_no_loss():
             raise self._without_loss()
         if self.options.GRAPH:
-            refuse_capture(type(self).__name__, self.capturable, self.device.type, self.precision,
-                           distributed.launched())
+            refuse_capture(self)
         self.scaler = LossScaler() if self.precision == "amp" else None
         if self.groups:
             self._build_optimiser()
@@ -188,9 +186,8 @@ class CLIPTrainer(RecordedTrainer):
         self.sched = build_schedule(self.optim, optim, options, self.all_steps)
         self.register_model(MODEL, module, self.optim, self.sched)
         if options.GRAPH:
-            self.captured = CapturedStep(
-                self._gradients, list(module.parameters()), type(self).__name__
-            )
+            name, tuned = type(self).__name__, list(module.parameters())
+            self.captured = CapturedStep(self._gradients, tuned, name)
 
     # training
 

@@ -51,6 +51,7 @@ class ConditionalCLIP(PromptedCLIP):
 @SHARED.register()
 class CoCoOp(CLIPTrainer):
     uses_labels = True
+    capturable = True
     model_class = ConditionalCLIP
     defaults = {"TUNE": "prompt"}
 

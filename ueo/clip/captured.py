@@ -14,26 +14,25 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from modern_dassl import distributed
 from ueo.errors import ConfigError
 
 WARM_UP = 3  # steps before recording: cuDNN chooses its algorithms, libraries allocate
 TOLERANCE = 0.02  # between a loss and its replay, relative or absolute: half precision, other sums
 
 
-def refuse_capture(
-    name: str, capturable: bool, device: str, precision: str, launched: bool
-) -> None:
-    """Raise ConfigError, with what is in the way, unless steps of the trainer `name` can be
-    captured."""
+def refuse_capture(trainer) -> None:
+    """Raise ConfigError, with what is in the way, unless steps of a CLIPTrainer can be captured."""
     in_the_way = (
-        (not capturable, "its loss keeps something from step to step"),
-        (device != "cuda", "it needs CUDA, and this run is on the CPU"),
-        (launched, "it needs one process, not several of torchrun"),
-        (precision == "amp", "PREC amp scales its loss anew from step to step; use fp16 or fp32"),
+        (not trainer.capturable, "its loss keeps something from step to step"),
+        (trainer.device.type != "cuda", "it needs CUDA, and this run is on the CPU"),
+        (distributed.launched(), "it needs one process, not several of torchrun"),
+        (trainer.precision == "amp", "PREC amp changes its scale between steps; fp16 and fp32 can"),
     )
     if why := next((why for wrong, why in in_the_way if wrong), None):
         raise ConfigError(
-            f"TRAINER.{name}.GRAPH: this step cannot be captured in a graph: {why}; set it False"
+            f"TRAINER.{type(trainer).__name__}.GRAPH: a step cannot be captured in a graph: {why}; "
+            "set it False"
         )
 
 
