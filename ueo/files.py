@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ueo.errors import ConfigError, DataError
 from ueo.temporaries import temporary_file
@@ -30,14 +30,15 @@ def asset(name: str) -> Path:
     raise DataError(f"assets/{name} is missing from this installation")
 
 
-def check_writable(folder: Path) -> None:
-    """Make the folder of results. Raises ConfigError where it, or a file in it, cannot be made."""
+def check_writable(folder: Path, option: str = "--output-dir") -> None:
+    """Make the folder of results. Raises ConfigError, which names the option, where it, or a file
+    in it, cannot be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):  # without a name, where the system can
             pass
     except OSError as error:
-        raise ConfigError(f"--output-dir {folder}: cannot be written ({error.strerror})") from error
+        raise ConfigError(f"{option} {folder}: cannot be written ({error.strerror})") from error
 
 
 @contextmanager
@@ -174,9 +175,10 @@ def _refuse(constant: str):
 
 
 @contextmanager
-def exclusive(file: Path) -> Iterator[None]:
+def exclusive(file: Path, wait: bool = True) -> Iterator[None]:
     """Hold the lock `file`, between processes of one machine or of one shared file system, after
-    waiting for whoever holds it; it goes when its holder dies.
+    waiting for whoever holds it; it goes when its holder dies. wait: False raises filelock.Timeout
+    at once instead.
 
     Without a lock where the system has none or the folder cannot be written.
     """
@@ -184,7 +186,9 @@ def exclusive(file: Path) -> Iterator[None]:
     try:
         # by ourselves first: FileLock would make its folder, and wait for ever where it cannot be
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o644))
-        lock.acquire()
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:  # an OSError itself
+        raise
     except (OSError, NotImplementedError):
         yield
         return

@@ -13,7 +13,7 @@ from ueo.grids import fork_server
 
 WITH_MANY_RUNS = ("grid", "tune", "ablations", "ood_study", "robust")
 FORK = (*WITH_MANY_RUNS, "doctor")
-COMMANDS = ("train", *FORK, "wise_ft", "data", "caption", "export", "parity")
+COMMANDS = ("train", *FORK, "wise_ft", "data", "caption", "export", "parity", "predict")
 RUNS_NOTHING = {"--dry-run", "--tables-only", "--help", "-h"}
 
 

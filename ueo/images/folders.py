@@ -3,10 +3,11 @@
 Every listing leaves hidden files out and counts what else it does not read.
 """
 
+import heapq
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,10 +21,12 @@ Item = tuple[str, int]  # path, class id
 
 @dataclass
 class Unread:
-    """What listings came across and left out. files: {suffix, or what else it is: how many}."""
+    """What listings came across and left out. files: {suffix, or what else it is: how many};
+    paths: {path of such a file: the same}."""
 
     files: Counter = field(default_factory=Counter)
     folders: int = 0
+    paths: dict[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.files or self.folders)
@@ -41,6 +44,12 @@ class Unread:
         """Count also what another listing left out."""
         self.files.update(other.files)
         self.folders += other.folders
+        self.paths.update(other.paths)
+
+    def note(self, path: str, kind: str) -> None:
+        """Count a file."""
+        self.files[kind] += 1
+        self.paths[path] = kind
 
     def facts(self) -> dict:
         """For a record."""
@@ -50,7 +59,7 @@ class Unread:
 def existing(items: list[Item], listed_in: Path, advice: str) -> list[Item]:
     """The items, paths in the Unicode form that the disk has. Raises DataError, ending in `advice`,
     when an image is missing."""
-    found = [(_on_disk(path), label) for path, label in items]
+    found = [(on_disk(path), label) for path, label in items]
     missing = [path for (path, _), (there, _) in zip(items, found) if there is None]
     if missing:
         raise DataError(
@@ -60,7 +69,8 @@ def existing(items: list[Item], listed_in: Path, advice: str) -> list[Item]:
     return found
 
 
-def _on_disk(path: str) -> str | None:
+def on_disk(path: str) -> str | None:
+    """The path in the Unicode form that the disk has; None where nothing is there."""
     if os.path.lexists(path):
         return path
     forms = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
@@ -129,31 +139,41 @@ def images_in(folder: str | Path, unread: Unread | None = None) -> list[str]:
             elif named and entry.is_symlink():
                 images.append(entry.path)
             elif named:
-                unread.files["no regular file"] += 1
+                unread.note(entry.path, "no regular file")
             else:
                 suffix = os.path.splitext(entry.name)[1].lower()
-                unread.files[shown(suffix) or "no suffix"] += 1
+                unread.note(entry.path, shown(suffix) or "no suffix")
     return sorted(images)
 
 
 def images_below(folder: str | Path, unread: Unread | None = None) -> list[str]:
     """Paths of all images in `folder`, at any depth, in the order of names. Links to folders are
     followed, but not into a folder that they stand in."""
+    return list(each_image_below(folder, unread))
+
+
+def each_image_below(folder: str | Path, unread: Unread | None = None) -> Iterator[str]:
+    """The paths of `images_below` one by one, each folder being listed when its turn comes."""
     unread = Unread() if unread is None else unread
 
-    def walk(folder: str | Path, above: frozenset) -> list[str]:
+    def walk(folder: str | Path, above: frozenset) -> Iterator[str]:
         facts = os.stat(folder)
         place = facts.st_dev, facts.st_ino
         if place in above:
-            return []
+            return
         here = Unread()
         images = images_in(folder, here)
-        unread.files.update(here.files)  # its folders are read
-        for path in subfolders(folder):
-            images += walk(path, above | {place})
-        return images
+        here.folders = 0  # they are read
+        unread.add(here)
+        folders = sorted(f"{path}{os.sep}" for path in subfolders(folder))
+        for path in heapq.merge(images, folders):
+            if path.endswith(os.sep):
+                yield from walk(path.removesuffix(os.sep), above | {place})
+            else:
+                yield path
 
-    return sorted(walk(folder, frozenset())) if os.path.isdir(folder) else []
+    if os.path.isdir(folder):
+        yield from walk(folder, frozenset())
 
 
 def class_folders(folder: Path, classes: Sequence[str]) -> dict[Path, int]:

@@ -7,8 +7,10 @@ two, a header may name the columns, and a label is a class id from 0 or a class 
 import csv
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from ueo.errors import DataError
@@ -18,6 +20,7 @@ from ueo.names import did_you_mean, match
 
 NO_LABEL = -1
 SEPARATORS = "\t,;"  # besides a space
+NOT_UTF8 = "is no UTF-8 text (UTF-16, or it holds NUL bytes); save it as UTF-8"
 PATH_COLUMNS = ("image", "images", "img", "path", "impath", "filepath", "file", "filename", "name")
 LABEL_COLUMNS = ("label", "labels", "class", "classname", "class_name", "target", "class_id", "id",
                  "category")
@@ -195,15 +198,39 @@ def _is_image(name: str) -> bool:
     return name.lower().endswith(tuple(image_suffixes()))
 
 
+def listed_paths(path: Path) -> Iterator[str]:
+    """The path in each line of a list, which is read line by line; a header and labels are left
+    out. Raises DataError as `text_lines` does."""
+    with _reading(path), open(path, encoding="utf-8-sig") as file:
+        lines = (line.rstrip("\n") for line in file if line.strip())
+        first = next(lines, None)
+        if first is None:
+            return
+        columns = _header(first)
+        second = next(lines, None) if columns else first
+        split = _splitter(second or "", columns)
+        labelled = columns is not None or split(first)[1] is not None
+        for line in chain([] if second is None else [second], lines):
+            if "\0" in line:
+                raise DataError(f"{path}: {NOT_UTF8}")
+            yield split(line)[0] if labelled else line.strip()
+
+
 def text_lines(path: Path) -> list[str]:
     """Lines of a text file, without their ends; further characters that end a line stay in it."""
-    try:
+    with _reading(path):
         content = Path(path).read_bytes()
         if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content:
-            raise DataError(f"{path}: is no UTF-8 text (UTF-16, or it holds NUL bytes); save it "
-                            "as UTF-8")
+            raise DataError(f"{path}: {NOT_UTF8}")
         text = content.decode("utf-8-sig")
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Raises DataError for a file that is no text or cannot be read."""
+    try:
+        yield
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text file"
         raise DataError(f"{path}: cannot be read ({reason})") from error
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

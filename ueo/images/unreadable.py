@@ -52,7 +52,12 @@ def _reason(path: str) -> str | None:
         read_image(path)
         return None
     except DataError as error:
-        return str(error).removeprefix(f"{path}: ").removesuffix(f", {HINT}")
+        return why_unreadable(path, error)
+
+
+def why_unreadable(path: str, error: DataError) -> str:
+    """What `read_image` says of a file, in a few words: "damaged image (truncated)"."""
+    return str(error).removeprefix(f"{path}: ").removesuffix(f", {HINT}")
 
 
 def _fingerprint(names: dict[str, str]) -> str:

@@ -1,0 +1,51 @@
+"""Predict new images with the model of a finished run.
+
+    bash scripts/predict.sh --model RUN --path NEW
+
+NEW is a folder of images at any depth, a text file with one path a line, or one image. What a
+killed process left is taken up by the same command.
+"""
+
+import argparse
+
+from ueo.commands.train import as_settings
+from ueo.inference.predict import PredictSettings, predict
+from ueo.runs.status import status_of
+from ueo.settings.options import folder, number
+
+MOST_WORKERS, LARGEST_BATCH = 1024, 1 << 16
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = p.add_argument
+    add("--model", required=True, type=folder("--model"), metavar="RUN",
+        help="folder of a finished run")
+    add("--path", required=True, type=folder("--path"), metavar="NEW",
+        help="folder of images, list of paths, or one image")
+    add("--output", default="", metavar="CSV",
+        help="file of predictions; RUN/predictions/<name of NEW>.csv unless given")
+    add("--root", type=folder("--root"), default=".",
+        help="folder that relative paths of a list start from; the current one unless given")
+    add("--threshold", default="", metavar="RULE|NUMBER",
+        help="least score of a known image: a rule of docs/thresholds.md, a number, or none for "
+             "every image known; by the run's rule unless given")
+    add("--no-before", action="store_false", dest="before",
+        help="leave out what the model said before it was adapted: half the time")
+    add("--batch-size", type=number("--batch-size", low=1, high=LARGEST_BATCH), default=0,
+        help="images at once; the run's unless given, and no result depends on it")
+    add("--workers", type=number("--workers", low=0, high=MOST_WORKERS), default=None,
+        help="processes that read images; one a CPU core unless given")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
+    add("--plugin", nargs="+", default=[], help="Python files that the run's trainer needs")
+    add("--overwrite", action="store_true", help="replace a file of predictions that is there")
+    return p
+
+
+def run(settings: PredictSettings) -> None:
+    predict(settings)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 a user's mistake, 130 interrupted."""
+    return status_of(lambda: run(as_settings(PredictSettings, parser().parse_args(argv))))

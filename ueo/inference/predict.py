@@ -1,0 +1,146 @@
+"""Predict new images with the model of a finished run: the file that a run on them would leave.
+
+A million images take no more memory than a few thousand. A killed process goes on where it
+stopped.
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import Timeout
+from tqdm import tqdm
+
+from ueo.errors import ConfigError, DataError
+from ueo.files import check_writable, exclusive, sha256
+from ueo.images.folders import Unread
+from ueo.inference.adapted_model import AdaptedModel
+from ueo.inference.load import load
+from ueo.inference.new_images import NewImages, read_batches
+from ueo.inference.summary import summary, tally_file, verdict
+from ueo.inference.unfinished import Unfinished, skipped_file, skipped_reasons
+from ueo.results.record import RESULT
+from ueo.runs.checkpoint import FACTS, read_facts, with_threshold
+from ueo.settings.machine_share import worker_processes
+from ueo.text import shown
+
+OTHER = "its name is not that of an image that can be read"
+
+
+@dataclass(frozen=True)
+class PredictSettings:
+    """output: MODEL/predictions/<name of path>.csv unless given. root: where relative paths of a
+    list start. batch_size: 0 for the run's. workers: processes that read images, one a core unless
+    given. threshold: a rule, a number or "none"; the run's rule unless given. before: also predict
+    with the model as it was before adaptation."""
+
+    model: str
+    path: str
+    output: str = ""
+    root: str = "."
+    batch_size: int = 0
+    workers: int | None = None
+    threshold: str = ""
+    before: bool = True
+    device: str = "auto"
+    plugin: tuple[str, ...] = ()
+    overwrite: bool = False
+
+
+def predict(settings: PredictSettings, say: Callable[[str], None] = print) -> Path:
+    """Write the file of predictions; returns its path. `say` is told what it holds.
+
+    Raises ConfigError, DataError or CheckpointError for what cannot be predicted.
+    """
+    facts = with_threshold(read_facts(settings.model), settings.threshold)
+    images, others = NewImages(settings.path, settings.root), Unread()
+    total = images.count(others)
+    output = Path(settings.output or _default_output(settings)).expanduser()
+    check_writable(output.parent, "--output")
+    with _alone(output):
+        if output.exists() and not settings.overwrite:
+            raise ConfigError(
+                f"--output {output}: is there already; name another, or pass --overwrite"
+            )
+        model = load(settings.model, settings.device, settings.plugin)
+        model.threshold = facts["thresholds"][facts["rule"]]
+        lines = Unfinished(output)
+        went_on = lines.take_up(_depends_on(settings, model), images, settings.overwrite)
+        if went_on:
+            say(went_on)
+        _predict_rest(settings, model, images, lines, total)
+        with lines:
+            for path, kind in sorted(others.paths.items()):
+                lines.skip(images.name_of(path), kind, OTHER)
+        lines.finish()
+    _say_ending(output, facts, say)
+    return output
+
+
+def _predict_rest(settings: PredictSettings, model: AdaptedModel, images: NewImages,
+                  lines: Unfinished, total: int) -> None:
+    """Predict the images that `lines` does not hold yet."""
+    rest = iter(images)
+    for _ in range(lines.images):
+        next(rest)
+    workers = worker_processes() if settings.workers is None else settings.workers
+    size = settings.batch_size or model.cfg.DATALOADER.TEST.BATCH_SIZE
+    progress = tqdm(total=total, initial=lines.images, desc="predict", unit=" images", disable=None)
+    with lines, progress:
+        for batch in read_batches(rest, model.pixels, size, workers):
+            found = iter(()) if batch.pixels is None else model.predict_pixels(
+                batch.readable, batch.pixels, settings.before
+            )
+            lines.append(batch.images, found)
+            progress.update(len(batch.images))
+
+
+def _default_output(settings: PredictSettings) -> Path:
+    place = Path(settings.path).expanduser().resolve()
+    name = place.name if place.is_dir() else place.stem
+    return Path(settings.model, "predictions", f"{name or 'all'}.csv")
+
+
+def _depends_on(settings: PredictSettings, model: AdaptedModel) -> dict:
+    """What the lines of a file of predictions follow from, besides the images."""
+    files = [path for name in (FACTS, RESULT) if (path := model.folder / name).is_file()]
+    return {
+        "model": " ".join(sha256(path)[:16] for path in files),
+        "threshold": model.threshold,
+        "choice of --no-before": not settings.before,
+        "device": model.device.type,
+        "--path": os.path.abspath(settings.path),
+    }
+
+
+def _say_ending(output: Path, facts: dict, say: Callable[[str], None]) -> None:
+    """Raises DataError where not a single image could be read."""
+    found = tally_file(output)
+    found.skipped = skipped_reasons(skipped_file(output))
+    rule = facts["rule"]
+    lines = summary(found)
+    if found.images:
+        lines.append(verdict(rule, facts["thresholds"][rule], facts["separation"]))
+    lines.append(f"Predictions: {output}")
+    if found.skipped:
+        lines.append(f"Skipped:     {skipped_file(output)}")
+    for line in lines:
+        say(shown(line))
+    if not found.images:
+        raise DataError(f"{skipped_file(output)}: no image could be read; it says why")
+
+
+@contextmanager
+def _alone(output: Path):
+    """Raises ConfigError where another process writes the same file."""
+    lock = output.with_name(f".{output.name}.lock")
+    try:
+        with exclusive(lock, wait=False):
+            yield
+            lock.unlink(missing_ok=True)
+    except Timeout as error:
+        raise ConfigError(
+            f"--output {output}: another process is writing it; wait for it, or name another"
+        ) from error

@@ -1,0 +1,155 @@
+"""A file of predictions while it grows, and taken up again after a kill.
+
+`OUTPUT.partial` and the file of skipped images beside it are appended to in the order of the
+images, so that what they hold together is always a beginning of the list, at whatever moment the
+process died, but for a last line that is cut off. `OUTPUT.partial.json` says what they are of.
+"""
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ueo.errors import ConfigError, DataError
+from ueo.files import read_json, write_json
+from ueo.inference.new_images import Image
+from ueo.results.predictions import COLUMNS, Prediction
+from ueo.text import csv_cell
+
+SKIPPED_COLUMNS = ("file", "reason", "detail")
+
+
+def skipped_file(output: Path) -> Path:
+    """predictions.csv -> predictions.skipped.csv"""
+    return output.with_name(f"{output.stem}.skipped.csv")
+
+
+def skipped_reasons(file: Path) -> Counter:
+    """How many files such a file names, by reason; none where there is no file."""
+    if not file.is_file():
+        return Counter()
+    with open(file, newline="", encoding="utf-8") as lines:
+        return Counter(row["reason"] for row in csv.DictReader(lines))
+
+
+class Unfinished:
+    """The lines so far of `output` (rows) and of its skipped file; a context that closes them."""
+
+    def __init__(self, output: Path):
+        self.output, self.skipped = output, skipped_file(output)
+        self._paths = [path.with_name(f"{path.name}.partial")
+                       for path in (self.output, self.skipped)]
+        self._facts = output.with_name(f"{output.name}.partial.json")
+        self.images = 0  # that both files hold
+
+    def take_up(self, facts: dict, images: Iterable[Image], overwrite: bool) -> str:
+        """Keep the lines that are of the first of these images, cut off all others; returns a
+        sentence on them, "" where nothing was there. facts: what the lines depend on.
+
+        Raises ConfigError where there are lines of other facts and not `overwrite`.
+        """
+        found = self._kept_facts()
+        if found is not None and found != facts and not overwrite:
+            key = next(key for key in {**found, **facts} if found.get(key) != facts.get(key))
+            raise ConfigError(
+                f"{self._paths[0]}: holds predictions of another {key} ({found.get(key)!r}, not "
+                f"{facts.get(key)!r}); name another --output, or pass --overwrite"
+            )
+        fresh = found != facts or not all(path.is_file() for path in self._paths)
+        if fresh:
+            for path in self._paths:
+                path.unlink(missing_ok=True)
+        write_json(self._facts, facts)
+        for path, columns in zip(self._paths, (COLUMNS, SKIPPED_COLUMNS)):
+            _begin(path, columns)
+        lost = 0 if fresh else self._cut(images)
+        if not self.images and not lost:
+            return ""
+        again = (f"; {lost:,} lines are of images that are not there in this order any more, and "
+                 "are made again") if lost else ""
+        return f"{self._paths[0]}: goes on after {self.images:,} images{again}"
+
+    def __enter__(self) -> "Unfinished":
+        self._rows, self._left_out = (
+            open(path, "a", newline="", encoding="utf-8") for path in self._paths
+        )
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._rows.close()
+        self._left_out.close()
+
+    def append(self, images: list[tuple[str, str | None]], found: Iterator[Prediction]) -> None:
+        """Lines of (name, why it was skipped or None); found: predictions of those without why."""
+        rows = csv.writer(self._rows)
+        for name, why in images:
+            if why is None:
+                rows.writerow(next(found).row())
+                continue
+            self._rows.flush()  # before what comes after it
+            self.skip(name, *parted(why))
+        self._rows.flush()
+
+    def skip(self, name: str, reason: str, detail: str) -> None:
+        csv.writer(self._left_out).writerow(map(csv_cell, (name, reason, detail)))
+        self._left_out.flush()
+
+    def finish(self) -> None:
+        """Give both files their names; a skipped file without a line goes."""
+        rows, skipped = self._paths
+        if sum(1 for _ in _whole_lines(skipped)) > 1:
+            os.replace(skipped, self.skipped)
+        else:
+            skipped.unlink()
+            self.skipped.unlink(missing_ok=True)
+        os.replace(rows, self.output)
+        self._facts.unlink()
+
+    def _kept_facts(self) -> dict | None:
+        try:
+            return read_json(self._facts, dict, "")
+        except (FileNotFoundError, DataError):
+            return None
+
+    def _cut(self, images: Iterable[Image]) -> int:
+        """Cut both files after the last line that belongs to a beginning of `images`, and count
+        these; returns how many whole lines were cut off."""
+        lines = [_whole_lines(path) for path in self._paths]
+        ends = [next(part)[1] for part in lines]  # of the column names
+        heads = [next(part, None) for part in lines]
+        for name, _ in images:
+            cell = csv_cell(name)
+            at = next((i for i in (0, 1) if heads[i] and heads[i][0] == cell), None)
+            if at is None:
+                break
+            ends[at], heads[at] = heads[at][1], next(lines[at], None)
+            self.images += 1
+        lost = sum(1 for i in (0, 1) if heads[i] for _ in (heads[i], *lines[i]))
+        for path, end in zip(self._paths, ends):
+            os.truncate(path, end)
+        return lost
+
+
+def parted(why: str) -> tuple[str, str]:
+    """"damaged image (truncated)" -> ("damaged image", "truncated")."""
+    reason, _, detail = why.partition(" (")
+    return reason, detail.removesuffix(")")
+
+
+def _begin(path: Path, columns: tuple[str, ...]) -> None:
+    """Write the column names where the file lacks them."""
+    if not path.is_file() or not next(_whole_lines(path), None):
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerow(columns)
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[str, int]]:
+    """(first cell, where the line ends) of each line that is not cut off."""
+    end = 0
+    with open(path, "rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            end += len(line)
+            yield next(csv.reader([line.decode()]))[0], end
