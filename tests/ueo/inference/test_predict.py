@@ -46,7 +46,8 @@ def runs(photos, weights, tmp_path_factory):
             "--trainer", "UEO", "--path", str(photos), "--names",
             str(photos.parent / "names.txt"), "--backbone", weights[kind], "--seed", "1",
             "--device", "cpu", "--output-dir", str(folder), "OPTIM.MAX_EPOCH", "1",
-            "INPUT.SIZE", f"({size}, {size})", "DATALOADER.NUM_WORKERS", "0", "DATASET.STORE_GB", "0",
+            "INPUT.SIZE", f"({size}, {size})", "DATALOADER.NUM_WORKERS", "0",
+            "DATASET.STORE_GB", "0",
         ]) == 0
     return found
 
