@@ -1,5 +1,7 @@
 """Training on a GPU, on a pretended one: every method ends well there, and no step waits for it."""
 
+import itertools
+import os
 from collections import Counter
 
 import pytest
@@ -17,6 +19,8 @@ MOST_KERNELS = 270  # of a step with these small towers: a launch costs as much 
 # each trainer once, in turn with each precision and each tower
 RUNS = [(name, PRECISIONS[i % 3], ("rn", "vit")[i % 2]) for i, name in enumerate(KINDS)]
 RUNS += [("UEO", precision, kind) for precision in PRECISIONS for kind in ("rn", "vit")]
+if os.environ.get("TEST_EVERY_PRECISION"):  # of every trainer with both towers: three minutes
+    RUNS = list(itertools.product(KINDS, PRECISIONS, ("rn", "vit")))
 
 
 def arguments(root: str, weights: dict, out, name: str, precision: str, kind: str) -> list[str]:
