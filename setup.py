@@ -27,7 +27,8 @@ setup(
         *(f"ueo.{name}" for name in PLUGINS),
     ],
     package_dir={f"ueo.{name}": name for name in PLUGINS},
-    package_data={"ueo.assets": ["emoji*", "icon_pool.zip*", "tiny_clip.*", "LICENCES/*"]},
+    package_data={"ueo.assets": ["emoji*", "icon_pool.zip*", "tiny_clip.*", "LICENCES/*"],
+                  "ueo.inference": ["report.*"]},
     install_requires=[
         "torch>=2.3",  # torch.amp.GradScaler
         "torchvision>=0.18",
@@ -51,6 +52,7 @@ setup(
         "slurm": ["submitit>=1.5"],
         "captions": ["transformers>=4.46"],  # scripts/caption.sh
         "onnx": ONNX,
+        "heic": ["pillow-heif>=0.18"],  # photographs of phones
         "assets": ["resvg-py==0.5.0"],  # maintainers: rebuild what is in assets/
     },
 )

@@ -18,13 +18,7 @@ from ueo.images.lists import NO_LABEL
 from ueo.images.other_datasets import split_hash
 from ueo.images.unreadable import unreadable
 from ueo.inputs import Inputs
-from ueo.label_space import (
-    STANDARD_SETTINGS,
-    ClassCounts,
-    LabelSpace,
-    label_space,
-    subsample,
-)
+from ueo.label_space import STANDARD_SETTINGS, ClassCounts, LabelSpace, label_space, subsample
 from ueo.names import did_you_mean, listed, meanings
 from ueo.settings.config import setting_of
 from ueo.text import shown
@@ -42,6 +36,7 @@ class UFTDataset(DatasetBase):
     tuning_domain:  the one on which hyper-parameters were chosen, left out of means; or None.
     counts:         how the classes are divided into label spaces.
     settings:       the label spaces that a grid runs unless told otherwise.
+    seeds:          the seeds, likewise.
     relatives:      {name of a yaml: its class}, data sets with the same classes or some of them, on
                     which domain shift is tested besides; each with a domain of that name.
     published:      {domain: number of images in the published version}, for those known.
@@ -61,6 +56,7 @@ class UFTDataset(DatasetBase):
     tuning_domain: str | None = None
     counts: ClassCounts
     settings: tuple[str, ...] = STANDARD_SETTINGS
+    seeds: tuple[int, ...] = (1, 2, 3)
     relatives: dict[str, str] = {}
     published: dict[str, int] = {}
     published_split: bool = False
@@ -72,7 +68,7 @@ class UFTDataset(DatasetBase):
         whole = label_space(self.counts, setting_of(cfg, "SETTING"))
         self.space: LabelSpace = subsample(whole, setting_of(cfg, "SUBSAMPLE_CLASSES"))
         self.published_counts = self._compare_counts(seen, test, setting_of(cfg, "CHECK_COUNTS"))
-        seen, test = self._without_bad_images(seen, test, setting_of(cfg, "BAD_IMAGES"))
+        seen, test = self._without_bad_images(cfg, seen, test)
         unlabelled = self._keep(seen, self.space.unlabelled)
         tested = self._keep(test, self.space.test)
         for items, what in ((unlabelled, "of the unlabelled classes"), (tested, "to test on")):
@@ -123,6 +119,10 @@ class UFTDataset(DatasetBase):
 
     def _names_start_at(self) -> Path:
         """The folder that names of images are relative to, whatever the machine."""
+        return self.root
+
+    def notes(self, cfg) -> Path:
+        """The folder of what is noted about the images."""
         return self.root
 
     # what a subclass defines
@@ -196,16 +196,15 @@ class UFTDataset(DatasetBase):
             )
         return found == published
 
-    def _without_bad_images(self, seen: list[Item], test: list[Item], policy: str):
-        """Both lists without the images that cannot be read, under BAD_IMAGES "skip"."""
+    def _without_bad_images(self, cfg, *parts: list[Item]) -> list[list[Item]]:
+        """The lists without the images that cannot be read, under BAD_IMAGES "skip"."""
         self.skipped: dict[str, str] = {}
-        if policy == "stop":
-            return seen, test
-        paths = sorted({path for path, _ in (*seen, *test)})
-        self.skipped = unreadable(paths, self.root / f"bad_images-{self.domain}.json")
+        if setting_of(cfg, "BAD_IMAGES") == "skip":
+            paths = sorted({path for part in parts for path, _ in part})
+            self.skipped = unreadable(paths, self.notes(cfg) / f"bad_images-{self.domain}.json")
         for path, reason in self.skipped.items():
             print(f"Skipped {shown(path)}: {shown(reason)}")
-        return ([i for i in part if i[0] not in self.skipped] for part in (seen, test))
+        return [[i for i in part if i[0] not in self.skipped] for part in parts]
 
     def _say_what_was_read(self, *parts: list[Datum]) -> None:
         """Set `matched`, which classes have images (None without labels), and print it."""

@@ -14,7 +14,16 @@ from dassl.data.datasets import DATASET_REGISTRY
 from ueo.datasets.base import UFTDataset
 from ueo.errors import ConfigError, DataError
 from ueo.images.class_names import check_names, read_names
-from ueo.images.folders import Item, existing, images_in, labelled_images, subfolders
+from ueo.images.folders import (
+    Item,
+    Unread,
+    existing,
+    images_below,
+    images_in,
+    labelled_images,
+    subfolders,
+)
+from ueo.images.hashes import store_folder
 from ueo.images.lists import NO_LABEL, class_ids, read_rows
 from ueo.images.splits import stored_split
 from ueo.label_space import ClassCounts
@@ -28,9 +37,11 @@ class OwnImages(UFTDataset):
     own = True
     domains = targets = ()
     settings = ("as_is",)
+    seeds = (1,)
 
     def _read_domain(self, cfg, prepare=lambda root: None):
         self.path, self.names_file = self.path_of(cfg), setting_of(cfg, "NAMES")
+        self.recursive = setting_of(cfg, "RECURSIVE")
         if setting_of(cfg, "SETTING") not in self.settings:
             raise ConfigError(
                 f"DATASET.SETTING: images of one's own have the label space as_is, not "
@@ -74,7 +85,10 @@ class OwnImages(UFTDataset):
 
     def independent(self, domain: str) -> tuple[list[Item], list[Item]]:
         names = {os.path.relpath(path, self.root): (path, label) for path, label in self.whole()}
-        return stored_split(names, self.root / f"independent_{domain}.json")
+        return stored_split(names, self.root / f"independent_{domain}.json", store=False)
+
+    def notes(self, cfg) -> Path:
+        return store_folder(cfg)
 
     def whole(self) -> list[Item]:
         """(path, class id) of every image."""
@@ -87,16 +101,20 @@ class OwnImages(UFTDataset):
 
     def _names(self) -> list[str] | None:
         """The known class names: DATASET.NAMES, else names.txt beside the images; or None."""
-        if self.names_file:
-            return read_names(Path(self.names_file).expanduser())
-        default = self.root / "names.txt"
-        return read_names(default) if default.is_file() else None
+        given, beside = Path(self.names_file).expanduser(), self.root / "names.txt"
+        self.names_path = given if self.names_file else beside
+        return read_names(self.names_path) if self.names_file or beside.is_file() else None
+
+
+WITHOUT_LABELS = "--recursive reads the images of all its sub-folders, without labels"
 
 
 @DATASET_REGISTRY.register()
 class UFTFolder(OwnImages):
     """A folder of class folders, those that DATASET.NAMES lacks being unknown classes; or of images
-    alone, without labels."""
+    alone, without labels. With DATASET.RECURSIVE sub-folders are read at any depth: of class
+    folders where the folder holds nothing else and one has a class name, else as images without
+    labels."""
 
     title = "folder"
 
@@ -107,10 +125,13 @@ class UFTFolder(OwnImages):
             )
         folders, loose = subfolders(root), images_in(root)
         names = self._names()
+        if self.recursive and names and not self._holds_classes(names, folders, loose):
+            folders, loose = [], images_below(root)
         if folders and loose:
             raise DataError(
-                f"{root}: holds class folders and loose images ({os.path.basename(loose[0])!r}); "
-                "move the loose ones into a class folder, or all into one folder for no labels"
+                f"{root}: holds loose images ({os.path.basename(loose[0])!r}) and folders "
+                f"({folders[0].name!r}); {WITHOUT_LABELS}; for labels, move the loose ones into "
+                "class folders"
             )
         if not folders and not loose:
             raise DataError(f"{root}: no image in this folder")
@@ -127,18 +148,31 @@ class UFTFolder(OwnImages):
             raise DataError(
                 f"{root}: no folder has one of the {len(names)} class names; first name "
                 f"{names[0]!r}, first folder {folders[0].name!r}"
-                f"{did_you_mean(folders[0].name, names)}"
+                f"{did_you_mean(folders[0].name, names)}; {WITHOUT_LABELS}"
             )
         ids |= {name: len(names) + i for i, name in enumerate(unknown)}
         self.ids = {folder: ids[folder.name] for folder in folders}
         self._set_classes(names, unknown)
 
+    @staticmethod
+    def _holds_classes(names: list[str], folders: list[Path], loose: list[str]) -> bool:
+        """Whether the folder holds class folders, and no images beside them."""
+        return not loose and bool(match(names, [folder.name for folder in folders], "")[0])
+
     def whole(self) -> list[Item]:
+        images = images_below if self.recursive else images_in
         if not self.ids:
-            return [(path, NO_LABEL) for path in images_in(self.root, self.unread)]
+            items = [(path, NO_LABEL) for path in images(self.root, self.unread)]
+            self.unread.forget(self.names_path)
+            return items
+        beside = Unread()
+        images_in(self.root, beside)
+        beside.forget(self.names_path)
+        beside.read_folders()
+        self.unread.add(beside)
         items = []
         for folder, label in self.ids.items():
-            items += labelled_images(folder, label, folder.name, self.unread)
+            items += labelled_images(folder, label, folder.name, self.unread, images)
         return sorted(items, key=lambda item: (item[1], item[0]))
 
 

@@ -3,6 +3,7 @@
 import ueo  # noqa: F401  isort: skip  (makes `dassl` importable)
 
 import json
+import os
 import resource
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,12 @@ SIZES = {"red": (9, 7, 12, 8, 10, 11), "blue": (8, 11, 7, 10, 12, 9)}  # images 
 def one_thread():
     """Small tensors: threads only cost, and sums are the same everywhere."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    """What is kept of images of one's own stays away from the user's cache."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 def random_clip(kind: str, seed: int = 0) -> CLIP:

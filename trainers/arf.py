@@ -87,7 +87,8 @@ class ARF(FLYP):
         if self.options.RULE == "text":
             return self.model.class_features().detach().float().cpu()
         loader = EvaluationLoader(
-            Images(self.dm.dataset.train_x, transform), self.cfg, self.device
+            Images(self.dm.dataset.train_x, transform, upright=self.train_loader_x.dataset.upright),
+            self.cfg, self.device,
         )
         return self.passes.image_features(loader, "task")
 

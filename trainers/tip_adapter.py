@@ -47,7 +47,8 @@ class TipAdapter(CLIPTrainer):
 
     def prepare(self, zero_shot: Tensor) -> None:
         items, training = self.dm.dataset.train_x, self.train_loader_x.dataset
-        images = Images(items, training.transform, store=training.store, plain=training.plain)
+        images = Images(items, training.transform, store=training.store, plain=training.plain,
+                        upright=training.upright)
         loader = EvaluationLoader(images, self.cfg, self.device)
         keys = 0
         for view in range(self.options.VIEWS):

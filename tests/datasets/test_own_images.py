@@ -1,12 +1,17 @@
 """Images of one's own: class folders, flat folders, lists; with labels and without."""
 
 import csv
+import shutil
 
+import numpy as np
 import pytest
 import trees
-from conftest import REPOSITORY, read, size_of
+from conftest import REPOSITORY, picture, read, size_of
+from PIL import Image
 
+import ueo
 from ueo.commands import train
+from ueo.inference.outcome import outcome
 from ueo.results.record import read_outputs
 
 CONFIGS = REPOSITORY / "configs"
@@ -136,7 +141,53 @@ def test_the_independent_protocol_tests_on_other_images(run, mine):
     assert status == 0
     counts = read(folder)["counts"]
     assert counts["unlabelled"] + counts["test"] == 18 and counts["test"] == 6
-    (mine / "classes" / "independent_classes.json").unlink()
+
+
+def test_nothing_is_written_into_the_folder_of_the_images(run, mine, tmp_path):
+    photos = shutil.copytree(mine / "classes", tmp_path / "photos")
+    (photos / "bike" / "cut.jpg").write_bytes(b"no image")
+    there = sorted(photos.rglob("*"))
+    status, folder = run("folder", photos, "--root", str(photos), "--protocol", "independent")
+    assert status == 0
+    assert sorted(photos.rglob("*")) == there
+    with open(folder / "skipped.csv") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == ["bike/cut.jpg"]
+
+
+def test_photographs_are_turned_as_their_camera_noted_in_training_and_prediction(
+    run, mine, tmp_path
+):
+    photos = tmp_path / "photos"
+    names = ("--names", str(mine / "names.txt"))
+    for number in range(1, 9):
+        image = Image.fromarray(picture(np.random.default_rng(number), number % 3, 0))
+        exif = image.getexif()
+        exif[0x0112] = number
+        photos.mkdir(exist_ok=True)
+        image.save(photos / f"{number}.jpg", exif=exif)
+    status, folder = run("folder", photos, *names)
+    assert status == 0
+    outputs, paths = read_outputs(folder), sorted(map(str, photos.iterdir()))
+    found = [p.score for p in ueo.load(folder, "cpu").predict(paths)]
+    assert found == outputs["test_scores_after"].tolist()
+    assert run("folder", photos, *names, "--overwrite", "DATASET.UPRIGHT", "False")[0] == 0
+    as_stored = read_outputs(folder)["test_scores_before"]
+    turned = outputs["test_scores_before"] != as_stored
+    assert turned.tolist() == [False, *[True] * 7]
+
+
+def test_the_outcome_names_what_the_person_wants(run, mine, tmp_path):
+    status, folder = run("folder", mine / "flat", "--names", str(mine / "names.txt"))
+    assert status == 0
+    lines = outcome(folder).splitlines()
+    assert lines[0].startswith("UEO on flat, ") and lines[1].startswith("Images: 18 read")
+    for name in ("predictions.csv", "report.html", "skipped.csv"):
+        assert (folder / name).is_file()
+        assert any(line.endswith(str(folder / name)) for line in lines)
+    assert lines[-1] == f"New images:  bash scripts/predict.sh --model {folder} --path NEW"
+    made = (folder / "report.html").stat().st_mtime_ns
+    outcome(folder)
+    assert (folder / "report.html").stat().st_mtime_ns == made
 
 
 @pytest.mark.parametrize(("dataset", "path", "options", "parts"), [

@@ -12,6 +12,7 @@ from dassl.data.datasets import build_dataset
 from ueo.commands import grid
 from ueo.datasets.own_images import UFTFolder, UFTList
 from ueo.errors import ConfigError, DataError
+from ueo.results.predictions import not_read
 from ueo.settings.config import extend
 
 NFD = unicodedata.normalize("NFD", "Café")
@@ -92,17 +93,53 @@ def test_misspelt_names_are_said_loudly_and_kept(tmp_path, load, capsys):
 
 def test_what_is_not_read_is_said_and_kept(tmp_path, load, capsys):
     draw(tmp_path, "mug", "fan")
-    for name in ("mug/a.heic", "mug/b.heic", "fan/README", "fan/more/c.jpg"):
+    for name in ("mug/a.mov", "mug/b.mov", "fan/README", "fan/more/c.jpg"):
         (tmp_path / "images" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "images" / name).write_bytes(b"")
     os.replace(tmp_path / "images/mug/0.png", tmp_path / "images/mug/0.jfif")
     data = load(UFTFolder)
     assert len(data.test) == 4
-    assert data.unread.facts() == {"files": {".heic": 2, "no suffix": 1}, "folders": 1}
-    assert "Ignored: 3 files (.heic 2, no suffix 1), 1 folder" in capsys.readouterr().out
+    assert data.unread.facts() == {"files": {".mov": 2, "no suffix": 1}, "folders": 1}
+    assert "Ignored: 3 files (.mov 2, no suffix 1), 1 folder" in capsys.readouterr().out
     for i, suffix in enumerate(("jfif", "png")):
         (tmp_path / f"images/mug/{i}.{suffix}").unlink()
-    assert "only 2 files (.heic 2)" in error(load, UFTFolder)
+    assert "only 2 files (.mov 2)" in error(load, UFTFolder)
+
+
+def test_sub_folders_are_read_where_that_is_asked_for(tmp_path, load):
+    draw(tmp_path, "2023/may", "2023/june", "2024")
+    trees.draw(tmp_path / "images" / "loose.png", 1)
+    line = error(load, UFTFolder, ["mug", "fan"])
+    assert "'loose.png'" in line and "'2023'" in line and "--recursive reads" in line
+    data = load(UFTFolder, ["mug", "fan"], RECURSIVE=True)
+    assert len(data.test) == 7 and {item.label for item in data.test} == {-1}
+    (tmp_path / "images" / "loose.png").unlink()
+    assert "--recursive reads" in error(load, UFTFolder, ["mug", "fan"])
+    assert len(load(UFTFolder, ["mug", "fan"], RECURSIVE=True).test) == 6
+    assert not data.unread
+
+
+def test_class_folders_stay_class_folders_when_sub_folders_are_read(tmp_path, load):
+    draw(tmp_path, "mug", "mug/old", "fan", "dragon/a/b")
+    data = load(UFTFolder, ["mug", "fan"], RECURSIVE=True)
+    labels = [item.label for item in data.test]
+    assert [labels.count(i) for i in (0, 1, 2)] == [4, 2, 2] and not data.unread
+    (tmp_path / "images/dragon").rename(tmp_path / "gone")
+    (row,) = not_read(load(UFTFolder, ["mug", "fan"]))
+    assert row == ("mug/old", "sub-folder", "--recursive reads it")
+
+
+def test_every_file_that_is_not_read_is_listed_with_its_reason(tmp_path, load):
+    draw(tmp_path, "", images=3)
+    (tmp_path / "images/notes.txt").write_text("")
+    (tmp_path / "images/names.txt").write_text("mug\nfan\n")
+    (tmp_path / "images/cut.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    data = load(UFTFolder, BAD_IMAGES="skip")
+    assert [row[:2] for row in not_read(data)] == [
+        ("cut.jpg", "no image that Pillow can read"), ("notes.txt", ".txt")]
+    assert len(data.test) == 3
+    assert {file.name for file in (tmp_path / "images").iterdir()} == {
+        "0.png", "1.png", "2.png", "notes.txt", "names.txt", "cut.jpg"}
 
 
 def test_a_bad_link_and_a_pipe_do_not_stop_who_skips(tmp_path, load):

@@ -19,7 +19,8 @@ def parser(description: str) -> argparse.ArgumentParser:
     add("--trainers", nargs="+", help="names of trainers, the first is what gains are over; or all")
     add("--domain", nargs="+", help="target domains; all targets unless given")
     add("--setting", nargs="+", help="label spaces; the data set's unless given")
-    add("--seed", nargs="+", type=number("--seed", low=-1, high=LARGEST_SEED), help="seeds")
+    add("--seed", nargs="+", type=number("--seed", low=-1, high=LARGEST_SEED),
+        help="seeds; unless given 1 2 3, of images of one's own 1")
     add("--backbone", help="CLIP backbone; that of the data set's yaml, else RN50")
     add("--config-file", help="yaml file, instead of the backbone's")
     add("--plugin", nargs="+", help="Python files with further trainers or data sets")
@@ -28,6 +29,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     add("--protocol", help="released or independent")
     add("--path", help="images of one's own: their folder or list")
     add("--names", help="images of one's own: file of class names")
+    add("--recursive", action="store_true", help="images of one's own: sub-folders too")
     add("--root", type=folder("--root"), help="data root")
     add("--download", action="store_true", help="fetch data sets that are missing, unasked")
     add("--output", type=folder("--output"), help="folder of all records")

@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     add("--protocol", default="", help="released or independent")
     add("--path", default="", help="images of one's own: their folder or list")
     add("--names", default="", help="images of one's own: file of class names")
+    add("--recursive", action="store_true", help="images of one's own: sub-folders too")
     add("--backbone", default="", help="CLIP backbone, or a file of weights")
     add("--transforms", nargs="+", default=[], help="augmentations of the training images")
     add("--seed", type=number("--seed", low=-1, high=LARGEST_SEED), help="seed; -1: not fixed")

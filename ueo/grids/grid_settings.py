@@ -15,7 +15,7 @@ ZERO_SHOT = "ZeroshotCLIP"
 @dataclass(frozen=True)
 class GridSettings:
     """Data sets x trainers x label spaces x domains x seeds, and how to run them: the options of
-    scripts/<method>/main.sh. Empty domains and label spaces are all of the data set's.
+    scripts/<method>/main.sh. Empty domains, label spaces and seeds are the data set's.
 
     options: KEY VALUE, KEY VALUE, ..., of every run.
     """
@@ -24,7 +24,7 @@ class GridSettings:
     trainers: tuple[str, ...] = (ZERO_SHOT, "UEO")
     domain: tuple[str, ...] = ()
     setting: tuple[str, ...] = ()
-    seed: tuple[int, ...] = (1, 2, 3)
+    seed: tuple[int, ...] = ()
     backbone: str = ""
     config_file: str = ""
     plugin: tuple[str, ...] = ()
@@ -32,6 +32,7 @@ class GridSettings:
     protocol: str = ""
     path: str = ""
     names: str = ""
+    recursive: bool = False
     root: str = "data"
     download: bool = False
     output: str = "output"

@@ -38,7 +38,7 @@ def plan(settings: GridSettings, dataset: str) -> list[PlannedRun]:
     backbones.check_name(backbone)
     domains = _domains(settings, kind)
     spaces = dict.fromkeys(map(parse_setting, settings.setting)) or kind.settings
-    seeds = list(dict.fromkeys(settings.seed))
+    seeds = list(dict.fromkeys(settings.seed or kind.seeds))
     runs = []
     for trainer in trainer_names(settings):
         deterministic = getattr(TRAINER_REGISTRY.get(trainer), "deterministic", False)
@@ -85,6 +85,7 @@ def _run(settings: GridSettings, dataset: str, backbone: str, trainer: str, sett
         protocol=settings.protocol,
         path=settings.path,
         names=settings.names,
+        recursive=settings.recursive,
         backbone=backbone,
         seed=seed,
         device=settings.device,

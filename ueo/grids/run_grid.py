@@ -10,9 +10,12 @@ from ueo.grids.execute import execute, failures_at_the_end, fetch_missing
 from ueo.grids.finished import waiting
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun, shard
 from ueo.grids.plan import plan
+from ueo.images.hashes import store_folder
+from ueo.inference.outcome import outcome
 from ueo.results import reference, render, report, tables
-from ueo.results.record import read_result
-from ueo.runs.configure import register
+from ueo.results.predictions import PREDICTIONS
+from ueo.results.record import labelled, read_result
+from ueo.runs.configure import build_cfg, register
 from ueo.text import file_name, shown
 
 
@@ -50,7 +53,8 @@ def show(
     settings: GridSettings, plans: dict[str, list[PlannedRun]], published: str = "",
     expected: str = "",
 ) -> list[str]:
-    """Write and print the tables of the finished runs; returns what differs from `expected`.
+    """Write and print the tables of the finished runs, and what came out of those on images of
+    one's own; returns what differs from `expected`. Without labels there is no table.
 
     One shard at a time, so that whoever ends last has read everything.
     """
@@ -62,15 +66,10 @@ def show(
             if not entries:
                 print(f"\nNo table of {shown(runs[0].place.dataset)}: no run is finished")
                 continue
-            summary = tables.summarise(entries, trainer_names(settings)[0])
-            folder, stem = Path(settings.output, runs[0].place.dataset), table_stem(settings, runs)
-            written = report.write(folder, stem, summary, beside)
-            print(f"\n{report.console(summary, beside)}\n")
-            suffixes = ",".join(path.suffix[1:] for path in written)
-            print(f"Tables:   {folder / stem}.{{{suffixes}}}")
-            print(f"Records:  {folder}/<trainer>/<config>/<setting>/<domain>/seed<N>/result.json")
-            print("Pictures: scores.png beside each record")
-            summaries.append(summary)
+            if any(labelled(result) for _, result in entries):
+                summaries.append(_table(settings, runs, entries, beside))
+            for folder in of_own_images(entries):
+                print(f"\n{outcome(folder, store_folder(build_cfg(runs[0].settings)))}")
         if len(summaries) > 1:
             print(f"\n{render.overview(summaries)}")
     if not expected:
@@ -78,6 +77,31 @@ def show(
     differences = reference.compare(summaries, reference.read_reference(expected), expected)
     print(f"\n{expected}: {len(differences)} differences")
     return differences
+
+
+def _table(
+    settings: GridSettings, runs: list[PlannedRun], entries: list[tuple[Path, dict]],
+    beside: list[reference.Row] | None,
+) -> dict:
+    """Write and print the table of one data set's records; returns what it shows."""
+    summary = tables.summarise(entries, trainer_names(settings)[0])
+    folder, stem = Path(settings.output, runs[0].place.dataset), table_stem(settings, runs)
+    written = report.write(folder, stem, summary, beside)
+    print(f"\n{report.console(summary, beside)}\n")
+    suffixes = ",".join(path.suffix[1:] for path in written)
+    print(f"Tables:   {folder / stem}.{{{suffixes}}}")
+    print(f"Records:  {folder}/<trainer>/<config>/<setting>/<domain>/seed<N>/result.json")
+    print("Pictures: scores.png beside each record")
+    return summary
+
+
+def of_own_images(entries: list[tuple[Path, dict]]) -> list[Path]:
+    """Folders of the runs that adapted a model to images of one's own; of zero-shot CLIP, which
+    their predictions are compared with, only where it ran alone."""
+    own = [(folder, result["trainer"]) for folder, result in entries
+           if (folder / PREDICTIONS).is_file()]
+    adapted = [folder for folder, trainer in own if trainer != ZERO_SHOT]
+    return adapted or [folder for folder, _ in own]
 
 
 def table_stem(settings: GridSettings, runs: list[PlannedRun]) -> str:

@@ -12,15 +12,36 @@ from ueo.errors import DataError
 
 HINT = "replace or remove it, or skip such images with DATASET.BAD_IMAGES skip"
 ALWAYS = ".jpg .jpeg .jpe .jfif .png .bmp .dib .gif .tif .tiff .ppm .pgm .pbm .pnm .tga".split()
-OPTIONAL = {".webp": "webp", ".avif": "avif", ".jp2": "jpg_2000", ".j2k": "jpg_2000"}
 HEADER_TELLS = ("JPEG", "PNG", "BMP", "PPM", "GIF")  # others may be turned or reduced when decoded
+OPTIONAL = {".webp": "webp", ".avif": "avif",
+            **dict.fromkeys((".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"), "jpg_2000")}
+HEIC = (".heic", ".heif")  # of phones; pillow-heif, the extra "heic", reads them
+ORIENTATION = 0x0112  # the EXIF tag
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+LYING = [TURNS[code] for code in (5, 6, 7, 8)]  # whose width is the height
 DEPTHS = (8, 10, 12, 16)  # bits, of images that are stored with more than eight
 
 
 @cache
 def image_suffixes() -> frozenset[str]:
     """Suffixes, in lower case, of the files that are images: what the installed Pillow reads."""
-    return frozenset([*ALWAYS, *(s for s, codec in OPTIONAL.items() if features.check(codec))])
+    optional = (s for s, codec in OPTIONAL.items() if features.check(codec))
+    return frozenset([*ALWAYS, *optional, *(HEIC if _reads_heic() else ())])
+
+
+@cache
+def _reads_heic() -> bool:
+    """Whether pillow-heif is installed; Pillow reads HEIC through it from then on."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
 
 
 def is_image_name(name: str) -> bool:
@@ -28,22 +49,30 @@ def is_image_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in image_suffixes()
 
 
-def read_image(path: str | Path) -> Image.Image:
-    """The image as RGB. Raises DataError for a file that is missing, truncated or no image."""
+def read_image(path: str | Path, upright: bool = False, enough: int = 0) -> Image.Image:
+    """The image as RGB. Raises DataError for a file that is missing, truncated or no image.
+
+    upright: turned as the camera noted (EXIF), else as its pixels are stored. enough: pixels; a
+    JPEG with longer sides may be read in a smaller size, but not below this.
+    """
     if not os.path.isfile(path):  # opening a pipe would wait for ever
         if os.path.exists(path):
             raise DataError(f"{path}: no regular file, {HINT}")
         raise DataError(f"{path}: no such image, restore it or unpack the data set anew")
+    if str(path).lower().endswith(HEIC):
+        _reads_heic()
     try:
         with Image.open(path) as image:
-            return as_rgb(image)
+            if enough:
+                image.draft(None, (enough, enough))
+            return as_rgb(_turned(image) if upright else image)
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: no image that Pillow can read, {HINT}") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: damaged image ({error}), {HINT}") from error
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
+def image_size(path: str | Path, upright: bool = False) -> tuple[int, int]:
     """(height, width) of the image as `read_image` gives it, by its header where that tells.
 
     Raises DataError as `read_image` does.
@@ -51,10 +80,27 @@ def image_size(path: str | Path) -> tuple[int, int]:
     with suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         if os.path.isfile(path):
             with Image.open(path) as image:
-                if image.format in HEADER_TELLS:
+                if upright and image.format == "JPEG":
+                    lies = _turn(image) in LYING
+                    return (image.width, image.height) if lies else (image.height, image.width)
+                if not upright and image.format in HEADER_TELLS:
                     return image.height, image.width
-    image = read_image(path)
+    image = read_image(path, upright)
     return image.height, image.width
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    image.load()  # a TIFF is turned by this, and says so no longer
+    turn = _turn(image)
+    return image if turn is None else image.transpose(turn)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What makes the image upright, as the camera noted; None where nothing does."""
+    try:
+        return TURNS.get(image.getexif().get(ORIENTATION))
+    except Exception:  # what damaged EXIF makes of a reader has no common base
+        return None
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

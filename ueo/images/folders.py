@@ -7,7 +7,7 @@ import heapq
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,12 +17,13 @@ from ueo.names import did_you_mean, loose, match
 from ueo.text import shown
 
 Item = tuple[str, int]  # path, class id
+FOLDER = "sub-folder"
 
 
 @dataclass
 class Unread:
     """What listings came across and left out. files: {suffix, or what else it is: how many};
-    paths: {path of such a file: the same}."""
+    paths: {path of such a file or folder: the same, or FOLDER}."""
 
     files: Counter = field(default_factory=Counter)
     folders: int = 0
@@ -50,6 +51,16 @@ class Unread:
         """Count a file."""
         self.files[kind] += 1
         self.paths[path] = kind
+
+    def read_folders(self) -> None:
+        """Leave out the folders, which are read."""
+        self.folders = 0
+        self.paths = {path: kind for path, kind in self.paths.items() if kind != FOLDER}
+
+    def forget(self, path: Path) -> None:
+        """Leave out a file that was read otherwise."""
+        if kind := self.paths.pop(str(path), None):
+            self.files = +(self.files - Counter([kind]))
 
     def facts(self) -> dict:
         """For a record."""
@@ -135,7 +146,9 @@ def images_in(folder: str | Path, unread: Unread | None = None) -> list[str]:
             if named and entry.is_file():
                 images.append(entry.path)
             elif entry.is_dir():
-                unread.folders += not _is_hidden(entry.name)
+                if not _is_hidden(entry.name):
+                    unread.folders += 1
+                    unread.paths[entry.path] = FOLDER
             elif named and entry.is_symlink():
                 images.append(entry.path)
             elif named:
@@ -163,7 +176,7 @@ def each_image_below(folder: str | Path, unread: Unread | None = None) -> Iterat
             return
         here = Unread()
         images = images_in(folder, here)
-        here.folders = 0  # they are read
+        here.read_folders()
         unread.add(here)
         folders = sorted(f"{path}{os.sep}" for path in subfolders(folder))
         for path in heapq.merge(images, folders):
@@ -211,10 +224,14 @@ def class_items(folder: Path, classes: Sequence[str], unread: Unread | None = No
     return items
 
 
-def labelled_images(folder: Path, label: int, name: str, unread: Unread | None) -> list[Item]:
-    """(path, label) of the images in the folder of the class `name`. Raises DataError for none."""
+def labelled_images(
+    folder: Path, label: int, name: str, unread: Unread | None,
+    listing: Callable[[Path, Unread], list[str]] = images_in,
+) -> list[Item]:
+    """(path, label) of the images in the folder of the class `name`, as `listing` lists them.
+    Raises DataError for none."""
     left_out = Unread()
-    images = images_in(folder, left_out)
+    images = listing(folder, left_out)
     if not images:
         instead = f", only {left_out}" if left_out else ""
         raise DataError(

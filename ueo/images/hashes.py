@@ -82,8 +82,11 @@ def cache_of(cfg, name: str) -> Path | None:
 
 
 def store_folder(cfg) -> Path | None:
-    """Folder of what is kept of the images: DATASET.STORE, or .decoded in the data root. None
-    without either: nothing is written into whichever folder the user happens to be in."""
+    """Folder of what is kept of the images: DATASET.STORE, or .decoded in the data root; for images
+    of one's own, whose folder is never written to, the user's cache. None without any: nothing is
+    written into whichever folder the user happens to be in."""
+    if not setting_of(cfg, "STORE") and setting_of(cfg, "PATH"):
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ueo"
     named = setting_of(cfg, "STORE") or (cfg.DATASET.ROOT and Path(cfg.DATASET.ROOT, ".decoded"))
     return Path(named).expanduser() if named else None
 

@@ -31,6 +31,7 @@ class Images(Dataset):
     store:  where decoded images are kept; with `keep_views` also what the transform makes of them,
             for a transform without chance.
     plain:  torchvision's own transform alone.
+    upright: turned as the camera noted (EXIF), else as the pixels are stored.
     fast:   (RandomResizedCrop, further steps) where the transform has a fast way; else None.
 
     With `hide`, label is -1 and impath is empty: a folder's name is a class, so an unsupervised
@@ -42,9 +43,11 @@ class Images(Dataset):
     """
 
     def __init__(self, items: list[Datum], transform, hide: bool = False,
-                 store: PixelStore | None = None, keep_views: bool = False, plain: bool = False):
+                 store: PixelStore | None = None, keep_views: bool = False, plain: bool = False,
+                 upright: bool = False):
         self._items, self.transform, self.hide = items, transform, hide
         self.store, self.keep_views, self.plain = store, keep_views, plain
+        self.upright = upright
         self.chosen = range(len(items))
         self.seed = torch.tensor(-1).share_memory_()
         steps = on_images(transform)
@@ -59,7 +62,8 @@ class Images(Dataset):
     def only(self, chosen: list[int]) -> "Images":
         """The same images at these positions of the list alone."""
         part = Images(
-            self._items, self.transform, self.hide, self.store, self.keep_views, self.plain
+            self._items, self.transform, self.hide, self.store, self.keep_views, self.plain,
+            self.upright,
         )
         part.chosen = chosen
         return part
@@ -95,8 +99,8 @@ class Images(Dataset):
     def size(self, position: int) -> tuple[int, int]:
         """Height and width of the image as it is decoded, which mostly need not be done."""
         path = self._items[self.chosen[position]].impath
-        kept = self.store.shape(_version(path)) if self.store else None
-        return kept or image_size(path)
+        kept = self.store.shape(self._version(path)) if self.store else None
+        return kept or image_size(path, self.upright)
 
     def decoded_bytes(self) -> int:
         """Bytes of all images together when decoded, about: from the sizes of a few."""
@@ -106,18 +110,18 @@ class Images(Dataset):
     def decoded(self, position: int) -> np.ndarray:
         """(height, width, 3), uint8; not to be written to."""
         path = self._items[self.chosen[position]].impath
-        return self._decoded(path, _version(path) if self.store else "")
+        return self._decoded(path, self._version(path) if self.store else "")
 
     def content_hash(self) -> str:
         """Of the pixels that the items hold, for a transform without chance."""
         digest = hashlib.sha256(self.view_name.encode())
         for position in self.chosen:
-            version = _version(self._items[position].impath)
+            version = self._version(self._items[position].impath)
             digest.update(version.encode(errors="surrogateescape"))
         return digest.hexdigest()
 
     def _image(self, path: str) -> Tensor:
-        version = _version(path) if self.store else ""
+        version = self._version(path) if self.store else ""
         if self.view is None:
             return self.transform(Image.fromarray(self._decoded(path, version)))
         if not (self.keep_views and self.store):
@@ -129,12 +133,12 @@ class Images(Dataset):
 
     def _decoded(self, path: str, version: str) -> np.ndarray:
         if self.store is None:
-            return np.asarray(read_image(path))
-        return self.store.get(version, lambda: np.asarray(read_image(path)))
+            return np.asarray(read_image(path, self.upright))
+        return self.store.get(version, lambda: np.asarray(read_image(path, self.upright)))
 
-
-def _version(path: str) -> str:
-    """A name of the file's content; of a file that is not there, its path: reading it says what is
-    wrong."""
-    version = file_version(path)
-    return path if version is None else f"{os.path.abspath(path)} {version}"
+    def _version(self, path: str) -> str:
+        """A name of the decoded pixels; of a file that is not there, its path: reading it says what
+        is wrong."""
+        version = file_version(path)
+        turned = " upright" if self.upright else ""
+        return path if version is None else f"{os.path.abspath(path)} {version}{turned}"

@@ -125,20 +125,24 @@ def loaders(cfg, dataset, uses_labels: bool, device: torch.device):
         setting_of(cfg, "STORE_GB"),
     )
     hide, workers = not uses_labels, cfg.DATALOADER.NUM_WORKERS
+    upright = bool(setting_of(cfg, "UPRIGHT"))
     training = Images(
         dataset.train_x if uses_labels else dataset.train_u,
         build_transform(cfg, is_train=True),
         hide,
         store=store,
         plain=setting_of(cfg, "PLAIN_TRANSFORM"),
+        upright=upright,
     )
     if store and len(training):
         warn_of_rest(store, count, training.decoded_bytes() * count // len(training), workers)
     transform = build_transform(cfg, is_train=False)
     budget = Budget(device, setting_of(cfg, "DEVICE_GB"), workers)
     test, unlabelled = (
-        EvaluationLoader(Images(items, transform, hide, store, keep_views=True), cfg, device,
-                         budget)
+        EvaluationLoader(
+            Images(items, transform, hide, store, keep_views=True, upright=upright), cfg, device,
+            budget,
+        )
         for items in (dataset.test, dataset.train_u)
     )
     return TrainingLoader(training, cfg, device, budget), test, unlabelled

@@ -42,8 +42,10 @@ def _place(name: str) -> bytes:
     return hashlib.sha256(f"{SEED}/{normal(name)}".encode(errors="surrogateescape")).digest()
 
 
-def stored_split(names: dict[str, Item], file: Path) -> tuple[list[Item], list[Item]]:
-    """The split in `file`; made, and stored there when that can be written, if there is none.
+def stored_split(
+    names: dict[str, Item], file: Path, store: bool = True
+) -> tuple[list[Item], list[Item]]:
+    """The split in `file`; if there is none, made, and with `store` written there where it can be.
 
     Raises DataError when the file divides other images than `names`.
     """
@@ -51,6 +53,7 @@ def stored_split(names: dict[str, Item], file: Path) -> tuple[list[Item], list[I
         train, test = _read(file, names)
     else:
         train, test = split(names)
+    if store and not file.is_file():
         try:
             write_json(
                 file, {"seed": SEED, "test_share": TEST_SHARE, "train": train, "test": test}

@@ -88,7 +88,7 @@ class AdaptedModel:
 
     def pixels(self, path: str | Path) -> Tensor:
         """An image as the encoder's input before normalisation: (height, width, 3), uint8."""
-        return self._view(np.asarray(read_image(path)))
+        return self._view(np.asarray(read_image(path, bool(self.cfg.DATASET.UPRIGHT))))
 
     def predict_pixels(
         self, names: list[str], pixels: Tensor, before: bool = True

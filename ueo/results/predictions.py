@@ -1,6 +1,8 @@
-"""predictions.csv: what a model says of each image, one line an image."""
+"""predictions.csv: what a model says of each image, one line an image; skipped.csv: of which files
+it says nothing, and why."""
 
 import csv
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +11,16 @@ from typing import IO
 import numpy as np
 
 from ueo.files import atomic_path
+from ueo.images.decoding import HEIC
+from ueo.images.folders import FOLDER
 from ueo.text import csv_cell
 
-PREDICTIONS = "predictions.csv"
+PREDICTIONS, SKIPPED = "predictions.csv", "skipped.csv"
 COLUMNS = ("image", "class", "probability", "score", "known", "runner_up",
            "runner_up_probability", "class_before")
+OTHER = "its name is not that of an image that can be read"
+HELP = {**dict.fromkeys(HEIC, "pip install 'ueo-toolbox[heic]' reads it"),
+        FOLDER: "--recursive reads it"}
 DIGITS = 6  # of probabilities and scores
 
 
@@ -85,3 +92,27 @@ def write_predictions(path: str | Path, predictions: Iterable[Prediction]) -> No
     with atomic_path(Path(path)) as temporary:
         with open(temporary, "w", newline="", encoding="utf-8") as file:
             write_rows(file, predictions, header=True)
+
+
+def write_skipped(path: str | Path, skipped: Iterable[tuple[str, str, str]]) -> None:
+    """The whole file, or none. skipped: (file, reason in a word or two, further detail)."""
+    with atomic_path(Path(path)) as temporary:
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(("file", "reason", "detail"))
+            table.writerows(map(csv_cell, row) for row in skipped)
+
+
+def not_read(dataset) -> list[tuple[str, str, str]]:
+    """The files of a data set that were not read, as `write_skipped` takes them: damaged images,
+    then what is no image by its name."""
+    damaged = [(path, *_parted(why)) for path, why in dataset.skipped.items()]
+    others = [(path, kind, HELP.get(kind, OTHER))
+              for path, kind in sorted(dataset.unread.paths.items())]
+    return [(os.path.relpath(path, dataset.root), *why) for path, *why in (*damaged, *others)]
+
+
+def _parted(why: str) -> tuple[str, str]:
+    """"damaged image (truncated)" -> ("damaged image", "truncated")."""
+    reason, _, detail = why.partition(" (")
+    return reason, detail.removesuffix(")")

@@ -166,6 +166,12 @@ def _fault(result: dict) -> str | None:
     return None
 
 
+def labelled(result: dict) -> bool:
+    """Whether some tested image of the run has a label."""
+    test = result["metrics"]["test"]
+    return any(test.get(name) is not None for name in PERCENTAGES)
+
+
 def read_outputs(folder: str | Path) -> dict[str, np.ndarray]:
     """Arrays of outputs.npz. Raises DataError where it is missing, damaged or not all there."""
     path = Path(folder) / OUTPUTS

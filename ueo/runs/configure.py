@@ -41,6 +41,7 @@ class RunSettings:
     protocol: str = ""
     path: str = ""
     names: str = ""
+    recursive: bool = False
     backbone: str = ""
     transforms: tuple[str, ...] = ()
     seed: int | None = None
@@ -67,6 +68,7 @@ class RunSettings:
             "DATASET.PROTOCOL": self.protocol,
             "DATASET.PATH": self.path,
             "DATASET.NAMES": self.names,
+            "DATASET.RECURSIVE": self.recursive or None,
             "MODEL.BACKBONE.NAME": self.backbone,
             "INPUT.TRANSFORMS": self.transforms,
             "RESUME": self.resume,

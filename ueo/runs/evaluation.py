@@ -17,7 +17,14 @@ from ueo.inputs import WEIGHTS
 from ueo.metrics import percent
 from ueo.open_set import RULE, separation, thresholds
 from ueo.results.kept_outputs import write_kept
-from ueo.results.predictions import PREDICTIONS, predictions_of, write_predictions
+from ueo.results.predictions import (
+    PREDICTIONS,
+    SKIPPED,
+    not_read,
+    predictions_of,
+    write_predictions,
+    write_skipped,
+)
 from ueo.results.record import (
     HISTORY,
     RESULT,
@@ -187,6 +194,8 @@ class Evaluations:
             "independent": trainer.model.independent,
             "trained": bool(trainer.get_model_names()),
         })
+        if getattr(dataset, "own", False):
+            write_skipped(Path(trainer.output_dir, SKIPPED), not_read(dataset))
         if getattr(dataset, "own", False) or (outputs["test_labels"] == NO_LABEL).any():
             probabilities = (trainer.model.logit_scale * self._cosines).softmax(-1).numpy()
             write_predictions(Path(trainer.output_dir, PREDICTIONS), predictions_of(

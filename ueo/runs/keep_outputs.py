@@ -64,7 +64,8 @@ class KeptOutputs:
             self.arrays["train_rows"] = np.array(rows)
             return {"train_labels": labels}
         tested = trainer.test_loader.dataset
-        images = Images(items, tested.transform, True, tested.store, keep_views=True)
+        images = Images(items, tested.transform, True, tested.store, keep_views=True,
+                        upright=tested.upright)
         loader = EvaluationLoader(images, trainer.cfg, trainer.device)
         return {
             "train_labels": labels,

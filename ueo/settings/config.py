@@ -25,6 +25,7 @@ VOLATILE = (
     "DATASET.ROOT",
     "DATASET.CHECK_COUNTS",
     "DATASET.UNTESTED_CLASSES",
+    "DATASET.RECURSIVE",  # which images it finds stands among a run's inputs
     "DATASET.STORE",
     "DATASET.STORE_GB",
     "DATASET.DEVICE_GB",

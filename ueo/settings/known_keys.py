@@ -107,9 +107,13 @@ OWN = {
         "BAD_IMAGES": Option("stop", choices=("stop", "skip")),
         # where labelled shots take a known class's last test image
         "UNTESTED_CLASSES": Option("stop", choices=("stop", "allow")),
+        # turn photographs as their camera noted (EXIF); None: no, as in the published numbers
+        "UPRIGHT": Option(None, kind=bool),
         # images of one's own (data sets folder and list), and a file with the known class names
         "PATH": Option(""),
         "NAMES": Option(""),
+        # read sub-folders at any depth
+        "RECURSIVE": Option(False),
         # folder of the decoded images; "": .decoded in the data root
         "STORE": Option(""),
         # what they may take; None: derived from what is free, 0: none are kept

@@ -4,10 +4,10 @@ import os
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image, ImageOps, features
 
 from ueo.errors import DataError
-from ueo.images.decoding import as_rgb, is_image_name, read_image
+from ueo.images.decoding import as_rgb, image_size, is_image_name, read_image
 from ueo.images.folders import Unread, images_below, images_in
 from ueo.images.unreadable import unreadable
 
@@ -53,6 +53,46 @@ def test_other_modes_are_converted_as_pillow_does(mode):
     assert as_rgb(image).tobytes() == image.convert("RGB").tobytes()
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("code", range(10))
+def test_a_photograph_is_turned_as_its_camera_noted(tmp_path, code, suffix):
+    file = tmp_path / f"photo.{suffix}"
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8))
+    exif = image.getexif()
+    exif[0x0112] = code  # 0 and 9 are no orientations
+    image.save(file, exif=exif)
+    with Image.open(file) as stored:
+        expected = ImageOps.exif_transpose(stored).convert("RGB")
+    assert read_image(file, upright=True).tobytes() == expected.tobytes()
+    assert image_size(file, upright=True) == (expected.height, expected.width)
+    if suffix != "tif":  # Pillow turns every TIFF
+        assert read_image(file).size == image.size
+
+
+def test_damaged_exif_leaves_a_photograph_as_it_is(tmp_path):
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff")
+    assert read_image(tmp_path / "a.jpg", upright=True).size == (30, 20)
+    assert image_size(tmp_path / "a.jpg", upright=True) == (20, 30)
+
+
+@pytest.mark.parametrize("suffix", ["jp2", "jpx", "avif", "jfif", "heic"])
+def test_formats_of_cameras_and_phones_are_read(tmp_path, suffix):
+    kinds = {"jfif": "JPEG", "jpx": "JPEG2000"}
+    if suffix == "heic":
+        pytest.importorskip("pillow_heif", reason="pip install 'ueo-toolbox[heic]'")
+    assert is_image_name(f"IMG_1.{suffix.upper()}")
+    image = Image.fromarray(np.repeat(GREY[..., None], 3, 2)).resize((64, 48))
+    image.save(tmp_path / f"photo.{suffix}", kinds.get(suffix))
+    found = np.asarray(read_image(tmp_path / f"photo.{suffix}"), int)
+    assert np.abs(found - np.asarray(image, int)).mean() < 8
+
+
+def test_a_jpeg_may_be_read_smaller_for_a_thumbnail(tmp_path):
+    Image.new("RGB", (1600, 800)).save(tmp_path / "a.jpg")
+    width, height = read_image(tmp_path / "a.jpg", enough=96).size
+    assert 96 <= min(width, height) and width < 800
+
+
 def test_a_grey_of_nothing_but_nan_or_one_value_is_read():
     assert np.asarray(as_rgb(Image.fromarray(np.full((2, 2), np.nan, np.float32)))).max() == 0
     assert np.asarray(as_rgb(Image.fromarray(np.full((2, 2), -7, np.float32)))).max() == 0
@@ -62,7 +102,7 @@ def test_what_pillow_reads_here_is_an_image():
     for name in ("a.jpg", "a.JPEG", "a.jfif", "a.jpe", "a.b.png", "a.tif"):
         assert is_image_name(name)
     assert is_image_name("a.avif") == bool(features.check("avif"))
-    for name in ("a.heic", "jpg", "a.txt", "a.jpg.part", ".jpg"):
+    for name in ("a.mov", "jpg", "a.txt", "a.jpg.part", ".jpg"):
         assert not is_image_name(name)
 
 
@@ -73,7 +113,7 @@ def folder(tmp_path):
     for name in ("b.jfif", "a.jpg", "deep/c.JPE", "deep/deeper/d.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (4, 4)).save(folder / name, "PNG")
-    for name in ("x.heic", "y.heic", "notes", "deep/z.txt", ".hidden.jpg", ".DS_Store",
+    for name in ("x.mov", "y.mov", "notes", "deep/z.txt", ".hidden.jpg", ".DS_Store",
                  "__MACOSX/e.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"")
@@ -85,8 +125,8 @@ def test_what_is_not_read_is_counted(folder):
     unread = Unread()
     assert [os.path.basename(p) for p in images_in(folder, unread)] == ["a.jpg", "b.jfif"]
     assert unread.facts() == {
-        "files": {".heic": 2, "no regular file": 1, "no suffix": 1}, "folders": 1}
-    assert str(unread) == "4 files (.heic 2, no regular file 1, no suffix 1), 1 folder"
+        "files": {".mov": 2, "no regular file": 1, "no suffix": 1}, "folders": 1}
+    assert str(unread) == "4 files (.mov 2, no regular file 1, no suffix 1), 1 folder"
 
 
 def test_all_depths_are_listed_once_also_where_a_link_leads_back(folder):
@@ -95,7 +135,7 @@ def test_all_depths_are_listed_once_also_where_a_link_leads_back(folder):
     found = [os.path.relpath(p, folder) for p in images_below(folder, unread)]
     assert found == ["a.jpg", "b.jfif", "deep/c.JPE", "deep/deeper/d.png"]
     assert unread.facts() == {
-        "files": {".heic": 2, ".txt": 1, "no regular file": 1, "no suffix": 1}, "folders": 0}
+        "files": {".mov": 2, ".txt": 1, "no regular file": 1, "no suffix": 1}, "folders": 0}
 
 
 def test_a_link_to_nothing_and_a_pipe_are_bad_images(folder, tmp_path):

@@ -167,7 +167,9 @@ def test_a_changed_image_is_decoded_anew(tmp_path, monkeypatch, times):
         keep_views=True,
     )
     read, real = [], items.read_image
-    monkeypatch.setattr(items, "read_image", lambda path: read.append(path) or real(path))
+    monkeypatch.setattr(
+        items, "read_image", lambda path, *how: read.append(path) or real(path, *how)
+    )
     for number, time in enumerate(times, 1):
         Image.fromarray(pixels(number)).save(Item.impath)
         os.utime(Item.impath, (time, time))

@@ -1,0 +1,66 @@
+"""What a finished run on images of one's own ends with: a summary, and where everything is."""
+
+import csv
+import shlex
+from collections import Counter
+from pathlib import Path
+
+from ueo.errors import CheckpointError
+from ueo.inference.report import write_report
+from ueo.inference.summary import summary, tally_file, verdict
+from ueo.results.predictions import PREDICTIONS, SKIPPED
+from ueo.results.record import RESULT, read_result
+from ueo.runs.checkpoint import read_facts
+from ueo.runs.folder import REPORT
+from ueo.text import shown
+
+
+def outcome(folder: str | Path, store: Path | None = None) -> str:
+    """The summary of the run in `folder` and the paths of its files, in lines; its report is made
+    where there is none. Raises CheckpointError or DataError for what is no run.
+
+    store: the folder of decoded images, whose size is told.
+    """
+    folder = Path(folder)
+    result, facts = read_result(folder), read_facts(folder)
+    if result is None:
+        raise CheckpointError(f"{folder}: holds no finished run ({RESULT})")
+    if not (folder / REPORT).is_file():
+        write_report(folder)
+    found = tally_file(folder / PREDICTIONS)
+    found.skipped = skipped_reasons(folder)
+    threshold = facts["thresholds"][facts["rule"]]
+    lines = [f"{result['trainer']} on {result['domain']}, {result['backbone']}:", *summary(found),
+             verdict(facts["rule"], threshold, facts["separation"])]
+    if result["config"].get("DATASET.UPRIGHT"):
+        lines.append("Photographs are turned as their camera noted (EXIF).")
+    lines += ["", *_paths(folder), *_decoded(store)]
+    return "\n".join(map(shown, lines))
+
+
+def skipped_reasons(folder: Path) -> Counter:
+    """How many files were not read, by reason."""
+    try:
+        with open(folder / SKIPPED, encoding="utf-8", newline="") as file:
+            return Counter(row["reason"] for row in csv.DictReader(file))
+    except (OSError, KeyError):
+        return Counter()
+
+
+def _paths(folder: Path) -> list[str]:
+    places = [("Predictions:", folder / PREDICTIONS), ("Report:", folder / REPORT),
+              ("Not read:", folder / SKIPPED), ("Model:", folder)]
+    return [
+        *(f"{name:<13}{path}" for name, path in places if path.exists()),
+        f"{'New images:':<13}bash scripts/predict.sh --model {shlex.quote(str(folder))} --path NEW",
+    ]
+
+
+def _decoded(store: Path | None) -> list[str]:
+    """Where decoded copies of images are kept, and how much they take."""
+    files = list(store.glob("*.pixels")) if store else []
+    if not files:
+        return []
+    size = sum(file.stat().st_size for file in files) / 1e9
+    return [f"{'Decoded:':<13}{store}, {size:.1f} GB of copies for later runs; may be removed, "
+            "--set DATASET.STORE_GB 0 keeps none"]
