@@ -82,9 +82,10 @@ def test_a_killed_grid_is_finished_by_the_same_command(finished, plan):
 def test_a_second_call_runs_nothing_and_prints_the_same(finished, plan, capsys):
     argv, folder = plan
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    assert grid.main(argv) == 0
+    assert grid.main([*argv, "--thresholds"]) == 0
     out = capsys.readouterr().out
     assert "2 runs, 2 finished, 0 to do" in out
+    assert "\nfluent: H-score (os_star / unk), percent\n" in out
     assert out.split("\n\n", 1)[1] == finished.split("\n\n", 1)[1]
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 

@@ -111,7 +111,7 @@ THRESHOLDS = {  # rule -> threshold of (scores, zero-shot scores), both (samples
 }
 
 
-RULE = "otsu"  # of those, unless another is asked for: docs/thresholds.md
+RULE = "mixture"  # unless another is asked for; chosen by measurement (docs/thresholds.md)
 
 
 def thresholds(scores: np.ndarray, zero_shot: np.ndarray) -> dict[str, float | None]:

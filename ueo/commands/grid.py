@@ -8,9 +8,12 @@ import argparse
 
 from ueo.commands import arguments
 from ueo.grids import slurm
+from ueo.grids.choices import dataset_names
+from ueo.grids.plan import plan
 from ueo.grids.run_grid import run_grid
 from ueo.runs.status import status_of
 from ueo.settings.options import number
+from ueo.studies import thresholds
 
 MOST_SHARDS = 10_000  # jobs that one command submits
 
@@ -20,6 +23,8 @@ def parser() -> argparse.ArgumentParser:
     add = p.add_argument
     add("--reference", default="", metavar="CSV", help="published numbers, laid beside")
     add("--expect", default="", metavar="CSV", help="numbers to compare with; differences fail")
+    add("--thresholds", action="store_true",
+        help="a table of thresholds chosen without labels too (docs/thresholds.md)")
     add("--slurm", type=number("--slurm", low=1, high=MOST_SHARDS), default=0, metavar="N",
         help="submit N shards to Slurm and stop")
     add("--slurm-set", nargs="+", default=[], metavar="KEY VALUE", help="submitit's parameters")
@@ -35,7 +40,11 @@ def run(args: argparse.Namespace) -> int:
     if args.slurm:
         words = slurm.words_of(args, parser().parse_args([]))
         jobs = slurm.Jobs(args.slurm, args.slurm_cluster, slurm.parameters(args.slurm_set), words)
-    return run_grid(settings, args.reference, args.expect, jobs)
+    status = run_grid(settings, args.reference, args.expect, jobs)
+    if args.thresholds and not (settings.dry_run or jobs):
+        for name in dataset_names(settings.datasets):
+            print(f"\n{thresholds.tables(run.folder for run in plan(settings, name))}")
+    return status
 
 
 def main(argv: list[str] | None = None) -> int:

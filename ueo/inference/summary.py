@@ -9,7 +9,7 @@ from pathlib import Path
 from ueo.results.predictions import Prediction
 
 MOST = 10  # classes in a summary
-UNCERTAIN = 1.0  # separation below which the two groups of scores overlap (ueo/open_set.py)
+UNCERTAIN = 1.0  # separation below which the two groups of scores overlap (docs/thresholds.md)
 
 
 @dataclass
@@ -94,7 +94,8 @@ def verdict(rule: str, threshold: float | None, separation: float) -> str:
     if separation < UNCERTAIN:
         return line + (f" The scores of known and unknown images overlap (separation "
                        f"{separation:.2f}, below {UNCERTAIN:g}): verdicts are uncertain.")
-    return line + f" The scores form two groups (separation {separation:.2f})."
+    return line + (f" The scores form two groups (separation {separation:.2f}); that the lower one "
+                   "is of unknown classes is an assumption.")
 
 
 def _skipped(reasons: Counter) -> str:

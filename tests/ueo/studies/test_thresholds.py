@@ -1,0 +1,85 @@
+"""Thresholds without labels beside the best one by labels, from runs' outputs alone."""
+
+import numpy as np
+import pytest
+
+from ueo.files import write_json
+from ueo.open_set import RULE, THRESHOLDS, at_threshold, thresholds
+from ueo.studies.thresholds import BEST, measure, measured_runs, tables
+
+
+def outputs(seed: int = 0, apart: float = 4.0, n: int = 200) -> dict[str, np.ndarray]:
+    """Two known classes, all predicted right, and one unknown, which lies lower by `apart`."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat([0, 1, 2], n)
+    scores = rng.normal(apart * (labels < 2), 1.0)
+    return {
+        "test_labels": labels, "test_predictions_after": labels % 2, "test_scores_after": scores,
+        "unlabelled_scores_after": scores, "unlabelled_scores_before": scores[::-1],
+        "test_paths": np.array([f"{i}.png" for i in range(len(labels))]),
+    }
+
+
+def test_rules_read_the_unlabelled_scores_and_are_judged_on_the_test_images():
+    found = outputs()
+    found["unlabelled_scores_after"] = found["test_scores_after"] + 1
+    measured = measure(found, 2)
+    rules = thresholds(found["unlabelled_scores_after"], found["unlabelled_scores_before"])
+    for rule in THRESHOLDS:
+        expected = at_threshold(found["test_labels"], found["test_predictions_after"],
+                                found["test_scores_after"], 2, rules[rule])
+        assert measured[rule] == {name: expected[name] for name in ("hos", "os_star", "unk")}
+        assert measured[rule]["hos"] <= measured[BEST]["hos"]
+
+
+def test_the_best_threshold_is_the_best_of_all():
+    found = outputs(apart=1.5)
+    best = max(at_threshold(found["test_labels"], found["test_predictions_after"],
+                            found["test_scores_after"], 2, t)["hos"]
+               for t in found["test_scores_after"])
+    assert measure(found, 2)[BEST]["hos"] == best
+
+
+def test_where_scores_form_one_group_every_image_is_known():
+    measured = measure(outputs(apart=0.0), 2)
+    assert measured["separation"]["separation"] == 0
+    for rule in THRESHOLDS:
+        assert measured[rule] == {"hos": 0, "os_star": 1, "unk": 0}
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Folders of three finished runs, one of them on the tuning domain, and of one unfinished."""
+    places = [("a", 1), ("a", 2), ("tuned on", 1), ("b", 1)]
+    for i, (domain, seed) in enumerate(places):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        np.savez(folder / "outputs.npz", **outputs(i))
+        if domain != "b":
+            record = dict.fromkeys(("dataset", "protocol", "backbone", "split_hash"), "x")
+            write_json(folder / "result.json", {
+                **record, "trainer": "UEO", "domain": domain, "setting": "open", "seed": seed,
+                "counts": {"known_classes": 2}, "tuning_domain": "tuned on", "inputs": {},
+                "config": {}, "environment": {"engine": "x"}, "metrics": {}, "evaluations": [],
+            })
+    return [tmp_path / str(i) for i in range(len(places))]
+
+
+def test_tables_are_means_over_seeds_the_tuning_domain_apart(runs):
+    text = tables(runs)
+    first, second = text.split("\n\na: ")
+    assert first.startswith("tuned on: H-score") and second.count("| open ") == 1
+    found = [measure(outputs(i), 2)["mixture"]["hos"] for i in (0, 1)]
+    assert f"| {50 * sum(found):.1f} (" in second
+    assert len(list(measured_runs(runs))) == 3
+
+
+def test_runs_that_measure_nothing_are_said(runs):
+    for folder in runs:
+        known = {**outputs(), "test_labels": np.zeros(600, int)}
+        np.savez(folder / "outputs.npz", **known)
+    assert "No threshold is measured" in tables(runs)
+
+
+def test_the_default_is_one_of_the_rules():
+    assert RULE in THRESHOLDS
