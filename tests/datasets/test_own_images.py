@@ -10,7 +10,7 @@ from conftest import REPOSITORY, picture, read, size_of
 from PIL import Image
 
 import ueo
-from ueo.commands import train
+from ueo.commands import export, train
 from ueo.inference.outcome import outcome
 from ueo.results.record import read_outputs
 
@@ -170,6 +170,9 @@ def test_photographs_are_turned_as_their_camera_noted_in_training_and_prediction
     outputs, paths = read_outputs(folder), sorted(map(str, photos.iterdir()))
     found = [p.score for p in ueo.load(folder, "cpu").predict(paths)]
     assert found == outputs["test_scores_after"].tolist()
+    assert export.main(["--model", str(folder), "--output", str(tmp_path / "e"), "--no-onnx"]) == 0
+    assert [p.score for p in ueo.load(tmp_path / "e", "cpu").predict(paths, before=False)] == found
+    assert "turned as the camera noted (EXIF)" in (tmp_path / "e" / "README.md").read_text()
     assert run("folder", photos, *names, "--overwrite", "DATASET.UPRIGHT", "False")[0] == 0
     as_stored = read_outputs(folder)["test_scores_before"]
     turned = outputs["test_scores_before"] != as_stored
@@ -181,7 +184,8 @@ def test_the_outcome_names_what_the_person_wants(run, mine, tmp_path):
     assert status == 0
     lines = outcome(folder).splitlines()
     assert lines[0].startswith("UEO on flat, ") and lines[1].startswith("Images: 18 read")
-    for name in ("predictions.csv", "report.html", "skipped.csv"):
+    assert (folder / "skipped.csv").is_file() and "skipped.csv" not in lines
+    for name in ("predictions.csv", "report.html"):
         assert (folder / name).is_file()
         assert any(line.endswith(str(folder / name)) for line in lines)
     assert lines[-1] == f"New images:  bash scripts/predict.sh --model {folder} --path NEW"

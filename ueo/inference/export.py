@@ -36,7 +36,9 @@ from ueo.temporaries import temporary_folder
 
 OPENAI, ONNX, CARD = "clip_state_dict.pt", "model.onnx", "README.md"
 KEPT = ("TRAINER.", "INPUT.", "SEED", "MODEL.BACKBONE.NAME", "DATASET.NUM_SHOTS",
-        "DATALOADER.TEST.BATCH_SIZE")  # configuration keys that building the network reads
+        "DATASET.UPRIGHT", "DATALOADER.TEST.BATCH_SIZE")  # keys that predicting needs
+TURNED = "turned as the camera noted (EXIF)"
+AS_STORED = "not turned, whatever the camera noted (EXIF)"
 DATASET = "UFTFolder"  # a configuration needs one; an export reads no image
 
 
@@ -105,6 +107,7 @@ def preprocessing(model: AdaptedModel) -> dict:
     crop = next(step for step in steps if isinstance(step, CenterCrop))
     return {
         "colours": "RGB, 8 bits a channel",
+        "orientation": TURNED if model.cfg.DATASET.UPRIGHT else AS_STORED,
         "resize_shorter_side": resize.size,
         "interpolation": resize.interpolation.value,
         "centre_crop": list(crop.size),  # height, width

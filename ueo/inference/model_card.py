@@ -80,7 +80,8 @@ def _files(left_out: list[str], files: list[str]) -> str:
 def _preprocessing(steps: dict) -> str:
     height, width = steps["centre_crop"]
     return (
-        f"{steps['colours']}. The shorter side is resized to {steps['resize_shorter_side']} pixels "
+        f"{steps['colours']}, {steps['orientation']}. The shorter side is resized to "
+        f"{steps['resize_shorter_side']} pixels "
         f"({steps['interpolation']}), the centre is cropped to {height} x {width}, and values are "
         f"divided by {steps['divide_by']}, less the mean {steps['mean']}, over the standard "
         f"deviation {steps['std']}, by channel. The ONNX file does the last three itself."

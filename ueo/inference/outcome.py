@@ -1,13 +1,12 @@
 """What a finished run on images of one's own ends with: a summary, and where everything is."""
 
-import csv
 import shlex
-from collections import Counter
 from pathlib import Path
 
 from ueo.errors import CheckpointError
 from ueo.inference.report import write_report
 from ueo.inference.summary import summary, tally_file, verdict
+from ueo.inference.unfinished import skipped_reasons
 from ueo.results.predictions import PREDICTIONS, SKIPPED
 from ueo.results.record import RESULT, read_result
 from ueo.runs.checkpoint import read_facts
@@ -28,30 +27,21 @@ def outcome(folder: str | Path, store: Path | None = None) -> str:
     if not (folder / REPORT).is_file():
         write_report(folder)
     found = tally_file(folder / PREDICTIONS)
-    found.skipped = skipped_reasons(folder)
+    found.skipped = skipped_reasons(folder / SKIPPED)
     threshold = facts["thresholds"][facts["rule"]]
     lines = [f"{result['trainer']} on {result['domain']}, {result['backbone']}:", *summary(found),
              verdict(facts["rule"], threshold, facts["separation"])]
     if result["config"].get("DATASET.UPRIGHT"):
         lines.append("Photographs are turned as their camera noted (EXIF).")
-    lines += ["", *_paths(folder), *_decoded(store)]
+    lines += ["", *_paths(folder, bool(found.skipped)), *_decoded(store)]
     return "\n".join(map(shown, lines))
 
 
-def skipped_reasons(folder: Path) -> Counter:
-    """How many files were not read, by reason."""
-    try:
-        with open(folder / SKIPPED, encoding="utf-8", newline="") as file:
-            return Counter(row["reason"] for row in csv.DictReader(file))
-    except (OSError, KeyError):
-        return Counter()
-
-
-def _paths(folder: Path) -> list[str]:
+def _paths(folder: Path, skipped: bool) -> list[str]:
     places = [("Predictions:", folder / PREDICTIONS), ("Report:", folder / REPORT),
-              ("Not read:", folder / SKIPPED), ("Model:", folder)]
+              *[("Skipped:", folder / SKIPPED)] * skipped, ("Model:", folder)]
     return [
-        *(f"{name:<13}{path}" for name, path in places if path.exists()),
+        *(f"{name:<13}{path}" for name, path in places),
         f"{'New images:':<13}bash scripts/predict.sh --model {shlex.quote(str(folder))} --path NEW",
     ]
 

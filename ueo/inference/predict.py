@@ -21,12 +21,11 @@ from ueo.inference.load import load
 from ueo.inference.new_images import NewImages, read_batches
 from ueo.inference.summary import summary, tally_file, verdict
 from ueo.inference.unfinished import Unfinished, skipped_file, skipped_reasons
+from ueo.results.predictions import why_not_read
 from ueo.results.record import RESULT
 from ueo.runs.checkpoint import FACTS, read_facts, with_threshold
 from ueo.settings.machine_share import worker_processes
 from ueo.text import shown
-
-OTHER = "its name is not that of an image that can be read"
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def predict(settings: PredictSettings, say: Callable[[str], None] = print) -> Pa
         _predict_rest(settings, model, images, lines, total)
         with lines:
             for path, kind in sorted(others.paths.items()):
-                lines.skip(images.name_of(path), kind, OTHER)
+                lines.skip(images.name_of(path), kind, why_not_read(kind))
         lines.finish()
     _say_ending(output, facts, say)
     return output

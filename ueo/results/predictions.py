@@ -107,9 +107,14 @@ def not_read(dataset) -> list[tuple[str, str, str]]:
     """The files of a data set that were not read, as `write_skipped` takes them: damaged images,
     then what is no image by its name."""
     damaged = [(path, *_parted(why)) for path, why in dataset.skipped.items()]
-    others = [(path, kind, HELP.get(kind, OTHER))
+    others = [(path, kind, why_not_read(kind))
               for path, kind in sorted(dataset.unread.paths.items())]
     return [(os.path.relpath(path, dataset.root), *why) for path, *why in (*damaged, *others)]
+
+
+def why_not_read(kind: str) -> str:
+    """What is said of a file of this kind, as `Unread.paths` has it."""
+    return HELP.get(kind, OTHER)
 
 
 def _parted(why: str) -> tuple[str, str]:
