@@ -29,8 +29,12 @@ from ueo.text import shown
 
 PARTS = Path(__file__).parent  # report.html, report.css and report.js stand beside this file
 LISTED = 100  # files that were not read, and are named on the page
-METRICS = {"accuracy": "accuracy on known classes", "pacc": "the mean over classes (PACC)",
-           "auroc": "detection of unknown images (AUROC)", "fpr95": "FPR95", "hm": "HM"}
+METRICS = {
+    "accuracy": "accuracy on known classes", "pacc": "the mean over classes (PACC)",
+    "auroc": "detection of unknown images (AUROC)",
+    "fpr95": "unknown images accepted where 95 % of the known are (FPR95)",
+    "hm": "harmonic mean of PACC and AUROC (HM)",
+}
 
 
 def write_report(folder: str | Path, data_root: str = "data") -> Path:
