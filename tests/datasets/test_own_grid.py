@@ -38,6 +38,8 @@ def test_it_ends_in_predictions_and_a_report_with_labels_or_without(command, tmp
     for name in ("predictions.csv", "report.html", "skipped.csv", "model.json"):
         assert (run / name).is_file()
     assert f"Report:      {run}/report.html" in said and "Images: 12 read." in said
+    names = "Names: 1 of 3 known classes have images; without: 'mug', 'fan'; unknown classes: "
+    assert (names in said[said.index("UEO on photos, "):]) == labels
     assert said.count("UEO on photos, ") == 1 and "ZeroshotCLIP on" not in said
     assert ("Tables:" in said) == labels and "- / -" not in said
     assert bool(list((tmp_path / "out/folder").glob("table*"))) == labels

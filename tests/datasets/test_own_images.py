@@ -11,6 +11,7 @@ from PIL import Image
 
 import ueo
 from ueo.commands import export, train
+from ueo.files import read_json
 from ueo.inference.outcome import outcome
 from ueo.results.record import read_outputs
 
@@ -31,6 +32,8 @@ def mine(tmp_path_factory):
     (root / "names.txt").write_text("bike\nmug\nfan\n")
     (root / "labelled.txt").write_text("".join(labelled))
     (root / "plain.txt").write_text("".join(plain))
+    (root / "latin.txt").write_bytes("café\nmug\n".encode("latin-1"))
+    (root / "empty").mkdir()
     return root
 
 
@@ -202,6 +205,8 @@ def test_the_outcome_names_what_the_person_wants(run, mine, tmp_path):
     ("list", "flat", [], ["no list", "data set folder"]),
     ("folder", "classes", ["--names", "absent.txt"], ["absent.txt", "cannot be read"]),
     ("folder", ".", ["--names", "{mine}/names.txt"], ["no folder has one of the 3 class names"]),
+    ("folder", "empty", ["--names", "{mine}/names.txt"], ["empty", "no image in this folder"]),
+    ("folder", "flat", ["--names", "latin.txt"], ["latin.txt", "save it as UTF-8"]),
     ("folder", "classes", ["--setting", "open"], ["as_is"]),
     ("folder", "classes", ["--domain", "other"], ["'other'", "'classes'"]),
     ("list", "labelled.txt", ["--root", "{mine}/flat"], ["18 of its 18 images are missing"]),
@@ -224,3 +229,24 @@ def test_loose_images_beside_class_folders(run, mine, tmp_path, capsys):
     trees.draw(tmp_path / "both" / "loose.jpg", 1)
     assert run("folder", tmp_path / "both")[0] == 2
     assert "loose.jpg" in capsys.readouterr().err
+
+
+def test_one_image_is_adapted_to(run, mine, tmp_path):
+    """Its score tells nothing of a threshold, so it counts as known."""
+    trees.draw(tmp_path / "one" / "a.jpg", 1)
+    status, folder = run("folder", tmp_path / "one", "--names", str(mine / "names.txt"))
+    assert status == 0
+    with open(folder / "predictions.csv") as file:
+        (row,) = csv.DictReader(file)
+    assert row["image"] == "a.jpg" and row["known"] == "yes"
+    assert set(read_json(folder / "model.json", dict, "")["thresholds"].values()) == {None}
+
+
+def test_ten_thousand_names(run, mine, tmp_path):
+    names = [f"{a} {b} {c}" for a in range(100) for b in range(10) for c in range(10)]
+    (tmp_path / "many.txt").write_text("\n".join(names))
+    status, folder = run("folder", mine / "flat", "--names", str(tmp_path / "many.txt"),
+                         trainer="ZeroshotCLIP")
+    assert status == 0 and len(read_json(folder / "model.json", dict, "")["class_names"]) == 10_000
+    with open(folder / "predictions.csv") as file:
+        assert {row["class"] for row in csv.DictReader(file)} <= set(names)

@@ -79,6 +79,14 @@ def test_two_spellings_of_one_class_are_refused(tmp_path, load):
     assert "in two spellings" in error(load, UFTFolder, ["mug", "fan"])
 
 
+def test_a_folder_that_may_be_either_of_two_names_is_refused(tmp_path, load):
+    draw(tmp_path, "real_world", "mug")
+    line = error(load, UFTFolder, ["Real World", "RealWorld", "mug"])
+    assert "'real_world' may be 'Real World' or 'RealWorld'" in line
+    data = load(UFTFolder, ["real_world", "RealWorld", "mug"])  # exactly first
+    assert of_folder(data) == {"real_world": 0, "mug": 2}
+
+
 def test_misspelt_names_are_said_loudly_and_kept(tmp_path, load, capsys):
     draw(tmp_path, "bicycle", "guitar", "umbrella")
     data = load(UFTFolder, ["bycicle", "guitar", "umbrela"])

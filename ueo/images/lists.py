@@ -232,5 +232,5 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text file"
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text file, save it as UTF-8"
         raise DataError(f"{path}: cannot be read ({reason})") from error

@@ -4,10 +4,10 @@ import shlex
 from pathlib import Path
 
 from ueo.errors import CheckpointError
+from ueo.images import class_names
 from ueo.inference.report import write_report
 from ueo.inference.summary import summary, tally_file, verdict
-from ueo.inference.unfinished import skipped_reasons
-from ueo.results.predictions import PREDICTIONS, SKIPPED
+from ueo.results.predictions import PREDICTIONS, SKIPPED, skipped_reasons
 from ueo.results.record import RESULT, read_result
 from ueo.runs.checkpoint import read_facts
 from ueo.runs.folder import REPORT
@@ -31,6 +31,8 @@ def outcome(folder: str | Path, store: Path | None = None) -> str:
     threshold = facts["thresholds"][facts["rule"]]
     lines = [f"{result['trainer']} on {result['domain']}, {result['backbone']}:", *summary(found),
              verdict(facts["rule"], threshold, facts["separation"])]
+    if result.get("names"):
+        lines += [f"Names: {line}" for line in class_names.summary(result["names"])]
     if result["config"].get("DATASET.UPRIGHT"):
         lines.append("Photographs are turned as their camera noted (EXIF).")
     lines += ["", *_paths(folder, bool(found.skipped)), *_decoded(store)]

@@ -20,8 +20,8 @@ from ueo.inference.adapted_model import AdaptedModel
 from ueo.inference.load import load
 from ueo.inference.new_images import NewImages, read_batches
 from ueo.inference.summary import summary, tally_file, verdict
-from ueo.inference.unfinished import Unfinished, skipped_file, skipped_reasons
-from ueo.results.predictions import why_not_read
+from ueo.inference.unfinished import Unfinished, skipped_file
+from ueo.results.predictions import skipped_reasons, why_not_read
 from ueo.results.record import RESULT
 from ueo.runs.checkpoint import FACTS, read_facts, with_threshold
 from ueo.settings.machine_share import worker_processes

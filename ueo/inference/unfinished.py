@@ -7,30 +7,19 @@ process died, but for a last line that is cut off. `OUTPUT.partial.json` says wh
 
 import csv
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ueo.errors import ConfigError, DataError
 from ueo.files import read_json, write_json
 from ueo.inference.new_images import Image
-from ueo.results.predictions import COLUMNS, Prediction
+from ueo.results.predictions import COLUMNS, SKIPPED_COLUMNS, Prediction, parted
 from ueo.text import csv_cell
-
-SKIPPED_COLUMNS = ("file", "reason", "detail")
 
 
 def skipped_file(output: Path) -> Path:
     """predictions.csv -> predictions.skipped.csv"""
     return output.with_name(f"{output.stem}.skipped.csv")
-
-
-def skipped_reasons(file: Path) -> Counter:
-    """How many files such a file names, by reason; none where there is no file."""
-    if not file.is_file():
-        return Counter()
-    with open(file, newline="", encoding="utf-8") as lines:
-        return Counter(row["reason"] for row in csv.DictReader(lines))
 
 
 class Unfinished:
@@ -129,12 +118,6 @@ class Unfinished:
         for path, end in zip(self._paths, ends):
             os.truncate(path, end)
         return lost
-
-
-def parted(why: str) -> tuple[str, str]:
-    """"damaged image (truncated)" -> ("damaged image", "truncated")."""
-    reason, _, detail = why.partition(" (")
-    return reason, detail.removesuffix(")")
 
 
 def _begin(path: Path, columns: tuple[str, ...]) -> None:

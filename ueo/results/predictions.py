@@ -3,6 +3,7 @@ it says nothing, and why."""
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from ueo.text import csv_cell
 PREDICTIONS, SKIPPED = "predictions.csv", "skipped.csv"
 COLUMNS = ("image", "class", "probability", "score", "known", "runner_up",
            "runner_up_probability", "class_before")
+SKIPPED_COLUMNS = ("file", "reason", "detail")
 OTHER = "its name is not that of an image that can be read"
 HELP = {**dict.fromkeys(HEIC, "pip install 'ueo-toolbox[heic]' reads it"),
         FOLDER: "--recursive reads it"}
@@ -99,14 +101,23 @@ def write_skipped(path: str | Path, skipped: Iterable[tuple[str, str, str]]) -> 
     with atomic_path(Path(path)) as temporary:
         with open(temporary, "w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
-            table.writerow(("file", "reason", "detail"))
+            table.writerow(SKIPPED_COLUMNS)
             table.writerows(map(csv_cell, row) for row in skipped)
+
+
+def skipped_reasons(path: str | Path) -> Counter:
+    """How many files such a file names, by reason; none where there is no file."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return Counter(row["reason"] for row in csv.DictReader(file))
+    except (OSError, KeyError):
+        return Counter()
 
 
 def not_read(dataset) -> list[tuple[str, str, str]]:
     """The files of a data set that were not read, as `write_skipped` takes them: damaged images,
     then what is no image by its name."""
-    damaged = [(path, *_parted(why)) for path, why in dataset.skipped.items()]
+    damaged = [(path, *parted(why)) for path, why in dataset.skipped.items()]
     others = [(path, kind, why_not_read(kind))
               for path, kind in sorted(dataset.unread.paths.items())]
     return [(os.path.relpath(path, dataset.root), *why) for path, *why in (*damaged, *others)]
@@ -117,7 +128,7 @@ def why_not_read(kind: str) -> str:
     return HELP.get(kind, OTHER)
 
 
-def _parted(why: str) -> tuple[str, str]:
+def parted(why: str) -> tuple[str, str]:
     """"damaged image (truncated)" -> ("damaged image", "truncated")."""
     reason, _, detail = why.partition(" (")
     return reason, detail.removesuffix(")")

@@ -16,6 +16,10 @@ DONE, FAILED, MISTAKE, NOT_FINITE, INTERRUPTED = 0, 1, 2, 3, 130
 # what a user can mend; genuine Dassl has no error class of its own
 MISTAKES = (UserError, OSError, getattr(dassl.utils, "DasslError", UserError))
 
+LESS_MEMORY = ("lower DATALOADER.TRAIN_X.BATCH_SIZE and DATALOADER.TEST.BATCH_SIZE (--batch-size), "
+               "name fewer classes")
+ALLOCATOR = "DefaultCPUAllocator"  # stands in what torch says where the host runs out of memory
+
 
 def status_of(work: Callable[[], int | None]) -> int:
     """Exit status of `work`, which returns one, or None for DONE: MISTAKE for a user's mistake,
@@ -25,6 +29,12 @@ def status_of(work: Callable[[], int | None]) -> int:
         return work() or DONE
     except MISTAKES as error:
         return _told(one_line(error), MISTAKE)
+    except torch.cuda.OutOfMemoryError:
+        return _told(f"out of GPU memory; {LESS_MEMORY}, or use --device cpu", MISTAKE)
+    except RuntimeError as error:
+        if ALLOCATOR not in str(error):
+            raise
+        return _told(f"out of memory; {LESS_MEMORY}", MISTAKE)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
         return INTERRUPTED
@@ -40,11 +50,6 @@ def run_to_status(settings: RunSettings) -> int:
             run(settings)
         except FloatingPointError as error:
             return _told(f"{one_line(error)}; lower OPTIM.LR or use PREC fp32", NOT_FINITE)
-        except torch.cuda.OutOfMemoryError:
-            return _told(
-                "out of GPU memory; lower DATALOADER.TRAIN_X.BATCH_SIZE and "
-                "DATALOADER.TEST.BATCH_SIZE, or use --device cpu", MISTAKE
-            )
 
     return status_of(work)
 

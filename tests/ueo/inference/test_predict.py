@@ -284,7 +284,7 @@ def other_version(folder):
     ({"path": "notes"}, "--path notes: holds no image, only 1 file (.md 1)"),
     ({"path": "gone"}, "--path gone: does not exist"),
     ({"path": "empty.txt"}, "--path empty.txt: holds no image"),
-    ({"path": "latin.txt"}, "latin.txt: cannot be read (it is no UTF-8 text file)"),
+    ({"path": "latin.txt"}, "latin.txt: cannot be read (it is no UTF-8 text file, save"),
     ({"path": "bad"}, "bad.skipped.csv: no image could be read"),
     ({"path": "empty", "model": "gone"}, "gone: is no folder"),
     ({"path": "bad", "model": "empty"}, "empty: holds no model.json"),
