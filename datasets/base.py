@@ -121,8 +121,7 @@ class UFTDataset(DatasetBase):
         """The folder that names of images are relative to, whatever the machine."""
         return self.root
 
-    def notes(self, cfg) -> Path:
-        """The folder of what is noted about the images."""
+    def notes(self, cfg) -> Path:  # the folder of what is noted about the images
         return self.root
 
     # what a subclass defines
@@ -202,6 +201,8 @@ class UFTDataset(DatasetBase):
         if setting_of(cfg, "BAD_IMAGES") == "skip":
             paths = sorted({path for part in parts for path, _ in part})
             self.skipped = unreadable(paths, self.notes(cfg) / f"bad_images-{self.domain}.json")
+            if paths and len(self.skipped) == len(paths):
+                raise DataError(f"{paths[0]}: {self.skipped[paths[0]]}, nor can any other be read")
         for path, reason in self.skipped.items():
             print(f"Skipped {shown(path)}: {shown(reason)}")
         return [[i for i in part if i[0] not in self.skipped] for part in parts]
