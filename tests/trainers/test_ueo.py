@@ -184,7 +184,9 @@ def test_choosing_an_epoch_by_target_labels_is_refused(toy, capsys):
 
 def test_an_image_is_decoded_once_for_all_epochs_and_runs(build, tmp_path, monkeypatch):
     decoded, real = [], items.read_image
-    monkeypatch.setattr(items, "read_image", lambda path: decoded.append(path) or real(path))
+    monkeypatch.setattr(
+        items, "read_image", lambda path, *how: decoded.append(path) or real(path, *how)
+    )
     for seed in (1, 2):
         trainer = build("DATASET.STORE", str(tmp_path), "OPTIM.MAX_EPOCH", "2", seed=seed)
         trainer.train()
