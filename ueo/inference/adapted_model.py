@@ -23,8 +23,8 @@ from ueo.images.decoding import read_image
 from ueo.images.transforms import Normaliser, on_images, plain_way
 from ueo.results.predictions import Prediction, predictions_of
 from ueo.results.record import read_result
-from ueo.runs.checkpoint import MODEL, load_tuned, read_facts
-from ueo.runs.configure import RunSettings, build_cfg
+from ueo.runs.checkpoint import MODEL, chosen_threshold, load_tuned, read_facts
+from ueo.runs.configure import RunSettings, as_options, build_cfg
 from ueo.runs.start import chosen_device
 from ueo.scores import SCORES
 
@@ -47,7 +47,7 @@ class AdaptedModel:
         self.cfg = self._configuration(device, plugin)
         self.device = torch.device(chosen_device(device))
         self.classes: list[str] = self.facts["class_names"]
-        self.threshold: float | None = self.facts["thresholds"][self.facts["rule"]]
+        self.threshold: float | None = chosen_threshold(self.facts)
         self.score = SCORES[self.facts["score"]]
         self.network, self.class_features = self._adapted()
         self.network.model.requires_grad_(False)
@@ -122,8 +122,7 @@ class AdaptedModel:
 
 def configuration(flat: dict, device: str, plugin: tuple[str, ...]):
     """The configuration that holds these keys, on `device`."""
-    options = [part for key, value in flat.items() for part in (key, str(value))]
-    return build_cfg(RunSettings(device=device, plugin=plugin, options=tuple(options)))
+    return build_cfg(RunSettings(device=device, plugin=plugin, options=as_options(flat)))
 
 
 def _check_weights(folder: Path, facts: dict, backbone: str) -> None:

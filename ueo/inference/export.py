@@ -31,7 +31,7 @@ from ueo.inference.openai_layout import (
     smallest,
 )
 from ueo.results.record import read_result
-from ueo.runs.checkpoint import FACTS, with_threshold
+from ueo.runs.checkpoint import FACTS, chosen_threshold, with_threshold
 from ueo.temporaries import temporary_folder
 
 OPENAI, ONNX, CARD = "clip_state_dict.pt", "model.onnx", "README.md"
@@ -172,7 +172,7 @@ def _write_onnx(model: AdaptedModel, facts: dict, folder: Path, say: Callable[[s
             "hold")
         return
     said = {key: facts[key] for key in ("class_names", "score", "preprocessing")}
-    said["threshold"] = facts["thresholds"][facts["rule"]]
+    said["threshold"] = chosen_threshold(facts)
     differs = onnx_export.write_onnx(model, folder / ONNX, said)
     say(f"{ONNX}: pixels to probabilities and score ({_size(folder / ONNX)}); onnxruntime's "
         f"differ from torch's by {differs:.0e} at most")

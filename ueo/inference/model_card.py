@@ -4,7 +4,7 @@ import clip
 
 from ueo import __version__
 from ueo.clip.backbones import TINY
-from ueo.inference.summary import verdict
+from ueo.inference.summary import verdict_of
 from ueo.results.render import EXPLAINED
 from ueo.results.wording import NAMES
 from ueo.text import markdown
@@ -89,12 +89,10 @@ def _preprocessing(steps: dict) -> str:
 
 
 def _threshold(facts: dict) -> str:
-    rule = facts["rule"]
-    line = verdict(rule, facts["thresholds"][rule], facts["separation"])
     return (
         "The probability is the softmax of the model's own logits. **It is not calibrated**: 0.9 "
         f"does not mean right nine times out of ten. The score is `{facts['score']}`; larger means "
-        f"more like a known class.\n\n{line}"
+        f"more like a known class.\n\n{verdict_of(facts)}"
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from ueo.errors import CheckpointError
 from ueo.images import class_names
 from ueo.inference.report import write_report
-from ueo.inference.summary import summary, tally_file, verdict
+from ueo.inference.summary import summary, tally_file, verdict_of
 from ueo.results.predictions import PREDICTIONS, SKIPPED, skipped_reasons
 from ueo.results.record import RESULT, read_result
 from ueo.runs.checkpoint import read_facts
@@ -28,9 +28,8 @@ def outcome(folder: str | Path, store: Path | None = None) -> str:
         write_report(folder)
     found = tally_file(folder / PREDICTIONS)
     found.skipped = skipped_reasons(folder / SKIPPED)
-    threshold = facts["thresholds"][facts["rule"]]
     lines = [f"{result['trainer']} on {result['domain']}, {result['backbone']}:", *summary(found),
-             verdict(facts["rule"], threshold, facts["separation"])]
+             verdict_of(facts)]
     if result.get("names"):
         lines += [f"Names: {line}" for line in class_names.summary(result["names"])]
     if result["config"].get("DATASET.UPRIGHT"):

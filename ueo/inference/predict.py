@@ -19,11 +19,11 @@ from ueo.images.folders import Unread
 from ueo.inference.adapted_model import AdaptedModel
 from ueo.inference.load import load
 from ueo.inference.new_images import NewImages, read_batches
-from ueo.inference.summary import summary, tally_file, verdict
+from ueo.inference.summary import summary, tally_file, verdict_of
 from ueo.inference.unfinished import Unfinished, skipped_file
 from ueo.results.predictions import skipped_reasons, why_not_read
 from ueo.results.record import RESULT
-from ueo.runs.checkpoint import FACTS, read_facts, with_threshold
+from ueo.runs.checkpoint import FACTS, chosen_threshold, read_facts, with_threshold
 from ueo.settings.machine_share import worker_processes
 from ueo.text import shown
 
@@ -64,7 +64,7 @@ def predict(settings: PredictSettings, say: Callable[[str], None] = print) -> Pa
                 f"--output {output}: is there already; name another, or pass --overwrite"
             )
         model = load(settings.model, settings.device, settings.plugin)
-        model.threshold = facts["thresholds"][facts["rule"]]
+        model.threshold = chosen_threshold(facts)
         lines = Unfinished(output)
         went_on = lines.take_up(_depends_on(settings, model), images, settings.overwrite)
         if went_on:
@@ -118,10 +118,9 @@ def _say_ending(output: Path, facts: dict, say: Callable[[str], None]) -> None:
     """Raises DataError where not a single image could be read."""
     found = tally_file(output)
     found.skipped = skipped_reasons(skipped_file(output))
-    rule = facts["rule"]
     lines = summary(found)
     if found.images:
-        lines.append(verdict(rule, facts["thresholds"][rule], facts["separation"]))
+        lines.append(verdict_of(facts))
     lines.append(f"Predictions: {output}")
     if found.skipped:
         lines.append(f"Skipped:     {skipped_file(output)}")

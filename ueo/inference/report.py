@@ -19,11 +19,11 @@ from dassl.data.datasets import DATASET_REGISTRY
 
 from ueo.errors import CheckpointError
 from ueo.files import atomic_path
-from ueo.inference.summary import verdict
+from ueo.inference.summary import verdict_of
 from ueo.inference.thumbnails import MOST, choose, thumbnails
 from ueo.results.predictions import PREDICTIONS, SKIPPED
 from ueo.results.record import RESULT, read_outputs, read_result
-from ueo.runs.checkpoint import read_facts
+from ueo.runs.checkpoint import chosen_threshold, read_facts
 from ueo.runs.folder import REPORT
 from ueo.text import shown
 
@@ -81,7 +81,7 @@ def page_data(folder: Path, result: dict, images: Path) -> dict:
         "predictions": _packed(predictions, np.int32),
         "before": None if before is None else _packed(before, np.int32),
         "labels": _packed(labels, np.int32) if (labels >= 0).any() else None,
-        "threshold": facts["thresholds"][facts["rule"]],
+        "threshold": chosen_threshold(facts),
         "shown": [
             [i, shown(paths[i]), None if probabilities is None else probabilities[i],
              picture and base64.b64encode(picture).decode()]
@@ -91,8 +91,7 @@ def page_data(folder: Path, result: dict, images: Path) -> dict:
         "changed": chosen.changed,
         "subtitle": f"{len(paths):,} images, {len(facts['class_names']):,} classes, "
                     f"{result['trainer']} on {result['backbone']}",
-        "sentences": [verdict(facts["rule"], facts["thresholds"][facts["rule"]],
-                              facts["separation"])],
+        "sentences": [verdict_of(facts)],
         "command": f"bash scripts/predict.sh --model {shlex.quote(shown(folder))} --path NEW",
         "skipped": left_out[:LISTED],
         "notRead": len(left_out),

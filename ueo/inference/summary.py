@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ueo.results.predictions import Prediction
+from ueo.runs.checkpoint import chosen_threshold
 
 MOST = 10  # classes in a summary
 UNCERTAIN = 1.0  # separation below which the two groups of scores overlap (docs/thresholds.md)
@@ -96,6 +97,11 @@ def verdict(rule: str, threshold: float | None, separation: float) -> str:
                        f"{separation:.2f}, below {UNCERTAIN:g}): verdicts are uncertain.")
     return line + (f" The scores form two groups (separation {separation:.2f}); that the lower one "
                    "is of unknown classes is an assumption.")
+
+
+def verdict_of(facts: dict) -> str:
+    """`verdict` of the facts of a model (model.json)."""
+    return verdict(facts["rule"], chosen_threshold(facts), facts["separation"])
 
 
 def _skipped(reasons: Counter) -> str:

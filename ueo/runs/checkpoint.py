@@ -101,6 +101,11 @@ def read_facts(folder: str | Path) -> dict:
     return facts
 
 
+def chosen_threshold(facts: dict) -> float | None:
+    """The least score of a known image, by the rule of these facts; None where all are known."""
+    return facts["thresholds"][facts["rule"]]
+
+
 def with_threshold(facts: dict, asked: str) -> dict:
     """`facts` with the threshold that was asked for: by its rule, as a number, or NO_THRESHOLD for
     every image known; "" for the run's own. Raises ConfigError for what is none of these."""

@@ -86,6 +86,11 @@ class RunSettings:
         return keys
 
 
+def as_options(flat: dict) -> tuple[str, ...]:
+    """{key: value} of a record's configuration as KEY, VALUE, ... of `RunSettings.options`."""
+    return tuple(part for key, value in flat.items() for part in (key, str(value)))
+
+
 def register(plugins: tuple[str, ...] | list[str] = ()) -> list:
     """Register every trainer and data set of this project, and what the files `plugins` hold;
     returns the modules of these."""

@@ -181,14 +181,16 @@ class Evaluations:
         """model.json; and predictions.csv of images of one's own, or of which some have no label.
         """
         trainer, dataset = self.trainer, self._truth.dataset
-        found = thresholds(outputs["unlabelled_scores_after"], outputs["unlabelled_scores_before"])
+        before, after = (outputs[f"unlabelled_scores_{when}"] for when in (BEFORE, AFTER))
+        apart = separation(after)
+        found = thresholds(after, before, apart)
         write_json(Path(trainer.output_dir, FACTS), {
             "class_names": list(dataset.classnames),
             "template": getattr(dataset, "template", TEMPLATE),
             "images": {name: len(getattr(dataset, name)) for name in ("train_x", "train_u")},
             "thresholds": found,
             "rule": RULE,
-            "separation": separation(outputs["unlabelled_scores_after"]),
+            "separation": apart,
             "score": trainer.options.SCORE,
             "weights": trainer.inputs.get(WEIGHTS),
             "independent": trainer.model.independent,

@@ -23,7 +23,7 @@ from ueo.images.hashes import content_hash
 from ueo.inputs import CHECKPOINT, Inputs
 from ueo.results.record import read_result
 from ueo.runs.checkpoint import MODEL, checkpoint_file, mixed
-from ueo.runs.configure import RunSettings, build_cfg, register
+from ueo.runs.configure import RunSettings, as_options, build_cfg, register
 from ueo.runs.current_inputs import data_inputs
 from ueo.runs.folder import follow_run
 from ueo.runs.start import set_device
@@ -95,7 +95,7 @@ def settings_there(settings: ElsewhereSettings, domain: str, classes: str) -> Ru
         raise ConfigError(
             f"--set takes KEY VALUE pairs, but {settings.options[-1]!r} has no value"
         )
-    options = [part for key, value in finished["config"].items() for part in (key, str(value))]
+    options = [*as_options(finished["config"])]
     options += ["DATALOADER.NUM_WORKERS", str(finished["environment"].get("workers", 0))]
     options += ["DATASET.TARGET_DOMAINS", str((domain,))] if domain else []
     if relative := relatives(finished["config"]["DATASET.NAME"]).get(domain):

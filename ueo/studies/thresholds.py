@@ -35,13 +35,14 @@ def measure(outputs: dict[str, np.ndarray], num_known: int) -> dict[str, dict[st
         found = at_threshold(labels, outputs["test_predictions_after"], scores, num_known, accepted)
         return {name: found[name] for name in FIGURES}
 
-    rules = thresholds(unlabelled, outputs["unlabelled_scores_before"])
+    apart = separation(unlabelled)
+    rules = thresholds(unlabelled, outputs["unlabelled_scores_before"], apart)
     candidates = np.unique(scores)
     candidates = candidates[:: -(-len(candidates) // MOST)]
     return {
         BEST: max(map(figures, candidates), key=lambda found: found["hos"]),
         **{name: figures(threshold) for name, threshold in rules.items()},
-        APART: {APART: separation(unlabelled)},
+        APART: {APART: apart},
     }
 
 
