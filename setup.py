@@ -12,6 +12,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "ueo/__init__.py").read_text()).group(1)
 PLUGINS = ("trainers", "datasets", "assets")
+OPEN_CLIP = ["open_clip_torch>=3.2,<4"]  # --backbone open_clip:NAME/WEIGHTS
 HEIC = ["pillow-heif>=0.18"]  # photographs of phones
 ONNX = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"]  # model.onnx of scripts/export.sh
 
@@ -49,9 +50,11 @@ setup(
         "matplotlib>=3.7",
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "submitit>=1.5", *ONNX, *HEIC],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "submitit>=1.5", *ONNX, *HEIC,
+                 *OPEN_CLIP],
         "slurm": ["submitit>=1.5"],
         "captions": ["transformers>=4.46"],  # scripts/caption.sh
+        "open_clip": OPEN_CLIP,
         "onnx": ONNX,
         "heic": HEIC,
         "assets": ["resvg-py==0.5.0"],  # maintainers: rebuild what is in assets/
