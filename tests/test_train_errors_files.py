@@ -70,8 +70,9 @@ DAMAGED = "no file of weights, or a damaged one"
     ("other.safetensors", "holds no OpenAI CLIP model"),
     ("other.pt", "holds no OpenAI CLIP model"),
     ("list.pt", "holds a list, no state dict"),
-    *((name, DAMAGED) for name in ("cut_rn.safetensors", "cut_vit.pt", "empty.pt",
-                                   "empty.safetensors", "text.pt", "text.safetensors")),
+    *((name, DAMAGED) for name in ("cut_rn.safetensors", "cut_vit.pt", "text.pt",
+                                   "text.safetensors")),
+    ("empty.pt", "is empty"), ("empty.safetensors", "is empty"),
     ("incomplete.pt", "its tensors make no OpenAI CLIP model"),
 ])
 def test_a_file_that_holds_no_clip_is_named(

@@ -15,7 +15,8 @@ import clip
 import torch
 from clip.model import CLIP, build_model
 
-from ueo.clip.weights import first_line, read_weights
+from ueo.clip.published.files import first_line
+from ueo.clip.weights import read_weights
 from ueo.errors import CheckpointError, ConfigError
 from ueo.files import asset, file_version, sha256
 from ueo.names import did_you_mean

@@ -21,12 +21,12 @@ from dassl.utils.layers import (
     open_all_layers,
     open_specified_layers,
 )
-from dassl.utils.safe_load import read_checkpoint
 from dassl.utils.scheduler_state import load_plain_state
 from dassl.utils.tools import mkdir_if_missing
 from torch import nn
 
 from modern_dassl.finite import first_not_finite
+from modern_dassl.safe_load import UnreadableError, read_checkpoint
 
 __all__ = [
     "save_checkpoint",
@@ -110,7 +110,10 @@ def load_checkpoint(fpath: str):
     fpath = osp.abspath(osp.expanduser(fpath))
     if not osp.isfile(fpath):
         raise MissingFileError(f"{fpath}: no such checkpoint")
-    return read_checkpoint(fpath)
+    try:
+        return read_checkpoint(fpath)
+    except UnreadableError as error:
+        raise CheckpointReadError(str(error)) from error
 
 
 def last_checkpoint(fdir: str) -> str:

@@ -11,7 +11,6 @@ from safetensors.torch import save_file
 from ueo.clip import backbones
 from ueo.clip.architectures import ARCHITECTURES
 from ueo.clip.backbones import load_clip, own_copy
-from ueo.clip.weights import read_weights
 from ueo.errors import CheckpointError, ConfigError
 
 FIRST = "visual.conv1.weight"
@@ -27,20 +26,13 @@ def save(tmp_path, content) -> str:
     return tmp_path / "mine.pt"
 
 
-def test_a_prefix_of_data_parallel_is_left_out_and_said(state, tmp_path, capsys):
-    path = save(tmp_path, {"state_dict": {f"module.{name}": v for name, v in state.items()}})
-    assert read_weights(path).keys() == state.keys()
-    assert "begin with 'module.', which is left out" in capsys.readouterr().out
-    assert load_clip(str(path), "fp32").visual.input_resolution == 32
-
-
 class Trap:
     def __reduce__(self):
         return os.system, ("touch canary",)
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    (lambda s: {f"vision_model.{k}": v for k, v in s.items()}, "Hugging Face's CLIPModel"),
+    (lambda s: {f"vision_model.{k}": v for k, v in s.items()}, "Hugging Face's, such as CLIPModel"),
     (lambda s: {f"visual.trunk.{k}": v for k, v in s.items()}, "open_clip's"),
     (lambda s: {**s, FIRST: s[FIRST] * float("nan")}, f"{FIRST} holds NaN or infinity"),
     (lambda s: {k: v for k, v in s.items() if k != "visual.proj"}, "lacks visual.proj"),
@@ -51,7 +43,7 @@ class Trap:
     (lambda s: torch.zeros(2), "holds a Tensor, no state dict"),
     (lambda s: dict(enumerate(s.values())), "holds a dict, no state dict"),
     (lambda s: torch.nn.Linear(2, 2), "whole model, .* save the state dict"),
-    (lambda s: Trap(), "holds pickled objects, .* are not read"),
+    (lambda s: Trap(), "refused, it names posix.system, which .* run a program"),
 ])
 def test_what_the_file_is_is_said(state, tmp_path, monkeypatch, change, said):
     monkeypatch.chdir(tmp_path)

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from dassl.utils.errors import CheckpointReadError
 
 _SAFE = {
     ("collections", "OrderedDict"): collections.OrderedDict,
@@ -61,6 +60,14 @@ class _Placeholder:
 
 class _Refused(Exception):
     pass
+
+
+class UnreadableError(RuntimeError):
+    """A file is damaged; the message names it."""
+
+
+class RefusedError(UnreadableError):
+    """A file asks for what could run a program; the message names both."""
 
 
 def _numpy_scalar(dtype, data=b""):
@@ -137,14 +144,14 @@ def _content(fpath: str):
 def read_checkpoint(fpath: str):
     """What the file `fpath` holds: numbers, texts, tensors on the CPU, and containers of them.
 
-    Raises CheckpointReadError, naming the file, when it is damaged or refused.
+    Raises UnreadableError, naming the file, when it is damaged, RefusedError when it is refused.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickle's protocols
             return _content(fpath)
     except _Refused as error:
-        raise CheckpointReadError(
+        raise RefusedError(
             f"{fpath}: refused, it names {error}, which a checkpoint never needs and which could "
             "run a program; do not trust where it came from"
         ) from None
@@ -152,7 +159,7 @@ def read_checkpoint(fpath: str):
         raise
     except Exception as error:  # whatever a damaged file makes of the reader
         detail = (str(error).splitlines() or [""])[0][:200] or type(error).__name__
-        raise CheckpointReadError(
+        raise UnreadableError(
             f"{fpath}: not a checkpoint that can be read, damaged or cut short ({detail})"
         ) from error
 

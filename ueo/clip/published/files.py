@@ -1,0 +1,120 @@
+"""A file of weights as a state dict, whoever saved it: read without running what is in it, and
+freed of what was wrapped around it."""
+
+import warnings
+import zipfile
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from modern_dassl.safe_load import RefusedError, read_checkpoint
+from ueo.errors import CheckpointError
+
+WRAPPINGS = ("state_dict", "model_state_dict", "model", "module")  # keys of a training's checkpoint
+PREFIXES = ("module.", "_orig_mod.", "clip_model.", "model.", "clip.")  # before every name
+NO_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # in OpenAI's archive
+PICKLED = "save the state dict of the model, torch.save(model.state_dict(), FILE)"
+AGAIN = "fetch the file of weights itself"
+BEGINNINGS = {  # of files that are no weights -> what they are, and what to do
+    (b"version https://git-lfs",): "a pointer of Git LFS, not the file; `git lfs pull` fetches it",
+    (b"<!", b"<html", b"<?xml"): f"a web page; {AGAIN}",
+    (b'{"', b"{\n"): f"a text in JSON; {AGAIN}",
+    (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF"): f"an image; {AGAIN}",
+    (b"\x1f\x8b",): "a compressed archive; unpack it",
+}
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """State dict of a file: OpenAI's archive, saved by torch, or safetensors. What is around the
+    weights is left out and said. Raises CheckpointError, which says what the file is where that can
+    be told."""
+    state, around = unwrapped(read_file(path), path)
+    if around:
+        print(f"{path}: left out around its weights: {', '.join(around)}")
+    return state
+
+
+def unwrapped(content, path: Path) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """(state dict in what a file holds, what was around it). Raises CheckpointError, which names
+    `path`, where there is none."""
+    around = []
+    while isinstance(content, dict) and all(isinstance(name, str) for name in content):
+        key = next((key for key in WRAPPINGS if isinstance(content.get(key), dict)), None)
+        prefix = next((p for p in PREFIXES if _all_begin_with(p, content)), None)
+        if key is not None:
+            content = content[key]
+            around.append(repr(key))
+        elif prefix is not None:
+            content = {name.removeprefix(prefix): value for name, value in content.items()}
+            around.append(f"{prefix!r} before each name")
+        else:
+            return _checked(content, path), around
+    raise CheckpointError(f"{path}: holds a {type(content).__name__}, no state dict; {PICKLED}")
+
+
+def _all_begin_with(prefix: str, names: dict) -> bool:
+    return bool(names) and all(name.startswith(prefix) for name in names)
+
+
+def _checked(state: dict, path: Path) -> dict[str, torch.Tensor]:
+    """`state` without what is no weight in OpenAI's archive; the rest must be tensors."""
+    if {"state", "param_groups"} <= state.keys():
+        raise CheckpointError(f"{path}: holds the state of an optimiser, no weights")
+    if "_modules" in state:
+        raise CheckpointError(f"{path}: holds a whole model, pickled, not its weights; {PICKLED}")
+    state = {name: value for name, value in state.items() if name not in NO_WEIGHTS}
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            raise CheckpointError(f"{path}: {name} is no tensor but a {type(value).__name__}")
+    return state
+
+
+def read_file(path: Path):
+    """What a file holds, its tensors on the CPU. Raises CheckpointError for one that is missing,
+    damaged, no file of weights, or asks to run something."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if path.suffix == ".safetensors":
+                return load_file(path)
+            if zipfile.is_zipfile(path) and _in_archive(path, "constants.pkl"):
+                return torch.jit.load(path, map_location="cpu").state_dict()
+            return read_checkpoint(str(path))
+    except RefusedError as error:
+        raise CheckpointError(str(error)) from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except Exception as error:  # what a damaged file makes of a reader has no common base
+        raise CheckpointError(f"{path}: {_no_weights(path, error.__cause__ or error)}") from error
+
+
+def _in_archive(path: Path, ending: str) -> bool:
+    """Whether a zip archive holds a file with a name that ends so; torch's hold data.pkl, those of
+    TorchScript constants.pkl too."""
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith(ending) for name in archive.namelist())
+
+
+def _no_weights(path: Path, error: BaseException) -> str:
+    with open(path, "rb") as file:
+        head = file.read(64).lstrip()
+    if not head:
+        return f"is empty; {AGAIN}"
+    if zipfile.is_zipfile(path) and not _in_archive(path, "data.pkl"):
+        return "is a zip archive of other files; unpack it"
+    for beginnings, what in BEGINNINGS.items():
+        if head.startswith(beginnings):
+            return f"is {what}"
+    return (
+        f"no file of weights, or a damaged one ({first_line(error)}); it takes OpenAI's archive, a "
+        "state dict saved by torch, or safetensors"
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """The beginning of a message in one line, or the error's type where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__
