@@ -21,6 +21,7 @@ from torch import Tensor
 from ueo.errors import ConfigError
 from ueo.images.items import Images
 from ueo.images.loaders import EvaluationLoader
+from ueo.images.transforms import evaluation_transform
 from ueo.pairs.captions import captions_of
 from ueo.pairs.pool import Pairs, open_pool, pair_loader
 from ueo.pairs.pool_features import PoolFeatures
@@ -66,7 +67,7 @@ class ARF(FLYP):
                                  (("captions", self.captions), ("pairs", self.pool)) if source]
         if self.pool is None:
             return
-        options, plain = self.options, build_transform(self.cfg, is_train=False)
+        options, plain = self.options, evaluation_transform(self.cfg)
         sizes = self.cfg.DATALOADER
         features = PoolFeatures(
             self.pool, self.model, plain, options.POOL_FEATURES or self.cfg.DATASET.ROOT,

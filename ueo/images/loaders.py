@@ -16,7 +16,7 @@ from ueo.images.device.views import keep_views
 from ueo.images.hashes import store_folder
 from ueo.images.items import Images
 from ueo.images.pixel_cache import open_store, warn_of_rest
-from ueo.images.transforms import Normaliser
+from ueo.images.transforms import Normaliser, evaluation_transform
 from ueo.settings.config import setting_of
 
 UNSEEN = object()  # whether images fit on the device is not known yet
@@ -136,7 +136,7 @@ def loaders(cfg, dataset, uses_labels: bool, device: torch.device):
     )
     if store and len(training):
         warn_of_rest(store, count, training.decoded_bytes() * count // len(training), workers)
-    transform = build_transform(cfg, is_train=False)
+    transform = evaluation_transform(cfg)
     budget = Budget(device, setting_of(cfg, "DEVICE_GB"), workers)
     test, unlabelled = (
         EvaluationLoader(

@@ -14,14 +14,44 @@ import numpy as np
 import PIL
 import torch
 import torch.nn.functional as F
+from dassl.data.transforms import build_transform
 from PIL import Image
 from torch import Tensor
 from torchvision import transforms as T
-from torchvision.transforms.functional import InterpolationMode
+from torchvision.transforms.functional import InterpolationMode, resize
+
+from ueo.settings.config import setting_of
 
 # since then, an image whose height shrinks by more than twice as much as its width is resized
 # along its columns first; every pass rounds, so the order shows
 COLUMNS_FIRST = int(PIL.__version__.split(".")[0]) >= 13
+
+
+def evaluation_transform(cfg) -> T.Compose | None:
+    """Dassl's, whose images are resized as INPUT.RESIZE_MODE says; None with INPUT.NO_TRANSFORM."""
+    transform, mode = build_transform(cfg, is_train=False), setting_of(cfg, "RESIZE_MODE", "INPUT")
+    if transform is None or mode in (None, "shortest"):
+        return transform
+    shorter, crop, *rest = transform.transforms
+    whole = {"squash": T.Resize, "longest": ResizeAndPad}[mode]
+    return T.Compose([whole(list(crop.size), interpolation=shorter.interpolation), *rest])
+
+
+class ResizeAndPad:
+    """A Pillow image as large as fits `size`, (height, width), in its own shape; the rest is black.
+    """
+
+    def __init__(self, size: list[int], interpolation: InterpolationMode):
+        self.size, self.interpolation = size, interpolation
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        sides = image.size[::-1]
+        ratio = max(side / whole for side, whole in zip(sides, self.size))
+        within = [max(round(side / ratio), 1) for side in sides]
+        return T.CenterCrop(self.size)(resize(image, within, self.interpolation))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(size={self.size}, interpolation={self.interpolation})"
 
 
 def on_images(transform: Callable) -> T.Compose | None:

@@ -13,14 +13,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from dassl.data.transforms import build_transform
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
 
 from ueo.clip.backbones import weights_hash
 from ueo.errors import CheckpointError
 from ueo.images.decoding import read_image
-from ueo.images.transforms import Normaliser, on_images, plain_way
+from ueo.images.transforms import Normaliser, evaluation_transform, on_images, plain_way
 from ueo.results.predictions import Prediction, predictions_of
 from ueo.results.record import read_result
 from ueo.runs.checkpoint import MODEL, chosen_threshold, load_tuned, read_facts
@@ -52,7 +51,7 @@ class AdaptedModel:
         self.network, self.class_features = self._adapted()
         self.network.model.requires_grad_(False)
         self._before: nn.Module | None = None
-        self.view_steps = on_images(build_transform(self.cfg, is_train=False))
+        self.view_steps = on_images(evaluation_transform(self.cfg))
         self._view = plain_way(self.view_steps)
         self.normalise = Normaliser(self.cfg.INPUT, self.device)
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torchvision.transforms import CenterCrop, Resize
 
 from ueo.clip.backbones import available_backbones
 from ueo.errors import ConfigError
@@ -101,16 +100,18 @@ def exported_facts(model: AdaptedModel, threshold: str = "") -> dict:
 
 def preprocessing(model: AdaptedModel) -> dict:
     """What happens to an image before the image tower, in the order of the keys."""
-    steps, inputs = model.view_steps.transforms, model.cfg.INPUT
-    normalised = "normalize" in inputs.TRANSFORMS
-    resize = next(step for step in steps if isinstance(step, Resize))
-    crop = next(step for step in steps if isinstance(step, CenterCrop))
+    inputs = model.cfg.INPUT
+    normalised, size = "normalize" in inputs.TRANSFORMS, list(inputs.SIZE)  # height, width
+    shape = {
+        "shortest": {"resize_shorter_side": max(size), "centre_crop": size},
+        "squash": {"resize_both_sides": size},
+        "longest": {"resize_within": size, "pad_with_black": size},
+    }
     return {
         "colours": "RGB, 8 bits a channel",
         "orientation": TURNED if model.cfg.DATASET.UPRIGHT else AS_STORED,
-        "resize_shorter_side": resize.size,
-        "interpolation": resize.interpolation.value,
-        "centre_crop": list(crop.size),  # height, width
+        "interpolation": inputs.INTERPOLATION,
+        **shape[inputs.RESIZE_MODE or "shortest"],
         "divide_by": 255,
         "mean": list(inputs.PIXEL_MEAN) if normalised else [0.0] * 3,
         "std": list(inputs.PIXEL_STD) if normalised else [1.0] * 3,

@@ -78,13 +78,25 @@ def _files(left_out: list[str], files: list[str]) -> str:
 
 
 def _preprocessing(steps: dict) -> str:
+    return (
+        f"{steps['colours']}, {steps['orientation']}. {_resized(steps)} Values are divided by "
+        f"{steps['divide_by']}, less the mean {steps['mean']}, over the standard deviation "
+        f"{steps['std']}, by channel. The ONNX file does the last three itself."
+    )
+
+
+def _resized(steps: dict) -> str:
+    way = steps["interpolation"]
+    if "resize_both_sides" in steps:
+        height, width = steps["resize_both_sides"]
+        return f"Both sides are resized ({way}), to {height} x {width}."
+    if "resize_within" in steps:
+        height, width = steps["resize_within"]
+        return f"The image is resized ({way}) to fit {height} x {width}; the rest is black."
     height, width = steps["centre_crop"]
     return (
-        f"{steps['colours']}, {steps['orientation']}. The shorter side is resized to "
-        f"{steps['resize_shorter_side']} pixels "
-        f"({steps['interpolation']}), the centre is cropped to {height} x {width}, and values are "
-        f"divided by {steps['divide_by']}, less the mean {steps['mean']}, over the standard "
-        f"deviation {steps['std']}, by channel. The ONNX file does the last three itself."
+        f"The shorter side is resized to {steps['resize_shorter_side']} pixels ({way}), and the "
+        f"centre is cropped to {height} x {width}."
     )
 
 

@@ -20,6 +20,7 @@ from ueo.images.device.budget import Budget
 from ueo.images.items import Images
 from ueo.images.loaders import EvaluationLoader, TrainingLoader
 from ueo.images.pixel_cache import open_store
+from ueo.images.transforms import evaluation_transform
 from ueo.losses import universal_entropy
 from ueo.runs.memory import keep_freed_memory
 
@@ -109,7 +110,7 @@ def batches(cfg, paths: list[str], device: torch.device, store: Path, training: 
         images = Images(items, build_transform(cfg), hide=True, store=kept, plain=identical)
         loader = TrainingLoader(images, cfg, device, budget)
     else:
-        images = Images(items, build_transform(cfg, is_train=False), store=kept, keep_views=True)
+        images = Images(items, evaluation_transform(cfg), store=kept, keep_views=True)
         loader = EvaluationLoader(images, cfg, device, budget)
     for index in range(len(images)):
         images[index]

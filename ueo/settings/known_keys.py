@@ -6,6 +6,7 @@ from dassl.optim.optimizer import AVAI_OPTIMS
 
 from ueo.errors import ConfigError
 from ueo.settings.options import Option, named
+from ueo.settings.preprocessing import RESIZE_MODES
 
 LARGEST_SEED = 2**32 - 1  # NumPy's
 MOST_THREADS = 1024  # or processes
@@ -94,6 +95,10 @@ DASSL = {
     },
 }
 OWN = {
+    "INPUT": {
+        # how a test image becomes SIZE; None: shortest, as Dassl and OpenAI's CLIP have it
+        "RESIZE_MODE": Option(None, kind=str, choices=RESIZE_MODES),
+    },
     "DATASET": {
         # label space: closed, partial, open, open_partial, all, as_is; data sets know the aliases
         "SETTING": Option("open_partial"),

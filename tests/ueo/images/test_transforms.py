@@ -8,8 +8,17 @@ import torch
 from PIL import Image
 from torchvision import transforms as T
 from torchvision.transforms import InterpolationMode
+from yacs.config import CfgNode
 
-from ueo.images.transforms import Normaliser, fast_steps, fast_way, on_images, plain_way
+from ueo.images.transforms import (
+    Normaliser,
+    evaluation_transform,
+    fast_steps,
+    fast_way,
+    on_images,
+    plain_way,
+)
+from ueo.settings.preprocessing import RESIZE_MODES, Preprocessing
 
 MEAN, STD = [0.48, 0.45, 0.40], [0.26, 0.27, 0.28]
 
@@ -103,3 +112,29 @@ def test_a_transform_that_works_on_tensors_is_not_taken_apart():
     assert on_images(T.Compose([T.ToTensor(), T.RandomErasing()])) is None
     assert on_images(T.Compose([T.Resize(4)])) is None
     assert on_images(lambda image: image) is None
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("mode", RESIZE_MODES)
+def test_a_test_image_is_as_open_clip_makes_it(mode, interpolation):
+    image_transform_v2 = pytest.importorskip("open_clip.transform").image_transform_v2
+    PreprocessCfg = pytest.importorskip("open_clip.transform").PreprocessCfg
+    asked = {"size": 64, "mean": 0.5, "std": MEAN, "interpolation": interpolation,
+             "resize_mode": mode}
+    theirs = image_transform_v2(PreprocessCfg(**{**asked, "mean": (0.5,) * 3}), is_train=False)
+    keys = Preprocessing.of_open_clip(asked).keys()
+    inputs = CfgNode({k.removeprefix("INPUT."): v for k, v in keys.items()})
+    inputs.TRANSFORMS, inputs.NO_TRANSFORM = ["normalize"], False
+    transform = evaluation_transform(CfgNode({"INPUT": inputs}))
+    normalise = Normaliser(inputs, torch.device("cpu"))
+    for height, width in [*SHAPES, (64, 64), (40, 50), (20, 700)]:
+        image = Image.fromarray(picture(height, width))
+        torch.testing.assert_close(transform(image), theirs(image), rtol=0, atol=0)
+        ours = normalise(plain_way(on_images(transform))(np.asarray(image))[None])[0]
+        torch.testing.assert_close(ours, theirs(image), rtol=0, atol=1e-6)
+
+
+def test_what_open_clip_leaves_out_is_openais():
+    assert Preprocessing.of_open_clip({}) == Preprocessing()
+    assert Preprocessing.of_open_clip({"interpolation": "random"}).interpolation == "bicubic"
+    assert Preprocessing.of_open_clip({"size": [32, 48], "std": 1.0}).size == (32, 48)
