@@ -87,7 +87,7 @@ class Option:
         if not isinstance(value, str) or isinstance(self.default, str):
             return value
         if self._kind() is str and not isinstance(self.default, list | tuple):
-            return value
+            return None if self.default is None and value == "None" else value
         try:
             return ast.literal_eval(value)
         except (ValueError, SyntaxError, RecursionError, MemoryError):

@@ -131,3 +131,9 @@ def test_a_seed_in_a_yaml_file_counts_unless_one_is_named(tmp_path):
     argv = ["--trainer", "UEO", "--dataset", "Emoji", "--config-file", str(path)]
     for more, seed in (([], 7), (["--seed", "3"], 3), (["--seed", "-1"], -1)):
         assert build_cfg(train.settings_of([*argv, *more])).SEED == seed
+
+
+def test_no_value_is_read_back_where_the_default_is_none():
+    mode = Option(None, kind=str, choices=("squash", "longest"))
+    assert mode.checked("None", "INPUT.RESIZE_MODE") is None
+    assert mode.checked("squash", "INPUT.RESIZE_MODE") == "squash"
