@@ -53,13 +53,15 @@ class Captions:
     def tokens(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """(texts, length) compact ids and (texts,) position of the end-of-text token.
 
-        Texts that are bare names are put into a template each.
+        All but the last texts, one a class, are bare names and are put into a template each.
         """
-        rows = []
-        for i, text in enumerate(texts):
-            if i < len(texts) - len(self.classes):
-                text = self.random.choice(TEMPLATES).format(text)
-            rows.append(self._compact(text))
+        names = len(texts) - len(self.classes)
+        named = [self.random.choice(TEMPLATES).format(text) for text in texts[:names]]
+        return self.tokens_of(named + texts[names:])
+
+    def tokens_of(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """What `tokens` returns, of texts as they are."""
+        rows = [self._compact(text) for text in texts]
         length = max(len(r) for r in rows)
         padded = torch.zeros(len(rows), length, dtype=torch.long)
         for i, r in enumerate(rows):

@@ -1,110 +1,39 @@
-"""Pre-train the tiny CLIP on named drawings of the source styles and the icon pool; seeded.
+"""Pre-train a tiny CLIP on named drawings of the source styles and the icon pool; seeded.
 
-    python assets/build/pretrain.py pool.npz OUTPUT.safetensors [--steps N] [--without STYLE ...]
+    python assets/build/pretrain.py pool.npz OUTPUT.safetensors [--architecture resnet|vit]
+        [--seed N] [--unknown taught|left_out] [--held-apart STYLE] [--steps N]
 
-The image and text towers are OpenAI's `clip.model.CLIP`. The loss is CLIP's symmetric contrastive
-loss between pictures and captions, where all pictures of one caption are positives of it, plus the
-contrast of each picture that has a class against the prompts of all 40 classes. Only the tokens of
-captions and prompts get an embedding; the checkpoint holds just those rows.
+The towers are OpenAI's `clip.model.CLIP` with a ResNet, or open_clip's with a ViT (towers.py). The
+loss is CLIP's symmetric contrastive loss between pictures and captions, where all pictures of one
+caption are positives of it, plus the contrast of each picture that has a class against the prompts
+of all classes that are taught. Only the tokens of captions and prompts get an embedding; the
+checkpoint holds just those rows.
+
+With `--unknown left_out` the classes that are unknown in the data set are never taught: pictures
+whose class or caption says one are left out, and so are their prompts. The pictures of the style
+held apart are not learnt from. The loss on them, written at the end, says which of several
+pre-trainings to take.
 """
 
 import argparse
-import json
 import math
 import time
-from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from artwork import SIZE, SOURCES
+from artwork import SOURCES
 from augment import augment
 from captions import Captions
-from clip.model import CLIP
-from emoji_classes import NAMES
-from safetensors.torch import save_file
+from emoji_classes import NAMES, NUM_KNOWN
+from pool import Pool
 from torch import Tensor, nn
+from towers import ARCHITECTURES, build_model, encode_text, save, see_everything
 
-WIDTH, LAYERS = 20, (1, 1, 1, 1)  # of the ModifiedResNet
-TEXT_WIDTH, TEXT_LAYERS, EMBED, CONTEXT = 128, 3, 128, 77
-BATCH, RATE, DECAY, WARM_UP, SEED = 160, 2e-3, 0.05, 0.03, 2023
-SHARES = (0.34, 0.33, 0.33)  # source emoji with a class, icons with a class, everything else
+BATCH, DECAY, WARM_UP, SEED, HELD_APART = 128, 0.05, 0.03, 1, "fxemoji"
+STEPS, RATE = 3000, {"resnet": 2e-3, "vit": 1e-3}
+WHOLE = 0.1  # share of the steps, the last ones, in which a ViT sees all patches
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
-
-
-class Pool:
-    """The pictures, sampled in three groups."""
-
-    def __init__(self, path: str, without: list[str], g: torch.Generator):
-        data = np.load(path)
-        meta = json.loads(str(data["meta"]))
-        self.sets, self.g = meta["sets"], g
-        self.mono, self.colour = torch.from_numpy(data["mono"]), torch.from_numpy(data["colour"])
-        entries = meta["mono"] + meta["colour"]
-        self.names = [name for name, _, _ in entries]
-        self.labels = torch.tensor([label for _, label, _ in entries])
-        origin = np.array([o for _, _, o in entries])
-        kept = torch.from_numpy(~np.isin(origin, without))
-        emoji = torch.from_numpy(np.isin(origin, SOURCES))
-        named = self.labels >= 0
-        self.groups = [
-            torch.nonzero(kept & part).flatten()
-            for part in (emoji & named, ~emoji & named, ~named)
-        ]
-        self.weights = [self._balance(group) for group in self.groups]
-
-    def _balance(self, group: Tensor) -> Tensor:
-        """Sampling weights that damp large classes by the square root of their size."""
-        labels = self.labels[group]
-        if (labels < 0).any():
-            return torch.ones(len(group))
-        return labels.bincount(minlength=len(NAMES)).float()[labels] ** -0.5
-
-    def sample(self, count: int) -> Tensor:
-        """Indices of a batch."""
-        sizes = [round(count * share) for share in SHARES[:2]]
-        sizes.append(count - sum(sizes))
-        picks = [
-            group[torch.multinomial(weights, size, replacement=True, generator=self.g)]
-            for group, weights, size in zip(self.groups, self.weights, sizes)
-        ]
-        return torch.cat(picks)
-
-    def pictures(self, index: Tensor) -> Tensor:
-        """RGBA in [0, 1], (batch, 4, SIZE, SIZE); one-colour icons in a random, mostly dark ink."""
-        out = torch.empty(len(index), 4, SIZE, SIZE)
-        one = index < len(self.mono)
-        if one.any():
-            n = int(one.sum())
-            dark = torch.rand(n, 3, 1, 1, generator=self.g) * 0.6
-            black = torch.rand(n, 1, 1, 1, generator=self.g) < 0.5
-            inks = torch.where(black, torch.zeros(()), dark).expand(-1, -1, SIZE, SIZE)
-            alpha = self.mono[index[one]].float()[:, None] / 255
-            out[one] = torch.cat([inks, alpha], 1)
-        rest = index[~one] - len(self.mono)
-        out[~one] = self.colour[rest].permute(0, 3, 1, 2).float() / 255
-        return out
-
-
-def build_model(seed: int, vocabulary: int) -> CLIP:
-    """OpenAI's class with fresh weights and a token embedding of the compact vocabulary."""
-    torch.manual_seed(seed)
-    return CLIP(EMBED, SIZE, LAYERS, WIDTH, None, CONTEXT, vocabulary, TEXT_WIDTH,
-                TEXT_WIDTH // 64, TEXT_LAYERS)
-
-
-def encode_text(model: CLIP, tokens: Tensor, end: Tensor) -> Tensor:
-    """tokens: (texts, length) compact ids; end: (texts,) position of the end.  Unit vectors."""
-    x = model.token_embedding(tokens) + model.positional_embedding[: tokens.shape[1]]
-    x = x.permute(1, 0, 2)
-    mask = x.new_full((len(x), len(x)), float("-inf")).triu_(1)
-    for block in model.transformer.resblocks:
-        h = block.ln_1(x)
-        x = x + block.attn(h, h, h, need_weights=False, attn_mask=mask)[0]
-        x = x + block.mlp(block.ln_2(x))
-    x = model.ln_final(x.permute(1, 0, 2)[torch.arange(len(end)), end])
-    return F.normalize(x.float() @ model.text_projection, dim=-1)
 
 
 def contrast(logits: Tensor, same: Tensor) -> Tensor:
@@ -116,15 +45,19 @@ def contrast(logits: Tensor, same: Tensor) -> Tensor:
     return loss
 
 
-def step_loss(model: CLIP, pool: Pool, captions: Captions, g: torch.Generator) -> Tensor:
-    index = pool.sample(BATCH)
-    images = (augment(pool.pictures(index), g) - MEAN) / STD
-    texts = [captions.of(pool.names[i]) for i in index.tolist()]
-    prompts = captions.prompts()
+def encode_images(model: nn.Module, images: Tensor) -> Tensor:
+    """Unit vectors (batch, embedding) of RGB pictures in [0, 1], in bf16 but for the last step."""
+    images = ((images - MEAN) / STD).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        image = model.visual(images.contiguous(memory_format=torch.channels_last))
-        text = encode_text(model, *captions.tokens(texts + prompts))
-    image, text = F.normalize(image.float(), dim=-1), text.float()
+        features = model.visual(images)
+    return F.normalize(features.float(), dim=-1)
+
+
+def step_loss(model: nn.Module, pool: Pool, captions: Captions, g: torch.Generator) -> Tensor:
+    index = pool.sample(BATCH)
+    image = encode_images(model, augment(pool.pictures(index), g))
+    texts = [captions.of(pool.names[i]) for i in index.tolist()]
+    text = encode_text(model, *captions.tokens(texts + captions.prompts()))
     logits = model.logit_scale.exp().clamp(max=100) * image @ text.T
     ids = torch.tensor([captions.number(t) for t in texts])
     loss = contrast(logits[:, :BATCH], ids[:, None] == ids[None])
@@ -133,11 +66,28 @@ def step_loss(model: CLIP, pool: Pool, captions: Captions, g: torch.Generator) -
     return loss + F.cross_entropy(logits[named, BATCH:], labels[named], label_smoothing=0.05)
 
 
-def optimiser(model: CLIP, steps: int):
+@torch.no_grad()
+def held_apart_loss(model: nn.Module, pool: Pool, captions: Captions) -> float:
+    """Cross-entropy of the known classes' prompts, "a photo of a {}.", on the pictures held apart
+    that show one, on white."""
+    model.eval()
+    prompts = [f"a photo of a {name}." for name in captions.classes[:NUM_KNOWN]]
+    text = encode_text(model, *captions.tokens_of(prompts))
+    losses = []
+    for index in pool.held_apart.split(128):
+        rgba = pool.pictures(index)
+        image = encode_images(model, rgba[:, :3] * rgba[:, 3:] + 1 - rgba[:, 3:])
+        logits = model.logit_scale.exp() * image @ text.T
+        losses.append(F.cross_entropy(logits, pool.labels[index], reduction="none"))
+    model.train()
+    return torch.cat(losses).mean().item()
+
+
+def optimiser(model: nn.Module, rate: float, steps: int):
     decayed = [p for p in model.parameters() if p.dim() > 1]
     others = [p for p in model.parameters() if p.dim() <= 1]
     groups = [{"params": decayed, "weight_decay": DECAY}, {"params": others, "weight_decay": 0}]
-    optim = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98))
+    optim = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
     warm = max(int(WARM_UP * steps), 1)
 
     def factor(step: int) -> float:
@@ -148,34 +98,35 @@ def optimiser(model: CLIP, steps: int):
     return optim, torch.optim.lr_scheduler.LambdaLR(optim, factor)
 
 
-def save(model: CLIP, captions: Captions, path: str, facts: dict) -> None:
-    """OpenAI's state dict in fp16, with `token_embedding.ids` beside the compact rows."""
-    state = {
-        k: (v.half() if v.is_floating_point() else v).contiguous()
-        for k, v in model.state_dict().items()
-        if not k.endswith("num_batches_tracked")
-    }
-    state["token_embedding.ids"] = captions.ids.int()
-    metadata = {"format": "tiny_clip", **{k: str(v) for k, v in facts.items()}}
-    save_file(state, path, metadata)
-
-
-def main() -> None:
+def arguments() -> argparse.Namespace:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("pool")
     p.add_argument("output")
-    p.add_argument("--steps", type=int, default=12000)
-    p.add_argument("--without", nargs="*", default=[], help="sets kept out, to judge a recipe on")
-    args = p.parse_args()
-    g = torch.Generator().manual_seed(SEED)
-    pool = Pool(args.pool, args.without, g)
-    captions = Captions(pool.names, NAMES, SEED)
-    model = build_model(SEED, len(captions.ids)).train().to(memory_format=torch.channels_last)
-    optim, sched = optimiser(model, args.steps)
+    p.add_argument("--architecture", choices=ARCHITECTURES, default="resnet")
+    p.add_argument("--seed", type=int, default=SEED)
+    p.add_argument("--unknown", choices=("taught", "left_out"), default="taught",
+                   help="whether the data set's unknown classes are shown and named")
+    p.add_argument("--held-apart", choices=SOURCES, default=HELD_APART,
+                   help="the style not learnt from, which the last loss is measured on")
+    p.add_argument("--steps", type=int, default=STEPS)
+    return p.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    g = torch.Generator().manual_seed(args.seed)
+    left_out = args.unknown == "left_out"
+    pool = Pool(args.pool, args.held_apart, left_out, g)
+    captions = Captions(pool.captions, NAMES[:NUM_KNOWN] if left_out else NAMES, args.seed)
+    model = build_model(args.architecture, args.seed, len(captions.ids)).train()
+    model.visual.to(memory_format=torch.channels_last)
+    optim, sched = optimiser(model, RATE[args.architecture], args.steps)
     print(f"{sum(q.numel() for q in model.parameters()):,} parameters, {len(captions.ids)} tokens, "
           f"groups of {[len(x) for x in pool.groups]} pictures", flush=True)
     start, smooth = time.time(), None
     for step in range(args.steps):
+        if step == round((1 - WHOLE) * args.steps):
+            see_everything(model)
         loss = step_loss(model, pool, captions, g)
         optim.zero_grad()
         loss.backward()
@@ -189,12 +140,15 @@ def main() -> None:
             print(f"step {step + 1}/{args.steps} loss {smooth:.3f} scale "
                   f"{model.logit_scale.exp().item():.1f} {seconds:.0f} s, {left:.0f} s left",
                   flush=True)
-        if (step + 1) % 500 == 0 or step + 1 == args.steps:
-            facts = {"seed": SEED, "steps": step + 1, "of": args.steps, "batch": BATCH,
-                     "loss": round(smooth, 4), "seconds": round(time.time() - start),
-                     "sources": " ".join(s for s in SOURCES if s not in args.without)}
-            save(model, captions, args.output, facts)
-    Path(args.output).with_suffix(".sets.json").write_text(json.dumps(pool.sets, indent=1))
+    apart = held_apart_loss(model, pool, captions)
+    print(f"{args.held_apart}, held apart: loss {apart:.4f} on {len(pool.held_apart)} pictures")
+    save(model, captions.ids, args.output, {
+        "architecture": args.architecture, "seed": args.seed, "unknown": args.unknown,
+        "steps": args.steps, "batch": BATCH, "rate": RATE[args.architecture],
+        "loss": round(smooth, 4), "seconds": round(time.time() - start),
+        "held_apart": args.held_apart, "held_apart_loss": round(apart, 4),
+        "sources": " ".join(s for s in SOURCES if s != args.held_apart),
+    })
 
 
 if __name__ == "__main__":
