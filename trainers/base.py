@@ -114,17 +114,16 @@ class CLIPTrainer(RecordedTrainer):
     def build_network(self, weights: dict[str, Tensor] | None = None) -> None:
         """The model with its zero-shot weights and what is tuned of it: all that predicting needs.
 
-        weights: state dict in OpenAI's layout, to be taken instead of the backbone's.
+        weights: state dict in the library's own layout, to be taken instead of the backbone's.
         """
         cfg, options = self.cfg, self.options
         self.precision = self.choose_precision()
-        clip_model = load_clip(cfg.MODEL.BACKBONE.NAME, self.precision, self.device, weights)
-        resolution = clip_model.visual.input_resolution
-        check_resolution(cfg.INPUT.SIZE, cfg.MODEL.BACKBONE.NAME, resolution)
+        backbone = load_clip(cfg.MODEL.BACKBONE.NAME, self.precision, self.device, weights)
+        check_resolution(cfg.INPUT.SIZE, cfg.MODEL.BACKBONE.NAME, backbone.preprocessing.size)
         dataset, seed = self.dm.dataset, max(cfg.SEED, 0)
         template = getattr(dataset, "template", TEMPLATE)
-        prompt = build_prompt(dataset.classnames, clip_model, options, template, seed)
-        self.model = self.model_class(clip_model, prompt, fast=options.FAST)
+        prompt = build_prompt(dataset.classnames, backbone, options, template, seed)
+        self.model = self.model_class(backbone, prompt, fast=options.FAST)
         if "visual_prompt" in parse_parts(options.TUNE):
             self.model.add_visual_prompt(options.N_VISUAL_CTX, self._generator())
         self.model.to(self.device).requires_grad_(False)

@@ -10,7 +10,7 @@ from clip.model import ModifiedResNet, VisionTransformer
 from conftest import read
 from dassl.data.datasets import build_dataset
 
-from ueo.clip.tuning import visual_affine
+from ueo.clip.towers.openai import affine_by_name
 from ueo.images import items
 from ueo.images.decoding import read_image
 
@@ -18,14 +18,14 @@ from ueo.images.decoding import read_image
 
 
 def test_rn50_tunes_45568_visual_parameters_and_no_downsampling_norm():
-    names = visual_affine(ModifiedResNet((3, 4, 6, 3), 1024, 32, 224, 64))
+    names = affine_by_name(ModifiedResNet((3, 4, 6, 3), 1024, 32, 224, 64))
     assert sum(p.numel() for p in names.values()) == 45_568
     assert not any("downsample" in n or "attnpool" in n for n in names)
     assert all(".bn" in f".{n}" for n in names)
 
 
 def test_vit_b16_tunes_39936_visual_parameters():
-    names = visual_affine(VisionTransformer(224, 16, 768, 12, 12, 512))
+    names = affine_by_name(VisionTransformer(224, 16, 768, 12, 12, 512))
     assert sum(p.numel() for p in names.values()) == 39_936
     assert {n.split(".")[-2] for n in names} == {"ln_pre", "ln_1", "ln_2", "ln_post"}
 

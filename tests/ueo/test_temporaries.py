@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, disk
 
-from ueo.clip import backbones
+from ueo.clip.towers import openai_files
 from ueo.errors import CheckpointError
 from ueo.fetch.archives import remove_left, unpack_top
 from ueo.files import asset, atomic_path, write_json
@@ -83,9 +83,9 @@ def test_weights_half_fetched_by_a_killed_process_go_at_the_next_fetch(killed, m
     def fails(*_):
         raise OSError("no network")
 
-    monkeypatch.setattr(backbones.clip.clip, "_download", fails)
+    monkeypatch.setattr(openai_files.clip.clip, "_download", fails)
     with pytest.raises(CheckpointError):
-        backbones.download("RN50")
+        openai_files.download("RN50")
     assert list((cache / "clip").iterdir()) == []
 
 

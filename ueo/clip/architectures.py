@@ -1,8 +1,10 @@
 """OpenAI's architectures with random weights: for checks and benchmarks, which need no download."""
 
 import torch
-from clip.model import CLIP
+from clip.model import CLIP, convert_weights
 
+from ueo.clip.towers.interface import Backbone
+from ueo.clip.towers.openai import wrap
 from ueo.errors import ConfigError
 
 # embedding, resolution, vision layers, vision width, patch, context, vocabulary, text width, heads,
@@ -23,3 +25,11 @@ def random_clip(name: str, seed: int = 0) -> CLIP:
         raise ConfigError(f"{name!r} with random weights: known are {', '.join(ARCHITECTURES)}")
     torch.manual_seed(seed)
     return CLIP(*ARCHITECTURES[name]).eval()
+
+
+def random_backbone(name: str, precision: str, device: torch.device) -> Backbone:
+    """It as a frozen Backbone on `device`; precision: "fp16" or "fp32"."""
+    model = random_clip(name)
+    if precision == "fp16":
+        convert_weights(model)
+    return wrap(model.requires_grad_(False).to(device))

@@ -4,7 +4,7 @@ import copy
 
 import torch
 import torch.nn.functional as F
-from clip.model import VisionTransformer
+from clip.model import ModifiedResNet, VisionTransformer
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -15,6 +15,8 @@ def encode_images(visual: nn.Module, images: Tensor) -> Tensor:
     """Features (batch, embedding), not normalised, of images (batch, 3, height, width)."""
     if isinstance(visual, VisionTransformer):
         return _vision_transformer(visual, images)
+    if not isinstance(visual, ModifiedResNet):
+        return visual(images)
     return attention_pool(visual.attnpool, before_pool(visual, images))
 
 
@@ -78,12 +80,14 @@ def before_last_block(visual: VisionTransformer, images: Tensor) -> Tensor:
 def folded(visual: nn.Module) -> nn.Module:
     """A copy whose BatchNorms are part of the convolutions before them, to evaluate with.
 
-    The tower itself where there is nothing to fold: no BatchNorm, statistics of the batch, or half
-    precision, in which folded weights would be rounded anew.
+    The tower itself where there is nothing to fold: no ResNet of OpenAI's, statistics of the batch,
+    or half precision, in which folded weights would be rounded anew.
     """
+    if not isinstance(visual, ModifiedResNet):
+        return visual
     norms = [m for m in visual.modules() if isinstance(m, nn.BatchNorm2d)]
     exact = all(m.running_mean is not None and not m.training for m in norms)
-    if not norms or not exact or next(visual.parameters()).dtype != torch.float32:
+    if not exact or next(visual.parameters()).dtype != torch.float32:
         return visual
     visual = copy.deepcopy(visual)
     for module in visual.modules():

@@ -79,7 +79,7 @@ class _Unpacked(torch.autograd.Function):
 def encode_shared(tower: nn.Module, prefix: Tensor, own: OwnTokens) -> Tensor:
     """Features at the end of text, not normalised: (contexts, classes, embedding).
 
-    tower:  ueo.clip.model.TextEncoder.
+    tower:  ueo.clip.towers.text.TextEncoder, one that `shares_beginning`.
     prefix: (contexts, begin, width), embeddings of the beginning, for each context.
     """
     x = torch.cat([prefix, own.embedded.expand(len(prefix), -1, -1)], dim=1)
@@ -89,4 +89,4 @@ def encode_shared(tower: nn.Module, prefix: Tensor, own: OwnTokens) -> Tensor:
         x = after_attention(block, x, own.attend(block.attn, block.ln_1(x), own.places))
     seen = own.attend(last.attn, last.ln_1(x), own.last_places)
     x = after_attention(last, x.index_select(1, own.last_rows), seen)
-    return tower.ln_final(x).to(prefix.dtype) @ tower.text_projection
+    return tower.project(x, prefix.dtype)

@@ -4,49 +4,20 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import clip
 import torch
 import torch.nn.functional as F
-from clip.model import CLIP, VisionTransformer
+from clip.model import VisionTransformer
 from torch import Tensor, nn
 
 from ueo.clip.adapters import Cosines
-from ueo.clip.backbones import logit_scale
 from ueo.clip.fast_image import encode_images, folded
 from ueo.clip.fast_text import encode_shared
 from ueo.clip.prompts import CONTEXT_STD, PromptEnsemble, PromptLearner
+from ueo.clip.towers.interface import Backbone
 from ueo.errors import ConfigError
 
 # in smaller batches, matrix products take other kernels, whose rounding differs in the last digit
 LEAST_ROWS = 16
-
-
-class TextEncoder(nn.Module):
-    """CLIP's text tower on prompt embeddings instead of tokens, on sequences of any length."""
-
-    def __init__(self, clip_model: CLIP):
-        super().__init__()
-        self.blocks = clip_model.transformer.resblocks
-        self.positional_embedding = clip_model.positional_embedding
-        self.ln_final = clip_model.ln_final
-        self.text_projection = clip_model.text_projection
-
-    def forward(self, prompts: Tensor, end: Tensor) -> Tensor:
-        """Features at the end-of-text token.
-
-        prompts: (classes, length, width); end: (classes,), position of the end of text.
-        Returns (classes, embedding), not normalised.
-        """
-        length = prompts.shape[1]
-        x = prompts + self.positional_embedding[:length].to(prompts.dtype)
-        mask = x.new_full((length, length), float("-inf")).triu_(1)  # causal
-        x = x.permute(1, 0, 2)  # (length, classes, width), the layout of CLIP's attention
-        for block in self.blocks:
-            h = block.ln_1(x)
-            x = x + block.attn(h, h, h, need_weights=False, attn_mask=mask)[0]
-            x = x + block.mlp(block.ln_2(x))
-        x = x.permute(1, 0, 2)[torch.arange(len(end), device=end.device), end]
-        return self.ln_final(x).to(prompts.dtype) @ self.text_projection
 
 
 class PromptedCLIP(nn.Module):
@@ -58,20 +29,22 @@ class PromptedCLIP(nn.Module):
     """
 
     def __init__(
-        self, clip_model: CLIP, prompt: PromptLearner | PromptEnsemble, fast: bool = True
+        self, backbone: Backbone, prompt: PromptLearner | PromptEnsemble, fast: bool = True
     ):
         super().__init__()
-        self.fast = fast
-        self.visual = clip_model.visual
+        self.fast, self.backbone = fast, backbone
+        self.visual = backbone.visual
         if fast:
             self.visual.to(memory_format=torch.channels_last)
         # in a tuple, because a registered module's parameters are saved and tuned
         self._folded: tuple[nn.Module, ...] = ()
         self.prompt = prompt
-        self.text_encoder = TextEncoder(clip_model)
-        self.token_embedding = clip_model.token_embedding
-        self.dtype = clip_model.dtype
-        self.logit_scale = logit_scale(clip_model)
+        self.text_encoder = backbone.text
+        self.token_embedding = backbone.token_embedding
+        self.dtype = backbone.dtype
+        self.embedding = backbone.embedding  # length of an image's and of a class's feature
+        self.logit_scale = backbone.logit_scale
+        self.logit_bias = backbone.logit_bias
         self.visual_prompt: nn.Parameter | None = None
         self.adapter: nn.Module = Cosines()
         self.eval()
@@ -80,7 +53,7 @@ class PromptedCLIP(nn.Module):
         """Learnable tokens beside the patches at the entrance of a ViT (Jia et al., ECCV 2022,
         shallow variant). Raises ConfigError for a ResNet, which has no tokens."""
         if not isinstance(self.visual, VisionTransformer):
-            raise ConfigError("TUNE: 'visual_prompt' needs a ViT, this backbone is a ResNet")
+            raise ConfigError("TUNE: 'visual_prompt' needs one of OpenAI's ViTs, which this backbone is not")
         norm = self.visual.ln_pre
         start = torch.randn(tokens, norm.weight.shape[0], generator=generator) * CONTEXT_STD
         self.visual_prompt = nn.Parameter(start.to(norm.weight))
@@ -89,11 +62,6 @@ class PromptedCLIP(nn.Module):
     def _with_visual_prompt(self, module: nn.Module, args: tuple, tokens: Tensor) -> Tensor:
         prompt = self.visual_prompt.to(tokens.dtype).expand(tokens.shape[0], -1, -1)
         return torch.cat([tokens, prompt], dim=1)  # (batch, patches + prompt, width)
-
-    @property
-    def embedding(self) -> int:
-        """Length of an image's and of a class's feature."""
-        return self.text_encoder.text_projection.shape[1]
 
     def image_features(self, images: Tensor) -> Tensor:
         """Unit vectors (batch, embedding) of images (batch, 3, height, width)."""
@@ -141,13 +109,15 @@ class PromptedCLIP(nn.Module):
     def text_features(self, texts: list[str]) -> Tensor:
         """Unit vectors (texts, embedding) of free text, with gradient to what is tuned.
 
-        What is beyond CLIP's 77 tokens is cut off; work ends with the longest text.
+        What is beyond the tower's context is cut off; where padding does not count, work ends with
+        the longest text.
         """
-        tokens = clip.tokenize(texts, truncate=True).to(self.token_embedding.weight.device)
-        end = tokens.argmax(-1)  # the end of text has the largest id
-        tokens = tokens[:, : int(end.max()) + 1]
-        embedded = self.token_embedding(tokens).to(self.dtype)
-        return F.normalize(self.text_encoder(embedded, end), dim=-1)
+        tokens = self.backbone.tokenise(texts, truncate=True)
+        ids, device = tokens.ids, self.token_embedding.weight.device
+        if self.text_encoder.ends_at_read:
+            ids = ids[:, : int(tokens.read.max()) + 1]
+        embedded = self.token_embedding(ids.to(device)).to(self.dtype)
+        return F.normalize(self.text_encoder(embedded, tokens.read.to(device)), dim=-1)
 
     def class_features(self) -> Tensor | None:
         """(K, embedding): the unit vectors of one prompt; of an ensemble, the mean of theirs, whose

@@ -3,18 +3,17 @@
 A prompt is [start] [context vectors] [class name .] [end]; only the context vectors are learnt.
 """
 
-import clip
 import torch
 from torch import Tensor, nn
 
 from ueo.clip.fast_text import OwnTokens
-from ueo.errors import ConfigError
-from ueo.settings.options import quoted
+from ueo.clip.towers.interface import Backbone
 
 POSITIONS = ("end", "middle", "front")
 CONTEXT = "a photo of a"
 TEMPLATE = CONTEXT + " {}."  # of a data set that has none of its own
 CONTEXT_STD = 0.02  # of a random context, as in CoOp
+PLACEHOLDER = "a"  # one token; stands where random vectors will
 
 
 class PromptLearner(nn.Module):
@@ -26,7 +25,7 @@ class PromptLearner(nn.Module):
     class_specific: one context a class instead of one for all.
     position:   where the class name stands: after the context, in its middle, or before it.
     full_precision: keep the context in fp32, also beside weights in fp16.
-    whole: keep all 77 tokens, as released, instead of cutting to the longest prompt.
+    whole: keep the padding, as released, also where nothing depends on it.
 
     `ctx` is (n_ctx, width), or (K, n_ctx, width) when class-specific.
     """
@@ -34,7 +33,7 @@ class PromptLearner(nn.Module):
     def __init__(
         self,
         classnames: list[str],
-        clip_model: nn.Module,
+        backbone: Backbone,
         context: str = CONTEXT,
         n_ctx: int = 4,
         class_specific: bool = False,
@@ -44,49 +43,55 @@ class PromptLearner(nn.Module):
         whole: bool = False,
     ):
         super().__init__()
-        embed = clip_model.token_embedding
-        dtype, device = clip_model.dtype, embed.weight.device
+        embed, dtype = backbone.token_embedding, backbone.dtype
         context, template, rest = context.replace("_", " ").partition("{}")
         context, rest = context.strip(), rest.rstrip(". ")
         if context or template:
-            ctx, n_ctx = self._embed_words(context, embed)
+            ctx = self._embed_words(context, backbone)
+            n_ctx = len(ctx)
             if class_specific:
                 ctx = ctx.expand(len(classnames), -1, -1).clone()
         else:
             shape = (n_ctx, embed.weight.shape[1])
             shape = (len(classnames), *shape) if class_specific else shape
             ctx = torch.empty(shape).normal_(std=CONTEXT_STD, generator=generator)
-        self.ctx = nn.Parameter(ctx.to(torch.float32 if full_precision else dtype).to(device))
+        ctx = ctx.to(torch.float32 if full_precision else dtype)
+        self.ctx = nn.Parameter(ctx.to(embed.weight.device))
         self.position = position
-        prefix = context if context or template else " ".join(["X"] * n_ctx)
+        prefix = context if context or template else " ".join([PLACEHOLDER] * n_ctx)
         prompts = [f"{prefix} {name.replace('_', ' ')}{rest}." for name in classnames]
-        self._tokenise(prompts, embed, dtype, whole)
+        self._tokenise(prompts, backbone, whole)
 
     @staticmethod
-    def _embed_words(words: str, embed: nn.Embedding) -> tuple[Tensor, int]:
-        tokens = _tokens([words])  # (1, 77)
-        count = int(tokens.argmax(-1)) - 1  # between start and end of text
+    def _embed_words(words: str, backbone: Backbone) -> Tensor:
+        """(words' tokens, width)."""
+        tokens, embed = backbone.tokenise([words]), backbone.token_embedding
+        start = backbone.tokenise.start
         with torch.no_grad():
-            return embed(tokens.to(embed.weight.device))[0, 1 : 1 + count].clone(), count
+            embedded = embed(tokens.ids.to(embed.weight.device))[0]
+        return embedded[start : start + int(tokens.words)].clone()
 
-    def _tokenise(self, prompts: list[str], embed: nn.Embedding, dtype, whole: bool) -> None:
-        """Embed every prompt once; unless `whole`, cut to the longest: a causal tower never looks
+    def _tokenise(self, prompts: list[str], backbone: Backbone, whole: bool) -> None:
+        """Embed every prompt once; unless `whole`, cut to the longest where the tower looks no
         further."""
-        tokens = _tokens(prompts)  # (K, 77)
-        end = tokens.argmax(-1)  # (K,) position of the end-of-text token
-        if not whole:
-            tokens = tokens[:, : int(end.max()) + 1]
+        tokens, embed, text = backbone.tokenise(prompts), backbone.token_embedding, backbone.text
+        ids, begin = tokens.ids, backbone.tokenise.start + self.ctx.shape[-2]
+        if text.ends_at_read and not whole:
+            ids = ids[:, : int(tokens.read.max()) + 1]
         with torch.no_grad():
-            embedding = embed(tokens.to(embed.weight.device)).to(dtype)  # (K, length, width)
-        n_ctx = self.ctx.shape[-2]
-        self.name_lengths = (end - n_ctx - 2).tolist()  # own tokens without the final period
-        self.register_buffer("end", end.to(embedding.device), persistent=False)
-        self.register_buffer("before", embedding[:, :1], persistent=False)  # start of text
-        self.register_buffer("after", embedding[:, 1 + n_ctx :], persistent=False)  # name, end
-        self.own = OwnTokens(self.after, 1 + n_ctx, self.end - 1 - n_ctx)
+            embedding = embed(ids.to(embed.weight.device)).to(backbone.dtype)  # (K, length, width)
+        own = tokens.words - self.ctx.shape[-2]
+        self.name_lengths = (own - backbone.tokenise.period).tolist()
+        start = backbone.tokenise.start
+        self.register_buffer("end", tokens.read.to(embedding.device), persistent=False)
+        self.register_buffer("before", embedding[:, :start], persistent=False)  # start of text
+        self.register_buffer("after", embedding[:, begin:], persistent=False)  # name, end, padding
+        shared = text.shares_beginning
+        self.own = OwnTokens(self.after, begin, self.end - begin) if shared else None
 
     def forward(self, shift: Tensor | float = 0.0) -> Tensor:
-        """Prompt embeddings (K, length, width); length is that of the longest prompt, or 77.
+        """Prompt embeddings (K, length, width); length is that of the longest prompt, or the
+        tower's.
 
         shift: (width,), added to every context vector.
         """
@@ -103,12 +108,12 @@ class PromptLearner(nn.Module):
 
     @property
     def begins_alike(self) -> bool:
-        """Whether all prompts are the same up to the class name."""
-        return self.ctx.dim() == 2 and self.position == "end"
+        """Whether all prompts are the same up to the class name, in a tower that can be told."""
+        return self.own is not None and self.ctx.dim() == 2 and self.position == "end"
 
     def beginning(self, shifts: Tensor | None = None) -> Tensor:
-        """Embeddings (contexts, 1 + n_ctx, width) of what all prompts begin with: one, or one for
-        each of `shifts`, (contexts, width), added to every context vector."""
+        """Embeddings (contexts, start + n_ctx, width) of what all prompts begin with: one, or one
+        for each of `shifts`, (contexts, width), added to every context vector."""
         ctx = self.ctx.to(self.before.dtype)
         ctx = ctx[None] if shifts is None else ctx + shifts[:, None]
         return torch.cat([self.before[:1].expand(len(ctx), -1, -1), ctx], dim=1)
@@ -116,18 +121,6 @@ class PromptLearner(nn.Module):
     def members(self) -> list["PromptLearner"]:
         """Itself, as an ensemble of one."""
         return [self]
-
-
-def _tokens(texts: list[str]) -> Tensor:
-    """(texts, 77). Raises ConfigError, with the text, for one that is too long."""
-    try:
-        return clip.tokenize(texts)
-    except RuntimeError as error:
-        longest = max(texts, key=len)
-        raise ConfigError(
-            f"a prompt is too long for CLIP's 77 tokens: {quoted(longest)}; shorten CTX_INIT, "
-            "N_CTX or the class name"
-        ) from error
 
 
 class PromptEnsemble(nn.Module):
@@ -142,7 +135,7 @@ class PromptEnsemble(nn.Module):
 
 
 def build_prompt(
-    classnames: list[str], clip_model: nn.Module, options, template: str, seed: int
+    classnames: list[str], backbone: Backbone, options, template: str, seed: int
 ) -> PromptLearner | PromptEnsemble:
     """The prompt, or the ensemble of ENSEMBLE prompts, that a trainer's options describe.
 
@@ -151,7 +144,7 @@ def build_prompt(
     prompts = [
         PromptLearner(
             classnames,
-            clip_model,
+            backbone,
             context=template if options.CTX_INIT == "template" else options.CTX_INIT,
             n_ctx=options.N_CTX,
             class_specific=options.CSC,

@@ -4,7 +4,6 @@ from torch import Tensor, nn
 
 from ueo.errors import ConfigError
 
-NORM_MARKS = ("bn", "ln")
 TOWERS = {  # their weights; embeddings of tokens stay as they are
     "visual": ("visual.",),
     "text": ("text_encoder.",),
@@ -12,19 +11,6 @@ TOWERS = {  # their weights; embeddings of tokens stay as they are
 }
 PARTS = ("prompt", "visual_affine", "visual_prompt", "adapter", *TOWERS)
 HOLDS = {"model": ("visual", "text", "visual_affine"), "visual": ("visual_affine",)}
-
-
-def visual_affine(visual: nn.Module) -> dict[str, nn.Parameter]:
-    """Affine parameters of the visual branch's normalisation layers, chosen by name.
-
-    # paper: the affine parameters of all normalisation layers; released code: those whose name
-    # holds "bn" or "ln", which leaves out the BatchNorm of ResNet's `downsample.1`.
-    """
-    return {
-        name: parameter
-        for name, parameter in visual.named_parameters()
-        if any(mark in name for mark in NORM_MARKS)
-    }
 
 
 def parse_parts(tune: str) -> tuple[str, ...]:
@@ -46,7 +32,7 @@ def select(model: nn.Module, tune: str) -> dict[str, dict[str, nn.Parameter]]:
     """Trainable parameters of a PromptedCLIP, in groups: part -> {name: parameter}."""
     available = {
         "prompt": {f"prompt.{n}": p for n, p in model.prompt.named_parameters()},
-        "visual_affine": {f"visual.{n}": p for n, p in visual_affine(model.visual).items()},
+        "visual_affine": {f"visual.{n}": p for n, p in model.backbone.affine_parameters().items()},
         "visual_prompt": {n: p for n, p in model.named_parameters() if n == "visual_prompt"},
         "adapter": {n: p for n, p in model.named_parameters() if n.startswith("adapter.")},
         **{

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             backbone = parity.random_weights(backbone.removeprefix(RANDOM), Path(folder))
         asked = parity.ParitySettings(
             args.dataset, args.domain, backbone,
-            load_clip(backbone, "fp32").visual.input_resolution, Path(folder), args.steps,
+            load_clip(backbone, "fp32").preprocessing.size[0], Path(folder), args.steps,
             args.epochs, tuple(args.seeds), args.lr, args.batch, args.precision, args.device,
             args.root,
         )

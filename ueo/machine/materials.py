@@ -5,9 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import clip
-
-from ueo.clip.backbones import weights_file
+from ueo.clip.towers.openai_files import address, published_hash, weights_file
 from ueo.errors import DataError
 from ueo.files import sha256
 from ueo.grids.choices import dataset_class
@@ -19,11 +17,11 @@ BACKBONES = ("RN50", "RN101", "ViT-B/32", "ViT-B/16", "ViT-L/14")
 def weights() -> Iterator[Finding]:
     """Each of OpenAI's backbones in clip's cache, its checksum compared."""
     for name in BACKBONES:
-        address, file = clip.clip._MODELS[name], weights_file(name)
+        file = weights_file(name)
         if not file.is_file():
             yield Finding(NOTE, f"weights {name}", f"{file} is not there: the first run that needs "
-                          f"it fetches it, or fetch {address} by hand")
-        elif sha256(file) != Path(address).parent.name:
+                          f"it fetches it, or fetch {address(name)} by hand")
+        elif sha256(file) != published_hash(name):
             yield Finding(NOTE, f"weights {name}", f"{file} is damaged: the first run that needs "
                           "it fetches it again")
         else:

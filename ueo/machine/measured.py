@@ -7,14 +7,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from clip.model import CLIP, convert_weights
 from dassl.data.transforms import build_transform
 from PIL import Image
 
-from ueo.clip.architectures import random_clip
+from ueo.clip.architectures import random_backbone
 from ueo.clip.backbones import TINY, load_clip
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptLearner
+from ueo.clip.towers.interface import Backbone
 from ueo.clip.tuning import select
 from ueo.images.device.budget import Budget
 from ueo.images.items import Images
@@ -51,9 +51,13 @@ def pictures(folder: Path, count: int, size: int) -> list[str]:
     return [str(path) for path in paths]
 
 
-def made_up_clip(backbone: str) -> CLIP:
-    """OpenAI's architecture with random weights, or the embedded tiny CLIP; fp32, on the CPU."""
-    return load_clip(TINY, "fp32") if backbone == TINY else random_clip(backbone)
+def made_up(name: str, device: torch.device) -> Backbone:
+    """OpenAI's architecture with random weights, or the embedded tiny CLIP, on `device`; in half
+    precision on a GPU."""
+    precision = "fp16" if device.type == "cuda" else "fp32"
+    if name == TINY:
+        return load_clip(TINY, precision, device)
+    return random_backbone(name, precision, device)
 
 
 class Way:
@@ -64,12 +68,9 @@ class Way:
         if device.type == "cpu":
             keep_freed_memory()  # as a run does
         torch.backends.cudnn.benchmark = device.type == "cuda"
-        clip_model = made_up_clip(backbone)
-        if device.type == "cuda":
-            convert_weights(clip_model)
-        clip_model.requires_grad_(False).to(device)
-        prompt = PromptLearner(names(count), clip_model, whole=not fast)
-        self.model = PromptedCLIP(clip_model, prompt, fast=fast).to(device)
+        towers = made_up(backbone, device)
+        prompt = PromptLearner(names(count), towers, whole=not fast)
+        self.model = PromptedCLIP(towers, prompt, fast=fast).to(device)
         groups = select(self.model, "both")
         parameters = [p.requires_grad_() for group in groups.values() for p in group.values()]
         self.optim = torch.optim.SGD(parameters, lr=1e-4)

@@ -28,10 +28,9 @@ def check_trainer(name: str, cfg, options) -> None:
         )
 
 
-def check_resolution(size: tuple[int, int], backbone: str, expected: int) -> None:
+def check_resolution(size: tuple[int, int], backbone: str, expected: tuple[int, int]) -> None:
     """Raise ConfigError unless images of INPUT.SIZE fit the backbone, which takes `expected`."""
-    if tuple(size) != (expected, expected):
+    if tuple(size) != expected:
         raise ConfigError(
-            f"INPUT.SIZE: {tuple(size)} does not fit {backbone}, which takes "
-            f"({expected}, {expected})"
+            f"INPUT.SIZE: {tuple(size)} does not fit {backbone}, which takes {expected}"
         )

@@ -21,17 +21,16 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import clip.model
 import numpy as np
 import torch
 from dassl.data.datasets import build_dataset
 from dassl.engine import TRAINER_REGISTRY
 from dassl.utils import set_random_seed
-from torch import nn
 from torch.utils.data import DataLoader
 
 from ueo.clip.architectures import random_clip
 from ueo.clip.backbones import load_clip
+from ueo.clip.towers.openai import in_fp64
 from ueo.grids.choices import dataset_yaml, trainer_yamls
 from ueo.runs.configure import RunSettings, build_cfg
 from ueo.studies.released_code import Triples, recorded, without_gpu
@@ -96,14 +95,6 @@ def build(asked: ParitySettings, setting: str, epochs: int, seed: int, fast: boo
     return trainer
 
 
-def in_fp64(model: nn.Module) -> nn.Module:
-    """The same model with CLIP's layers in fp64."""
-    for module in model.double().modules():
-        if isinstance(module, clip.model.LayerNorm):  # CLIP's own computes in fp32
-            module.__class__ = nn.LayerNorm
-    return model
-
-
 def exact(asked: ParitySettings, setting: str, epochs: int):
     """The trainer in fp64; its cosines come out in fp32."""
     trainer = build(replace(asked, precision="fp32"), setting, epochs, 1)
@@ -126,7 +117,7 @@ def run_released(
         trade=1.0, noweight=False, oracle=False, epochs=epochs, out_file=io.StringIO(),
         eval_epoch=1 if evaluate else epochs + 1,
     )
-    model = load_clip(asked.backbone, "fp32" if fp64 else asked.precision, trainer.device)
+    model = load_clip(asked.backbone, "fp32" if fp64 else asked.precision, trainer.device).model
     model = in_fp64(model) if fp64 else model
     module.clip = types.SimpleNamespace(tokenize=module.clip.tokenize,
                                         load=lambda *names, **options: (model, None))

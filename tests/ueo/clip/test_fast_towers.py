@@ -10,7 +10,7 @@ from ueo.clip.fast_image import encode_images, folded
 from ueo.clip.fast_text import encode_shared
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptLearner
-from ueo.clip.tuning import visual_affine
+from ueo.clip.towers.openai import affine_by_name, wrap
 
 NAMES = ["mug", "acoustic_guitar", "The_Eiffel_Tower_at_night_in_winter", "t-shirt", "sun"]
 
@@ -21,7 +21,7 @@ def kind(request):
 
 
 def prompted(kind: str, fast: bool, dtype=torch.float32, **options) -> PromptedCLIP:
-    model = random_clip(kind).to(dtype)
+    model = wrap(random_clip(kind).to(dtype))
     prompt = PromptLearner(NAMES, model, whole=not fast, **options)
     return PromptedCLIP(model, prompt, fast=fast)
 
@@ -30,7 +30,7 @@ def gradients(model: PromptedCLIP, images: torch.Tensor) -> tuple[torch.Tensor, 
     """Scaled logits, and the gradients of a fixed function of them to all that UEO tunes."""
     logits = 100 * model(images)
     weight = torch.linspace(-1, 1, logits.numel()).view_as(logits)
-    tuned = [model.prompt.ctx, *visual_affine(model.visual).values()]
+    tuned = [model.prompt.ctx, *affine_by_name(model.visual).values()]
     return logits.detach(), torch.autograd.grad((logits.softmax(-1) * weight).sum(), tuned)
 
 
@@ -70,8 +70,8 @@ def test_one_beginning_an_image_is_a_prompt_shifted_by_the_image():
 
 
 def test_half_precision_stays_half():
-    model = random_clip("vit")
-    clip.model.convert_weights(model)
+    model = wrap(random_clip("vit"))
+    clip.model.convert_weights(model.model)
     prompt = PromptLearner(NAMES, model)
     features = PromptedCLIP(model, prompt).class_features()
     assert features.dtype == torch.float16

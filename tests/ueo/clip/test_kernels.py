@@ -10,6 +10,7 @@ from pretended_gpu import pretended_gpu
 
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptLearner
+from ueo.clip.towers.openai import wrap
 from ueo.clip.tuning import select
 from ueo.losses import universal_entropy
 from ueo.machine.measured import names
@@ -20,17 +21,18 @@ NARROW = {  # as in ueo.clip.architectures; two heads, since one needs no transp
 }
 
 
-def kernels(backbone: str, count: int, fast: bool, precision: str = "fp16") -> dict[str, int]:
+def kernels(name: str, count: int, fast: bool, precision: str = "fp16") -> dict[str, int]:
     """Of the parts of one step of UEO."""
     torch.manual_seed(0)
-    clip_model = CLIP(*NARROW[backbone]).eval().requires_grad_(False)
+    clip_model = CLIP(*NARROW[name]).eval().requires_grad_(False)
     if precision == "fp16":
         convert_weights(clip_model)
     found = {}
     with pretended_gpu() as gpu:
         clip_model.to("cuda")
-        prompt = PromptLearner(names(count), clip_model, whole=not fast)
-        model = PromptedCLIP(clip_model, prompt, fast=fast).to("cuda")
+        backbone = wrap(clip_model)
+        prompt = PromptLearner(names(count), backbone, whole=not fast)
+        model = PromptedCLIP(backbone, prompt, fast=fast).to("cuda")
         tuned = [p.requires_grad_() for g in select(model, "both").values() for p in g.values()]
         optimiser = torch.optim.SGD(tuned, lr=1e-4)
         images, weight = torch.randn(2, 3, 64, 64).to("cuda"), torch.ones(2).to("cuda")

@@ -9,6 +9,7 @@ from conftest import random_clip, size_of
 from ueo.clip.local_features import local_features
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptLearner
+from ueo.clip.towers.openai import wrap
 
 
 def images(kind):
@@ -52,7 +53,7 @@ def test_a_resnets_places_go_through_value_and_output():
 @pytest.mark.parametrize("fast", [True, False])
 @torch.no_grad()
 def test_tokens_of_a_visual_prompt_are_no_places(fast):
-    clip = random_clip("vit")
+    clip = wrap(random_clip("vit"))
     model = PromptedCLIP(clip, PromptLearner(["cat", "dog"], clip), fast=fast)
     without = local_features(model.visual, images("vit"))
     model.add_visual_prompt(5, torch.manual_seed(0))

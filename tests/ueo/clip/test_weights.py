@@ -8,9 +8,9 @@ from clip.model import CLIP
 from conftest import random_clip
 from safetensors.torch import save_file
 
-from ueo.clip import backbones
 from ueo.clip.architectures import ARCHITECTURES
 from ueo.clip.backbones import load_clip, own_copy
+from ueo.clip.towers import openai_files
 from ueo.errors import CheckpointError, ConfigError
 
 FIRST = "visual.conv1.weight"
@@ -79,13 +79,13 @@ def test_a_copy_is_what_would_be_read_and_leaves_random_numbers_as_reading_does(
     precision, state, tmp_path, monkeypatch
 ):
     path, readings = str(save(tmp_path, state)), []
-    read = backbones.read_weights
-    monkeypatch.setattr(backbones, "read_weights", lambda p: readings.append(p) or read(p))
+    read = openai_files.read_weights
+    monkeypatch.setattr(openai_files, "read_weights", lambda p: readings.append(p) or read(p))
     for seed in (1, 2, 1, 2):
         torch.manual_seed(seed)
-        expected, drawn = load_clip(path, precision).state_dict(), torch.rand(3)
+        expected, drawn = load_clip(path, precision).model.state_dict(), torch.rand(3)
         torch.manual_seed(seed)
-        copied = own_copy(path, precision)
+        copied = own_copy(path, precision).model
         assert torch.equal(torch.rand(3), drawn)
         assert all(torch.equal(t, expected[n]) and t.dtype == expected[n].dtype
                    for n, t in copied.state_dict().items())
@@ -96,11 +96,11 @@ def test_a_copy_is_what_would_be_read_and_leaves_random_numbers_as_reading_does(
 
 def test_a_copy_is_of_the_file_as_it_is_now(state, tmp_path):
     path = save(tmp_path, state)
-    assert torch.equal(own_copy(str(path), "fp32").logit_scale, state["logit_scale"])
+    assert torch.equal(own_copy(str(path), "fp32").model.logit_scale, state["logit_scale"])
     changed = {**state, "logit_scale": state["logit_scale"] + 1}
     path.unlink()
     save(tmp_path, changed)
-    assert torch.equal(own_copy(str(path), "fp32").logit_scale, changed["logit_scale"])
+    assert torch.equal(own_copy(str(path), "fp32").model.logit_scale, changed["logit_scale"])
     path.unlink()
     with pytest.raises(ConfigError, match="neither a file"):
         own_copy(str(path), "fp32")

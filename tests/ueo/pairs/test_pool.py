@@ -14,6 +14,7 @@ from torchvision import transforms as T
 
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptLearner
+from ueo.clip.towers.openai import wrap
 from ueo.errors import DataError
 from ueo.images.lists import NO_LABEL
 from ueo.pairs.captions import captions_of, read_captions
@@ -105,7 +106,7 @@ def test_features_of_a_pool_are_kept_for_one_model_and_one_transform(tmp_path, k
     pool = open_pool(str(written(tmp_path, "folder")), str(tmp_path))
     models = {}
     for seed in (0, 5):
-        clip = random_clip("vit", seed)
+        clip = wrap(random_clip("vit", seed))
         models[seed] = PromptedCLIP(clip, PromptLearner(["mug"], clip))
     small, mirrored = (T.Compose([T.Resize((32, 32)), *more, T.ToTensor()])
                        for more in ((), (T.RandomInvert(1.0),)))

@@ -1,0 +1,68 @@
+"""What a CLIP is to everything outside this folder, whichever library it comes from."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ueo.clip.towers.text import TextEncoder
+from ueo.clip.towers.tokens import Tokeniser
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What the image tower was trained to see.
+
+    size: (height, width) in pixels; mean, std: of each channel, values are in [0, 1];
+    interpolation: "bicubic" or "bilinear"; resize: "shortest" (resize the shorter side, crop the
+    centre), "squash" (ignore the aspect ratio) or "longest" (resize the longer side, pad).
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str
+    resize: str
+
+
+@dataclass
+class Backbone:
+    """An image tower, a text tower, and how pictures and texts become their input.
+
+    library: "openai" or "open_clip"; model: the library's own, which holds all parameters;
+    visual: images (batch, 3, height, width) -> features (batch, embedding), not normalised;
+    embedding: length of a feature; affine: gives {name below `visual`: parameter} of the image
+    tower's normalisation layers.
+    """
+
+    library: str
+    model: nn.Module
+    visual: nn.Module
+    text: TextEncoder
+    token_embedding: nn.Embedding
+    tokenise: Tokeniser
+    preprocessing: Preprocessing
+    embedding: int
+    affine: Callable[[nn.Module], dict[str, nn.Parameter]]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What both towers compute in; normalisation layers may hold fp32."""
+        return self.text.dtype
+
+    @property
+    def logit_scale(self) -> float:
+        """The model's own factor between cosines and logits; 100 for OpenAI's."""
+        return math.exp(float(self.model.logit_scale.detach().float()))
+
+    @property
+    def logit_bias(self) -> float | None:
+        """What SigLIP adds to its logits, the same for all pairs; None for a softmax's model."""
+        bias = getattr(self.model, "logit_bias", None)
+        return None if bias is None else float(bias.detach().float())
+
+    def affine_parameters(self) -> dict[str, nn.Parameter]:
+        """{name below `visual`: parameter} of the image tower's normalisation layers."""
+        return self.affine(self.visual)

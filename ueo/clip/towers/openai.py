@@ -1,0 +1,70 @@
+"""OpenAI's `clip.model.CLIP` behind the interface."""
+
+import clip
+from clip.model import CLIP, LayerNorm
+from torch import Tensor, nn
+
+from ueo.clip.towers.interface import Backbone, Preprocessing
+from ueo.clip.towers.text import TextEncoder
+from ueo.clip.towers.tokens import Tokeniser
+
+NORM_MARKS = ("bn", "ln")
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class OpenAITextEncoder(TextEncoder):
+    """Its blocks take (length, classes, width), and masks of their own for 77 tokens alone."""
+
+    def through_blocks(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        x = x.permute(1, 0, 2)
+        for block in self.blocks:
+            h = block.ln_1(x)
+            x = x + block.attn(h, h, h, need_weights=False, attn_mask=mask)[0]
+            x = x + block.mlp(block.ln_2(x))
+        return x.permute(1, 0, 2)
+
+
+def wrap(model: CLIP) -> Backbone:
+    """The model as a Backbone; they share parameters."""
+    text = OpenAITextEncoder(
+        model.transformer.resblocks, model.positional_embedding, model.ln_final,
+        model.text_projection, causal=True, pooling="argmax",
+    )
+    size = model.visual.input_resolution
+    return Backbone(
+        library="openai",
+        model=model,
+        visual=model.visual,
+        text=text,
+        token_embedding=model.token_embedding,
+        tokenise=Tokeniser(_encode, len(model.positional_embedding)),
+        preprocessing=Preprocessing((size, size), MEAN, STD, "bicubic", "shortest"),
+        embedding=model.text_projection.shape[1],
+        affine=affine_by_name,
+    )
+
+
+def _encode(texts: list[str], length: int) -> Tensor:
+    return clip.tokenize(texts, context_length=length, truncate=True)
+
+
+def in_fp64(model: nn.Module) -> nn.Module:
+    """The same model, or one made of its parts, with all layers in fp64."""
+    for module in model.double().modules():
+        if isinstance(module, LayerNorm):  # CLIP's own computes in fp32
+            module.__class__ = nn.LayerNorm
+    return model
+
+
+def affine_by_name(visual: nn.Module) -> dict[str, nn.Parameter]:
+    """Affine parameters of the visual branch's normalisation layers, chosen by name.
+
+    # paper: the affine parameters of all normalisation layers; released code: those whose name
+    # holds "bn" or "ln", which leaves out the BatchNorm of ResNet's `downsample.1`.
+    """
+    return {
+        name: parameter
+        for name, parameter in visual.named_parameters()
+        if any(mark in name for mark in NORM_MARKS)
+    }

@@ -1,0 +1,80 @@
+"""OpenAI's published weights by name, a local file in their layout, or the embedded tiny CLIP."""
+
+import http.client
+import os
+from pathlib import Path
+
+import clip
+import torch
+from clip.model import CLIP, build_model
+
+from ueo.clip.published.files import first_line
+from ueo.clip.towers.interface import Backbone
+from ueo.clip.towers.openai import wrap
+from ueo.clip.weights import read_weights
+from ueo.errors import CheckpointError
+from ueo.files import asset, sha256
+from ueo.temporaries import temporary_folder
+
+TINY = "TinyCLIP"
+
+
+def published() -> list[str]:
+    """Names of OpenAI's backbones."""
+    return clip.available_models()
+
+
+def address(name: str) -> str:
+    """Where OpenAI publishes the weights of one of its backbones."""
+    return clip.clip._MODELS[name]
+
+
+def published_hash(name: str) -> str:
+    """SHA-256 of that file, in hexadecimal digits."""
+    return Path(address(name)).parent.name
+
+
+def weights_file(name: str) -> Path:
+    """Where the weights are, or will be when they are downloaded."""
+    if name in published():
+        return Path(os.path.expanduser("~/.cache/clip"), Path(address(name)).name)
+    return asset("tiny_clip.safetensors") if name == TINY else Path(name)
+
+
+def download(name: str) -> Path:
+    """The checked file of an OpenAI backbone, downloaded into clip's own cache when missing.
+
+    It appears there whole or not at all, also when several processes download it at once.
+    """
+    target = weights_file(name)
+    try:
+        if target.is_file() and sha256(target) == published_hash(name):
+            return target
+        with temporary_folder(target.parent, f".{target.stem}-") as folder:
+            os.replace(clip.clip._download(address(name), str(folder)), target)
+        return target
+    except (OSError, http.client.HTTPException, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"the weights of {name} could not be downloaded ({error}); fetch {address(name)} "
+            f"by hand and put it at {target}"
+        ) from error
+
+
+def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = None) -> Backbone:
+    """The backbone on the CPU. precision, weights: see ueo/clip/backbones.py."""
+    if weights is None:
+        weights = read_weights(download(name) if name in published() else weights_file(name))
+    model = _build(weights, name)
+    if precision != "fp16":
+        model.float()
+        model.load_state_dict(weights)  # again, in full precision
+    return wrap(model)
+
+
+def _build(state: dict[str, torch.Tensor], name: str) -> CLIP:
+    try:
+        return build_model(dict(state))
+    except Exception as error:  # wrong keys or shapes surface as any of half a dozen types
+        raise CheckpointError(
+            f"{name}: its tensors make no OpenAI CLIP model ({first_line(error)})"
+        ) from error

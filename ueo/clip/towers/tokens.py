@@ -1,0 +1,75 @@
+"""Texts as the token ids of a text tower, and which of them mean what."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ueo.errors import ConfigError
+from ueo.settings.options import quoted
+
+POOLINGS = ("argmax", "last", "first", "eos")  # which token's feature is the text's
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """ids: (texts, context length). words: (texts,), how many tokens each text has of its own,
+    without start, end and padding. read: (texts,), position of the token whose feature is the
+    text's."""
+
+    ids: Tensor
+    words: Tensor
+    read: Tensor
+
+
+class Tokeniser:
+    """A library's tokeniser, and what it puts around a text's own tokens.
+
+    encode: (texts, length) -> ids (texts, length), cut off or padded to it.
+    context_length: of the tower. pooling: one of POOLINGS; end_of_text: the id that "eos" seeks.
+    start: how many tokens come before a text's own, 1 or 0; period: how many a final period makes.
+    """
+
+    def __init__(self, encode: Callable[[list[str], int], Tensor], context_length: int,
+                 pooling: str = "argmax", end_of_text: int | None = None):
+        self.encode, self.context_length = encode, context_length
+        self.pooling, self.end_of_text = pooling, end_of_text
+        empty, *others = encode(["", "a", "b"], context_length)
+        self.start = int(all(other[0] == empty[0] for other in others))
+        self.end = int(empty[self.start])
+        self.period = self.count("a.") - self.count("a")
+
+    def __deepcopy__(self, memo: dict) -> "Tokeniser":
+        return self  # it never changes
+
+    def __call__(self, texts: list[str], truncate: bool = False) -> Tokens:
+        """Raises ConfigError, with the text, for one that is too long, unless it may be cut off."""
+        ids = self.encode(texts, self.context_length + (not truncate))
+        words = self._words(ids)
+        if not truncate:
+            self._check_length(texts, words)
+        ids = ids[:, : self.context_length]
+        return Tokens(ids, words, self._read(ids))
+
+    def count(self, text: str) -> int:
+        """Number of the text's own tokens."""
+        return int(self([text]).words)
+
+    def _words(self, ids: Tensor) -> Tensor:
+        return (ids[:, self.start :] != self.end).int().cumprod(1).sum(1)
+
+    def _check_length(self, texts: list[str], words: Tensor) -> None:
+        most = int(words.argmax())
+        if self.start + int(words[most]) + 1 > self.context_length:
+            raise ConfigError(
+                f"a prompt is too long for the {self.context_length} tokens that this backbone "
+                f"takes: {quoted(texts[most])}; shorten CTX_INIT, N_CTX or the class name"
+            )
+
+    def _read(self, ids: Tensor) -> Tensor:
+        if self.pooling == "argmax":  # OpenAI's end of text has the largest id
+            return ids.argmax(-1)
+        if self.pooling == "eos":
+            return (ids == self.end_of_text).int().argmax(-1)
+        return torch.full((len(ids),), ids.shape[1] - 1 if self.pooling == "last" else 0)
