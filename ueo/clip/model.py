@@ -53,7 +53,7 @@ class PromptedCLIP(nn.Module):
         """Learnable tokens beside the patches at the entrance of a ViT (Jia et al., ECCV 2022,
         shallow variant). Raises ConfigError for a ResNet, which has no tokens."""
         if not isinstance(self.visual, VisionTransformer):
-            raise ConfigError("TUNE: 'visual_prompt' needs one of OpenAI's ViTs, which this backbone is not")
+            raise ConfigError("TUNE: 'visual_prompt' needs a ViT of OpenAI's, this is none")
         norm = self.visual.ln_pre
         start = torch.randn(tokens, norm.weight.shape[0], generator=generator) * CONTEXT_STD
         self.visual_prompt = nn.Parameter(start.to(norm.weight))

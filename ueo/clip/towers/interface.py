@@ -9,22 +9,7 @@ from torch import nn
 
 from ueo.clip.towers.text import TextEncoder
 from ueo.clip.towers.tokens import Tokeniser
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """What the image tower was trained to see.
-
-    size: (height, width) in pixels; mean, std: of each channel, values are in [0, 1];
-    interpolation: "bicubic" or "bilinear"; resize: "shortest" (resize the shorter side, crop the
-    centre), "squash" (ignore the aspect ratio) or "longest" (resize the longer side, pad).
-    """
-
-    size: tuple[int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str
-    resize: str
+from ueo.settings.preprocessing import Preprocessing
 
 
 @dataclass

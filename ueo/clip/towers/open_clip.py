@@ -5,9 +5,10 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ueo.clip.towers.interface import Backbone, Preprocessing
+from ueo.clip.towers.interface import Backbone
 from ueo.clip.towers.text import TextEncoder
 from ueo.clip.towers.tokens import Tokeniser
+from ueo.settings.preprocessing import Preprocessing
 
 NORMS = (nn.LayerNorm, nn.GroupNorm, _BatchNorm)
 
@@ -32,7 +33,7 @@ def wrap(model: nn.Module, encode: Callable[..., Tensor]) -> Backbone:
         text=text,
         token_embedding=of_text.token_embedding,
         tokenise=tokenise,
-        preprocessing=_preprocessing(model.visual.preprocess_cfg),
+        preprocessing=Preprocessing.of_open_clip(model.visual.preprocess_cfg),
         embedding=_embedding(text),
         affine=affine_by_type,
     )
@@ -47,17 +48,6 @@ def _embedding(text: TextEncoder) -> int:
     if projection is None:
         return text.positional_embedding.shape[1]
     return projection.out_features if isinstance(projection, nn.Linear) else projection.shape[1]
-
-
-def _preprocessing(config: dict) -> Preprocessing:
-    size = config["size"]
-    return Preprocessing(
-        size=(size, size) if isinstance(size, int) else tuple(size),
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
-        interpolation=config["interpolation"],
-        resize=config["resize_mode"],
-    )
 
 
 def affine_by_type(visual: nn.Module) -> dict[str, nn.Parameter]:

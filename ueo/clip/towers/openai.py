@@ -4,13 +4,12 @@ import clip
 from clip.model import CLIP, LayerNorm
 from torch import Tensor, nn
 
-from ueo.clip.towers.interface import Backbone, Preprocessing
+from ueo.clip.towers.interface import Backbone
 from ueo.clip.towers.text import TextEncoder
 from ueo.clip.towers.tokens import Tokeniser
+from ueo.settings.preprocessing import Preprocessing
 
 NORM_MARKS = ("bn", "ln")
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class OpenAITextEncoder(TextEncoder):
@@ -39,7 +38,7 @@ def wrap(model: CLIP) -> Backbone:
         text=text,
         token_embedding=model.token_embedding,
         tokenise=Tokeniser(_encode, len(model.positional_embedding)),
-        preprocessing=Preprocessing((size, size), MEAN, STD, "bicubic", "shortest"),
+        preprocessing=Preprocessing((size, size)),
         embedding=model.text_projection.shape[1],
         affine=affine_by_name,
     )

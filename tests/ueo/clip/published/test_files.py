@@ -59,7 +59,7 @@ def test_what_is_around_the_weights_is_left_out_and_said(state, tmp_path, capsys
 
 def test_of_weights_alone_nothing_is_said(state, tmp_path, capsys):
     torch.save(state, tmp_path / "mine.pt")
-    assert load_clip(str(tmp_path / "mine.pt"), "fp32").visual.input_resolution == 32
+    assert load_clip(str(tmp_path / "mine.pt"), "fp32").preprocessing.size == (32, 32)
     assert capsys.readouterr().out == ""
 
 
