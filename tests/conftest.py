@@ -5,8 +5,10 @@ import ueo  # noqa: F401  isort: skip  (makes `dassl` importable)
 import json
 import os
 import resource
+import sys
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -106,6 +108,31 @@ def weights(tmp_path_factory) -> dict[str, str]:
     save_file(discerning_clip("rn").state_dict(), paths["rn"])
     torch.save(discerning_clip("vit").state_dict(), paths["vit"])
     return {kind: str(path) for kind, path in paths.items()}
+
+
+@pytest.fixture(scope="session")
+def small_backbones(tmp_path_factory):
+    """small_backbones(kind): the name of a small open_clip model (small_towers.py), which is
+    written when it is first asked for."""
+    folder = tmp_path_factory.mktemp("backbones")
+
+    def name_of(kind: str) -> str:
+        from small_towers import folder_of  # timm takes its time
+
+        place = folder / kind
+        return f"open_clip:local-dir:{place if place.exists() else folder_of(kind, place)}"
+
+    return name_of
+
+
+@pytest.fixture
+def pretended_transformers(monkeypatch) -> None:
+    """A `transformers` whose tokenisers need no file."""
+    from small_towers import AutoTokenizer  # imports open_clip, which would look for more of it
+
+    module = ModuleType("transformers")
+    module.AutoTokenizer = AutoTokenizer
+    monkeypatch.setitem(sys.modules, "transformers", module)
 
 
 def picture(rng: np.random.Generator, label: int, tint: int) -> np.ndarray:

@@ -5,13 +5,11 @@ its habits: no start token, and padding that is the end of text.
 """
 
 import json
-import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from zlib import crc32
 
-import open_clip  # before `transformers` is pretended
-import pytest
+import open_clip
 import timm
 import torch
 from safetensors.torch import save_file
@@ -127,24 +125,3 @@ class AutoTokenizer:
             words = [2 + crc32(word.encode()) % 998 for word in text.split()][: max_length - 1]
             row[: len(words)] = torch.tensor(words, dtype=torch.long)
         return SimpleNamespace(input_ids=ids)
-
-
-@pytest.fixture
-def pretended_transformers(monkeypatch) -> None:
-    """A `transformers` whose tokenisers need no file."""
-    module = ModuleType("transformers")
-    module.AutoTokenizer = AutoTokenizer
-    monkeypatch.setitem(sys.modules, "transformers", module)
-
-
-@pytest.fixture(scope="session")
-def small_backbones(tmp_path_factory):
-    """small_backbones(kind): the name of a small backbone, which is written when it is first asked
-    for."""
-    folder = tmp_path_factory.mktemp("backbones")
-
-    def name_of(kind: str) -> str:
-        place = folder / kind
-        return f"open_clip:local-dir:{place if place.exists() else folder_of(kind, place)}"
-
-    return name_of

@@ -33,7 +33,7 @@ from ueo.scores import SCORES
 from ueo.settings.config import options_of
 from ueo.settings.method_mistakes import as_losses, check_buffers, check_groups
 from ueo.settings.options import Option
-from ueo.settings.refused import check_resolution, check_trainer
+from ueo.settings.refused import check_preprocessing, check_trainer
 
 
 class CLIPTrainer(RecordedTrainer):
@@ -119,7 +119,7 @@ class CLIPTrainer(RecordedTrainer):
         cfg, options = self.cfg, self.options
         self.precision = self.choose_precision()
         backbone = load_clip(cfg.MODEL.BACKBONE.NAME, self.precision, self.device, weights)
-        check_resolution(cfg.INPUT.SIZE, cfg.MODEL.BACKBONE.NAME, backbone.preprocessing.size)
+        check_preprocessing(cfg.INPUT, cfg.MODEL.BACKBONE.NAME, backbone.preprocessing)
         dataset, seed = self.dm.dataset, max(cfg.SEED, 0)
         template = getattr(dataset, "template", TEMPLATE)
         prompt = build_prompt(dataset.classnames, backbone, options, template, seed)

@@ -10,6 +10,7 @@ epochs.
 """
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from modern_dassl import distributed
 from ueo.errors import ConfigError
@@ -46,7 +47,7 @@ def use_batch_statistics(visual: nn.Module) -> None:
 
     Raises ConfigError for an encoder without BatchNorm.
     """
-    layers = [m for m in visual.modules() if isinstance(m, nn.BatchNorm2d)]
+    layers = [m for m in visual.modules() if isinstance(m, _BatchNorm)]
     if not layers:
         raise ConfigError("TRAINER.EntMin.BATCH_STATS: this backbone has no BatchNorm")
     for layer in layers:

@@ -4,20 +4,21 @@ import copy
 
 import torch
 import torch.nn.functional as F
-from clip.model import ModifiedResNet, VisionTransformer
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ueo.clip.attention import after_attention, merge_heads, project, split_heads
+from ueo.clip.towers.layouts import RESNET, VIT, layout
 
 
 def encode_images(visual: nn.Module, images: Tensor) -> Tensor:
     """Features (batch, embedding), not normalised, of images (batch, 3, height, width)."""
-    if isinstance(visual, VisionTransformer):
+    made = layout(visual)
+    if made == VIT:
         return _vision_transformer(visual, images)
-    if not isinstance(visual, ModifiedResNet):
-        return visual(images)
-    return attention_pool(visual.attnpool, before_pool(visual, images))
+    if made == RESNET:
+        return attention_pool(visual.attnpool, before_pool(visual, images))
+    return visual(images)
 
 
 def before_pool(visual: nn.Module, images: Tensor) -> Tensor:
@@ -51,7 +52,7 @@ def attention_pool(pool: nn.Module, x: Tensor) -> Tensor:
     return pool.c_proj(value.transpose(0, 1).flatten(1) + pool.v_proj.bias)
 
 
-def _vision_transformer(visual: VisionTransformer, images: Tensor) -> Tensor:
+def _vision_transformer(visual: nn.Module, images: Tensor) -> Tensor:
     """The last block works on the class token alone: the others are not read after it."""
     x = before_last_block(visual, images)
     last = visual.transformer.resblocks[-1]
@@ -63,7 +64,7 @@ def _vision_transformer(visual: VisionTransformer, images: Tensor) -> Tensor:
     return visual.ln_post(token[:, 0]) @ visual.proj
 
 
-def before_last_block(visual: VisionTransformer, images: Tensor) -> Tensor:
+def before_last_block(visual: nn.Module, images: Tensor) -> Tensor:
     """Tokens (batch, tokens, width) of images (batch, 3, height, width); the first is the class
     token, the patches' follow."""
     x = visual.conv1(images).flatten(2).transpose(1, 2)  # (batch, patches, width)
@@ -80,10 +81,10 @@ def before_last_block(visual: VisionTransformer, images: Tensor) -> Tensor:
 def folded(visual: nn.Module) -> nn.Module:
     """A copy whose BatchNorms are part of the convolutions before them, to evaluate with.
 
-    The tower itself where there is nothing to fold: no ResNet of OpenAI's, statistics of the batch,
-    or half precision, in which folded weights would be rounded anew.
+    The tower itself where there is nothing to fold: no ResNet made as OpenAI's, statistics of the
+    batch, or half precision, in which folded weights would be rounded anew.
     """
-    if not isinstance(visual, ModifiedResNet):
+    if layout(visual) != RESNET:
         return visual
     norms = [m for m in visual.modules() if isinstance(m, nn.BatchNorm2d)]
     exact = all(m.running_mean is not None and not m.training for m in norms)

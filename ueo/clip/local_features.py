@@ -6,20 +6,23 @@ and the projection; a ResNet's through the output layer of its attention pool, w
 """
 
 import torch.nn.functional as F
-from clip.model import VisionTransformer
 from torch import Tensor, nn
 
 from ueo.clip.attention import after_attention, project
 from ueo.clip.fast_image import before_last_block, before_pool
+from ueo.clip.towers.layouts import RESNET, VIT, layout
 
 
 def local_features(visual: nn.Module, images: Tensor) -> Tensor:
-    """Unit vectors (batch, places, embedding) of images (batch, 3, height, width)."""
-    of_tower = _of_vit if isinstance(visual, VisionTransformer) else _of_resnet
+    """Unit vectors (batch, places, embedding) of images (batch, 3, height, width).
+
+    visual: a tower that has a layout (towers/layouts.py).
+    """
+    of_tower = {VIT: _of_vit, RESNET: _of_resnet}[layout(visual)]
     return F.normalize(of_tower(visual, images.to(visual.conv1.weight.dtype)), dim=-1)
 
 
-def _of_vit(visual: VisionTransformer, images: Tensor) -> Tensor:
+def _of_vit(visual: nn.Module, images: Tensor) -> Tensor:
     patches = len(visual.positional_embedding) - 1  # tokens of a visual prompt come after them
     x = before_last_block(visual, images)[:, 1 : 1 + patches]
     last = visual.transformer.resblocks[-1]

@@ -6,14 +6,15 @@ from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
-from clip.model import VisionTransformer
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ueo.clip.adapters import Cosines
 from ueo.clip.fast_image import encode_images, folded
 from ueo.clip.fast_text import encode_shared
 from ueo.clip.prompts import CONTEXT_STD, PromptEnsemble, PromptLearner
 from ueo.clip.towers.interface import Backbone
+from ueo.clip.towers.layouts import VIT, described, layout
 from ueo.errors import ConfigError
 
 # in smaller batches, matrix products take other kernels, whose rounding differs in the last digit
@@ -51,9 +52,12 @@ class PromptedCLIP(nn.Module):
 
     def add_visual_prompt(self, tokens: int, generator: torch.Generator) -> None:
         """Learnable tokens beside the patches at the entrance of a ViT (Jia et al., ECCV 2022,
-        shallow variant). Raises ConfigError for a ResNet, which has no tokens."""
-        if not isinstance(self.visual, VisionTransformer):
-            raise ConfigError("TUNE: 'visual_prompt' needs a ViT of OpenAI's, this is none")
+        shallow variant). Raises ConfigError for another tower."""
+        if layout(self.visual) != VIT:
+            raise ConfigError(
+                "TUNE: 'visual_prompt' needs a ViT of OpenAI's or one of open_clip's own; this "
+                f"backbone's image tower is a {described(self.visual)}"
+            )
         norm = self.visual.ln_pre
         start = torch.randn(tokens, norm.weight.shape[0], generator=generator) * CONTEXT_STD
         self.visual_prompt = nn.Parameter(start.to(norm.weight))
@@ -91,7 +95,7 @@ class PromptedCLIP(nn.Module):
     @property
     def independent(self) -> bool:
         """Whether an image's result is the same whatever images are beside it in a batch."""
-        norms = [m for m in self.visual.modules() if isinstance(m, nn.BatchNorm2d)]
+        norms = [m for m in self.visual.modules() if isinstance(m, _BatchNorm)]
         return all(norm.running_mean is not None for norm in norms)
 
     def member_features(self) -> list[Tensor]:

@@ -5,7 +5,8 @@ training images: the shots of a trainer that uses labels, else the unlabelled im
 
     test_cosines      (N, K)          unscaled cosines, or logits over the logit scale
     test_features     (N, embedding)  unit vectors
-    test_local_score  (N,)            local MCM at temperature 1; where class features exist
+    test_local_score  (N,)            local MCM at temperature 1; where class features exist,
+                                      and the image tower is made as OpenAI's
     train_features    (M, embedding)  only if some training image is no test image; otherwise
     train_rows        (M,)            where the training images stand among the test images
     train_labels      (M,)            of shots their labels, else the class that the model predicts

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from ueo.clip.local_features import local_features
+from ueo.clip.towers.layouts import described, layout
 from ueo.images.hidden_labels import Truth
 from ueo.images.items import Images
 from ueo.images.loaders import EvaluationLoader
@@ -36,19 +37,26 @@ class KeptOutputs:
         }
         if classes is not None:
             found["class_features"] = classes
-            found["test_local_score"] = self._local_score(classes, passes)
+            self._add_local_score(found, epoch, classes, passes)
         when = "before" if epoch == 0 else "after"
         for name, tensor in found.items():
             tensor = tensor if tensor.dtype == torch.int64 else tensor.float()
             self.arrays[f"{name}_{when}"] = tensor.cpu().numpy()
         self.arrays["logit_scale"] = np.array(self.trainer.model.logit_scale)
 
-    def _local_score(self, classes: Tensor, passes) -> Tensor:
+    def _add_local_score(self, found: dict, epoch: int, classes: Tensor, passes) -> None:
+        visual = self.trainer.model.visual
+
         def score(images: Tensor) -> Tensor:
-            local = local_features(self.trainer.model.visual, images)
+            local = local_features(visual, images)
             return local_mcm(local.float() @ classes.float().T)
 
-        return passes.rows(self.trainer.test_loader, score, "places of test")
+        if layout(visual) is None:
+            if epoch == 0:
+                print("No local scores are kept, so there is no GL-MCM: the image tower is a "
+                      f"{described(visual)}, and they need a ViT or ResNet made as OpenAI's")
+            return
+        found["test_local_score"] = passes.rows(self.trainer.test_loader, score, "places of test")
 
     def _training(self, unlabelled: Tensor, features: Tensor, passes) -> dict[str, Tensor]:
         """Labels and features of the training images; unlabelled: (images, K) cosines."""

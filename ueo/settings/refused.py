@@ -1,6 +1,7 @@
 """What our trainers refuse of a configuration that Dassl would take."""
 
 from ueo.errors import ConfigError
+from ueo.settings.preprocessing import Preprocessing
 
 
 def check_trainer(name: str, cfg, options) -> None:
@@ -28,9 +29,16 @@ def check_trainer(name: str, cfg, options) -> None:
         )
 
 
-def check_resolution(size: tuple[int, int], backbone: str, expected: tuple[int, int]) -> None:
-    """Raise ConfigError unless images of INPUT.SIZE fit the backbone, which takes `expected`."""
-    if tuple(size) != expected:
+def check_preprocessing(inputs, backbone: str, expected: Preprocessing) -> None:
+    """Raise ConfigError unless images of INPUT.SIZE fit the backbone; say what else of `inputs`,
+    the configuration's INPUT, is not as the backbone was trained."""
+    if tuple(inputs.SIZE) != expected.size:
         raise ConfigError(
-            f"INPUT.SIZE: {tuple(size)} does not fit {backbone}, which takes {expected}"
+            f"INPUT.SIZE: {tuple(inputs.SIZE)} does not fit {backbone}, which takes {expected.size}"
         )
+    for key, value in expected.keys().items():
+        asked = inputs.get(key.removeprefix("INPUT.")) or "shortest"  # RESIZE_MODE alone is None
+        if not isinstance(asked, str):
+            asked, value = tuple(asked), tuple(value)
+        if asked != value:
+            print(f"{key} {asked}: {backbone} was trained with {value}")
