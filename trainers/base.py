@@ -130,6 +130,7 @@ class CLIPTrainer(RecordedTrainer):
         self.model.adapter = self.adapter().to(self.device).requires_grad_(False)
         self.notes: dict = {}  # what a method has to say of its run, kept in the record
         self.setup()
+        self.load_start()
         self.groups = self.trainable()
         check_groups(type(self).__name__, self.groups)
 

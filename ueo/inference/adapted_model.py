@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from ueo.clip.backbones import weights_hash
 from ueo.errors import CheckpointError
 from ueo.images.decoding import read_image
+from ueo.images.hashes import of_file
 from ueo.images.transforms import Normaliser, evaluation_transform, on_images, plain_way
+from ueo.inputs import START, Inputs
 from ueo.results.predictions import Prediction, predictions_of
 from ueo.results.record import read_result
 from ueo.runs.checkpoint import MODEL, chosen_threshold, load_tuned, read_facts
@@ -62,7 +64,9 @@ class AdaptedModel:
             raise CheckpointError(
                 f"{self.folder}: is not finished (result.json); start its run again"
             )
-        return configuration(finished["config"], device, plugin)
+        cfg = configuration(finished["config"], device, plugin)
+        _check_start(self.folder, finished["inputs"], cfg.MODEL.INIT_WEIGHTS)
+        return cfg
 
     def _adapted(self):
         """(the run's trainer, class features (K, embedding), or None where it has none)."""
@@ -131,6 +135,12 @@ def _check_weights(folder: Path, facts: dict, backbone: str) -> None:
             f"{folder}: was adapted from the weights {facts['weights']} of {backbone}, "
             + ("which are not there" if now is None else f"and those here are {now}")
         )
+
+
+def _check_start(folder: Path, inputs: Inputs, start: str) -> None:
+    """Raise CheckpointError unless the file that the run started from is as it was."""
+    if start and of_file(start, None) != inputs.get(START):
+        raise CheckpointError(f"{folder}: started from {start}, which has changed or is not there")
 
 
 def network(cfg, facts: dict, device: torch.device, weights: dict[str, Tensor] | None = None):

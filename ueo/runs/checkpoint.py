@@ -63,6 +63,13 @@ def mixed(start: dict[str, Tensor], tuned: dict[str, Tensor], alpha: float) -> d
     }
 
 
+def models_of(run: Path) -> Path:
+    """Folder of a run's checkpoints: MODEL of our own, or `prompt_learner` and the like of CoOp's
+    family, where it is the only folder that holds any."""
+    found = {path.parent for path in run.glob("*/model*.pth.tar*")}
+    return found.pop() if len(found) == 1 and not (run / MODEL).is_dir() else run / MODEL
+
+
 def checkpoint_file(folder: Path, epoch: int | None = None) -> Path:
     """The file of the model after `epoch` epochs; None: of the best one, or the last without."""
     if epoch is not None:

@@ -11,7 +11,17 @@ from ueo.clip.backbones import weights_hash
 from ueo.clip.precision import tf32
 from ueo.images.hashes import cache_of, of_file
 from ueo.images.other_datasets import complete
-from ueo.inputs import DATASET_CODE, DEVICE, ENGINE, PRECISION, TF32, TRAINER_CODE, WEIGHTS, Inputs
+from ueo.inputs import (
+    DATASET_CODE,
+    DEVICE,
+    ENGINE,
+    PRECISION,
+    START,
+    TF32,
+    TRAINER_CODE,
+    WEIGHTS,
+    Inputs,
+)
 from ueo.runs.code_hash import code_hash
 from ueo.settings.config import options_of, setting_of
 
@@ -61,7 +71,7 @@ def of_method(cfg, device: str, engine: str, weights: str | None, trainer: type,
         found[PRECISION] = options["PREC"] if device == "cuda" else "fp32"
     cache = cache_of(cfg, "files")
     if cfg.MODEL.INIT_WEIGHTS:
-        found["MODEL.INIT_WEIGHTS"] = of_file(cfg.MODEL.INIT_WEIGHTS, cache)
+        found[START] = of_file(cfg.MODEL.INIT_WEIGHTS, cache)
     for option in getattr(trainer, "input_files", ()):
         path = getattr(options, option)
         if path and os.path.exists(os.path.expanduser(path)):

@@ -12,10 +12,11 @@ from dassl.engine import TrainerX
 from torch import Tensor
 
 from modern_dassl.unread import UnreadLosses
+from ueo.clip.published.prompts import load_prompt
 from ueo.images.hidden_labels import Truth, Veiled, veil
 from ueo.images.loaders import TrainingLoader, loaders
 from ueo.images.other_datasets import check_labelled, complete
-from ueo.runs.checkpoint import MODEL, load_tuned
+from ueo.runs.checkpoint import MODEL, checkpoint_file, load_tuned, models_of
 from ueo.runs.current_inputs import method_inputs
 from ueo.runs.evaluation import Evaluations
 
@@ -127,13 +128,27 @@ class RecordedTrainer(TrainerX):
     def _forget_checkpoint(self, epoch: int) -> None:
         Path(self.output_dir, MODEL, f"model.pth.tar-{epoch}").unlink(missing_ok=True)
 
+    def load_start(self) -> None:
+        """Start from the prompt in MODEL.INIT_WEIGHTS, where there is one."""
+        if path := self.cfg.MODEL.INIT_WEIGHTS:
+            self._load_prompt(Path(path).expanduser())
+
+    def _load_prompt(self, path: Path) -> None:
+        name, backbone = type(self).__name__, self.cfg.MODEL.BACKBONE.NAME
+        self.epochs_done = load_prompt(self.model, path, name, backbone)
+
     def load_model(self, directory: str, epoch: int | None = None) -> None:
         """As the engine's; genuine Dassl's cannot read a checkpoint without a validation result.
 
         Raises CheckpointError for one that is missing, damaged or of another model.
         """
-        for name in self.get_model_names() if directory else ():
-            self.epochs_done = load_tuned(self._models[name], Path(directory, name), epoch)
+        if not directory:
+            return
+        folder = models_of(Path(directory))
+        if folder.name != MODEL:
+            self._load_prompt(checkpoint_file(folder, epoch))
+        elif self.get_model_names():
+            self.epochs_done = load_tuned(self._models[MODEL], folder, epoch)
 
     @torch.no_grad()
     def test(self, split=None) -> float:

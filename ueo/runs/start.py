@@ -86,7 +86,7 @@ def _train(cfg) -> None:
 
 def _evaluate(cfg, settings: RunSettings) -> None:
     trainer = build_trainer(cfg)
-    if trainer.get_model_names() and not settings.model_dir:
+    if trainer.get_model_names() and not (settings.model_dir or cfg.MODEL.INIT_WEIGHTS):
         raise ConfigError("--eval-only: name the folder of the run with --model-dir")
     trainer.load_model(settings.model_dir, epoch=settings.load_epoch)
     trainer.test()
