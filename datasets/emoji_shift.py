@@ -2,7 +2,8 @@
 
 A domain is a style and a shift, such as `fluent+scene2` or `noto_v1+fog2`; the number is the
 severity, 1 to 5. Its pictures are made from those of emoji when it is first used, the same ones
-each time. docs/bench.md says which domains are reported, and how their severity was chosen.
+each time. A style's name alone is the style without a shift. docs/bench.md says which domains are
+reported, and how their severity was chosen.
 """
 
 import hashlib
@@ -25,13 +26,15 @@ SEVERITY = 2  # of the scenes that are reported, by the rule in docs/bench.md
 @DATASET_REGISTRY.register()
 class EmojiShift(Emoji):
     title = "Emoji under shift"
-    domains = tuple(f"{style}+{shift}{severity}" for shift in SHIFTS for severity in SEVERITIES
-                    for style in Emoji.targets)
+    domains = (*Emoji.targets, *(f"{style}+{shift}{severity}" for shift in SHIFTS
+                                 for severity in SEVERITIES for style in Emoji.targets))
     targets = tuple(f"{style}+scene{SEVERITY}" for style in Emoji.targets)
     tuning_domain = f"{Emoji.tuning_domain}+scene{SEVERITY}"
 
     def setup(self, root: Path) -> None:
         super().setup(root)
+        if self.domain in Emoji.targets:
+            return
         style, _ = self.domain.split("+")
         self.splits = {self.domain: self.splits[style]}
         clean, self.images = self.images, root / "shifted" / self.domain
@@ -56,5 +59,7 @@ class EmojiShift(Emoji):
             (folder / "pictures").rename(self.images)
 
     def items(self, domain: str, part: str) -> list[tuple[str, int]]:
-        return [(str(Path(path).with_suffix(".png")), label)
-                for path, label in super().items(domain, part)]
+        found = super().items(domain, part)
+        if domain in Emoji.targets:
+            return found
+        return [(str(Path(path).with_suffix(".png")), label) for path, label in found]

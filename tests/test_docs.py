@@ -1,6 +1,5 @@
 """What the documents show and name is there. The two guides are followed in test_guides.py."""
 
-import importlib
 import importlib.util
 import re
 import shlex
@@ -12,6 +11,7 @@ from conftest import REPOSITORY
 from PIL import Image
 
 from ueo.clip.backbones import available_backbones
+from ueo.commands import module_of
 from ueo.datasets.domainnet import UFTDomainNet
 from ueo.datasets.office31 import UFTOffice31
 from ueo.datasets.office_home import UFTOfficeHome
@@ -82,7 +82,7 @@ def test_commands_that_the_documents_show_are_taken(file, line):
     command, arguments = runs(line)
     if command is None or "--help" in arguments:
         return
-    parser = importlib.import_module(f"ueo.commands.{command}").parser()
+    parser = module_of(command).parser()
     parser.allow_abbrev = False
     given = {word for word in arguments if word.startswith("--")}
     unknown = given - set(parser._option_string_actions)

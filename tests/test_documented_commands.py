@@ -5,7 +5,6 @@ The script gets a stand-in for Python that notes what it is asked to run. That i
 run by test_guides.py. A line with "..." is no whole command.
 """
 
-import importlib
 import os
 import shlex
 import subprocess
@@ -18,7 +17,7 @@ from PIL import Image
 from test_docs import DOCUMENTS, command_of, typed
 from trees import office_home
 
-from ueo.commands import data, train
+from ueo.commands import data, module_of, train
 
 GRIDS = ("grid", "tune", "ablations", "ood_study", "robust")
 STAND_IN = """#!/usr/bin/env bash
@@ -70,7 +69,7 @@ def called(line: str, desk) -> list[str]:
 def test_a_command_that_a_document_shows_plans_its_runs(line, desk, capsys):
     command, *arguments = called(line, desk)
     arguments += ["--root", str(desk), "--output", str(desk / "output"), "--dry-run"]
-    status = importlib.import_module(f"ueo.commands.{command}").main(arguments)
+    status = module_of(command).main(arguments)
     out, err = capsys.readouterr()
     if "--tables-only" in arguments:  # there is no run yet, and it says so
         assert status == 2 and "no run has a record" in err

@@ -1,6 +1,5 @@
 """Runs are forked from a process that has asked CUDA nothing, and share the GPUs that there are."""
 
-import importlib
 import json
 import multiprocessing
 import os
@@ -15,6 +14,7 @@ import pytest
 import torch
 from conftest import REPOSITORY
 
+from ueo.commands import module_of
 from ueo.commands.__main__ import WITH_MANY_RUNS
 from ueo.grids import execute as execute_module
 from ueo.grids import gpus, parallel, slot
@@ -57,7 +57,7 @@ def test_what_a_command_forks_can_use_cuda(command, tmp_path, monkeypatch, capsy
 
     monkeypatch.setattr(parallel, "execute", execute_probe)
     monkeypatch.setattr(execute_module, "fetch_missing", lambda *_: None)
-    script = importlib.import_module(f"ueo.commands.{command}")
+    script = module_of(command)
     assert script.main(["emoji", "--output", str(tmp_path / "output"), "--seed", "1"]) == 0
     assert not capsys.readouterr().err
     assert set(PRELOAD) <= set(found(probe)["imported"])

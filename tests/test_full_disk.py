@@ -1,12 +1,11 @@
 """A run whose disk is full ends in one line that names the file; empty paths are refused."""
 
-import importlib
 
 import pytest
 from conftest import REPOSITORY, disk
 from dassl.utils import Logger
 
-from ueo.commands import train
+from ueo.commands import module_of, train
 
 
 @pytest.mark.parametrize(("size", "file"), [
@@ -43,6 +42,6 @@ def test_an_empty_path_is_not_the_current_folder(options, tmp_path, monkeypatch,
 @pytest.mark.parametrize("command", ["grid", "tune", "ood_study", "robust"])
 def test_an_empty_output_is_refused(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert importlib.import_module(f"ueo.commands.{command}").main(["emoji", "--output", ""]) == 2
+    assert module_of(command).main(["emoji", "--output", ""]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Error: --output") and not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 from conftest import read
 
-from ueo.commands import ood_study, robust
+from ueo.commands.studies import ood_study, robust
 
 DOMAINS = ("fluent", "noto_v1")
 

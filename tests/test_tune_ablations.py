@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from ueo.commands import ablations, tune
+from ueo.commands import tune
+from ueo.commands.studies import ablations
 from ueo.studies.tuning import choose
 
 

@@ -4,6 +4,8 @@ No configuration, no device, no side effect. Names and equations follow the pape
 function; every function is checked against an independent NumPy formula in tests/ueo.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -75,6 +77,14 @@ def information_maximisation(
     """Mean entropy, and the negative entropy of the mean prediction (SHOT-IM, Liang et al., ICML
     2020, Eq. 3), each a scalar, to be minimised. prob: (batch, classes)."""
     return entropy(prob, eps).mean(), -trade_off * entropy(prob.mean(0), eps)
+
+
+def mutual_information(prob: Tensor) -> float:
+    """Of images and predicted classes, as a share of the most there can be, log(classes): 1 where
+    each image is sure of one class and all classes are predicted alike, 0 where all images are
+    predicted alike. prob: (images, classes)."""
+    found = -sum(information_maximisation(prob.double())) / math.log(prob.shape[1])
+    return max(float(found), 0.0)
 
 
 def transport_cost(cosines: Tensor, logits: Tensor) -> Tensor:

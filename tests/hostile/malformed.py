@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ueo.commands import data, grid, train, wise_ft
+from ueo.commands import data, grid, train
+from ueo.commands.studies import wise_ft
 from ueo.grids import fork_server
 from ueo.grids.choices import CONFIGS
 

@@ -14,7 +14,7 @@ from conftest import CLASSES, TOY_PLUGIN, read
 from PIL import Image
 from scipy.special import logsumexp
 
-from ueo.commands import wise_ft
+from ueo.commands.studies import wise_ft
 from ueo.images.decoding import read_image
 from ueo.trainers.arf import ARF
 

@@ -2,3 +2,14 @@
 
     python -m ueo.commands grid office_home --trainers ZeroshotCLIP UEO
 """
+
+import importlib
+from types import ModuleType
+
+STUDIES = ("ablations", "bench", "ood_study", "robust", "wise_ft")  # modules of a room below
+
+
+def module_of(name: str) -> ModuleType:
+    """The module of a command, with its parser() and main()."""
+    room = "ueo.commands.studies" if name in STUDIES else "ueo.commands"
+    return importlib.import_module(f"{room}.{name}")

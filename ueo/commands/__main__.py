@@ -4,14 +4,14 @@ torch takes seconds to import. The process that a grid's runs are forked from im
 is started before, to do so at the same time.
 """
 
-import importlib
 import os
 import sys
 
 import modern_dassl
+from ueo.commands import module_of
 from ueo.grids import fork_server
 
-WITH_MANY_RUNS = ("grid", "tune", "ablations", "ood_study", "robust")
+WITH_MANY_RUNS = ("grid", "tune", "ablations", "ood_study", "robust", "bench")
 FORK = (*WITH_MANY_RUNS, "doctor")
 COMMANDS = ("train", *FORK, "wise_ft", "data", "caption", "export", "parity", "predict")
 RUNS_NOTHING = {"--dry-run", "--tables-only", "--help", "-h"}
@@ -29,7 +29,7 @@ def main() -> int:
         if not RUNS_NOTHING & set(arguments):
             fork_server.start()
     modern_dassl.announce()
-    return importlib.import_module(f"ueo.commands.{name}").main(arguments)
+    return module_of(name).main(arguments)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ Outputs = Mapping[str, np.ndarray]
 Run = tuple[Outputs, int]  # and the number of known classes
 
 COMPARED = ("test_predictions_after", "test_scores_after")
+ACCEPTED = "test_accepted_after"  # (samples,) bool, which images a threshold takes for known ones
 BLOCK = 2_000_000  # counts held at once
 DRAWS = 10_000_000  # of a domain with more than 10,000 images, so that a table takes no minutes
 MIN_RESAMPLES = 200
@@ -58,20 +59,31 @@ def weighted_auroc(is_id: np.ndarray, scores: np.ndarray, counts: np.ndarray) ->
 
 
 def resampled(outputs: Outputs, num_known: int, counts: np.ndarray) -> dict[str, np.ndarray]:
-    """PACC and AUROC of one run's final test outputs on each resample, each (resamples,).
+    """PACC, AUROC and their harmonic mean "hm" of one run's final test outputs on each resample,
+    each (resamples,); where the outputs hold ACCEPTED, the H-score "hos" of that threshold too.
 
-    AUROC is missing without an OOD image.
+    PACC alone without an OOD image.
     """
-    labels = outputs["test_labels"]
+    labels, predictions = outputs["test_labels"], outputs["test_predictions_after"]
     known = labels < num_known
-    result = {
-        "pacc": weighted_pacc(
-            labels[known], outputs["test_predictions_after"][known], counts[:, known]
-        )
-    }
-    if not known.all():
-        result["auroc"] = weighted_auroc(known, outputs["test_scores_after"], counts)
+    pacc = weighted_pacc(labels[known], predictions[known], counts[:, known])
+    if known.all():
+        return {"pacc": pacc}
+    auroc = weighted_auroc(known, outputs["test_scores_after"], counts)
+    result = {"pacc": pacc, "auroc": auroc, "hm": _harmonic(pacc, auroc)}
+    if ACCEPTED in outputs:
+        taken = outputs[ACCEPTED]
+        kept = np.where(taken, predictions, -1)
+        os_star = weighted_pacc(labels[known], kept[known], counts[:, known])
+        unknown = counts[:, ~known]
+        refused = (unknown * ~taken[~known]).sum(1) / np.maximum(unknown.sum(1), 1)
+        result["hos"] = _harmonic(os_star, refused)
     return result
+
+
+def _harmonic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """0 where both are."""
+    return 2 * a * b / np.where(a + b == 0, 1, a + b)
 
 
 def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
@@ -136,7 +148,7 @@ def _mean(group: list[Run], metrics: tuple[str, ...], counts: np.ndarray) -> dic
     known: dict[tuple, dict] = {}
     values = []
     for outputs, num_known in group:
-        same = num_known, *(outputs[k].tobytes() for k in COMPARED)
+        same = num_known, *(outputs[k].tobytes() for k in _compared(outputs))
         if same not in known:
             known[same] = resampled(outputs, num_known, counts)
         values.append(known[same])
@@ -170,4 +182,8 @@ def cut(outputs: Outputs, paths: Sequence[str]) -> Outputs:
     """What is compared, of these test images alone, in this order."""
     row = {path: i for i, path in enumerate(outputs["test_paths"].tolist())}
     rows = [row[path] for path in paths]
-    return {name: outputs[name][rows] for name in ("test_labels", *COMPARED)}
+    return {name: outputs[name][rows] for name in ("test_labels", *_compared(outputs))}
+
+
+def _compared(outputs: Outputs) -> tuple[str, ...]:
+    return (*COMPARED, ACCEPTED) if ACCEPTED in outputs else COMPARED

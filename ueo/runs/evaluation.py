@@ -14,6 +14,7 @@ from ueo.files import write_json
 from ueo.images.hidden_labels import SETS, Truth
 from ueo.images.lists import NO_LABEL
 from ueo.inputs import WEIGHTS
+from ueo.losses import mutual_information
 from ueo.metrics import percent
 from ueo.open_set import RULE, separation, thresholds
 from ueo.results.kept_outputs import write_kept
@@ -114,6 +115,9 @@ class Evaluations:
         found = evaluator.outputs()
         outputs.update({f"{name}_{key}": found[key] for key in found if key != "labels"})
         values.update(self._without_labels(name, outputs))
+        if name == "unlabelled":
+            probabilities = (trainer.model.logit_scale * cosines.float()).softmax(-1)
+            values["mutual_information"] = percent(mutual_information(probabilities))
         for key, value in values.items():
             if value is not None:
                 trainer.write_scalar(f"{name}/{key}", value, epoch)

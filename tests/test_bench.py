@@ -1,0 +1,98 @@
+"""The bench: what it plans, what it chooses, and what its gains are, on runs of one epoch."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from ueo.commands.studies import bench
+from ueo.datasets.emoji_shift import EmojiShift
+from ueo.losses import mutual_information
+from ueo.results.bootstrap import ACCEPTED, mean_gains
+from ueo.studies.bench import gains, protocol
+from ueo.studies.bench.report import markdown
+
+
+def test_the_tuning_domain_is_reported_nowhere():
+    of_group = protocol.domains()
+    assert of_group == {
+        "shifted": ("fluent+scene2", "fluent_flat+scene2", "fluent_high_contrast+scene2",
+                    "noto_v1+scene2"),
+        "clean": ("fluent", "fluent_flat", "fluent_high_contrast", "noto_v1"),
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One label space and one epoch, one seed, and two domains instead of eight."""
+    output = tmp_path_factory.mktemp("bench")
+    patch = pytest.MonkeyPatch()
+    patch.setattr(protocol, "RATES", {"sgd": ("1e-3", "1e-1")})
+    patch.setattr(EmojiShift, "seeds", (1,))
+    patch.setattr("ueo.studies.bench.runs.domains",
+                  lambda: {"shifted": ("noto_v1+scene2",), "clean": ("noto_v1",)})
+    words = ["--models", "TinyCLIP", "--trainers", "ZeroshotCLIP", "EntMin", "--setting", "open",
+             "--root", str(output / "data"), "--output", str(output), "--jobs", "1",
+             "--set", "OPTIM.MAX_EPOCH", "1"]
+    assert bench.main(words) == 0
+    yield output, words
+    patch.undo()
+
+
+def test_choices_and_gains_are_written(finished, capsys):
+    output, words = finished
+    results = json.loads((output / "emoji_shift" / "bench.json").read_text())
+    (choice,) = results["choices"]
+    assert choice["key"] == "OPTIM.LR" and choice["by_labels"] in ("1e-3", "1e-1")
+    assert choice["hm"][choice["by_labels"]] == max(choice["hm"].values())
+    assert choice["mutual_information"][choice["without_labels"]] == max(
+        choice["mutual_information"].values())
+    assert {(row["group"], row["method"]) for row in results["gains"]} == {
+        ("shifted", "EntMin"), ("clean", "EntMin")}
+    for row in results["gains"]:
+        for metric in gains.METRICS:
+            found = row[metric]
+            assert found["interval"][0] <= found["gain"] <= found["interval"][1]
+            assert np.mean(list(found["by_seed"].values())) == pytest.approx(found["gain"])
+            assert set(found["by_model"]) == {"TinyCLIP"}
+    assert "| EntMin" in markdown(results)
+    assert bench.main([*words, "--tables-only"]) == 0  # and from the records alone, the same
+    assert json.loads((output / "emoji_shift" / "bench.json").read_text()) == results
+
+
+def test_what_the_protocol_fixes_cannot_be_asked_for(capsys):
+    assert bench.main(["--seed", "7"]) == 2
+    assert "--seed: the bench's protocol fixes it" in capsys.readouterr().err
+
+
+def test_a_model_of_another_kind_is_refused(tmp_path, capsys):
+    assert bench.main(["--models", "RN50", "--trainers", "UEO", "--root", str(tmp_path)]) == 2
+    assert "RN50" in capsys.readouterr().err
+
+
+def test_mutual_information_is_one_for_sure_and_varied_answers_and_zero_for_equal_ones():
+    import torch
+
+    assert mutual_information(torch.eye(4)) == pytest.approx(1, abs=1e-4)
+    assert mutual_information(torch.eye(4)[[2] * 5]) == pytest.approx(0, abs=1e-4)
+    assert mutual_information(torch.full((5, 4), 0.25)) == pytest.approx(0, abs=1e-4)
+
+
+def test_the_h_score_gained_is_that_of_the_images_accepted():
+    rng = np.random.default_rng(0)
+    labels, predictions = rng.integers(0, 6, 300), rng.integers(0, 4, 300)
+
+    def run(predictions, accepted):
+        return {"test_labels": labels, "test_predictions_after": predictions,
+                "test_scores_after": rng.random(300), ACCEPTED: accepted}, 4
+
+    right = np.where(labels < 4, labels, 0)
+    accepted = labels < 5
+    found = mean_gains({"d": [run(right, accepted)]}, {"d": [run(predictions, accepted)]},
+                       ("hos",), 50)["hos"]
+    refused = np.mean(labels[labels >= 4] == 5)
+    recall = np.mean([np.mean(predictions[labels == c] == c) for c in range(4)])
+    expected = 2 * refused / (1 + refused) - 2 * recall * refused / (recall + refused)
+    assert found[0] == pytest.approx(100 * expected)
+    assert found[1][0] < found[0] < found[1][1]

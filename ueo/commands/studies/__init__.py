@@ -1,0 +1,1 @@
+"""Commands of the studies: many runs and what they say together."""

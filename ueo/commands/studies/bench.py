@@ -1,0 +1,54 @@
+"""The bench: every method on shifted and clean styles, on one tiny CLIP or several.
+
+    bash scripts/bench.sh [--models TinyCLIP TinyViT models/resnet_left_out_2.safetensors ...]
+
+docs/bench.md is its protocol. Runs that the learning rates are chosen by come first, then those
+that are reported; what is finished is not run again. Results: OUTPUT/emoji_shift/bench.json, .md.
+"""
+
+import argparse
+
+from ueo.commands import arguments
+from ueo.errors import ConfigError
+from ueo.grids.execute import run_and_show
+from ueo.grids.grid_settings import GridSettings
+from ueo.runs.configure import register
+from ueo.runs.status import status_of
+from ueo.studies.bench import report
+from ueo.studies.bench.protocol import DATASET, SHIPPED
+from ueo.studies.bench.runs import choices, reported, trials
+
+FIXED = ("domain", "seed", "backbone", "shard", "overwrite")  # by the protocol; or not to be had
+
+
+def parser() -> argparse.ArgumentParser:
+    p = arguments.parser(__doc__.splitlines()[0])
+    p.add_argument("--models", nargs="+", default=list(SHIPPED.values()),
+                   help="names of the shipped models, and files that pretrain.py made")
+    p.set_defaults(datasets=[DATASET], trainers=["all"])
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 done, 1 some runs failed."""
+    settings, models = arguments.grid_settings(args), tuple(dict.fromkeys(args.models))
+    _check(settings)
+    register(settings.plugin)
+    made = trials(settings, models)
+    tuning = [run for by_value in made.values() for runs in by_value.values() for run in runs]
+    run_and_show(settings, tuning, lambda: None)  # a rate at which a method diverges is no failure
+    chosen = choices(settings, made)
+    plans = reported(settings, models, chosen)
+    runs = [run for of_method in plans.values() for run in of_method]
+    return run_and_show(settings, runs, lambda: report.write(settings, models, chosen, plans))
+
+
+def _check(settings: GridSettings) -> None:
+    for name in FIXED:
+        if getattr(settings, name) != getattr(GridSettings(), name):
+            raise ConfigError(f"--{name}: the bench's protocol fixes it; use scripts/tables.sh")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 1 some runs failed, 2 a user's mistake, 130 interrupted."""
+    return status_of(lambda: run(parser().parse_args(argv)))

@@ -1,0 +1,1 @@
+"""The bench of docs/bench.md: its protocol, its runs, its tables."""

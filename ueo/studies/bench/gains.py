@@ -1,0 +1,121 @@
+"""What each method gains over zero-shot CLIP on the bench, from records alone."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from ueo.grids.grid_settings import ZERO_SHOT
+from ueo.results.bootstrap import ACCEPTED, cut, mean_gains, resampled
+from ueo.results.record import read_outputs, read_result
+from ueo.runs.checkpoint import chosen_threshold, read_facts
+from ueo.studies.bench.runs import Reported
+from ueo.studies.claims import verdict
+
+METRICS = {"pacc": "PACC", "auroc": "AUROC", "hm": "HM", "hos": "H-score"}
+RESAMPLES = 1000
+
+
+def measured(reported: Reported) -> list[dict]:
+    """One entry a method and group of domains: its gains over zero-shot CLIP in points of percent.
+    A method counts on the models where all its runs are finished."""
+    finished = {place: found for place, runs in reported.items()
+                if (found := _read(run.folder for run in runs))}
+    rows = []
+    for group in dict.fromkeys(group for _, group, _ in finished):
+        names = dict.fromkeys(m for _, g, m in finished if g == group and m != ZERO_SHOT)
+        for method in names:
+            models = [model for model, g, m in finished if (g, m) == (group, method)
+                      and (model, group, ZERO_SHOT) in finished]
+            if models:
+                rows.append(_row(group, method, {
+                    model: (finished[model, group, method], finished[model, group, ZERO_SHOT])
+                    for model in models
+                }))
+    return rows
+
+
+def _read(folders: Iterable[Path]) -> list[dict]:
+    """{"result", "outputs"} of each run; none while one is missing."""
+    found = []
+    for folder in folders:
+        if (result := read_result(folder)) is None:
+            return []
+        threshold = chosen_threshold(read_facts(folder))
+        outputs = dict(read_outputs(folder))
+        outputs[ACCEPTED] = outputs["test_scores_after"] >= (
+            -np.inf if threshold is None else threshold
+        )
+        found.append({"result": result, "outputs": outputs})
+    return found
+
+
+def _row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict]]]) -> dict:
+    ours = [run | {"model": model} for model, (own, _) in by_model.items() for run in own]
+    base = [run | {"model": model} for model, (_, zero) in by_model.items() for run in zero]
+    gains = mean_gains(_by_domain(ours), _by_domain(base), tuple(METRICS), RESAMPLES)
+    each = _gain_of_each(ours, base)
+    row = {"group": group, "method": method, "models": list(by_model)}
+    for metric in METRICS:
+        gain, bounds = gains[metric]
+        row[metric] = {
+            "zero_shot": 100 * float(np.mean([_values(run)[metric] for run in base])),
+            "gain": gain,
+            "interval": bounds,
+            "verdict": verdict([bounds]),
+            **{f"by_{part}": _spread(ours, [own[metric] for own in each], of)
+               for part, of in PARTS.items()},
+        }
+    return row
+
+
+def _by_domain(runs: list[dict]) -> dict[str, list]:
+    found = defaultdict(list)
+    for run in runs:
+        found[PARTS["domain"](run)].append((run["outputs"], _known(run)))
+    return found
+
+
+def _known(run: dict) -> int:
+    return run["result"]["counts"]["known_classes"]
+
+
+PARTS: dict[str, Callable[[dict], str]] = {
+    "model": lambda run: run["model"],
+    "seed": lambda run: str(run["result"]["seed"]),
+    "domain": lambda run: run["result"]["domain"],
+    "setting": lambda run: run["result"]["setting"],
+}
+
+
+def _gain_of_each(ours: list[dict], base: list[dict]) -> list[dict[str, float]]:
+    """Of each run over zero-shot CLIP in its cell, on the images that the run was tested on."""
+    zero = {_cell(run): run for run in base}
+    found = []
+    for run in ours:
+        against = zero[_cell(run)]
+        paths = run["outputs"]["test_paths"]
+        if not np.array_equal(paths, against["outputs"]["test_paths"]):
+            against = against | {"outputs": cut(against["outputs"], paths.tolist())}
+        values, before = _values(run), _values(against)
+        found.append({metric: 100 * (values[metric] - before[metric]) for metric in METRICS})
+    return found
+
+
+def _cell(run: dict) -> tuple[str, ...]:
+    return tuple(PARTS[part](run) for part in ("model", "domain", "setting"))
+
+
+def _values(run: dict) -> dict[str, float]:
+    outputs = run["outputs"]
+    once = np.ones((1, len(outputs["test_labels"])), np.float32)
+    return {name: float(found[0]) for name, found in resampled(outputs, _known(run), once).items()}
+
+
+def _spread(runs: list[dict], gains: list[float], of: Callable[[dict], str]) -> dict[str, float]:
+    """Mean gain of each part of the runs, such as each seed."""
+    parts = defaultdict(list)
+    for run, gain in zip(runs, gains):
+        parts[of(run)].append(gain)
+    return {part: float(np.mean(values)) for part, values in sorted(parts.items())}

@@ -1,0 +1,77 @@
+"""What docs/bench.md fixes before any result: domains, what is tuned, which method on which model.
+"""
+
+from dataclasses import replace
+
+from dassl.engine import TRAINER_REGISTRY
+from safetensors import SafetensorError, safe_open
+
+from ueo.clip.backbones import weights_file
+from ueo.errors import CheckpointError, ConfigError
+from ueo.grids.choices import dataset_class, trainer_names
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
+from ueo.grids.plan import plan
+from ueo.studies.tuning import RATE, on_tuning_domain
+
+DATASET = "emoji_shift"
+SHIPPED = {"resnet": "TinyCLIP", "vit": "TinyViT"}  # whose choices the other models take over
+SHIFTED, CLEAN = "shifted", "clean"  # groups of domains
+RATES = {"sgd": ("1e-3", "3e-3", "1e-2", "3e-2", "1e-1"),
+         "adamw": ("1e-5", "3e-5", "1e-4", "3e-4", "1e-3")}
+OTHER_KEYS = {"TipAdapter": ("TRAINER.TipAdapter.ALPHA", ("0.1", "0.3", "1", "3", "10"))}
+TUNING_SEED = 1
+
+
+def domains() -> dict[str, tuple[str, ...]]:
+    """The reported domains of each group; the tuning domain is in none."""
+    kind = dataset_class(DATASET)
+    shifted = tuple(domain for domain in kind.targets if domain != kind.tuning_domain)
+    return {SHIFTED: shifted, CLEAN: tuple(domain.split("+")[0] for domain in shifted)}
+
+
+def architecture(model: str) -> str:
+    """Of a tiny CLIP, by the facts in its file. Raises ConfigError for any other model."""
+    for name, shipped in SHIPPED.items():
+        if model == shipped:
+            return name
+    try:
+        with safe_open(weights_file(model), "pt") as file:
+            found = (file.metadata() or {}).get("architecture")
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{model}: no safetensors file ({error})") from error
+    if found not in SHIPPED:
+        raise ConfigError(
+            f"{model}: is none of the bench's models; those that assets/build/pretrain.py makes "
+            f"are, and {' and '.join(SHIPPED.values())}"
+        )
+    return found
+
+
+def methods(settings: GridSettings, model: str) -> list[str]:
+    """The methods that run on a model beside zero-shot CLIP: of those asked for, all on a shipped
+    one, those that are tuned without labels on another."""
+    names = [name for name in trainer_names(settings) if name != ZERO_SHOT]
+    if model in SHIPPED.values():
+        return names
+    return [name for name in names if not TRAINER_REGISTRY.get(name).uses_labels]
+
+
+def to_tune(settings: GridSettings, method: str, model: str) -> tuple[str, tuple[str, ...]]:
+    """The option that is chosen for a method, and its values: the learning rate of its optimiser,
+    or, of a method without one, a number of its own. Raises ConfigError for a method with neither.
+    """
+    if not TRAINER_REGISTRY.get(method).training_free:
+        (run, *_) = plan(replace(tuning_settings(settings, model), trainers=(method,)), DATASET)
+        return RATE, RATES[run.config["OPTIM.NAME"]]
+    if method not in OTHER_KEYS:
+        raise ConfigError(
+            f"{method} takes no step: name what the bench chooses of it in OTHER_KEYS of "
+            "ueo/studies/bench/protocol.py"
+        )
+    return OTHER_KEYS[method]
+
+
+def tuning_settings(settings: GridSettings, model: str) -> GridSettings:
+    """The grid's settings for the choice: the tuning domain and one seed alone."""
+    settings = replace(settings, domain=(), seed=(TUNING_SEED,), backbone=model)
+    return on_tuning_domain(settings, DATASET)

@@ -1,0 +1,82 @@
+"""The bench's results as data, and the tables made from them."""
+
+from pathlib import Path
+
+from tabulate import tabulate
+
+from ueo.files import atomic_path, write_json
+from ueo.grids.grid_settings import GridSettings
+from ueo.studies.bench.gains import METRICS, measured
+from ueo.studies.bench.protocol import DATASET
+from ueo.studies.bench.runs import BY_LABELS, WITHOUT_LABELS, Reported
+
+STEM = "bench"
+
+
+def write(settings: GridSettings, models: tuple[str, ...], chosen: dict[tuple[str, str], dict],
+          reported: Reported) -> None:
+    """Write bench.json and bench.md beside the records, and print the tables."""
+    results = {
+        "models": list(models),
+        "choices": [{"architecture": kind, "method": method, **choice}
+                    for (kind, method), choice in chosen.items()],
+        "gains": measured(reported),
+    }
+    folder = Path(settings.output, DATASET)
+    write_json(folder / f"{STEM}.json", results)
+    text = markdown(results)
+    with atomic_path(folder / f"{STEM}.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"\n{text}\nResults: {folder / STEM}.{{json,md}}")
+
+
+def markdown(results: dict) -> str:
+    """Tables of the gains, a group of domains each, of their spread, and of the choices."""
+    parts = []
+    for group in dict.fromkeys(row["group"] for row in results["gains"]):
+        rows = [row for row in results["gains"] if row["group"] == group]
+        parts += [f"## Gains over zero-shot CLIP, {group} styles", _gains(rows),
+                  f"### Spread, {group} styles", _spread(rows)]
+    if not parts:
+        parts = ["No method has all its runs yet."]
+    return "\n\n".join([*parts, "## What was chosen", _choices(results["choices"])]) + "\n"
+
+
+def _gains(rows: list[dict]) -> str:
+    """A line a method: gain, 95 % interval over test images, verdict on "it gains"."""
+    lines = [[row["method"], len(row["models"]), *(_cell(row[m]) for m in METRICS)]
+             for row in rows]
+    header = ["method", "models", *(f"{name}, points" for name in METRICS.values())]
+    return tabulate(lines, header, "github", disable_numparse=True)
+
+
+def _cell(found: dict) -> str:
+    low, high = found["interval"]
+    return f"{found['gain']:+.2f} [{low:+.2f}, {high:+.2f}], {found['verdict']}"
+
+
+def _spread(rows: list[dict]) -> str:
+    """The least and the largest mean gain of a seed, a model, a domain and a label space."""
+    parts = {"by_seed": "seeds", "by_model": "models", "by_domain": "domains",
+             "by_setting": "label spaces"}
+    lines = [
+        [row["method"], METRICS[metric], *(_range(row[metric][part].values()) for part in parts)]
+        for row in rows for metric in ("pacc", "auroc")
+    ]
+    return tabulate(lines, ["method", "metric", *parts.values()], "github", disable_numparse=True)
+
+
+def _range(values) -> str:
+    return f"{min(values):+.1f} to {max(values):+.1f}"
+
+
+def _choices(choices: list[dict]) -> str:
+    """By labels and without, with the mean HM on the tuning domain that either choice has."""
+    lines = []
+    for choice in choices:
+        picked = [choice[rule] for rule in (BY_LABELS, WITHOUT_LABELS)]
+        lines.append([choice["architecture"], choice["method"], choice["key"],
+                      *("-" if value is None or choice["hm"][value] is None
+                        else f"{value} ({choice['hm'][value]:.1f})" for value in picked)])
+    header = ["architecture", "method", "option", "by labels (HM)", "without labels (HM)"]
+    return tabulate(lines, header, "github", disable_numparse=True)

@@ -1,0 +1,83 @@
+"""The runs of the bench: first those that a choice is made by, then those that are reported."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
+from ueo.grids.plan import plan
+from ueo.results.record import read_result
+from ueo.studies import tuning
+from ueo.studies.bench.protocol import (
+    DATASET,
+    SHIPPED,
+    architecture,
+    domains,
+    methods,
+    to_tune,
+    tuning_settings,
+)
+
+BY_LABELS, WITHOUT_LABELS = "by_labels", "without_labels"
+
+Trials = dict[tuple[str, str], dict[str, list[PlannedRun]]]  # (architecture, method) -> by value
+Reported = dict[tuple[str, str, str], list[PlannedRun]]  # (model, group of domains, method)
+
+
+def trials(settings: GridSettings, models: Iterable[str]) -> Trials:
+    """The runs that the option of each method is chosen by, on the shipped models."""
+    found = {}
+    for kind in dict.fromkeys(map(architecture, models)):
+        model = SHIPPED[kind]
+        on_model = tuning_settings(settings, model)
+        for method in methods(settings, model):
+            key, values = to_tune(settings, method, model)
+            found[kind, method] = {
+                value: plan(on_model.having(key, value, trainers=(method,)), DATASET)
+                for value in values
+            }
+    return found
+
+
+def choices(settings: GridSettings, made: Trials) -> dict[tuple[str, str], dict]:
+    """Of each method and architecture: the option, each value's figures, and what each rule
+    chooses, None where nothing was measured."""
+    found = {}
+    for (kind, method), by_value in made.items():
+        labelled = {value: tuning.score(runs) for value, runs in by_value.items()}
+        unlabelled = {value: _information(runs) for value, runs in by_value.items()}
+        found[kind, method] = {
+            "key": to_tune(settings, method, SHIPPED[kind])[0],
+            "hm": labelled,
+            "mutual_information": unlabelled,
+            **tuning.choose({BY_LABELS: labelled, WITHOUT_LABELS: unlabelled}),
+        }
+    return found
+
+
+def _information(runs: list[PlannedRun]) -> float | None:
+    """Mean mutual information of the runs, None while one is missing."""
+    results = [read_result(run.folder) for run in runs]
+    if None in results:
+        return None
+    return float(np.mean([r["metrics"]["unlabelled"]["mutual_information"] for r in results]))
+
+
+def reported(
+    settings: GridSettings, models: Iterable[str], chosen: dict[tuple[str, str], dict]
+) -> Reported:
+    """Every run of the tables. A method of which nothing could be chosen has none."""
+    found = {}
+    for model in models:
+        for group, of_group in domains().items():
+            on_model = replace(settings, backbone=model, domain=of_group)
+            found[model, group, ZERO_SHOT] = plan(
+                replace(on_model, trainers=(ZERO_SHOT,)), DATASET
+            )
+            for method in methods(settings, model):
+                choice = chosen[architecture(model), method]
+                if choice[BY_LABELS] is not None:
+                    asked = on_model.having(choice["key"], choice[BY_LABELS], trainers=(method,))
+                    found[model, group, method] = plan(asked, DATASET)
+    return found
