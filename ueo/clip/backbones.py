@@ -11,13 +11,14 @@ from pathlib import Path
 
 import torch
 
-from ueo.clip.towers import open_clip_files, openai_files
+from ueo.clip.towers import open_clip_files, open_clip_names, openai_files
 from ueo.clip.towers.interface import Backbone
 from ueo.clip.towers.openai_files import TINY
 from ueo.errors import ConfigError
 from ueo.files import file_version, sha256
 from ueo.names import did_you_mean
 from ueo.settings.options import quoted
+from ueo.settings.preprocessing import Preprocessing
 
 
 def available_backbones() -> list[str]:
@@ -30,6 +31,7 @@ def load_clip(
     precision: str,
     device: torch.device | str = "cpu",
     weights: dict[str, torch.Tensor] | None = None,
+    config: dict | None = None,
 ) -> Backbone:
     """The backbone in eval mode with frozen parameters, on `device`.
 
@@ -38,11 +40,12 @@ def load_clip(
     precision: "fp16" keeps OpenAI's half-precision weights (normalisation layers stay fp32);
                "fp32" and "amp" make every parameter fp32.
     weights:   state dict in the library's own layout, to be taken instead of those of `name`.
+    config:    Backbone.config of an open_clip model, to be taken instead of that of `name`.
 
     Raises ConfigError for an unknown name, CheckpointError for weights that cannot be read.
     """
     if weights is not None:
-        backbone = _library(name).load(name, precision, weights)
+        backbone = _library(name).load(name, precision, weights, config)
     elif torch.device(device).type == "cuda":  # a process there does many runs, one on a CPU
         backbone = own_copy(name, precision)
     else:
@@ -79,7 +82,7 @@ def own_copy(name: str, precision: str) -> Backbone:
 
 def _library(name: str):
     """The module that knows the files of this backbone's library."""
-    return open_clip_files if open_clip_files.is_named(name) else openai_files
+    return open_clip_files if open_clip_names.is_named(name) else openai_files
 
 
 def _read(name: str, precision: str) -> Backbone:
@@ -109,9 +112,9 @@ def _sha256_of(path: Path, version: tuple[int, int, int]) -> str:
 
 def check_name(name: str) -> None:
     """Raise ConfigError unless `load_clip` knows the name, or it is a file."""
-    if open_clip_files.is_named(name):
-        return
-    if name not in available_backbones() and not os.path.isfile(name):
+    if open_clip_names.is_named(name):
+        open_clip_names.check(name)
+    elif name not in available_backbones() and not os.path.isfile(name):
         raise _unknown(name)
 
 
@@ -121,8 +124,53 @@ def fetch(name: str) -> None:
     Raises ConfigError for an unknown name, CheckpointError when the download fails.
     """
     check_name(name)
-    if name in openai_files.published():
+    if open_clip_names.is_named(name):
+        open_clip_files.fetch(name)
+    elif name in openai_files.published():
         openai_files.download(name)
+
+
+def fetch_unidentified(name: str) -> None:
+    """`fetch` for open_clip's, whose hashes are not published as OpenAI's are."""
+    if open_clip_names.is_named(name):
+        fetch(name)
+
+
+def preprocessing(name: str) -> Preprocessing | None:
+    """What becomes of an image before this backbone sees it, where that can be said without its
+    weights: for open_clip's. Raises as `check_name` does."""
+    return open_clip_files.preprocessing(name) if open_clip_names.is_named(name) else None
+
+
+def listing() -> str:
+    """All backbones, as text: OpenAI's, the embedded one, and open_clip's by model."""
+    lines = ["OpenAI's:", *(f"  {name}" for name in openai_files.published()),
+             "Embedded:", f"  {TINY}",
+             "open_clip's, open_clip:MODEL/SET (docs/backbones.md says how to name one's own):"]
+    try:
+        known = open_clip_names.models()
+    except ConfigError:
+        return "\n".join([*lines, f"  not installed; {open_clip_names.INSTALL}"])
+    sets = {model: open_clip_names.weights_of(model) for model in known}
+    return "\n".join([*lines, *(f"  open_clip:{model}/  {' '.join(found)}"
+                                for model, found in sets.items() if found)])
+
+
+def name_in_paths(name: str) -> str:
+    """"ViT-B/16" -> "vit_b16"; a file of weights -> its stem."""
+    if open_clip_names.is_named(name):
+        return open_clip_names.stem(name)
+    if Path(name).is_file():
+        return Path(name).stem
+    stem = name.lower().replace("/", "").replace("-", "_").replace("@", "_")
+    return {"tinyclip": "tiny_clip"}.get(stem, stem)
+
+
+def name_in_tables(name: str) -> str:
+    """The name without the folders of a file."""
+    if open_clip_names.is_named(name):
+        return open_clip_names.without_path(name)
+    return name if name in available_backbones() else Path(name).name
 
 
 def _unknown(name: str) -> ConfigError:

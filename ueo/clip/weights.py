@@ -29,10 +29,10 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise CheckpointError(f"{path}: holds {layout.what}; {layout.remedy}")
     if name := first_not_finite(state):
         raise CheckpointError(f"{path}: {name} holds NaN or infinity; these weights are of no use")
-    return _expand_vocabulary(state)
+    return expand_vocabulary(state)
 
 
-def _expand_vocabulary(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def expand_vocabulary(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Scatter the embedding rows of the tokens that were trained into the whole vocabulary."""
     ids = state.pop("token_embedding.ids", None)
     if ids is not None:

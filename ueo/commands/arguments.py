@@ -2,7 +2,7 @@
 
 import argparse
 
-from ueo.commands.train import as_settings
+from ueo.commands.train import ListBackbones, as_settings
 from ueo.grids.grid_settings import GridSettings
 from ueo.settings.known_keys import LARGEST_SEED, MOST_THREADS
 from ueo.settings.options import folder, number
@@ -22,6 +22,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     add("--seed", nargs="+", type=number("--seed", low=-1, high=LARGEST_SEED),
         help="seeds; unless given 1 2 3, of images of one's own 1")
     add("--backbone", help="CLIP backbone; that of the data set's yaml, else RN50")
+    add("--list-backbones", action=ListBackbones, help="say which there are, and stop")
     add("--config-file", help="yaml file, instead of the backbone's")
     add("--plugin", nargs="+", help="Python files with further trainers or data sets")
     add("--recipe", choices=("common", "paper"),

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from ueo.clip.backbones import load_clip
+from ueo.clip.backbones import load_clip, name_in_tables
 from ueo.errors import ConfigError
 from ueo.files import write_json
-from ueo.results import tables
 from ueo.runs.status import status_of
 from ueo.studies import parity
 from ueo.studies.released_code import released_code
@@ -66,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.steps and not args.epochs:
         raise ConfigError("--steps 0 --epochs 0: nothing would be compared")
     module, backbone = released_code(args.released), args.backbone
-    shown = backbone if backbone.startswith(RANDOM) else tables.backbone_name(backbone)
+    shown = backbone if backbone.startswith(RANDOM) else name_in_tables(backbone)
     with tempfile.TemporaryDirectory() as folder:
         if backbone.startswith(RANDOM):
             backbone = parity.random_weights(backbone.removeprefix(RANDOM), Path(folder))

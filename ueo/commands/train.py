@@ -3,10 +3,22 @@
 import argparse
 from dataclasses import fields
 
+from ueo.clip.backbones import listing
 from ueo.runs.configure import RunSettings
 from ueo.runs.status import run_to_status, status_of
 from ueo.settings.known_keys import LARGEST_SEED, MOST_THREADS
 from ueo.settings.options import folder, number
+
+
+class ListBackbones(argparse.Action):
+    """Print all backbones, and exit with 0."""
+
+    def __init__(self, option_strings: list[str], dest: str, help: str):
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser, namespace, values, option=None) -> None:
+        print(listing())
+        parser.exit()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,7 +40,8 @@ def parser() -> argparse.ArgumentParser:
     add("--path", default="", help="images of one's own: their folder or list")
     add("--names", default="", help="images of one's own: file of class names")
     add("--recursive", action="store_true", help="images of one's own: sub-folders too")
-    add("--backbone", default="", help="CLIP backbone, or a file of weights")
+    add("--backbone", default="", help="CLIP backbone, or a file of weights: docs/backbones.md")
+    add("--list-backbones", action=ListBackbones, help="say which there are, and stop")
     add("--transforms", nargs="+", default=[], help="augmentations of the training images")
     add("--seed", type=number("--seed", low=-1, high=LARGEST_SEED), help="seed; -1: not fixed")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")

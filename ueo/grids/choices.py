@@ -6,6 +6,7 @@ from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY
 
 import ueo
+from ueo.clip.backbones import name_in_paths
 from ueo.errors import ConfigError
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
 from ueo.names import did_you_mean
@@ -101,7 +102,7 @@ def trainer_yamls(trainer: str, backbone: str, dataset: str, recipe: str) -> lis
     ConfigError where there is no such recipe.
     """
     base, own = CONFIGS / "trainers" / "UEO", CONFIGS / "trainers" / trainer
-    stem = config_stem(backbone)
+    stem = name_in_paths(backbone)
     if recipe == "paper" and trainer not in OF_PAPER:
         files = [_paper_yaml(trainer)]
         _check_whole(files[0], trainer)
@@ -127,14 +128,6 @@ def _check_whole(recipe: Path, trainer: str) -> None:
         )
 
 
-def config_stem(backbone: str) -> str:
-    """"ViT-B/16" -> "vit_b16"; a file of weights -> its stem."""
-    if Path(backbone).is_file():
-        return Path(backbone).stem
-    stem = backbone.lower().replace("/", "").replace("-", "_").replace("@", "_")
-    return {"tinyclip": "tiny_clip"}.get(stem, stem)
-
-
 def config_name(backbone: str, settings: GridSettings) -> str:
     """Name of the configuration in output paths: the backbone and what departs from its yaml."""
     pairs = zip(settings.options[::2], settings.options[1::2])
@@ -143,4 +136,4 @@ def config_name(backbone: str, settings: GridSettings) -> str:
         changes.insert(0, settings.protocol)
     if settings.recipe != "common":
         changes.insert(0, settings.recipe)
-    return "+".join([config_stem(backbone), *changes])
+    return "+".join([name_in_paths(backbone), *changes])

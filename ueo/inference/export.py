@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from ueo.clip.backbones import available_backbones
+from ueo.clip.backbones import name_in_tables
 from ueo.errors import ConfigError
 from ueo.files import write_json
 from ueo.inference import onnx_export
@@ -126,10 +126,8 @@ def portable(model: AdaptedModel) -> dict:
         key: value for key, value in config.items()
         if key.startswith(KEPT) and key not in paths and not os.path.isabs(str(value))
     }
-    backbone = config["MODEL.BACKBONE.NAME"]
-    known = backbone in available_backbones()
-    kept["MODEL.BACKBONE.NAME"] = backbone if known else os.path.basename(backbone)
-    return {**kept, "DATASET.NAME": DATASET}
+    backbone = name_in_tables(config["MODEL.BACKBONE.NAME"])
+    return {**kept, "MODEL.BACKBONE.NAME": backbone, "DATASET.NAME": DATASET}
 
 
 def _check_target(target: Path, overwrite: bool) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ueo import metrics
-from ueo.clip.backbones import available_backbones
+from ueo.clip.backbones import name_in_tables
 from ueo.images.class_names import doubts
 from ueo.results.bootstrap import COMPARED, cut, mean_gains
 from ueo.results.comparable import Entry, check_comparable
@@ -46,7 +46,7 @@ def summarise(entries: list[Entry], base: str) -> dict:
     return {
         "dataset": first["dataset"],
         "title": first.get("title", first["dataset"]),
-        "backbone": backbone_name(first["backbone"]),
+        "backbone": name_in_tables(first["backbone"]),
         "protocol": first["protocol"],
         "engine": first["environment"]["engine"],
         "split": _split(results),
@@ -71,11 +71,6 @@ def _as_published(results: list[dict]) -> bool | None:
     """Whether every run had the published number of images; None where that is not known."""
     found = {r.get("published_counts") for r in results}
     return False if False in found else None if None in found else True
-
-
-def backbone_name(backbone: str) -> str:
-    """As tables show it: of a file of weights its name, not where it lies on one machine."""
-    return backbone if backbone in available_backbones() else Path(backbone).name
 
 
 def _split(results: list[dict]) -> str:

@@ -7,7 +7,7 @@ from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY
 
 import modern_dassl
-from ueo.clip.backbones import weights_hash
+from ueo.clip.backbones import fetch_unidentified, weights_hash
 from ueo.clip.precision import tf32
 from ueo.images.hashes import cache_of, of_file
 from ueo.images.other_datasets import complete
@@ -41,8 +41,11 @@ def data_inputs(cfg, prepare: bool = False) -> Inputs:
     return dataset.inputs
 
 
-def method_inputs(cfg) -> Inputs:
-    """Device, precision, engine, weights, code and files of the configuration."""
+def method_inputs(cfg, prepare: bool = False) -> Inputs:
+    """Device, precision, engine, weights, code and files of the configuration; prepare: fetch
+    weights that can be identified no other way."""
+    if prepare:
+        fetch_unidentified(cfg.MODEL.BACKBONE.NAME)
     device = "cuda" if cfg.USE_CUDA and torch.cuda.is_available() else "cpu"
     return of_method(
         cfg, device, modern_dassl.engine_name(), weights_hash(cfg.MODEL.BACKBONE.NAME),

@@ -100,7 +100,7 @@ def _check_resumed(folder: Path, started: dict) -> None:
 def _inputs_of_images_there(cfg, folder: Path, overwrite: bool) -> Inputs | None:
     """The run's inputs; None where it is finished and its images are gone, which is said."""
     try:
-        return {**data_inputs(cfg, prepare=True), **method_inputs(cfg)}
+        return {**data_inputs(cfg, prepare=True), **method_inputs(cfg, prepare=True)}
     except DataError as error:
         if overwrite or not (folder / RESULT).is_file():
             raise

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from ueo.clip.backbones import name_in_tables
 from ueo.files import atomic_path, write_json
 from ueo.grids.choices import dataset_class, output_name, trainer_names
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.parallel import Failure
 from ueo.grids.plan import plan
 from ueo.grids.run_grid import selection
-from ueo.results import tables
 from ueo.results.coverage import uneven
 from ueo.studies import ood_plots, ood_study, ood_tables
 from ueo.studies.elsewhere import Tests, execute_left, plan_elsewhere
@@ -115,7 +115,7 @@ def _write(study: OODStudy, arms: Arms, moved: ood_study.Runs) -> None:
     means = ood_study.means(rows)
     result = {
         **{key: first[key] for key in ("dataset", "title", "protocol", "environment")},
-        "backbone": tables.backbone_name(first["backbone"]),
+        "backbone": name_in_tables(first["backbone"]),
         **{f"{key}s": sorted({row[key] for row in rows}) for key in ("domain", "setting", "seed")},
         "uneven": uneven((str(arm), run.result) for arm, group in runs.items() for run in group),
         "means": means,

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from dassl.engine import TRAINER_REGISTRY
 
+from ueo.clip.backbones import name_in_tables
 from ueo.files import atomic_path, write_json
 from ueo.grids.choices import dataset_class, output_name, trainer_names
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.parallel import Failure
 from ueo.grids.plan import plan
 from ueo.grids.run_grid import selection
-from ueo.results import tables
 from ueo.results.comparable import check_inputs
 from ueo.results.coverage import uneven
 from ueo.results.record import read_result
@@ -171,7 +171,7 @@ def _write(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> None:
     first = every[0][1]
     result = {
         **{key: first[key] for key in ("dataset", "title", "protocol", "environment")},
-        "backbone": tables.backbone_name(first["backbone"]),
+        "backbone": name_in_tables(first["backbone"]),
         "domains": [d for d in study.run_settings.domain if d in {r["domain"] for r in tuned}],
         "seeds": sorted({r["seed"] for r in tuned}), "shots": study.shots,
         "uneven": [f"{test}: {c}" for test, found in by_test.items() for c in uneven(found)],

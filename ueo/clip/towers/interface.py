@@ -19,7 +19,8 @@ class Backbone:
     library: "openai" or "open_clip"; model: the library's own, which holds all parameters;
     visual: images (batch, 3, height, width) -> features (batch, embedding), not normalised;
     embedding: length of a feature; affine: gives {name below `visual`: parameter} of the image
-    tower's normalisation layers.
+    tower's normalisation layers; config: what open_clip builds the model from, the content of an
+    open_clip_config.json, None for OpenAI's, whose weights say it.
     """
 
     library: str
@@ -31,6 +32,7 @@ class Backbone:
     preprocessing: Preprocessing
     embedding: int
     affine: Callable[[nn.Module], dict[str, nn.Parameter]]
+    config: dict | None = None
 
     @property
     def dtype(self) -> torch.dtype:

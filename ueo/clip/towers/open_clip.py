@@ -1,11 +1,14 @@
 """open_clip's `CLIP` and `CustomTextCLIP` behind the interface."""
 
+import copy
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ueo.clip.towers.interface import Backbone
+from ueo.clip.towers.open_clip_names import library
 from ueo.clip.towers.text import TextEncoder
 from ueo.clip.towers.tokens import Tokeniser
 from ueo.settings.preprocessing import Preprocessing
@@ -13,10 +16,57 @@ from ueo.settings.preprocessing import Preprocessing
 NORMS = (nn.LayerNorm, nn.GroupNorm, _BatchNorm)
 
 
-def wrap(model: nn.Module, encode: Callable[..., Tensor]) -> Backbone:
+def build(config: dict, half: bool = False) -> nn.Module:
+    """A model with random weights. config: {"model_cfg": ..., "preprocess_cfg": ...}; half: of half
+    precision but for the normalisation layers of native towers.
+
+    open_clip.create_model does this too, from names alone, and warns that the weights are random.
+    """
+    known, of_model = library(), copy.deepcopy(config["model_cfg"])
+    kind = known.CustomTextCLIP if of_model.pop("custom_text", False) else known.CLIP
+    of_timm = "timm_model_name" in of_model["vision_cfg"]
+    of_model["vision_cfg"]["timm_model_pretrained"] = False
+    model = kind(**of_model, cast_dtype=torch.float16 if half else None)
+    if half and of_timm:
+        model.half()
+        for module in model.modules():
+            if isinstance(module, known.transformer.LayerNormFp32):
+                module.float()
+    elif half:
+        known.model.convert_weights_to_lp(model, dtype=torch.float16)
+    known.model.set_model_preprocess_cfg(model, config["preprocess_cfg"])
+    return model
+
+
+def fill(model: nn.Module, state: dict[str, Tensor]) -> None:
+    """Give the model the weights of a state dict in any layout that open_clip takes for it. Raises
+    ValueError, with the first difference of names or shapes: nothing is resized."""
+    known = library()
+    state = known.convert.convert_state_dict(model, dict(state))
+    if "positional_embedding" in state and not hasattr(model, "positional_embedding"):
+        state = known.model.convert_to_custom_text_state_dict(state)
+    for name in ("logit_scale", "logit_bias"):  # a number, or a list of one
+        if name in state and getattr(model, name, None) is not None:
+            state[name] = state[name].reshape(getattr(model, name).shape)
+    if different := _difference(model.state_dict(), state):
+        raise ValueError(different)
+    model.load_state_dict(state)
+
+
+def _difference(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> str:
+    for name, tensor in wanted.items():
+        if name not in found:
+            return f"{name} is missing"
+        if found[name].shape != tensor.shape:
+            return f"{name} is {tuple(found[name].shape)}, not {tuple(tensor.shape)}"
+    return next((f"{name} is one too many" for name in found if name not in wanted), "")
+
+
+def wrap(model: nn.Module, encode: Callable[..., Tensor], config: dict | None = None) -> Backbone:
     """The model as a Backbone; they share parameters.
 
-    encode: its tokeniser, (texts, context_length=) -> ids (texts, context length).
+    encode: its tokeniser, (texts, context_length=) -> ids (texts, context length). config: what it
+    was built from.
     """
     of_text = getattr(model, "text", model)  # CustomTextCLIP's has a module of its own
     pooling = getattr(model, "text_pool_type", None) or of_text.pool_type
@@ -36,6 +86,7 @@ def wrap(model: nn.Module, encode: Callable[..., Tensor]) -> Backbone:
         preprocessing=Preprocessing.of_open_clip(model.visual.preprocess_cfg),
         embedding=_embedding(text),
         affine=affine_by_type,
+        config=config,
     )
 
 

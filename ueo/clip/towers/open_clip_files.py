@@ -1,36 +1,218 @@
-"""Models of open_clip by name, with published weights, a file of weights, or a folder.
+"""Configurations and weights of open_clip's models: where they are, and models made of them.
 
-    open_clip:ViT-B-16/laion2b_s34b_b88k       a model of open_clip and one of its sets of weights
-    open_clip:ViT-B-16/weights/b16.safetensors a model of open_clip and a file of weights for it
-    open_clip:hf-hub:laion/CLIP-...            a repository of the Hugging Face hub
-    open_clip:local-dir:models/mine            a folder with open_clip_config.json and weights
+What is published lies in the cache of the Hugging Face hub, where open_clip puts it too. What is
+there is taken without a look at the network.
 """
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import nn
 
+from modern_dassl.finite import first_not_finite
+from ueo.clip.published.files import first_line, read_state
+from ueo.clip.published.layouts import layout_of
 from ueo.clip.towers.interface import Backbone
-from ueo.clip.towers.open_clip import wrap
+from ueo.clip.towers.open_clip import build, fill, wrap
+from ueo.clip.towers.open_clip_names import (
+    FOLDER,
+    PREFIX,
+    Name,
+    check_model,
+    library,
+    parse,
+    refusal,
+    weights_of,
+)
+from ueo.clip.weights import expand_vocabulary
+from ueo.errors import CheckpointError, ConfigError
+from ueo.settings.preprocessing import Preprocessing
 
-PREFIX = "open_clip:"
+CONFIG = "open_clip_config.json"
+WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")  # the first that is there
 
 
-def is_named(name: str) -> bool:
-    """Whether a backbone's name is one of those above."""
-    return name.startswith(PREFIX)
+def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = None,
+         config: dict | None = None) -> Backbone:
+    """The backbone on the CPU. precision, weights, config: see ueo/clip/backbones.py."""
+    config = config or described(name)
+    tokeniser = _tokeniser(parse(name), config["model_cfg"]["text_cfg"])
+    state = read_weights(fetch(name)) if weights is None else weights
+    _say_what_differs(parse(name), config["model_cfg"])
+    model = _built(config, name, precision)
+    try:
+        fill(model, state)
+    except (ValueError, RuntimeError, KeyError) as error:
+        layout = layout_of(state)
+        holds = f"holds {layout.what} and does" if layout else "does"
+        raise CheckpointError(
+            f"{weights_file(name)}: {holds} not fit {parse(name).model} ({first_line(error)})"
+        ) from error
+    return wrap(model, tokeniser, config)
 
 
-def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = None) -> Backbone:
-    """The backbone on the CPU. precision, weights: see ueo/clip/backbones.py."""
-    import open_clip
+def _built(config: dict, name: str, precision: str) -> nn.Module:
+    try:
+        return build(config, half=precision == "fp16")
+    except Exception as error:  # an older open_clip or timm knows neither all names nor all keys
+        raise ConfigError(
+            f"MODEL.BACKBONE.NAME: {name} cannot be built by the open_clip and timm that are "
+            f"installed ({first_line(error)})"
+        ) from error
 
-    model, _, chosen = name.removeprefix(PREFIX).partition("/")
-    half = "fp16" if precision == "fp16" else "fp32"
-    built = open_clip.create_model(model, pretrained=chosen or None, precision=half)
-    return wrap(built, open_clip.get_tokenizer(model))
+
+def described(name: str) -> dict:
+    """{"model_cfg": ..., "preprocess_cfg": ...} of a model, as open_clip keeps them.
+
+    Raises ConfigError for a model that cannot be used, CheckpointError where the network is needed
+    and absent.
+    """
+    wanted, known = parse(name), library()
+    check_model(wanted)
+    if wanted.repository or wanted.folder is not None:
+        path = (_of_hub(wanted.repository, [CONFIG]) if wanted.repository
+                else wanted.folder / CONFIG)
+        config = _read_config(path)
+    else:
+        config = {"model_cfg": known.get_model_config(wanted.model),
+                  "preprocess_cfg": known.get_pretrained_cfg(wanted.model, _set_of(wanted))}
+    if why := refusal(config["model_cfg"]):
+        raise ConfigError(f"MODEL.BACKBONE.NAME: {name} cannot be used: {why}")
+    default = asdict(known.transform.PreprocessCfg())
+    steps = known.transform.merge_preprocess_dict(default, config.get("preprocess_cfg") or {})
+    size = config["model_cfg"]["vision_cfg"].get("image_size", 224)
+    return {"model_cfg": config["model_cfg"], "preprocess_cfg": {**steps, "size": size}}
+
+
+def preprocessing(name: str) -> Preprocessing:
+    """What becomes of an image before this model sees it; no weights are read."""
+    return Preprocessing.of_open_clip(described(name)["preprocess_cfg"])
+
+
+def _set_of(wanted: Name) -> str:
+    """The set of weights whose pre-processing holds: for a file, the first that its model has."""
+    sets = weights_of(wanted.model)
+    return wanted.weights if wanted.weights in sets else next(iter(sets), "")
+
+
+def _read_config(path: Path) -> dict:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config["model_cfg"]["vision_cfg"], config["model_cfg"]["text_cfg"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise CheckpointError(
+            f"{path}: is no configuration of open_clip's (model_cfg with vision_cfg and text_cfg): "
+            f"{first_line(error)}"
+        ) from error
+    return config
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """State dict of a file. Raises CheckpointError for what is no file of weights."""
+    state = expand_vocabulary(read_state(path))
+    if name := first_not_finite(state):
+        raise CheckpointError(f"{path}: {name} holds NaN or infinity; these weights are of no use")
+    return state
 
 
 def weights_file(name: str) -> Path:
-    """Where the weights are."""
-    return Path(name.removeprefix(PREFIX).partition("/")[2])
+    """Where the weights are, or the name that they are fetched by where they are not."""
+    wanted = parse(name)
+    if wanted.folder is not None:
+        return _in_folder(wanted.folder)
+    repository, files = _published(wanted)
+    if not repository:
+        return Path(wanted.weights).expanduser()
+    return _cached(repository, files) or Path(repository, files[0])
+
+
+def fetch(name: str) -> Path:
+    """The file of the weights, which is fetched where it is missing. Raises CheckpointError where
+    that fails."""
+    wanted = parse(name)
+    repository, files = _published(wanted)
+    if repository:
+        return _of_hub(repository, files)
+    path = weights_file(name)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there are no weights; put {WEIGHTS[0]} there")
+    return path
+
+
+def _published(wanted: Name) -> tuple[str, list[str]]:
+    """(repository of the hub, files in it that may hold the weights); ("", []) for one's own."""
+    if wanted.repository:
+        return wanted.repository, list(WEIGHTS)
+    if wanted.folder is not None or wanted.weights not in weights_of(wanted.model):
+        return "", []
+    place = library().get_pretrained_cfg(wanted.model, wanted.weights)["hf_hub"]
+    repository, _, file = place.rpartition("/")
+    return repository, [file] if file else list(WEIGHTS)
+
+
+def _in_folder(folder: Path) -> Path:
+    found = [folder / file for file in WEIGHTS if (folder / file).is_file()]
+    return found[0] if found else folder / WEIGHTS[0]
+
+
+def _cached(repository: str, files: list[str]) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = (try_to_load_from_cache(repository, file) for file in files)
+    return next((Path(path) for path in found if isinstance(path, str)), None)
+
+
+def _of_hub(repository: str, files: list[str]) -> Path:
+    """The first of `files` that the repository has, from the cache or the network."""
+    if (path := _cached(repository, files)) is not None:
+        return path
+    from huggingface_hub.utils import logging
+
+    loudness = logging.get_verbosity()
+    logging.set_verbosity_error()  # it would tell each of its attempts
+    try:
+        # given the last name, open_clip looks for a safer kind of file first
+        return Path(library().pretrained.download_pretrained_from_hf(repository, files[-1]))
+    except Exception as error:  # whatever a network does
+        raise CheckpointError(
+            f"{files[0]} of {repository} could not be fetched from the Hugging Face hub; fetch it "
+            f"by hand and name it as {PREFIX}MODEL/FILE, or put it beside its {CONFIG} and name "
+            f"the folder as {PREFIX}{FOLDER}FOLDER"
+        ) from error
+    finally:
+        logging.set_verbosity(loudness)
+
+
+def _tokeniser(wanted: Name, text: dict):
+    """That of a model with this text_cfg. Raises ConfigError for a package, CheckpointError for a
+    file of the hub that is missing."""
+    if not text.get("hf_tokenizer_name"):
+        return library().SimpleTokenizer(context_length=text.get("context_length", 77),
+                                         **text.get("tokenizer_kwargs", {}))
+    try:
+        return library().get_tokenizer(wanted.model)
+    except ImportError as error:
+        raise ConfigError(
+            f"MODEL.BACKBONE.NAME: the tokeniser of {wanted.model} needs a package that is not "
+            f"installed ({first_line(error)}); pip install transformers sentencepiece"
+        ) from error
+    except Exception as error:  # transformers' own, of a network or a file
+        raise CheckpointError(
+            f"the tokeniser of {wanted.model} could not be read ({first_line(error)[:200]}); with "
+            "a network it is fetched once, into the hub's cache (HF_HOME)"
+        ) from error
+
+
+def _say_what_differs(wanted: Name, config: dict) -> None:
+    """Say that weights were trained with another activation than the model has."""
+    if wanted.weights not in weights_of(wanted.model):
+        return
+    trained = library().get_pretrained_cfg(wanted.model, wanted.weights).get("quick_gelu", False)
+    if trained != config.get("quick_gelu", False):
+        kinds = ("QuickGELU", "GELU") if trained else ("GELU", "QuickGELU")
+        other = (f"{wanted.model}-quickgelu" if trained
+                 else wanted.model.removesuffix("-quickgelu"))
+        print(f"{wanted.model}/{wanted.weights}: these weights were trained with {kinds[0]}, and "
+              f"this model computes with {kinds[1]}; their model is {other}")

@@ -17,6 +17,7 @@ from ueo.files import asset, sha256
 from ueo.temporaries import temporary_folder
 
 TINY = "TinyCLIP"
+OTHERS = ("open_clip", "laion", "datacomp", "commonpool")  # in paths of weights of others
 
 
 def published() -> list[str]:
@@ -60,15 +61,27 @@ def download(name: str) -> Path:
         ) from error
 
 
-def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = None) -> Backbone:
+def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = None,
+         config: None = None) -> Backbone:
     """The backbone on the CPU. precision, weights: see ueo/clip/backbones.py."""
     if weights is None:
         weights = read_weights(download(name) if name in published() else weights_file(name))
+        _say_whose(name)
     model = _build(weights, name)
     if precision != "fp16":
         model.float()
         model.load_state_dict(weights)  # again, in full precision
     return wrap(model)
+
+
+def _say_whose(name: str) -> None:
+    """Say where a file's name tells that its weights may have been trained with GELU; the tensors
+    do not tell."""
+    path = str(weights_file(name).resolve()).lower()
+    if any(mark in path for mark in OTHERS) and "quickgelu" not in path:
+        print(f"{name}: by its name these are weights of open_clip's; a file is read as OpenAI's "
+              "architecture, with QuickGELU. If they were trained with GELU, as most of LAION's "
+              f"and DataComp's, name open_clip:MODEL/{name}, such as open_clip:ViT-B-16/{name}")
 
 
 def _build(state: dict[str, torch.Tensor], name: str) -> CLIP:

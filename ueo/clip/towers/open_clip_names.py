@@ -1,0 +1,159 @@
+"""How a model of open_clip is named, and which of them have towers that can be used here.
+
+    open_clip:ViT-B-16/laion2b_s34b_b88k        a model and a published set of weights
+    open_clip:ViT-B-16/weights/b16.safetensors  a model and the path of a file of weights for it
+    open_clip:hf-hub:laion/CLIP-ViT-B-16-...    a repository of the Hugging Face hub
+    open_clip:local-dir:models/mine             a folder with open_clip_config.json and weights
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ueo.errors import ConfigError
+from ueo.names import did_you_mean
+from ueo.settings.options import quoted
+
+PREFIX, HUB, FOLDER = "open_clip:", "hf-hub:", "local-dir:"
+INSTALL = "pip install 'ueo-toolbox[open_clip]'"
+
+
+@dataclass(frozen=True)
+class Name:
+    """model: open_clip's name of it, or its place with HUB or FOLDER before it. weights: a set's
+    name, or the path of a file; "" where the place holds them."""
+
+    model: str
+    weights: str
+
+    @property
+    def repository(self) -> str:
+        """Of the hub; "" for a model that is elsewhere."""
+        return self.model.removeprefix(HUB) if self.model.startswith(HUB) else ""
+
+    @property
+    def folder(self) -> Path | None:
+        if not self.model.startswith(FOLDER):
+            return None
+        return Path(self.model.removeprefix(FOLDER)).expanduser()
+
+
+def is_named(name: str) -> bool:
+    """Whether a backbone's name is one of open_clip's."""
+    return name.startswith(PREFIX)
+
+
+def parse(name: str) -> Name:
+    """The parts of a backbone's name that begins with PREFIX."""
+    rest = name.removeprefix(PREFIX)
+    if rest.startswith((HUB, FOLDER)):
+        return Name(rest, "")
+    model, _, weights = rest.partition("/")
+    return Name(model, weights)
+
+
+def library():
+    """The package open_clip. Raises ConfigError, with how to install it, where there is none."""
+    try:
+        import open_clip
+    except ImportError as error:
+        raise ConfigError(
+            f"MODEL.BACKBONE.NAME: names that begin with {PREFIX} need the package open_clip; "
+            f"{INSTALL}"
+        ) from error
+    return open_clip
+
+
+def refusal(config: dict) -> str:
+    """Why a model of this configuration cannot be used here; "" where it can."""
+    text = config["text_cfg"]
+    if "hf_model_name" in text:
+        return (f"its text tower is {text['hf_model_name']} of Hugging Face's transformers, which "
+                "takes no learnt prompt")
+    if "multimodal_cfg" in config or text.get("embed_cls"):
+        return "it is a CoCa, whose text tower adds a token of its own behind a prompt"
+    return ""
+
+
+def models() -> list[str]:
+    """open_clip's own models that can be used here, by name."""
+    known = library()
+    return [name for name in known.list_models() if not refusal(known.get_model_config(name))]
+
+
+def weights_of(model: str) -> list[str]:
+    """The sets of weights that open_clip knows for one of its models."""
+    return library().list_pretrained_tags_by_model(model)
+
+
+def check(name: str) -> None:
+    """Raise ConfigError unless the name is one of a model and its weights, as far as that can be
+    said without a network."""
+    wanted = parse(name)
+    check_model(wanted)
+    if not wanted.repository and wanted.folder is None:
+        _check_weights(name, wanted)
+
+
+def check_model(wanted: Name) -> None:
+    """`check`, whatever weights are named."""
+    if wanted.folder is not None:
+        _check_folder(wanted.folder)
+    elif not wanted.repository:
+        _check_known(wanted)
+    library()
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / "open_clip_config.json").is_file():
+        raise ConfigError(
+            f"MODEL.BACKBONE.NAME: {folder} holds no open_clip_config.json; name a folder that "
+            "open_clip has written, or one with this file and the weights"
+        )
+
+
+def _check_known(wanted: Name) -> None:
+    config = library().get_model_config(wanted.model)
+    if config is None:
+        raise ConfigError(
+            f"MODEL.BACKBONE.NAME: open_clip has no model {quoted(wanted.model)}"
+            f"{did_you_mean(wanted.model[:80], models())}; --list-backbones lists them"
+        )
+    if why := refusal(config):
+        raise ConfigError(f"MODEL.BACKBONE.NAME: {wanted.model} cannot be used: {why}")
+
+
+def _check_weights(name: str, wanted: Name) -> None:
+    sets = weights_of(wanted.model)
+    if wanted.weights in sets or Path(wanted.weights).expanduser().is_file():
+        return
+    known = f"known for {wanted.model}: {', '.join(sets) or 'none'}"
+    if not wanted.weights:
+        raise ConfigError(
+            f"MODEL.BACKBONE.NAME: {quoted(name)} names no weights; add /SET or /PATH of a file; "
+            f"{known}"
+        )
+    raise ConfigError(
+        f"MODEL.BACKBONE.NAME: {quoted(wanted.weights)} is neither a set of weights nor a file"
+        f"{did_you_mean(wanted.weights[:80], sets)}; {known}"
+    )
+
+
+def without_path(name: str) -> str:
+    """The name as tables show it: of a file or folder the last part alone."""
+    wanted = parse(name)
+    if wanted.folder is not None:
+        return f"{PREFIX}{FOLDER}{wanted.folder.name}"
+    if not wanted.weights:
+        return name
+    return f"{PREFIX}{wanted.model}/{Path(wanted.weights).name}"
+
+
+def stem(name: str) -> str:
+    """The name as a part of a file's or folder's: "open_clip_vit_b_16_laion2b_s34b_b88k"."""
+    wanted = parse(name)
+    parts = [wanted.model, Path(wanted.weights).stem if wanted.weights else ""]
+    if wanted.folder is not None:
+        parts = [wanted.folder.name]
+    joined = "_".join(["open_clip", *filter(None, parts)]).lower()
+    return re.sub(r"[^\w.]+", "_", joined)
