@@ -10,12 +10,14 @@ from dassl.utils import Registry
 from yacs.config import CfgNode
 
 import ueo.runs.evaluator  # noqa: F401  (registers itself)
+from ueo.clip.backbones import preprocessing
 from ueo.errors import ConfigError
 from ueo.label_space import parse_setting
 from ueo.names import did_you_mean
 from ueo.settings import config
 from ueo.settings.discover import extend_cfg, import_file
 from ueo.settings.machine_share import worker_processes
+from ueo.settings.preprocessing import Preprocessing
 from ueo.settings.shared_names import take_names
 
 PLUGINS = ("ueo.trainers", "ueo.datasets")
@@ -114,6 +116,7 @@ def build_cfg(settings: RunSettings) -> CfgNode:
     dataset = [settings.dataset_config_file] if settings.dataset_config_file else []
     for path in [*dataset, *settings.config_file]:
         config.merge_file(cfg, path, known)
+    _see_as_trained(cfg, settings, known)
     for key, value in settings.keys().items():
         config.set_key(cfg, key, value, config.COMMAND_LINE, known)
     cfg.USE_CUDA = cfg.USE_CUDA and settings.device != "cpu"
@@ -124,6 +127,18 @@ def build_cfg(settings: RunSettings) -> CfgNode:
     check_name("data set", cfg.DATASET.NAME, DATASET_REGISTRY)
     cfg.freeze()
     return cfg
+
+
+def _see_as_trained(cfg: CfgNode, settings: RunSettings, known: dict) -> None:
+    """Set the pre-processing that the backbone was trained with, where it says so: over the yaml
+    files, below what was asked for."""
+    asked = dict(zip(settings.options[::2], settings.options[1::2]))
+    if asked.keys() >= Preprocessing().keys().keys():  # a record's: complete
+        return
+    name = str(asked.get("MODEL.BACKBONE.NAME") or settings.backbone or cfg.MODEL.BACKBONE.NAME)
+    steps = preprocessing(name)
+    for key, value in steps.keys().items() if steps else ():
+        config.set_key(cfg, key, value, name, known)
 
 
 def check_name(what: str, name: str, registry: Registry) -> None:

@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ueo.clip.towers.interface import Backbone
 from ueo.clip.towers.open_clip_names import library
+from ueo.clip.towers.openai import affine_by_name
 from ueo.clip.towers.text import TextEncoder
 from ueo.clip.towers.tokens import Tokeniser
 from ueo.settings.preprocessing import Preprocessing
@@ -63,7 +64,8 @@ def _difference(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> str:
 
 
 def wrap(model: nn.Module, encode: Callable[..., Tensor], config: dict | None = None) -> Backbone:
-    """The model as a Backbone; they share parameters.
+    """The model as a Backbone; they share parameters. Of image towers in OpenAI's layout the same
+    parameters are tuned as of OpenAI's own, of timm's those of every normalisation layer.
 
     encode: its tokeniser, (texts, context_length=) -> ids (texts, context length). config: what it
     was built from.
@@ -85,7 +87,7 @@ def wrap(model: nn.Module, encode: Callable[..., Tensor], config: dict | None = 
         tokenise=tokenise,
         preprocessing=Preprocessing.of_open_clip(model.visual.preprocess_cfg),
         embedding=_embedding(text),
-        affine=affine_by_type,
+        affine=affine_by_type if hasattr(model.visual, "trunk") else affine_by_name,
         config=config,
     )
 
