@@ -1,6 +1,7 @@
 """Pictures of the study of OOD scores, from its runs and means: one panel a method or score."""
 
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 
@@ -57,6 +58,11 @@ def _legend(figure, axes) -> None:
     figure.legend(shown.values(), shown, loc="outside upper left", ncols=5)
 
 
+def _below(figure, words: str) -> None:
+    """Name the axis that all panels share, in as many lines as the width needs."""
+    figure.supxlabel(fill(words, int(15 * figure.get_size_inches()[0])), fontsize=7)
+
+
 def histograms(runs: Runs):
     """MCM scores of known and unknown test images of all runs, of each method with the most shots.
     """
@@ -79,7 +85,7 @@ def histograms(runs: Runs):
         axis.set_title(_name(arm), loc="left")
         style.few_ticks(axis, 3)
     _legend(figure, axes)
-    figure.supxlabel("MCM score (the last bar: and all above)", fontsize=7)
+    _below(figure, "MCM score (the last bar: and all above)")
     figure.supylabel("share of each group, %", fontsize=7)
     return figure
 
@@ -109,8 +115,7 @@ def roc(runs: Runs, found: list[dict]):
         axis.set_title(_name(arm), loc="left")
         axis.text(99, 2, "\n".join(_areas(found, arm, (REFERENCE, best))), ha="right", fontsize=5.5)
     _legend(figure, axes)
-    figure.supxlabel("unknown images accepted, % (in each panel: AUROC with its 95 % interval)",
-                     fontsize=7)
+    _below(figure, "unknown images accepted, % (in each panel: AUROC with its 95 % interval)")
     figure.supylabel("known images accepted, %", fontsize=7)
     return figure
 
@@ -167,7 +172,7 @@ def against_shots(found: list[dict]):
         axis.set_xticks(range(len(numbers)), [str(number) for number in numbers])
     if scores:
         _legend(figure, axes)
-    figure.supxlabel("images a class (shots)", fontsize=7)
+    _below(figure, "images a class (shots)")
     figure.supylabel("AUROC, %", fontsize=7)
     return figure
 
@@ -194,7 +199,7 @@ def against_accuracy(found: list[dict]):
                               va="top" if side == "right" else "bottom")
         axis.set_title(style.written(names.method(method)), loc="left")
         style.few_ticks(axis)
-    figure.supxlabel("PACC, % (numbers: the least and the most images a class; pale: all other "
-                     "methods)", fontsize=7)
+    _below(figure, "PACC, % (numbers: the least and the most images a class; pale: all other "
+                     "methods)")
     figure.supylabel("AUROC by MCM, %", fontsize=7)
     return figure
