@@ -10,6 +10,7 @@ whole batch, and so are the rows that `features`, `cosines` and `logits` return:
 as if there were one process.
 """
 
+from collections.abc import Callable
 from numbers import Real
 
 import torch
@@ -111,14 +112,14 @@ class CLIPTrainer(RecordedTrainer):
         self.options = options_of(cfg, type(self))
         check_trainer(type(self).__name__, cfg, self.options)
 
-    def build_network(self, weights: dict[str, Tensor] | None = None) -> None:
+    def build_network(self, load: Callable = load_clip) -> None:
         """The model with its zero-shot weights and what is tuned of it: all that predicting needs.
 
-        weights: state dict in the library's own layout, to be taken instead of the backbone's.
+        load: (name, precision, device) -> Backbone.
         """
         cfg, options = self.cfg, self.options
         self.precision = self.choose_precision()
-        backbone = load_clip(cfg.MODEL.BACKBONE.NAME, self.precision, self.device, weights)
+        backbone = load(cfg.MODEL.BACKBONE.NAME, self.precision, self.device)
         check_preprocessing(cfg.INPUT, cfg.MODEL.BACKBONE.NAME, backbone.preprocessing)
         dataset, seed = self.dm.dataset, max(cfg.SEED, 0)
         template = getattr(dataset, "template", TEMPLATE)

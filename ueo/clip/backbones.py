@@ -31,7 +31,6 @@ def load_clip(
     precision: str,
     device: torch.device | str = "cpu",
     weights: dict[str, torch.Tensor] | None = None,
-    config: dict | None = None,
 ) -> Backbone:
     """The backbone in eval mode with frozen parameters, on `device`.
 
@@ -40,12 +39,11 @@ def load_clip(
     precision: "fp16" keeps OpenAI's half-precision weights (normalisation layers stay fp32);
                "fp32" and "amp" make every parameter fp32.
     weights:   state dict in the library's own layout, to be taken instead of those of `name`.
-    config:    Backbone.config of an open_clip model, to be taken instead of that of `name`.
 
     Raises ConfigError for an unknown name, CheckpointError for weights that cannot be read.
     """
     if weights is not None:
-        backbone = _library(name).load(name, precision, weights, config)
+        backbone = _library(name).load(name, precision, weights)
     elif torch.device(device).type == "cuda":  # a process there does many runs, one on a CPU
         backbone = own_copy(name, precision)
     else:

@@ -6,7 +6,7 @@
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +16,8 @@ import torch
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
 
-from ueo.clip.backbones import weights_hash
+from ueo.clip.backbones import load_clip, weights_hash
+from ueo.clip.towers.interface import Backbone
 from ueo.errors import CheckpointError
 from ueo.images.decoding import read_image
 from ueo.images.hashes import of_file
@@ -143,9 +144,9 @@ def _check_start(folder: Path, inputs: Inputs, start: str) -> None:
         raise CheckpointError(f"{folder}: started from {start}, which has changed or is not there")
 
 
-def network(cfg, facts: dict, device: torch.device, weights: dict[str, Tensor] | None = None):
+def network(cfg, facts: dict, device: torch.device, load: Callable[..., Backbone] = load_clip):
     """The run's trainer with its network alone: no image is read, and nothing can be trained.
-    weights: see CLIPTrainer.build_network."""
+    load: see CLIPTrainer.build_network."""
     kind = TRAINER_REGISTRY.get(cfg.TRAINER.NAME)
     trainer = kind.__new__(kind)
     trainer._models, trainer.cfg, trainer.device = OrderedDict(), cfg, device
@@ -156,7 +157,7 @@ def network(cfg, facts: dict, device: torch.device, weights: dict[str, Tensor] |
     )
     trainer.dm = SimpleNamespace(dataset=known)
     trainer.check_cfg(cfg)
-    trainer.build_network(weights)
+    trainer.build_network(load)
     return trainer
 
 

@@ -2,7 +2,9 @@
 
     model.safetensors    the image tower as tuned, class features, adapter: what predicting needs
     model.json           class names, threshold, pre-processing, ...: how to use them
-    clip_state_dict.pt   the whole CLIP with what was tuned of it, for clip.load and open_clip
+    clip_state_dict.pt   the whole CLIP with what was tuned of it, for clip.load and open_clip; of
+                         a model of open_clip's instead open_clip_config.json and
+                         open_clip_model.safetensors, which its local-dir: takes
     model.onnx           pixels -> class probabilities and score
     README.md            a card: data, recipe, metrics, licence
 """
@@ -16,11 +18,12 @@ import torch
 from safetensors.torch import save_file
 
 from ueo.clip.backbones import name_in_tables
+from ueo.clip.model import PromptedCLIP
 from ueo.errors import ConfigError
 from ueo.files import write_json
 from ueo.inference import onnx_export
 from ueo.inference.adapted_model import AdaptedModel
-from ueo.inference.exported_model import CLASSES, FORMAT, WEIGHTS, is_export
+from ueo.inference.exported_model import CLASSES, FORMAT, OPEN_CLIP, WEIGHTS, is_export
 from ueo.inference.model_card import card
 from ueo.inference.openai_layout import (
     OWN_TEXT,
@@ -34,6 +37,7 @@ from ueo.runs.checkpoint import FACTS, chosen_threshold, with_threshold
 from ueo.temporaries import temporary_folder
 
 OPENAI, ONNX, CARD = "clip_state_dict.pt", "model.onnx", "README.md"
+OF_OPEN_CLIP = ("open_clip_config.json", "open_clip_model.safetensors")  # as it names them
 KEPT = ("TRAINER.", "INPUT.", "SEED", "MODEL.BACKBONE.NAME", "DATASET.NUM_SHOTS",
         "DATASET.UPRIGHT", "DATALOADER.TEST.BATCH_SIZE")  # keys that predicting needs
 TURNED = "turned as the camera noted (EXIF)"
@@ -92,10 +96,17 @@ def exported_facts(model: AdaptedModel, threshold: str = "") -> dict:
         "trainer": model.cfg.TRAINER.NAME,
         "backbone": config["MODEL.BACKBONE.NAME"],
         "logit_scale": clip.logit_scale,
-        "image_tower": image_tower(clip),
+        **built_from(clip),
         "preprocessing": preprocessing(model),
         "config": config,
     }
+
+
+def built_from(clip: PromptedCLIP) -> dict:
+    """What an image tower to fill is built from, in facts of its own for each library."""
+    if clip.backbone.config:
+        return {OPEN_CLIP: clip.backbone.config}
+    return {"image_tower": image_tower(clip)}
 
 
 def preprocessing(model: AdaptedModel) -> dict:
@@ -152,16 +163,21 @@ def _with_onnx(asked: bool | None, say: Callable[[str], None]) -> bool:
 
 def _write_weights(model: AdaptedModel, folder: Path, say: Callable[[str], None]) -> None:
     clip, classes = model.network.model, model.class_features
-    state = clip.state_dict()
-    merged = smallest(openai_layout(state, clip.logit_scale))
+    state, config = clip.state_dict(), clip.backbone.config
+    if config:
+        write_json(folder / OF_OPEN_CLIP[0], config)
+        save_file(smallest(clip.backbone.model.state_dict()), folder / OF_OPEN_CLIP[1],
+                  {"format": "pt"})
+    else:
+        torch.save(smallest(openai_layout(state, clip.logit_scale)), folder / OPENAI)
     if classes is not None:
         state = {n: t for n, t in state.items() if not n.startswith(OWN_TEXT)}
         state[CLASSES] = classes
     save_file(smallest(state), folder / WEIGHTS, {"format": "pt"})
-    torch.save(merged, folder / OPENAI)
-    without = not_merged(model.network)
+    without, whole = not_merged(model.network), OF_OPEN_CLIP[1] if config else OPENAI
+    readers = "open_clip (local-dir:)" if config else "clip.load and open_clip"
     say(f"{WEIGHTS}: what predicting needs ({_size(folder / WEIGHTS)})")
-    say(f"{OPENAI}: the whole CLIP for clip.load and open_clip ({_size(folder / OPENAI)})"
+    say(f"{whole}: the whole CLIP for {readers} ({_size(folder / whole)})"
         + (f"; it has no place for {', '.join(without)}" if without else ""))
 
 

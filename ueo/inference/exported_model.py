@@ -1,10 +1,13 @@
 """A model that was exported (export.py): predictions without the run and its backbone's weights."""
 
+from functools import partial
 from pathlib import Path
 
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ueo.clip.backbones import load_clip
+from ueo.clip.towers import open_clip_exports
 from ueo.errors import CheckpointError, DataError, UserError, first_line
 from ueo.files import read_json
 from ueo.inference.adapted_model import AdaptedModel, configuration, network
@@ -13,6 +16,7 @@ from ueo.runs.checkpoint import FACTS
 
 FORMAT = 1  # of the folder; a change that an older ueo.load would misread counts it up
 WEIGHTS = "model.safetensors"
+OPEN_CLIP = "open_clip"  # the fact that holds what open_clip builds a model from
 CLASSES = "class_features"  # (K, embedding), beside the names of PromptedCLIP's state dict
 AGAIN = "export the run again"
 
@@ -58,10 +62,14 @@ class ExportedModel(AdaptedModel):
     def _filled(self, state: dict[str, Tensor], without_text: bool):
         """The run's trainer with these weights. Raises RuntimeError where one lacks or is too many.
         """
-        weights = openai_layout(state, self.facts["logit_scale"])
-        embedding = self.facts["image_tower"]["arguments"]["output_dim"]
-        weights = with_a_text_tower(weights, embedding)
-        trainer = network(self.cfg, self.facts, self.device, weights)
+        if OPEN_CLIP in self.facts:
+            load = partial(open_clip_exports.unfilled, self.facts[OPEN_CLIP],
+                           self.facts["logit_scale"], state.get("token_embedding.weight"))
+        else:
+            weights = openai_layout(state, self.facts["logit_scale"])
+            embedding = self.facts["image_tower"]["arguments"]["output_dim"]
+            load = partial(load_clip, weights=with_a_text_tower(weights, embedding))
+        trainer = network(self.cfg, self.facts, self.device, load)
         missing, unexpected = trainer.model.load_state_dict(state, strict=False)
         absent = [n for n in missing if not (without_text and n.startswith(OWN_TEXT))]
         if wrong := [*absent, *unexpected]:

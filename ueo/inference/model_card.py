@@ -4,6 +4,7 @@ import clip
 
 from ueo import __version__
 from ueo.clip.backbones import TINY
+from ueo.clip.towers.open_clip_names import is_published
 from ueo.inference.summary import verdict_of
 from ueo.results.render import EXPLAINED
 from ueo.results.wording import NAMES
@@ -15,12 +16,19 @@ TINY_LICENCE = (
     "this model on passes on their attributions too, which stand in `assets/LICENCES` of the "
     "toolbox, and `assets/tiny_clip.md` says what it is"
 )
+OPEN_CLIP_LICENCE = (
+    "The weights that open_clip knows came from many places: their licence is as the page of this "
+    "set of weights says"
+)
 OWN_LICENCE = "The weights came from a file: their licence is as its source says"
 LISTED = 100  # class names; model.json has all
 HOLDS = {
     "model.safetensors": "the image tower with what was tuned of it, class features, adapter",
     "model.json": "class names, threshold, pre-processing, logit scale",
     "clip_state_dict.pt": "the whole CLIP, merged, in OpenAI's layout: `clip.load` and open_clip",
+    "open_clip_model.safetensors": "the whole CLIP, merged, for open_clip: "
+                                   "`create_model_and_transforms(\"local-dir:FOLDER\")`",
+    "open_clip_config.json": "its configuration and pre-processing",
     "model.onnx": "`pixels`, (batch, height, width, 3) uint8, resized and cropped as below, to "
                   "`probabilities`, (batch, classes), and `score`, (batch,)",
 }
@@ -73,7 +81,7 @@ def _files(left_out: list[str], files: list[str]) -> str:
     lines = [f"- `{name}`: {words}" for name, words in HOLDS.items() if name in files]
     if left_out:
         parts = "; ".join(PARTS.get(part, f"`{part}`") for part in left_out)
-        lines.append(f"\nclip_state_dict.pt has no place for {parts}.")
+        lines.append(f"\nThe whole CLIP has no place for {parts}.")
     return "\n".join(lines)
 
 
@@ -148,6 +156,8 @@ def _metrics(result: dict) -> str:
 def _licence(backbone: str) -> str:
     if backbone in clip.available_models():
         licence = OPENAI_LICENCE
+    elif is_published(backbone):
+        licence = OPEN_CLIP_LICENCE
     else:
         licence = TINY_LICENCE if backbone == TINY else OWN_LICENCE
     return (f"{licence}. The toolbox is MIT. What the images that it was adapted to allow is for "

@@ -5,6 +5,7 @@ there is taken without a look at the network.
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -33,11 +34,10 @@ CONFIG = "open_clip_config.json"
 WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")  # the first that is there
 
 
-def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = None,
-         config: dict | None = None) -> Backbone:
-    """The backbone on the CPU. precision, weights, config: see ueo/clip/backbones.py."""
-    config = config or described(name)
-    tokeniser = _tokeniser(parse(name), config["model_cfg"]["text_cfg"])
+def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = None) -> Backbone:
+    """The backbone on the CPU. precision, weights: see ueo/clip/backbones.py."""
+    config = described(name)
+    encode = tokeniser(parse(name), config["model_cfg"]["text_cfg"])
     state = read_weights(fetch(name)) if weights is None else weights
     _say_what_differs(parse(name), config["model_cfg"])
     model = _built(config, name, precision)
@@ -49,7 +49,7 @@ def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = No
         raise CheckpointError(
             f"{weights_file(name)}: {holds} not fit {parse(name).model} ({first_line(error)})"
         ) from error
-    return wrap(model, tokeniser, config)
+    return wrap(model, encode, config)
 
 
 def _built(config: dict, name: str, precision: str) -> nn.Module:
@@ -79,7 +79,8 @@ def described(name: str) -> dict:
                   "preprocess_cfg": known.get_pretrained_cfg(wanted.model, _set_of(wanted))}
     if why := refusal(config["model_cfg"]):
         raise ConfigError(f"MODEL.BACKBONE.NAME: {name} cannot be used: {why}")
-    steps = known.transform.merge_preprocess_dict({}, config.get("preprocess_cfg") or {})
+    default = asdict(known.transform.PreprocessCfg())
+    steps = known.transform.merge_preprocess_dict(default, config.get("preprocess_cfg") or {})
     size = config["model_cfg"]["vision_cfg"].get("image_size", 224)
     return {"model_cfg": config["model_cfg"], "preprocess_cfg": {**steps, "size": size}}
 
@@ -183,7 +184,7 @@ def _of_hub(repository: str, files: list[str]) -> Path:
         logging.set_verbosity(loudness)
 
 
-def _tokeniser(wanted: Name, text: dict):
+def tokeniser(wanted: Name, text: dict):
     """That of a model with this text_cfg. Raises ConfigError for a package, CheckpointError for a
     file of the hub that is missing."""
     if not text.get("hf_tokenizer_name"):

@@ -86,6 +86,14 @@ def weights_of(model: str) -> list[str]:
     return library().list_pretrained_tags_by_model(model)
 
 
+def is_published(name: str) -> bool:
+    """Whether a backbone is one of open_clip's with weights that are published."""
+    if not is_named(name):
+        return False
+    wanted = parse(name)
+    return bool(wanted.repository) or wanted.weights in weights_of(wanted.model)
+
+
 def check(name: str) -> None:
     """Raise ConfigError unless the name is one of a model and its weights, as far as that can be
     said without a network."""

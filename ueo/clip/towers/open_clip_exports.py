@@ -1,0 +1,36 @@
+"""Models of open_clip in an export: built from what they say, to be filled with its weights."""
+
+import copy
+import math
+
+import torch
+from torch import Tensor
+
+from ueo.clip.towers.interface import Backbone
+from ueo.clip.towers.open_clip import build, wrap
+from ueo.clip.towers.open_clip_files import tokeniser
+from ueo.clip.towers.open_clip_names import parse
+
+# instead of a text tower that is not read, because class features are known
+UNREAD_TEXT = {"context_length": 256, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1}
+
+
+def unfilled(config: dict, logit_scale: float, embedded: Tensor | None, name: str, precision: str,
+             device: torch.device) -> Backbone:
+    """The backbone with random weights, frozen, on `device`.
+
+    config: Backbone.config; embedded: (vocabulary, width), embeddings of tokens, of which prompts
+    are made at once; None: with a small text tower that means nothing. name, precision: see
+    ueo/clip/backbones.py.
+    """
+    config = copy.deepcopy(config)
+    if embedded is None:
+        config["model_cfg"]["text_cfg"] = UNREAD_TEXT
+    model = build(config, half=precision == "fp16")
+    backbone = wrap(model, tokeniser(parse(name), config["model_cfg"]["text_cfg"]), config)
+    with torch.no_grad():
+        model.logit_scale.fill_(math.log(logit_scale))
+        if embedded is not None:
+            backbone.token_embedding.weight.copy_(embedded)
+    model.to(device).eval().requires_grad_(False)
+    return backbone
