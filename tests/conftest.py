@@ -34,6 +34,23 @@ CLASSES = ("bike", "desk_lamp", "guitar", "mug", "sun", "teddy_bear")
 CLIP_PIXELS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 SIZES = {"red": (9, 7, 12, 8, 10, 11), "blue": (8, 11, 7, 10, 12, 9)}  # images of each class
 
+# a plug-in: the toy set with other labels of the same images
+SHUFFLED = """
+from dassl.data.datasets import DATASET_REGISTRY
+
+Toy = DATASET_REGISTRY.get("Toy")
+
+
+@DATASET_REGISTRY.register(force=True)
+class ShuffledToy(Toy):
+    def __init__(self, cfg):
+        super().__init__(cfg)
+        for part in (self._train_u, self._train_x, self._test):
+            labels = [item.label for item in part]
+            for item, label in zip(part, labels[::-1]):
+                item._label = label
+"""
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
@@ -158,16 +175,16 @@ def toy_root(tmp_path_factory) -> str:
 
 def toy_arguments(root: str, weights: dict, output, kind: str = "rn", trainer: str = "UEO",
                   setting: str = "open", seed: int = 1, epochs: int = 2,
-                  plugins: list[str] | None = None) -> list[str]:
-    """Command line of a quick run on the toy set."""
-    size = size_of(kind)
+                  plugins: list[str] | None = None, backbone: str = "") -> list[str]:
+    """Command line of a quick run on the toy set. backbone: of open_clip, which knows its size."""
+    size = () if backbone else ("INPUT.SIZE", str((size_of(kind),) * 2))
     return [
         "--root", root, "--plugin", str(TOY_PLUGIN), *(plugins or []), "--dataset", "Toy",
         "--trainer", trainer,
         "--config-file", str(REPOSITORY / "configs/trainers/UEO/tiny_clip.yaml"),
-        "--backbone", weights[kind], "--domain", "red", "--setting", setting,
+        "--backbone", backbone or weights[kind], "--domain", "red", "--setting", setting,
         "--seed", str(seed), "--device", "cpu", "--threads", "1", "--output-dir", str(output),
-        "INPUT.SIZE", f"({size}, {size})", "OPTIM.MAX_EPOCH", str(epochs),
+        *size, "OPTIM.MAX_EPOCH", str(epochs),
         "DATALOADER.TRAIN_X.BATCH_SIZE", "16",
     ]
 

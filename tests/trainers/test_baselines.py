@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import read, trainer_names
+from conftest import SHUFFLED, read, trainer_names
 from dassl.engine import TRAINER_REGISTRY
 
 from ueo.pseudo_labels import most_confident
@@ -15,23 +15,6 @@ TRAINERS = trainer_names()
 UNSUPERVISED = [t for t in TRAINERS
                 if not TRAINER_REGISTRY.get(t).uses_labels and t != "ZeroshotCLIP"]
 SUPERVISED = [t for t in TRAINERS if TRAINER_REGISTRY.get(t).uses_labels]
-
-SHUFFLED = """
-from dassl.data.datasets import DATASET_REGISTRY
-
-Toy = DATASET_REGISTRY.get("Toy")
-
-
-@DATASET_REGISTRY.register(force=True)
-class ShuffledToy(Toy):
-    def __init__(self, cfg):
-        super().__init__(cfg)
-        for part in (self._train_u, self._train_x, self._test):
-            labels = [item.label for item in part]
-            for item, label in zip(part, labels[::-1]):
-                item._label = label
-"""
-
 
 @pytest.mark.parametrize("trainer", UNSUPERVISED)
 def test_permuted_labels_of_the_unlabelled_set_change_nothing(toy, tmp_path, trainer):
