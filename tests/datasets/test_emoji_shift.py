@@ -33,6 +33,8 @@ def test_a_domain_has_the_images_of_its_style_changed(root):
         root=str(root), dataset="Emoji", trainer="UEO", domain=("noto_v1",), setting="open",
         output_dir="unused",
     )))
+    alone = load(root, "noto_v1")
+    assert [i.impath for i in alone.test] == [i.impath for i in clean.test]
     assert shifted.title == "Emoji under shift" and shifted.classnames == clean.classnames
     for mine, theirs in ((shifted.test, clean.test), (shifted.train_u, clean.train_u)):
         assert [i.label for i in mine] == [i.label for i in theirs]

@@ -12,7 +12,7 @@ from ueo.grids.parallel import clock, remove_consoles
 from ueo.grids.planned_inputs import PlannedInputs
 from ueo.names import enumeration
 from ueo.results.check_outputs import check_outputs
-from ueo.results.plots import PICTURE
+from ueo.results.paper.scores import PICTURE
 from ueo.results.record import read_result
 from ueo.runs.folder import finished_result
 

@@ -87,11 +87,16 @@ def _table(
     summary = tables.summarise(entries, trainer_names(settings)[0])
     folder, stem = Path(settings.output, runs[0].place.dataset), table_stem(settings, runs)
     written = report.write(folder, stem, summary, beside)
+    pictures = report.draw(folder, stem, summary)
     print(f"\n{report.console(summary, beside)}\n")
     suffixes = ",".join(path.suffix[1:] for path in written)
     print(f"Tables:   {folder / stem}.{{{suffixes}}}")
     print(f"Records:  {folder}/<trainer>/<config>/<setting>/<domain>/seed<N>/result.json")
     print("Pictures: scores.png beside each record")
+    for path in pictures:
+        print(f"          {path}")
+    if pictures:
+        print("          and each as .pdf")
     return summary
 
 

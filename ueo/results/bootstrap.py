@@ -5,13 +5,15 @@ label spaces and seeds are compared on the same images. PACC and AUROC are compu
 how often each image was drawn, exactly as on the repeated images.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 Outputs = Mapping[str, np.ndarray]
 Run = tuple[Outputs, int]  # and the number of known classes
+Estimate = tuple[float, tuple[float, float]]  # and its interval
 
+METRICS = ("pacc", "auroc")
 COMPARED = ("test_predictions_after", "test_scores_after")
 ACCEPTED = "test_accepted_after"  # (samples,) bool, which images a threshold takes for known ones
 BLOCK = 2_000_000  # counts held at once
@@ -97,11 +99,25 @@ def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
 def mean_gains(
     runs: Mapping[str, list[Run]],
     base: Mapping[str, list[Run]],
-    metrics: tuple[str, ...] = ("pacc", "auroc"),
+    metrics: tuple[str, ...] = METRICS,
     resamples: int = 1000,
     seed: int = 0,
-) -> dict[str, tuple[float, tuple[float, float]]]:
-    """{metric: (mean gain of `runs` over `base`, its paired 95 % interval)}, in points of percent.
+) -> dict[str, Estimate]:
+    """{metric: (mean gain of `runs` over `base`, its paired 95 % interval)}, in points of percent,
+    the mean over domains; see `drawn_gains`."""
+    drawn = drawn_gains(runs, base, metrics, resamples, seed)
+    return {m: estimate(drawn[m].values()) for m in metrics}
+
+
+def drawn_gains(
+    runs: Mapping[str, list[Run]],
+    base: Mapping[str, list[Run]] | None,
+    metrics: tuple[str, ...] = METRICS,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, dict[str, np.ndarray]]:
+    """{metric: {domain: gain of `runs` over `base`, (1 + resamples,), in [-1, 1]}}: on all images,
+    then on each draw. base: None for the values of `runs` themselves.
 
     Both map a domain to its runs. A domain counts once, whatever its number of runs; domains are
     resampled independently of each other; large ones less often, DRAWS / images. A run is compared
@@ -110,16 +126,20 @@ def mean_gains(
     rng = np.random.default_rng(seed)
     largest = max(len(outputs["test_labels"]) for group in runs.values() for outputs, _ in group)
     resamples = min(resamples, max(MIN_RESAMPLES, DRAWS // largest))
-    gains = {m: [] for m in metrics}
+    gains = {m: {} for m in metrics}
     for domain in runs:
-        difference = _difference(runs[domain], base[domain], metrics, resamples, rng)
+        theirs = base[domain] if base is not None else []
+        difference = _difference(runs[domain], theirs, metrics, resamples, rng)
         for m in metrics:
-            gains[m].append(difference[m])
-    result = {}
-    for m in metrics:
-        mean = 100 * np.mean(gains[m], axis=0)  # (1 + resamples,): all images once, then draws
-        result[m] = float(mean[0]), interval(mean[1:])
-    return result
+            gains[m][domain] = difference[m]
+    return gains
+
+
+def estimate(drawn: Iterable[np.ndarray]) -> Estimate:
+    """(mean over domains on all images, its 95 % interval), in points of percent, of what
+    `drawn_gains` gives of each of them."""
+    mean = 100 * np.mean(list(drawn), axis=0)
+    return float(mean[0]), interval(mean[1:])
 
 
 def _difference(ours, theirs, metrics, resamples, rng) -> dict[str, np.ndarray]:
@@ -144,7 +164,9 @@ def _difference(ours, theirs, metrics, resamples, rng) -> dict[str, np.ndarray]:
 
 
 def _mean(group: list[Run], metrics: tuple[str, ...], counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean of each metric over runs; what several runs have in common is computed once."""
+    """Mean of each metric over runs, 0 of none; what several have in common is computed once."""
+    if not group:
+        return dict.fromkeys(metrics, 0.0)
     known: dict[tuple, dict] = {}
     values = []
     for outputs, num_known in group:
@@ -165,8 +187,8 @@ def _on_same_images(ours: list[Run], theirs: list[Run]) -> tuple[int, list[tuple
     paths = [outputs.get("test_paths") for outputs, _ in (*ours, *theirs)]
     if any(p is None for p in paths) or all(np.array_equal(p, paths[0]) for p in paths):
         return len(ours[0][0]["test_labels"]), [(ours, theirs, slice(None))]
-    shared = set.intersection(*(set(o["test_paths"].tolist()) for o, _ in theirs))
     images = sorted(set.union(*(set(p.tolist()) for p in paths)))
+    shared = set.intersection(set(images), *(set(o["test_paths"].tolist()) for o, _ in theirs))
     column = {path: i for i, path in enumerate(images)}
     by_images: dict[tuple, list[Run]] = {}
     for outputs, known in ours:

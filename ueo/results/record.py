@@ -24,6 +24,7 @@ except ImportError:  # on Windows
     resource = None
 
 RESULT, OUTPUTS, HISTORY = "result.json", "outputs.npz", "evaluations.json"
+MODEL_FACTS = "model.json"  # beside them, and in the folder of an exported model
 AGAIN = "remove its folder and run again"
 FACTS = {  # what a record holds at least, and of which type
     "trainer": str, "dataset": str, "domain": str, "setting": str, "protocol": str, "seed": int,

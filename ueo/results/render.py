@@ -1,4 +1,4 @@
-"""The numbers of a table as text: for the console, Markdown, LaTeX, CSV."""
+"""The numbers of a table as text: for the console, Markdown, CSV."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from ueo import text
 from ueo.results.tables import MEAN, METRICS
-from ueo.results.wording import NAMES, PAIR, caption, notes, sentences, what_is_shown
+from ueo.results.wording import NAMES, PAIR, caption, sentences
 
 EXPLAINED = {
     "pacc": "mean recall over known classes",
@@ -39,14 +39,6 @@ def markdown(summary: dict) -> str:
         parts += [f"### {NAMES[metric]}", f"{words[0].upper()}{words[1:]}, in percent.",
                   _table(summary, cell, "github")]
     return "\n\n".join(parts + sentences(summary, "github")) + "\n"
-
-
-def latex(summary: dict, name: str) -> str:
-    """One table a metric for the booktabs package; best bold, second underlined.
-
-    name: begins the tables' labels, tab:<name>-<metric>; to be another for each file of tables.
-    """
-    return "\n".join(_latex_table(summary, metric, name) for metric in METRICS)
 
 
 def csv_text(summaries: list[dict]) -> str:
@@ -86,10 +78,11 @@ def overview(summaries: list[dict]) -> str:
 
 def name(summary: dict, method: str) -> str:
     """A method's name, with the marks of those that train with labels and of oracles."""
-    return method + _signs(summary, method)
+    return method + signs(summary, method)
 
 
-def _signs(summary: dict, method: str) -> str:
+def signs(summary: dict, method: str) -> str:
+    """† of a method that trains with labels, ‡ of an oracle."""
     marked = {"†": summary["use_labels"], "‡": summary["read_labels"]}
     return "".join(sign for sign, methods in marked.items() if method in methods)
 
@@ -131,51 +124,17 @@ def _pair(values: dict, marks: dict, signs: tuple[str, str]) -> str:
     )
 
 
-def _of_metric(metric: str, best: str, second: str, write: Callable = number) -> Cell:
+def _of_metric(metric: str, best: str, second: str) -> Cell:
     def cell(values: dict, marks: dict) -> str:
         if not values or values[metric] is None:
             return "-"
-        return ("{}", best, second)[marks.get(metric, 0)].format(write(values[metric]))
+        return ("{}", best, second)[marks.get(metric, 0)].format(number(values[metric]))
 
     return cell
 
 
 def _gain(value: dict) -> str:
     return " / ".join("-" if value[m] is None else f"{value[m]:+.1f}" for m in PAIR)
-
-
-def _latex_table(summary: dict, metric: str, name: str) -> str:
-    def write(value: dict) -> str:
-        spread = "" if value["std"] is None else rf"\,{{\scriptsize$\pm${value['std']:.1f}}}"
-        return f"{value['mean']:.1f}{spread}"
-
-    cell = _of_metric(metric, r"\textbf{{{}}}", r"\underline{{{}}}", write)
-    columns = [*summary["domains"], MEAN]
-    titles = [d + ("*" if d == summary["tuning_domain"] else "") for d in columns]
-    lines, last = [], None
-    for row in summary["rows"]:
-        first = row["setting"] if row["setting"] != last else ""
-        if last not in (None, row["setting"]):
-            lines.append(r"\midrule")
-        last = row["setting"]
-        method = text.latex(row["method"]) + _latex_signs(_signs(summary, row["method"]))
-        cells = [cell(row["values"][d], row["marks"][d]) for d in columns]
-        lines.append(" & ".join([text.latex(first), method, *cells]) + r" \\")
-    head = " & ".join(["label space", "method", *map(text.latex, titles)])
-    shown = f"{what_is_shown(summary)}: {NAMES[metric]} in percent ({EXPLAINED[metric]})."
-    what = [text.latex(shown),
-            r"Mean$\pm$standard deviation over seeds; best bold, second underlined.",
-            *map(_latex_signs, notes(summary, text.latex))]
-    label = f"tab:{text.label(name)}-{metric}"
-    return "\n".join([
-        r"\begin{table*}[t]", r"\centering", rf"\caption{{{' '.join(what)}}}",
-        rf"\label{{{label}}}", rf"\begin{{tabular}}{{ll{'c' * len(columns)}}}", r"\toprule",
-        head + r" \\", r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", r"\end{table*}", "",
-    ])
-
-
-def _latex_signs(words: str) -> str:
-    return words.replace("†", r"$^\dagger$").replace("‡", r"$^\ddagger$")
 
 
 def _over_everything(summaries: list[dict], key: tuple[str, str]) -> str:

@@ -1,9 +1,10 @@
-"""A table's files beside the records, and what of it a console shows."""
+"""A table's files beside the records, its pictures, and what of it a console shows."""
 
 from pathlib import Path
 
 from ueo.files import atomic_path, write_json
 from ueo.results import reference, render, wording
+from ueo.results.paper import domains, latex, severity, style
 
 
 def console(summary: dict, published: list[reference.Row] | None = None) -> str:
@@ -25,7 +26,7 @@ def write(
     texts = {
         "txt": console(summary, published) + "\n",
         "md": markdown,
-        "tex": render.latex(summary, f"{folder.name}-{stem.removeprefix('table-')}"),
+        "tex": latex.table(summary, f"{folder.name}-{stem.removeprefix('table-')}"),
         "csv": render.csv_text([summary]),
     }
     for suffix, text in texts.items():
@@ -33,3 +34,14 @@ def write(
             temporary.write_text(text, encoding="utf-8")
     write_json(folder / f"{stem}.json", summary)
     return [folder / f"{stem}.{suffix}" for suffix in (*texts, "json")]
+
+
+def draw(folder: Path, stem: str, summary: dict) -> list[Path]:
+    """Write stem-gains and stem-severity as .pdf and .png, each where there is something to show,
+    further pages as stem-gains-2, ...; returns the paths of the .png."""
+    with style.styled():
+        pictures = {"gains": domains.draw(summary), "severity": severity.draw(summary)}
+    return [
+        style.save(page, folder / f"{stem}-{name}{f'-{number}' * (number > 1)}.png")[-1]
+        for name, pages in pictures.items() for number, page in enumerate(pages, 1)
+    ]

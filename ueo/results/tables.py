@@ -10,18 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ueo import metrics
 from ueo.clip.backbones import name_in_tables
 from ueo.images.class_names import doubts
-from ueo.results.bootstrap import COMPARED, cut, mean_gains
 from ueo.results.comparable import Entry, check_comparable
 from ueo.results.coverage import uneven
-from ueo.results.record import read_outputs
+from ueo.results.gains import METRICS, base_metrics, mean, overall_gain
 
-METRICS = ("pacc", "auroc", "fpr95", "hm", "accuracy")
 LOWER_IS_BETTER = ("fpr95",)
-GAINS = ("pacc", "auroc")  # with a bootstrap interval
-RESAMPLES = 1000
 MEAN = "mean"
 SETTINGS = ("closed", "partial", "open", "open_partial", "all", "as_is")  # their order in tables
 
@@ -112,36 +107,6 @@ def _rows(entries, methods: list[str], domains: list[str], tuning: str | None, b
     return rows
 
 
-def base_metrics(entries: list[Entry], base: str) -> dict[Path, dict]:
-    """{folder of a run of another method: test metrics of `base` on the images of that run}.
-
-    They are the mean over the base's runs, and those of all its images, unless labelled shots are
-    missing in the run's test set. Runs without a counterpart are left out.
-    """
-    counterparts = defaultdict(list)
-    for folder, r in entries:
-        if r["trainer"] == base:
-            counterparts[r["setting"], r["domain"]].append((folder, r))
-    found = {}
-    for folder, r in entries:
-        bases = counterparts.get((r["setting"], r["domain"]))
-        if r["trainer"] != base and bases:
-            values = [result["metrics"]["test"] for _, result in bases]
-            if r["counts"].get("shots_left_out_of_test"):
-                values = [_on_images_of(folder, *entry) for entry in bases]
-            found[folder] = {m: _mean([v.get(m) for v in values]) for m in METRICS}
-    return found
-
-
-def _on_images_of(folder: Path, base_folder: Path, base_result: dict) -> dict:
-    """Test metrics in percent of a run, on the images that the run in `folder` was tested on."""
-    outputs = cut(read_outputs(base_folder), read_outputs(folder)["test_paths"].tolist())
-    labels, predictions, scores = (outputs[k] for k in ("test_labels", *COMPARED))
-    known = base_result["counts"]["known_classes"]
-    values = metrics.evaluate(labels, predictions, scores, known)
-    return metrics.in_percent(values)
-
-
 def _over_seeds(by_seed: dict[int, dict]) -> dict:
     """{metric: {"mean", "std", "seeds"}} of one cell; empty when there is no run."""
     return {m: _spread([v.get(m) for v in by_seed.values()]) for m in METRICS} if by_seed else {}
@@ -153,12 +118,8 @@ def _over_domains(cells: list[dict[int, dict]]) -> dict:
         return {}
     seeds = set.intersection(*(set(c) for c in cells))
     return {
-        m: _spread([_mean([c[s].get(m) for c in cells]) for s in sorted(seeds)]) for m in METRICS
+        m: _spread([mean([c[s].get(m) for c in cells]) for s in sorted(seeds)]) for m in METRICS
     } if seeds else {}
-
-
-def _mean(values: list) -> float | None:
-    return None if None in values else float(np.mean(values))
 
 
 def _spread(values: list) -> dict | None:
@@ -190,41 +151,3 @@ def _marks(block: dict[str, dict], method: str, domain: str) -> dict[str, int]:
             if rank == 1 or rank == 2 and len(shown) > 2:
                 marks[metric] = rank
     return marks
-
-
-def overall_gain(entries: list[Entry], method: str, base: str) -> dict | None:
-    """Mean gain of `method` over `base` in points, over the domains and label spaces that both
-    have, with its paired 95 % bootstrap interval over test images and each seed's gain. The tuning
-    domain and the label space "all" stay out. None where nothing can be compared."""
-    runs: dict[str, dict[tuple, list[Entry]]] = {method: defaultdict(list), base: defaultdict(list)}
-    for folder, r in entries:
-        measured = r["metrics"]["test"]["pacc"] is not None
-        measured = measured and r["metrics"]["test"]["auroc"] is not None
-        if r["trainer"] in runs and r["domain"] != r["tuning_domain"] and measured:
-            runs[r["trainer"]][r["domain"], r["setting"]].append((folder, r))
-    cells = sorted(set(runs[method]) & set(runs[base]))
-    if not cells:
-        return None
-    ours, theirs = _by_domain(runs[method], cells), _by_domain(runs[base], cells)
-    gains = mean_gains(ours, theirs, GAINS, RESAMPLES)
-    against = base_metrics([e for e in entries if e[1]["trainer"] in runs], base)
-    by_seed = {m: defaultdict(list) for m in GAINS}
-    for cell in cells:
-        for m in GAINS:
-            for folder, r in runs[method][cell]:
-                by_seed[m][r["seed"]].append(r["metrics"]["test"][m] - against[folder][m])
-    result = {"method": method, "base": base, "cells": len(cells)}
-    for m in GAINS:
-        gain, bounds = gains[m]
-        seeds = [float(np.mean(values)) for _, values in sorted(by_seed[m].items())]
-        result[m] = {"gain": gain, "interval": bounds, "seeds": seeds}
-    return result
-
-
-def _by_domain(runs: dict[tuple, list[Entry]], cells: list[tuple]) -> dict[str, list]:
-    """{domain: [(outputs, number of known classes)]} of the runs in `cells`."""
-    found = defaultdict(list)
-    for cell in cells:
-        for folder, r in runs[cell]:
-            found[cell[0]].append((read_outputs(folder), r["counts"]["known_classes"]))
-    return found

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from ueo import text
 from ueo.results import coverage
+from ueo.results.paper.names import METRICS as NAMES
 from ueo.results.tables import MEAN
 
-NAMES = {"pacc": "PACC", "auroc": "AUROC", "fpr95": "FPR95", "hm": "HM", "accuracy": "GACC"}
 PAIR = ("pacc", "auroc")  # of the compact table
 
 

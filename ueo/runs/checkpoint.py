@@ -16,10 +16,10 @@ from ueo.clip.published.files import first_line
 from ueo.errors import CheckpointError, ConfigError
 from ueo.files import read_json
 from ueo.names import did_you_mean
+from ueo.results.record import MODEL_FACTS as FACTS
 from ueo.settings.options import quoted
 
 BEST, POINTER = "model-best.pth.tar", "checkpoint"  # names that Dassl gives
-FACTS = "model.json"
 NEEDED = {"class_names": list, "template": str, "images": dict, "thresholds": dict, "rule": str,
           "separation": float, "score": str, "weights": str | None, "independent": bool,
           "trained": bool}

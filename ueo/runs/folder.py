@@ -12,7 +12,7 @@ from ueo.errors import ConfigError, DataError
 from ueo.files import check_writable, read_json, write_json
 from ueo.inputs import ENGINE, IMAGE_LIST, LABELS, OTHER_ENGINE, Inputs
 from ueo.results.kept_outputs import FEATURES
-from ueo.results.plots import PICTURE
+from ueo.results.paper.scores import PICTURES
 from ueo.results.predictions import PREDICTIONS, SKIPPED
 from ueo.results.record import HISTORY, OUTPUTS, RESULT, read_result
 from ueo.runs.checkpoint import FACTS, MODEL, POINTER
@@ -21,7 +21,7 @@ from ueo.settings import config
 
 STARTED, REPORT = "config.json", "report.html"
 # what else a run leaves; what is older than its record would be taken for its own
-RESULTS = (OUTPUTS, HISTORY, PREDICTIONS, SKIPPED, FEATURES, PICTURE, FACTS, REPORT)
+RESULTS = (OUTPUTS, HISTORY, PREDICTIONS, SKIPPED, FEATURES, *PICTURES, FACTS, REPORT)
 # what decides which images a run was trained on, besides its seed
 SPLIT_KEYS = ("DATASET.NUM_SHOTS", "DATASET.PROTOCOL", "DATASET.BAD_IMAGES")
 SAME_IMAGES = ("DATASET.NAME", "DATASET.TARGET_DOMAINS", "DATASET.PATH")

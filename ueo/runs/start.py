@@ -14,7 +14,7 @@ from modern_dassl import distributed
 from ueo.clip.precision import set_tf32, tf32
 from ueo.errors import ConfigError
 from ueo.files import check_writable, set_aside
-from ueo.results.plots import PICTURE, plot_run
+from ueo.results.paper.scores import PICTURE, plot_run
 from ueo.runs import other_trainers
 from ueo.runs.configure import RunSettings, build_cfg
 from ueo.runs.folder import STARTED, follow_run, prepare_folder

@@ -10,7 +10,7 @@ from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.plan import plan
 from ueo.grids.run_grid import selection
 from ueo.names import did_you_mean
-from ueo.results import report, tables
+from ueo.results import gains, report, tables
 from ueo.results.record import read_result
 from ueo.text import file_name
 
@@ -65,12 +65,12 @@ def entries(by_name: dict[str, list[PlannedRun]]) -> list[tables.Entry]:
 
 def verdict(found: list[tables.Entry]) -> str:
     """Whether the weighting matters, from the paired interval of UEO over equal weights."""
-    gain = tables.overall_gain(found, UEO, PLAIN)
+    gain = gains.overall_gain(found, UEO, PLAIN)
     if gain is None:
         return "Whether the weighting matters was not measured: runs without it are missing."
     ratios = [r["notes"]["weights"]["max_over_min"] for _, r in found if r["trainer"] == UEO]
     lines = [f"The largest weight is {np.mean(ratios):.3f} times the smallest, on average."]
-    for metric in tables.GAINS:
+    for metric in gains.GAINS:
         low, high = gain[metric]["interval"]
         matters = "does not matter" if low <= 0 <= high else "matters"
         lines.append(
@@ -94,5 +94,7 @@ def show(
     stem = file_name("-".join(
         ["table-ablations", runs[0].place.config, *only, *selection(settings, runs)]
     ))
-    report.write(Path(settings.output, output_name(dataset)), stem, summary)
+    folder = Path(settings.output, output_name(dataset))
+    report.write(folder, stem, summary)
+    report.draw(folder, stem, summary)
     print(f"\n{report.console(summary)}\n\n{summary['verdict']}")

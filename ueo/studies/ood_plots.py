@@ -1,36 +1,31 @@
-"""Pictures of the study of OOD scores, from its runs and means."""
+"""Pictures of the study of OOD scores, from its runs and means: one panel a method or score."""
 
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 
-from ueo.files import atomic_path
 from ueo.grids.grid_settings import ZERO_SHOT
-from ueo.results.plots import KNOWN, UNKNOWN
-from ueo.scores import ALL_SCORES
-from ueo.studies.ood_study import REFERENCE, Arm, Runs, largest
-from ueo.text import in_plot
+from ueo.results.paper import names, style
+from ueo.studies.ood_study import REFERENCE, Arm, Runs, best_score, largest
 
-COLUMNS = 4  # of axes in a figure
-COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f",
-           "#bcbd22", "#17becf", "#6b6ecf", "#8c6d31", "#e7969c")
+COLUMNS = 4  # of panels in a figure
+RATES = np.linspace(0, 1, 101)
+MOST = 0.97  # of all scores that histograms show apart
 
 
 def draw(folder: Path, stem: str, runs: Runs, found: list[dict]) -> list[Path]:
-    """Write all pictures; returns their paths. found: `study.means`."""
-    pictures = {
-        "histograms": histograms(runs),
-        "roc": roc(runs),
-        "shots": against_shots(found),
-        "accuracy": against_accuracy(found),
-    }
-    paths = []
-    for name, figure in pictures.items():
-        path = folder / f"{stem}-{name}.png"
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=110)
-        paths.append(path)
-    return paths
+    """Write all pictures as .pdf and .png; returns the paths of the .png. found: the study's means
+    `with_intervals`."""
+    with style.styled():
+        pictures = {
+            "histograms": histograms(runs),
+            "roc": roc(runs, found),
+            "shots": against_shots(found),
+            "accuracy": against_accuracy(found),
+        }
+    return [style.save(figure, folder / f"{stem}-{name}.png")[-1]
+            for name, figure in pictures.items()]
 
 
 def _arms(runs: Runs) -> list[Arm]:
@@ -38,129 +33,173 @@ def _arms(runs: Runs) -> list[Arm]:
     return [largest(runs, method) for method in dict.fromkeys(arm.method for arm in runs)]
 
 
-def _axes(count: int, width: float = 3.2, height: float = 2.6):
-    """(figure, its `count` axes in rows of COLUMNS)."""
-    import matplotlib
-
-    matplotlib.use("Agg", force=False)
-    from matplotlib.figure import Figure
-
-    columns = min(COLUMNS, count)
-    lines = -(-count // columns)
-    figure = Figure(figsize=(width * columns, height * lines), layout="constrained")
-    axes = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axis in axes[count:]:
-        axis.axis("off")
-    return figure, axes
+def _name(arm: Arm) -> str:
+    return style.written(names.method(arm.method) + (f", {arm.shots} shots" if arm.shots else ""))
 
 
-def _style(score: str) -> dict:
-    """How a score's line looks in every picture; MCM's is black and thick."""
-    if score == REFERENCE:
-        return {"label": in_plot(score), "color": "black", "linewidth": 2}
-    names = [name for name in ALL_SCORES if name != REFERENCE]
-    number = names.index(score) if score in names else len(names)
-    return {"label": in_plot(score), "color": COLOURS[number % len(COLOURS)], "linewidth": 0.9}
+def _panels(count: int, height: float = 1.35):
+    """(figure, `count` axes of one range, in rows of COLUMNS)."""
+    columns = min(COLUMNS, max(count, 1))
+    rows = max(-(-count // columns), 1)
+    width = style.COLUMN if columns < 3 else style.PAGE
+    figure, axes = style.sheet(width, height * rows + 0.6, rows, columns, sharex=True, sharey=True)
+    for axis in axes.ravel()[count:]:
+        axis.set_axis_off()
+    for axis in axes.ravel()[max(count - columns, 0) : count]:  # the lowest of its column
+        axis.tick_params(labelbottom=True)
+    return figure, axes.ravel()[:count]
 
 
-def _legend(figure, axis) -> None:
-    """One for all axes, on the right."""
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside right center", fontsize=7,
-                  frameon=False)
+def _legend(figure, axes) -> None:
+    """One for all panels: each name once."""
+    shown = {}
+    for axis in axes:
+        shown.update({label: handle for handle, label in zip(*axis.get_legend_handles_labels())})
+    figure.legend(shown.values(), shown, loc="outside upper left", ncols=5)
 
 
-def _pooled(group: list, score: str) -> tuple[np.ndarray, np.ndarray]:
-    """(is known, score) of the test images of all runs."""
-    is_known = np.concatenate([run.labels < run.num_known for run in group])
-    return is_known, np.concatenate([run.scores[score] for run in group])
+def _below(figure, words: str) -> None:
+    """Name the axis that all panels share, in as many lines as the width needs."""
+    figure.supxlabel(fill(words, int(15 * figure.get_size_inches()[0])), fontsize=7)
 
 
 def histograms(runs: Runs):
-    """The MCM scores of known and OOD test images, of each method with the most shots."""
+    """MCM scores of known and unknown test images of all runs, of each method with the most shots.
+    """
     arms = _arms(runs)
-    figure, axes = _axes(len(arms))
-    for axis, arm in zip(axes, arms):
-        known, scores = _pooled(runs[arm], REFERENCE)
-        low, high = np.quantile(scores, (0.005, 0.995))  # few stand far away
-        bins = np.linspace(low, high + 1e-12, 41)
-        for part, colour, name in ((known, KNOWN, "known (ID)"), (~known, UNKNOWN, "OOD")):
+    figure, axes = _panels(len(arms))
+    pooled = {arm: _pooled(runs[arm]) for arm in arms}
+    together = np.concatenate([scores for _, scores in pooled.values()])
+    low, high = np.quantile(together, (0, MOST))  # few stand far above
+    bins = np.linspace(low, high + 1e-12, 31)
+    for axis, (arm, (known, scores)) in zip(axes, pooled.items()):
+        for part, name, look in (
+            (known, "known classes", {"facecolor": style.KNOWN, "alpha": 0.65}),
+            (~known, "unknown classes", {"facecolor": "none", "edgecolor": style.UNKNOWN,
+                                         "linewidth": 1, "hatch": "////"}),
+        ):
             if part.any():
-                axis.hist(scores[part], bins, density=True, alpha=0.6, color=colour, label=name)
-        axis.set_title(in_plot(arm), fontsize=9)
-        axis.set_yticks([])
-        axis.tick_params(labelsize=7)
-    axes[0].legend(fontsize=7, frameon=False)
-    figure.supxlabel("MCM score, larger = more in-distribution", fontsize=9)
+                shares = np.full(part.sum(), 100 / part.sum())
+                axis.hist(scores[part].clip(max=high), bins, weights=shares, label=name,
+                          histtype="stepfilled", **look)
+        axis.set_title(_name(arm), loc="left")
+        style.few_ticks(axis, 3)
+    _legend(figure, axes)
+    _below(figure, "MCM score (the last bar: and all above)")
+    figure.supylabel("share of each group, %", fontsize=7)
     return figure
 
 
-def roc(runs: Runs):
-    """One curve a score, the mean of the runs' curves, of each method with the most shots."""
+def _pooled(group: list) -> tuple[np.ndarray, np.ndarray]:
+    """(is known, MCM score) of the test images of all runs."""
+    is_known = np.concatenate([run.labels < run.num_known for run in group])
+    return is_known, np.concatenate([run.scores[REFERENCE] for run in group])
+
+
+def roc(runs: Runs, found: list[dict]):
+    """MCM's curve and that of the best other score, the others pale behind them; each is the mean
+    of the runs' curves of the method with the most shots."""
+    arms = _arms(runs)
+    figure, axes = _panels(len(arms), 1.6)
+    for axis, arm in zip(axes, arms):
+        best = best_score(found, arm, (REFERENCE,))
+        for score in runs[arm][0].scores:
+            curve = _curve(runs[arm], score)
+            if curve is not None and score not in (REFERENCE, best):
+                axis.plot(100 * RATES, curve, color=style.PALE, linewidth=0.5, label="other scores")
+        for number, score in enumerate(filter(None, (REFERENCE, best))):
+            curve = _curve(runs[arm], score)
+            if curve is not None:
+                look = {**style.line(number), "marker": ""}
+                axis.plot(100 * RATES, curve, label=("MCM", "best other score")[number], **look)
+        axis.set_title(_name(arm), loc="left")
+        axis.text(99, 2, "\n".join(_areas(found, arm, (REFERENCE, best))), ha="right", fontsize=5.5)
+    _legend(figure, axes)
+    _below(figure, "unknown images accepted, % (in each panel: AUROC with its 95 % interval)")
+    figure.supylabel("known images accepted, %", fontsize=7)
+    return figure
+
+
+def _areas(found: list[dict], arm: Arm, scores: tuple) -> list[str]:
+    """"MCM 74.4 [71.2, 77.5]": AUROC by each of these scores, with its interval."""
+    rows = {row["score"]: row for row in found
+            if (row["method"], row["shots"]) == (arm.method, arm.shots)}
+    return [
+        f"{style.written(names.score(score))} {rows[score]['auroc']:.1f} "
+        "[{:.1f}, {:.1f}]".format(*rows[score]["intervals"]["auroc"])
+        for score in scores if score in rows and rows[score]["auroc"] is not None
+    ]
+
+
+def _curve(group: list, score: str) -> np.ndarray | None:
+    """Percent of known images accepted at RATES of unknown ones, the mean of the runs' curves; None
+    where a run lacks the score or one kind of images."""
     from sklearn.metrics import roc_curve
 
-    arms = _arms(runs)
-    figure, axes = _axes(len(arms))
-    for axis, arm in zip(axes, arms):
-        for score in runs[arm][0].scores:
-            curves = []
-            for run in runs[arm]:
-                known = run.labels < run.num_known
-                if known.all() or not known.any():
-                    continue
-                false_positive, true_positive, _ = roc_curve(known, run.scores[score])
-                curves.append(np.interp(np.linspace(0, 1, 101), false_positive, true_positive))
-            if curves:
-                axis.plot(np.linspace(0, 100, 101), 100 * np.mean(curves, axis=0), **_style(score))
-        axis.set_title(in_plot(arm), fontsize=9)
-        axis.tick_params(labelsize=7)
-    _legend(figure, axes[0])
-    figure.supxlabel("OOD images accepted, %", fontsize=9)
-    figure.supylabel("known images accepted, %", fontsize=9)
-    return figure
+    curves = []
+    for run in group:
+        known = run.labels < run.num_known
+        if score in run.scores and known.any() and not known.all():
+            false_positive, true_positive, _ = roc_curve(known, run.scores[score])
+            curves.append(np.interp(RATES, false_positive, true_positive))
+    return 100 * np.mean(curves, axis=0) if curves else None
 
 
 def against_shots(found: list[dict]):
-    """AUROC against the number of shots, one line a score, one plot a method that has shots."""
+    """AUROC against the number of shots with intervals: one panel a score, one line a method that
+    has shots, and zero-shot CLIP by the same score."""
     methods = [m for m in dict.fromkeys(row["method"] for row in found)
                if len({row["shots"] for row in found if row["method"] == m}) > 1]
-    figure, axes = _axes(max(len(methods), 1))
-    zero = {row["score"]: row["auroc"] for row in found if row["method"] == ZERO_SHOT}
-    for axis, method in zip(axes, methods):
-        for score in dict.fromkeys(row["score"] for row in found):
-            points = sorted((row["shots"], row["auroc"]) for row in found
-                            if (row["method"], row["score"]) == (method, score)
-                            and row["auroc"] is not None)
+    defined = [row for row in found if row["auroc"] is not None]
+    scores = list(dict.fromkeys(row["score"] for row in defined if row["method"] in methods))
+    figure, axes = _panels(len(scores), 1.45)
+    numbers = sorted({row["shots"] for row in found if row["method"] in methods})
+    for axis, score in zip(axes, scores):
+        own = [row for row in defined if row["score"] == score]
+        for row in own:
+            if row["method"] == ZERO_SHOT:
+                axis.axhline(row["auroc"], color=style.INK, linewidth=0.8, linestyle=(0, (1, 1)),
+                             label=names.method(ZERO_SHOT))
+        for number, method in enumerate(methods):
+            points = sorted((r["shots"], r["auroc"], *r["intervals"]["auroc"]) for r in own
+                            if r["method"] == method)
             if points:
-                axis.plot(*zip(*points), marker="o", markersize=3, **_style(score))
-        if zero.get(REFERENCE) is not None:
-            axis.axhline(zero[REFERENCE], color="black", linewidth=0.8, linestyle=":")
-        numbers = sorted({row["shots"] for row in found if row["method"] == method})
-        axis.set_xscale("log", base=2)
-        axis.set_xticks(numbers, [str(number) for number in numbers])
-        axis.set_title(in_plot(method), fontsize=9)
-        axis.tick_params(labelsize=7)
-    if methods:
-        _legend(figure, axes[0])
-    figure.supxlabel("shots (dotted: zero-shot CLIP, MCM)", fontsize=9)
-    figure.supylabel("AUROC, %", fontsize=9)
+                shots, *values = zip(*points)
+                aside = 0.11 * (number - (len(methods) - 1) / 2)
+                style.interval(axis, np.array([numbers.index(s) for s in shots]) + aside, *values,
+                               label=style.written(names.method(method)), **style.line(number))
+        axis.set_title(style.written(names.score(score)), loc="left")
+        axis.set_xticks(range(len(numbers)), [str(number) for number in numbers])
+    if scores:
+        _legend(figure, axes)
+    _below(figure, "images a class (shots)")
+    figure.supylabel("AUROC, %", fontsize=7)
     return figure
 
 
 def against_accuracy(found: list[dict]):
-    """PACC against AUROC by MCM, one point an arm, lines join a method's shots."""
-    figure, axes = _axes(1, 6.0, 4.2)
+    """AUROC by MCM against PACC, one panel a method: its numbers of shots, joined, the largest with
+    both intervals; those of the other methods pale behind them."""
     own = [row for row in found if row["score"] == REFERENCE and row["auroc"] is not None]
-    for method in dict.fromkeys(row["method"] for row in own):
-        points = sorted((r["shots"], r["pacc"], r["auroc"]) for r in own if r["method"] == method)
-        shots, pacc, auroc = zip(*points)
-        axes[0].plot(pacc, auroc, marker="o", markersize=4, linewidth=0.8,
-                     label=in_plot(method))
-        for number, x, y in points:
-            if number:
-                axes[0].annotate(str(number), (x, y), fontsize=6, xytext=(3, 3),
-                                 textcoords="offset points")
-    axes[0].set_xlabel("PACC, %", fontsize=9)
-    axes[0].set_ylabel("AUROC by MCM, %", fontsize=9)
-    if own:
-        axes[0].legend(fontsize=7, frameon=False)
+    methods = list(dict.fromkeys(row["method"] for row in own))
+    figure, axes = _panels(len(methods), 1.6)
+    for axis, method in zip(axes, methods):
+        axis.plot([r["pacc"] for r in own], [r["auroc"] for r in own], color=style.PALE,
+                  marker="o", markersize=2.5, linestyle="none", label="all others")
+        points = sorted((r for r in own if r["method"] == method), key=lambda row: row["shots"])
+        last, look = points[-1], style.line(0)
+        axis.plot([r["pacc"] for r in points], [r["auroc"] for r in points], **look)
+        for horizontal, m in ((True, "pacc"), (False, "auroc")):
+            style.interval(axis, last["pacc"], last["auroc"], *last["intervals"][m], horizontal,
+                           **look)
+        for row, place, side in ((points[0], (-3, -3), "right"), (last, (3, 3), "left")):
+            if row["shots"]:
+                axis.annotate(str(row["shots"]), (row["pacc"], row["auroc"]), xytext=place,
+                              textcoords="offset points", fontsize=6, ha=side,
+                              va="top" if side == "right" else "bottom")
+        axis.set_title(style.written(names.method(method)), loc="left")
+        style.few_ticks(axis)
+    _below(figure, "PACC, % (numbers: the least and the most images a class; pale: all other "
+                     "methods)")
+    figure.supylabel("AUROC by MCM, %", fontsize=7)
     return figure

@@ -112,7 +112,7 @@ def _write(study: OODStudy, arms: Arms, moved: ood_study.Runs) -> None:
         return
     first = next(iter(runs.values()))[0].result
     rows = ood_study.rows(runs)
-    means = ood_study.means(rows)
+    means = ood_study.with_intervals(ood_study.means(rows), runs)
     result = {
         **{key: first[key] for key in ("dataset", "title", "protocol", "environment")},
         "backbone": name_in_tables(first["backbone"]),
@@ -132,7 +132,7 @@ def _write(study: OODStudy, arms: Arms, moved: ood_study.Runs) -> None:
         names = [p.name for p in pictures]
         temporary.write_text(ood_tables.document(result, names), encoding="utf-8")
     print(f"\n{ood_tables.text(result)}\n\nStudy:    {folder / stem}.{{json,md}}")
-    print(f"Pictures: {folder / stem}-{{histograms,roc,shots,accuracy}}.png")
+    print(f"Pictures: {folder / stem}-{{histograms,roc,shots,accuracy}}.{{png,pdf}}")
 
 
 def _selection(study: OODStudy, runs: list[PlannedRun]) -> list[str]:

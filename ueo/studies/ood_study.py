@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ueo.grids.grid_settings import ZERO_SHOT
-from ueo.results.bootstrap import mean_gains
+from ueo.results.bootstrap import drawn_gains, estimate, mean_gains
 from ueo.results.comparable import check_inputs
 from ueo.results.record import read_outputs, read_result
 from ueo.studies.claims import claim, not_worse
@@ -20,6 +20,7 @@ from ueo.studies.scored_runs import ScoredRun, measure, read_run
 
 MEASURED = ("auroc", "fpr95", "aupr", "aupr_out", "detection_accuracy", "oscr", "hos")
 REFERENCE = "mcm"  # the score whose rank is asked for
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,18 @@ def means(found: list[dict], metrics: tuple[str, ...] = ("pacc", *MEASURED)) -> 
          **{name: over_domains((row["domain"], row[name]) for row in group) for name in metrics}}
         for (method, shots, score), group in groups.items()
     ]
+
+
+def with_intervals(found: list[dict], runs: Runs, resamples: int = RESAMPLES) -> list[dict]:
+    """The rows of `means`, each with "intervals": {"pacc": (low, high), "auroc": ...}, the 95 %
+    bootstrap intervals over test images of those that are defined."""
+    arms = {(arm.method, arm.shots): group for arm, group in runs.items()}
+    result = []
+    for row in found:
+        group = arms[row["method"], row["shots"]]
+        drawn = drawn_gains(_by_domain(group, row["score"]), None, _defined(group), resamples)
+        result.append({**row, "intervals": {m: estimate(d.values())[1] for m, d in drawn.items()}})
+    return result
 
 
 def over_domains(values: Iterable[tuple[str, float | None]]) -> float | None:

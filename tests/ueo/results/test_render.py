@@ -1,8 +1,7 @@
-"""Tables as Markdown, LaTeX, CSV; several data sets beside each other."""
+"""Tables as Markdown, CSV; several data sets beside each other."""
 
 import csv
 import io
-import re
 
 import pytest
 from test_tables import entries  # noqa: F401
@@ -28,18 +27,6 @@ def test_csv_holds_every_number(summary):
     assert not values
 
 
-def test_latex_has_one_balanced_table_a_metric(summary):
-    summary["title"] = "Office_31 & 50%"
-    text = render.latex(summary, "toy")
-    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
-    assert text.count(r"\begin{table*}") == text.count(r"\bottomrule") == len(tables.METRICS)
-    assert r"Office\_31 \& 50\%" in text
-    (columns,) = set(re.findall(r"\\begin{tabular}{(l+c+)}", text))
-    body = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert {line.count(" & ") + 1 for line in body} == {len(columns)}
-    assert r"\textbf{53.0\,{\scriptsize$\pm$1.4}}" in text
-
-
 def test_markdown_has_a_table_a_metric_with_the_best_in_bold(summary):
     text = render.markdown(summary)
     for name in render.NAMES.values():
@@ -60,15 +47,6 @@ def test_equal_records_give_equal_files(summary, tmp_path):
     first = {p.name: p.read_bytes() for p in report.write(tmp_path / "1/toy", "table", summary)}
     second = {p.name: p.read_bytes() for p in report.write(tmp_path / "2/toy", "table", summary)}
     assert first == second and len(first) == 5
-
-
-def test_the_notes_of_the_caption_stand_in_latex_too(summary):
-    summary = {**summary, "use_labels": ["New"], "uneven": ["New lacks open b_1"]}
-    text = render.latex(summary, "toy")
-    for words in (r"$^\dagger$ trained with labels", "* hyper-parameters were chosen",
-                  r"Runs are missing: New lacks open b\_1", r"Mean$\pm$standard deviation"):
-        assert text.count(words) == len(tables.METRICS)
-    assert "†" not in text
 
 
 def test_what_is_not_known_of_the_images_is_not_claimed(summary, entries):  # noqa: F811

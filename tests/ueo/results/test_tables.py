@@ -8,7 +8,8 @@ from test_bootstrap import run as outputs_of
 
 from ueo import metrics
 from ueo.errors import DataError
-from ueo.results import render, tables
+from ueo.results import gains, render, tables
+from ueo.results.paper import latex
 from ueo.results.record import read_result, write_run
 
 
@@ -96,7 +97,7 @@ def test_a_method_without_its_shots_is_compared_on_the_same_images(tmp_path):
 
 
 def test_the_overall_gain_comes_with_an_interval_and_its_seeds(entries):
-    gain = tables.overall_gain(entries, "New", "Zero")
+    gain = gains.overall_gain(entries, "New", "Zero")
     low, high = gain["pacc"]["interval"]
     assert 0 < low < gain["pacc"]["gain"] < high
     assert gain["pacc"]["seeds"] == [pytest.approx(0.5), pytest.approx(1.0)]
@@ -178,7 +179,7 @@ def test_an_oracle_is_marked_wherever_its_numbers_stand(entries):
     assert "‡ an oracle" in render.caption(summary)
     for text in (render.console(summary), render.markdown(summary), render.overview([summary])):
         assert "New‡" in text and "Zero‡" not in text
-    assert r"New$^\ddagger$" in render.latex(summary, "toy")
+    assert r"New$^\ddagger$" in latex.table(summary, "toy")
     lines = [line.split(",") for line in render.csv_text([summary]).splitlines()]
     column = lines[0].index("reads_labels")
     assert {(line[4], line[column]) for line in lines[1:]} == {("New", "True"), ("Zero", "False")}
@@ -192,15 +193,15 @@ def test_without_labels_nothing_is_claimed(tmp_path):
         entries.append((tmp_path / str(i), result))
     summary = tables.summarise(entries, "Zero")
     assert summary["overall"] == [] and "- / -" in render.console(summary)
-    render.latex(summary, "toy"), render.markdown(summary), render.csv_text([summary])
+    latex.table(summary, "toy"), render.markdown(summary), render.csv_text([summary])
 
 
 def test_a_gain_is_over_the_cells_that_both_methods_have(entries):
     """Of a grid that is half done."""
     left = [e for e in entries if (e[1]["trainer"], e[1]["domain"]) != ("New", "b")]
-    assert tables.overall_gain(left, "New", "Zero")["cells"] == 1
-    assert tables.overall_gain(entries, "New", "Zero")["cells"] == 2
-    assert tables.overall_gain(entries, "Absent", "Zero") is None
+    assert gains.overall_gain(left, "New", "Zero")["cells"] == 1
+    assert gains.overall_gain(entries, "New", "Zero")["cells"] == 2
+    assert gains.overall_gain(entries, "Absent", "Zero") is None
 
 
 def test_a_missing_domain_leaves_the_mean_empty(entries):

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,8 @@ def build(config: dict, half: bool = False) -> nn.Module:
                 module.float()
     elif half:
         known.model.convert_weights_to_lp(model, dtype=torch.float16)
-    known.model.set_model_preprocess_cfg(model, config["preprocess_cfg"])
+    steps = {**asdict(known.transform.PreprocessCfg()), **config["preprocess_cfg"]}
+    known.model.set_model_preprocess_cfg(model, steps)
     return model
 
 

@@ -5,7 +5,6 @@ there is taken without a look at the network.
 """
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -79,8 +78,7 @@ def described(name: str) -> dict:
                   "preprocess_cfg": known.get_pretrained_cfg(wanted.model, _set_of(wanted))}
     if why := refusal(config["model_cfg"]):
         raise ConfigError(f"MODEL.BACKBONE.NAME: {name} cannot be used: {why}")
-    default = asdict(known.transform.PreprocessCfg())
-    steps = known.transform.merge_preprocess_dict(default, config.get("preprocess_cfg") or {})
+    steps = known.transform.merge_preprocess_dict({}, config.get("preprocess_cfg") or {})
     size = config["model_cfg"]["vision_cfg"].get("image_size", 224)
     return {"model_cfg": config["model_cfg"], "preprocess_cfg": {**steps, "size": size}}
 

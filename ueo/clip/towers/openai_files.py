@@ -17,7 +17,7 @@ from ueo.files import asset, sha256
 from ueo.temporaries import temporary_folder
 
 TINY = "TinyCLIP"
-OTHERS = ("open_clip", "laion", "datacomp", "commonpool")  # in paths of weights of others
+OTHERS = ("open_clip", "laion", "datacomp", "commonpool")  # in names of weights of others
 
 
 def published() -> list[str]:
@@ -76,8 +76,10 @@ def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = No
 def _say_whose(name: str) -> None:
     """Say where a file's name tells that its weights may have been trained with GELU; the tensors
     do not tell."""
-    path = str(weights_file(name).resolve()).lower()
-    if any(mark in path for mark in OTHERS) and "quickgelu" not in path:
+    path = weights_file(name).absolute()
+    told = [path.name, *(part for part in path.parts if part.startswith("models--"))]  # the hub's
+    told = " ".join(told).lower()
+    if any(mark in told for mark in OTHERS) and "quickgelu" not in told:
         print(f"{name}: by its name these are weights of open_clip's; a file is read as OpenAI's "
               "architecture, with QuickGELU. If they were trained with GELU, as most of LAION's "
               f"and DataComp's, name open_clip:MODEL/{name}, such as open_clip:ViT-B-16/{name}")

@@ -1,0 +1,124 @@
+"""Every kind of tower through the interface: the features that open_clip itself computes."""
+
+import open_clip
+import pytest
+import torch
+import torch.nn.functional as F
+from small_towers import KINDS
+
+from ueo.clip.backbones import load_clip
+from ueo.clip.model import PromptedCLIP
+from ueo.clip.prompts import PromptLearner
+from ueo.clip.towers.open_clip_names import parse
+from ueo.errors import ConfigError
+
+NAMES = ["mug", "acoustic_guitar", "The_Eiffel_Tower_at_night", "sun"]
+TEXTS = [f"a photo of a {name.replace('_', ' ')}." for name in NAMES]
+# kind -> (context length, pooling, causal, tokens before a text, the beginning can be shared)
+TEXT_TOWERS = {
+    **dict.fromkeys(KINDS, (77, "argmax", True, 1, True)),
+    "siglip": (24, "last", False, 0, False),
+    "pe": (32, "argmax", True, 1, True),
+    "mobileclip": (77, "argmax", False, 1, False),
+}
+pytestmark = pytest.mark.usefixtures("pretended_transformers")
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def backbone(kind, small_backbones):
+    return load_clip(small_backbones(kind), "fp32")
+
+
+@pytest.fixture
+def theirs(kind, small_backbones):
+    """(model, tokeniser) as open_clip makes them."""
+    name = parse(small_backbones(kind)).model
+    return open_clip.create_model(name).eval(), open_clip.get_tokenizer(name)
+
+
+def close(found, expected):
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@torch.no_grad()
+def test_features_are_open_clips(backbone, theirs, fast):
+    model, tokeniser = theirs
+    images = torch.randn(3, 3, *backbone.preprocessing.size)
+    ours = PromptedCLIP(backbone, PromptLearner(NAMES, backbone, whole=not fast), fast=fast)
+    images_expected = F.normalize(model.encode_image(images), dim=-1)
+    close(ours.image_features(images), images_expected)
+    expected = F.normalize(model.encode_text(tokeniser(TEXTS)), dim=-1)
+    assert (expected @ expected.T).fill_diagonal_(0).max() < 0.9999, "prompts must differ"
+    close(ours.class_features(), expected)
+    close(ours.text_features(TEXTS), expected)
+    close(ours(images), images_expected @ expected.T)
+
+
+def test_what_is_known_of_each_text_tower(kind, backbone):
+    length, pooling, causal, start, shared = TEXT_TOWERS[kind]
+    assert backbone.tokenise.context_length == length
+    assert (backbone.text.pooling, backbone.text.causal) == (pooling, causal)
+    assert backbone.tokenise.start == start
+    assert backbone.text.shares_beginning == shared
+    assert backbone.logit_bias == (-10 if kind == "siglip" else None)
+    assert backbone.logit_scale == pytest.approx(1 / 0.07, rel=1e-5)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"class_specific": True}, {"position": "middle"}, {"position": "front"},
+    {"context": "", "n_ctx": 5}, {"context": "a photo of a {}, a kind of thing."},
+])
+def test_a_learnt_context_gives_the_same_features_and_gradients_plain_and_fast(backbone, options):
+    def made(fast):
+        generator = torch.Generator().manual_seed(3)
+        prompt = PromptLearner(NAMES, backbone, whole=not fast, generator=generator, **options)
+        model = PromptedCLIP(backbone, prompt, fast=fast)
+        with torch.no_grad():
+            noise = torch.Generator().manual_seed(4)
+            prompt.ctx += 0.1 * torch.randn(prompt.ctx.shape, generator=noise)
+        features = model.class_features()
+        weight = torch.linspace(-1, 1, features.numel()).view_as(features)
+        return features, torch.autograd.grad((features * weight).sum(), prompt.ctx)[0]
+
+    (fast, fast_gradient), (plain, gradient) = made(True), made(False)
+    close(fast, plain)
+    assert (fast_gradient - gradient).norm() <= 1e-3 * gradient.norm() and gradient.any()
+
+
+@pytest.mark.parametrize(("position", "text"), [
+    ("end", "a photo of a {}."), ("middle", "a photo {} of a."), ("front", "{} a photo of a."),
+])
+@torch.no_grad()
+def test_the_class_name_stands_where_it_is_asked_for(kind, backbone, theirs, position, text):
+    """A SigLIP's text has no period and no start of text."""
+    model, tokeniser = theirs
+    prompt = PromptLearner(NAMES, backbone, position=position)
+    found = PromptedCLIP(backbone, prompt).class_features()
+    ids = tokeniser([text.format(name.replace("_", " ")) for name in NAMES])
+    close(found, F.normalize(model.encode_text(ids), dim=-1))
+
+
+def test_padding_counts_where_no_mask_hides_it(kind, backbone):
+    tokens = backbone.tokenise(TEXTS)
+    embedded = backbone.token_embedding(tokens.ids)
+    with torch.no_grad():
+        whole = F.normalize(backbone.text(embedded, tokens.read), dim=-1)
+        short = min(int(tokens.words.max()) + 2, embedded.shape[1])
+        cut = F.normalize(backbone.text(embedded[:, :short], tokens.read.clamp(max=short - 1)),
+                          dim=-1)
+    differs = (whole - cut).abs().max() > 1e-3
+    assert differs == (not backbone.text.ends_at_read) == (kind in ("siglip", "mobileclip"))
+
+
+def test_a_prompt_longer_than_the_tower_takes_is_refused(backbone):
+    length = backbone.tokenise.context_length
+    with pytest.raises(ConfigError, match=f"too long for the {length} tokens"):
+        PromptLearner(["word " * length], backbone)
+    most = length - backbone.tokenise.start - 1 - backbone.tokenise.period
+    assert backbone.tokenise.count("word " * most) == most

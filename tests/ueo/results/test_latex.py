@@ -1,0 +1,92 @@
+"""The table in LaTeX: it compiles, columns agree, and the caption says what a reader needs."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from test_tables import entries, record  # noqa: F401
+
+from ueo.results import report, tables
+from ueo.results.paper import latex, names
+
+HOSTILE = r"50% & {more} #1 $x$ \_ ~^"
+
+
+@pytest.fixture
+def summary(entries):  # noqa: F811
+    return tables.summarise(entries, "Zero")
+
+
+@pytest.fixture
+def hostile(summary):
+    """Seven more domains, a title and a method with signs that LaTeX reads as orders."""
+    more = [f"{HOSTILE}{i}+scene{i}" for i in range(1, 8)]
+    for row in summary["rows"]:
+        for key in ("values", "marks", "gain"):
+            if key in row:
+                row[key].update({domain: row[key]["a"] for domain in more})
+    return {**summary, "title": HOSTILE, "domains": [*summary["domains"], *more],
+            "backbone": f"weights{HOSTILE}.pt", "use_labels": ["New"],
+            "uneven": ["New lacks open b_1"]}
+
+
+def test_environments_and_columns_agree(hostile):
+    text = latex.table(hostile, "toy")
+    opened = re.findall(r"\\begin{(tabular|table\*)}", text)
+    assert sorted(opened) == sorted(re.findall(r"\\end{(tabular|table\*)}", text))
+    assert re.sub(r"\\[{}]", "", text).count("{") == re.sub(r"\\[{}]", "", text).count("}")
+    for columns, body in re.findall(r"\\begin{tabular}{(lc+)}(.*?)\\end{tabular}", text, re.DOTALL):
+        rows = [line for line in body.splitlines() if " & " in line]
+        assert {len(re.split(r"(?<!\\)&", row)) for row in rows} == {len(columns)}
+        assert len(columns) - 1 <= latex.WIDEST
+    assert opened.count("tabular") == 2  # eleven columns do not fit beside each other
+    assert len(re.findall(r"(?<!\\)(?<!\d)%", text)) == 0  # nothing is a comment
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="there is no pdflatex")
+def test_it_compiles(hostile, summary, tmp_path):
+    bodies = latex.table(hostile, "a") + latex.table(summary, "b")
+    (tmp_path / "doc.tex").write_text(
+        "\\documentclass[twocolumn]{article}\\usepackage{booktabs}\n\\begin{document}\n"
+        f"{bodies}\nTable~\\ref{{tab:b}}\\end{{document}}\n", encoding="utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "doc.tex"], cwd=tmp_path,
+        capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "multiply defined" not in done.stdout and "Undefined control" not in done.stdout
+
+
+def test_pairs_gains_and_intervals_stand_in_one_table(summary):
+    text = latex.table(summary, "toy")
+    assert text.count(r"\begin{table*}") == 1
+    assert r"\textbf{53.0}{\tiny$\pm$1.4}\,/\,70.0{\tiny$\pm$0.0}" in text
+    assert r"\quad gain & $+3.0$\,/\,$+0.0$" in text
+    low, high = summary["overall"][0]["pacc"]["interval"]
+    assert f"[${low:+.2f}$, ${high:+.2f}$]" in text
+
+
+def test_the_caption_says_seeds_bold_and_protocol_and_holds_no_hash_or_path(summary):
+    summary = {**summary, "use_labels": ["New"], "uneven": ["New lacks open b_1"]}
+    words = latex.caption(summary)
+    for part in ("2 seeds", "Bold: best", "Protocol released", "hyper-parameters were chosen",
+                 r"$^\dagger$ trained with labels", r"Runs are missing: New lacks open b\_1"):
+        assert part in words
+    assert summary["split"] not in words and "split" not in words and "†" not in words
+
+
+def test_labels_differ_for_each_backbone(summary, tmp_path):
+    texts = [report.write(tmp_path / "toy", stem, summary)[2].read_text()
+             for stem in ("table-UEO-rn50", "table-UEO-vit_b16")]
+    labels = [re.search(r"\\label{(.*)}", text)[1] for text in texts]
+    assert labels == ["tab:toy-UEO-rn50", "tab:toy-UEO-vit_b16"]
+
+
+def test_names_are_those_of_the_field_or_the_registry_s_tidied_up():
+    assert names.method("ZeroshotCLIP") == "zero-shot CLIP"
+    assert names.method("My_Method") == "My Method"
+    assert names.dataset("UFTFolder") == "Folder" and names.dataset("Office-31") == "Office-31"
+    assert names.score("mcm") == "MCM" and names.domain("dslr") == "DSLR"
+    assert names.domain("fluent_flat+gaussian_noise3") == "Fluent flat, Gaussian noise 3"
+    assert names.shifted("a+b") == ("a+b", "", names.CLEAN)
+    assert names.shortened("abcdefghij", 7) == "abcd…ij"

@@ -1,0 +1,118 @@
+"""A table in LaTeX for the booktabs package: PACC / AUROC pairs, gains, and intervals.
+
+It is made from a table's summary alone. Packages: \\usepackage{booktabs}.
+"""
+
+from textwrap import wrap
+
+from ueo import text
+from ueo.results.paper import names
+from ueo.results.render import signs
+from ueo.results.tables import MEAN
+from ueo.results.wording import PAIR, notes
+
+WIDEST = 6  # columns of numbers that fit on a page; more are set below
+LONGEST = 30  # signs of a name
+SLASH = r"\,/\,"
+BOLD = ("{}", r"\textbf{{{}}}", r"\underline{{{}}}")  # by a cell's mark
+PROTOCOLS = {
+    "released": "adapted to and tested on the same images where the data set has one list of them",
+    "independent": "tested on images that no method was adapted to",
+}
+
+
+def table(summary: dict, name: str) -> str:
+    """One float. name: of the table's label, tab:<name>; to be another for each file of tables."""
+    columns = [*summary["domains"], MEAN]
+    parts = -(-len(columns) // WIDEST)
+    size = -(-len(columns) // parts)  # as even as they can be
+    blocks = [columns[start : start + size] for start in range(0, len(columns), size)]
+    tabulars = [_tabular(summary, block) for block in blocks]
+    gains = "".join(f"\n\n\\smallskip\n{_overall(gain)}" for gain in summary["overall"])
+    return "\n".join([
+        r"\begin{table*}[t]", r"\centering\scriptsize", r"\setlength{\tabcolsep}{3pt}",
+        rf"\caption{{{caption(summary)}}}", rf"\label{{tab:{text.label(name)}}}", r"\smallskip",
+        "\n\n\\medskip\n".join(tabulars) + gains, r"\end{table*}", "",
+    ])
+
+
+def caption(summary: dict) -> str:
+    """What was measured on what, over how many seeds, and what the marks mean."""
+    base = _written(names.method(summary["base"]))
+    seeds = max((v["pacc"]["seeds"] for row in summary["rows"] for v in row["values"].values()
+                 if v and v["pacc"]), default=1)
+    spread = "one seed" if seeds == 1 else (
+        rf"mean and standard deviation over {seeds} seeds, numbers without $\pm$ of one")
+    protocol = summary["protocol"]
+    parts = [
+        f"{_written(names.dataset(summary['title']))}, {_written(summary['backbone'])}: PACC / "
+        rf"AUROC in \%, {spread}; gains over {base} in points.",
+        f"Protocol {_written(protocol)}: {PROTOCOLS[protocol]}." if protocol in PROTOCOLS else "",
+        f"Bold: best of a label space{'; underlined: second' * (len(summary['methods']) > 2)}.",
+        *notes({**summary, "base": names.method(summary["base"])}, text.latex),
+    ]
+    return _signs(" ".join(filter(None, parts)))
+
+
+def _tabular(summary: dict, columns: list[str]) -> str:
+    lines, before = [], None
+    for row in summary["rows"]:
+        if row["setting"] != before:
+            before = row["setting"]
+            heading = rf"\emph{{label space {_written(names.setting(before))}}}"
+            lines += [r"\midrule", rf"\multicolumn{{{1 + len(columns)}}}{{l}}{{{heading}}} \\"]
+        method = _written(names.method(row["method"])) + _signs(signs(summary, row["method"]))
+        lines.append(_row([method, *(_cell(row["values"][d], row["marks"][d]) for d in columns)]))
+        if "gain" in row:
+            gains = [SLASH.join(_gain(row["gain"][d][m]) for m in PAIR) for d in columns]
+            lines.append(_row([r"\quad gain", *gains]))
+    heads = [_head(d) + "*" * (d == summary["tuning_domain"]) for d in columns]
+    return "\n".join([
+        rf"\begin{{tabular}}{{l{'c' * len(columns)}}}", r"\toprule", _row(["method", *heads]),
+        *lines, r"\bottomrule", r"\end{tabular}",
+    ])
+
+
+def _head(domain: str) -> str:
+    """A domain's name; a long one, and its shift, on lines of their own."""
+    lines = [line for part in names.domain(domain).split(", ")
+             for line in wrap(names.shortened(part, LONGEST), 15, break_on_hyphens=False)]
+    words = r"\\".join(map(text.latex, lines))
+    return rf"\shortstack{{{words}}}" if len(lines) > 1 else words
+
+
+def _row(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _cell(values: dict, marks: dict) -> str:
+    if not values:
+        return "-"
+    return SLASH.join(
+        "-" if values[m] is None else BOLD[marks.get(m, 0)].format(f"{values[m]['mean']:.1f}")
+        + ("" if values[m]["std"] is None else rf"{{\tiny$\pm${values[m]['std']:.1f}}}")
+        for m in PAIR
+    )
+
+
+def _gain(value: float | None) -> str:
+    return "-" if value is None else f"${value:+.1f}$"
+
+
+def _overall(gain: dict) -> str:
+    """The mean gain over everything, with its intervals."""
+    found = ", ".join(
+        f"{names.METRICS[m]} ${gain[m]['gain']:+.2f}$ "
+        f"[${gain[m]['interval'][0]:+.2f}$, ${gain[m]['interval'][1]:+.2f}$]" for m in PAIR
+    )
+    ours, theirs = (_written(names.method(gain[key])) for key in ("method", "base"))
+    return (f"{ours} over {theirs}, mean over domains and label spaces, "
+            rf"95\,\% interval over test images: {found}")
+
+
+def _written(words: str) -> str:
+    return text.latex(names.shortened(words, LONGEST))
+
+
+def _signs(words: str) -> str:
+    return words.replace("†", r"$^\dagger$").replace("‡", r"$^\ddagger$")

@@ -1,0 +1,169 @@
+"""The scores of a run's test images before and after training, from its record alone."""
+
+from pathlib import Path
+from textwrap import fill
+
+import numpy as np
+
+from ueo.files import read_json
+from ueo.results.paper import names, style
+from ueo.results.record import AGAIN, MODEL_FACTS, read_outputs, read_result
+
+PICTURES = ("scores.pdf", "scores.png")
+PICTURE = PICTURES[-1]  # written last: where it is, both are
+BINS = 30
+HEIGHT, LEFT, RIGHT, GAP, BELOW, LINE = 1.35, 0.5, 0.1, 0.16, 0.4, 0.15  # inches
+CURVES_GAP = 0.5  # before the panel with an axis of its own
+
+Threshold = tuple[str, float | None]  # rule, and least score of a known image; None: all are known
+
+
+def plot_run(folder: str | Path) -> list[Path]:
+    """Draw PICTURE and its .pdf in the run's folder; their paths, none where no run is finished.
+
+    One histogram a model, known and unknown images apart where they have labels, with the threshold
+    that the run ends with; beside them PACC and AUROC over epochs.
+    """
+    result = read_result(folder)
+    if result is None:
+        return []
+    with style.styled():
+        figure = draw(result, read_outputs(folder), chosen_threshold(folder))
+    return style.save(figure, Path(folder, PICTURE))
+
+
+def chosen_threshold(folder: str | Path) -> Threshold | None:
+    """That of model.json; None where there is no such file."""
+    try:
+        facts = read_json(Path(folder, MODEL_FACTS), dict, AGAIN)
+    except FileNotFoundError:  # of a trainer of other projects
+        return None
+    return facts.get("rule"), facts.get("thresholds", {}).get(facts.get("rule"))
+
+
+def draw(result: dict, outputs: dict[str, np.ndarray], threshold: Threshold | None):
+    """The figure of one record. threshold: as `chosen_threshold` gives it."""
+    curves = [e for e in result["evaluations"] if e["test"].get("pacc") is not None]
+    trained = len(result["evaluations"]) > 1
+    models = ["before", "after"] if trained and "test_scores_before" in outputs else ["after"]
+    figure, axes = _panels(len(models), len(curves) > 1)
+    bins = _bins([outputs[f"test_scores_{when}"] for when in models])
+    known = result["counts"]["known_classes"]
+    for axis, when in zip(axes, models):
+        scores = outputs[f"test_scores_{when}"]
+        _histogram(axis, scores, outputs["test_labels"], known, bins)
+        line = threshold if when == "after" else None
+        if line and line[1] is not None:
+            axis.axvline(line[1], color=style.CHOSEN, linewidth=1.1, linestyle=(0, (4, 2)),
+                         label=f"threshold ({names.RULES.get(line[0], line[0])}): known from "
+                               f"{line[1]:.4g} up")
+        title = f"{when} training: " if trained else ""
+        entry = result["evaluations"][0] if when == "before" else result["metrics"]
+        axis.set_title(title + _found(entry["test"], scores, line), loc="left")
+        axis.set_xlabel(f"{style.written(score_name(result))} score")
+    _finish(figure, axes[: len(models)], max(axis.get_ylim()[1] for axis in axes[: len(models)]))
+    if len(curves) > 1:
+        _curves(axes[-1], curves)
+    figure.suptitle(fill(title_of(result), 104 if len(axes) > 1 else 52), x=0.01, y=0.985,
+                    ha="left", va="top")
+    return figure
+
+
+def score_name(result: dict) -> str:
+    return names.score(result["config"].get(f"TRAINER.{result['trainer']}.SCORE", "mcm"))
+
+
+def title_of(result: dict) -> str:
+    """What was run: "UEO on Office-31, Amazon; label space open; seed 1"."""
+    where = names.dataset(result.get("title", result["dataset"]))
+    return style.written(
+        f"{style.shortened(names.method(result['trainer']), 24)} on {style.shortened(where, 24)}, "
+        f"{style.shortened(names.domain(result['domain']), 30)}; label space "
+        f"{names.setting(result['setting'])}; seed {result['seed']}", 150,
+    )
+
+
+def _panels(models: int, curves: bool):
+    """(figure, axes in a row), placed by hand: a layout engine would draw everything twice, and
+    every run has this picture."""
+    from matplotlib.figure import Figure
+
+    single = models + curves == 1
+    width, lines = (style.COLUMN, 2) if single else (style.PAGE, 1)
+    below, above = BELOW + lines * LINE, LINE * (lines + 1.4)
+    tall = HEIGHT + below + above
+    figure, axes = Figure(figsize=(width, tall)), []
+    room = width - LEFT - RIGHT - GAP * (models - 1) - CURVES_GAP * curves
+    size = room / (models + curves)
+    for number in range(models + curves):
+        gap = GAP * min(number, models - 1) + CURVES_GAP * (number == models)
+        left = LEFT + number * size + gap
+        axes.append(figure.add_axes((left / width, below / tall, size / width, HEIGHT / tall)))
+    return figure, axes
+
+
+def _bins(scores: list[np.ndarray]) -> np.ndarray:
+    low, high = min(s.min() for s in scores), max(s.max() for s in scores)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, BINS + 1)
+
+
+def _histogram(axis, scores: np.ndarray, labels: np.ndarray, known: int, bins) -> None:
+    """One shape a group, as shares of the group: groups of different size are compared."""
+    groups = {
+        "known classes": ((labels >= 0) & (labels < known), dict(
+            facecolor=style.KNOWN, alpha=0.65, edgecolor="none")),
+        "unknown classes": (labels >= known, dict(
+            facecolor="none", edgecolor=style.UNKNOWN, linewidth=1.1, hatch="////")),
+        "images without label": (labels < 0, dict(
+            facecolor="none" if (labels >= 0).any() else style.PALE, edgecolor=style.UNLABELLED,
+            linewidth=1, linestyle="--")),
+    }
+    for name, (part, look) in groups.items():
+        if part.any():
+            shares = np.full(int(part.sum()), 100 / part.sum())
+            axis.hist(scores[part], bins, weights=shares, histtype="stepfilled", label=name, **look)
+    axis.set_xlim(bins[0], bins[-1])
+    style.few_ticks(axis)
+
+
+def _found(metrics: dict, scores: np.ndarray, threshold: Threshold | None) -> str:
+    """What a panel's title says: AUROC, or without unknown images how many are accepted."""
+    area = metrics.get("auroc")
+    parts = [f"{len(scores)} images" if area is None else f"AUROC {area:.1f} %"]
+    if threshold and threshold[1] is None:
+        parts.append("no threshold, all accepted")
+    elif threshold and area is None:
+        parts.append(f"{100 * (scores >= threshold[1]).mean():.0f} % accepted")
+    return ", ".join(parts)
+
+
+def _finish(figure, axes: list, top: float) -> None:
+    """One range and one legend for the histograms."""
+    for axis in axes:
+        axis.set_ylim(0, top)
+        axis.yaxis.get_major_locator().set_params(nbins=5, integer=True)
+    for axis in axes[1:]:
+        axis.tick_params(labelleft=False)
+    axes[0].set_ylabel("share of each group, %")
+    shown = list(zip(*axes[-1].get_legend_handles_labels()))
+    wide = len(figure.axes) > 1  # else groups and threshold have a line each
+    groups = shown if wide else [part for part in shown if "threshold" not in part[1]]
+    for number, line in enumerate(filter(None, (shown[len(groups):], groups))):
+        figure.legend(*zip(*line), loc="lower left", ncols=4, columnspacing=1.2, handlelength=1.8,
+                      bbox_to_anchor=(0, number * LINE / figure.get_size_inches()[1]),
+                      borderaxespad=0.3)
+
+
+def _curves(axis, evaluations: list[dict]) -> None:
+    epochs = [entry["epoch"] for entry in evaluations]
+    for number, name in enumerate(("pacc", "auroc")):
+        values = [entry["test"][name] for entry in evaluations]
+        if None not in values:
+            axis.plot(epochs, values, label=names.METRICS[name], **style.line(number))
+    axis.set(title="over training", xlabel="epoch", ylabel="test set, %")
+    axis.title.set_horizontalalignment("left")
+    axis.title.set_x(0)
+    axis.xaxis.get_major_locator().set_params(integer=True, nbins=5)
+    axis.legend(loc="best")

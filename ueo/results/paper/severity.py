@@ -1,0 +1,97 @@
+"""Gain against the severity of a shift, a line a method: when is there something to be gained?"""
+
+import numpy as np
+
+from ueo.results.gains import GAINS
+from ueo.results.paper import names, style
+
+MOST_LINES = 5  # in a panel; more methods take further pages
+ROW, AROUND = 1.2, 0.85  # inches: of a panel, of the rest
+Point = tuple[str, int]  # shift and severity
+
+
+def draw(summary: dict) -> list:
+    """Figures, one a page, of a table's summary; none where no shift has two severities.
+
+    One column of panels a shift, PACC above AUROC; below each severity stands what the method has
+    that gains are over. Ranges are those of all pages. To be called inside `style.styled`.
+    """
+    gains = {g["method"]: {(p["shift"], p["severity"]): p for p in g.get("by_severity", [])}
+             for g in summary["overall"]}
+    gains = {method: points for method, points in gains.items() if points}
+    shifts = _shifts(gains)
+    if not shifts:
+        return []
+    limits = {m: style.shared_range([v for points in gains.values() for (shift, _), p in
+                                     points.items() if shift in shifts for v in p[m]["interval"]])
+              for m in GAINS}
+    methods = list(gains)
+    return [
+        _page(summary, {m: gains[m] for m in methods[start : start + MOST_LINES]}, shifts, limits)
+        for start in range(0, len(methods), MOST_LINES)
+    ]
+
+
+def _shifts(gains: dict[str, dict[Point, dict]]) -> dict[str, list[int]]:
+    """{shift: its severities}, of those with at least two."""
+    points = sorted({point for found in gains.values() for point in found})
+    found = {}
+    for shift, severity in points:
+        found.setdefault(shift, []).append(severity)
+    return {shift: severities for shift, severities in found.items() if len(severities) > 1}
+
+
+def _page(summary: dict, gains: dict[str, dict[Point, dict]], shifts: dict[str, list[int]],
+          limits: dict):
+    columns = min(len(shifts), 4)
+    bands = -(-len(shifts) // columns)  # of columns of two panels
+    width = style.COLUMN if len(shifts) == 1 else style.PAGE
+    figure, axes = style.sheet(width, 2 * bands * ROW + AROUND, 2 * bands, columns)
+    for number, (shift, severities) in enumerate(shifts.items()):
+        band, column = divmod(number, columns)
+        for row, metric in enumerate(GAINS):
+            axis = axes[2 * band + row, column]
+            _panel(axis, summary, gains, shift, severities, metric)
+            axis.set_ylim(limits[metric])
+            if column == 0:
+                axis.set_ylabel(f"gain in {names.METRICS[metric]}, points")
+            else:
+                axis.tick_params(labelleft=False)
+        axes[2 * band, column].set_title(style.written(names.shift(shift)), loc="left")
+    for number in range(len(shifts), bands * columns):
+        for row in range(2):
+            axes[2 * (number // columns) + row, number % columns].axis("off")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center",
+                  ncols=3 if len(shifts) == 1 else MOST_LINES)
+    base = style.written(names.method(summary["base"]))
+    figure.suptitle(f"{style.written(names.dataset(summary['title']), 24)}: gain over {base}, 95 % "
+                    f"intervals\nbelow each severity: what {base} has there, %", x=0.01, ha="left",
+                    fontsize=7)
+    return figure
+
+
+def _panel(axis, summary: dict, gains: dict, shift: str, severities: list[int], metric: str
+           ) -> None:
+    axis.axhline(0, color=style.INK, linewidth=0.6)
+    for number, (method, points) in enumerate(gains.items()):
+        found = [points.get((shift, severity)) for severity in severities]
+        values = [(p[metric]["gain"], *p[metric]["interval"]) if p else (np.nan,) * 3
+                  for p in found]
+        aside = 0.09 * (number - (len(gains) - 1) / 2)  # so that intervals do not hide each other
+        style.interval(axis, np.array(severities) + aside, *zip(*values),
+                       label=style.written(names.method(method), 20), **style.line(number))
+    domains = {key: point["domains"] for points in gains.values() for key, point in points.items()}
+    axis.set_xticks(severities, [
+        f"{severity or 'clean'}\n{_base_value(summary, domains[shift, severity], metric)}"
+        for severity in severities
+    ])
+    axis.set_xlim(severities[0] - 0.5, severities[-1] + 0.5)
+    axis.set_xlabel("severity")
+
+
+def _base_value(summary: dict, domains: list[str], metric: str) -> str:
+    """What the method has that gains are over, the mean over these domains and label spaces."""
+    values = [row["values"][domain][metric]["mean"] for row in summary["rows"] for domain in domains
+              if row["method"] == summary["base"] and row["values"][domain]]
+    return f"{np.mean(values):.0f}"
