@@ -12,6 +12,7 @@ import clip
 import forked
 import pytest
 import torch
+import warm
 from conftest import REPOSITORY
 
 from ueo.commands import module_of
@@ -32,11 +33,10 @@ def found(run: PlannedRun) -> dict:
     return json.loads((run.folder / "found.json").read_text())
 
 
-def python(code: str, *arguments, path=()) -> subprocess.CompletedProcess:
-    paths = [*map(str, path), str(REPOSITORY)]
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )
 
 
@@ -83,8 +83,11 @@ def test_no_import_before_the_fork_asks_for_cuda():
 @pytest.mark.skipif(not hasattr(torch._C, "_cuda_isInBadFork"), reason="torch without CUDA")
 def test_a_run_whose_server_asked_says_so_in_one_line(tmp_path):
     (tmp_path / "asks.py").write_text("import torch\ntorch.cuda.is_available()\n")
-    code = (
-        "import sys, forked\n"
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "sys.path.append(sys.argv[1])\n"
+        "import forked\n"
         "from pathlib import Path\n"
         "from ueo.grids.grid_settings import PlannedRun\n"
         "from ueo.grids.parallel import execute\n"
@@ -93,7 +96,7 @@ def test_a_run_whose_server_asked_says_so_in_one_line(tmp_path):
         "    for failure in execute([run], forked.note, 1, ['asks'], devices, print):\n"
         "        print('FAILED', failure.message)\n"
     )
-    done = python(code, tmp_path, path=[tmp_path, REPOSITORY / "tests"])
+    done = warm.run(str(script), str(tmp_path))
     gpu, message, cpu = done.stdout.splitlines()
     assert message == f"FAILED Error: {slot.ASKED}" and "--device cpu" in message
     assert message.removeprefix("FAILED ") in gpu and "Error" not in cpu

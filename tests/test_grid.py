@@ -1,17 +1,14 @@
 """Grids that are killed, sharded or handed to Slurm end in the tables of an unbroken one."""
 
 import json
-import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import trees
+import warm
 from conftest import REPOSITORY, read
 
 from ueo.commands import grid
@@ -38,16 +35,13 @@ def argv(root, weights):
     ]
 
 
-def start(argv: list[str], output: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "ueo.commands", "grid", *argv[:1], "--output", str(output)]
-    return subprocess.Popen(
-        [*command, *argv[1:]], text=True, start_new_session=True, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+def start(argv: list[str], output: Path) -> warm.Python:
+    words = ["-m", "ueo.commands", "grid", *argv[:1], "--output", str(output), *argv[1:]]
+    return warm.Python(*words)
 
 
-def finish(process: subprocess.Popen) -> str:
-    out, err = process.communicate(timeout=300)
+def finish(process: warm.Python) -> str:
+    out, err = process.communicate()
     assert process.returncode == 0, err
     return out
 
@@ -79,7 +73,7 @@ def test_kills_on_the_way_change_nothing(argv, unbroken, tmp_path):
         # from before the first run of this call to some runs into it
         for _ in range(rng.randint(0, 4)):  # lines: engine, what is to do, a run that ended, ...
             process.stdout.readline()
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         process.communicate()
         for path in records(tmp_path):  # what was finished is never written again
             assert finished.setdefault(path, path.stat().st_mtime_ns) == path.stat().st_mtime_ns

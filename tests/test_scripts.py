@@ -9,8 +9,10 @@ import sys
 import time
 
 import pytest
+import warm
 from conftest import REPOSITORY, read, trainer_names
 from dassl.engine import TRAINER_REGISTRY
+from test_documented_commands import called
 
 from ueo.commands import grid
 from ueo.trainers.base import CLIPTrainer
@@ -30,11 +32,7 @@ def plan(weights, tmp_path_factory):
     return argv, folder / "output" / "emoji"
 
 
-def start(argv: list[str]) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "ueo.commands", "grid", *argv], text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )
+GRID = ("-m", "ueo.commands", "grid")
 
 
 def wait_until(condition, seconds: float) -> None:
@@ -56,17 +54,16 @@ def group_is_gone(group: int) -> bool:
 def finished(plan):
     """What a grid prints that was killed at a random moment and started again."""
     argv, folder = plan
-    killed = start(argv)
+    killed = subprocess.Popen([sys.executable, *GRID, *argv], start_new_session=True,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(lambda: any(folder.glob("UEO/*/open/fluent/seed1/config.json")), 120)
     time.sleep(random.Random().uniform(0, 2))
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     wait_until(lambda: group_is_gone(killed.pid), 60)  # its runs end with it
-    killed.communicate()
-    process = start(argv)
-    out, err = process.communicate(timeout=200)
-    assert process.returncode == 0, err
-    return out
+    again = warm.run(*GRID, *argv)
+    assert again.returncode == 0, again.stderr
+    return again.stdout
 
 
 def test_a_killed_grid_is_finished_by_the_same_command(finished, plan):
@@ -108,12 +105,11 @@ def test_a_run_that_fails_is_reported_at_the_end_and_stops_no_other(plan):
     argv, folder = plan
     argv = [*argv, "OPTIM.LR", "1e30", "--trainers", "UEO", "ZeroshotCLIP"]
     argv[argv.index("--jobs") + 1] = "1"
-    process = start(argv)
-    out, err = process.communicate(timeout=200)
-    assert process.returncode == 1
-    assert len(err.splitlines()) == 1, err
-    assert err.startswith("FAILED UEO emoji open fluent seed 1: Error: Loss is infinite or NaN")
-    assert "[2/2] ZeroshotCLIP emoji open fluent seed 1: PACC" in out
+    done = warm.run(*GRID, *argv)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("FAILED UEO emoji open fluent seed 1: Error: Loss is infinite or NaN")
+    assert "[2/2] ZeroshotCLIP emoji open fluent seed 1: PACC" in done.stdout
     failed = next(folder.glob("UEO/*LR=1e30*")) / "open/fluent/seed1"
     assert "Loss is infinite" in (failed / "console.txt").read_text()
     assert not (failed / "result.json").exists()
@@ -156,15 +152,12 @@ def test_an_output_folder_that_cannot_be_written(capsys, tmp_path):
     assert line.startswith("Error: ") and str(tmp_path / "file") in line
 
 
-def test_the_main_script_hands_its_arguments_to_the_grid(tmp_path):
-    environment = {**os.environ, "VIRTUAL_ENV": sys.prefix, "UEO_PYTHON": sys.executable}
-    done = subprocess.run(
-        ["bash", str(REPOSITORY / "scripts/ueo/main.sh"), "emoji", "--dry-run", "--domain",
-         "fluent", "--seed", "1", "--output", str(tmp_path), "--set", "OPTIM.LR", "0.5"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "8 runs, 0 finished, 8 to do" in done.stdout
+def test_the_main_script_hands_its_arguments_to_the_grid(tmp_path, capsys):
+    line = (f"bash scripts/ueo/main.sh emoji --dry-run --domain fluent --seed 1 --output {tmp_path}"
+            " --set OPTIM.LR 0.5")
+    command, *argv = called(line, tmp_path)
+    assert command == "grid" and grid.main(argv) == 0
+    assert "8 runs, 0 finished, 8 to do" in capsys.readouterr().out
 
 
 def test_every_method_of_the_readme_has_a_script_of_its_own():

@@ -1,12 +1,14 @@
 """Several processes under torchrun end where one process does."""
 
 import os
+import socket
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+import warm
 from conftest import REPOSITORY, read
 from dassl.utils import load_checkpoint
 from PIL import Image
@@ -22,6 +24,18 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [*TWO, *arguments], env=environment, capture_output=True, text=True, timeout=240
     )
+
+
+def two_processes(*words: str) -> tuple[list[int], str, str]:
+    """Both processes that torchrun would start, with the environment that it gives them:
+    (their exit statuses, what they print, their errors)."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    shared = {**os.environ, "TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "MASTER_PORT": port,
+              "MASTER_ADDR": "127.0.0.1"}
+    both = [warm.Python(*words, env={**shared, "RANK": i, "LOCAL_RANK": i}) for i in "01"]
+    said = [process.communicate() for process in both]
+    return [p.returncode for p in both], *map("".join, zip(*said))
 
 
 def weights_of(path) -> dict[str, torch.Tensor]:
@@ -116,20 +130,19 @@ def script(tmp_path_factory):
 
 def test_a_trainer_that_knows_nothing_of_processes(script, tmp_path):
     """12 images, batches of 4; evaluation of 6 images; the mean of the shares' gradients."""
-    command = [sys.executable, "-m", "modern_dassl", str(script), str(tmp_path / "one"), "4"]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    one = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
-    two = torchrun("-m", "modern_dassl", str(script), str(tmp_path / "two"), "4")
-    assert one.returncode == two.returncode == 0, one.stderr + two.stderr
+    one = warm.run("-m", "modern_dassl", str(script), str(tmp_path / "one"), "4")
+    statuses, out, err = two_processes(
+        "-m", "modern_dassl", str(script), str(tmp_path / "two"), "4")
+    assert [one.returncode, *statuses] == [0, 0, 0], one.stderr + err
     file = "linear/model.pth.tar-3"
     first, second = weights_of(tmp_path / "one" / file), weights_of(tmp_path / "two" / file)
     assert largest_difference(first, second) < 1e-6
-    results = [text[text.index("=> result"):text.index("Elapsed")] for text in
-               (one.stdout, two.stdout)]
+    results = [text[text.index("=> result"):text.index("Elapsed")] for text in (one.stdout, out)]
     assert results[0] == results[1]
 
 
 def test_batches_that_cannot_be_shared_are_named(script, tmp_path):
-    done = torchrun("-m", "modern_dassl", str(script), str(tmp_path / "run"), "5")
-    assert done.returncode != 0
-    assert "a batch cannot be shared equally by 2 processes" in done.stderr
+    statuses, _, err = two_processes(
+        "-m", "modern_dassl", str(script), str(tmp_path / "run"), "5")
+    assert all(statuses)
+    assert "a batch cannot be shared equally by 2 processes" in err

@@ -3,15 +3,13 @@
 import csv
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 import trees
+import warm
 from conftest import REPOSITORY, size_of
 
 from ueo.commands import predict, train
@@ -174,22 +172,19 @@ def same(output: Path, other: Path) -> bool:
 
 def test_a_killed_process_loses_and_doubles_no_line(runs, many, uninterrupted, tmp_path):
     output = tmp_path / "new.csv"
-    words = [sys.executable, "-m", "ueo.commands", "predict", "--model", str(runs["vit"]), "--path",
-             str(many), "--device", "cpu", "--workers", "2", "--batch-size", "8", "--output",
-             str(output)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    words = ["-m", "ueo.commands", "predict", "--model", str(runs["vit"]), "--path", str(many),
+             "--device", "cpu", "--workers", "2", "--batch-size", "8", "--output", str(output)]
     partial = tmp_path / "new.csv.partial"
-    process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, start_new_session=True)
+    process = warm.Python(*words)
     end = time.monotonic() + 120
     while not partial.is_file() or partial.stat().st_size < 2000:
-        assert time.monotonic() < end and process.poll() is None
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        assert time.monotonic() < end and process.returncode is None
+    process.kill()
+    process.communicate()
     assert not output.exists() and len(partial.read_text().splitlines()) > 10
     with open(partial, "a") as file:
         file.write("a line that is cut o")
-    done = subprocess.run(words, env=environment, capture_output=True, text=True)
+    done = warm.run(*words)
     assert done.returncode == 0 and ": goes on after " in done.stdout, done.stderr
     assert same(output, uninterrupted)
     assert sorted(os.listdir(tmp_path)) == ["new.csv", "new.skipped.csv"]

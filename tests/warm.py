@@ -1,0 +1,107 @@
+"""Python in a process of its own that has torch already: it is forked from the server of the tests'
+grids, which has imported what a run needs and computed nothing. All else is as in a started one.
+"""
+
+import atexit
+import contextlib
+import importlib
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from multiprocessing import util
+from multiprocessing.connection import Connection
+
+import modern_dassl
+from ueo.grids import fork_server
+
+
+class Python:
+    """As subprocess.Popen([sys.executable, *words], env=env, text=True, start_new_session=True)
+    with pipes for what it prints. words: "-m", a module's name or a script's path; arguments."""
+
+    def __init__(self, *words: str, env: Mapping[str, str] = os.environ):
+        fork_server.start()
+        (out, its_out), (err, its_err) = (multiprocessing.Pipe(duplex=False) for _ in range(2))
+        self.process = multiprocessing.get_context("forkserver").Process(
+            target=_run, args=(words, dict(env), os.getcwd(), its_out, its_err))
+        self.process.start()
+        its_out.close()
+        its_err.close()
+        self.stdout, self.stderr = (os.fdopen(os.dup(end.fileno())) for end in (out, err))
+        self.pid = self.process.pid
+
+    def kill(self) -> None:
+        """End it and all that it has started."""
+        with contextlib.suppress(ProcessLookupError):  # it has not started a group yet
+            os.killpg(self.pid, signal.SIGKILL)
+        self.process.kill()
+
+    def communicate(self, timeout: float = 300) -> tuple[str, str]:
+        """What it prints until it ends; its errors must fit into a pipe."""
+        watch = threading.Timer(timeout, self.kill)
+        watch.start()
+        with self.stdout, self.stderr:
+            said = self.stdout.read(), self.stderr.read()
+        self.process.join()
+        watch.cancel()
+        return said
+
+    @property
+    def returncode(self) -> int | None:
+        return self.process.exitcode
+
+
+def run(*words: str, env: Mapping[str, str] = os.environ) -> subprocess.CompletedProcess:
+    """As subprocess.run([sys.executable, *words], env=env, text=True, capture_output=True)."""
+    process = Python(*words, env=env)
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
+def _run(words: tuple[str, ...], env: dict[str, str], folder: str, out: Connection,
+         err: Connection) -> None:
+    """In the process."""
+    os.setsid()
+    os.chdir(folder)
+    os.dup2(out.fileno(), 1)
+    os.dup2(err.fileno(), 2)
+    out.close()
+    err.close()
+    os.environ.clear()
+    os.environ.update(env)
+    util.spawnv_passfds = _fork
+    multiprocessing.set_start_method(None, force=True)  # as where nothing was forked
+    importlib.reload(modern_dassl)  # it looks into the environment
+    try:
+        _as_main(*words)
+    finally:
+        atexit._run_exitfuncs()
+
+
+def _as_main(first: str, *others: str) -> None:
+    if first == "-m":
+        sys.argv = list(others)
+        runpy.run_module(others[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = [first, *others]
+        runpy.run_path(first, run_name="__main__")
+
+
+def _fork(path: bytes, words: list[str], kept: tuple[int, ...]) -> int:
+    """In place of a new Python, for the process's own fork server: `words` end in "-c", code."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in map(int, os.listdir("/dev/fd")):  # a new one would not have these files
+            if number > 2 and number not in (*kept, null):
+                os.dup2(null, number)  # an object that still has the number may close it
+        exec(words[-1], {})
+    finally:
+        os._exit(1)
