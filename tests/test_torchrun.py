@@ -12,7 +12,6 @@ import warm
 from conftest import REPOSITORY, read
 from dassl.utils import load_checkpoint
 from PIL import Image
-from safetensors.torch import load_file
 
 from ueo.commands import train
 
@@ -47,15 +46,16 @@ def largest_difference(first: dict, second: dict) -> float:
     return max((first[name] - second[name]).abs().max().item() for name in first)
 
 
-def test_ueo_on_halves_of_each_batch(tmp_path):
+def test_ueo_on_halves_of_each_batch(weights, tmp_path):
     """560 images in 20 batches; the last one has 9, which the processes share as 4 and 5."""
     arguments = [
         "--root", str(tmp_path / "data"), "--trainer", "UEO", "--device", "cpu", "--threads", "1",
         "--dataset-config-file", str(REPOSITORY / "configs/datasets/emoji.yaml"),
         "--config-file", str(REPOSITORY / "configs/trainers/UEO/tiny_clip.yaml"),
         "--domain", "fluent", "--setting", "open_partial", "--seed", "1",
+        "--backbone", weights["vit"],
     ]
-    options = ["OPTIM.MAX_EPOCH", "1", "OPTIM.LR", "1e-4",
+    options = ["INPUT.SIZE", "(32, 32)", "OPTIM.MAX_EPOCH", "1", "OPTIM.LR", "1e-4",
                "DATALOADER.TRAIN_X.BATCH_SIZE", "29", "DATALOADER.NUM_WORKERS", "0"]
     one, two = tmp_path / "one", tmp_path / "two"
     assert train.main([*arguments, "--output-dir", str(one), *options]) == 0
@@ -68,7 +68,7 @@ def test_ueo_on_halves_of_each_batch(tmp_path):
     assert (first["environment"]["processes"], second["environment"]["processes"]) == (1, 2)
     tuned, other = (weights_of(folder / "tuned/model.pth.tar-1") for folder in (one, two))
     assert largest_difference(tuned, other) < 1e-6
-    start = load_file(REPOSITORY / "assets/tiny_clip.safetensors")
+    start = torch.load(weights["vit"])
     known = {name: value for name, value in tuned.items() if name in start}
     assert largest_difference(known, {name: start[name] for name in known}) > 1e-4  # they moved
     for name in ("test", "unlabelled"):  # two images that change ranks are 1e-3 of AUROC
