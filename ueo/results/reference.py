@@ -15,6 +15,7 @@ from ueo import text
 from ueo.errors import DataError
 from ueo.names import loose, meanings
 from ueo.results.tables import METRICS, SETTINGS
+from ueo.results.wording import signed
 
 COLUMNS = ("dataset", "backbone", "domain", "label_space", "method", "metric", "value",
            "tolerance", "source")
@@ -113,7 +114,7 @@ def beside(summary: dict, rows: list[Row], style: str = "simple") -> str:
         else:
             _, _, domain, setting, method, metric = row.place
             table.append([setting, write(method), write(domain), metric, f"{value:.1f}",
-                          f"{row.value:.1f}", f"{value - row.value:+.1f}", write(row.source)])
+                          f"{row.value:.1f}", signed(value - row.value, 1), write(row.source)])
     headers = ["label space", "method", "domain", "metric", "measured", "published", "difference",
                "source"]
     lines = [tabulate(table, headers, tablefmt=style, disable_numparse=True)] if table else []

@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from ueo import text
 from ueo.results.tables import MEAN, METRICS
-from ueo.results.wording import NAMES, PAIR, caption, sentences
+from ueo.results.wording import NAMES, PAIR, caption, sentences, signed
 
 EXPLAINED = {
     "pacc": "mean recall over known classes",
@@ -134,7 +134,7 @@ def _of_metric(metric: str, best: str, second: str) -> Cell:
 
 
 def _gain(value: dict) -> str:
-    return " / ".join("-" if value[m] is None else f"{value[m]:+.1f}" for m in PAIR)
+    return " / ".join("-" if value[m] is None else signed(value[m], 1) for m in PAIR)
 
 
 def _over_everything(summaries: list[dict], key: tuple[str, str]) -> str:

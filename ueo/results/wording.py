@@ -45,6 +45,16 @@ def notes(summary: dict, write: Callable[[str], str]) -> list[str]:
     return parts
 
 
+def signed(value: float, digits: int = 2) -> str:
+    """A difference with its sign. No difference, but for rounding, is +0, never -0."""
+    return f"{round(value, 9) + 0.0:+.{digits}f}"  # -0.0 + 0.0 is 0.0
+
+
+def signed_interval(bounds: tuple[float, float]) -> str:
+    """[low, high] of a difference."""
+    return f"[{signed(bounds[0])}, {signed(bounds[1])}]"
+
+
 def sentences(summary: dict, style: str = "simple") -> list[str]:
     """What is doubtful about the images, then one sentence an overall gain, interval and seeds
     included."""
@@ -53,10 +63,9 @@ def sentences(summary: dict, style: str = "simple") -> list[str]:
     for gain in summary["overall"]:
         parts = []
         for m in PAIR:
-            low, high = gain[m]["interval"]
-            seeds = ", ".join(f"{s:+.2f}" for s in gain[m]["seeds"])
-            parts.append(f"{NAMES[m]} {gain[m]['gain']:+.2f} points [{low:+.2f}, {high:+.2f}] "
-                         f"(seeds {seeds})")
+            seeds = ", ".join(map(signed, gain[m]["seeds"]))
+            parts.append(f"{NAMES[m]} {signed(gain[m]['gain'])} points "
+                         f"{signed_interval(gain[m]['interval'])} (seeds {seeds})")
         found.append(
             f"{write(gain['method'])} over {write(gain['base'])}, mean over domains and label "
             f"spaces, paired 95 % bootstrap interval over test images: {'; '.join(parts)}."

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tabulate import tabulate
 
+from ueo.results.wording import signed, signed_interval
 from ueo.text import WRITERS
 
 HELD, NOT_HELD, PARTLY, OPEN, UNTESTED = (
@@ -52,8 +53,8 @@ def table(claims: list[dict], form: str = "github") -> str:
         for comparison in entry["comparisons"] or [{"of": "", "metric": ""}]:
             figure = ""
             if "gain" in comparison:
-                low, high = comparison["interval"]
-                figure = f"{comparison['gain']:+.2f} [{low:+.2f}, {high:+.2f}]"
+                bounds = signed_interval(comparison["interval"])
+                figure = f"{signed(comparison['gain'])} {bounds}"
             lines.append([*first, write(comparison["of"]), comparison["metric"].upper(), figure])
             first = ["", ""]
     header = ["claim", "here", "comparison", "metric", "gain, points [95 %]"]

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from tabulate import tabulate
 
 from ueo.results.coverage import sentence
+from ueo.results.wording import signed, signed_interval
 from ueo.studies import claims
 from ueo.text import WRITERS, markdown
 
@@ -48,8 +49,7 @@ def domain_table(comparisons: list[dict]) -> str:
     for c in comparisons:
         line = lines.setdefault((c["of"], c["metric"]), dict.fromkeys(domains, "-"))
         if "gain" in c:
-            low, high = c["interval"]
-            line[c["domain"]] = f"{c['gain']:+.2f} [{low:+.2f}, {high:+.2f}]"
+            line[c["domain"]] = f"{signed(c['gain'])} {signed_interval(c['interval'])}"
     rows = [[markdown(of), metric.upper(), *cells.values()]
             for (of, metric), cells in lines.items()]
     header = ["", "metric", *map(markdown, domains)]

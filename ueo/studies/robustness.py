@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from ueo.metrics import harmonic_mean
 from ueo.results.coverage import sentence
+from ueo.results.wording import signed, signed_interval
 from ueo.studies import claims
 from ueo.studies.ood_study import gain, over_domains
 from ueo.studies.ood_tables import marked
@@ -112,8 +113,7 @@ def gains_table(found: list[dict], arms: list[str], base: str = CONTRASTIVE,
         for test, metric in COMPARED:
             cell = cells.get((f"{arm} over {base}, {test}", metric), {})
             if "gain" in cell:
-                low, high = cell["interval"]
-                line.append(f"{cell['gain']:+.2f} [{low:+.2f}, {high:+.2f}]")
+                line.append(f"{signed(cell['gain'])} {signed_interval(cell['interval'])}")
             else:
                 line.append("-")
         if arm != base:
