@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import clip
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -46,14 +47,15 @@ def network(model) -> dict:
             for name, shape in shapes.items()}
 
 
-def save(state: dict, path, epoch: int = 50):
-    """A checkpoint as genuine Dassl writes it, with a scheduler that is an object."""
+def save(state: dict, path, epoch: int = 50, zipped: bool = True):
+    """A checkpoint as genuine Dassl writes it, with a scheduler that is an object and a number of
+    NumPy's. zipped: False for the format of torch < 1.6."""
     optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.002)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epoch)
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"state_dict": state, "epoch": epoch, "optimizer": optimiser.state_dict(),
                 "scheduler": {"successor": schedule, "last_epoch": epoch},
-                "val_result": torch.tensor(61.5)}, path)
+                "val_result": np.float64(61.5)}, path, _use_new_zipfile_serialization=zipped)
     return path
 
 
@@ -82,7 +84,7 @@ def test_class_features_are_those_of_the_published_forward_pass(
 ):
     model = discerning_clip("vit")
     state = learnt(model, SIX[:4], csc=csc)
-    path = save(state, tmp_path / THEIRS / "model.pth.tar-50")
+    path = save(state, tmp_path / THEIRS / "model.pth.tar-50", zipped=csc)
     options = fitting(trainer, "CSC", str(csc))
     built = build("MODEL.INIT_WEIGHTS", str(path), *options, trainer=trainer, kind="vit")
     assert built.dm.dataset.classnames == SIX[:4]
