@@ -79,7 +79,8 @@ class Place:
 class PlannedRun:
     """One run of a grid, or one evaluation of a finished run.
 
-    settings: what its entry point is called with. label: how messages call it. config: its resolved
+    settings: what its entry point is called with. label: how messages call it. grid: name of the
+    grid's configuration, with the options that concern other trainers alone. config: its resolved
     configuration, which a finished record in the folder must have.
     """
 
@@ -87,6 +88,7 @@ class PlannedRun:
     folder: Path
     label: str
     place: Place | None = None
+    grid: str = ""
     config: dict = field(default_factory=dict, compare=False)
 
 

@@ -1,6 +1,7 @@
 """Which runs a grid has: data sets x trainers x label spaces x domains x seeds."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from dassl.engine import TRAINER_REGISTRY
@@ -67,9 +68,8 @@ def _resolve(runs: list[PlannedRun]) -> None:
 def _run(settings: GridSettings, dataset: str, backbone: str, trainer: str, setting: str,
          domain: str, seed: int) -> PlannedRun:
     name = output_name(dataset)
-    place = Place.of(
-        name, trainer, config_name(backbone, settings), setting, domain, f"seed{seed}"
-    )
+    own = replace(settings, options=_options_for(trainer, settings.options))
+    place = Place.of(name, trainer, config_name(backbone, own), setting, domain, f"seed{seed}")
     folder = place.below(settings.output)
     yamls = [settings.config_file]
     if not settings.config_file:
@@ -92,10 +92,10 @@ def _run(settings: GridSettings, dataset: str, backbone: str, trainer: str, sett
         threads=threads_of(settings),
         plugin=plugins_of(settings),
         overwrite=settings.overwrite,
-        options=_options_for(trainer, settings.options),
+        options=own.options,
     )
     label = shown(f"{trainer} {name} {setting} {domain} seed {seed}")
-    return PlannedRun(asked, folder, label, place)
+    return PlannedRun(asked, folder, label, place, config_name(backbone, settings))
 
 
 def threads_of(settings: GridSettings) -> int:

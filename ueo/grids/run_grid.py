@@ -116,7 +116,7 @@ def table_stem(settings: GridSettings, runs: list[PlannedRun]) -> str:
     parts = ["table", *([ALL] if ALL in settings.trainers else others or [base])]
     if base != ZERO_SHOT:
         parts += ["over", base] if others else ["alone"]
-    return file_name("-".join([*parts, runs[0].place.config, *selection(settings, runs)]))
+    return file_name("-".join([*parts, runs[0].grid, *selection(settings, runs)]))
 
 
 def selection(

@@ -12,6 +12,7 @@ from ueo.grids.run_grid import selection
 from ueo.names import did_you_mean
 from ueo.results import gains, report, tables
 from ueo.results.record import read_result
+from ueo.results.wording import signed, signed_interval
 from ueo.text import file_name
 
 UEO, PLAIN = "UEO", "uniform"
@@ -74,8 +75,8 @@ def verdict(found: list[tables.Entry]) -> str:
         low, high = gain[metric]["interval"]
         matters = "does not matter" if low <= 0 <= high else "matters"
         lines.append(
-            f"For {metric.upper()} the weighting {matters} here: {gain[metric]['gain']:+.2f} "
-            f"points [{low:+.2f}, {high:+.2f}] over equal weights."
+            f"For {metric.upper()} the weighting {matters} here: {signed(gain[metric]['gain'])} "
+            f"points {signed_interval((low, high))} over equal weights."
         )
     return " ".join(lines)
 
@@ -92,7 +93,7 @@ def show(
     summary["verdict"] = verdict(found)
     runs = by_name[ZERO_SHOT]
     stem = file_name("-".join(
-        ["table-ablations", runs[0].place.config, *only, *selection(settings, runs)]
+        ["table-ablations", runs[0].grid, *only, *selection(settings, runs)]
     ))
     folder = Path(settings.output, output_name(dataset))
     report.write(folder, stem, summary)

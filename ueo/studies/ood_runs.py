@@ -125,7 +125,7 @@ def _write(study: OODStudy, arms: Arms, moved: ood_study.Runs) -> None:
     }
     folder = Path(study.settings.output, output_name(study.dataset))
     planned = next(iter(arms.values()))
-    stem = file_name("-".join(["study", planned[0].place.config, *_selection(study, planned)]))
+    stem = file_name("-".join(["study", planned[0].grid, *_selection(study, planned)]))
     write_json(folder / f"{stem}.json", result)
     pictures = ood_plots.draw(folder, stem, runs, means)
     with atomic_path(folder / f"{stem}.md") as temporary:

@@ -179,7 +179,7 @@ def _write(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> None:
         "claims": robustness.claimed(runs),
     }
     folder, planned = Path(study.settings.output, output_name(study.dataset)), zero[OWN]
-    stem = file_name("-".join(["robust", planned[0].place.config, *_selection(study, planned)]))
+    stem = file_name("-".join(["robust", planned[0].grid, *_selection(study, planned)]))
     write_json(folder / f"{stem}.json", result)
     with atomic_path(folder / f"{stem}.md") as temporary:
         temporary.write_text(robustness.markdown(result), encoding="utf-8")

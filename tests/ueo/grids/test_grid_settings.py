@@ -4,8 +4,10 @@ import pytest
 
 from ueo.errors import ConfigError
 from ueo.grids.finished import estimate
-from ueo.grids.grid_settings import Place, PlannedRun, shard
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, Place, PlannedRun, shard
 from ueo.grids.parallel import clock
+from ueo.grids.plan import plan
+from ueo.grids.run_grid import table_stem
 from ueo.runs.configure import RunSettings
 
 
@@ -52,3 +54,18 @@ def test_a_run_given_twice_counts_once_and_two_in_one_folder_are_refused():
     assert shard([*RUNS, *RUNS], "") == RUNS
     with pytest.raises(ConfigError, match="two different runs"):
         shard([*RUNS, PlannedRun(RunSettings(seed=9), RUNS[0].folder, "")], "")
+
+
+def test_an_option_of_one_trainer_leaves_the_runs_of_others_where_they_are():
+    def folders(*options):
+        settings = GridSettings(options=options, domain=("fluent",), setting=("open",), seed=(1,))
+        runs = plan(settings, "emoji")
+        return {r.settings.trainer: r for r in runs}, table_stem(settings, runs)
+
+    (plain, usual), (own, named) = folders(), folders("TRAINER.UEO.TRADE_OFF", "0.5")
+    assert own[ZERO_SHOT].folder == plain[ZERO_SHOT].folder
+    assert own[ZERO_SHOT].settings == plain[ZERO_SHOT].settings
+    assert own["UEO"].place.config == f"{plain['UEO'].place.config}+TRADE_OFF=0.5"
+    assert usual != named and "TRADE_OFF=0.5" in named  # no table takes the place of another
+    (other, _) = folders("OPTIM.LR", "0.5")  # of every trainer
+    assert all(run.place.config.endswith("+LR=0.5") for run in other.values())
