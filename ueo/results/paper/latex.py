@@ -9,7 +9,7 @@ from ueo import text
 from ueo.results.paper import names
 from ueo.results.render import signs
 from ueo.results.tables import MEAN
-from ueo.results.wording import PAIR, notes
+from ueo.results.wording import PAIR, notes, signed
 
 WIDEST = 6  # columns of numbers that fit on a page; more are set below
 LONGEST = 30  # signs of a name
@@ -96,14 +96,14 @@ def _cell(values: dict, marks: dict) -> str:
 
 
 def _gain(value: float | None) -> str:
-    return "-" if value is None else f"${value:+.1f}$"
+    return "-" if value is None else f"${signed(value, 1)}$"
 
 
 def _overall(gain: dict) -> str:
     """The mean gain over everything, with its intervals."""
     found = ", ".join(
-        f"{names.METRICS[m]} ${gain[m]['gain']:+.2f}$ "
-        f"[${gain[m]['interval'][0]:+.2f}$, ${gain[m]['interval'][1]:+.2f}$]" for m in PAIR
+        f"{names.METRICS[m]} ${signed(gain[m]['gain'])}$ "
+        f"[${signed(gain[m]['interval'][0])}$, ${signed(gain[m]['interval'][1])}$]" for m in PAIR
     )
     ours, theirs = (_written(names.method(gain[key])) for key in ("method", "base"))
     return (f"{ours} over {theirs}, mean over domains and label spaces, "

@@ -6,6 +6,7 @@ from tabulate import tabulate
 
 from ueo.files import atomic_path, write_json
 from ueo.grids.grid_settings import GridSettings
+from ueo.results.wording import signed, signed_interval
 from ueo.studies.bench.gains import METRICS, measured
 from ueo.studies.bench.protocol import DATASET
 from ueo.studies.bench.runs import BY_LABELS, WITHOUT_LABELS, Reported
@@ -51,8 +52,8 @@ def _gains(rows: list[dict]) -> str:
 
 
 def _cell(found: dict) -> str:
-    low, high = found["interval"]
-    return f"{found['gain']:+.2f} [{low:+.2f}, {high:+.2f}], {found['verdict']}"
+    bounds = signed_interval(found["interval"])
+    return f"{signed(found['gain'])} {bounds}, {found['verdict']}"
 
 
 def _spread(rows: list[dict]) -> str:
@@ -67,7 +68,7 @@ def _spread(rows: list[dict]) -> str:
 
 
 def _range(values) -> str:
-    return f"{min(values):+.1f} to {max(values):+.1f}"
+    return f"{signed(min(values), 1)} to {signed(max(values), 1)}"
 
 
 def _choices(choices: list[dict]) -> str:
