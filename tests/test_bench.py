@@ -72,8 +72,6 @@ def test_a_model_of_another_kind_is_refused(tmp_path, capsys):
 
 
 def test_mutual_information_is_one_for_sure_and_varied_answers_and_zero_for_equal_ones():
-    import torch
-
     assert mutual_information(torch.eye(4)) == pytest.approx(1, abs=1e-4)
     assert mutual_information(torch.eye(4)[[2] * 5]) == pytest.approx(0, abs=1e-4)
     assert mutual_information(torch.full((5, 4), 0.25)) == pytest.approx(0, abs=1e-4)

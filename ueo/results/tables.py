@@ -6,7 +6,6 @@ Data first: `summarise` turns records into plain numbers, ueo.results.render tur
 import hashlib
 import json
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 
