@@ -40,6 +40,13 @@ def max_logit(cosines: Tensor) -> Tensor:
     return cosines.amax(-1)
 
 
+def sigmoid(cosines: Tensor, logit_scale: float | Tensor, logit_bias: float | Tensor) -> Tensor:
+    """The largest probability of a pair, max_k sigmoid(scale * cosines + bias), of a model that was
+    trained with a sigmoid loss (SigLIP, Zhai et al., ICCV 2023). It ranks images as `max_logit`.
+    """
+    return (logit_scale * cosines + logit_bias).sigmoid().amax(-1)
+
+
 def energy(cosines: Tensor, temperature: float = 1.0) -> Tensor:
     """Negative free energy, T * logsumexp(cosines / T) (Liu et al., NeurIPS 2020)."""
     return temperature * torch.logsumexp(cosines / temperature, -1)
@@ -127,6 +134,7 @@ def at_own_scale(function: Callable[..., Tensor]) -> Score:
 ALL_SCORES = {
     **{name: Score(function) for name, function in SCORES.items()},
     "msp": Score(msp, ("cosines", "logit_scale")),
+    "sigmoid": Score(sigmoid, ("cosines", "logit_scale", "logit_bias")),
     "energy_logits": at_own_scale(energy),
     "gl_mcm": Score(gl_mcm, ("cosines", "local_score")),
     "mahalanobis": Score(mahalanobis, ("features", "train_features", "train_labels")),

@@ -23,7 +23,7 @@ from ueo.settings.preprocessing import Preprocessing
 
 def available_backbones() -> list[str]:
     """Names that `load_clip` takes besides a path and those of open_clip."""
-    return [*openai_files.published(), TINY]
+    return [*openai_files.published(), TINY, *open_clip_names.EMBEDDED]
 
 
 def load_clip(
@@ -143,7 +143,7 @@ def preprocessing(name: str) -> Preprocessing | None:
 def listing() -> str:
     """All backbones, as text: OpenAI's, the embedded one, and open_clip's by model."""
     lines = ["OpenAI's:", *(f"  {name}" for name in openai_files.published()),
-             "Embedded:", f"  {TINY}",
+             "Embedded:", *(f"  {name}" for name in (TINY, *open_clip_names.EMBEDDED)),
              "open_clip's, open_clip:MODEL/SET (docs/backbones.md says how to name one's own):"]
     try:
         known = open_clip_names.models()

@@ -83,7 +83,7 @@ class Way:
     def step(self, images: torch.Tensor) -> None:
         """One step of UEO."""
         self.optim.zero_grad()
-        prob = (100 * self.model(images).float()).softmax(-1)
+        prob = (self.model.logit_scale * self.model(images).float()).softmax(-1)
         sum(universal_entropy(prob, prob.detach().amax(-1))).backward()
         self.optim.step()
 

@@ -12,9 +12,10 @@ training images: the shots of a trainer that uses labels, else the unlabelled im
     train_labels      (M,)            of shots their labels, else the class that the model predicts
     class_features    (K, embedding)  where one list of them holds for all images
     logit_scale       ()              the model's factor between cosines and logits
+    logit_bias        ()              what a SigLIP adds to its logits
 
-Names end in _before or _after training, except train_rows and logit_scale. What training left as it
-was is written once, as _before.
+Names end in _before or _after training, except train_rows, logit_scale and logit_bias. What
+training left as it was is written once, as _before.
 """
 
 from pathlib import Path

@@ -43,6 +43,8 @@ class KeptOutputs:
             tensor = tensor if tensor.dtype == torch.int64 else tensor.float()
             self.arrays[f"{name}_{when}"] = tensor.cpu().numpy()
         self.arrays["logit_scale"] = np.array(self.trainer.model.logit_scale)
+        if self.trainer.model.logit_bias is not None:
+            self.arrays["logit_bias"] = np.array(self.trainer.model.logit_bias)
 
     def _add_local_score(self, found: dict, epoch: int, classes: Tensor, passes) -> None:
         visual = self.trainer.model.visual

@@ -16,6 +16,7 @@ from ueo.clip.published.layouts import layout_of
 from ueo.clip.towers.interface import Backbone
 from ueo.clip.towers.open_clip import build, fill, wrap
 from ueo.clip.towers.open_clip_names import (
+    EMBEDDED,
     FOLDER,
     PREFIX,
     Name,
@@ -27,6 +28,7 @@ from ueo.clip.towers.open_clip_names import (
 )
 from ueo.clip.weights import expand_vocabulary
 from ueo.errors import CheckpointError, ConfigError
+from ueo.files import asset
 from ueo.settings.preprocessing import Preprocessing
 
 CONFIG = "open_clip_config.json"
@@ -69,10 +71,8 @@ def described(name: str) -> dict:
     """
     wanted, known = parse(name), library()
     check_model(wanted)
-    if wanted.repository or wanted.folder is not None:
-        path = (_of_hub(wanted.repository, [CONFIG]) if wanted.repository
-                else wanted.folder / CONFIG)
-        config = _read_config(path)
+    if wanted.brings_weights:
+        config = _read_config(_configuration(wanted))
     else:
         config = {"model_cfg": known.get_model_config(wanted.model),
                   "preprocess_cfg": known.get_pretrained_cfg(wanted.model, _set_of(wanted))}
@@ -81,6 +81,12 @@ def described(name: str) -> dict:
     steps = known.transform.merge_preprocess_dict({}, config.get("preprocess_cfg") or {})
     size = config["model_cfg"]["vision_cfg"].get("image_size", 224)
     return {"model_cfg": config["model_cfg"], "preprocess_cfg": {**steps, "size": size}}
+
+
+def _configuration(wanted: Name) -> Path:
+    if wanted.model in EMBEDDED:
+        return asset(f"{EMBEDDED[wanted.model]}.json")
+    return wanted.folder / CONFIG if wanted.folder else _of_hub(wanted.repository, [CONFIG])
 
 
 def preprocessing(name: str) -> Preprocessing:
@@ -117,6 +123,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 def weights_file(name: str) -> Path:
     """Where the weights are, or the name that they are fetched by where they are not."""
     wanted = parse(name)
+    if wanted.model in EMBEDDED:
+        return asset(f"{EMBEDDED[wanted.model]}.safetensors")
     if wanted.folder is not None:
         return _in_folder(wanted.folder)
     repository, files = _published(wanted)
@@ -142,7 +150,7 @@ def _published(wanted: Name) -> tuple[str, list[str]]:
     """(repository of the hub, files in it that may hold the weights); ("", []) for one's own."""
     if wanted.repository:
         return wanted.repository, list(WEIGHTS)
-    if wanted.folder is not None or wanted.weights not in weights_of(wanted.model):
+    if wanted.brings_weights or wanted.weights not in weights_of(wanted.model):
         return "", []
     place = library().get_pretrained_cfg(wanted.model, wanted.weights)["hf_hub"]
     repository, _, file = place.rpartition("/")

@@ -15,6 +15,8 @@ from ueo.names import did_you_mean
 from ueo.settings.options import quoted
 
 PREFIX, HUB, FOLDER = "open_clip:", "hf-hub:", "local-dir:"
+# name -> its configuration (.json, as open_clip_config.json) and weights (.safetensors) in assets/
+EMBEDDED: dict[str, str] = {}
 INSTALL = "pip install 'ueo-toolbox[open_clip]'"
 
 
@@ -37,14 +39,21 @@ class Name:
             return None
         return Path(self.model.removeprefix(FOLDER)).expanduser()
 
+    @property
+    def brings_weights(self) -> bool:
+        """Whether the model's place holds its weights, too."""
+        return bool(self.repository) or self.folder is not None or self.model in EMBEDDED
+
 
 def is_named(name: str) -> bool:
     """Whether a backbone's name is one of open_clip's."""
-    return name.startswith(PREFIX)
+    return name.startswith(PREFIX) or name in EMBEDDED
 
 
 def parse(name: str) -> Name:
-    """The parts of a backbone's name that begins with PREFIX."""
+    """The parts of a backbone's name, one that `is_named`."""
+    if name in EMBEDDED:
+        return Name(name, "")
     rest = name.removeprefix(PREFIX)
     if rest.startswith((HUB, FOLDER)):
         return Name(rest, "")
@@ -58,8 +67,7 @@ def library():
         import open_clip
     except ImportError as error:
         raise ConfigError(
-            f"MODEL.BACKBONE.NAME: names that begin with {PREFIX} need the package open_clip; "
-            f"{INSTALL}"
+            f"MODEL.BACKBONE.NAME: this backbone needs the package open_clip; {INSTALL}"
         ) from error
     return open_clip
 
@@ -99,7 +107,7 @@ def check(name: str) -> None:
     said without a network."""
     wanted = parse(name)
     check_model(wanted)
-    if not wanted.repository and wanted.folder is None:
+    if not wanted.brings_weights:
         _check_weights(name, wanted)
 
 
@@ -107,7 +115,7 @@ def check_model(wanted: Name) -> None:
     """`check`, whatever weights are named."""
     if wanted.folder is not None:
         _check_folder(wanted.folder)
-    elif not wanted.repository:
+    elif not wanted.brings_weights:
         _check_known(wanted)
     library()
 
@@ -159,6 +167,8 @@ def without_path(name: str) -> str:
 
 def stem(name: str) -> str:
     """The name as a part of a file's or folder's: "open_clip_vit_b_16_laion2b_s34b_b88k"."""
+    if name in EMBEDDED:
+        return EMBEDDED[name]
     wanted = parse(name)
     parts = [wanted.model, Path(wanted.weights).stem if wanted.weights else ""]
     if wanted.folder is not None:

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from small_towers import configuration
 
 from ueo.clip import backbones
-from ueo.clip.towers import open_clip_files
+from ueo.clip.towers import open_clip_files, open_clip_names
 from ueo.clip.towers.open_clip import build
 from ueo.clip.towers.open_clip_names import models
 from ueo.commands import train
@@ -111,6 +111,23 @@ def test_a_repository_of_the_hub_is_read_from_the_cache_without_a_network(hub):
     loaded = backbones.load_clip(name, "fp32")
     assert torch.equal(loaded.model.state_dict()["visual.proj"], state["visual.proj"])
     assert len(backbones.weights_hash(name)) == 12
+
+
+def test_an_embedded_backbone_is_a_configuration_and_weights_in_assets(tmp_path, monkeypatch):
+    config = {"model_cfg": configuration("vit"), "preprocess_cfg": {}}
+    state, ids = build(config).state_dict(), torch.arange(100)
+    compact = {**state, "token_embedding.weight": state["token_embedding.weight"][:100].clone(),
+               "token_embedding.ids": ids}
+    (tmp_path / "small_vit.json").write_text(json.dumps(config))
+    save_file(compact, tmp_path / "small_vit.safetensors")
+    monkeypatch.setitem(open_clip_names.EMBEDDED, "SmallViT", "small_vit")
+    monkeypatch.setattr(open_clip_files, "asset", lambda name: tmp_path / name)
+    backbones.check_name("SmallViT")
+    loaded = backbones.load_clip("SmallViT", "fp32").model.state_dict()
+    assert torch.equal(loaded["token_embedding.weight"][:100], compact["token_embedding.weight"])
+    assert "SmallViT" in backbones.available_backbones() and "SmallViT" in backbones.listing()
+    assert backbones.name_in_paths("SmallViT") == "small_vit"
+    assert len(backbones.weights_hash("SmallViT")) == 12
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from small_towers import configuration
 import ueo
 from ueo.clip.backbones import weights_hash
 from ueo.inputs import WEIGHTS
+from ueo.results.kept_outputs import read_kept
+from ueo.studies.scored_runs import read_run
 
 
 @pytest.fixture
@@ -49,11 +51,15 @@ def test_a_run_on_a_siglip_is_loaded_and_predicts_as_it_did(
     toy, toy_root, small_backbones, pretended_transformers
 ):
     status, folder = toy("run", "MODEL.BACKBONE.NAME", small_backbones("siglip"),
-                         "INPUT.SIZE", "(32, 32)")
+                         "INPUT.SIZE", "(32, 32)", "TEST.KEEP_OUTPUTS", "True")
     assert status == 0
     found = read(folder)
     assert found["config"]["INPUT.RESIZE_MODE"] == "squash"
     assert found["config"]["INPUT.PIXEL_MEAN"] == [0.5, 0.5, 0.5]
+    scores, bias = read_run(folder).scores, read_kept(folder)["logit_bias"]
+    assert bias == -10
+    order = scores["max_logit"].argsort(kind="stable")
+    assert (np.diff(scores["sigmoid"][order]) >= 0).all()
     model, outputs = ueo.load(folder, device="cpu"), np.load(folder / "outputs.npz")
     paths = [f"{toy_root}/toy/{path}" for path in outputs["test_paths"][:8]]
     named = [p.name for p in model.predict(paths)]
