@@ -35,7 +35,7 @@ class PromptedCLIP(nn.Module):
         super().__init__()
         self.fast, self.backbone = fast, backbone
         self.visual = backbone.visual
-        if fast:
+        if fast and layout(self.visual):
             self.visual.to(memory_format=torch.channels_last)
         # in a tuple, because a registered module's parameters are saved and tuned
         self._folded: tuple[nn.Module, ...] = ()
@@ -70,6 +70,10 @@ class PromptedCLIP(nn.Module):
     def image_features(self, images: Tensor) -> Tensor:
         """Unit vectors (batch, embedding) of images (batch, 3, height, width)."""
         visual, images = (*self._folded, self.visual)[0], images.to(self.dtype)
+        if layout(visual) is None:
+            # on a CPU, torch 2.15 writes beyond the memory of a weight's gradient where a 1 x 1
+            # convolution with stride reads three channels last, as the first of FastViT does
+            images = images.contiguous()
         features = encode_images(visual, images) if self.fast else visual(images)
         return F.normalize(features, dim=-1)
 

@@ -109,6 +109,17 @@ def test_a_visual_prompt_goes_into_open_clips_vit_alone(small_clip):
         small_clip("convnext").add_visual_prompt(3, torch.Generator())
 
 
+@pytest.mark.parametrize("fast", [True, False])
+@torch.no_grad()
+def test_a_tower_of_timm_gets_channels_first(small_clip, fast):
+    """Its weights' gradients would be wrong otherwise, and the memory beside them overwritten."""
+    model, seen = small_clip("mobileclip", fast=fast), []
+    trunk = model.visual.trunk
+    trunk.register_forward_pre_hook(lambda module, args: seen.append(args[0].is_contiguous()))
+    model.image_features(images("mobileclip"))
+    assert seen == [True] and trunk.stem[1].conv_kxk[0].conv.weight.is_contiguous()
+
+
 def test_batch_statistics_reach_the_norms_of_timm(small_clip):
     model = small_clip("mobileclip")
     assert model.independent
