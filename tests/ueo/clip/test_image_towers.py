@@ -11,6 +11,7 @@ from torch import nn
 from ueo.clip.fast_image import encode_images, folded
 from ueo.clip.local_features import local_features
 from ueo.clip.model import PromptedCLIP
+from ueo.clip.towers import open_clip_files
 from ueo.clip.towers.layouts import RESNET, VIT, layout
 from ueo.clip.towers.open_clip import affine_by_type
 from ueo.clip.towers.openai import affine_by_name
@@ -67,6 +68,23 @@ def test_of_real_models_as_many_are_tuned_as_were_counted(name):
     assert sum(p.numel() for p in affine_by_type(visual).values()) == AFFINE[name]
     if name == "RN50-quickgelu":
         assert sum(p.numel() for p in affine_by_name(visual).values()) == 45_568
+
+
+@pytest.mark.parametrize("kind", ["siglip", "eva", "pe", "mobileclip", "convnext"])
+def test_norms_of_timm_stay_in_full_beside_half_weights(
+    small_backbones, pretended_transformers, kind
+):
+    """In half precision a step of fine-tuning would be lost in a weight of about 1."""
+    name = small_backbones(kind)
+    whole = open_clip_files.load(name, "fp32").visual
+    half = open_clip_files.load(name, "fp16").visual
+    tuned = affine_by_type(half)
+    assert {p.dtype for p in tuned.values()} == {torch.float32}
+    assert {p.dtype for n, p in half.named_parameters() if n not in tuned} == {torch.float16}
+    with torch.no_grad():
+        expected, found = whole(images(kind).contiguous()), half(images(kind).half().contiguous())
+    assert found.dtype == torch.float16
+    assert F.cosine_similarity(found.float(), expected).min() > 0.999
 
 
 @pytest.mark.parametrize("kind", ["resnet", "vit"])

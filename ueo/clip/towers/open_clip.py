@@ -20,7 +20,7 @@ NORMS = (nn.LayerNorm, nn.GroupNorm, _BatchNorm)
 
 def build(config: dict, half: bool = False) -> nn.Module:
     """A model with random weights. config: {"model_cfg": ..., "preprocess_cfg": ...}; half: of half
-    precision but for the normalisation layers of native towers.
+    precision but for the normalisation layers, as OpenAI's.
 
     open_clip.create_model does this too, from names alone, and warns that the weights are random.
     """
@@ -32,13 +32,24 @@ def build(config: dict, half: bool = False) -> nn.Module:
     if half and of_timm:
         model.half()
         for module in model.modules():
-            if isinstance(module, known.transformer.LayerNormFp32):
+            if isinstance(module, known.transformer.LayerNormFp32):  # casts by itself
                 module.float()
+            elif isinstance(module, NORMS):
+                module.float().register_forward_pre_hook(_in_full)
+                module.register_forward_hook(_in_half)
     elif half:
         known.model.convert_weights_to_lp(model, dtype=torch.float16)
     steps = {**asdict(known.transform.PreprocessCfg()), **config["preprocess_cfg"]}
     known.model.set_model_preprocess_cfg(model, steps)
     return model
+
+
+def _in_full(module: nn.Module, images: tuple[Tensor]) -> tuple[Tensor]:
+    return (images[0].float(),)
+
+
+def _in_half(module: nn.Module, images: tuple[Tensor], normalised: Tensor) -> Tensor:
+    return normalised.half()
 
 
 def fill(model: nn.Module, state: dict[str, Tensor]) -> None:
