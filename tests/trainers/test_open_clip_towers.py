@@ -5,11 +5,13 @@ import shutil
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import SHUFFLED, TOY_PLUGIN, read, trainer_names
 from dassl.engine import TRAINER_REGISTRY
 from small_towers import KINDS, PREPROCESSING, SIZES
 
 import ueo
+from ueo.clip.backbones import load_clip
 from ueo.commands import export
 from ueo.inference.onnx_export import missing_packages
 from ueo.results.record import read_outputs
@@ -159,6 +161,8 @@ def test_open_clip_takes_the_merged_towers(on, tmp_path):
         ours = model.network.model
         found = theirs.encode_image(images, normalize=True)
         torch.testing.assert_close(found, ours.image_features(images), atol=1e-5, rtol=0)
+        again = load_clip(f"open_clip:local-dir:{folder}", "fp32").visual(images)
+        torch.testing.assert_close(F.normalize(again, dim=-1), found, atol=1e-6, rtol=0)
         found = theirs.encode_text(tokens, normalize=True)
         torch.testing.assert_close(found, ours.text_features(texts), atol=1e-5, rtol=0)
 

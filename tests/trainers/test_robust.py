@@ -241,3 +241,10 @@ def test_mixing_takes_other_domains_and_classes_and_refuses_what_it_cannot_mix(
         assert wise_ft.main(["--model-dir", str(model_dir), *argv]) == 2
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1
+
+
+def test_both_anchors_on_a_tower_of_timm(toy, anchors, small_backbones, pretended_transformers):
+    status, folder = toy("run", *anchors, trainer="ARF", epochs=1,
+                         backbone=small_backbones("siglip"))
+    assert status == 0 and read(folder)["notes"]["anchors"] == ["captions", "pairs"]
+    assert np.isfinite(np.load(folder / "outputs.npz")["test_scores_after"]).all()
