@@ -56,6 +56,10 @@ def test_choices_and_gains_are_written(finished, capsys):
             assert found["interval"][0] <= found["gain"] <= found["interval"][1]
             assert np.mean(list(found["by_seed"].values())) == pytest.approx(found["gain"])
             assert set(found["by_model"]) == {"TinyCLIP"}
+            (of_domain,) = row["by_domain"].values()
+            assert of_domain[metric]["interval"] == found["interval"]
+        picture = output / "emoji_shift" / f"bench-gains-{row['group']}.png"
+        assert picture.is_file() and picture.with_suffix(".pdf").is_file()
     assert "| EntMin" in markdown(results)
     assert bench.main([*words, "--tables-only"]) == 0  # and from the records alone, the same
     assert json.loads((output / "emoji_shift" / "bench.json").read_text()) == results

@@ -40,8 +40,5 @@ def draw(folder: Path, stem: str, summary: dict) -> list[Path]:
     """Write stem-gains and stem-severity as .pdf and .png, each where there is something to show,
     further pages as stem-gains-2, ...; returns the paths of the .png."""
     with style.styled():
-        pictures = {"gains": domains.draw(summary), "severity": severity.draw(summary)}
-    return [
-        style.save(page, folder / f"{stem}-{name}{f'-{number}' * (number > 1)}.png")[-1]
-        for name, pages in pictures.items() for number, page in enumerate(pages, 1)
-    ]
+        return [*style.save_pages(domains.draw(summary), folder, f"{stem}-gains"),
+                *style.save_pages(severity.draw(summary), folder, f"{stem}-severity")]

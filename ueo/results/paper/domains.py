@@ -58,7 +58,8 @@ def _page(summary: dict, blocks: list, methods: list[str], limits: dict):
         axis.axvline(0, color=style.INK, linewidth=0.6)
         for place, number, found in lines:
             if found is None:
-                axis.text(0, place, " no runs", va="center", fontsize=6)
+                axis.text(0.5, place, "no runs", transform=axis.get_yaxis_transform(), ha="center",
+                          va="center", fontsize=6, backgroundcolor="white", in_layout=False)
                 continue
             gain = found[metric]
             style.interval(axis, gain["gain"], place, *gain["interval"], horizontal=True,

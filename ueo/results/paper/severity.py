@@ -26,9 +26,10 @@ def draw(summary: dict) -> list:
                                      points.items() if shift in shifts for v in p[m]["interval"]])
               for m in GAINS}
     methods = list(gains)
+    pages = -(-len(methods) // MOST_LINES)
     return [
-        _page(summary, {m: gains[m] for m in methods[start : start + MOST_LINES]}, shifts, limits)
-        for start in range(0, len(methods), MOST_LINES)
+        _page(summary, {m: gains[m] for m in part}, shifts, limits)
+        for part in np.array_split(np.array(methods, object), pages)
     ]
 
 

@@ -65,6 +65,13 @@ def save(figure, path: Path) -> list[Path]:
     return paths
 
 
+def save_pages(pages: Sequence, folder: Path, stem: str) -> list[Path]:
+    """`save` each figure: the first as stem.png, further ones as stem-2.png, ...; returns the paths
+    of the .png."""
+    return [save(page, folder / f"{stem}{f'-{number}' * (number > 1)}.png")[-1]
+            for number, page in enumerate(pages, 1)]
+
+
 def line(number: int) -> dict:
     """Colour, marker and line style of the number-th method or score of a picture."""
     colour, marker, style = LINES[number % len(LINES)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ueo.grids.grid_settings import ZERO_SHOT
-from ueo.results.bootstrap import ACCEPTED, cut, mean_gains, resampled
+from ueo.results.bootstrap import ACCEPTED, cut, drawn_gains, estimate, resampled
 from ueo.results.record import read_outputs, read_result
 from ueo.runs.checkpoint import chosen_threshold, read_facts
 from ueo.studies.bench.runs import Reported
@@ -54,20 +54,26 @@ def _read(folders: Iterable[Path]) -> list[dict]:
 def _row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict]]]) -> dict:
     ours = [run | {"model": model} for model, (own, _) in by_model.items() for run in own]
     base = [run | {"model": model} for model, (_, zero) in by_model.items() for run in zero]
-    gains = mean_gains(_by_domain(ours), _by_domain(base), tuple(METRICS), RESAMPLES)
+    drawn = drawn_gains(_by_domain(ours), _by_domain(base), tuple(METRICS), RESAMPLES)
     each = _gain_of_each(ours, base)
-    row = {"group": group, "method": method, "models": list(by_model)}
+    row = {"group": group, "method": method, "models": list(by_model), "by_domain": {
+        domain: {m: _estimate([drawn[m][domain]]) for m in METRICS} for domain in drawn["pacc"]
+    }}
     for metric in METRICS:
-        gain, bounds = gains[metric]
+        found = _estimate(drawn[metric].values())
         row[metric] = {
             "zero_shot": 100 * float(np.mean([_values(run)[metric] for run in base])),
-            "gain": gain,
-            "interval": bounds,
-            "verdict": verdict([bounds]),
+            **found,
+            "verdict": verdict([found["interval"]]),
             **{f"by_{part}": _spread(ours, [own[metric] for own in each], of)
                for part, of in PARTS.items()},
         }
     return row
+
+
+def _estimate(drawn: Iterable[np.ndarray]) -> dict:
+    gain, bounds = estimate(drawn)
+    return {"gain": gain, "interval": bounds}
 
 
 def _by_domain(runs: list[dict]) -> dict[str, list]:

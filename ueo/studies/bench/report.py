@@ -5,7 +5,8 @@ from pathlib import Path
 from tabulate import tabulate
 
 from ueo.files import atomic_path, write_json
-from ueo.grids.grid_settings import GridSettings
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
+from ueo.results.paper import domains, style
 from ueo.results.wording import signed, signed_interval
 from ueo.studies.bench.gains import METRICS, measured
 from ueo.studies.bench.protocol import DATASET
@@ -16,7 +17,7 @@ STEM = "bench"
 
 def write(settings: GridSettings, models: tuple[str, ...], chosen: dict[tuple[str, str], dict],
           reported: Reported) -> None:
-    """Write bench.json and bench.md beside the records, and print the tables."""
+    """Write bench.json, bench.md and pictures beside the records, and print the tables."""
     results = {
         "models": list(models),
         "choices": [{"architecture": kind, "method": method, **choice}
@@ -29,6 +30,20 @@ def write(settings: GridSettings, models: tuple[str, ...], chosen: dict[tuple[st
     with atomic_path(folder / f"{STEM}.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"\n{text}\nResults: {folder / STEM}.{{json,md}}")
+    for path in _draw(folder, results["gains"]):
+        print(f"         {path} and .pdf")
+
+
+def _draw(folder: Path, gains: list[dict]) -> list[Path]:
+    """Pictures of the gains on each domain, one or more a group of domains."""
+    paths = []
+    for group in dict.fromkeys(row["group"] for row in gains):
+        rows = [row for row in gains if row["group"] == group]
+        found = {"title": f"The bench, {group} styles", "base": ZERO_SHOT, "overall": rows,
+                 "domains": list(dict.fromkeys(d for row in rows for d in row["by_domain"]))}
+        with style.styled():
+            paths += style.save_pages(domains.draw(found), folder, f"{STEM}-gains-{group}")
+    return paths
 
 
 def markdown(results: dict) -> str:
