@@ -54,7 +54,7 @@ def check(output: Path, dataset: str, domains: tuple[str, ...], known: int) -> N
                     assert found[setting, method, domain, metric] == pytest.approx(
                         result["metrics"]["test"][metric])
     texts = {p.suffix for p in (output / dataset).glob("table-*")}
-    assert texts == {".json", ".md", ".tex", ".csv", ".txt"}
+    assert texts == {".json", ".md", ".tex", ".csv", ".txt", ".png", ".pdf"}
 
 
 def test_main_on_office_home(root, weights, tmp_path):
