@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 from contextlib import contextmanager
+from itertools import groupby, islice
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +22,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from ueo.commands import train
+from ueo.datasets.emoji import Emoji
 from ueo.runs.configure import build_cfg, register
 from ueo.trainers.base import CLIPTrainer
 
@@ -180,6 +182,22 @@ def toy_root(tmp_path_factory) -> str:
             folder.mkdir(parents=True)
             for i in range(SIZES[domain][label]):
                 Image.fromarray(picture(rng, label, tint)).save(folder / f"{i:03}.png")
+    return str(root)
+
+
+@pytest.fixture(scope="session")
+def few_emoji(tmp_path_factory) -> str:
+    """A data root with a part of the emoji set, to be read only: of each style and class 4 pictures
+    to train on and 2 to test on."""
+    root = tmp_path_factory.mktemp("emoji")
+    Emoji.prepare(str(root))
+    splits = root / "emoji" / "splits.json"
+    few = json.loads(splits.read_text())
+    for style in few.values():
+        for part, number in (("train", 4), ("test", 2)):
+            classes = groupby(sorted(style[part]), key=os.path.dirname)
+            style[part] = [path for _, paths in classes for path in islice(paths, number)]
+    splits.write_text(json.dumps(few))
     return str(root)
 
 

@@ -48,9 +48,9 @@ def command(guide: str, part: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def followed(tmp_path_factory):
+def followed(few_emoji, tmp_path_factory):
     """A copy of the repository in which the files of both guides were written, as they say, with
-    a few images in PACS's layout in data/."""
+    a few images in PACS's layout and of the emoji set in data/."""
     copy = tmp_path_factory.mktemp("guide") / "repository"
 
     def left_out(folder: str, names: list[str]) -> list[str]:
@@ -70,6 +70,7 @@ def followed(tmp_path_factory):
             written.append(file[1])
     assert tuple(written) == FILES
     pictures(copy / "data" / "pacs", ("photo",))
+    shutil.copytree(Path(few_emoji) / "emoji", copy / "data" / "emoji")
     return copy
 
 

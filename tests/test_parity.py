@@ -48,20 +48,22 @@ def train_clip(args, loaders):
 
 
 @pytest.mark.parametrize(("scale", "status"), [("100.", 0), ("90.", 1)])
-def test_the_first_step_agrees_and_a_difference_is_found(tmp_path, weights, scale, status):
+def test_the_first_step_agrees_and_a_difference_is_found(
+    tmp_path, weights, few_emoji, scale, status
+):
     (tmp_path / "demo.py").write_text(STAND_IN.replace("SCALE", scale))
     argv = ["--released", str(tmp_path), "--backbone", weights["vit"], "--steps", "1", "--epochs",
-            "0", "--setting", "open", "--root", str(tmp_path), "--device", "cpu", "--output",
+            "0", "--setting", "open", "--root", few_emoji, "--device", "cpu", "--output",
             str(tmp_path / "parity.json")]
     assert parity.main(argv) == status
     (row,) = json.loads((tmp_path / "parity.json").read_text())["steps"]
     assert row["weights"] < 1e-5 and row["good"] == (status == 0)
 
 
-def test_half_precision_is_compared_with_fp64_too(tmp_path, weights):
+def test_half_precision_is_compared_with_fp64_too(tmp_path, weights, few_emoji):
     (tmp_path / "demo.py").write_text(STAND_IN.replace("SCALE", "100."))
     argv = ["--released", str(tmp_path), "--backbone", weights["vit"], "--steps", "1", "--epochs",
-            "0", "--setting", "open", "--root", str(tmp_path), "--device", "cpu", "--precision",
+            "0", "--setting", "open", "--root", few_emoji, "--device", "cpu", "--precision",
             "fp16", "--output", str(tmp_path / "parity.json")]
     assert parity.main(argv) == 0
     (row,) = json.loads((tmp_path / "parity.json").read_text())["steps"]

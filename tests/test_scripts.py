@@ -19,14 +19,14 @@ from ueo.trainers.base import CLIPTrainer
 
 
 @pytest.fixture(scope="module")
-def plan(weights, tmp_path_factory):
+def plan(weights, few_emoji, tmp_path_factory):
     """Command line of two quick runs on emoji, and the folder of their records."""
     folder = tmp_path_factory.mktemp("grid")
     argv = [
         "emoji", "--domain", "fluent", "--setting", "open", "--seed", "1", "--jobs", "2",
         "--backbone", weights["vit"], "--device", "cpu",
         "--config-file", str(REPOSITORY / "configs/trainers/UEO/tiny_clip.yaml"),
-        "--root", str(folder / "data"), "--output", str(folder / "output"),
+        "--root", few_emoji, "--output", str(folder / "output"),
         "--set", "INPUT.SIZE", "(32, 32)", "OPTIM.MAX_EPOCH", "2", "DATALOADER.NUM_WORKERS", "1",
     ]
     return argv, folder / "output" / "emoji"

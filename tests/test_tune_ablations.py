@@ -10,9 +10,9 @@ from ueo.studies.tuning import choose
 
 
 @pytest.fixture
-def options(weights, tmp_path):
+def options(weights, few_emoji, tmp_path):
     return [
-        "--backbone", weights["vit"], "--device", "cpu", "--root", str(tmp_path / "data"),
+        "--backbone", weights["vit"], "--device", "cpu", "--root", few_emoji,
         "--output", str(tmp_path / "output"), "--setting", "open", "--set", "INPUT.SIZE",
         "(32, 32)", "OPTIM.MAX_EPOCH", "1", "DATALOADER.NUM_WORKERS", "0",
     ]

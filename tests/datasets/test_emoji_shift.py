@@ -22,8 +22,9 @@ def load(root, domain: str):
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return tmp_path_factory.mktemp("data")
+def root(few_emoji, tmp_path_factory):
+    """Domains are made in it, so it is no one else's."""
+    return shutil.copytree(few_emoji, tmp_path_factory.mktemp("data"), dirs_exist_ok=True)
 
 
 def test_a_domain_has_the_images_of_its_style_changed(root):
