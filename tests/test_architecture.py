@@ -54,6 +54,13 @@ def test_a_room_imports_only_what_stands_below_it(file):
     assert not wrong
 
 
+@pytest.mark.parametrize("library", ["clip", "open_clip", "timm"])
+def test_one_room_alone_knows_whose_library_a_backbone_is_from(library):
+    files = [f for name in ("ueo", *PLUGINS) for f in (REPOSITORY / name).glob("**/*.py")]
+    assert {room_of(f) if f.is_relative_to(REPOSITORY / "ueo") else f.parent.name for f in files
+            if any(name.split(".")[0] == library for name in imported(f))} <= {"clip"}
+
+
 @pytest.mark.parametrize("folder", PLUGINS)
 def test_plug_ins_stand_on_runs(folder):
     allowed = {*ROOMS[: ROOMS.index("runs") + 1], folder}

@@ -19,19 +19,19 @@ from safetensors.torch import save_file
 
 from ueo.clip.backbones import name_in_tables
 from ueo.clip.model import PromptedCLIP
-from ueo.errors import ConfigError
-from ueo.files import write_json
-from ueo.inference import onnx_export
-from ueo.inference.adapted_model import AdaptedModel
-from ueo.inference.exported_model import CLASSES, FORMAT, OPEN_CLIP, WEIGHTS, is_export
-from ueo.inference.model_card import card
-from ueo.inference.openai_layout import (
+from ueo.clip.towers.openai_layout import (
     OWN_TEXT,
     image_tower,
     not_merged,
     openai_layout,
     smallest,
 )
+from ueo.errors import ConfigError
+from ueo.files import write_json
+from ueo.inference import onnx_export
+from ueo.inference.adapted_model import AdaptedModel
+from ueo.inference.exported_model import CLASSES, FORMAT, OPEN_CLIP, WEIGHTS, is_export
+from ueo.inference.model_card import card
 from ueo.results.record import read_result
 from ueo.runs.checkpoint import FACTS, chosen_threshold, with_threshold
 from ueo.temporaries import temporary_folder

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from ueo.clip.backbones import load_clip
 from ueo.clip.towers import open_clip_exports
+from ueo.clip.towers.openai_layout import OWN_TEXT, openai_layout, with_a_text_tower
 from ueo.errors import CheckpointError, DataError, UserError, first_line
 from ueo.files import read_json
 from ueo.inference.adapted_model import AdaptedModel, configuration, network
-from ueo.inference.openai_layout import OWN_TEXT, openai_layout, with_a_text_tower
 from ueo.runs.checkpoint import FACTS
 
 FORMAT = 1  # of the folder; a change that an older ueo.load would misread counts it up

@@ -1,9 +1,8 @@
 """The card of an exported model: what it is, what it was made from, and how to use it."""
 
-import clip
-
 from ueo import __version__
 from ueo.clip.backbones import TINY
+from ueo.clip.towers import openai_files
 from ueo.clip.towers.open_clip_names import is_published
 from ueo.inference.summary import verdict_of
 from ueo.results.render import EXPLAINED
@@ -154,7 +153,7 @@ def _metrics(result: dict) -> str:
 
 
 def _licence(backbone: str) -> str:
-    if backbone in clip.available_models():
+    if backbone in openai_files.published():
         licence = OPENAI_LICENCE
     elif is_published(backbone):
         licence = OPEN_CLIP_LICENCE
