@@ -66,7 +66,9 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
-    """Small tensors: threads only cost, and sums are the same everywhere."""
+    """Small tensors: threads only cost, and sums are the same everywhere, in processes that tests
+    start, too."""
+    os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
 
