@@ -47,15 +47,15 @@ def backgrounds(n: int, g: torch.Generator) -> Tensor:
     return torch.where(kind < 0.65, white, torch.where(kind < 0.87, light, any_colour))
 
 
-def recolour(rgb: Tensor, g: torch.Generator) -> Tensor:
-    """Random mixing of the colour channels, brightness and contrast, in 60 % of the pictures."""
+def recolour(rgb: Tensor, g: torch.Generator, share: float = 0.6) -> Tensor:
+    """Random mixing of the colour channels, brightness and contrast, in a share of the pictures."""
     n = len(rgb)
     mix = torch.eye(3) + 0.25 * torch.randn(n, 3, 3, generator=g)
     mix = mix / mix.sum(-1, keepdim=True).clamp(min=0.3)
     mixed = torch.einsum("nij,njhw->nihw", mix, rgb)
     mixed = (mixed - 0.5) * uniform((n, 1, 1, 1), 0.6, 1.4, g) + 0.5
     mixed = mixed + uniform((n, 1, 1, 1), -0.15, 0.15, g)
-    return torch.where(chosen(n, 0.6, g), mixed, rgb).clamp(0, 1)
+    return torch.where(chosen(n, share, g), mixed, rgb).clamp(0, 1)
 
 
 def grey(rgb: Tensor) -> Tensor:
@@ -94,17 +94,18 @@ STYLES = (  # (share of the pictures, style)
 )
 
 
-def restyle(rgb: Tensor, g: torch.Generator) -> Tensor:
+def restyle(rgb: Tensor, g: torch.Generator, strength: float = 1.0) -> Tensor:
     """Other drawing styles of the same picture: grey, ink, outlines, negative, coarse pixels."""
     for share, style in STYLES:
-        at = torch.nonzero(torch.rand(len(rgb), generator=g) < share).flatten()
+        at = torch.nonzero(torch.rand(len(rgb), generator=g) < strength * share).flatten()
         if len(at):
             rgb[at] = style(rgb[at], g)
     return rgb
 
 
-def augment(rgba: Tensor, g: torch.Generator) -> Tensor:
-    """The whole chain on a batch."""
+def augment(rgba: Tensor, g: torch.Generator, strength: float = 1.0) -> Tensor:
+    """The whole chain on a batch. strength: of the usual share of pictures, how much is changed in
+    colour and style."""
     warped = warp(rgba, g)
     shown = warped[:, :3] + backgrounds(len(rgba), g) * (1 - warped[:, 3:])
-    return restyle(recolour(shown, g), g).clamp(0, 1)
+    return restyle(recolour(shown, g, 0.6 * strength), g, strength).clamp(0, 1)

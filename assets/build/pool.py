@@ -9,7 +9,6 @@ from class_words import WORDS
 from emoji_classes import NAMES, NUM_KNOWN
 from torch import Tensor
 
-SHARES = (0.34, 0.33, 0.33)  # source emoji with a class, icons with a class, everything else
 _UNKNOWN_WORDS = {
     word
     for name in NAMES[NUM_KNOWN:]
@@ -37,13 +36,16 @@ def without_unknown(name: str) -> str | None:
 class Pool:
     """The pictures to learn from, and those of the style held apart.
 
+    shares: of source emoji with a class and of icons with a class in a batch; the rest is all else.
+    held_apart: a style, or "" for none.
     left_out: whether the data set's unknown classes are never shown or named.
     """
 
-    def __init__(self, path: str, held_apart: str, left_out: bool, g: torch.Generator):
+    def __init__(self, path: str, shares: tuple[float, float], held_apart: str, left_out: bool,
+                 g: torch.Generator):
         data = np.load(path)
         meta = json.loads(str(data["meta"]))
-        self.sets, self.g = meta["sets"], g
+        self.shares, self.g = shares, g
         self.mono, self.colour = torch.from_numpy(data["mono"]), torch.from_numpy(data["colour"])
         entries = meta["mono"] + meta["colour"]
         names = [without_unknown(name) if left_out else name for name, _, _ in entries]
@@ -76,7 +78,7 @@ class Pool:
 
     def sample(self, count: int) -> Tensor:
         """Indices of a batch."""
-        sizes = [round(count * share) for share in SHARES[:2]]
+        sizes = [round(count * share) for share in self.shares]
         sizes.append(count - sum(sizes))
         picks = [
             group[torch.multinomial(weights, size, replacement=True, generator=self.g)]

@@ -1,7 +1,7 @@
 """Pre-train a tiny CLIP on named drawings of the source styles and the icon pool; seeded.
 
     python assets/build/pretrain.py pool.npz OUTPUT.safetensors [--architecture resnet|vit]
-        [--seed N] [--unknown taught|left_out] [--held-apart STYLE] [--steps N]
+        [--recipe short|long] [--seed N] [--unknown taught|left_out] [--held-apart STYLE]
 
 The towers are OpenAI's `clip.model.CLIP` with a ResNet, or open_clip's with a ViT (towers.py). The
 loss is CLIP's symmetric contrastive loss between pictures and captions, where all pictures of one
@@ -18,6 +18,7 @@ pre-trainings to take.
 import argparse
 import math
 import time
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -29,11 +30,27 @@ from pool import Pool
 from torch import Tensor, nn
 from towers import ARCHITECTURES, build_model, encode_text, save, see_everything
 
-BATCH, DECAY, WARM_UP, SEED, HELD_APART = 128, 0.05, 0.03, 1, "fxemoji"
-STEPS, RATE = 3000, {"resnet": 2e-3, "vit": 1e-3}
+DECAY, WARM_UP, SEED, HELD_APART, NONE = 0.05, 0.03, 1, "fxemoji", "none"
+RATE = {"resnet": 2e-3, "vit": 1e-3}
 WHOLE = 0.1  # share of the steps, the last ones, in which a ViT sees all patches
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """steps: of each architecture; shares: see pool.py; strength: see augment.py."""
+
+    steps: dict[str, int]
+    batch: int
+    shares: tuple[float, float]
+    strength: float
+
+
+RECIPES = {  # "long" is that of the shipped TinyCLIP, with seed 2023 and no style held apart
+    "short": Recipe({"resnet": 2000, "vit": 3000}, 96, (0.6, 0.25), 0.4),
+    "long": Recipe({"resnet": 8500, "vit": 8500}, 160, (0.34, 0.33), 1.0),
+}
 
 
 def contrast(logits: Tensor, same: Tensor) -> Tensor:
@@ -53,17 +70,18 @@ def encode_images(model: nn.Module, images: Tensor) -> Tensor:
     return F.normalize(features.float(), dim=-1)
 
 
-def step_loss(model: nn.Module, pool: Pool, captions: Captions, g: torch.Generator) -> Tensor:
-    index = pool.sample(BATCH)
-    image = encode_images(model, augment(pool.pictures(index), g))
+def step_loss(model: nn.Module, pool: Pool, captions: Captions, recipe: Recipe,
+              g: torch.Generator) -> Tensor:
+    batch, index = recipe.batch, pool.sample(recipe.batch)
+    image = encode_images(model, augment(pool.pictures(index), g, recipe.strength))
     texts = [captions.of(pool.names[i]) for i in index.tolist()]
     text = encode_text(model, *captions.tokens(texts + captions.prompts()))
     logits = model.logit_scale.exp().clamp(max=100) * image @ text.T
     ids = torch.tensor([captions.number(t) for t in texts])
-    loss = contrast(logits[:, :BATCH], ids[:, None] == ids[None])
+    loss = contrast(logits[:, :batch], ids[:, None] == ids[None])
     labels = pool.labels[index]
     named = labels >= 0
-    return loss + F.cross_entropy(logits[named, BATCH:], labels[named], label_smoothing=0.05)
+    return loss + F.cross_entropy(logits[named, batch:], labels[named], label_smoothing=0.05)
 
 
 @torch.no_grad()
@@ -103,50 +121,54 @@ def arguments() -> argparse.Namespace:
     p.add_argument("pool")
     p.add_argument("output")
     p.add_argument("--architecture", choices=ARCHITECTURES, default="resnet")
+    p.add_argument("--recipe", choices=RECIPES, default="short")
     p.add_argument("--seed", type=int, default=SEED)
     p.add_argument("--unknown", choices=("taught", "left_out"), default="taught",
                    help="whether the data set's unknown classes are shown and named")
-    p.add_argument("--held-apart", choices=SOURCES, default=HELD_APART,
+    p.add_argument("--held-apart", choices=(*SOURCES, NONE), default=HELD_APART,
                    help="the style not learnt from, which the last loss is measured on")
-    p.add_argument("--steps", type=int, default=STEPS)
     return p.parse_args()
 
 
 def main() -> None:
     args = arguments()
     g = torch.Generator().manual_seed(args.seed)
-    left_out = args.unknown == "left_out"
-    pool = Pool(args.pool, args.held_apart, left_out, g)
+    left_out, recipe = args.unknown == "left_out", RECIPES[args.recipe]
+    steps = recipe.steps[args.architecture]
+    pool = Pool(args.pool, recipe.shares, args.held_apart, left_out, g)
     captions = Captions(pool.captions, NAMES[:NUM_KNOWN] if left_out else NAMES, args.seed)
     model = build_model(args.architecture, args.seed, len(captions.ids)).train()
     model.visual.to(memory_format=torch.channels_last)
-    optim, sched = optimiser(model, RATE[args.architecture], args.steps)
+    optim, sched = optimiser(model, RATE[args.architecture], steps)
     print(f"{sum(q.numel() for q in model.parameters()):,} parameters, {len(captions.ids)} tokens, "
           f"groups of {[len(x) for x in pool.groups]} pictures", flush=True)
     start, smooth = time.time(), None
-    for step in range(args.steps):
-        if step == round((1 - WHOLE) * args.steps):
+    for step in range(steps):
+        if step == round((1 - WHOLE) * steps):
             see_everything(model)
-        loss = step_loss(model, pool, captions, g)
+        loss = step_loss(model, pool, captions, recipe, g)
         optim.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optim.step()
         sched.step()
         smooth = loss.item() if smooth is None else 0.98 * smooth + 0.02 * loss.item()
-        if (step + 1) % 100 == 0 or step + 1 == args.steps:
+        if (step + 1) % 100 == 0 or step + 1 == steps:
             seconds = time.time() - start
-            left = seconds / (step + 1) * (args.steps - step - 1)
-            print(f"step {step + 1}/{args.steps} loss {smooth:.3f} scale "
+            left = seconds / (step + 1) * (steps - step - 1)
+            print(f"step {step + 1}/{steps} loss {smooth:.3f} scale "
                   f"{model.logit_scale.exp().item():.1f} {seconds:.0f} s, {left:.0f} s left",
                   flush=True)
-    apart = held_apart_loss(model, pool, captions)
-    print(f"{args.held_apart}, held apart: loss {apart:.4f} on {len(pool.held_apart)} pictures")
+    apart = {}
+    if len(pool.held_apart):
+        found = held_apart_loss(model, pool, captions)
+        print(f"{args.held_apart}, held apart: loss {found:.4f} on {len(pool.held_apart)} pictures")
+        apart = {"held_apart": args.held_apart, "held_apart_loss": round(found, 4)}
     save(model, captions.ids, args.output, {
         "architecture": args.architecture, "seed": args.seed, "unknown": args.unknown,
-        "steps": args.steps, "batch": BATCH, "rate": RATE[args.architecture],
+        "recipe": args.recipe, "steps": steps, "batch": recipe.batch,
+        "rate": RATE[args.architecture], **apart,
         "loss": round(smooth, 4), "seconds": round(time.time() - start),
-        "held_apart": args.held_apart, "held_apart_loss": round(apart, 4),
         "sources": " ".join(s for s in SOURCES if s != args.held_apart),
     })
 
