@@ -29,8 +29,8 @@ UNLABELLED = (  # of the style fluent
 WANTED = ("bird/parrot", "fish/tropical_fish", "shoe/woman_s_boot", "train/locomotive")
 NONE = "none of these"
 
-ROOMS = ("settings", "shifts", "images", "fetch", "clip", "pairs", "results", "runs", "inference",
-         "grids", "machine", "studies", "commands")  # upwards from the ground, ueo/*.py
+ROOMS = ("transduction", "settings", "shifts", "images", "fetch", "clip", "pairs", "results",
+         "runs", "inference", "grids", "machine", "studies", "commands")  # upwards from ueo/*.py
 # what trainers/ and datasets/ may not import
 ABOVE_PLUGINS = ("inference", "grids", "machine", "studies", "commands")
 

@@ -12,8 +12,8 @@ import pytest
 from conftest import REPOSITORY
 
 # from the bottom up; "" is the ground, the modules in ueo/ itself
-ROOMS = ("", "settings", "shifts", "images", "fetch", "clip", "pairs", "results", "runs",
-         "inference", "grids", "machine", "studies", "commands")
+ROOMS = ("", "transduction", "settings", "shifts", "images", "fetch", "clip", "pairs", "results",
+         "runs", "inference", "grids", "machine", "studies", "commands")
 PLUGINS = ("trainers", "datasets")  # they register themselves, and stand on runs
 TOP = Path("ueo/plugin.py")  # the one door for others' code: it registers everything
 MODULES = sorted(REPOSITORY.glob("ueo/**/*.py"))

@@ -24,8 +24,11 @@ class Passes:
         return self.cosines(features, self.trainer.model.class_features())
 
     def cosines(self, features: Tensor, classes: Tensor | None) -> Tensor:
-        """(images, K), fp32, on the CPU, of the features (images, embedding)."""
+        """(images, K), fp32, on the CPU, of the features (images, embedding); all of them at once
+        where the adapter does so (ueo/transduction/adapters.py)."""
         model, size = self.trainer.model, self.trainer.cfg.DATALOADER.TEST.BATCH_SIZE
+        if hasattr(model.adapter, "jointly"):
+            return model.adapter.jointly(features.to(self.trainer.device), classes).cpu()
         parts = features.to(model.dtype).split(size)
         return torch.cat([
             model.steadily(lambda rows: model.cosines(rows, classes), part.to(self.trainer.device))

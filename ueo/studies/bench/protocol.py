@@ -57,18 +57,12 @@ def methods(settings: GridSettings, model: str) -> list[str]:
 
 
 def to_tune(settings: GridSettings, method: str, model: str) -> tuple[str, tuple[str, ...]]:
-    """The option that is chosen for a method, and its values: the learning rate of its optimiser,
-    or, of a method without one, a number of its own. Raises ConfigError for a method with neither.
-    """
+    """The option that is chosen for a method, and its values: the learning rate of its optimiser;
+    of a method without one, a number of its own, or nothing: ("", ())."""
     if not TRAINER_REGISTRY.get(method).training_free:
         (run, *_) = plan(replace(tuning_settings(settings, model), trainers=(method,)), DATASET)
         return RATE, RATES[run.config["OPTIM.NAME"]]
-    if method not in OTHER_KEYS:
-        raise ConfigError(
-            f"{method} takes no step: name what the bench chooses of it in OTHER_KEYS of "
-            "ueo/studies/bench/protocol.py"
-        )
-    return OTHER_KEYS[method]
+    return OTHER_KEYS.get(method, ("", ()))
 
 
 def tuning_settings(settings: GridSettings, model: str) -> GridSettings:

@@ -77,7 +77,10 @@ def reported(
             )
             for method in methods(settings, model):
                 choice = chosen[architecture(model), method]
+                asked = replace(on_model, trainers=(method,))
                 if choice[BY_LABELS] is not None:
-                    asked = on_model.having(choice["key"], choice[BY_LABELS], trainers=(method,))
-                    found[model, group, method] = plan(asked, DATASET)
+                    asked = asked.having(choice["key"], choice[BY_LABELS])
+                elif choice["key"]:
+                    continue
+                found[model, group, method] = plan(asked, DATASET)
     return found

@@ -1,0 +1,36 @@
+"""TransCLIP (Zanella et al., NeurIPS 2024, arXiv:2406.01837): all images are classified at once.
+
+The images' features are a mixture with one Gaussian a class; an image's class depends on CLIP's own
+prediction, on the Gaussians and on its nearest neighbours (ueo/transduction/mixture.py). Nothing is
+trained: ten rounds on features that were computed once.
+
+Choices of ours: the logit scale is the model's, 100 of OpenAI's. The method defines no OOD score:
+that of a run (SCORE) is computed of the cosines with what the method adds to them.
+"""
+
+from dassl.engine import TRAINER_REGISTRY
+from torch import Tensor
+
+from ueo.trainers.base import CLIPTrainer
+from ueo.transduction.adapters import GaussianClasses
+from ueo.transduction.mixture import fit
+
+
+@TRAINER_REGISTRY.register()
+class TransCLIP(CLIPTrainer):
+    training_free = True
+    deterministic = True
+    bound_to_classes = True
+    anchored = False  # True: to the text, as in StatA
+    defaults = {"CTX_INIT": "template"}
+
+    def adapter(self) -> GaussianClasses:
+        model = self.model
+        classes = len(self.dm.dataset.classnames)
+        return GaussianClasses(classes, model.embedding, model.logit_scale)
+
+    def prepare(self, zero_shot: Tensor) -> None:
+        features = self.passes.image_features(self.unlabelled_loader, "transduction", True)
+        texts = self.model.class_features().to(self.device).float()
+        scale = self.model.logit_scale
+        self.model.adapter.fill(fit(features.to(self.device), texts, scale, self.anchored))

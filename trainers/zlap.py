@@ -1,0 +1,31 @@
+"""ZLaP (Stojnic et al., CVPR 2024, arXiv:2404.04072): label propagation from class names to images
+on a graph of their features (ueo/transduction/propagation.py). Nothing is trained.
+
+Choice of ours: the method defines no OOD score; that of a run (SCORE) is computed of an image's
+shares of labels, in the place of cosines.
+"""
+
+from dassl.engine import TRAINER_REGISTRY
+from torch import Tensor
+
+from ueo.trainers.base import CLIPTrainer
+from ueo.transduction.adapters import Propagated
+from ueo.transduction.propagation import propagate
+
+
+@TRAINER_REGISTRY.register()
+class ZLaP(CLIPTrainer):
+    training_free = True
+    deterministic = True
+    bound_to_classes = True
+    defaults = {"CTX_INIT": "template"}
+
+    def adapter(self) -> Propagated:
+        dataset = self.dm.dataset
+        return Propagated(len(dataset.train_u), len(dataset.classnames), self.model.embedding)
+
+    def prepare(self, zero_shot: Tensor) -> None:
+        features = self.passes.image_features(self.unlabelled_loader, "transduction", True)
+        features = features.to(self.device)
+        texts = self.model.class_features().to(self.device).float()
+        self.model.adapter.fill(features, propagate(features, texts))

@@ -1,0 +1,112 @@
+"""TransCLIP (Zanella et al., NeurIPS 2024, arXiv:2406.01837) and StatA (Zanella et al., CVPR 2025,
+arXiv:2501.03729): a Gaussian a class in feature space, held to CLIP's text.
+
+Image i has the unit feature f_i and CLIP's probabilities p_i; class k a Gaussian with mean mu_k and
+diagonal variance s_k. The posterior z_ik is fixed by turns with mu and s:
+
+    log z_ik = log p_ik + (l_ik + (WEIGHT / NEIGHBOURS) [(W + W') z]_ik) / TEMPERATURE + const_i
+
+with l_ik the log-likelihood of f_i and W the cosines of each image's nearest others. StatA anchors
+the Gaussians to the text: the fewer images a class has, the closer mu_k stays to its text feature,
+and s_k to the spread of all images about the texts. TransCLIP takes the images' statistics alone,
+and one variance for all classes.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ueo.transduction.neighbours import Graph, affinity
+
+NEIGHBOURS, WEIGHT, TEMPERATURE = 3, 50.0 / 2, 50.0
+ROUNDS, STEPS = 10, 5  # of mean and variance; of the posterior in each
+CONFIDENT = 8  # images a class that TransCLIP's means start from
+LEAST = 1e-12  # of a class's share of the images, so that an empty class divides by something
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """means: (classes, embedding); variances: alike. `posterior` is of the images that they were
+    found on, (images, classes)."""
+
+    means: Tensor
+    variances: Tensor
+    posterior: Tensor
+
+
+def log_likelihood(features: Tensor, means: Tensor, variances: Tensor) -> Tensor:
+    """(images, classes), up to a constant: -1/2 sum_d ((f_d - mu_d)^2 / s_d + log s_d)."""
+    precision = 1 / variances
+    squares = features.square() @ precision.T - 2 * features @ (means * precision).T
+    return -0.5 * (squares + (means.square() * precision + variances.log()).sum(1))
+
+
+def posterior(log_prior: Tensor, likelihood: Tensor, graph: Graph, start: Tensor) -> Tensor:
+    """z after STEPS fixed-point steps. log_prior, likelihood, start: (images, classes); graph:
+    W + W'."""
+    base, z = log_prior + likelihood / TEMPERATURE, start
+    for _ in range(STEPS):
+        z = (base + WEIGHT / NEIGHBOURS / TEMPERATURE * (graph @ z)).softmax(-1)
+    return z
+
+
+def fit(features: Tensor, texts: Tensor, scale: float, anchored: bool) -> Mixture:
+    """The Gaussians of the classes.
+
+    features: (images, embedding), texts: (classes, embedding), unit vectors, fp32; scale: CLIP's
+    own, of cosines. anchored: StatA, else TransCLIP.
+    """
+    log_prior = (scale * features @ texts.T).log_softmax(-1)
+    z, graph = log_prior.exp(), affinity(features, NEIGHBOURS)
+    if anchored:
+        means, spread = texts, _shared(features, texts, z)
+        found = Mixture(means, spread.expand_as(texts), z)
+    else:
+        means = _of_confident(features, z)
+        found = Mixture(means, torch.full_like(texts, 1 / features.shape[1]), z)
+    for _ in range(ROUNDS):
+        found = _updated(found, log_prior, features, graph)
+        z = found.posterior
+        if anchored:
+            counts = z.argmax(1).bincount(minlength=len(texts)).to(z)
+            trust = (counts / (1 + counts))[:, None]
+            means = F.normalize(trust * _means(features, z) + (1 - trust) * texts, dim=-1)
+            own = _variances(features, means, z)
+            variances = trust * own + (1 - trust) * (spread + (texts - means).square())
+        else:
+            means = _means(features, z)
+            variances = _shared(features, means, z).expand_as(texts)
+        found = replace(found, means=means, variances=variances)
+    return _updated(found, log_prior, features, graph)
+
+
+def _updated(found: Mixture, log_prior: Tensor, features: Tensor, graph: Graph) -> Mixture:
+    likelihood = log_likelihood(features, found.means, found.variances)
+    return replace(found, posterior=posterior(log_prior, likelihood, graph, found.posterior))
+
+
+def _of_confident(features: Tensor, z: Tensor) -> Tensor:
+    """Normalised mean of each class's CONFIDENT most probable images, weighted by z."""
+    weight, index = z.topk(min(CONFIDENT, len(z)), dim=0)  # (images, classes)
+    return F.normalize((weight[..., None] * features[index]).sum(0), dim=-1)
+
+
+def _share(z: Tensor) -> Tensor:
+    return z.sum(0)[:, None].clamp(min=LEAST)
+
+
+def _means(features: Tensor, z: Tensor) -> Tensor:
+    return F.normalize(z.T @ features / _share(z), dim=-1)
+
+
+def _variances(features: Tensor, means: Tensor, z: Tensor) -> Tensor:
+    """(classes, embedding): z-weighted, about the means."""
+    about = z.T @ features.square() - 2 * means * (z.T @ features)
+    return about / _share(z) + means.square()
+
+
+def _shared(features: Tensor, means: Tensor, z: Tensor) -> Tensor:
+    """(embedding,): that of all classes, weighted by their share of the images."""
+    return (_variances(features, means, z) * _share(z)).sum(0) / len(features)
