@@ -10,6 +10,7 @@ from ueo.commands.studies import bench
 from ueo.datasets.emoji_shift import EmojiShift
 from ueo.losses import mutual_information
 from ueo.results.bootstrap import ACCEPTED, mean_gains
+from ueo.results.record import read_result
 from ueo.studies.bench import gains, protocol
 from ueo.studies.bench.report import markdown
 
@@ -58,6 +59,13 @@ def test_choices_and_gains_are_written(finished, capsys):
             assert set(found["by_model"]) == {"TinyCLIP"}
             (of_domain,) = row["by_domain"].values()
             assert of_domain[metric]["interval"] == found["interval"]
+    records = [read_result(file.parent) for file in (output / "emoji_shift").rglob("result.json")]
+    zero = {r["domain"]: r for r in records if r["trainer"] == "ZeroshotCLIP"}
+    for row in results["gains"]:
+        (domain,) = row["by_domain"]
+        recorded = zero[domain]["metrics"]["test"]
+        for metric in gains.METRICS:
+            assert row[metric]["zero_shot"] == pytest.approx(recorded[metric])
         picture = output / "emoji_shift" / f"bench-gains-{row['group']}.png"
         assert picture.is_file() and picture.with_suffix(".pdf").is_file()
     assert "| EntMin" in markdown(results)
@@ -92,7 +100,7 @@ def test_the_h_score_gained_is_that_of_the_images_accepted():
     right = np.where(labels < 4, labels, 0)
     accepted = labels < 5
     found = mean_gains({"d": [run(right, accepted)]}, {"d": [run(predictions, accepted)]},
-                       ("hos",), 50)["hos"]
+                       ("h_score",), 50)["h_score"]
     refused = np.mean(labels[labels >= 4] == 5)
     recall = np.mean([np.mean(predictions[labels == c] == c) for c in range(4)])
     expected = 2 * refused / (1 + refused) - 2 * recall * refused / (recall + refused)

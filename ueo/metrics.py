@@ -82,18 +82,33 @@ def harmonic_mean(a: float | None, b: float | None) -> float | None:
     return 2 * a * b / (a + b) if a + b else 0.0
 
 
+def expected_calibration_error(
+    right: np.ndarray, confidences: np.ndarray, bins: int = 15
+) -> float | None:
+    """Expected calibration error (ECE; Guo et al., ICML 2017, Eq. 3): the mean over images of the
+    gap between confidence and accuracy in their bin, of `bins` equally wide ones; a confidence on
+    an edge is of the bin below. right: (samples,) bool; confidences: (samples,), in [0, 1]."""
+    if not len(right):
+        return None
+    edges = np.linspace(0, 1, bins + 1)[1:-1]
+    gaps = np.bincount(np.digitize(confidences, edges, right=True), right - confidences)
+    return float(np.abs(gaps).sum() / len(right))
+
+
 def evaluate(
     labels: np.ndarray,
     predictions: np.ndarray,
     scores: np.ndarray,
     num_known: int,
     unlabelled_classes: set[int] | None = None,
+    confidences: np.ndarray | None = None,
 ) -> dict[str, float | None]:
     """All metrics of one set.
 
     labels, predictions, scores: (samples,). `unlabelled_classes` are the labels present in the
     unlabelled set (L_u); with it PACC is also given apart for known classes inside and outside L_u,
     and AUROC apart for OOD classes that were in the unlabelled set ("seen") and never were.
+    confidences: (samples,), probability of the predicted class; with it, the ECE of known images.
     """
     labelled = labels >= 0
     labels, predictions, scores = labels[labelled], predictions[labelled], scores[labelled]
@@ -108,6 +123,11 @@ def evaluate(
         "aupr": aupr(known, scores),
         "hm": harmonic_mean(pacc, area),
     }
+    if confidences is not None:
+        at = np.flatnonzero(labelled)[known]
+        result["ece"] = expected_calibration_error(
+            labels[known] == predictions[known], confidences[at].astype(float)
+        )
     if unlabelled_classes is not None:
         inside = np.isin(labels, sorted(unlabelled_classes))
         for name, part in (("present", inside), ("absent", ~inside)):

@@ -170,14 +170,20 @@ def _log_density(scores: np.ndarray, weight: float, mean: float, deviation: floa
     return np.log(weight / (deviation * (2 * np.pi) ** 0.5)) - 0.5 * distance**2
 
 
+def accepted(scores: np.ndarray, threshold: float | None) -> np.ndarray:
+    """Which images count as known, (samples,) bool; None: all. scores: (samples,)."""
+    return scores >= (-np.inf if threshold is None else threshold)
+
+
 def at_threshold(
     labels: np.ndarray,
     predictions: np.ndarray,
     scores: np.ndarray,
     num_known: int,
-    threshold: float,
+    threshold: float | None,
 ) -> dict[str, float | None]:
-    """Open-set recognition with one threshold. labels, predictions, scores: (samples,).
+    """Open-set recognition with one threshold, None to accept all. labels, predictions, scores:
+    (samples,).
 
     os_star: mean over the K known classes present of the share accepted and predicted right
     unk:     share of the OOD images refused
@@ -185,10 +191,10 @@ def at_threshold(
     hos:     harmonic mean of os_star and unk (Bucci et al., ECCV 2020)
     """
     refuse_not_finite(scores)
-    accepted, known = scores >= threshold, labels < num_known
-    answers = np.where(accepted, predictions, REFUSED)
+    taken, known = accepted(scores, threshold), labels < num_known
+    answers = np.where(taken, predictions, REFUSED)
     os_star = per_class_accuracy(labels[known], answers[known])
-    unk = None if known.all() else float((~accepted[~known]).mean())
+    unk = None if known.all() else float((~taken[~known]).mean())
     classes = len(np.unique(labels[known]))
     both = os_star is not None and unk is not None
     return {
@@ -197,6 +203,18 @@ def at_threshold(
         "os": (classes * os_star + unk) / (classes + 1) if both else None,
         "hos": harmonic_mean(os_star, unk),
     }
+
+
+def h_score(
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    scores: np.ndarray,
+    num_known: int,
+    threshold: float | None,
+) -> float | None:
+    """`hos` of `at_threshold` on the images that have a label."""
+    at = labels >= 0
+    return at_threshold(labels[at], predictions[at], scores[at], num_known, threshold)["hos"]
 
 
 def evaluate_all(

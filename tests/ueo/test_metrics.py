@@ -73,3 +73,29 @@ def test_mcm_is_the_largest_softmax_of_cosines_over_temperature():
         e = np.exp(cosines.numpy() / temperature)
         expected = (e / e.sum(1, keepdims=True)).max(1)
         np.testing.assert_allclose(mcm(cosines, temperature).numpy(), expected, atol=1e-12)
+
+
+def test_the_calibration_error_is_written_out_bin_by_bin():
+    labels, predictions, scores, known = sample()
+    rng = np.random.default_rng(1)
+    confidences = np.concatenate([rng.random(380), np.arange(20) / 15 % 1])  # some on edges
+    labels = np.where(np.arange(len(labels)) % 7, labels, -1)  # and some without a label
+    got = metrics.evaluate(labels, predictions, scores, known, confidences=confidences)["ece"]
+    at = (labels >= 0) & (labels < known)
+    expected = 0.0
+    for upper in range(1, 16):
+        inside = at & (confidences <= upper / 15)
+        if upper > 1:
+            inside &= confidences > (upper - 1) / 15
+        if inside.any():
+            gap = (labels == predictions)[inside].mean() - confidences[inside].mean()
+            expected += abs(gap) * inside.sum() / at.sum()
+    assert got == pytest.approx(expected, abs=1e-12) and 0 < got < 1
+
+
+def test_the_calibration_error_of_what_is_as_often_right_as_it_says_is_zero():
+    right = np.array([True, True, True, False, True])
+    assert metrics.expected_calibration_error(right, np.array([0.75] * 4 + [1.0])) == 0
+    assert metrics.expected_calibration_error(~right, np.ones(5)) == pytest.approx(0.8)
+    assert metrics.expected_calibration_error(right[:0], np.ones(0)) is None
+    assert "ece" not in metrics.evaluate(*sample())

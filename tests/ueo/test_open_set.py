@@ -189,3 +189,18 @@ def test_scores_of_one_kind_accept_every_image():
     found = open_set.thresholds(two, two)
     assert set(found) == {"otsu", "mixture", "same_share"} and None not in found.values()
     assert found["otsu"] == found["same_share"] == open_set.otsu_threshold(two)
+
+
+@pytest.mark.parametrize("threshold", [0.3, -0.5, None])
+def test_the_h_score_is_written_out_class_by_class(threshold):
+    labels, predictions, scores, known = sample()
+    labels[::7] = -1  # without a label
+    taken = np.ones(len(scores), bool) if threshold is None else scores >= threshold
+    recalls = [np.mean([taken[i] and predictions[i] == c for i in np.flatnonzero(labels == c)])
+               for c in range(known)]
+    os_star, unk = np.mean(recalls), np.mean(~taken[labels >= known])
+    expected = 2 * os_star * unk / (os_star + unk)
+    got = open_set.h_score(labels, predictions, scores, known, threshold)
+    assert got == pytest.approx(expected, abs=1e-12) and (threshold is None) == (got == 0)
+    at = labels < known
+    assert open_set.h_score(labels[at], predictions[at], scores[at], known, threshold) is None

@@ -62,7 +62,7 @@ def weighted_auroc(is_id: np.ndarray, scores: np.ndarray, counts: np.ndarray) ->
 
 def resampled(outputs: Outputs, num_known: int, counts: np.ndarray) -> dict[str, np.ndarray]:
     """PACC, AUROC and their harmonic mean "hm" of one run's final test outputs on each resample,
-    each (resamples,); where the outputs hold ACCEPTED, the H-score "hos" of that threshold too.
+    each (resamples,); where the outputs hold ACCEPTED, the H-score "h_score" of that threshold too.
 
     PACC alone without an OOD image.
     """
@@ -79,7 +79,7 @@ def resampled(outputs: Outputs, num_known: int, counts: np.ndarray) -> dict[str,
         os_star = weighted_pacc(labels[known], kept[known], counts[:, known])
         unknown = counts[:, ~known]
         refused = (unknown * ~taken[~known]).sum(1) / np.maximum(unknown.sum(1), 1)
-        result["hos"] = _harmonic(os_star, refused)
+        result["h_score"] = _harmonic(os_star, refused)
     return result
 
 
@@ -202,9 +202,14 @@ def _on_same_images(ours: list[Run], theirs: list[Run]) -> tuple[int, list[tuple
 
 def cut(outputs: Outputs, paths: Sequence[str]) -> Outputs:
     """What is compared, of these test images alone, in this order."""
-    row = {path: i for i, path in enumerate(outputs["test_paths"].tolist())}
-    rows = [row[path] for path in paths]
+    rows = rows_of(outputs, paths)
     return {name: outputs[name][rows] for name in ("test_labels", *_compared(outputs))}
+
+
+def rows_of(outputs: Outputs, paths: Sequence[str]) -> list[int]:
+    """Where these test images stand in the arrays of `outputs`."""
+    row = {path: i for i, path in enumerate(outputs["test_paths"].tolist())}
+    return [row[path] for path in paths]
 
 
 def _compared(outputs: Outputs) -> tuple[str, ...]:

@@ -1,13 +1,35 @@
-"""Whether a record's numbers follow from the outputs beside it."""
+"""Metrics of a run from the outputs beside its record, and whether they are those of the record."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from ueo import metrics
 from ueo.errors import DataError
-from ueo.results.record import AGAIN, NEEDED, OUTPUTS, RESULT, read_outputs
+from ueo.open_set import h_score
+from ueo.results.record import AGAIN, NEEDED, OUTPUTS, RESULT, chosen_threshold, read_outputs
 
+CONFIDENCES = "test_confidences_after"
+LATER = ("h_score", "ece")  # records of earlier versions lack them
 ROUNDING = 1e-4  # points, of other versions of the libraries
+
+
+def measure(
+    folder: str | Path,
+    outputs: dict[str, np.ndarray],
+    num_known: int,
+    rows: Sequence[int] | slice = slice(None),
+) -> dict[str, float | None]:
+    """Metrics in percent of the run in `folder` on these rows of its test images; without those of
+    LATER that its files do not give. outputs: its own, as `read_outputs` gives them."""
+    labels, predictions, scores = (outputs[name][rows] for name in NEEDED[:3])
+    confidences = outputs[CONFIDENCES][rows] if CONFIDENCES in outputs else None
+    found = metrics.evaluate(labels, predictions, scores, num_known, confidences=confidences)
+    if threshold := chosen_threshold(folder):
+        found["h_score"] = h_score(labels, predictions, scores, num_known, threshold[1])
+    return metrics.in_percent(found)
 
 
 def check_outputs(folder: str | Path, result: dict) -> None:
@@ -17,26 +39,25 @@ def check_outputs(folder: str | Path, result: dict) -> None:
     images, counted = len(outputs["test_labels"]), result["counts"]["test"]
     if images != counted:
         raise DataError(f"{file}: holds {images} test images, {RESULT} counts {counted}; {AGAIN}")
-    labels, predictions, scores = (outputs[name] for name in NEEDED[:3])
     try:
-        found = metrics.evaluate(labels, predictions, scores, result["counts"]["known_classes"])
+        found = measure(folder, outputs, result["counts"]["known_classes"])
     except FloatingPointError as error:
         raise DataError(f"{file}: {error}; {AGAIN}") from error
-    found["accuracy"] = found.pop("gacc")
+    recorded = result["metrics"]["test"]
     for name, value in found.items():
-        recorded = result["metrics"]["test"].get(name)
-        if not _same(value, recorded):
-            percent = metrics.percent(value)
+        if name in LATER and name not in recorded:
+            continue
+        if not _same(value, recorded.get(name)):
             raise DataError(
-                f"{file}: gives {name} {_words(percent)} of the test set, {RESULT} says "
-                f"{_words(recorded)}; {AGAIN}"
+                f"{file}: gives {name} {_words(value)} of the test set, {RESULT} says "
+                f"{_words(recorded.get(name))}; {AGAIN}"
             )
 
 
-def _same(value: float | None, percent: float | None) -> bool:
-    if value is None or percent is None:
-        return value is percent
-    return math.isclose(100 * value, percent, abs_tol=ROUNDING)
+def _same(value: float | None, recorded: float | None) -> bool:
+    if value is None or recorded is None:
+        return value is recorded
+    return math.isclose(value, recorded, abs_tol=ROUNDING)
 
 
 def _words(percent: float | None) -> str:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ueo import metrics
-from ueo.results.bootstrap import COMPARED, cut, drawn_gains, estimate
+from ueo.results.bootstrap import drawn_gains, estimate, rows_of
+from ueo.results.check_outputs import measure
 from ueo.results.comparable import Entry
 from ueo.results.paper.names import shifted
 from ueo.results.record import read_outputs
 
-METRICS = ("pacc", "auroc", "fpr95", "hm", "accuracy")  # of a table
+METRICS = ("pacc", "auroc", "fpr95", "hm", "h_score", "accuracy", "ece")  # of a table
 GAINS = ("pacc", "auroc")  # with a bootstrap interval
 RESAMPLES = 1000
 
@@ -109,11 +109,9 @@ def base_metrics(entries: list[Entry], base: str) -> dict[Path, dict]:
 
 def _on_images_of(folder: Path, base_folder: Path, base_result: dict) -> dict:
     """Test metrics in percent of a run, on the images that the run in `folder` was tested on."""
-    outputs = cut(read_outputs(base_folder), read_outputs(folder)["test_paths"].tolist())
-    labels, predictions, scores = (outputs[k] for k in ("test_labels", *COMPARED))
-    known = base_result["counts"]["known_classes"]
-    values = metrics.evaluate(labels, predictions, scores, known)
-    return metrics.in_percent(values)
+    outputs = read_outputs(base_folder)
+    rows = rows_of(outputs, read_outputs(folder)["test_paths"].tolist())
+    return measure(base_folder, outputs, base_result["counts"]["known_classes"], rows)
 
 
 def mean(values: list) -> float | None:

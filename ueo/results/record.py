@@ -31,7 +31,8 @@ FACTS = {  # what a record holds at least, and of which type
     "backbone": str, "split_hash": str, "counts": dict, "config": dict, "environment": dict,
     "metrics": dict, "evaluations": list, "inputs": dict,
 }  # fmt: skip
-PERCENTAGES = ("accuracy", "pacc", "auroc", "fpr95", "aupr", "hm")
+PERCENTAGES = ("accuracy", "pacc", "auroc", "fpr95", "aupr", "hm", "h_score", "ece")
+Threshold = tuple[str, float | None]  # rule, and least score of a known image; None: all are known
 NEEDED = ("test_labels", "test_predictions_after", "test_scores_after", "test_paths")
 PACKAGES = ("torch", "torchvision", "clip-anytorch", "numpy", "pillow", "scikit-learn", "yacs")
 
@@ -181,6 +182,15 @@ def read_outputs(folder: str | Path) -> dict[str, np.ndarray]:
     if len(lengths) > 1:
         raise DataError(f"{path}: its arrays are of {len(lengths)} lengths; {AGAIN}")
     return arrays
+
+
+def chosen_threshold(folder: str | Path) -> Threshold | None:
+    """That of model.json; None where there is no such file."""
+    try:
+        facts = read_json(Path(folder, MODEL_FACTS), dict, AGAIN)
+    except FileNotFoundError:  # of a trainer of other projects
+        return None
+    return facts.get("rule"), facts.get("thresholds", {}).get(facts.get("rule"))
 
 
 def read_history(path: str | Path) -> list[dict]:

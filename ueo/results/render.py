@@ -15,7 +15,10 @@ EXPLAINED = {
     "auroc": "known against unknown images",
     "fpr95": "unknown images accepted where 95 % of the known ones are; lower is better",
     "hm": "harmonic mean of PACC and AUROC",
+    "h_score": "harmonic mean of the recall of known classes after refusals and of the share of "
+    "unknown images refused, at the run's threshold, which no label chose",
     "accuracy": "accuracy on known images",
+    "ece": "expected calibration error on known images; lower is better",
 }
 COLUMNS = (
     "dataset", "backbone", "protocol", "label_space", "method", "uses_labels", "reads_labels",

@@ -15,7 +15,7 @@ from ueo.results.comparable import Entry, check_comparable
 from ueo.results.coverage import uneven
 from ueo.results.gains import METRICS, base_metrics, mean, overall_gain
 
-LOWER_IS_BETTER = ("fpr95",)
+LOWER_IS_BETTER = ("fpr95", "ece")
 MEAN = "mean"
 SETTINGS = ("closed", "partial", "open", "open_partial", "all", "as_is")  # their order in tables
 

@@ -16,7 +16,7 @@ from ueo.images.lists import NO_LABEL
 from ueo.inputs import WEIGHTS
 from ueo.losses import mutual_information
 from ueo.metrics import percent
-from ueo.open_set import RULE, separation, thresholds
+from ueo.open_set import RULE, h_score, separation, thresholds
 from ueo.results.kept_outputs import write_kept
 from ueo.results.predictions import (
     PREDICTIONS,
@@ -34,7 +34,7 @@ from ueo.results.record import (
     run_facts,
     write_run,
 )
-from ueo.runs.checkpoint import FACTS
+from ueo.runs.checkpoint import FACTS, chosen_threshold
 from ueo.runs.evaluator import UFTEvaluator
 from ueo.runs.keep_outputs import KeptOutputs
 from ueo.runs.passes import Passes
@@ -108,6 +108,7 @@ class Evaluations:
             unlabelled_classes={*truth.labels("unlabelled").tolist()} - {NO_LABEL},
             score=trainer.options.SCORE,
             aside="" if name == "test" else name,
+            logit_scale=trainer.model.logit_scale,
         )
         evaluator.process(cosines, truth.labels(name))
         values = dict(evaluator.evaluate())
@@ -157,13 +158,20 @@ class Evaluations:
         if not distributed.is_main():
             return
         trainer, dataset = self.trainer, self._truth.dataset
-        seconds = self.train_seconds
+        seconds, outputs = self.train_seconds, self._all_outputs(dataset)
+        facts = self._facts(outputs)
+        threshold = chosen_threshold(facts)
+        metrics = {name: dict(self.history[-1][name]) for name in SETS}
+        metrics["test"]["h_score"] = percent(h_score(
+            outputs["test_labels"], outputs["test_predictions_after"], outputs["test_scores_after"],
+            len(dataset.classnames), threshold,
+        ))
         result = {
             **run_facts(trainer.cfg, dataset, trainer.device, trainer.inputs),
             "precision": trainer.precision,
             "uses_labels": trainer.uses_labels,
             "reads_labels": trainer.reads_labels,
-            "metrics": {name: self.history[-1][name] for name in SETS},
+            "metrics": metrics,
             "changed_predictions": self._changed(),
             "notes": trainer.notes,
             "evaluations": self.history,
@@ -176,37 +184,40 @@ class Evaluations:
         result["counts"]["tuned_parameters"] = sum(
             p.numel() for group in trainer.groups.values() for p in group.values()
         )
-        outputs = self._all_outputs(dataset)
-        self._write_model(outputs)
+        write_json(Path(trainer.output_dir, FACTS), facts)
+        self._write_predictions(outputs, threshold)
         write_kept(trainer.output_dir, self.kept.arrays)
         write_run(trainer.output_dir, result, outputs)
 
-    def _write_model(self, outputs: dict[str, np.ndarray]) -> None:
-        """model.json; and predictions.csv of images of one's own, or of which some have no label.
-        """
+    def _facts(self, outputs: dict[str, np.ndarray]) -> dict:
+        """What model.json holds."""
         trainer, dataset = self.trainer, self._truth.dataset
         before, after = (outputs[f"unlabelled_scores_{when}"] for when in (BEFORE, AFTER))
         apart = separation(after)
-        found = thresholds(after, before, apart)
-        write_json(Path(trainer.output_dir, FACTS), {
+        return {
             "class_names": list(dataset.classnames),
             "template": getattr(dataset, "template", TEMPLATE),
             "images": {name: len(getattr(dataset, name)) for name in ("train_x", "train_u")},
-            "thresholds": found,
+            "thresholds": thresholds(after, before, apart),
             "rule": RULE,
             "separation": apart,
             "score": trainer.options.SCORE,
             "weights": trainer.inputs.get(WEIGHTS),
             "independent": trainer.model.independent,
             "trained": bool(trainer.get_model_names()),
-        })
+        }
+
+    def _write_predictions(self, outputs: dict[str, np.ndarray], threshold: float | None) -> None:
+        """Of images of one's own, or of which some have no label. threshold: least score of a known
+        image, None for all known."""
+        trainer, dataset = self.trainer, self._truth.dataset
         if getattr(dataset, "own", False):
             write_skipped(Path(trainer.output_dir, SKIPPED), not_read(dataset))
         if getattr(dataset, "own", False) or (outputs["test_labels"] == NO_LABEL).any():
             probabilities = (trainer.model.logit_scale * self._cosines).softmax(-1).numpy()
             write_predictions(Path(trainer.output_dir, PREDICTIONS), predictions_of(
                 outputs["test_paths"].tolist(), probabilities, outputs["test_scores_after"],
-                found[RULE], dataset.classnames, outputs["test_predictions_before"],
+                threshold, dataset.classnames, outputs["test_predictions_before"],
             ))
 
     def _all_outputs(self, dataset) -> dict[str, np.ndarray]:

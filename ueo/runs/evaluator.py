@@ -24,16 +24,17 @@ class UFTEvaluator(EvaluatorBase):
     score:              name in ueo.scores.SCORES; MCM at temperature 1 as in the released code.
     aside:              stands before each metric's name in the log. Log parsers of the CoOp family
                         take the last `* accuracy:`; that of another set must not look like it.
+    logit_scale:        factor from what `process` gets to the logits of the model's softmax.
     """
 
     def __init__(self, cfg, lab2cname=None, num_known=None, unlabelled_classes=None, score="mcm",
-                 aside=""):
+                 aside="", logit_scale=1.0):
         super().__init__(cfg)
         self.num_known = num_known if num_known is not None else len(lab2cname)
         self.lab2cname = {label: shown(name) for label, name in (lab2cname or {}).items()}
         self.unlabelled_classes = unlabelled_classes
         self.score = SCORES[score]
-        self.aside = aside
+        self.aside, self.logit_scale = aside, logit_scale
         self._truth: Tensor | None = None
         self.reset()
 
@@ -71,14 +72,16 @@ class UFTEvaluator(EvaluatorBase):
         return OrderedDict(metrics.in_percent(values))
 
     def outputs(self) -> dict[str, np.ndarray]:
-        """Per-sample labels, predictions and scores of what was processed, each (samples,)."""
+        """Per-sample labels, predictions, scores and confidences (the largest softmax probability)
+        of what was processed, each (samples,)."""
         if not self._logits:
-            return dict.fromkeys(("labels", "predictions", "scores"), np.zeros(0))
+            return dict.fromkeys(("labels", "predictions", "scores", "confidences"), np.zeros(0))
         logits, labels = torch.cat(self._logits), torch.cat(self._labels)
         return {
             "labels": (labels if self._truth is None else self._truth[: len(labels)]).numpy(),
             "predictions": logits.argmax(-1).numpy(),
             "scores": self.score(logits).double().numpy(),
+            "confidences": (self.logit_scale * logits).softmax(-1).amax(-1).numpy(),
         }
 
     def _print(self, percent: dict, labels: np.ndarray) -> None:

@@ -76,6 +76,7 @@ def write_record(trainer, dataset: DatasetBase, started: float) -> bool:
         "test_labels": seen["labels"],
         "test_predictions_after": seen["predictions"],
         "test_scores_after": seen["scores"],
+        "test_confidences_after": seen["confidences"],
         "test_paths": np.array([os.path.relpath(i.impath, dataset.root) for i in dataset.test]),
     }
     write_run(Path(trainer.output_dir), result, outputs)

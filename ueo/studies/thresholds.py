@@ -31,8 +31,8 @@ def measure(outputs: dict[str, np.ndarray], num_known: int) -> dict[str, dict[st
     unlabelled = outputs["unlabelled_scores_after"]
 
     def figures(threshold: float | None) -> dict[str, float]:
-        accepted = -np.inf if threshold is None else threshold
-        found = at_threshold(labels, outputs["test_predictions_after"], scores, num_known, accepted)
+        predictions = outputs["test_predictions_after"]
+        found = at_threshold(labels, predictions, scores, num_known, threshold)
         return {name: found[name] for name in FIGURES}
 
     apart = separation(unlabelled)

@@ -7,8 +7,9 @@ from test_tables import record
 
 from ueo import metrics
 from ueo.errors import DataError
-from ueo.results.check_outputs import check_outputs
-from ueo.results.record import write_run
+from ueo.files import write_json
+from ueo.results.check_outputs import CONFIDENCES, LATER, check_outputs, measure
+from ueo.results.record import MODEL_FACTS, read_outputs, write_run
 
 
 @pytest.fixture
@@ -29,6 +30,21 @@ def run(tmp_path):
 def test_a_right_record_passes(run):
     folder, result, _ = run
     check_outputs(folder, result)
+
+
+def test_a_record_of_an_earlier_version_lacks_what_was_added_later(run):
+    folder, result, outputs = run
+    confidences = np.linspace(0.1, 1, len(outputs["test_labels"]))
+    write_run(folder, result, {**outputs, CONFIDENCES: confidences})
+    write_json(folder / MODEL_FACTS, {"rule": "given", "thresholds": {"given": 0.0}})
+    check_outputs(folder, result)
+    found = measure(folder, read_outputs(folder), result["counts"]["known_classes"])
+    result["metrics"]["test"].update({name: found[name] for name in LATER})
+    check_outputs(folder, result)
+    for name in LATER:
+        wrong = {**result["metrics"]["test"], name: found[name] + 0.01}
+        with pytest.raises(DataError, match=f"gives {name}"):
+            check_outputs(folder, {**result, "metrics": {"test": wrong}})
 
 
 def missing(folder, result, outputs):

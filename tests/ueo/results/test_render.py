@@ -7,6 +7,7 @@ import pytest
 from test_tables import entries  # noqa: F401
 
 from ueo.results import render, report, tables, wording
+from ueo.results.check_outputs import LATER
 
 
 @pytest.fixture
@@ -21,6 +22,9 @@ def test_csv_holds_every_number(summary):
     for row in summary["rows"]:
         for domain, cell in row["values"].items():
             for metric, value in cell.items():
+                if metric in LATER:  # these are records of an earlier version
+                    assert value is None
+                    continue
                 found = values.pop((row["method"], domain, metric))
                 assert float(found["mean"]) == value["mean"]
                 assert found["std"] == ("" if value["std"] is None else str(value["std"]))
@@ -32,6 +36,8 @@ def test_markdown_has_a_table_a_metric_with_the_best_in_bold(summary):
     for name in render.NAMES.values():
         assert f"### {name}" in text
     assert "**53.0±1.4**" in text and "New over Zero" in text
+    (rows,) = [part.split("\n\n")[2] for part in text.split("### ") if part.startswith("H-score")]
+    assert rows.splitlines()[2].replace(" ", "") == "|open|Zero|-|-|-|-|"
 
 
 def test_several_data_sets_beside_each_other(summary):

@@ -1,5 +1,6 @@
 """What a run evaluates: each image's own cosines, in whichever list, by the run's own model."""
 
+import json
 import shutil
 
 import numpy as np
@@ -9,6 +10,9 @@ from conftest import random_clip, read
 from dassl.data.datasets import build_dataset
 from safetensors.torch import save_file
 
+from ueo.metrics import expected_calibration_error
+from ueo.open_set import h_score
+from ueo.results.check_outputs import check_outputs
 from ueo.results.kept_outputs import read_kept
 from ueo.scores import SCORES
 
@@ -123,3 +127,26 @@ def test_the_record_counts_what_training_did(toy):
     assert result["changed_predictions"] == pytest.approx(100 * changed / len(after))
     images = 3 * result["counts"]["unlabelled"]
     assert result["train_images_per_second"] * result["train_seconds"] == pytest.approx(images)
+
+
+def test_the_record_holds_the_h_score_of_its_threshold_and_the_calibration_error(toy):
+    _, folder = toy("run", "OPTIM.LR", "0.05", "TEST.KEEP_OUTPUTS", "True", kind="vit", epochs=2)
+    result, outputs, kept = read(folder), np.load(folder / "outputs.npz"), read_kept(folder)
+    facts = json.loads((folder / "model.json").read_text())
+    labels, known = outputs["test_labels"], result["counts"]["known_classes"]
+    expected = h_score(labels, outputs["test_predictions_after"], outputs["test_scores_after"],
+                       known, facts["thresholds"]["mixture"])
+    found = result["metrics"]["test"]
+    assert found["h_score"] == pytest.approx(100 * expected)
+    logits = kept["logit_scale"] * kept["cosines"].astype(float)
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    confidences = (shares / shares.sum(1, keepdims=True)).max(1)
+    np.testing.assert_allclose(outputs["test_confidences_after"], confidences, rtol=1e-5)
+    at = labels < known
+    right = (labels == outputs["test_predictions_after"])[at]
+    ece = expected_calibration_error(right, confidences[at])
+    assert found["ece"] == pytest.approx(100 * ece, abs=1e-3)
+    check_outputs(folder, result)
+    trained = {**found}
+    del trained["h_score"]  # of the threshold that the run ends with
+    assert result["evaluations"][-1]["test"] == trained

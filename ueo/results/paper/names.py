@@ -15,7 +15,10 @@ SCORES = {
     "energy_logits": "energy (logits)", "kl_uniform": "KL to uniform", "gl_mcm": "GL-MCM",
     "mahalanobis": "Mahalanobis", "knn": "k-NN",
 }  # fmt: skip
-METRICS = {"pacc": "PACC", "auroc": "AUROC", "fpr95": "FPR95", "hm": "HM", "accuracy": "GACC"}
+METRICS = {
+    "pacc": "PACC", "auroc": "AUROC", "fpr95": "FPR95", "hm": "HM", "h_score": "H-score",
+    "accuracy": "GACC", "ece": "ECE",
+}  # fmt: skip
 SETTINGS = {"open_partial": "open-partial", "as_is": "as is"}
 RULES = {"otsu": "Otsu", "mixture": "two Gaussians", "same_share": "share of zero-shot CLIP"}
 DOMAINS = {

@@ -5,17 +5,14 @@ from textwrap import fill
 
 import numpy as np
 
-from ueo.files import read_json
 from ueo.results.paper import names, style
-from ueo.results.record import AGAIN, MODEL_FACTS, read_outputs, read_result
+from ueo.results.record import Threshold, chosen_threshold, read_outputs, read_result
 
 PICTURES = ("scores.pdf", "scores.png")
 PICTURE = PICTURES[-1]  # written last: where it is, both are
 BINS = 30
 HEIGHT, LEFT, RIGHT, GAP, BELOW, LINE = 1.35, 0.5, 0.1, 0.16, 0.4, 0.15  # inches
 CURVES_GAP = 0.5  # before the panel with an axis of its own
-
-Threshold = tuple[str, float | None]  # rule, and least score of a known image; None: all are known
 
 
 def plot_run(folder: str | Path) -> list[Path]:
@@ -30,15 +27,6 @@ def plot_run(folder: str | Path) -> list[Path]:
     with style.styled():
         figure = draw(result, read_outputs(folder), chosen_threshold(folder))
     return style.save(figure, Path(folder, PICTURE))
-
-
-def chosen_threshold(folder: str | Path) -> Threshold | None:
-    """That of model.json; None where there is no such file."""
-    try:
-        facts = read_json(Path(folder, MODEL_FACTS), dict, AGAIN)
-    except FileNotFoundError:  # of a trainer of other projects
-        return None
-    return facts.get("rule"), facts.get("thresholds", {}).get(facts.get("rule"))
 
 
 def draw(result: dict, outputs: dict[str, np.ndarray], threshold: Threshold | None):

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from ueo.grids.grid_settings import ZERO_SHOT
+from ueo.open_set import accepted
 from ueo.results.bootstrap import ACCEPTED, cut, drawn_gains, estimate, resampled
 from ueo.results.record import read_outputs, read_result
 from ueo.runs.checkpoint import chosen_threshold, read_facts
 from ueo.studies.bench.runs import Reported
 from ueo.studies.claims import verdict
 
-METRICS = {"pacc": "PACC", "auroc": "AUROC", "hm": "HM", "hos": "H-score"}
+METRICS = {"pacc": "PACC", "auroc": "AUROC", "hm": "HM", "h_score": "H-score"}
 RESAMPLES = 1000
 
 
@@ -44,9 +45,7 @@ def _read(folders: Iterable[Path]) -> list[dict]:
             return []
         threshold = chosen_threshold(read_facts(folder))
         outputs = dict(read_outputs(folder))
-        outputs[ACCEPTED] = outputs["test_scores_after"] >= (
-            -np.inf if threshold is None else threshold
-        )
+        outputs[ACCEPTED] = accepted(outputs["test_scores_after"], threshold)
         found.append({"result": result, "outputs": outputs})
     return found
 
