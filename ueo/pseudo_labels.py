@@ -1,4 +1,4 @@
-"""Pseudo-labels: the most confident images of each class that the zero-shot model predicts."""
+"""Pseudo-labels: which images are trusted, and what a prediction is corrected to."""
 
 import torch
 import torch.nn.functional as F
@@ -47,3 +47,23 @@ def prototypes(features: Tensor, pseudo: Tensor, otherwise: Tensor) -> Tensor:
     for label in pseudo[pseudo >= 0].unique().tolist():
         means[label] = F.normalize(features[pseudo == label].mean(0), dim=0)
     return means
+
+
+def moved_back(prob: Tensor, zero_shot: Tensor, similarity: Tensor) -> Tensor:
+    """Targets of MARS (arXiv:2610.07903): what training added to a class, given back to the class
+    that the zero-shot model predicts, as far as the images' features speak against the move.
+
+    prob, zero_shot: (images, K), predictions of the model as it is and of the zero-shot model, rows
+    sum to 1; similarity: (images, K), of an image to the mean feature of each zero-shot class.
+    Returns (images, K), whose rows sum to 1.
+    """
+    own = zero_shot.argmax(-1)  # c
+    gain = (prob - zero_shot).clamp(min=0)  # g
+    to_own = similarity.gather(1, own[:, None])
+    supported = similarity.gather(1, prob.argmax(-1, keepdim=True)) > to_own  # the move as a whole
+    doubted = gain * ((to_own > similarity) & ~supported)  # h g
+    sums = gain.new_zeros(2, zero_shot.shape[1], zero_shot.shape[1])  # by own class
+    doubted_sum, gain_sum = sums[0].index_add_(0, own, doubted), sums[1].index_add_(0, own, gain)
+    share = torch.where(gain_sum > 0, doubted_sum / gain_sum, 0.0)  # rho, row c
+    moved = share[own] * doubted
+    return (prob - moved).scatter_add(1, own[:, None], moved.sum(1, keepdim=True))
