@@ -16,7 +16,7 @@ from ueo.grids import choices
 from ueo.grids.plan import plan as plan_runs
 from ueo.images import splits
 from ueo.losses import EPS, universal_entropy
-from ueo.results import bootstrap, intervals, tables
+from ueo.results import bootstrap, gains, intervals
 from ueo.runs.configure import build_cfg
 from ueo.runs.evaluator import UFTEvaluator
 
@@ -188,7 +188,7 @@ def test_defaults_of_what_is_reported():
     assert defaults(scores.mcm)["temperature"] == 1.0  # on unscaled cosines
     assert UFTEvaluator(None, num_known=2).score is scores.mcm
     assert defaults(metrics.fpr_at_tpr)["tpr"] == 0.95
-    assert tables.RESAMPLES == 1000
+    assert gains.RESAMPLES == 1000
     assert defaults(bootstrap.interval)["level"] == 0.95
     for function in (intervals.intervals, intervals.interval_of):
         found = defaults(function)
