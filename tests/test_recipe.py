@@ -59,6 +59,7 @@ OTHERS = {  # what each method changes of UEO's recipe, and its own options as i
     "POUF": {"TRADE_OFF": 1.0, "LAMBDA_IM": 0.3, "LEARN_SCALE": False},
     "DANCE": {"ETA": 0.05, "TEMPERATURE": 0.05, "MARGIN": 0.5, "MOMENTUM": 0.0},
     "UPL": {"TOP_K": 16, "ENSEMBLE": 1},
+    "CPL": {"SHARE": 0.75, "PER_CLASS": 2.0, "TUNE": "both"},
     "MARS": {"FIRST_STAGE": 0.25, "KL_WEIGHT": 0.5, "TUNE": "both", "INPUT.TRANSFORMS": [
         "random_resized_crop", "random_flip", "randaugment_fixmatch", "normalize"]},
     "UPAdapter": {**ADAMW, "TUNE": "adapter", "TOP_K": 16, "ALPHA": 1.0, "BETA": 5.5},

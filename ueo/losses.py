@@ -120,6 +120,18 @@ def entropy_separation(prob: Tensor, threshold: float, margin: float) -> Tensor:
     return -(entropy(prob) - threshold).abs().clamp(min=margin).mean()
 
 
+def candidate_loss(logits: Tensor, candidates: Tensor) -> Tensor:
+    """Mean of -log sum_j p_j over an image's candidate labels (Feng et al., NeurIPS 2020, the
+    classifier-consistent loss); images without one do not count, and it is 0 where none has any.
+
+    logits: (batch, K), scaled; candidates: (batch, K) bool.  Returns a scalar.
+    """
+    used = candidates.any(-1)
+    allowed = candidates | ~used[:, None]  # every label: -log 1
+    chosen = logits.masked_fill(~allowed, -torch.inf).logsumexp(-1)
+    return (used * (logits.logsumexp(-1) - chosen)).sum() / used.sum().clamp(min=1)
+
+
 def contrastive(logits: Tensor) -> Tensor:
     """CLIP's symmetric loss (Radford et al., ICML 2021, Fig. 3): the mean cross-entropy of each
     image finding its text and of each text finding its image.

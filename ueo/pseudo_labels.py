@@ -67,3 +67,18 @@ def moved_back(prob: Tensor, zero_shot: Tensor, similarity: Tensor) -> Tensor:
     share = torch.where(gain_sum > 0, doubted_sum / gain_sum, 0.0)  # rho, row c
     moved = share[own] * doubted
     return (prob - moved).scatter_add(1, own[:, None], moved.sum(1, keepdim=True))
+
+
+def candidate_labels(prob: Tensor, quantile: float, share: float) -> Tensor:
+    """(images, K) bool: which labels an image may have (CPL, arXiv:2406.10502); some have none.
+
+    A candidate is one of the image's most probable labels, down to the one with which their sum
+    exceeds a threshold, this quantile of the images' largest probabilities; and the image is among
+    this share of all images with the largest probability of that label. prob: (images, K).
+    """
+    threshold = prob.amax(-1).quantile(quantile)
+    ordered, order = prob.sort(dim=-1, descending=True, stable=True)
+    before = F.pad(ordered.cumsum(-1), (1, -1))  # of the labels that are more probable
+    within = torch.zeros_like(prob, dtype=torch.bool).scatter(1, order, before <= threshold)
+    least = torch.stack([column.quantile(1 - share) for column in prob.T])
+    return within & (prob >= least)
