@@ -24,8 +24,8 @@ def measure(
     """A row for each of `parts`: text, step or evaluation."""
     device = torch.device(args.device)
     ways = [Way(backbone, count, fast, device) for fast in (False, True)]
-    size = ways[0].model.visual.input_resolution
-    images = torch.randn(args.batch, 3, size, size, device=device)
+    size = ways[0].model.backbone.preprocessing.size
+    images = torch.randn(args.batch, 3, *size, device=device)
     rows = []
     for what in parts:
         functions = [partial(getattr(way, what), images) for way in ways]
