@@ -25,6 +25,7 @@ PREPROCESSING = {
                    "resize_mode": "shortest"},
     "eva": {"interpolation": "bicubic", "resize_mode": "longest"},
 }
+LEARNT_BIAS = -7.5  # of the SigLIP, whose configuration starts it at -10
 SIZES = {"resnet": 64, "mobileclip": 64, "convnext": 64}  # pixels; 32 for the others
 TRUNKS = {
     "siglip": ("vit_base_patch16_siglip_224",
@@ -110,6 +111,8 @@ def _make_lively(model: nn.Module) -> None:
         elif isinstance(module, nn.Linear) and module.weight.std() < 1e-3:
             nn.init.kaiming_normal_(module.weight)
     getattr(model, "text", model).token_embedding.weight.mul_(20)
+    if getattr(model, "logit_bias", None) is not None:
+        model.logit_bias.fill_(LEARNT_BIAS)
 
 
 class AutoTokenizer:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from conftest import SHUFFLED, TOY_PLUGIN, read, trainer_names
 from dassl.engine import TRAINER_REGISTRY
-from small_towers import KINDS, PREPROCESSING, SIZES
+from small_towers import KINDS, LEARNT_BIAS, PREPROCESSING, SIZES
 
 import ueo
 from ueo.clip.backbones import load_clip
@@ -135,6 +135,7 @@ def test_an_export_predicts_bit_for_bit_without_the_weights(
     shutil.rmtree(run)
     model = ueo.load(target, "cpu")
     assert answers(model, paths) == expected
+    assert model.network.model.logit_bias == (LEARNT_BIAS if kind == "siglip" else None)
     text = (target / "README.md").read_text()
     named = small_backbones(kind).removeprefix("open_clip:local-dir:")
     assert named not in text and named not in (target / "model.json").read_text()

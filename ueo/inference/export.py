@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 
 from ueo.clip.backbones import name_in_tables
 from ueo.clip.model import PromptedCLIP
+from ueo.clip.towers import open_clip_files
 from ueo.clip.towers.openai_layout import (
     OWN_TEXT,
     image_tower,
@@ -37,7 +38,7 @@ from ueo.runs.checkpoint import FACTS, chosen_threshold, with_threshold
 from ueo.temporaries import temporary_folder
 
 OPENAI, ONNX, CARD = "clip_state_dict.pt", "model.onnx", "README.md"
-OF_OPEN_CLIP = ("open_clip_config.json", "open_clip_model.safetensors")  # as it names them
+OF_OPEN_CLIP = (open_clip_files.CONFIG, open_clip_files.WEIGHTS[0])
 KEPT = ("TRAINER.", "INPUT.", "SEED", "MODEL.BACKBONE.NAME", "DATASET.NUM_SHOTS",
         "DATASET.UPRIGHT", "DATALOADER.TEST.BATCH_SIZE")  # keys that predicting needs
 TURNED = "turned as the camera noted (EXIF)"
@@ -105,7 +106,7 @@ def exported_facts(model: AdaptedModel, threshold: str = "") -> dict:
 def built_from(clip: PromptedCLIP) -> dict:
     """What an image tower to fill is built from, in facts of its own for each library."""
     if clip.backbone.config:
-        return {OPEN_CLIP: clip.backbone.config}
+        return {OPEN_CLIP: clip.backbone.config, "logit_bias": clip.logit_bias}
     return {"image_tower": image_tower(clip)}
 
 

@@ -64,7 +64,8 @@ class ExportedModel(AdaptedModel):
         """
         if OPEN_CLIP in self.facts:
             load = partial(open_clip_exports.unfilled, self.facts[OPEN_CLIP],
-                           self.facts["logit_scale"], state.get("token_embedding.weight"))
+                           self.facts["logit_scale"], self.facts["logit_bias"],
+                           state.get("token_embedding.weight"))
         else:
             weights = openai_layout(state, self.facts["logit_scale"])
             embedding = self.facts["image_tower"]["arguments"]["output_dim"]

@@ -15,13 +15,13 @@ from ueo.clip.towers.open_clip_names import parse
 UNREAD_TEXT = {"context_length": 256, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1}
 
 
-def unfilled(config: dict, logit_scale: float, embedded: Tensor | None, name: str, precision: str,
-             device: torch.device) -> Backbone:
+def unfilled(config: dict, logit_scale: float, logit_bias: float | None, embedded: Tensor | None,
+             name: str, precision: str, device: torch.device) -> Backbone:
     """The backbone with random weights, frozen, on `device`.
 
-    config: Backbone.config; embedded: (vocabulary, width), embeddings of tokens, of which prompts
-    are made at once; None: with a small text tower that means nothing. name, precision: see
-    ueo/clip/backbones.py.
+    config, logit_scale, logit_bias: the Backbone's; embedded: (vocabulary, width), embeddings of
+    tokens, of which prompts are made at once; None: with a small text tower that means nothing.
+    name, precision: see ueo/clip/backbones.py.
     """
     config = copy.deepcopy(config)
     if embedded is None:
@@ -30,6 +30,8 @@ def unfilled(config: dict, logit_scale: float, embedded: Tensor | None, name: st
     backbone = wrap(model, tokeniser(parse(name), config["model_cfg"]["text_cfg"]), config)
     with torch.no_grad():
         model.logit_scale.fill_(math.log(logit_scale))
+        if logit_bias is not None:
+            model.logit_bias.fill_(logit_bias)
         if embedded is not None:
             backbone.token_embedding.weight.copy_(embedded)
     model.to(device).eval().requires_grad_(False)

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from conftest import read
-from small_towers import configuration
+from small_towers import LEARNT_BIAS, configuration
 
 import ueo
 from ueo.clip.backbones import weights_hash
@@ -57,7 +57,7 @@ def test_a_run_on_a_siglip_is_loaded_and_predicts_as_it_did(
     assert found["config"]["INPUT.RESIZE_MODE"] == "squash"
     assert found["config"]["INPUT.PIXEL_MEAN"] == [0.5, 0.5, 0.5]
     scores, bias = read_run(folder).scores, read_kept(folder)["logit_bias"]
-    assert bias == -10
+    assert bias == LEARNT_BIAS
     order = scores["max_logit"].argsort(kind="stable")
     assert (np.diff(scores["sigmoid"][order]) >= 0).all()
     model, outputs = ueo.load(folder, device="cpu"), np.load(folder / "outputs.npz")

@@ -4,7 +4,7 @@ import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
-from small_towers import KINDS
+from small_towers import KINDS, LEARNT_BIAS
 
 from ueo.clip.backbones import load_clip
 from ueo.clip.model import PromptedCLIP
@@ -66,7 +66,7 @@ def test_what_is_known_of_each_text_tower(kind, backbone):
     assert (backbone.text.pooling, backbone.text.causal) == (pooling, causal)
     assert backbone.tokenise.start == start
     assert backbone.text.shares_beginning == shared
-    assert backbone.logit_bias == (-10 if kind == "siglip" else None)
+    assert backbone.logit_bias == (LEARNT_BIAS if kind == "siglip" else None)
     assert backbone.logit_scale == pytest.approx(1 / 0.07, rel=1e-5)
 
 
