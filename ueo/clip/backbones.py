@@ -175,5 +175,6 @@ def _unknown(name: str) -> ConfigError:
     return ConfigError(
         f"MODEL.BACKBONE.NAME: {quoted(name)} is neither a file nor a known backbone"
         f"{did_you_mean(name[:80], available_backbones())}; "
-        f"known: {', '.join(available_backbones())}"
+        f"known: {', '.join(available_backbones())}, and {open_clip_names.PREFIX}... of open_clip "
+        "(--list-backbones)"
     )

@@ -13,9 +13,11 @@ from torch import nn
 from modern_dassl.finite import first_not_finite
 from ueo.clip.published.files import first_line, read_state
 from ueo.clip.published.layouts import layout_of
+from ueo.clip.towers import openai_files
 from ueo.clip.towers.interface import Backbone
 from ueo.clip.towers.open_clip import build, fill, wrap
 from ueo.clip.towers.open_clip_names import (
+    CONFIG,
     EMBEDDED,
     FOLDER,
     PREFIX,
@@ -31,7 +33,6 @@ from ueo.errors import CheckpointError, ConfigError
 from ueo.files import asset
 from ueo.settings.preprocessing import Preprocessing
 
-CONFIG = "open_clip_config.json"
 WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")  # the first that is there
 
 
@@ -173,21 +174,17 @@ def _of_hub(repository: str, files: list[str]) -> Path:
     """The first of `files` that the repository has, from the cache or the network."""
     if (path := _cached(repository, files)) is not None:
         return path
-    from huggingface_hub.utils import logging
+    import huggingface_hub
 
-    loudness = logging.get_verbosity()
-    logging.set_verbosity_error()  # it would tell each of its attempts
-    try:
-        # given the last name, open_clip looks for a safer kind of file first
-        return Path(library().pretrained.download_pretrained_from_hf(repository, files[-1]))
+    try:  # asked first, because a download tries again for half a minute where there is no network
+        there = [file for file in files if huggingface_hub.file_exists(repository, file)]
+        return Path(huggingface_hub.hf_hub_download(repository, (there or files)[0]))
     except Exception as error:  # whatever a network does
         raise CheckpointError(
-            f"{files[0]} of {repository} could not be fetched from the Hugging Face hub; fetch it "
-            f"by hand and name it as {PREFIX}MODEL/FILE, or put it beside its {CONFIG} and name "
-            f"the folder as {PREFIX}{FOLDER}FOLDER"
+            f"{files[0]} of {repository} could not be fetched from the Hugging Face hub "
+            f"({first_line(error)}); fetch it by hand and name it as {PREFIX}MODEL/FILE, or put it "
+            f"beside its {CONFIG} and name the folder as {PREFIX}{FOLDER}FOLDER"
         ) from error
-    finally:
-        logging.set_verbosity(loudness)
 
 
 def tokeniser(wanted: Name, text: dict):
@@ -211,10 +208,15 @@ def tokeniser(wanted: Name, text: dict):
 
 
 def _say_what_differs(wanted: Name, config: dict) -> None:
-    """Say that weights were trained with another activation than the model has."""
-    if wanted.weights not in weights_of(wanted.model):
+    """Say that weights were trained with another activation than the model has: of a published set,
+    and of a file that has the name of one of OpenAI's."""
+    if wanted.weights in weights_of(wanted.model):
+        published = library().get_pretrained_cfg(wanted.model, wanted.weights)
+        trained = published.get("quick_gelu", False)
+    elif Path(wanted.weights).name in openai_files.file_names():
+        trained = True
+    else:
         return
-    trained = library().get_pretrained_cfg(wanted.model, wanted.weights).get("quick_gelu", False)
     if trained != config.get("quick_gelu", False):
         kinds = ("QuickGELU", "GELU") if trained else ("GELU", "QuickGELU")
         other = (f"{wanted.model}-quickgelu" if trained

@@ -6,6 +6,7 @@
     open_clip:local-dir:models/mine             a folder with open_clip_config.json and weights
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,11 @@ from ueo.names import did_you_mean
 from ueo.settings.options import quoted
 
 PREFIX, HUB, FOLDER = "open_clip:", "hf-hub:", "local-dir:"
+CONFIG = "open_clip_config.json"
 # name -> its configuration (.json, as open_clip_config.json) and weights (.safetensors) in assets/
 EMBEDDED: dict[str, str] = {}
+HOW_TO_NAME = (f"{PREFIX}MODEL/SET, {PREFIX}MODEL/PATH of a file, {PREFIX}{FOLDER}FOLDER or "
+               f"{PREFIX}{HUB}OWNER/NAME")
 INSTALL = "pip install 'ueo-toolbox[open_clip]'"
 
 
@@ -30,14 +34,14 @@ class Name:
 
     @property
     def repository(self) -> str:
-        """Of the hub; "" for a model that is elsewhere."""
+        """Of the hub, OWNER/NAME; "" for a model that is elsewhere."""
         return self.model.removeprefix(HUB) if self.model.startswith(HUB) else ""
 
     @property
     def folder(self) -> Path | None:
         if not self.model.startswith(FOLDER):
             return None
-        return Path(self.model.removeprefix(FOLDER)).expanduser()
+        return Path(os.path.abspath(Path(self.model.removeprefix(FOLDER)).expanduser()))
 
     @property
     def brings_weights(self) -> bool:
@@ -113,17 +117,35 @@ def check(name: str) -> None:
 
 def check_model(wanted: Name) -> None:
     """`check`, whatever weights are named."""
+    if not wanted.model.removeprefix(HUB).removeprefix(FOLDER).strip():
+        raise ConfigError(
+            f"MODEL.BACKBONE.NAME: {PREFIX}{wanted.model} names no model; {HOW_TO_NAME}"
+        )
+    library()
     if wanted.folder is not None:
         _check_folder(wanted.folder)
+    elif wanted.repository:
+        _check_repository(wanted.repository)
     elif not wanted.brings_weights:
         _check_known(wanted)
-    library()
+
+
+def _check_repository(repository: str) -> None:
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repository)
+    except ValueError as error:
+        raise ConfigError(
+            f"MODEL.BACKBONE.NAME: {quoted(repository)} names no repository of the Hugging Face "
+            f"hub; {HOW_TO_NAME}"
+        ) from error
 
 
 def _check_folder(folder: Path) -> None:
-    if not (folder / "open_clip_config.json").is_file():
+    if not (folder / CONFIG).is_file():
         raise ConfigError(
-            f"MODEL.BACKBONE.NAME: {folder} holds no open_clip_config.json; name a folder that "
+            f"MODEL.BACKBONE.NAME: {folder} holds no {CONFIG}; name a folder that "
             "open_clip has written, or one with this file and the weights"
         )
 
@@ -174,4 +196,4 @@ def stem(name: str) -> str:
     if wanted.folder is not None:
         parts = [wanted.folder.name]
     joined = "_".join(["open_clip", *filter(None, parts)]).lower()
-    return re.sub(r"[^\w.]+", "_", joined)
+    return re.sub(r"[^\w.]+", "_", joined).strip("_")

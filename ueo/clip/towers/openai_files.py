@@ -30,6 +30,11 @@ def address(name: str) -> str:
     return clip.clip._MODELS[name]
 
 
+def file_names() -> list[str]:
+    """Of OpenAI's published weights: "ViT-B-16.pt", ..."""
+    return [Path(address(name)).name for name in published()]
+
+
 def published_hash(name: str) -> str:
     """SHA-256 of that file, in hexadecimal digits."""
     return Path(address(name)).parent.name

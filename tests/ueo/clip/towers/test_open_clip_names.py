@@ -3,7 +3,6 @@
 import json
 import sys
 
-import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -27,7 +26,7 @@ def hub(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
 
     def unreachable(repository, file):
-        raise OSError("no network")
+        raise OSError("no network")  # once: nothing is tried again
 
     def put(repository: str, file: str, write) -> None:
         folder = tmp_path / "hub" / f"models--{repository.replace('/', '--')}"
@@ -36,7 +35,7 @@ def hub(tmp_path, monkeypatch):
         (folder / "snapshots/abc").mkdir(parents=True, exist_ok=True)
         write(folder / "snapshots/abc" / file)
 
-    monkeypatch.setattr(open_clip.pretrained, "download_pretrained_from_hf", unreachable)
+    monkeypatch.setattr("huggingface_hub.file_exists", unreachable)
     return put
 
 
@@ -47,6 +46,12 @@ def hub(tmp_path, monkeypatch):
                                          "did you mean 'laion2b_s34b_b88k'"]),
     ("open_clip:roberta-ViT-B-32/laion2b_s12b_b32k", ["text tower is roberta-base of Hugging"]),
     ("open_clip:coca_ViT-B-32/laion2b_s13b_b90k", ["it is a CoCa"]),
+    ("open_clip:", ["open_clip: names no model", "open_clip:local-dir:FOLDER"]),
+    ("open_clip:/some/file.pt", ["open_clip: names no model"]),
+    ("open_clip:hf-hub:", ["open_clip:hf-hub: names no model"]),
+    ("open_clip:local-dir:", ["open_clip:local-dir: names no model"]),
+    ("open_clip:hf-hub:a b/c", ["'a b/c' names no repository of the Hugging"]),
+    ("local-dir:models/mine", ["is neither a file nor a known backbone", "open_clip:"]),
     ("open_clip:local-dir:nowhere", ["nowhere holds no open_clip_config.json"]),
 ])
 def test_a_wrong_name_is_refused_in_one_line(name, words):
@@ -78,6 +83,8 @@ def test_the_list_has_the_models_of_both_libraries_and_none_that_is_refused(caps
     ("open_clip:hf-hub:laion/CLIP-B", "open_clip_hf_hub_laion_clip_b",
      "open_clip:hf-hub:laion/CLIP-B"),
     ("open_clip:local-dir:/some/where/mine", "open_clip_mine", "open_clip:local-dir:mine"),
+    ("open_clip:local-dir:/some/my ViT (2)/.", "open_clip_my_vit_2",
+     "open_clip:local-dir:my ViT (2)"),
     ("ViT-B/16", "vit_b16", "ViT-B/16"),
     ("TinyCLIP", "tiny_clip", "TinyCLIP"),
 ])
@@ -99,7 +106,7 @@ def test_weights_that_cannot_be_fetched_are_named_with_what_to_do(hub):
         backbones.fetch(B16)
     message = str(caught.value)
     assert "open_clip_model.safetensors of laion/CLIP-ViT-B-16-laion2B-s34B-b88K" in message
-    assert "open_clip:MODEL/FILE" in message and "\n" not in message
+    assert "(no network)" in message and "open_clip:MODEL/FILE" in message and "\n" not in message
 
 
 def test_a_repository_of_the_hub_is_read_from_the_cache_without_a_network(hub):
@@ -180,6 +187,7 @@ def test_another_activation_than_the_weights_were_trained_with_is_said(
     folder, monkeypatch, capsys
 ):
     """Of a published set by open_clip's list, of a file by its name."""
+    monkeypatch.setattr(open_clip_names, "_check_weights", lambda name, wanted: None)
     monkeypatch.setattr(open_clip_files, "fetch", lambda name: folder / "w.safetensors")
     monkeypatch.setattr(open_clip_files, "fill", lambda model, state: None)
     monkeypatch.setattr(open_clip_files, "read_weights", lambda path: {})
@@ -188,6 +196,8 @@ def test_another_activation_than_the_weights_were_trained_with_is_said(
     backbones.load_clip("open_clip:ViT-B-32/openai", "fp32")
     assert "trained with QuickGELU, and this model computes with GELU; their model is " \
         "ViT-B-32-quickgelu" in capsys.readouterr().out
+    backbones.load_clip("open_clip:ViT-B-32/fetched/ViT-B-32.pt", "fp32")  # OpenAI's file
+    assert "their model is ViT-B-32-quickgelu" in capsys.readouterr().out
     backbones.load_clip("open_clip:ViT-B-32-quickgelu/openai", "fp32")
     assert "trained with" not in capsys.readouterr().out
 
