@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 EPS = 1e-5  # inside the logarithm, as in the released UEO code
+EXACT = 1e-30  # so small that it changes no entropy, and 0 log 0 is 0
 
 
 def entropy(prob: Tensor, eps: float = EPS) -> Tensor:
@@ -141,3 +142,64 @@ def contrastive(logits: Tensor) -> Tensor:
     """
     own = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+
+
+def unified_entropy(
+    prob: Tensor, known: Tensor, trade_off: float, unknown_weight: float, per_group: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The three terms of UniEnt, which minimises their sum (Gao et al., CVPR 2024,
+    arXiv:2404.06065): entropy of the known images, negative entropy of the unknown ones, negative
+    entropy of the mean prediction, each a scalar.
+
+    prob:      (batch, classes).
+    known:     (batch,), probability that an image is of a known class; 0 or 1 for a hard split.
+    per_group: mean over each group (UniEnt), 0 for an empty one; else over the batch (UniEnt+).
+    """
+    each = entropy(prob, EXACT)
+    sharpened, flattened = (
+        (share * each).sum() / (share.sum().clamp(min=1) if per_group else len(each))
+        for share in (known, 1 - known)
+    )
+    return sharpened, -unknown_weight * flattened, -trade_off * entropy(prob.mean(0), EXACT)
+
+
+def soft_contrastive(logits: Tensor, known: Tensor, both_ways: bool = False) -> Tensor:
+    """CLIP's contrastive loss where pairs are uncertain (CLIPTTA, Lafon et al., NeurIPS 2025,
+    arXiv:2507.14312). An image's text is the prompt of its predicted class. Minimised is not the
+    cross-entropy with that text but the entropy over the texts of the batch. Returns the mean over
+    known images, a scalar.
+
+    logits: (batch, classes), scaled cosines.  known: (batch,), bool, which images and their texts
+    take part; at least one.  both_ways: also the entropy of a text over images; the mean of both.
+    """
+    pairs = logits[:, logits.argmax(1)]  # (batch, batch), images by texts
+    ways = torch.stack([pairs, pairs.T] if both_ways else [pairs])
+    prob = ways.masked_fill(~known, -torch.inf).softmax(-1)
+    return (known * entropy(prob, EXACT)).sum() / (len(ways) * known.sum())
+
+
+def outlier_exposure(scores: Tensor, threshold: Tensor, width: float) -> Tensor:
+    """Outlier contrastive exposure (CLIPTTA): push apart the mean scores of known and of unknown
+    images, which a sigmoid tells from each other: -(mean_known - mean_unknown)^2.
+
+    scores: (batch,), larger: more likely known.  threshold: a scalar.  width: of the sigmoid.
+    """
+    distance = (scores - threshold) / width
+    known, unknown = distance.sigmoid(), (-distance).sigmoid()
+    means = [(share * scores).sum() / share.sum() for share in (known, unknown)]
+    return -((means[0] - means[1]) ** 2)
+
+
+def halfway(scores: Tensor) -> Tensor:
+    """The threshold between the two groups that Otsu's rule makes of the scores (batch,), halfway;
+    a scalar, without gradient. The groups are those of `open_set.otsu_threshold`, found on the
+    device of the scores. If all are equal, it is that number."""
+    count, ordered = len(scores), scores.detach().double().sort().values
+    if count == 1:
+        return scores.detach()[0]
+    below = torch.arange(1, count, device=scores.device)  # size of the lower group
+    sums = (ordered - ordered.mean()).cumsum(0)[:-1]
+    between = sums**2 / (below * (count - below))  # variance between the groups, times a constant
+    between = between.masked_fill(ordered[1:] == ordered[:-1], -1)  # equal scores stay together
+    best = between.argmax(0, keepdim=True)
+    return ((ordered[1:] + ordered[:-1]) / 2)[best][0].to(scores.dtype)

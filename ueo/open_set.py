@@ -144,6 +144,16 @@ def fit_two_gaussians(
     return low, high, found
 
 
+def upper_share(scores: np.ndarray) -> np.ndarray:
+    """(samples,): how likely each score is of the upper of two Gaussians, fitted to the scores
+    (samples,); 1 where all are equal. Raises ValueError for no scores."""
+    scores = np.asarray(scores, float)
+    if scores.min() == scores.max():
+        return np.ones(len(scores))
+    logs = [_log_density(scores, *part) for part in fit_two_gaussians(scores)[:2]]
+    return np.exp(logs[1] - np.logaddexp(*logs))
+
+
 def separation(scores: np.ndarray) -> float:
     """How far apart two groups of the scores (samples,) stand: the distance of the means of two
     fitted Gaussians over the sum of their standard deviations; 0.0 where one Gaussian describes

@@ -11,9 +11,14 @@ def most_confident(logits: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
     logits: (images, classes), scaled. At most `top_k` images of each predicted class are kept, by
     the probability of that class.
     """
-    confidence, predicted = logits.softmax(-1).max(-1)
+    return best_of_each(*logits.softmax(-1).max(-1), top_k)
+
+
+def best_of_each(confidence: Tensor, predicted: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
+    """As `most_confident`, of the confidence of each image and its predicted class (images,), -1
+    for an image that is not to be kept."""
     pseudo = torch.full_like(predicted, -1)
-    for label in predicted.unique():
+    for label in predicted[predicted >= 0].unique():
         members = (predicted == label).nonzero()[:, 0]
         best = members[confidence[members].argsort(descending=True, stable=True)[:top_k]]
         pseudo[best] = label

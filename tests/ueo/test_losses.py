@@ -9,12 +9,17 @@ from ueo.losses import (
     entropy,
     entropy_difference,
     entropy_separation,
+    halfway,
     information_maximisation,
     neighbourhood_entropy,
+    outlier_exposure,
+    soft_contrastive,
     transport_cost,
+    unified_entropy,
     universal_entropy,
     weighted_mean,
 )
+from ueo.open_set import otsu_threshold
 
 
 def numpy_ueo(p, w, trade_off, eps=1e-5):
@@ -150,7 +155,63 @@ def test_the_difference_of_two_weighted_entropies(rng):
     np.testing.assert_allclose([t.item() for t in got], expected)
 
 
+def test_unient_takes_the_mean_of_each_side_and_unient_plus_that_of_the_batch(rng):
+    p, share = rng.dirichlet(np.full(6, 0.3), 9), rng.uniform(0, 1, 9)
+    each, marginal = numpy_entropy(p, 0), 0.3 * (p.mean(0) * np.log(p.mean(0))).sum()
+    hard = share > 0.5
+    split = each[hard].mean(), -0.7 * each[~hard].mean(), marginal
+    got = unified_entropy(torch.tensor(p), torch.tensor(hard.astype(float)), 0.3, 0.7, True)
+    np.testing.assert_allclose([t.item() for t in got], split)
+    soft = (share * each).mean(), -0.7 * ((1 - share) * each).mean(), marginal
+    got = unified_entropy(torch.tensor(p), torch.tensor(share), 0.3, 0.7, False)
+    np.testing.assert_allclose([t.item() for t in got], soft)
+
+
+def test_a_side_without_an_image_adds_nothing():
+    prob = torch.tensor([[0.9, 0.1], [1.0, 0.0]])
+    known, unknown, _ = unified_entropy(prob, torch.ones(2), 1.0, 1.0, True)
+    assert known > 0 and unknown == 0
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_soft_contrastive_pairs_known_images_with_the_texts_of_their_predictions(rng, both_ways):
+    images, texts, known = rng.normal(size=(8, 5)), rng.normal(size=(4, 5)), np.arange(8) % 3 > 0
+    logits = 3 * images @ texts.T
+    own = texts[logits.argmax(1)]
+    pairs = 3 * images[known] @ own[known].T
+    expected = numpy_entropy(softmax(pairs, 1), 0).mean()
+    if both_ways:
+        expected = (expected + numpy_entropy(softmax(pairs, 0).T, 0).mean()) / 2
+    got = soft_contrastive(torch.tensor(logits), torch.tensor(known), both_ways)
+    assert got.item() == pytest.approx(expected)
+
+
+def test_outlier_exposure(rng):
+    scores = rng.normal(size=20)
+    share = 1 / (1 + np.exp(-(scores - 0.2) / 0.5))
+    gap = (share @ scores) / share.sum() - ((1 - share) @ scores) / (1 - share).sum()
+    got = outlier_exposure(torch.tensor(scores), torch.tensor(0.2), 0.5)
+    assert got.item() == pytest.approx(-(gap**2))
+
+
+@pytest.mark.parametrize("count", [2, 3, 50])
+def test_halfway_parts_scores_as_otsus_threshold_does(rng, count):
+    scores = rng.normal(size=count).round(1) + 3 * (rng.random(count) > 0.6)
+    above = scores >= halfway(torch.tensor(scores)).item()
+    np.testing.assert_array_equal(above, scores >= otsu_threshold(scores))
+    assert 0 < above.sum() < count or len(set(scores)) == 1
+
+
+def test_equal_scores_are_all_above_halfway():
+    for count in (1, 4):
+        scores = torch.full((count,), 0.1)
+        assert (scores >= halfway(scores)).all()
+
+
 @pytest.mark.parametrize("objective", [
+    lambda z: sum(unified_entropy(z.softmax(-1), torch.linspace(0, 1, 5).double(), 0.7, 0.4, True)),
+    lambda z: soft_contrastive(z, torch.arange(5) > 1, True),
+    lambda z: outlier_exposure(z[:, 0], torch.tensor(0.1), 0.5),
     lambda z: sum(information_maximisation(z.softmax(-1), 0.7)),
     lambda z: transport_cost(z / 10, z),
     lambda z: neighbourhood_entropy(z, 2 * z, z @ z.T),

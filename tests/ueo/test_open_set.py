@@ -166,6 +166,15 @@ def test_two_gaussians_are_those_that_scikit_learn_fits():
     assert likelihood == pytest.approx(model.score(scores[:, None]), abs=1e-6)
 
 
+def test_the_share_of_the_upper_group_is_scikit_learns():
+    scores = two_groups(means=(0.0, 2.0))
+    model = GaussianMixture(2, random_state=0, tol=1e-9, max_iter=1000).fit(scores[:, None])
+    expected = model.predict_proba(scores[:, None])[:, model.means_[:, 0].argmax()]
+    np.testing.assert_allclose(open_set.upper_share(scores), expected, atol=1e-3)
+    np.testing.assert_allclose(open_set.upper_share(5 * scores - 2), expected, atol=1e-3)
+    assert open_set.upper_share(np.full(3, 0.2)).tolist() == [1, 1, 1]
+
+
 def test_the_mixtures_threshold_is_where_the_upper_group_becomes_as_likely():
     scores = two_groups()
     threshold = open_set.mixture_threshold(scores)

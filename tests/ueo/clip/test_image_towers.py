@@ -141,13 +141,13 @@ def test_a_tower_of_timm_gets_channels_first(small_clip, fast):
 def test_batch_statistics_reach_the_norms_of_timm(small_clip):
     model = small_clip("mobileclip")
     assert model.independent
-    use_batch_statistics(model.visual)
+    use_batch_statistics(model.visual, "BATCH_STATS")
     assert not model.independent
     four, some = images("mobileclip", 4), images("mobileclip", 2)
     with torch.no_grad():
         assert (model.image_features(four)[:2] - model.image_features(some)).abs().max() > 1e-3
     with pytest.raises(ConfigError, match="no BatchNorm"):
-        use_batch_statistics(small_clip("siglip").visual)
+        use_batch_statistics(small_clip("siglip").visual, "BATCH_STATS")
 
 
 @pytest.fixture
