@@ -26,15 +26,19 @@ class EntMin(CLIPTrainer):
         "BATCH_STATS": False,  # normalise with each batch's statistics, as Tent, test included
     }
 
+    @property
+    def _option(self) -> str:
+        return f"TRAINER.{type(self).__name__}.BATCH_STATS"
+
     def prepare(self, zero_shot: Tensor) -> None:
         if self.options.BATCH_STATS:
             if distributed.launched():
-                raise ConfigError("TRAINER.EntMin.BATCH_STATS: a batch must be in one process")
-            use_batch_statistics(self.model.visual)
+                raise ConfigError(f"{self._option}: a batch must be in one process")
+            use_batch_statistics(self.model.visual, self._option)
 
     def test(self, split=None) -> float:
         if self.options.BATCH_STATS:
-            use_batch_statistics(self.model.visual)
+            use_batch_statistics(self.model.visual, self._option)
         return super().test(split)
 
     def loss(self, batch: dict) -> dict[str, Tensor]:
@@ -42,14 +46,14 @@ class EntMin(CLIPTrainer):
         return {"loss": entropy(prob).mean()}
 
 
-def use_batch_statistics(visual: nn.Module) -> None:
+def use_batch_statistics(visual: nn.Module, option: str) -> None:
     """Make every BatchNorm of an image encoder use its batch's mean and variance, always.
 
-    Raises ConfigError for an encoder without BatchNorm.
+    option: that asks for it.  Raises ConfigError for an encoder without BatchNorm.
     """
     layers = [m for m in visual.modules() if isinstance(m, _BatchNorm)]
     if not layers:
-        raise ConfigError("TRAINER.EntMin.BATCH_STATS: this backbone has no BatchNorm")
+        raise ConfigError(f"{option}: this backbone has no BatchNorm")
     for layer in layers:
         layer.track_running_stats = False
         layer.running_mean = layer.running_var = None
