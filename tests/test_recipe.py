@@ -53,9 +53,14 @@ ADAMW = {"OPTIM.NAME": "adamw", "OPTIM.LR": 1e-3, "OPTIM.WEIGHT_DECAY": 1e-2}
 WHOLE_MODEL = {"OPTIM.NAME": "adamw", "OPTIM.LR": 1e-5, "OPTIM.WEIGHT_DECAY": 0.1,
                "DATASET.NUM_SHOTS": 16, "TUNE": "model", "PREC": "amp"}
 SHOTS = {"DATASET.NUM_SHOTS": 16}
+UNIENT = {"TRADE_OFF": 0.5, "UNKNOWN_WEIGHT": 0.5, "SPLIT": "max_cosine", "BATCH_STATS": False}
 OTHERS = {  # what each method changes of UEO's recipe, and its own options as its paper has them
     "EntMin": {"BATCH_STATS": False},
     "InfoMax": {"TRADE_OFF": 1.0},
+    "UniEnt": UNIENT,
+    "UniEntPlus": UNIENT,
+    "CLIPTTA": {"TRADE_OFF": 1.0, "OPEN_SET": True, "OUTLIER_WEIGHT": 1.0, "WIDTH": 0.005,
+                "MEMORY": 16},
     "POUF": {"TRADE_OFF": 1.0, "LAMBDA_IM": 0.3, "LEARN_SCALE": False},
     "DANCE": {"ETA": 0.05, "TEMPERATURE": 0.05, "MARGIN": 0.5, "MOMENTUM": 0.0},
     "UPL": {"TOP_K": 16, "ENSEMBLE": 1},

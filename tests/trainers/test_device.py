@@ -16,6 +16,7 @@ from ueo.runs.configure import build_cfg
 KINDS = {name: TRAINER_REGISTRY.get(name) for name in trainer_names()}
 PRECISIONS = ("fp16", "amp", "fp32")
 MOST_KERNELS = 270  # of a step with these small towers: a launch costs as much as a small kernel
+BATCHES = {"CLIPTTA": 2}  # a step, where there are more than one: CLIPTTA draws one from its memory
 # each trainer once, in turn with each precision and each tower
 RUNS = [(name, PRECISIONS[i % 3], ("rn", "vit")[i % 2]) for i, name in enumerate(KINDS)]
 RUNS += [("UEO", precision, kind) for precision in PRECISIONS for kind in ("rn", "vit")]
@@ -78,4 +79,4 @@ def test_a_step_reads_nothing_where_nothing_is_logged(steps, name, options):
     for number, (reads, kernels) in enumerate(counts, 1):
         logged = number % 2 == 0 or number == len(counts)
         assert sum(reads.values()) == logged, reads  # the losses, once
-        assert kernels <= MOST_KERNELS
+        assert kernels <= BATCHES.get(name, 1) * MOST_KERNELS

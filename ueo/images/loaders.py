@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from dassl.data.transforms import build_transform
 from torch import Tensor
-from torch.utils.data import DataLoader, RandomSampler
+from torch.utils.data import DataLoader, RandomSampler, Sampler
 
 from modern_dassl import distributed
 from modern_dassl.loading import EpochLoader
@@ -48,15 +48,19 @@ class TrainingLoader(_OnDevice, EpochLoader):
     torchrun a process gets its share of each batch.
 
     budget: of the device, for the decoded images; they are sent there when they are first asked
-    for.
+    for.  order: of the images, where it is not that of all; its generator is seeded.
     """
 
-    def __init__(self, images: Images, cfg, device: torch.device, budget: Budget | None = None):
+    def __init__(
+        self, images: Images, cfg, device: torch.device, budget: Budget | None = None,
+        order: Sampler | None = None,
+    ):
         workers = cfg.DATALOADER.NUM_WORKERS
+        everything = RandomSampler(images, generator=torch.Generator())
         super().__init__(
             images,
             cfg.DATALOADER.TRAIN_X.BATCH_SIZE,
-            RandomSampler(images, generator=torch.Generator()),
+            everything if order is None else order,
             drop_last=False,
             num_workers=workers,
             pin_memory=device.type == "cuda",

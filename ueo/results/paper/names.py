@@ -8,7 +8,7 @@ import re
 METHODS = {
     "ZeroshotCLIP": "zero-shot CLIP", "CLIPAdapter": "CLIP-Adapter", "FineTune": "fine-tuning",
     "LinearProbe": "linear probe", "TipAdapter": "Tip-Adapter", "TipAdapterF": "Tip-Adapter-F",
-    "UPAdapter": "UP-Adapter",
+    "UPAdapter": "UP-Adapter", "UniEntPlus": "UniEnt+",
 }  # fmt: skip
 SCORES = {
     "mcm": "MCM", "msp": "MSP", "max_logit": "max logit", "energy": "energy (T = 1)",

@@ -1,0 +1,119 @@
+"""CLIPTTA with outlier contrastive exposure (Lafon et al., NeurIPS 2025, arXiv:2507.14312).
+
+Reference: github.com/MarcLafon/cliptta. What CLIP was trained with adapts it: each image is paired
+with the prompt of its predicted class, and its entropy over the prompts of the batch is minimised.
+
+    L = sum over batch and memory of ( L_contrastive - trade_off * H(mean_i p_i) )
+        - outlier_weight * (mean score of known images - mean score of unknown ones)^2
+
+Only images above a threshold, Otsu's on the scores of the batch, enter the first term and the
+memory: the most confident images of each predicted class. A score is the logarithm of MCM.
+
+Here images are seen for epochs and then tested; the paper adapts to a batch in 10 steps, predicts
+it and goes on. Hence:
+- released code: the threshold starts at the batch's and moves with its 10 steps; here a batch has
+  one step, and the threshold is the batch's.
+- released code: a memory keeps images as they were, and draws from each class; here it keeps what
+  each image scored when last seen, and picks the best at the start of an epoch; batches as large as
+  the others are drawn from these in random order, again and again.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from dassl.engine import TRAINER_REGISTRY
+from torch import Tensor
+from torch.utils.data import SubsetRandomSampler
+
+from ueo.images.loaders import TrainingLoader
+from ueo.losses import entropy, halfway, outlier_exposure, soft_contrastive
+from ueo.pseudo_labels import best_of_each
+from ueo.scores import mcm
+from ueo.settings.options import Option
+from ueo.trainers.base import CLIPTrainer
+
+EPS = 1e-6  # inside the logarithm of the marginal entropy, as released
+
+
+@TRAINER_REGISTRY.register()
+class CLIPTTA(CLIPTrainer):
+    defaults = {
+        "TRADE_OFF": Option(1.0, low=0),  # factor of the marginal entropy
+        "OPEN_SET": True,  # False: every image counts as known, without the last term
+        "OUTLIER_WEIGHT": Option(1.0, low=0),
+        "WIDTH": Option(0.005, above=0),  # of the sigmoid around the threshold
+        "MEMORY": Option(16, low=0),  # images a predicted class; 0: no memory
+    }
+
+    def setup(self) -> None:
+        images = len(self.dm.dataset.train_u)
+        self.scores = torch.zeros(images, device=self.device)  # when last seen
+        self.predicted = torch.zeros(images, dtype=torch.long, device=self.device)
+
+    def buffers(self) -> dict[str, Tensor]:
+        return {"scores": self.scores, "predicted": self.predicted}
+
+    def prepare(self, zero_shot: Tensor) -> None:
+        positions = torch.arange(len(zero_shot), device=self.device)
+        self.remember(positions, zero_shot.to(self.device))
+        training = self.train_loader_x.dataset
+        images = training.only(training.chosen)  # augmented by seeds of its own
+        self.order = SubsetRandomSampler([], torch.Generator())
+        self.memory = TrainingLoader(images, self.cfg, self.device, order=self.order)
+        self.refresh()
+
+    def before_epoch(self) -> None:
+        super().before_epoch()
+        if self.epoch > 0:
+            self.refresh()
+
+    def remember(self, index: Tensor, cosines: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Keep what these images score; returns (scores, threshold, whether known).
+
+        index: (batch,), positions of the images; cosines: (batch, K).
+        """
+        scores = mcm(cosines).log()
+        threshold = halfway(scores)
+        known = scores >= (threshold if self.options.OPEN_SET else -torch.inf)
+        self.scores[index] = scores.detach()
+        self.predicted[index] = cosines.argmax(1).masked_fill(~known, -1)
+        return scores, threshold, known
+
+    def refresh(self) -> None:
+        """Take into the memory what scored best of each predicted class."""
+        if self.options.MEMORY:
+            chosen = best_of_each(self.scores.cpu(), self.predicted.cpu(), self.options.MEMORY)[0]
+            self.order.indices = chosen.tolist()
+            self._draws = self._endless()
+
+    def _endless(self) -> Iterator[dict]:
+        """Batches of the memory."""
+        self.memory.kept = self.train_loader_x.kept  # on the device, once the epoch has begun
+        while True:
+            yield from self.memory
+
+    def loss(self, batch: dict) -> dict[str, Tensor]:
+        options, texts, images = self.options, self.model.class_features(), batch["img"]
+        if options.MEMORY:
+            memory, whole = self.whole_batch(next(self._draws))
+            images = torch.cat([images, memory["img"]])  # of both in one pass
+        own, drawn = self.model.image_features(images).tensor_split([len(batch["img"])])
+        cosines = (self._whole.rows(own) @ texts.T).float()  # (batch, K)
+        scores, threshold, known = self.remember(batch["index"].to(self.device), cosines)
+        contrast, marginal = self.terms(cosines, known, texts.requires_grad)
+        if options.MEMORY:
+            cosines = (whole.rows(drawn) @ texts.T).float()
+            more = self.terms(cosines, torch.ones_like(cosines[:, 0]).bool(), texts.requires_grad)
+            contrast, marginal = contrast + more[0], marginal + more[1]
+        found = {"contrastive": contrast, "marginal": options.TRADE_OFF * marginal}
+        if options.OPEN_SET:
+            outliers = outlier_exposure(scores, threshold, options.WIDTH)
+            found["outliers"] = options.OUTLIER_WEIGHT * outliers
+        return {"loss": sum(found.values()), **found}
+
+    def terms(self, cosines: Tensor, known: Tensor, both_ways: bool) -> tuple[Tensor, Tensor]:
+        """The contrastive term of known images, and the negative marginal entropy of all."""
+        # released code: texts are set against images as well where the text tower is tuned
+        logits = self.model.logit_scale * cosines  # (batch, K)
+        marginal = -entropy(logits.softmax(-1).mean(0), EPS)
+        return soft_contrastive(logits, known, both_ways), marginal
