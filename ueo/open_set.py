@@ -8,14 +8,7 @@ threshold.
 
 import numpy as np
 
-from ueo.metrics import (
-    aupr,
-    auroc,
-    evaluate,
-    harmonic_mean,
-    per_class_accuracy,
-    refuse_not_finite,
-)
+from ueo.metrics import aupr, auroc, evaluate, harmonic_mean, per_class_accuracy, refuse_not_finite
 
 REFUSED = -1  # in the place of a predicted class
 
