@@ -12,7 +12,8 @@ from ueo.errors import ConfigError
 
 # cosine to 0 over iterations; by iterations too, see DECAY; Dassl's, by epochs
 SCHEDULES = ("iteration", "inverse", "epoch")
-RATES = {"prompt": "PROMPT_LR", "visual_affine": "VISUAL_LR", "visual_prompt": "VISUAL_LR"}
+RATES = {"prompt": "PROMPT_LR", "visual_affine": "VISUAL_LR", "visual_affine_all": "VISUAL_LR",
+         "visual_prompt": "VISUAL_LR"}
 
 # The first scale of an amp loss, the largest power of two that half precision holds: torch's own,
 # 2 ** 16, is infinite there, so the first step of a loss in half would always be skipped.

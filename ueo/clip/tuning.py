@@ -9,13 +9,15 @@ TOWERS = {  # their weights; embeddings of tokens stay as they are
     "text": ("text_encoder.",),
     "model": ("visual.", "text_encoder."),
 }
-PARTS = ("prompt", "visual_affine", "visual_prompt", "adapter", *TOWERS)
-HOLDS = {"model": ("visual", "text", "visual_affine"), "visual": ("visual_affine",)}
+AFFINE, ALL_AFFINE = "visual_affine", "visual_affine_all"  # as the released code; as the paper says
+PARTS = ("prompt", AFFINE, ALL_AFFINE, "visual_prompt", "adapter", *TOWERS)
+HOLDS = {"model": ("visual", "text", AFFINE, ALL_AFFINE), "visual": (AFFINE, ALL_AFFINE),
+         ALL_AFFINE: (AFFINE,)}
 
 
 def parse_parts(tune: str) -> tuple[str, ...]:
     """"both" or names of PARTS joined by "+", as a tuple. Raises ConfigError for another name."""
-    names = ("prompt", "visual_affine") if tune == "both" else tuple(tune.split("+"))
+    names = ("prompt", AFFINE) if tune == "both" else tuple(tune.split("+"))
     for name in names:
         if name not in PARTS:
             raise ConfigError(
@@ -32,7 +34,9 @@ def select(model: nn.Module, tune: str) -> dict[str, dict[str, nn.Parameter]]:
     """Trainable parameters of a PromptedCLIP, in groups: part -> {name: parameter}."""
     available = {
         "prompt": {f"prompt.{n}": p for n, p in model.prompt.named_parameters()},
-        "visual_affine": {f"visual.{n}": p for n, p in model.backbone.affine_parameters().items()},
+        **{part: {f"visual.{n}": p
+                  for n, p in model.backbone.affine_parameters(of_all=part == ALL_AFFINE).items()}
+           for part in (AFFINE, ALL_AFFINE)},
         "visual_prompt": {n: p for n, p in model.named_parameters() if n == "visual_prompt"},
         "adapter": {n: p for n, p in model.named_parameters() if n.startswith("adapter.")},
         **{

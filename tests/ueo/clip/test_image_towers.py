@@ -12,8 +12,8 @@ from ueo.clip.fast_image import encode_images, folded
 from ueo.clip.local_features import local_features
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.towers import open_clip_files
+from ueo.clip.towers.interface import affine_by_type
 from ueo.clip.towers.layouts import RESNET, VIT, layout
-from ueo.clip.towers.open_clip import affine_by_type
 from ueo.clip.towers.openai import affine_by_name
 from ueo.errors import ConfigError
 from ueo.trainers.entmin import use_batch_statistics

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ueo.clip.towers.text import TextEncoder
 from ueo.clip.towers.tokens import Tokeniser
 from ueo.settings.preprocessing import Preprocessing
+
+NORMS = (nn.LayerNorm, nn.GroupNorm, _BatchNorm)
 
 
 @dataclass
@@ -19,8 +22,8 @@ class Backbone:
     library: "openai" or "open_clip"; model: the library's own, which holds all parameters;
     visual: images (batch, 3, height, width) -> features (batch, embedding), not normalised;
     embedding: length of a feature; affine: gives {name below `visual`: parameter} of the image
-    tower's normalisation layers; config: what open_clip builds the model from, the content of an
-    open_clip_config.json, None for OpenAI's, whose weights say it.
+    tower's normalisation layers that the released code tunes; config: what open_clip builds the
+    model from, the content of an open_clip_config.json, None for OpenAI's, whose weights say it.
     """
 
     library: str
@@ -50,6 +53,17 @@ class Backbone:
         bias = getattr(self.model, "logit_bias", None)
         return None if bias is None else float(bias.detach().float())
 
-    def affine_parameters(self) -> dict[str, nn.Parameter]:
-        """{name below `visual`: parameter} of the image tower's normalisation layers."""
-        return self.affine(self.visual)
+    def affine_parameters(self, of_all: bool = False) -> dict[str, nn.Parameter]:
+        """{name below `visual`: parameter} of the image tower's normalisation layers; of_all: of
+        those, too, that the released code leaves out."""
+        return affine_by_type(self.visual) if of_all else self.affine(self.visual)
+
+
+def affine_by_type(visual: nn.Module) -> dict[str, nn.Parameter]:
+    """Affine parameters of all normalisation layers, those of timm's own subclasses too."""
+    return {
+        f"{name}.{leaf}": parameter
+        for name, module in visual.named_modules()
+        if isinstance(module, NORMS)
+        for leaf, parameter in module.named_parameters(recurse=False)
+    }

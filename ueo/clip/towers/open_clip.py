@@ -6,16 +6,13 @@ from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from ueo.clip.towers.interface import Backbone
+from ueo.clip.towers.interface import NORMS, Backbone, affine_by_type
 from ueo.clip.towers.open_clip_names import library
 from ueo.clip.towers.openai import affine_by_name
 from ueo.clip.towers.text import TextEncoder
 from ueo.clip.towers.tokens import Tokeniser
 from ueo.settings.preprocessing import Preprocessing
-
-NORMS = (nn.LayerNorm, nn.GroupNorm, _BatchNorm)
 
 
 def build(config: dict, half: bool = False) -> nn.Module:
@@ -114,13 +111,3 @@ def _embedding(text: TextEncoder) -> int:
     if projection is None:
         return text.positional_embedding.shape[1]
     return projection.out_features if isinstance(projection, nn.Linear) else projection.shape[1]
-
-
-def affine_by_type(visual: nn.Module) -> dict[str, nn.Parameter]:
-    """Affine parameters of all normalisation layers, those of timm's own subclasses too."""
-    return {
-        f"{name}.{leaf}": parameter
-        for name, module in visual.named_modules()
-        if isinstance(module, NORMS)
-        for leaf, parameter in module.named_parameters(recurse=False)
-    }
