@@ -21,6 +21,8 @@ from dassl.utils import set_random_seed
 from PIL import Image
 from safetensors.torch import save_file
 
+from ueo.clip.negatives import names as negative_names
+from ueo.clip.negatives import words
 from ueo.commands import train
 from ueo.datasets.emoji import Emoji
 from ueo.runs.configure import build_cfg, register
@@ -171,6 +173,16 @@ def picture(rng: np.random.Generator, label: int, tint: int) -> np.ndarray:
     pixels = rng.integers(0, 120, (40, 48, 3)) + 20 * label
     pixels[8 * (label % 3) :, :, tint] += 60
     return pixels.astype("uint8")
+
+
+@pytest.fixture
+def few_words(monkeypatch) -> words.Words:
+    """Some of WordNet's words, two of them names of classes: 60 are chosen as negative names."""
+    every = words.candidates()
+    nouns = [*every.names[: every.nouns : 180], "guitar", "mug"]
+    few = words.Words([*nouns, *every.names[every.nouns :: 150]], len(nouns))
+    monkeypatch.setattr(negative_names, "candidates", lambda: few)
+    return few
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ def emoji_root(tmp_path_factory):
 
 
 @pytest.fixture
-def call(weights, emoji_root, tmp_path, capsys):
+def call(weights, emoji_root, tmp_path, capsys, few_words):
     """call(command, *arguments): (exit status, what it printed), on a small random CLIP."""
 
     def run(command, *arguments: str) -> tuple[int, str]:
@@ -39,7 +39,7 @@ def test_the_study_of_scores_measures_every_score_and_never_runs_twice(call, tmp
     found = json.loads(file.read_text())
     assert (found["domains"], found["seeds"]) == (["fluent", "noto_v1"], [1])
     scores = {row["score"] for row in found["rows"]}
-    assert {"mcm", "energy", "gl_mcm", "mahalanobis", "knn", "msp"} <= scores
+    assert {"mcm", "energy", "gl_mcm", "mahalanobis", "knn", "msp", "neglabel", "tanl"} <= scores
     assert len(found["rows"]) == 6 * len(scores)
     for row in found["rows"]:
         if row["score"] == "mcm":

@@ -30,7 +30,7 @@ from ueo.errors import ConfigError
 from ueo.runs.checkpoint import MODEL
 from ueo.runs.evaluation import Evaluations
 from ueo.runs.recorded_trainer import RecordedTrainer
-from ueo.scores import SCORES
+from ueo.scores import AGAINST_NAMES, SCORES
 from ueo.settings.config import options_of
 from ueo.settings.method_mistakes import as_losses, check_buffers, check_groups
 from ueo.settings.options import Option
@@ -67,7 +67,7 @@ class CLIPTrainer(RecordedTrainer):
         "SCHEDULE": Option("iteration", choices=SCHEDULES),
         "DECAY": Option(10.0, low=0),  # "inverse": (1 + DECAY * t / T) ** -0.75 at iteration t of T
         "EVAL_FREQ": Option(10, low=0),  # epochs between evaluations; 0: the last one alone
-        "SCORE": Option("mcm", choices=SCORES),  # OOD score that the evaluator reports
+        "SCORE": Option("mcm", choices=(*SCORES, *AGAINST_NAMES)),  # OOD score that is reported
     }
 
     # what a method defines

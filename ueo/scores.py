@@ -2,7 +2,8 @@
 
 That sign holds for every score here. `cosines` are unscaled cosines between image and class
 features, (samples, K); a classifier that is no list of class features gives its logits over CLIP's
-logit scale instead. Scores that need features of images stand in feature_scores.py.
+logit scale instead. Scores that need features of images stand in feature_scores.py, those against
+names that no class has in clip/negatives/scores.py.
 
 Degenerate input. A row with a NaN scores NaN: a score never hides it, and metrics refuse it. With
 one class (K = 1) a softmax is 1 whatever the image: mcm, msp, entropy, variance, kl_uniform and
@@ -114,6 +115,7 @@ SCORES = {
     "kl_uniform": kl_uniform,
     "margin": margin,
 }  # of cosines alone: what a run can report while it trains
+NEGLABEL, TANL = AGAINST_NAMES = ("neglabel", "tanl")  # a run can report them, too
 
 
 @dataclass(frozen=True)
@@ -139,4 +141,5 @@ ALL_SCORES = {
     "gl_mcm": Score(gl_mcm, ("cosines", "local_score")),
     "mahalanobis": Score(mahalanobis, ("features", "train_features", "train_labels")),
     "knn": Score(knn, ("features", "train_features", "train_labels")),
+    **{name: Score(lambda kept: kept, (name,)) for name in AGAINST_NAMES},
 }

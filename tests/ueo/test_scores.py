@@ -164,8 +164,8 @@ def test_every_score_says_more_of_an_image_like_those_that_are_known():
     train = torch.cat([axes[:3] + 0.05 * axes[[1, 2, 0]], axes[:3]])
     x = images @ axes[:3].T
     kept = {"cosines": x, "logit_scale": torch.tensor(10.0), "logit_bias": torch.tensor(-5.0),
-            "local_score": mcm(x), "features": images, "train_features": train,
-            "train_labels": torch.arange(6) % 3}
+            "local_score": mcm(x), "neglabel": mcm(x), "tanl": mcm(x),
+            "features": images, "train_features": train, "train_labels": torch.arange(6) % 3}
     for name, score in ALL_SCORES.items():
         known, far = score.function(*(kept[need] for need in score.needs))
         assert known > far, name

@@ -50,8 +50,8 @@ def finished_runs(runs: list[PlannedRun], overwrite: bool) -> dict[PlannedRun, d
         present, why = inputs.of(run)
         if present is None:
             unseen[why].append(run)
-        keep = "TEST.KEEP_OUTPUTS" in run.settings.options
-        result = finished_result(run.folder, run.config, present, "--output", keep)
+        keep = [f"TEST.KEEP_{what}" in run.settings.options for what in ("OUTPUTS", "NEGATIVES")]
+        result = finished_result(run.folder, run.config, present, "--output", *keep)
         if result is not None:
             found[run] = result
     for why, unknown in unseen.items():

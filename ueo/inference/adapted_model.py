@@ -17,6 +17,7 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor, nn
 
 from ueo.clip.backbones import load_clip, weights_hash
+from ueo.clip.negatives import names as negative_names
 from ueo.clip.towers.interface import Backbone
 from ueo.errors import CheckpointError
 from ueo.images.decoding import read_image
@@ -28,7 +29,7 @@ from ueo.results.record import read_result
 from ueo.runs.checkpoint import MODEL, chosen_threshold, load_tuned, read_facts
 from ueo.runs.configure import RunSettings, as_options, build_cfg
 from ueo.runs.start import chosen_device
-from ueo.scores import SCORES
+from ueo.scores import AGAINST_NAMES, SCORES
 
 
 class AdaptedModel:
@@ -50,7 +51,8 @@ class AdaptedModel:
         self.device = torch.device(chosen_device(device))
         self.classes: list[str] = self.facts["class_names"]
         self.threshold: float | None = chosen_threshold(self.facts)
-        self.score = SCORES[self.facts["score"]]
+        self.negatives = (negative_names.read(folder)
+                          if self.facts["score"] in AGAINST_NAMES else None)
         self.network, self.class_features = self._adapted()
         self.network.model.requires_grad_(False)
         self._before: nn.Module | None = None
@@ -99,20 +101,36 @@ class AdaptedModel:
     ) -> Iterator[Prediction]:
         """Predictions of a batch. names: what each image is called; pixels: (batch, height, width,
         3), uint8."""
-        cosines = self.cosines(pixels)
+        features, cosines = self._features_and_cosines(pixels)
         probabilities = (self.network.model.logit_scale * cosines).softmax(-1)
+        scores = self.score(features, cosines).cpu().double().numpy()
         return predictions_of(
-            names, probabilities.numpy(), self.score(cosines).double().numpy(), self.threshold,
+            names, probabilities.numpy(), scores, self.threshold,
             self.classes, self._classes_before(pixels) if before and self.knows_before else None,
         )
+
+    @torch.no_grad()
+    def score(self, features: Tensor, cosines: Tensor, steadily: bool = True) -> Tensor:
+        """(batch,), the run's OOD score of images' features (batch, embedding) and cosines.
+        steadily: the same of an image alone or among many, bit for bit."""
+        name = self.facts["score"]
+        if self.negatives is None:
+            return SCORES[name](cosines)
+        return self.negatives.score(name, self.network.model, features, cosines, steadily)
 
     def _classes_before(self, pixels: Tensor) -> np.ndarray:
         return self.cosines(pixels, before=True).argmax(-1).numpy()
 
-    @torch.no_grad()
     def cosines(self, pixels: Tensor, before: bool = False) -> Tensor:
         """(batch, K), unscaled, fp32, on the CPU, of pixels (batch, height, width, 3), uint8.
         before: of the model before it was adapted."""
+        return self._features_and_cosines(pixels, before)[1]
+
+    @torch.no_grad()
+    def _features_and_cosines(
+        self, pixels: Tensor, before: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """(features (batch, embedding), on the device; what `cosines` gives)."""
         model, classes = self.network.model, self.class_features
         if before:
             if self._before is None:
@@ -121,7 +139,8 @@ class AdaptedModel:
             model, classes = self._before, self._before_classes
         with model.evaluating():
             features = model.steadily(model.image_features, self.normalise(pixels))
-            return model.steadily(lambda rows: model.cosines(rows, classes), features).float().cpu()
+            cosines = model.steadily(lambda rows: model.cosines(rows, classes), features)
+            return features, cosines.float().cpu()
 
 
 def configuration(flat: dict, device: str, plugin: tuple[str, ...]):

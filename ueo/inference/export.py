@@ -1,6 +1,7 @@
 """A finished run as one folder that can be taken elsewhere.
 
     model.safetensors    the image tower as tuned, class features, adapter: what predicting needs
+    negative_names.npz   of a run whose score is against them: their features
     model.json           class names, threshold, pre-processing, ...: how to use them
     clip_state_dict.pt   the whole CLIP with what was tuned of it, for clip.load and open_clip; of
                          a model of open_clip's instead open_clip_config.json and
@@ -175,6 +176,8 @@ def _write_weights(model: AdaptedModel, folder: Path, say: Callable[[str], None]
         state = {n: t for n, t in state.items() if not n.startswith(OWN_TEXT)}
         state[CLASSES] = classes
     save_file(smallest(state), folder / WEIGHTS, {"format": "pt"})
+    if model.negatives is not None:
+        model.negatives.write(folder)
     without, whole = not_merged(model.network), OF_OPEN_CLIP[1] if config else OPENAI
     readers = "open_clip (local-dir:)" if config else "clip.load and open_clip"
     say(f"{WEIGHTS}: what predicting needs ({_size(folder / WEIGHTS)})")

@@ -77,11 +77,13 @@ class ExportedModel(AdaptedModel):
             raise RuntimeError(f"{wrong[0]} is missing, or is one too many")
         return trainer
 
-    def cosines(self, pixels: Tensor, before: bool = False) -> Tensor:
+    def _features_and_cosines(
+        self, pixels: Tensor, before: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """See AdaptedModel; there is no `before`."""
         if before:
             raise CheckpointError(
                 f"{self.folder}: an export does not hold the model as it was before; ask the run"
             )
-        return super().cosines(pixels)
+        return super()._features_and_cosines(pixels)
 

@@ -23,6 +23,7 @@ OWN_LICENCE = "The weights came from a file: their licence is as its source says
 LISTED = 100  # class names; model.json has all
 HOLDS = {
     "model.safetensors": "the image tower with what was tuned of it, class features, adapter",
+    "negative_names.npz": "features of the names that no class has, which the score needs",
     "model.json": "class names, threshold, pre-processing, logit scale",
     "clip_state_dict.pt": "the whole CLIP, merged, in OpenAI's layout: `clip.load` and open_clip",
     "open_clip_model.safetensors": "the whole CLIP, merged, for open_clip: "

@@ -40,7 +40,8 @@ class PixelsToPredictions(nn.Module):
         """(probabilities (batch, K), score (batch,)) of pixels (batch, height, width, 3), uint8."""
         features = self.clip.image_features(normalise(pixels, self.mean, self.std))
         cosines = self.clip.cosines(features, self.classes)
-        return (self.clip.logit_scale * cosines).softmax(-1), self.score(cosines)
+        probabilities = (self.clip.logit_scale * cosines).softmax(-1)
+        return probabilities, self.score(features, cosines, steadily=False).float()
 
 
 def write_onnx(model: AdaptedModel, path: Path, facts: dict) -> float:

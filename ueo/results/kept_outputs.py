@@ -1,12 +1,15 @@
 """features.npz: what any OOD score of a run can be computed from without running it again.
 
 With TEST.KEEP_OUTPUTS a run writes it beside outputs.npz, whose test rows its own follow. M are the
-training images: the shots of a trainer that uses labels, else the unlabelled images. All is fp32.
+training images: the shots of a trainer that uses labels, else the unlabelled images. All is fp32,
+scores against negative names are fp64.
 
     test_cosines      (N, K)          unscaled cosines, or logits over the logit scale
     test_features     (N, embedding)  unit vectors
     test_local_score  (N,)            local MCM at temperature 1; where class features exist,
                                       and the image tower is made as OpenAI's
+    test_neglabel     (N,)            scores against negative names, with TEST.KEEP_NEGATIVES
+    test_tanl         (N,)
     train_features    (M, embedding)  only if some training image is no test image; otherwise
     train_rows        (M,)            where the training images stand among the test images
     train_labels      (M,)            of shots their labels, else the class that the model predicts
@@ -19,6 +22,7 @@ training left as it was is written once, as _before.
 """
 
 from pathlib import Path
+from zipfile import ZipFile, is_zipfile
 
 import numpy as np
 
@@ -42,6 +46,15 @@ def write_kept(folder: str | Path, arrays: dict[str, np.ndarray]) -> None:
     }
     with atomic_path(file) as temporary:
         np.savez(temporary, **{k: v for k, v in arrays.items() if k not in unchanged})
+
+
+def has_kept(folder: str | Path, negatives: bool = False) -> bool:
+    """Whether a run kept its outputs; negatives: the scores against negative names, too."""
+    file = Path(folder, FEATURES)
+    if not negatives or not is_zipfile(file):
+        return file.is_file()  # what is damaged is said when it is read
+    with ZipFile(file) as archive:
+        return "test_neglabel_before.npy" in archive.namelist()
 
 
 def read_kept(folder: str | Path, when: str = "after") -> dict[str, np.ndarray]:

@@ -37,7 +37,7 @@ from ueo.results.record import (
 from ueo.runs.checkpoint import FACTS, chosen_threshold
 from ueo.runs.evaluator import UFTEvaluator
 from ueo.runs.keep_outputs import KeptOutputs
-from ueo.runs.passes import Passes
+from ueo.runs.passes import AgainstNames, Passes
 
 BEFORE, AFTER = "before", "after"  # training
 
@@ -57,6 +57,7 @@ class Evaluations:
         self.outputs: dict[str, dict[str, np.ndarray]] = {BEFORE: {}, AFTER: {}}
         self.passes = Passes(trainer)
         self.kept = KeptOutputs(trainer, truth)
+        self.against_names = AgainstNames(trainer, self.passes)
         self.started = time.monotonic()
         self.train_seconds, self.train_images = 0.0, 0
         self.resumed_from = 0
@@ -75,13 +76,17 @@ class Evaluations:
         classes = trainer.model.class_features()
         test = self.passes.cosines(features, classes)
         self._cosines = test
-        cosines = {"test": test, "unlabelled": self._unlabelled(test, classes, zero_shot)}
+        unlabelled, its = self._unlabelled(test, classes, zero_shot)
+        cosines, keeps = {"test": test, "unlabelled": its}, self.kept.wanted and (last or zero_shot)
+        names, scores = self.against_names, {name: {} for name in SETS}
+        if names.reported or names.asked and keeps:
+            scores = names.scores(features, cosines, unlabelled)
         entry = {"epoch": epoch}
         for name in SETS:
             print(f"Evaluate on the *{name}* set, epoch {epoch}")
-            entry[name] = self._measure(name, cosines[name], epoch)
-        if self.kept.wanted and (last or epoch == 0):
-            self.kept.add(epoch, cosines, features, classes, self.passes)
+            entry[name] = self._measure(name, cosines[name], scores[name], epoch)
+        if keeps:
+            self.kept.add(epoch, cosines, features, classes, scores["test"], self.passes)
         self.history.append(entry)
         only_looking = self.history[0]["epoch"] > 0 and Path(trainer.output_dir, RESULT).exists()
         # an evaluation alone leaves a finished run's history as it is
@@ -90,23 +95,30 @@ class Evaluations:
             write_json(Path(trainer.output_dir, HISTORY), self.history + later)
         return cosines
 
-    def _unlabelled(self, test: Tensor, classes: Tensor | None, zero_shot: bool) -> Tensor:
-        """Cosines of the unlabelled images; those that are test images are not computed again."""
+    def _unlabelled(
+        self, test: Tensor, classes: Tensor | None, zero_shot: bool
+    ) -> tuple[Tensor, Tensor]:
+        """(features, cosines) of the unlabelled images; of test images, which are not computed
+        again, where they stand among them instead of the features."""
         rows = self._truth.rows_in_test(self._truth.items("unlabelled"))
         if rows is not None:
-            return test[rows]
+            return torch.tensor(rows), test[rows]
         loader = self.trainer.unlabelled_loader
         features = self.passes.image_features(loader, "unlabelled", zero_shot)
-        return self.passes.cosines(features, classes)
+        return features, self.passes.cosines(features, classes)
 
-    def _measure(self, name: str, cosines: Tensor, epoch: int) -> dict:
+    def _measure(
+        self, name: str, cosines: Tensor, against_names: dict[str, Tensor], epoch: int
+    ) -> dict:
         trainer, truth = self.trainer, self._truth
+        score = trainer.options.SCORE
         evaluator = UFTEvaluator(
             trainer.cfg,
             num_known=len(truth.dataset.classnames),
             lab2cname=dict(enumerate(truth.dataset.classnames)),
             unlabelled_classes={*truth.labels("unlabelled").tolist()} - {NO_LABEL},
-            score=trainer.options.SCORE,
+            score=score,
+            given=against_names.get(score),
             aside="" if name == "test" else name,
             logit_scale=trainer.model.logit_scale,
         )
@@ -187,6 +199,8 @@ class Evaluations:
         write_json(Path(trainer.output_dir, FACTS), facts)
         self._write_predictions(outputs, threshold)
         write_kept(trainer.output_dir, self.kept.arrays)
+        if self.against_names.reported:
+            self.against_names.names.write(trainer.output_dir)
         write_run(trainer.output_dir, result, outputs)
 
     def _facts(self, outputs: dict[str, np.ndarray]) -> dict:

@@ -22,18 +22,19 @@ class UFTEvaluator(EvaluatorBase):
     num_known:          K; defaults to the number of classes in `lab2cname`.
     unlabelled_classes: labels present in the unlabelled set, for the "seen"/"unseen" metrics.
     score:              name in ueo.scores.SCORES; MCM at temperature 1 as in the released code.
+    given:              (samples,), that score of what is processed, where cosines do not tell it.
     aside:              stands before each metric's name in the log. Log parsers of the CoOp family
                         take the last `* accuracy:`; that of another set must not look like it.
     logit_scale:        factor from what `process` gets to the logits of the model's softmax.
     """
 
     def __init__(self, cfg, lab2cname=None, num_known=None, unlabelled_classes=None, score="mcm",
-                 aside="", logit_scale=1.0):
+                 aside="", logit_scale=1.0, given: Tensor | None = None):
         super().__init__(cfg)
         self.num_known = num_known if num_known is not None else len(lab2cname)
         self.lab2cname = {label: shown(name) for label, name in (lab2cname or {}).items()}
         self.unlabelled_classes = unlabelled_classes
-        self.score = SCORES[score]
+        self.score = SCORES[score] if given is None else lambda logits: given
         self.aside, self.logit_scale = aside, logit_scale
         self._truth: Tensor | None = None
         self.reset()

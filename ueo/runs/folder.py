@@ -8,10 +8,11 @@ import shutil
 from pathlib import Path
 
 from ueo import inputs
+from ueo.clip.negatives.names import FILE as NEGATIVES
 from ueo.errors import ConfigError, DataError
 from ueo.files import check_writable, read_json, write_json
 from ueo.inputs import ENGINE, IMAGE_LIST, LABELS, OTHER_ENGINE, Inputs
-from ueo.results.kept_outputs import FEATURES
+from ueo.results.kept_outputs import FEATURES, has_kept
 from ueo.results.paper.scores import PICTURES
 from ueo.results.predictions import PREDICTIONS, SKIPPED
 from ueo.results.record import HISTORY, OUTPUTS, RESULT, read_result
@@ -21,17 +22,18 @@ from ueo.settings import config
 
 STARTED, REPORT = "config.json", "report.html"
 # what else a run leaves; what is older than its record would be taken for its own
-RESULTS = (OUTPUTS, HISTORY, PREDICTIONS, SKIPPED, FEATURES, *PICTURES, FACTS, REPORT)
+RESULTS = (OUTPUTS, HISTORY, PREDICTIONS, SKIPPED, FEATURES, NEGATIVES, *PICTURES, FACTS, REPORT)
 # what decides which images a run was trained on, besides its seed
 SPLIT_KEYS = ("DATASET.NUM_SHOTS", "DATASET.PROTOCOL", "DATASET.BAD_IMAGES")
 SAME_IMAGES = ("DATASET.NAME", "DATASET.TARGET_DOMAINS", "DATASET.PATH")
 
 
 def finished_result(
-    folder: Path, flat: dict, found: Inputs | None, option: str, keep: bool = False
+    folder: Path, flat: dict, found: Inputs | None, option: str, keep: bool = False,
+    negatives: bool = False,
 ) -> dict | None:
     """The record of a finished run of this configuration and these inputs in `folder`; None if
-    there is none, or if it has not kept the outputs that are asked for.
+    there is none, or if it has not kept the outputs (keep, negatives: see has_kept) asked for.
 
     found: None where the images are not there to be compared. Raises ConfigError, which tells to
     name another folder with `option`, for a record of another configuration or of other inputs.
@@ -51,7 +53,7 @@ def finished_result(
         raise ConfigError(
             f"{folder} holds a finished run of another {what} ({differs}){remedy}"
         )
-    return None if keep and not (folder / FEATURES).is_file() else finished
+    return None if keep and not has_kept(folder, negatives) else finished
 
 
 def prepare_folder(cfg, overwrite: bool) -> bool:
@@ -65,7 +67,7 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
     check_writable(folder)
     found = _inputs_of_images_there(cfg, folder, overwrite)
     if not overwrite and finished_result(
-        folder, flat, found, "--output-dir", cfg.TEST.KEEP_OUTPUTS
+        folder, flat, found, "--output-dir", cfg.TEST.KEEP_OUTPUTS, cfg.TEST.KEEP_NEGATIVES
     ):
         return False
     started = {"config": flat, "inputs": found}

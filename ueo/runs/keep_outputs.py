@@ -22,25 +22,27 @@ class KeptOutputs:
         self.arrays: dict[str, np.ndarray] = {}
 
     def add(
-        self, epoch: int, cosines: dict, features: Tensor, classes: Tensor | None, passes
+        self, epoch: int, cosines: dict, features: Tensor, classes: Tensor | None,
+        against_names: dict[str, Tensor], passes
     ) -> None:
         """Take in the model as it is, before training (epoch 0) or after.
 
         cosines: {"test": (N, K), "unlabelled": (images, K)}; features: (N, embedding) of the test
-        images; classes: (K, embedding), or None where prompts depend on the image; passes: the
-        run's, over further images.
+        images; classes: (K, embedding), or None where prompts depend on the image; against_names:
+        {score: (N,)} of the test images; passes: the run's, over further images.
         """
         found = {
             "test_cosines": cosines["test"],
             "test_features": features,
             **self._training(cosines["unlabelled"], features, passes),
+            **{f"test_{name}": scores for name, scores in against_names.items()},
         }
         if classes is not None:
             found["class_features"] = classes
             self._add_local_score(found, epoch, classes, passes)
         when = "before" if epoch == 0 else "after"
         for name, tensor in found.items():
-            tensor = tensor if tensor.dtype == torch.int64 else tensor.float()
+            tensor = tensor if tensor.dtype in (torch.int64, torch.float64) else tensor.float()
             self.arrays[f"{name}_{when}"] = tensor.cpu().numpy()
         self.arrays["logit_scale"] = np.array(self.trainer.model.logit_scale)
         if self.trainer.model.logit_bias is not None:

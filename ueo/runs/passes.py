@@ -1,14 +1,20 @@
-"""Passes over images: what the model gives of every image of a loader, whatever it is for."""
+"""Passes over images: what the model gives of every image of a loader; and scores that need more
+than cosines."""
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from modern_dassl import distributed
+from ueo.clip.negatives.names import NamesOfRun, NegativeNames
+from ueo.clip.prompts import TEMPLATE, PromptEnsemble, PromptLearner, build_prompt
 from ueo.inputs import TF32
+from ueo.scores import AGAINST_NAMES, TANL
+from ueo.settings.config import setting_of
 
 
 class Passes:
@@ -43,13 +49,20 @@ class Passes:
         model, images = self.trainer.model, loader.dataset
         if not shared or images.store is None or distributed.launched():
             return self.rows(loader, model.image_features, name)
-        key = " ".join((
-            model.encoder_hash(), images.content_hash(), str(loader.batch_size), torch.__version__,
-            str(self.trainer.device), self.trainer.precision, str(torch.get_num_threads()),
-            str(self.trainer.inputs.get(TF32)),
-        ))
+        key = f"{model.encoder_hash()} {images.content_hash()} {loader.batch_size}"
         make = lambda: self.rows(loader, model.image_features, name).numpy()  # noqa: E731
-        return torch.from_numpy(images.store.array(key, make))
+        return torch.from_numpy(self.kept(key, make))
+
+    def kept(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """The array kept under `key` by an earlier run that computes as this one does; that of
+        `make` where there is none, or nothing is kept."""
+        store, trainer = self.trainer.test_loader.dataset.store, self.trainer
+        if store is None or distributed.launched():
+            return make()
+        return store.array(" ".join((
+            key, torch.__version__, str(trainer.device), trainer.precision,
+            str(torch.get_num_threads()), str(trainer.inputs.get(TF32)),
+        )), make)
 
     def rows(self, loader: DataLoader, function: Callable[[Tensor], Tensor], name: str) -> Tensor:
         """`function` of all images of an evaluation loader, one row each: (images, ...), fp32, on
@@ -62,3 +75,53 @@ class Passes:
                 for batch in tqdm(loader, desc=f"evaluate {name}", leave=False, disable=hidden)
             ]
         return distributed.gather(torch.cat(parts))
+
+
+class AgainstNames:
+    """Scores of the images of `trainer`, a CLIPTrainer that has learnt nothing yet, against names
+    that no class has; `asked`: which of them, by its SCORE and by what it keeps."""
+
+    def __init__(self, trainer, passes: Passes):
+        self.trainer, self.names, score = trainer, None, trainer.options.SCORE
+        keeps = all(setting_of(trainer.cfg, k, "TEST") for k in ("KEEP_OUTPUTS", "KEEP_NEGATIVES"))
+        self.reported = score in AGAINST_NAMES
+        self.asked = AGAINST_NAMES if keeps else (score,) * self.reported
+        if self.asked:
+            # no class feature: each image has prompts of its own
+            bound = trainer.bound_to_classes or trainer.options.CSC or (
+                trainer.model.class_features() is None)
+            self._of_run = NamesOfRun(trainer.model, list(trainer.dm.dataset.classnames),
+                                      self._prompts, bound, passes.kept)
+
+    def _prompts(self, names: list[str]) -> PromptLearner | PromptEnsemble:
+        """Prompts of names with the contexts of the model as it is, or, where each class has one of
+        its own, with the data set's template."""
+        model, options = self.trainer.model, self.trainer.options
+        template = getattr(self.trainer.dm.dataset, "template", TEMPLATE)
+        if options.CSC:
+            return PromptLearner(names, model.backbone, template, whole=not options.FAST)
+        prompt = build_prompt(names, model.backbone, options, template, seed=0)
+        for ours, own in zip(prompt.members(), model.prompt.members()):
+            ours.ctx = own.ctx
+        return prompt
+
+    def scores(self, features: Tensor, cosines: dict[str, Tensor], unlabelled: Tensor
+               ) -> dict[str, dict[str, Tensor]]:
+        """{"test": {score: (N,)}, "unlabelled": {score: (images,)}} by the model as it is.
+
+        features: (N, embedding) of the test images; unlabelled: those of the unlabelled images, or
+        where they stand among the test images; cosines: (images, K) of each set.
+        """
+        model, size = self.trainer.model, self.trainer.cfg.DATALOADER.TEST.BATCH_SIZE
+        among = unlabelled.dtype == torch.int64
+        its = features[unlabelled] if among else unlabelled
+        names: NegativeNames = self._of_run.now()
+        if TANL in self.asked:
+            names = names.activate(model, its, cosines["unlabelled"], size)
+        self.names, found = names, {"test": {}, "unlabelled": {}}
+        for score in self.asked:
+            test = names.scores(score, model, features, cosines["test"], size)
+            found["test"][score] = test
+            found["unlabelled"][score] = test[unlabelled] if among else names.scores(
+                score, model, its, cosines["unlabelled"], size)
+        return found

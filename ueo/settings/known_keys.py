@@ -135,5 +135,7 @@ OWN = {
     "TEST": {
         # write features.npz, from which any OOD score can be computed later
         "KEEP_OUTPUTS": Option(False),
+        # and into it the scores against negative names, for which some 70,000 words are encoded
+        "KEEP_NEGATIVES": Option(False),
     },
 }

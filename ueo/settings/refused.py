@@ -17,6 +17,8 @@ def check_trainer(name: str, cfg, options) -> None:
             f"TEST: {name} always tests the model that it ends with, on the test set; leave "
             "TEST.NO_TEST False and TEST.SPLIT test"
         )
+    if cfg.TEST.KEEP_NEGATIVES and not cfg.TEST.KEEP_OUTPUTS:
+        raise ConfigError("TEST.KEEP_NEGATIVES: needs TEST.KEEP_OUTPUTS True beside it")
     if cfg.DATALOADER.TRAIN_X.SAMPLER != "RandomSampler":
         raise ConfigError(
             f"DATALOADER.TRAIN_X.SAMPLER: {name} draws its images at random, by RandomSampler "

@@ -189,7 +189,7 @@ def plan_elsewhere(
         for share in alpha
     ]
     label = f"{run.label}, tested on {' '.join((*asked.domain, *asked.classes))}"
-    return {PlannedRun(asked, run.folder / folder, label, run.place, run.config): records}
+    return {PlannedRun(asked, run.folder / folder, label, run.place, run.grid, run.config): records}
 
 
 def execute_left(settings: GridSettings, tests: Tests) -> list[Failure]:

@@ -29,6 +29,7 @@ SHOTS_OF = {  # what sets a method's number of images a class; None: it has no s
 }
 TRAINERS, SETTING = tuple(SHOTS_OF), ("closed",)
 SHOTS = (1, 2, 4, 8, 16)
+KEPT = ("TEST.KEEP_OUTPUTS", "True", "TEST.KEEP_NEGATIVES", "True")
 COMPARED = 8  # shots of the methods that UP-Adapter is set beside
 
 Arms = dict[Arm, list[PlannedRun]]
@@ -63,7 +64,7 @@ def plans(study: OODStudy) -> Arms:
         key = SHOTS_OF.get(name)
         for shots in study.shots if key else [0]:
             options = [key, str(shots)] if key else []
-            asked = settings.having(*options, "TEST.KEEP_OUTPUTS", "True", trainers=(name,))
+            asked = settings.having(*options, *KEPT, trainers=(name,))
             found[Arm(name, shots)] = plan(asked, study.dataset)
     return found
 

@@ -6,7 +6,7 @@ import torch
 
 from ueo.errors import DataError
 from ueo.results.kept_outputs import FEATURES, read_kept, write_kept
-from ueo.scores import ALL_SCORES, Score, mcm
+from ueo.scores import AGAINST_NAMES, ALL_SCORES, Score, mcm
 from ueo.studies import scored_runs
 
 KEEP = ("TEST.KEEP_OUTPUTS", "True")
@@ -19,7 +19,7 @@ def test_scores_of_kept_outputs_are_those_of_the_record(toy, kind):
     outputs = np.load(folder / "outputs.npz")
     for when in ("before", "after"):
         run = scored_runs.read_run(folder, when)
-        assert set(run.scores) == set(ALL_SCORES) - {"sigmoid"}  # no SigLIP
+        assert set(run.scores) == set(ALL_SCORES) - {"sigmoid", *AGAINST_NAMES}  # no SigLIP
         np.testing.assert_allclose(run.scores["mcm"], outputs[f"test_scores_{when}"], atol=1e-6)
         kept = read_kept(folder, when)
         np.testing.assert_allclose(
@@ -57,7 +57,8 @@ def test_shots_are_kept_with_their_labels_and_a_frozen_tower_once(toy):
 def test_prompts_for_each_image_have_no_local_score(toy):
     status, folder = toy("run", *KEEP, "DATASET.NUM_SHOTS", "1", trainer="CoCoOp", epochs=1)
     assert status == 0
-    assert set(ALL_SCORES) - set(scored_runs.read_run(folder).scores) == {"gl_mcm", "sigmoid"}
+    lacking = set(ALL_SCORES) - set(scored_runs.read_run(folder).scores)
+    assert lacking == {"gl_mcm", "sigmoid", *AGAINST_NAMES}
 
 
 def test_a_model_that_was_not_trained_is_the_same_before_and_after(toy):

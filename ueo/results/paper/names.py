@@ -13,7 +13,7 @@ METHODS = {
 SCORES = {
     "mcm": "MCM", "msp": "MSP", "max_logit": "max logit", "energy": "energy (T = 1)",
     "energy_logits": "energy (logits)", "kl_uniform": "KL to uniform", "gl_mcm": "GL-MCM",
-    "mahalanobis": "Mahalanobis", "knn": "k-NN",
+    "mahalanobis": "Mahalanobis", "knn": "k-NN", "neglabel": "NegLabel", "tanl": "TANL",
 }  # fmt: skip
 METRICS = {
     "pacc": "PACC", "auroc": "AUROC", "fpr95": "FPR95", "hm": "HM", "h_score": "H-score",

@@ -1,0 +1,197 @@
+"""The names that no class of a run has: chosen once, encoded as its class names are, compared.
+
+They are chosen by the model as a run starts. Then their features follow what the model learns: a
+learnt context stands before them as before class names, and a tuned text tower encodes them. Two
+kinds of method keep the features of the start: those whose contexts or prompts belong to one class
+or image, and those whose logits are more than cosines of class features (`bound`).
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from ueo.clip.model import PromptedCLIP
+from ueo.clip.negatives import scores
+from ueo.clip.negatives.mining import mine, nearness, shuffled
+from ueo.clip.negatives.words import Words, candidates, readable
+from ueo.clip.prompts import PromptEnsemble, PromptLearner
+from ueo.errors import ConfigError
+from ueo.files import atomic_path, read_arrays
+from ueo.open_set import otsu_threshold
+from ueo.scores import NEGLABEL
+
+FILE = "negative_names.npz"  # in the folder of a run whose score needs them
+BATCH = 512  # names encoded at once
+Prompts = Callable[[list[str]], PromptLearner | PromptEnsemble]
+Keep = Callable[[str, Callable[[], np.ndarray]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class NegativeNames:
+    """names: M, in the order of their groups. features: (M, embedding), as class features are.
+    bound: their cosines are products with image features, whatever the adapter. activated:
+    positions of names, the most activated first; None where nobody asked."""
+
+    names: list[str]
+    features: Tensor
+    bound: bool
+    activated: Tensor | None = None
+
+    def cosines(self, model: PromptedCLIP, features: Tensor) -> Tensor:
+        """(batch, M), fp32, unscaled, of images' unit vectors (batch, embedding)."""
+        names = self.features.to(features)
+        return (features @ names.T if self.bound else model.cosines(features, names)).float()
+
+    def score(self, name: str, model: PromptedCLIP, features: Tensor, cosines: Tensor,
+              steadily: bool = True) -> Tensor:
+        """(batch,), fp64, by the score `name` of AGAINST_NAMES. features: as for `cosines`;
+        cosines: (batch, K); steadily: as model.steadily computes."""
+        negatives = self._steady(model, features) if steadily else self.cosines(model, features)
+        cosines = cosines.float().to(features.device)
+        if name == NEGLABEL:
+            return scores.neglabel(cosines, negatives, model.logit_scale)
+        activated = negatives[:, self.activated.to(negatives.device)]
+        return scores.tanl(cosines, activated, model.logit_scale)
+
+    def _steady(self, model: PromptedCLIP, features: Tensor) -> Tensor:
+        return model.steadily(lambda rows: self.cosines(model, rows), features)
+
+    def scores(self, name: str, model: PromptedCLIP, features: Tensor, cosines: Tensor,
+               batch: int) -> Tensor:
+        """As `score`, of any number of images, on the CPU, `batch` at a time."""
+        return torch.cat([self.score(name, model, *part).cpu()
+                          for part in _batches(model, features, cosines, batch)])
+
+    def activate(self, model: PromptedCLIP, features: Tensor, cosines: Tensor, batch: int
+                 ) -> "NegativeNames":
+        """With names in the order of their activation by these images.
+
+        # paper: in a stream, over all words, from noise images on. Here: by all images at once,
+        # over the names that NegLabel keeps; the threshold of the sure ones is Otsu's on its score.
+        """
+        found = self.scores(NEGLABEL, model, features, cosines, batch)
+        known, unknown = scores.confident(found, otsu_threshold(found.numpy()))
+        activation = torch.zeros(len(self.names), dtype=torch.float64)
+        for sign, chosen in ((1, unknown), (-1, known)):
+            for part, cos in _batches(model, features[chosen], cosines[chosen], batch):
+                shares = scores.mass(cos.float().to(part.device), self._steady(model, part),
+                                     model.logit_scale)
+                activation += sign * shares.double().sum(0).cpu() / int(chosen.sum())
+        order = activation.argsort(descending=True, stable=True)
+        return replace(self, activated=order[: scores.ACTIVATED])
+
+    def write(self, folder: str | Path) -> None:
+        """FILE in the folder of a run: what its predictions need."""
+        arrays = {"names": np.array(self.names), "bound": np.array(self.bound),
+                  "features": self.features.float().cpu().numpy()}
+        if self.activated is not None:
+            arrays["activated"] = self.activated.numpy()
+        with atomic_path(Path(folder, FILE)) as temporary:
+            np.savez(temporary, **arrays)
+
+
+def read(folder: str | Path) -> NegativeNames:
+    """What `write` wrote. Raises DataError for a file that is missing or damaged."""
+    arrays = read_arrays(Path(folder, FILE), "train the model again",
+                         ("names", "bound", "features"))
+    activated = arrays.get("activated")
+    return NegativeNames(arrays["names"].tolist(), torch.from_numpy(arrays["features"]),
+                         bool(arrays["bound"]),
+                         None if activated is None else torch.from_numpy(activated))
+
+
+class NamesOfRun:
+    """The negative names of a model that learns; to be made before it does.
+
+    classnames: of the K classes. prompts: names -> their prompts, with the model's own contexts, or
+    with the data set's where the model has one for each class. bound: see the head of this file.
+    keep: (key, function that makes an array) -> that array, perhaps from an earlier run.
+    """
+
+    def __init__(self, model: PromptedCLIP, classnames: list[str], prompts: Prompts, bound: bool,
+                 keep: Keep):
+        self.model, self.prompts, self.classnames = model, prompts, classnames
+        self._classes = self._encode(classnames)
+        words, features = self._candidates(keep)
+        kept = mine(nearness(features, self._classes.float().cpu()), words.nouns)
+        if not len(kept):
+            raise ConfigError(
+                f"a score against negative names: only {len(words.names)} words have a token each "
+                "in this backbone; take another score, as mcm"
+            )
+        kept = kept[shuffled([words.names[i] for i in kept])]
+        names = [words.names[i] for i in kept]
+        self.start = NegativeNames(names, features[kept], bound)
+        print(f"Negative names: {len(names):,}, the farthest from all classes of "
+              f"{len(words.names):,} words of WordNet")
+
+    def now(self) -> NegativeNames:
+        """With the features that the model gives them as it is."""
+        # where the class names' are what they were, so are theirs
+        if self.start.bound or torch.equal(self._encode(self.classnames), self._classes):
+            return self.start
+        return replace(self.start, features=self._encode(self.start.names).float().cpu())
+
+    def _encode(self, names: list[str]) -> Tensor:
+        return encode(self.model, names, self.prompts)
+
+    def _candidates(self, keep: Keep) -> tuple[Words, Tensor]:
+        """Words that the model can read and that no class is called, and their features (W,
+        embedding), fp32, on the CPU."""
+        words = candidates()
+        key = f"negative names {words.identity} {self._text_hash()}"
+        features = torch.from_numpy(keep(key, lambda: self._features(words.names)))
+        read = (features != 0).any(1)
+        if unread := int((~read).sum()):
+            print(f"Negative names: {unread:,} of {len(read):,} words are left out, because this "
+                  "backbone has no token for a part of theirs")
+        taken = {name.replace("_", " ").lower() for name in self.classnames}
+        free = read & torch.tensor([name not in taken for name in words.names])
+        names = [name for name, is_free in zip(words.names, free.tolist()) if is_free]
+        return Words(names, int(free[: words.nouns].sum())), features[free]
+
+    def _features(self, names: list[str]) -> np.ndarray:
+        """(names, embedding), fp32; zeros where the model cannot read a name."""
+        found = np.zeros((len(names), self.model.embedding), np.float32)
+        rows = readable(names, self.model.backbone).numpy()
+        found[rows] = self._encode([names[i] for i in rows.nonzero()[0]]).float().cpu().numpy()
+        return found
+
+    def _text_hash(self) -> str:
+        """Of all that a name's feature depends on besides the name."""
+        prompt = [member() for member in self.prompts(["name"]).members()]
+        state = [*prompt, *self.model.text_encoder.state_dict().values(),
+                 self.model.token_embedding.weight]
+        digest = hashlib.sha256(f"{self.model.fast} {self.model.dtype}".encode())
+        for tensor in state:
+            digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+@torch.no_grad()
+def encode(model: PromptedCLIP, names: list[str], prompts: Prompts) -> Tensor:
+    """(names, embedding), as `PromptedCLIP.class_features` of classes with these names."""
+    starts = range(0, len(names), BATCH)
+    quiet = True if len(starts) == 1 else None  # None: unless it is a terminal
+    return torch.cat([
+        torch.stack([F.normalize(model.encode(member)[0], dim=-1)
+                     for member in prompts(names[i : i + BATCH]).members()]).mean(0)
+        for i in tqdm(starts, desc="encode names", unit_scale=BATCH, leave=False, disable=quiet)
+    ])
+
+
+def _batches(model: PromptedCLIP, features: Tensor, cosines: Tensor, size: int
+             ) -> Iterator[tuple[Tensor, Tensor]]:
+    """Parts of features (images, embedding), as the model takes them, and of cosines (images, K).
+    """
+    device = model.token_embedding.weight.device
+    for start in range(0, len(features), size):
+        rows = slice(start, start + size)
+        yield features[rows].to(device, model.dtype), cosines[rows]
