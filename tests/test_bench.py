@@ -74,6 +74,8 @@ def test_choices_and_gains_are_written(finished, capsys):
 
 
 def test_what_the_protocol_fixes_cannot_be_asked_for(capsys):
+    assert bench.main(["office31"]) == 2
+    assert "office31: the bench is on emoji_shift" in capsys.readouterr().err
     assert bench.main(["--seed", "7"]) == 2
     assert "--seed: the bench's protocol fixes it" in capsys.readouterr().err
 

@@ -48,7 +48,7 @@ class Recipe:
 
 
 RECIPES = {  # "long" is that of the shipped TinyCLIP, with seed 2023 and no style held apart
-    "short": Recipe({"resnet": 2000, "vit": 3000}, 96, (0.6, 0.25), 0.4),
+    "short": Recipe({"resnet": 2000, "vit": 3000}, 96, (0.85, 0.05), 0.2),
     "long": Recipe({"resnet": 8500, "vit": 8500}, 160, (0.34, 0.33), 1.0),
 }
 

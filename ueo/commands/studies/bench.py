@@ -8,6 +8,7 @@ that are reported; what is finished is not run again. Results: OUTPUT/emoji_shif
 
 import argparse
 
+from ueo.clip.backbones import available_backbones
 from ueo.commands import arguments
 from ueo.errors import ConfigError
 from ueo.grids.execute import run_and_show
@@ -23,7 +24,8 @@ FIXED = ("domain", "seed", "backbone", "shard", "overwrite")  # by the protocol;
 
 def parser() -> argparse.ArgumentParser:
     p = arguments.parser(__doc__.splitlines()[0])
-    p.add_argument("--models", nargs="+", default=list(SHIPPED.values()),
+    here = [name for name in SHIPPED.values() if name in available_backbones()]
+    p.add_argument("--models", nargs="+", default=here,
                    help="names of the shipped models, and files that pretrain.py made")
     p.set_defaults(datasets=[DATASET], trainers=["all"])
     return p
@@ -44,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(settings: GridSettings) -> None:
+    if settings.datasets != (DATASET,):
+        raise ConfigError(f"{settings.datasets[0]}: the bench is on {DATASET}; name no data set")
     for name in FIXED:
         if getattr(settings, name) != getattr(GridSettings(), name):
             raise ConfigError(f"--{name}: the bench's protocol fixes it; use scripts/tables.sh")
