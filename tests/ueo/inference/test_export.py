@@ -21,6 +21,7 @@ from ueo.files import read_json, write_json
 from ueo.inference.model_card import card
 from ueo.inference.onnx_export import missing_packages, run_onnx
 from ueo.results.record import read_outputs
+from ueo.scores import SCORES
 
 needs_onnx = pytest.mark.skipif(
     bool(missing_packages()), reason=f"needs the extra onnx: {', '.join(missing_packages())}"
@@ -175,7 +176,7 @@ def test_onnxruntime_predicts_the_same(runs, toy_root, weights, tmp_path, capsys
         cosines = model.cosines(some)
         expected = (model.network.model.logit_scale * cosines).softmax(-1)
         assert np.abs(probabilities - expected.numpy()).max() < 1e-4
-        assert np.abs(scores - model.score(cosines).numpy()).max() < 1e-5
+        assert np.abs(scores - SCORES[model.facts["score"]](cosines).numpy()).max() < 1e-5
 
 
 def test_the_card_says_what_it_is_and_names_no_path(runs, toy_root):
