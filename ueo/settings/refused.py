@@ -1,6 +1,7 @@
 """What our trainers refuse of a configuration that Dassl would take."""
 
 from ueo.errors import ConfigError
+from ueo.settings.config import setting_of
 from ueo.settings.preprocessing import Preprocessing
 
 
@@ -17,7 +18,7 @@ def check_trainer(name: str, cfg, options) -> None:
             f"TEST: {name} always tests the model that it ends with, on the test set; leave "
             "TEST.NO_TEST False and TEST.SPLIT test"
         )
-    if cfg.TEST.KEEP_NEGATIVES and not cfg.TEST.KEEP_OUTPUTS:
+    if setting_of(cfg, "KEEP_NEGATIVES", "TEST") and not setting_of(cfg, "KEEP_OUTPUTS", "TEST"):
         raise ConfigError("TEST.KEEP_NEGATIVES: needs TEST.KEEP_OUTPUTS True beside it")
     if cfg.DATALOADER.TRAIN_X.SAMPLER != "RandomSampler":
         raise ConfigError(
