@@ -12,20 +12,10 @@ from pathlib import Path
 
 from artwork import POOL_PACKAGE, SETS, SOURCES, TARGETS
 from emoji_classes import NAMES, NUM_KNOWN
-from pretrain import (
-    BATCH,
-    CONTEXT,
-    DECAY,
-    EMBED,
-    LAYERS,
-    RATE,
-    SHARES,
-    TEXT_LAYERS,
-    TEXT_WIDTH,
-    WARM_UP,
-    WIDTH,
-)
+from pretrain import DECAY, RATE, RECIPES, WARM_UP
+from towers import CONTEXT, EMBED, RESNET_LAYERS, RESNET_WIDTH, TEXT_LAYERS, TEXT_WIDTH
 
+LONG = RECIPES["long"]  # that of the shipped TinyCLIP
 ASSETS = Path(__file__).resolve().parents[1]
 AIMED_AT = ("fluent", "fluent_flat", "noto_v1", "fluent_high_contrast")
 AIMS = {"margin": 10, "acc28": 60, "auroc": 72}
@@ -106,11 +96,13 @@ def card(result: dict) -> str:
     values = {
         "megabytes": f"{m['bytes'] / 1e6:.1f}", "tokens": m["tokens"],
         "parameters": f"{m['parameters']:,}", "visual": f"{m['parameters_visual']:,}",
-        "scale": f"{m['scale']:.1f}", "layers": LAYERS, "width": WIDTH, "heads": WIDTH * 32 // 64,
+        "scale": f"{m['scale']:.1f}", "layers": RESNET_LAYERS,
+        "width": RESNET_WIDTH, "heads": RESNET_WIDTH * 32 // 64,
         "text_width": TEXT_WIDTH, "text_layers": TEXT_LAYERS, "text_heads": TEXT_WIDTH // 64,
-        "embed": EMBED, "context": CONTEXT, "steps": m["steps"], "of": m["of"], "seed": m["seed"],
-        "batch": BATCH, "rate": RATE, "decay": DECAY, "warm_up": f"{100 * WARM_UP:.0f}",
-        "share": f"{100 * SHARES[0]:.0f}", "loss": m["loss"],
+        "embed": EMBED, "context": CONTEXT, "steps": m["steps"], "of": m["steps"],
+        "seed": m["seed"], "batch": LONG.batch, "rate": RATE["resnet"], "decay": DECAY,
+        "warm_up": f"{100 * WARM_UP:.0f}", "share": f"{100 * LONG.shares[0]:.0f}",
+        "loss": m["loss"],
         "minutes": f"{int(m['seconds']) / 60:.0f}", "cpu": result["cpu"],
         "forward": f"{result['cost']['forward']:.2f}",
         "both": f"{result['cost']['forward_backward']:.2f}", "prompt": result["prompt"],
