@@ -37,9 +37,9 @@ def run(args: argparse.Namespace) -> int:
     _check(settings)
     register(settings.plugin)
     made = trials(settings, models)
-    tuning = [run for by_value in made.values() for runs in by_value.values() for run in runs]
+    tuning = [run for _, by_value in made.values() for runs in by_value.values() for run in runs]
     run_and_show(settings, tuning, lambda: None)  # a rate at which a method diverges is no failure
-    chosen = choices(settings, made)
+    chosen = choices(made)
     plans = reported(settings, models, chosen)
     runs = [run for of_method in plans.values() for run in of_method]
     return run_and_show(settings, runs, lambda: report.write(settings, models, chosen, plans))

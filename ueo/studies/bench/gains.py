@@ -9,13 +9,13 @@ import numpy as np
 from ueo.grids.grid_settings import ZERO_SHOT
 from ueo.open_set import accepted
 from ueo.results.bootstrap import ACCEPTED, cut, drawn_gains, estimate, resampled
+from ueo.results.gains import RESAMPLES
 from ueo.results.record import read_outputs, read_result
 from ueo.runs.checkpoint import chosen_threshold, read_facts
 from ueo.studies.bench.runs import Reported
 from ueo.studies.claims import verdict
 
 METRICS = {"pacc": "PACC", "auroc": "AUROC", "hm": "HM", "h_score": "H-score"}
-RESAMPLES = 1000
 
 
 def measured(reported: Reported) -> list[dict]:
@@ -54,14 +54,14 @@ def _row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dic
     ours = [run | {"model": model} for model, (own, _) in by_model.items() for run in own]
     base = [run | {"model": model} for model, (_, zero) in by_model.items() for run in zero]
     drawn = drawn_gains(_by_domain(ours), _by_domain(base), tuple(METRICS), RESAMPLES)
-    each = _gain_of_each(ours, base)
+    each, before = _gain_of_each(ours, base), [_values(run) for run in base]
     row = {"group": group, "method": method, "models": list(by_model), "by_domain": {
         domain: {m: _estimate([drawn[m][domain]]) for m in METRICS} for domain in drawn["pacc"]
     }}
     for metric in METRICS:
         found = _estimate(drawn[metric].values())
         row[metric] = {
-            "zero_shot": 100 * float(np.mean([_values(run)[metric] for run in base])),
+            "zero_shot": 100 * float(np.mean([values[metric] for values in before])),
             **found,
             "verdict": verdict([found["interval"]]),
             **{f"by_{part}": _spread(ours, [own[metric] for own in each], of)

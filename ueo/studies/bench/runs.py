@@ -21,7 +21,8 @@ from ueo.studies.bench.protocol import (
 
 BY_LABELS, WITHOUT_LABELS = "by_labels", "without_labels"
 
-Trials = dict[tuple[str, str], dict[str, list[PlannedRun]]]  # (architecture, method) -> by value
+# (architecture, method) -> the option that is chosen, and the runs with each value of it
+Trials = dict[tuple[str, str], tuple[str, dict[str, list[PlannedRun]]]]
 Reported = dict[tuple[str, str, str], list[PlannedRun]]  # (model, group of domains, method)
 
 
@@ -33,22 +34,22 @@ def trials(settings: GridSettings, models: Iterable[str]) -> Trials:
         on_model = tuning_settings(settings, model)
         for method in methods(settings, model):
             key, values = to_tune(settings, method, model)
-            found[kind, method] = {
+            found[kind, method] = key, {
                 value: plan(on_model.having(key, value, trainers=(method,)), DATASET)
                 for value in values
             }
     return found
 
 
-def choices(settings: GridSettings, made: Trials) -> dict[tuple[str, str], dict]:
+def choices(made: Trials) -> dict[tuple[str, str], dict]:
     """Of each method and architecture: the option, each value's figures, and what each rule
     chooses, None where nothing was measured."""
     found = {}
-    for (kind, method), by_value in made.items():
+    for place, (key, by_value) in made.items():
         labelled = {value: tuning.score(runs) for value, runs in by_value.items()}
         unlabelled = {value: _information(runs) for value, runs in by_value.items()}
-        found[kind, method] = {
-            "key": to_tune(settings, method, SHIPPED[kind])[0],
+        found[place] = {
+            "key": key,
             "hm": labelled,
             "mutual_information": unlabelled,
             **tuning.choose({BY_LABELS: labelled, WITHOUT_LABELS: unlabelled}),
@@ -70,13 +71,14 @@ def reported(
     """Every run of the tables. A method of which nothing could be chosen has none."""
     found = {}
     for model in models:
+        kind = architecture(model)
         for group, of_group in domains().items():
             on_model = replace(settings, backbone=model, domain=of_group)
             found[model, group, ZERO_SHOT] = plan(
                 replace(on_model, trainers=(ZERO_SHOT,)), DATASET
             )
             for method in methods(settings, model):
-                choice = chosen[architecture(model), method]
+                choice = chosen[kind, method]
                 asked = replace(on_model, trainers=(method,))
                 if choice[BY_LABELS] is not None:
                     asked = asked.having(choice["key"], choice[BY_LABELS])
