@@ -272,3 +272,18 @@ def disk(size: int):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, kept)
+
+
+@contextmanager
+def killed_in_epoch(kind: type, epoch: int = 1):
+    """Runs of a trainer class are interrupted when they come to this epoch."""
+    run_epoch = kind.run_epoch
+
+    def killed(self):
+        if self.epoch == epoch:
+            raise KeyboardInterrupt
+        run_epoch(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kind, "run_epoch", killed)
+        yield

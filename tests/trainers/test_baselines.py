@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import SHUFFLED, read, trainer_names
+from conftest import SHUFFLED, killed_in_epoch, read, trainer_names
 from dassl.engine import TRAINER_REGISTRY
 
 from ueo.pseudo_labels import most_confident
@@ -62,16 +62,8 @@ def test_a_resumed_run_ends_in_the_same_numbers(toy, trainer, monkeypatch):
     shots = ("DATASET.NUM_SHOTS", "2") if TRAINER_REGISTRY.get(trainer).uses_labels else ()
     _, unbroken = toy("unbroken", *shots, trainer=trainer, epochs=3)
     kind = TRAINER_REGISTRY.get(trainer)
-    run_epoch = kind.run_epoch
-
-    def broken(self):
-        if self.epoch == 1:
-            raise KeyboardInterrupt
-        run_epoch(self)
-
-    monkeypatch.setattr(kind, "run_epoch", broken)
-    assert toy("resumed", *shots, trainer=trainer, epochs=3)[0] == 130
-    monkeypatch.setattr(kind, "run_epoch", run_epoch)
+    with killed_in_epoch(kind):
+        assert toy("resumed", *shots, trainer=trainer, epochs=3)[0] == 130
     status, resumed = toy("resumed", *shots, trainer=trainer, epochs=3)
     assert status == 0 and read(resumed)["resumed_from_epoch"] == 1
     a, b = (np.load(f / "outputs.npz") for f in (unbroken, resumed))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import SHUFFLED, TOY_PLUGIN, read, trainer_names
+from conftest import SHUFFLED, TOY_PLUGIN, killed_in_epoch, read, trainer_names
 from dassl.engine import TRAINER_REGISTRY
 from small_towers import KINDS, LEARNT_BIAS, PREPROCESSING, SIZES
 
@@ -78,16 +78,8 @@ def test_permuted_labels_change_nothing(on, tmp_path, trainer, kind, options):
 def test_a_resumed_run_ends_in_the_same_numbers(on, trainer, kind, monkeypatch):
     _, unbroken = on(kind, "unbroken", trainer=trainer, epochs=2)
     trainer_class = TRAINER_REGISTRY.get(trainer)
-    run_epoch = trainer_class.run_epoch
-
-    def broken(self):
-        if self.epoch == 1:
-            raise KeyboardInterrupt
-        run_epoch(self)
-
-    monkeypatch.setattr(trainer_class, "run_epoch", broken)
-    assert on(kind, "resumed", trainer=trainer, epochs=2)[0] == 130
-    monkeypatch.setattr(trainer_class, "run_epoch", run_epoch)
+    with killed_in_epoch(trainer_class):
+        assert on(kind, "resumed", trainer=trainer, epochs=2)[0] == 130
     status, resumed = on(kind, "resumed", trainer=trainer, epochs=2)
     assert status == 0 and read(resumed)["resumed_from_epoch"] == 1
     a, b = (np.load(f / "outputs.npz") for f in (unbroken, resumed))

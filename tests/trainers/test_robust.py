@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import CLASSES, TOY_PLUGIN, read
+from conftest import CLASSES, TOY_PLUGIN, killed_in_epoch, read
 from PIL import Image
 from scipy.special import logsumexp
 
@@ -152,16 +152,8 @@ def test_without_anchors_arf_is_flyp_to_the_last_bit(toy, anchors):
 
 def test_an_anchored_run_resumes_to_the_same_numbers(toy, anchors, monkeypatch):
     _, unbroken = toy("unbroken", *anchors, trainer="ARF", epochs=3)
-    run_epoch = ARF.run_epoch
-
-    def broken(self):
-        if self.epoch == 1:
-            raise KeyboardInterrupt
-        run_epoch(self)
-
-    monkeypatch.setattr(ARF, "run_epoch", broken)
-    assert toy("resumed", *anchors, trainer="ARF", epochs=3)[0] == 130
-    monkeypatch.setattr(ARF, "run_epoch", run_epoch)
+    with killed_in_epoch(ARF):
+        assert toy("resumed", *anchors, trainer="ARF", epochs=3)[0] == 130
     status, resumed = toy("resumed", *anchors, trainer="ARF", epochs=3)
     assert status == 0 and read(resumed)["resumed_from_epoch"] == 1
     a, b = (np.load(f / "outputs.npz")["test_scores_after"] for f in (unbroken, resumed))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import CLASSES, TOY_PLUGIN, read, toy_arguments, trainer_names
+from conftest import CLASSES, TOY_PLUGIN, killed_in_epoch, read, toy_arguments, trainer_names
 from dassl.engine import TRAINER_REGISTRY
 
 import ueo
@@ -131,16 +131,8 @@ def test_what_a_killed_run_left_ends_with_the_same_scores(toy, monkeypatch):
     asked = options("UEO", "tanl", "OPTIM.LR", "0.05")
     _, whole = toy("whole", *asked, kind="vit", epochs=2)
     kind = TRAINER_REGISTRY.get("UEO")
-    run_epoch = kind.run_epoch
-
-    def killed(self):
-        if self.epoch == 1:
-            raise KeyboardInterrupt
-        run_epoch(self)
-
-    monkeypatch.setattr(kind, "run_epoch", killed)
-    assert toy("again", *asked, kind="vit", epochs=2)[0] == 130
-    monkeypatch.setattr(kind, "run_epoch", run_epoch)
+    with killed_in_epoch(kind):
+        assert toy("again", *asked, kind="vit", epochs=2)[0] == 130
     status, again = toy("again", *asked, kind="vit", epochs=2)
     assert status == 0 and read(again)["resumed_from_epoch"] == 1
     a, b = read_outputs(whole), read_outputs(again)
