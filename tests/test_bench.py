@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from ueo.commands.studies import bench
-from ueo.datasets.emoji_shift import EmojiShift
+from ueo.grids.grid_settings import GridSettings
 from ueo.losses import mutual_information
 from ueo.results.bootstrap import ACCEPTED, mean_gains
 from ueo.results.record import read_result
+from ueo.runs.configure import register
 from ueo.studies.bench import gains, protocol
 from ueo.studies.bench.report import markdown
 
@@ -30,7 +31,7 @@ def finished(tmp_path_factory):
     output = tmp_path_factory.mktemp("bench")
     patch = pytest.MonkeyPatch()
     patch.setattr(protocol, "RATES", {"sgd": ("1e-3", "1e-1")})
-    patch.setattr(EmojiShift, "seeds", (1,))
+    patch.setattr(protocol, "SEVERAL_SEEDS", (1,))
     patch.setattr("ueo.studies.bench.runs.domains",
                   lambda: {"shifted": ("noto_v1+scene2",), "clean": ("noto_v1",)})
     words = ["--models", "TinyCLIP", "--trainers", "ZeroshotCLIP", "EntMin", "--setting", "open",
@@ -66,11 +67,37 @@ def test_choices_and_gains_are_written(finished, capsys):
         recorded = zero[domain]["metrics"]["test"]
         for metric in gains.METRICS:
             assert row[metric]["zero_shot"] == pytest.approx(recorded[metric])
-        picture = output / "emoji_shift" / f"bench-gains-{row['group']}.png"
+        picture = output / "emoji_shift" / f"bench-gains-{row['group']}-shipped.png"
         assert picture.is_file() and picture.with_suffix(".pdf").is_file()
     assert "| EntMin" in markdown(results)
     assert bench.main([*words, "--tables-only"]) == 0  # and from the records alone, the same
     assert json.loads((output / "emoji_shift" / "bench.json").read_text()) == results
+
+
+def test_every_method_runs_on_the_shipped_models_and_eight_on_the_others():
+    register()
+    everything = GridSettings(trainers=("all",))
+    assert len(protocol.methods(everything, "TinyCLIP")) > 20
+    assert set(protocol.methods(everything, "other.safetensors")) == set(protocol.EVERYWHERE)
+    assert protocol.methods(GridSettings(trainers=("UPL",)), "other.safetensors") == ["UPL"]
+    assert protocol.seeds("UEO", "TinyCLIP") == (1, 2, 3)
+    assert protocol.seeds("UEO", "other.safetensors") == protocol.seeds("UPL", "TinyCLIP") == (1,)
+
+
+def test_methods_are_compared_on_the_same_models_alone(monkeypatch):
+    monkeypatch.setattr(gains, "_read", lambda folders: list(folders))
+    monkeypatch.setattr(gains, "_row", lambda group, method, by_model: {
+        "group": group, "method": method, "models": list(by_model)})
+
+    class Finished:
+        folder = "somewhere"
+
+    everywhere = {(model, "clean", method): [Finished()] for model in ("TinyCLIP", "other")
+                  for method in ("ZeroshotCLIP", "UEO")}
+    found = gains.measured({**everywhere, ("TinyCLIP", "clean", "UPL"): [Finished()]})
+    assert [(row["scope"], row["method"], row["models"]) for row in found] == [
+        ("shipped", "UEO", ["TinyCLIP"]), ("shipped", "UPL", ["TinyCLIP"]),
+        ("all", "UEO", ["TinyCLIP", "other"])]
 
 
 def test_what_the_protocol_fixes_cannot_be_asked_for(capsys):

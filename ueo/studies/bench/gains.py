@@ -12,6 +12,7 @@ from ueo.results.bootstrap import ACCEPTED, cut, drawn_gains, estimate, resample
 from ueo.results.gains import RESAMPLES
 from ueo.results.record import read_outputs, read_result
 from ueo.runs.checkpoint import chosen_threshold, read_facts
+from ueo.studies.bench.protocol import SHIPPED
 from ueo.studies.bench.runs import Reported
 from ueo.studies.claims import verdict
 
@@ -19,22 +20,32 @@ METRICS = {"pacc": "PACC", "auroc": "AUROC", "hm": "HM", "h_score": "H-score"}
 
 
 def measured(reported: Reported) -> list[dict]:
-    """One entry a method and group of domains: its gains over zero-shot CLIP in points of percent.
-    A method counts on the models where all its runs are finished."""
+    """One entry a scope of models, group of domains and method: its gains over zero-shot CLIP in
+    points of percent. A method counts where its runs on every model of the scope are finished, so
+    that the methods of a scope stand on the same images."""
     finished = {place: found for place, runs in reported.items()
                 if (found := _read(run.folder for run in runs))}
     rows = []
-    for group in dict.fromkeys(group for _, group, _ in finished):
-        names = dict.fromkeys(m for _, g, m in finished if g == group and m != ZERO_SHOT)
-        for method in names:
-            models = [model for model, g, m in finished if (g, m) == (group, method)
-                      and (model, group, ZERO_SHOT) in finished]
-            if models:
-                rows.append(_row(group, method, {
-                    model: (finished[model, group, method], finished[model, group, ZERO_SHOT])
-                    for model in models
-                }))
+    for scope, models in _scopes(reported).items():
+        for group in dict.fromkeys(group for _, group, _ in reported):
+            for method in dict.fromkeys(name for _, _, name in reported if name != ZERO_SHOT):
+                places = [(model, group, name) for model in models for name in (method, ZERO_SHOT)]
+                if all(place in finished for place in places):
+                    rows.append({"scope": scope} | _row(group, method, {
+                        model: (finished[model, group, method], finished[model, group, ZERO_SHOT])
+                        for model in models
+                    }))
     return rows
+
+
+def _scopes(reported: Reported) -> dict[str, list[str]]:
+    """The shipped models, on which every method runs; and all, where there are more."""
+    models = list(dict.fromkeys(model for model, _, _ in reported))
+    shipped = [model for model in models if model in SHIPPED.values()]
+    scopes = {"shipped": shipped, "all": models}
+    if not shipped or shipped == models:
+        del scopes["all" if shipped else "shipped"]
+    return scopes
 
 
 def _read(folders: Iterable[Path]) -> list[dict]:

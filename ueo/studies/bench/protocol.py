@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from ueo.clip.backbones import weights_file
 from ueo.errors import CheckpointError, ConfigError
-from ueo.grids.choices import dataset_class, trainer_names
+from ueo.grids.choices import ALL, dataset_class, trainer_names
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
 from ueo.grids.plan import plan
 from ueo.studies.tuning import RATE, on_tuning_domain
@@ -20,6 +20,9 @@ RATES = {"sgd": ("1e-3", "3e-3", "1e-2", "3e-2", "1e-1"),
          "adamw": ("1e-5", "3e-5", "1e-4", "3e-4", "1e-3")}
 OTHER_KEYS = {"TipAdapter": ("TRAINER.TipAdapter.ALPHA", ("0.1", "0.3", "1", "3", "10"))}
 TUNING_SEED = 1
+SEVERAL_SEEDS = (1, 2, 3)
+DEMONSTRATION = ("InfoMax", "EntMin", "UEO")  # what scripts/ueo/main.sh shows
+EVERYWHERE = (*DEMONSTRATION, "UniEntPlus", "MARS", "TransCLIP", "StatA", "ZLaP")
 
 
 def domains() -> dict[str, tuple[str, ...]]:
@@ -48,12 +51,18 @@ def architecture(model: str) -> str:
 
 
 def methods(settings: GridSettings, model: str) -> list[str]:
-    """The methods that run on a model beside zero-shot CLIP: of those asked for, all on a shipped
-    one, those that are tuned without labels on another."""
+    """The methods that run on a model beside zero-shot CLIP: those that are asked for by name;
+    of `all`, every one on a shipped model, and those of EVERYWHERE on another."""
     names = [name for name in trainer_names(settings) if name != ZERO_SHOT]
-    if model in SHIPPED.values():
+    if ALL not in settings.trainers or model in SHIPPED.values():
         return names
-    return [name for name in names if not TRAINER_REGISTRY.get(name).uses_labels]
+    return [name for name in names if name in EVERYWHERE]
+
+
+def seeds(method: str, model: str) -> tuple[int, ...]:
+    """Of the reported runs."""
+    several = method in DEMONSTRATION and model in SHIPPED.values()
+    return SEVERAL_SEEDS if several else SEVERAL_SEEDS[:1]
 
 
 def to_tune(settings: GridSettings, method: str, model: str) -> tuple[str, tuple[str, ...]]:

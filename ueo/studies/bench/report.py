@@ -1,5 +1,6 @@
 """The bench's results as data, and the tables made from them."""
 
+from collections import defaultdict
 from pathlib import Path
 
 from tabulate import tabulate
@@ -37,22 +38,35 @@ def write(settings: GridSettings, models: tuple[str, ...], chosen: dict[tuple[st
 def _draw(folder: Path, gains: list[dict]) -> list[Path]:
     """Pictures of the gains on each domain, one or more a group of domains."""
     paths = []
-    for group in dict.fromkeys(row["group"] for row in gains):
-        rows = [row for row in gains if row["group"] == group]
-        found = {"title": f"The bench, {group} styles", "base": ZERO_SHOT, "overall": rows,
+    for (scope, group), rows in _parts(gains).items():
+        found = {"title": f"The bench, {_words(scope, group)}", "base": ZERO_SHOT, "overall": rows,
                  "domains": list(dict.fromkeys(d for row in rows for d in row["by_domain"]))}
         with style.styled():
-            paths += style.save_pages(domains.draw(found), folder, f"{STEM}-gains-{group}")
+            paths += style.save_pages(domains.draw(found), folder,
+                                      f"{STEM}-gains-{group}-{scope}")
     return paths
 
 
+def _parts(gains: list[dict]) -> dict[tuple[str, str], list[dict]]:
+    found = defaultdict(list)
+    for row in gains:
+        found[row["scope"], row["group"]].append(row)
+    return found
+
+
+def _words(scope: str, group: str) -> str:
+    return f"{group} styles, {scope} models"
+
+
 def markdown(results: dict) -> str:
-    """Tables of the gains, a group of domains each, of their spread, and of the choices."""
+    """Tables of the gains, a group of domains and scope of models each, of their spread, and of
+    the choices."""
     parts = []
-    for group in dict.fromkeys(row["group"] for row in results["gains"]):
-        rows = [row for row in results["gains"] if row["group"] == group]
-        parts += [f"## Gains over zero-shot CLIP, {group} styles", _gains(rows),
-                  f"### Spread, {group} styles", _spread(rows)]
+    for (scope, group), rows in _parts(results["gains"]).items():
+        words, (any_row, *_) = _words(scope, group), rows
+        parts += [f"## Gains over zero-shot CLIP, {words}",
+                  f"Models: {', '.join(any_row['models'])}.", _gains(rows),
+                  f"### Spread, {words}", _spread(rows)]
     if not parts:
         parts = ["No method has all its runs yet."]
     return "\n\n".join([*parts, "## What was chosen", _choices(results["choices"])]) + "\n"
@@ -60,9 +74,8 @@ def markdown(results: dict) -> str:
 
 def _gains(rows: list[dict]) -> str:
     """A line a method: gain, 95 % interval over test images, verdict on "it gains"."""
-    lines = [[row["method"], len(row["models"]), *(_cell(row[m]) for m in METRICS)]
-             for row in rows]
-    header = ["method", "models", *(f"{name}, points" for name in METRICS.values())]
+    lines = [[row["method"], *(_cell(row[m]) for m in METRICS)] for row in rows]
+    header = ["method", *(f"{name}, points" for name in METRICS.values())]
     return tabulate(lines, header, "github", disable_numparse=True)
 
 

@@ -15,6 +15,7 @@ from ueo.studies.bench.protocol import (
     architecture,
     domains,
     methods,
+    seeds,
     to_tune,
     tuning_settings,
 )
@@ -79,7 +80,7 @@ def reported(
             )
             for method in methods(settings, model):
                 choice = chosen[kind, method]
-                asked = replace(on_model, trainers=(method,))
+                asked = replace(on_model, trainers=(method,), seed=seeds(method, model))
                 if choice[BY_LABELS] is not None:
                     asked = asked.having(choice["key"], choice[BY_LABELS])
                 elif choice["key"]:
