@@ -47,13 +47,12 @@ def test_backbone_and_head_by_name(capsys):
 
 
 def test_what_is_not_offered():
-    sentence = "backbone 'resnet18' is not registered .*Dassl's own"
-    with pytest.raises(ConfigValueError, match=sentence):
-        build_backbone("resnet18")
+    with pytest.raises(ConfigValueError, match="'resnet17' is not registered; did you mean"):
+        build_backbone("resnet17")
     with pytest.raises(ConfigValueError, match="did you mean 'Flat'"):
         build_backbone("flatt")
     with pytest.raises(ConfigValueError, match="NETWORK_REGISTRY.register()"):
-        build_network("fcn_3x32_gctx")
+        build_network("unet")
     with pytest.raises(ConfigValueError, match="registered: mlp"):
         build_head("cosine")
     with pytest.raises(ConfigValueError, match="HEAD.ACTIVATION: 'gelu' is unknown"):

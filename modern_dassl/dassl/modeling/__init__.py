@@ -1,6 +1,6 @@
 """Backbones, heads and networks by name, and SimpleNet, which is built from them.
 
-A head, the MLP, is built in. No backbone and no network is: a project registers its own.
+A project can register its own, in the place of one of ours too.
 """
 
 from dassl.modeling.backbone import BACKBONE_REGISTRY, Backbone, build_backbone

@@ -15,8 +15,8 @@ def build_registered(registry: Registry, what: str, name: str, verbose: bool, **
         known = registry.registered_names()
         raise ConfigValueError(
             f"{what} {name!r} is not registered{nearest(name, known)} "
-            f"(registered: {', '.join(known) or 'none'}); Dassl's own backbones and networks are "
-            f"not part of this package, register yours with {what.upper()}_REGISTRY.register()"
+            f"(registered: {', '.join(known) or 'none'}); register yours with "
+            f"{what.upper()}_REGISTRY.register()"
         )
     if verbose:
         print(f"{what.capitalize()}: {name}")

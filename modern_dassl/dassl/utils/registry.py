@@ -23,12 +23,16 @@ class Registry:
     def register(self, obj=None, force: bool = False):
         """Register `obj` under its own name, or return the decorator that does so.
 
-        Raises RegistryKeyError (a KeyError) for a name that is taken, unless `force`.
+        Of two with one name, a project's takes the place of one of this package, and a line says
+        so. Raises RegistryKeyError (a KeyError) for any other name that is taken, unless `force`.
         """
         if obj is None:
             return lambda target: self.register(target, force)
         name = obj.__name__
-        if name in self._obj_map and not force:
+        taken = name in self._obj_map and not force
+        if taken and _is_built_in(self._obj_map[name]) and not _is_built_in(obj):
+            print(f"{self._name}: {name} of {obj.__module__} takes the place of the engine's own")
+        elif taken:
             raise RegistryKeyError(
                 f"{name!r} is registered already in the {self._name} registry; rename it, or "
                 "register it with force=True"
@@ -52,3 +56,7 @@ class Registry:
 
     def __contains__(self, name: str) -> bool:
         return name in self._obj_map
+
+
+def _is_built_in(obj) -> bool:
+    return obj.__module__.partition(".")[0] == "dassl"

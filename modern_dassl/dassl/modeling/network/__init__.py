@@ -1,5 +1,18 @@
 """Whole networks by name."""
 
 from dassl.modeling.network.build import NETWORK_REGISTRY, build_network
+from dassl.modeling.network.ddaig_fcn import (
+    fcn_3x32_gctx,
+    fcn_3x32_gctx_stn,
+    fcn_3x64_gctx,
+    fcn_3x64_gctx_stn,
+)
 
-__all__ = ["NETWORK_REGISTRY", "build_network"]
+__all__ = [
+    "NETWORK_REGISTRY",
+    "build_network",
+    "fcn_3x32_gctx",
+    "fcn_3x32_gctx_stn",
+    "fcn_3x64_gctx",
+    "fcn_3x64_gctx_stn",
+]

@@ -1,0 +1,116 @@
+"""Residual networks whose blocks normalise before they convolve, for images of 32 x 32 pixels.
+
+He et al., Identity Mappings in Deep Residual Networks, ECCV 2016; Zagoruyko and Komodakis, Wide
+Residual Networks, BMVC 2016. Names of weights are those of genuine Dassl's networks.
+"""
+
+from collections import OrderedDict
+
+from dassl.modeling.backbone.backbone import Backbone
+from dassl.modeling.backbone.build import BACKBONE_REGISTRY
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class PreActBlock(nn.Module):
+    """Twice norm, activation and 3 x 3 convolution, beside a shortcut; a 1 x 1 convolution where
+    the size changes."""
+
+    activation = staticmethod(F.relu)
+
+    def __init__(self, c_in: int, c_out: int, stride: int):
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(c_in)
+        self.conv1 = _conv(c_in, c_out, 3, stride)
+        self.bn2 = nn.BatchNorm2d(c_out)
+        self.conv2 = _conv(c_out, c_out, 3, 1)
+        self.changes_size = stride != 1 or c_in != c_out
+        if self.changes_size:
+            self.add_shortcut(_conv(c_in, c_out, 1, stride))
+
+    def add_shortcut(self, conv: nn.Module) -> None:
+        self.shortcut = nn.Sequential(conv)
+
+    def forward(self, x: Tensor) -> Tensor:
+        active = self.activation(self.bn1(x))
+        shortcut = self.shortcut(active) if self.changes_size else x
+        return shortcut + self.conv2(self.activation(self.bn2(self.conv1(active))))
+
+
+class WideBlock(PreActBlock):
+    activation = staticmethod(F.leaky_relu)
+
+    def add_shortcut(self, conv: nn.Module) -> None:
+        self.convShortcut = conv
+
+    @property
+    def shortcut(self) -> nn.Module:
+        return self.convShortcut
+
+
+class PreActResNet(Backbone):
+    """Four stages of 64 to 512 channels, (batch, 3, 32, 32) -> (batch, 512)."""
+
+    _out_features = 512
+
+    def __init__(self, blocks: tuple[int, ...]):
+        super().__init__()
+        self.conv1 = _conv(3, 64, 3, 1)
+        widths = (64, 64, 128, 256, 512)
+        for i, number in enumerate(blocks, 1):
+            stride = 1 if i == 1 else 2
+            stage = _stage(PreActBlock, widths[i - 1], widths[i], number, stride)
+            self.add_module(f"layer{i}", stage)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv1(x)
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
+        return x.mean((2, 3))
+
+
+class WideResNet(Backbone):
+    """Three stages of 16 to 64 channels times `widen_factor`, (batch, 3, 32, 32) ->
+    (batch, 64 * widen_factor). depth: 4 more than a multiple of 6."""
+
+    def __init__(self, depth: int, widen_factor: int):
+        super().__init__()
+        widths = (16, 16 * widen_factor, 32 * widen_factor, 64 * widen_factor)
+        self.conv1 = _conv(3, 16, 3, 1)
+        for i in (1, 2, 3):
+            stride = 1 if i == 1 else 2
+            stage = _stage(WideBlock, widths[i - 1], widths[i], (depth - 4) // 6, stride)
+            self.add_module(f"block{i}", nn.Sequential(OrderedDict(layer=stage)))
+        self.bn1 = nn.BatchNorm2d(widths[3])
+        self._out_features = widths[3]
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.block3(self.block2(self.block1(self.conv1(x))))
+        return F.leaky_relu(self.bn1(x)).mean((2, 3))
+
+
+def _conv(c_in: int, c_out: int, size: int, stride: int) -> nn.Conv2d:
+    return nn.Conv2d(c_in, c_out, size, stride, padding=size // 2, bias=False)
+
+
+def _stage(block: type, c_in: int, c_out: int, number: int, stride: int) -> nn.Sequential:
+    sizes = [(c_in, stride)] + [(c_out, 1)] * (number - 1)
+    return nn.Sequential(*(block(channels, c_out, step) for channels, step in sizes))
+
+
+@BACKBONE_REGISTRY.register()
+def preact_resnet18(**kwargs) -> PreActResNet:
+    return PreActResNet((2, 2, 2, 2))
+
+
+@BACKBONE_REGISTRY.register()
+def wide_resnet_28_2(**kwargs) -> WideResNet:
+    return WideResNet(28, 2)
+
+
+@BACKBONE_REGISTRY.register()
+def wide_resnet_16_4(**kwargs) -> WideResNet:
+    return WideResNet(16, 4)

@@ -1,0 +1,42 @@
+"""torchvision's networks and weights, without the classifier.
+
+torchvision is imported when a network is built, not before.
+"""
+
+import warnings
+
+from torch import nn
+
+
+def cut(build, *args) -> nn.Module:
+    """What torchvision's `build` makes, with a last layer of no outputs.
+
+    Such a layer draws nothing, so the random state is that of a network which has none.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Initializing zero-element tensors")
+        return build(*args, num_classes=0)
+
+
+def imagenet_weights(name: str) -> dict:
+    """The state of torchvision's network `name`, trained on ImageNet (IMAGENET1K_V1), from
+    torchvision's cache or the net."""
+    from torchvision.models import get_model_weights
+
+    return get_model_weights(name).IMAGENET1K_V1.get_state_dict(progress=True)
+
+
+def without_classifier(name: str, pretrained: bool) -> nn.Module:
+    """torchvision's network `name` up to the input of its last linear layer; `out_features` says
+    how large that is."""
+    from torchvision.models import get_model_builder
+
+    build = get_model_builder(name)
+    # EfficientNet divides by the number of outputs
+    model = build(num_classes=1) if name.startswith("efficientnet") else cut(build)
+    *kept, last = model.classifier
+    model.classifier = nn.Sequential(*kept)
+    model.out_features = last.in_features
+    if pretrained:
+        model.load_state_dict(imagenet_weights(name), strict=False)
+    return model

@@ -1,0 +1,73 @@
+"""What MixStyle and EFDMix share: when to mix, with whom, and how much."""
+
+import random
+from contextlib import contextmanager
+
+import torch
+from dassl.utils import ConfigValueError
+from torch import Tensor, nn
+
+
+class FeatureMixing(nn.Module):
+    """In training, with probability `p`, mix each image's feature statistics with another's.
+
+    p:     probability that a batch is mixed.
+    alpha: the weight of an image's own statistics is drawn from Beta(alpha, alpha).
+    eps:   added to variances.
+    mix:   "random": the other image is any of the batch; "crossdomain": one of the other half, for
+           batches whose halves are of two domains.
+
+    A subclass defines mixed(x, other, weight).
+    """
+
+    def __init__(self, p: float = 0.5, alpha: float = 0.1, eps: float = 1e-6, mix: str = "random"):
+        super().__init__()
+        self.p, self.alpha, self.eps, self.mix = p, alpha, eps, mix
+        self.beta = torch.distributions.Beta(alpha, alpha)
+        self._activated = True
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, alpha={self.alpha}, eps={self.eps}, mix={self.mix}"
+
+    def set_activation_status(self, status: bool = True) -> None:
+        self._activated = status
+
+    def update_mix_method(self, mix: str = "random") -> None:
+        self.mix = mix
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) to the same shape."""
+        if not self.training or not self._activated or random.random() > self.p:
+            return x
+        weight = self.beta.sample((len(x), 1, 1, 1)).to(x.device)
+        return self.mixed(x, self.partners(len(x)), weight)
+
+    def partners(self, size: int) -> Tensor:
+        """For each image of a batch, the position of the one that it is mixed with."""
+        if self.mix == "random":
+            return torch.randperm(size)
+        if self.mix == "crossdomain":
+            halves = torch.arange(size).flip(0).chunk(2)
+            return torch.cat([half[torch.randperm(len(half))] for half in halves])
+        raise ConfigValueError(f"mix must be random or crossdomain, not {self.mix!r}")
+
+    def mixed(self, x: Tensor, other: Tensor, weight: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+@contextmanager
+def switched(model: nn.Module, kind: type, active: bool, mix: str | None = None):
+    """Within the block the layers of `kind` in a model are active or not, afterwards the reverse.
+
+    mix: how they mix from now on, None for as before.
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, kind)]
+    for layer in layers:
+        if mix is not None:
+            layer.update_mix_method(mix)
+        layer.set_activation_status(active)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.set_activation_status(not active)

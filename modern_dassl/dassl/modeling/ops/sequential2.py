@@ -1,0 +1,12 @@
+"""A sequence of modules with any number of inputs."""
+
+from torch import nn
+
+
+class Sequential2(nn.Sequential):
+    """nn.Sequential, in which a module that returns a tuple gives the next one several inputs."""
+
+    def forward(self, *inputs):
+        for module in self:
+            inputs = module(*inputs) if isinstance(inputs, tuple) else module(inputs)
+        return inputs
