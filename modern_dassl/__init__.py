@@ -2,16 +2,17 @@
 
 Genuine Dassl is used where it is installed and can run on the installed torch, the package in the
 folder beside this file otherwise. UEO_ENGINE=builtin or UEO_ENGINE=dassl decides by hand.
+A repository's own, changed copy of Dassl goes before an installed one where it can run.
 `announce()` says which one is in use, `engine_name()` checks that `import dassl` gives that one.
 Under torchrun the import also leaves each process one GPU, and all but the first no output.
 """
 
-import importlib.metadata
 import importlib.util
 import os
-import re
 import sys
 from pathlib import Path
+
+from modern_dassl import genuine
 
 __version__ = "0.1.0"
 __all__ = ["announce", "engine_name", "use"]
@@ -25,10 +26,12 @@ _UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_
 def engine_name() -> str:
     """Name and version of the package that `import dassl` gives, e.g. "modern_dassl 0.1.0".
 
-    Raises ImportError where that is no longer the one that was announced.
+    It stays so, whatever becomes of the search path. Raises ImportError where another package was
+    imported meanwhile.
     """
     if _chosen is None:
         use()
+    importlib.import_module("dassl")  # the bare package, which holds nothing
     _check(*_chosen)
     return _chosen[0]
 
@@ -39,10 +42,13 @@ def announce() -> None:
     print(f"Engine: {name}" + (f" ({_remark})" if _remark else ""), flush=True)
 
 
-def use() -> None:
-    """Make `dassl` importable, as the search path is now."""
+def use(beside: Path | None = None) -> None:
+    """Make `dassl` importable, as the search path is now.
+
+    beside: folder of a script that is to run; its repository may hold a Dassl of its own.
+    """
     global _chosen, _remark
-    name, _remark, folder = _choose()
+    name, _remark, folder = _choose(beside)
     _check(name, folder)
     _chosen = name, folder
 
@@ -82,41 +88,6 @@ def _is_ours(entry: str) -> bool:
     return bool(entry) and os.path.realpath(entry) == str(_HERE)
 
 
-def _torch_version() -> tuple[int, ...]:
-    try:
-        text = importlib.metadata.version("torch")
-    except importlib.metadata.PackageNotFoundError:
-        return (0, 0)
-    return tuple(int(n) for n in re.findall(r"\d+", text)[:2])
-
-
-def _why_not(folder: Path) -> str:
-    """Why the `dassl` in `folder` cannot run here, or "". Reads files only: importing is slow."""
-    if _UNDER_TORCHRUN:
-        return "it knows one process only, and torchrun started several"
-    scheduler = folder / "optim" / "lr_scheduler.py"
-    text = scheduler.read_text(errors="replace") if scheduler.is_file() else ""
-    passes_verbose = re.search(r"__init__\(\s*optimizer\s*,\s*last_epoch\s*,\s*verbose", text)
-    if passes_verbose and _torch_version() >= (2, 7):
-        return "its warm-up schedulers fail on torch >= 2.7"
-    trainer = folder / "engine" / "trainer.py"
-    text = trainer.read_text(errors="replace") if trainer.is_file() else ""
-    wanted = {
-        "wilds": any((folder / "data" / "datasets").rglob("wilds*")),
-        "tensorboard": "torch.utils.tensorboard" in text,
-    }
-    for name, imported in wanted.items():
-        if imported and importlib.util.find_spec(name) is None:
-            return f"it imports {name}, which is not installed"
-    return ""
-
-
-def _genuine_version(folder: Path) -> str:
-    text = (folder / "__init__.py").read_text(errors="replace")
-    found = re.search(r"^__version__\s*=\s*[\"']([^\"']+)", text, re.MULTILINE)
-    return f"dassl {found[1]}" if found else "dassl (unknown version)"
-
-
 def _is_genuine(module) -> bool:
     file = getattr(module, "__file__", None)
     return file is None or Path(file).resolve().parent.parent != _HERE
@@ -135,13 +106,14 @@ def _use_ours(front: bool) -> None:
     importlib.invalidate_caches()
 
 
-def _choose() -> tuple[str, str, Path]:
-    """Make `dassl` importable. Returns (name, remark, folder of the package)."""
+def _choose(beside: Path | None) -> tuple[str, str, Path]:
+    """Put the package to use on the search path. Returns (name, remark, folder of the package)."""
     forced = os.environ.get("UEO_ENGINE", "").strip().lower()
     if forced not in _CHOICES:
         raise ImportError(f"UEO_ENGINE is {forced!r}; it must be builtin or dassl, or not be set")
-    genuine, ours = _find_genuine(), f"modern_dassl {__version__}"
-    if genuine is None:
+    own, ours = beside and genuine.changed_copy(beside), f"modern_dassl {__version__}"
+    found = own or _find_genuine()
+    if found is None:
         if forced == "dassl":
             raise ImportError(
                 "UEO_ENGINE=dassl, but Dassl is not installed; install it, or unset UEO_ENGINE to "
@@ -149,16 +121,36 @@ def _choose() -> tuple[str, str, Path]:
             )
         _use_ours(front=False)
         return ours, "", _OURS
-    version, reason = _genuine_version(genuine), _why_not(genuine)
+    name, reason = genuine.name(found), _why_not(found)
     imported = "dassl" in sys.modules and _is_genuine(sys.modules["dassl"])
     if forced == "dassl" and _UNDER_TORCHRUN:
-        raise ImportError(f"UEO_ENGINE=dassl: {version} cannot be used, {reason}")
+        raise ImportError(f"UEO_ENGINE=dassl: {name} cannot be used, {reason}")
     if forced == "dassl" or (forced == "" and (imported or not reason)):
         sys.path[:] = [p for p in sys.path if not _is_ours(p)]
-        return version, f"warning: {reason}" if reason else "", genuine
+        if own:
+            sys.path.insert(0, str(own.parent))
+        remarks = f"of {own.parent}" if own else "", f"warning: {reason}" if reason else ""
+        return name, "; ".join(filter(None, remarks)), found
     _use_ours(front=True)
     why = "UEO_ENGINE=builtin" if forced else reason
-    return ours, f"{version} is installed but not used: {why}", _OURS
+    if own:
+        return ours, f"this repository's own {name} in {own.parent} is not used: {why}", _OURS
+    return ours, f"{name} is installed but not used: {why}", _OURS
+
+
+def _why_not(folder: Path) -> str:
+    """Why the genuine package in `folder` cannot run here, or ""."""
+    if _UNDER_TORCHRUN:
+        return "it knows one process only, and torchrun started several"
+    return genuine.why_not(folder)
+
+
+def _is_launcher() -> bool:
+    """Whether this import is the first of `python -m modern_dassl`.
+
+    The search path is not yet the script's then, which is why __main__.py chooses.
+    """
+    return sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)].endswith(__name__)
 
 
 if _UNDER_TORCHRUN:
@@ -168,5 +160,5 @@ if _UNDER_TORCHRUN:
     distributed.silence()
 _chosen: tuple[str, Path] | None = None  # (name, folder)
 _remark = ""  # why it is this one
-if sys.argv[:1] != ["-m"]:  # `python -m modern_dassl`: not before the search path is the script's
+if not _is_launcher():
     use()

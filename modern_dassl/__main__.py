@@ -6,6 +6,7 @@
 import os
 import runpy
 import sys
+from pathlib import Path
 
 import modern_dassl
 
@@ -19,22 +20,27 @@ def main() -> None:
         sys.exit(USAGE)
     if words[0] == "-m":
         sys.argv = words[1:]
-        _use()
+        _use(os.getcwd())
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         return
     if not os.path.isfile(words[0]):
         sys.exit(f"Error: {words[0]}: no such script")
     sys.argv = words
     here = os.getcwd()
+    folder = os.path.dirname(os.path.abspath(words[0]))
     if here in sys.path and not getattr(sys.flags, "safe_path", False):
         # `python -m` put the current folder there, `python SCRIPT` puts the script's
-        sys.path[sys.path.index(here)] = os.path.dirname(os.path.abspath(words[0]))
-    _use()
+        sys.path[sys.path.index(here)] = folder
+    _use(folder)
     runpy.run_path(words[0], run_name="__main__")
 
 
-def _use() -> None:
-    modern_dassl.use()
+def _use(folder: str) -> None:
+    """Choose the engine of a script in `folder`, and say which one it is."""
+    try:
+        modern_dassl.use(Path(folder))
+    except ImportError as error:
+        sys.exit(f"Error: {error}")
     modern_dassl.announce()
 
 
