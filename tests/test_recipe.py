@@ -151,7 +151,8 @@ def test_runs_that_differ_have_folders_of_their_own(planned):
     changes = ((), ("--protocol", "independent"), ("--backbone", "ViT-B/16"),
                ("--set", "OPTIM.LR", "0.5"), ("--set", "OPTIM.LR", "0.25"),
                ("--set", "OPTIM.LR", "0.5", "--protocol", "independent"))
-    folders = [{run.folder for run in planned("office_home", *change)} for change in changes]
+    folders = [{run.folder for run in planned("office_home", *change)
+                if run.settings.trainer == "UEO"} for change in changes]  # zero-shot takes no step
     assert len(set.union(*folders)) == sum(map(len, folders)) == len(changes) * len(folders[0])
     names = {run.folder for run in planned("office_home", "--recipe", "paper", method="POUF")}
     assert not names & {run.folder for run in planned("office_home", method="POUF")}

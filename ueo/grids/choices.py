@@ -11,6 +11,7 @@ from ueo.errors import ConfigError
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
 from ueo.names import did_you_mean
 from ueo.runs.configure import check_name
+from ueo.runs.folder import takes_no_step
 from ueo.settings.config import VOLATILE
 from ueo.settings.yaml_files import read_yaml
 
@@ -119,7 +120,7 @@ def _check_whole(recipe: Path, trainer: str) -> None:
     leaves out would be the engine's default."""
     if not recipe.is_file():
         raise ConfigError(f"--recipe paper: there is no configs/trainers/{trainer}/paper.yaml")
-    steps = () if getattr(TRAINER_REGISTRY.get(trainer), "training_free", False) else OF_STEPS
+    steps = () if takes_no_step(trainer) else OF_STEPS
     given = read_yaml(str(recipe))
     if missing := [key for key in (*OF_IMAGES, *steps) if key not in given]:
         raise ConfigError(

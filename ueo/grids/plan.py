@@ -19,6 +19,7 @@ from ueo.grids.choices import (
 from ueo.grids.grid_settings import GridSettings, Place, PlannedRun
 from ueo.label_space import parse_setting
 from ueo.runs.configure import RunSettings, build_cfg
+from ueo.runs.folder import OPTIMISER, takes_no_step
 from ueo.settings import config
 from ueo.settings.known_keys import OWN
 from ueo.settings.options import quoted
@@ -109,11 +110,13 @@ def plugins_of(settings: GridSettings) -> tuple[str, ...]:
 
 
 def _options_for(trainer: str, options: tuple[str, ...]) -> tuple[str, ...]:
-    """The KEY VALUE pairs without those of other trainers."""
+    """The KEY VALUE pairs without those of other trainers, and without the optimiser's for one
+    that takes no step."""
+    others = ("TRAINER.", OPTIMISER) if takes_no_step(trainer) else ("TRAINER.",)
     return tuple(
         part
         for key, value in zip(options[::2], options[1::2])
-        if not key.startswith("TRAINER.") or key.startswith(f"TRAINER.{trainer}.")
+        if not key.startswith(others) or key.startswith(f"TRAINER.{trainer}.")
         for part in (key, value)
     )
 

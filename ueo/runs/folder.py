@@ -7,6 +7,8 @@ inputs; a difference is said by its name.
 import shutil
 from pathlib import Path
 
+from dassl.engine import TRAINER_REGISTRY
+
 from ueo import inputs
 from ueo.clip.negatives.names import FILE as NEGATIVES
 from ueo.errors import ConfigError, DataError
@@ -25,6 +27,7 @@ STARTED, REPORT = "config.json", "report.html"
 RESULTS = (OUTPUTS, HISTORY, PREDICTIONS, SKIPPED, FEATURES, NEGATIVES, *PICTURES, FACTS, REPORT)
 # what decides which images a run was trained on, besides its seed
 SPLIT_KEYS = ("DATASET.NUM_SHOTS", "DATASET.PROTOCOL", "DATASET.BAD_IMAGES")
+OPTIMISER = "OPTIM."
 SAME_IMAGES = ("DATASET.NAME", "DATASET.TARGET_DOMAINS", "DATASET.PATH")
 
 
@@ -41,7 +44,7 @@ def finished_result(
     finished = read_result(folder)
     if finished is None:
         return None
-    differs = config.difference(finished["config"], flat)
+    differs = config.difference(_that_count(finished["config"]), _that_count(flat))
     what = "configuration"
     if not differs and found is not None:
         differs, what = inputs.difference(finished["inputs"], found), "input"
@@ -134,9 +137,22 @@ def _may_go_on(earlier: dict | None, started: dict, begun: bool) -> bool:
 
 def _difference(earlier: dict, started: dict) -> str:
     """What two runs were started with that differs, in words; "" where nothing does."""
-    return config.difference(earlier["config"], started["config"]) or inputs.difference(
-        earlier["inputs"], started["inputs"]
-    )
+    configs = (_that_count(run["config"]) for run in (earlier, started))
+    return config.difference(*configs) or inputs.difference(earlier["inputs"], started["inputs"])
+
+
+def takes_no_step(trainer: str) -> bool:
+    """Whether a trainer's method is training-free; False for one that is not known."""
+    known = trainer in TRAINER_REGISTRY.registered_names()
+    return known and getattr(TRAINER_REGISTRY.get(trainer), "training_free", False)
+
+
+def _that_count(flat: dict) -> dict:
+    """The part of a configuration that results depend on: of a trainer that takes no step, all but
+    the optimiser's."""
+    if not takes_no_step(flat["TRAINER.NAME"]):
+        return flat
+    return {key: value for key, value in flat.items() if not key.startswith(OPTIMISER)}
 
 
 def read_started(folder: str | Path) -> dict | None:
