@@ -15,7 +15,7 @@ from emoji_classes import NAMES, NUM_KNOWN
 from pretrain import DECAY, RATE, RECIPES, WARM_UP
 from towers import CONTEXT, EMBED, RESNET_LAYERS, RESNET_WIDTH, TEXT_LAYERS, TEXT_WIDTH
 
-LONG = RECIPES["long"]  # that of the shipped TinyCLIP
+LONG = RECIPES["TinyCLIP"]
 ASSETS = Path(__file__).resolve().parents[1]
 AIMED_AT = ("fluent", "fluent_flat", "noto_v1", "fluent_high_contrast")
 AIMS = {"margin": 10, "acc28": 60, "auroc": 72}

@@ -1,6 +1,7 @@
 """The two architectures of a tiny CLIP, with fresh weights: OpenAI's ResNet, open_clip's ViT."""
 
 import json
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -57,7 +58,8 @@ def encode_text(model: nn.Module, tokens: Tensor, end: Tensor) -> Tensor:
 
 
 def save(model: nn.Module, ids: Tensor, path: str, facts: dict) -> None:
-    """State dict in fp16, with `token_embedding.ids` beside the compact rows."""
+    """State dict in fp16, with `token_embedding.ids` beside the compact rows: a ResNet as a file in
+    OpenAI's layout, a ViT as a folder that open_clip's `local-dir:` reads."""
     state = {
         k: (v.half() if v.is_floating_point() else v).contiguous()
         for k, v in model.state_dict().items()
@@ -65,5 +67,7 @@ def save(model: nn.Module, ids: Tensor, path: str, facts: dict) -> None:
     }
     state["token_embedding.ids"] = ids.int()
     if facts["architecture"] == "vit":
-        facts = {**facts, "model_cfg": json.dumps(VIT)}
+        Path(path).mkdir(parents=True, exist_ok=True)
+        Path(path, "open_clip_config.json").write_text(json.dumps({"model_cfg": VIT}, indent=2))
+        path = str(Path(path, "open_clip_model.safetensors"))
     save_file(state, path, {"format": "tiny_clip", **{k: str(v) for k, v in facts.items()}})
