@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import warm
@@ -86,6 +87,32 @@ def test_a_second_call_runs_nothing_and_prints_the_same(finished, plan, capsys):
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
 
+def test_an_option_of_the_optimiser_leaves_a_method_without_steps_alone(finished, plan, capsys):
+    argv, _ = plan
+    assert grid.main([*argv, "OPTIM.MAX_EPOCH", "1", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "2 runs, 1 finished, 1 to do" in out and out.splitlines()[-1].startswith("UEO")
+
+
+def test_the_optimiser_of_a_method_without_steps_may_differ(finished, plan, capsys, tmp_path):
+    argv, _ = plan
+    yaml = Path(argv[argv.index("--config-file") + 1]).read_text().replace("LR: 3e-3", "LR: 1e-2")
+    (tmp_path / "faster.yaml").write_text(yaml)
+    argv = [*argv, "--trainers", "ZeroshotCLIP", "--config-file", str(tmp_path / "faster.yaml")]
+    assert grid.main(argv) == 0 and "1 runs, 1 finished, 0 to do" in capsys.readouterr().out
+    assert grid.main([*argv, "--trainers", "UEO"]) == 2
+    assert "OPTIM.LR: 0.003 -> 0.01" in capsys.readouterr().err
+
+
+def test_without_a_data_set_the_demonstration_runs(capsys, tmp_path):
+    words = ["--trainers", "ZeroshotCLIP", "UEO", "--dry-run", "--seed", "1", "--setting", "open"]
+    assert grid.main([*words, "--root", str(tmp_path), "--output", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-4:] == [
+        f"{method} emoji_shift open fluent+scene2 seed 1"
+        for method in ("ZeroshotCLIP", "InfoMax", "EntMin", "UEO")
+    ]
+
+
 def test_a_dry_run_says_what_is_left_and_does_nothing(finished, plan, capsys):
     argv, folder = plan
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
@@ -103,14 +130,14 @@ def test_a_dry_run_says_what_is_left_and_does_nothing(finished, plan, capsys):
 
 def test_a_run_that_fails_is_reported_at_the_end_and_stops_no_other(plan):
     argv, folder = plan
-    argv = [*argv, "OPTIM.LR", "1e30", "--trainers", "UEO", "ZeroshotCLIP"]
+    argv = [*argv, "OPTIM.LR", "1e30", "--trainers", "UEO", "ZeroshotCLIP", "--setting", "closed"]
     argv[argv.index("--jobs") + 1] = "1"
     done = warm.run(*GRID, *argv)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith("FAILED UEO emoji open fluent seed 1: Error: Loss is infinite or NaN")
-    assert "[2/2] ZeroshotCLIP emoji open fluent seed 1: PACC" in done.stdout
-    failed = next(folder.glob("UEO/*LR=1e30*")) / "open/fluent/seed1"
+    assert line.startswith("FAILED UEO emoji closed fluent seed 1: Error: Loss is infinite or NaN")
+    assert "[2/2] ZeroshotCLIP emoji closed fluent seed 1: PACC" in done.stdout
+    failed = next(folder.glob("UEO/*LR=1e30*")) / "closed/fluent/seed1"
     assert "Loss is infinite" in (failed / "console.txt").read_text()
     assert not (failed / "result.json").exists()
 

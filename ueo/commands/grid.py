@@ -1,26 +1,33 @@
 """Data sets x trainers x label spaces x domains x seeds, then the tables.
 
-Called by scripts/<method>/main.sh and scripts/tables.sh. Runs go to
+Where no data set is named, that is the demonstration: emoji in scenes. Called by
+scripts/<method>/main.sh and scripts/tables.sh. Runs go to
 OUTPUT/<dataset>/<trainer>/<config>/<setting>/<domain>/seed<N>; finished ones are skipped.
 """
 
 import argparse
+from dataclasses import replace
 
 from ueo.commands import arguments
 from ueo.grids import slurm
 from ueo.grids.choices import dataset_names
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
 from ueo.grids.plan import plan
 from ueo.grids.run_grid import run_grid
 from ueo.runs.status import status_of
 from ueo.settings.options import number
 from ueo.studies import thresholds
 
+# docs/demonstration.md: UEO without its weights, and without its weights and its marginal term
+DEMONSTRATED = GridSettings(datasets=("emoji_shift",), domain=("fluent+scene2",),
+                            trainers=(ZERO_SHOT, "InfoMax", "EntMin"))
 MOST_SHARDS = 10_000  # jobs that one command submits
 
 
 def parser() -> argparse.ArgumentParser:
     p = arguments.parser(__doc__.splitlines()[0])
     add = p.add_argument
+    p.set_defaults(datasets=[])
     add("--reference", default="", metavar="CSV", help="published numbers, laid beside")
     add("--expect", default="", metavar="CSV", help="numbers to compare with; differences fail")
     add("--thresholds", action="store_true",
@@ -35,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed or differ."""
-    settings = arguments.grid_settings(args)
+    settings = _demonstrated(arguments.grid_settings(args))
     jobs = None
     if args.slurm:
         words = slurm.words_of(args, parser().parse_args([]))
@@ -45,6 +52,15 @@ def run(args: argparse.Namespace) -> int:
         for name in dataset_names(settings.datasets):
             print(f"\n{thresholds.tables(run.folder for run in plan(settings, name))}")
     return status
+
+
+def _demonstrated(settings: GridSettings) -> GridSettings:
+    """The settings, or where they name no data set those of the demonstration."""
+    if settings.datasets:
+        return settings
+    shown = DEMONSTRATED
+    return replace(settings, datasets=shown.datasets, domain=settings.domain or shown.domain,
+                   trainers=tuple(dict.fromkeys((*shown.trainers, *settings.trainers))))
 
 
 def main(argv: list[str] | None = None) -> int:
