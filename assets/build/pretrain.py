@@ -1,7 +1,8 @@
 """Pre-train a tiny CLIP on named drawings of the source styles and the icon pool; seeded.
 
     python assets/build/pretrain.py pool.npz OUTPUT [--architecture resnet|vit]
-        [--recipe bench|TinyCLIP|TinyViT] [--seed N] [--unknown taught|left_out] [--held-apart STYLE]
+        [--recipe bench|TinyCLIP|TinyViT] [--seed N] [--unknown taught|left_out]
+        [--held-apart STYLE]
 
 OUTPUT is a file (.safetensors) of a ResNet and a folder of a ViT.
 
