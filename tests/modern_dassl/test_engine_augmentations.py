@@ -4,11 +4,13 @@ import random
 
 import numpy as np
 import pytest
-from dassl.data.transforms import build_transform
+import torch
+from dassl.data.transforms import build_transform, randaugment
 from dassl.data.transforms.autoaugment import (
     OPERATIONS,
     CIFAR10Policy,
     ImageNetPolicy,
+    SubPolicy,
     SVHNPolicy,
 )
 from dassl.data.transforms.randaugment import RandAugment, RandAugment2, RandAugmentFixMatch
@@ -44,8 +46,8 @@ def test_python_random_decides(kind, image):
     (RandAugment, 16), (RandAugment2, 15), (RandAugmentFixMatch, 14),
 ])  # fmt: skip
 def test_number_of_operations(kind, count, image):
-    assert len(kind.operations) == count
-    for operation, low, high in kind.operations:
+    assert len(kind().augment_list) == count
+    for operation, low, high in kind().augment_list:
         for value in (low, high):
             assert operation(image, value).size == image.size
 
@@ -53,7 +55,7 @@ def test_number_of_operations(kind, count, image):
 def test_strength_of_randaugment(image):
     def only(index, m):
         augment = RandAugment(1, m)
-        augment.operations = [RandAugment.operations[index]]
+        augment.augment_list = [augment.augment_list[index]]
         return augment(image)
 
     assert same(only(4, 15), ImageOps.posterize(image, 6))  # halfway from 4 to 8 bits
@@ -68,7 +70,7 @@ def test_strength_of_randaugment(image):
 
 
 def test_solarize_add_and_patch(image):
-    solarize_add, patch = (RandAugment.operations[i][0] for i in (6, 13))
+    solarize_add, patch = (RandAugment().augment_list[i][0] for i in (6, 13))
     source = np.asarray(image).astype(int)
     brighter = np.minimum(source + 50, 255)
     expected = np.where(brighter < 128, brighter, 255 - brighter)
@@ -88,7 +90,7 @@ def test_policies(image):
     assert (moved == (1, 2, 3)).all((0, 2)).sum() in (13, 14)  # 150 / 331 of 30
     assert same(OPERATIONS["Posterize"](image, 1, None), ImageOps.posterize(image, 4))
     assert same(OPERATIONS["Solarize"](image, 0, None), image)
-    used = {name for kind in ALL[:3] for pair in kind().policies for name, _, _ in pair}
+    used = {name for kind in ALL[:3] for pair in kind().policies for _, name, _ in pair.steps}
     assert used <= set(OPERATIONS)
 
 
@@ -113,3 +115,14 @@ def test_center_crop_leaves_training_alone(make_cfg):
     steps = build_transform(make_cfg("INPUT.TRANSFORMS", ("center_crop",))).transforms
     assert [type(step).__name__ for step in steps] == ["Resize", "ToTensor"]
     assert list(steps[0].size) == [8, 8]
+
+
+def test_operations_that_no_list_holds(image):
+    assert same(randaugment.Flip(image, 0), ImageOps.mirror(image))
+    assert same(randaugment.SamplePairing([np.asarray(image)])(image, 0.3), image)
+    cut = np.asarray(randaugment.Cutout(image, 0.2))
+    assert (cut == (125, 123, 114)).all(2).sum() in range(1, 50)  # 6 x 6, inclusive ends
+    lit = randaugment.Lighting(0.1, [0.2, 0.02, 0.005], np.eye(3).tolist())(torch.zeros(3, 4, 4))
+    assert (lit.flatten(1) == lit[:, :1, 0]).all() and lit.abs().sum() > 0
+    inverted = SubPolicy(1.0, "invert", 0, 0.0, "shearX", 9)(image)
+    assert same(inverted, ImageOps.invert(image))

@@ -8,6 +8,7 @@ from dassl.config import get_cfg_default
 from dassl.optim import build_lr_scheduler, build_optimizer
 from dassl.optim.optimizer import AVAI_OPTIMS
 from dassl.utils import ConfigTypeError, ConfigValueError
+from dassl.utils.torchtools import adjust_learning_rate, set_bn_to_eval
 from torch import nn
 
 LR, EPOCHS = 0.002, 6
@@ -128,3 +129,13 @@ def test_mistakes_are_sentences():
         build_lr_scheduler(optimizer, options("OPTIM.LR_SCHEDULER", "cosin"))
     with pytest.raises(ValueError, match="OPTIM.WARMUP_TYPE"):
         build_lr_scheduler(optimizer, options("OPTIM.WARMUP_EPOCH", 1, "OPTIM.WARMUP_TYPE", "x"))
+
+
+def test_older_helpers():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1)
+    adjust_learning_rate(optimizer, 0.1, 40)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.001)  # two steps of 20 epochs
+    adjust_learning_rate(optimizer, 0.1, 25, linear_decay=True)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.075)
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).apply(set_bn_to_eval)
+    assert (model[0].training, model[1].training) == (True, False)

@@ -12,9 +12,11 @@ from tabulate import tabulate
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms as T
 
+from modern_dassl.lent_names import lent_by
 from modern_dassl.loading import EpochLoader, Seeded
 
 __all__ = ["DataManager", "DatasetWrapper", "build_data_loader"]
+__getattr__ = lent_by(__name__)
 
 
 def _seed_worker(worker_id: int) -> None:
@@ -113,13 +115,14 @@ class DatasetWrapper(Dataset):
         else:
             several = isinstance(self.transform, list | tuple)
             for i, transform in enumerate(self.transform if several else [self.transform]):
-                output[f"img{i + 1}" if i else "img"] = self._views(transform, image)
+                output[f"img{i + 1}" if i else "img"] = self._transform_image(transform, image)
         if self.return_img0:
             output["img0"] = self.to_tensor(image)
         return output
 
-    def _views(self, transform, image):
-        views = [transform(image) for _ in range(self.k_tfm)]
+    def _transform_image(self, tfm, img0):
+        """K_TRANSFORMS views of an image: a list, or the one."""
+        views = [tfm(img0) for _ in range(self.k_tfm)]
         return views[0] if len(views) == 1 else views
 
 

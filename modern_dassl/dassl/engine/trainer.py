@@ -5,7 +5,10 @@ from dassl.engine.simple_trainer import SimpleTrainer
 from dassl.modeling import SimpleNet
 from dassl.utils import DataValueError
 
+from modern_dassl.lent_names import lent_by
+
 __all__ = ["SimpleNet", "SimpleTrainer", "TrainerBase", "TrainerX", "TrainerXU"]
+__getattr__ = lent_by(__name__)
 
 
 class TrainerX(SimpleTrainer):

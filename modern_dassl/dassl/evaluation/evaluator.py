@@ -9,7 +9,10 @@ from dassl.evaluation.build import EVALUATOR_REGISTRY
 from dassl.utils import ConfigValueError, DataValueError, mkdir_if_missing
 from torch import Tensor
 
+from modern_dassl.lent_names import lent_by
+
 __all__ = ["Classification", "EvaluatorBase"]
+__getattr__ = lent_by(__name__)
 
 
 class EvaluatorBase:

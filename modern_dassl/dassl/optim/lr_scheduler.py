@@ -9,24 +9,27 @@ from dassl.utils import ConfigValueError, check_availability
 from dassl.utils.scheduler_state import load_plain_state, plain_state
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, StepLR
 
+from modern_dassl.lent_names import lent_by
+
 __all__ = [
     "AVAI_SCHEDS",
     "ConstantWarmupScheduler",
     "LinearWarmupScheduler",
     "build_lr_scheduler",
 ]
+__getattr__ = lent_by(__name__)
 
 AVAI_SCHEDS = ["single_step", "multi_step", "cosine"]
 WARMUP_TYPES = ["constant", "linear"]
 
 
-class _WarmupScheduler(LRScheduler):
+class _BaseWarmupScheduler(LRScheduler):
     """`warmup_epoch` epochs of its own rates, then those of `successor`.
 
     last_epoch counts up to warmup_epoch and stays there; from then on the successor counts.
     """
 
-    def __init__(self, optimizer, successor: LRScheduler, warmup_epoch: int, last_epoch: int = -1):
+    def __init__(self, optimizer, successor, warmup_epoch: int, last_epoch=-1, verbose=False):
         self.successor = successor
         self.warmup_epoch = warmup_epoch
         super().__init__(optimizer, last_epoch)
@@ -64,7 +67,7 @@ class _WarmupScheduler(LRScheduler):
         vars(self).update(state)
 
 
-class ConstantWarmupScheduler(_WarmupScheduler):
+class ConstantWarmupScheduler(_BaseWarmupScheduler):
     """The rate is `cons_lr` while warming up."""
 
     def __init__(self, optimizer, successor, warmup_epoch, cons_lr, last_epoch=-1, verbose=False):
@@ -75,7 +78,7 @@ class ConstantWarmupScheduler(_WarmupScheduler):
         return self.cons_lr
 
 
-class LinearWarmupScheduler(_WarmupScheduler):
+class LinearWarmupScheduler(_BaseWarmupScheduler):
     """The rate is `min_lr` in epoch 0, then grows linearly to the full one."""
 
     def __init__(self, optimizer, successor, warmup_epoch, min_lr, last_epoch=-1, verbose=False):

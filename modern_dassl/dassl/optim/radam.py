@@ -2,7 +2,10 @@
 
 import torch
 
+from modern_dassl.lent_names import lent_by
+
 __all__ = ["RAdam"]
+__getattr__ = lent_by(__name__)
 
 
 class RAdam(torch.optim.RAdam):

@@ -63,3 +63,21 @@ def init_network_weights(model: nn.Module, init_type: str = "normal", gain: floa
             nn.init.constant_(weight.data, 1.0)
         if (is_layer or isinstance(module, norms)) and bias is not None:
             nn.init.constant_(bias.data, 0.0)
+
+
+def set_bn_to_eval(m: nn.Module) -> None:
+    """Set a batch norm, as in `model.apply(set_bn_to_eval)`, to use its stored statistics."""
+    if "BatchNorm" in type(m).__name__:
+        m.eval()
+
+
+def adjust_learning_rate(
+    optimizer, base_lr, epoch, stepsize=20, gamma=0.1, linear_decay=False, final_lr=0, max_epoch=100
+) -> None:
+    """Set the rate of an epoch: a line from base_lr to final_lr, or steps by gamma."""
+    if linear_decay:
+        rate = base_lr + (final_lr - base_lr) * epoch / max_epoch
+    else:
+        rate = base_lr * gamma ** (epoch // stepsize)
+    for group in optimizer.param_groups:
+        group["lr"] = rate

@@ -6,8 +6,10 @@ import time
 from contextlib import suppress
 
 from modern_dassl import distributed
+from modern_dassl.lent_names import lent_by
 
 __all__ = ["Logger", "setup_logger"]
+__getattr__ = lent_by(__name__)
 
 
 class Logger:
@@ -23,13 +25,13 @@ class Logger:
             os.makedirs(os.path.dirname(os.path.abspath(fpath)), exist_ok=True)
             self.file = open(fpath, "w", encoding="utf-8")  # noqa: SIM115 (lives with the process)
 
-    def write(self, text: str) -> int:
+    def write(self, msg: str) -> int:
         """Write to both. A console that somebody else closed is passed over."""
         if not getattr(self.console, "closed", False):
-            self.console.write(text)
+            self.console.write(msg)
         if self.file is not None:
-            self._copy(text)
-        return len(text)
+            self._copy(msg)
+        return len(msg)
 
     def _copy(self, text: str) -> None:
         try:

@@ -15,6 +15,8 @@ import torch
 from dassl.utils.errors import ConfigValueError, DataValueError, MissingFileError, nearest
 from PIL import Image
 
+from modern_dassl.lent_names import lent_by
+
 __all__ = [
     "mkdir_if_missing",
     "check_isfile",
@@ -29,6 +31,7 @@ __all__ = [
     "check_availability",
     "tolist_if_not",
 ]
+__getattr__ = lent_by(__name__)
 
 
 def mkdir_if_missing(dirname: str) -> None:

@@ -26,6 +26,7 @@ from dassl.utils.tools import mkdir_if_missing
 from torch import nn
 
 from modern_dassl.finite import first_not_finite
+from modern_dassl.lent_names import lent_by
 from modern_dassl.safe_load import UnreadableError, read_checkpoint
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "load_pretrained_weights",
     "init_network_weights",
 ]
+__getattr__ = lent_by(__name__)
 
 POINTER = "checkpoint"  # text file beside the checkpoints: the name of the last epoch's
 BEST = "model-best.pth.tar"

@@ -12,7 +12,10 @@ from collections import defaultdict
 
 from dassl.utils import DataValueError, MissingFileError, check_availability, download_url
 
+from modern_dassl.lent_names import lent_by
+
 __all__ = ["DatasetBase", "Datum"]
+__getattr__ = lent_by(__name__)
 
 
 class Datum:
@@ -131,7 +134,11 @@ class DatasetBase:
 
     def check_input_domains(self, source_domains, target_domains) -> None:
         """Raise ConfigValueError unless both name domains of this data set."""
-        for domain in [*source_domains, *target_domains]:
+        self.is_input_domain_valid([*source_domains, *target_domains])
+
+    def is_input_domain_valid(self, input_domains) -> None:
+        """Raise ConfigValueError unless each is a domain of this data set."""
+        for domain in input_domains:
             check_availability(domain, self.domains, "domain")
 
     def download_data(self, url: str, dst: str, from_gdrive: bool = True) -> None:

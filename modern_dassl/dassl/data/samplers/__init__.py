@@ -7,4 +7,7 @@ from dassl.data.samplers.samplers import (
     build_sampler,
 )
 
+from modern_dassl.lent_names import lent_by
+
 __all__ = ["RandomClassSampler", "RandomDomainSampler", "SeqDomainSampler", "build_sampler"]
+__getattr__ = lent_by(__name__)

@@ -6,11 +6,14 @@ ways and shears without interpolation. Random numbers come from Python's `random
 
 import random
 
-from dassl.data.transforms.randaugment import affine
+from dassl.data.transforms.operations import affine
 from PIL import Image, ImageEnhance, ImageOps
 from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 
+from modern_dassl.lent_names import lent_by
+
 __all__ = ["CIFAR10Policy", "ImageNetPolicy", "SVHNPolicy"]
+__getattr__ = lent_by(__name__)
 
 GREY = (128, 128, 128)
 SHEAR, SHIFT, DEGREES, ENHANCE = 0.3, 150 / 331, 30, 0.9  # at full strength
@@ -58,22 +61,38 @@ OPERATIONS = {  # (image, strength from 0 to 1, colour to fill with) -> image
     "Equalize": lambda img, t, fill: ImageOps.equalize(img),
     "Invert": lambda img, t, fill: ImageOps.invert(img),
 }
+_BY_NAME = {name.lower(): operation for name, operation in OPERATIONS.items()}
+
+
+class SubPolicy:
+    """Two operations, each with its probability and its strength from 0 to 9."""
+
+    def __init__(
+        self, p1, operation1, magnitude_idx1, p2, operation2, magnitude_idx2, fillcolor=GREY
+    ):
+        self.steps = (p1, operation1, magnitude_idx1), (p2, operation2, magnitude_idx2)
+        self.fillcolor = fillcolor
+
+    def __call__(self, img):
+        for probability, name, strength in self.steps:
+            if random.random() < probability:
+                img = _BY_NAME[name.lower()](img, strength / 9, self.fillcolor)
+        return img
 
 
 class _Policy:
-    """One of 25 pairs of operations, each applied with its own probability and strength."""
+    """One of 25 pairs of operations."""
 
     name: AutoAugmentPolicy
 
     def __init__(self, fillcolor=GREY):
-        self.fillcolor = fillcolor
-        self.policies = AutoAugment(self.name).policies
+        self.policies = [
+            SubPolicy(p1, name1, strength1 or 0, p2, name2, strength2 or 0, fillcolor)
+            for (name1, p1, strength1), (name2, p2, strength2) in AutoAugment(self.name).policies
+        ]
 
     def __call__(self, img):
-        for operation, probability, strength in random.choice(self.policies):
-            if random.random() < probability:
-                img = OPERATIONS[operation](img, (strength or 0) / 9, self.fillcolor)
-        return img
+        return random.choice(self.policies)(img)
 
 
 class ImageNetPolicy(_Policy):

@@ -12,7 +12,10 @@ from torchvision import transforms as T
 from torchvision.transforms import functional as F
 from torchvision.transforms.functional import InterpolationMode
 
+from modern_dassl.lent_names import lent_by
+
 __all__ = ["AVAI_CHOICES", "INTERPOLATION_MODES", "build_transform"]
+__getattr__ = lent_by(__name__)
 
 AVAI_CHOICES = [
     "random_flip",
@@ -85,6 +88,13 @@ class Cutout:
         return img
 
 
+class CutoutDefault(Cutout):
+    """One square of side `length`."""
+
+    def __init__(self, length: int):
+        super().__init__(1, length)
+
+
 class GaussianNoise:
     """With probability p, add normal noise to a tensor image."""
 
@@ -108,8 +118,8 @@ def build_transform(cfg, is_train: bool = True, choices=None):
     choices = list(cfg.INPUT.TRANSFORMS if choices is None else choices)
     for name in choices:
         check_availability(name, AVAI_CHOICES, "INPUT.TRANSFORMS")
-    build = _train_transform if is_train else _test_transform
-    return T.Compose(build(cfg.INPUT, choices))
+    build = _build_transform_train if is_train else _build_transform_test
+    return build(cfg, choices, "x".join(map(str, cfg.INPUT.SIZE)), _normalise(cfg.INPUT))
 
 
 def _interpolation(options):
@@ -128,18 +138,20 @@ def _normalise(options):
     return T.Normalize(mean=list(options.PIXEL_MEAN), std=list(options.PIXEL_STD))
 
 
-def _test_transform(options, choices: list[str]) -> list:
-    size = _size(options)
-    steps = [T.Resize(max(size), interpolation=_interpolation(options)), T.CenterCrop(size)]
+def _build_transform_test(cfg, choices, target_size: str, normalize) -> T.Compose:
+    """target_size: for Dassl's messages, which are not printed here."""
+    size = _size(cfg.INPUT)
+    steps = [T.Resize(max(size), interpolation=_interpolation(cfg.INPUT)), T.CenterCrop(size)]
     steps.append(T.ToTensor())
     if "normalize" in choices:
-        steps.append(_normalise(options))
+        steps.append(normalize)
     if "instance_norm" in choices:
         steps.append(InstanceNormalization())
-    return steps
+    return T.Compose(steps)
 
 
-def _train_transform(options, choices: list[str]) -> list:
+def _build_transform_train(cfg, choices, target_size: str, normalize) -> T.Compose:
+    options = cfg.INPUT
     size, mode = _size(options), _interpolation(options)
     steps = []
     if "random_crop" not in choices and "random_resized_crop" not in choices:
@@ -166,10 +178,10 @@ def _train_transform(options, choices: list[str]) -> list:
     }
     after = {
         "cutout": lambda: Cutout(options.CUTOUT_N, options.CUTOUT_LEN),
-        "normalize": lambda: _normalise(options),
+        "normalize": lambda: normalize,
         "gaussian_noise": lambda: GaussianNoise(options.GN_MEAN, options.GN_STD),
         "instance_norm": InstanceNormalization,
     }
     steps += [make() for name, make in before.items() if name in choices]
     steps.append(T.ToTensor())
-    return steps + [make() for name, make in after.items() if name in choices]
+    return T.Compose(steps + [make() for name, make in after.items() if name in choices])
