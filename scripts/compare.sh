@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Every method on a data set, side by side, each gain over zero-shot CLIP with its paired bootstrap
-# interval: scripts/tables.sh on one data set, emoji unless another is named.
-#   bash scripts/compare.sh emoji [options as in scripts/ueo/main.sh]
-exec bash "$(dirname "${BASH_SOURCE[0]}")/tables.sh" "${@:-emoji}"
+# Every method on a data set (emoji unless another is named), side by side: tables, and one of all methods
+# by group, with what each uses, its gains over zero-shot CLIP with intervals, and its seconds.
+#   bash scripts/compare.sh office_home [options as in scripts/ueo/main.sh]
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+exec "$PYTHON" -m ueo.commands compare --root "${DATA:-data}" "$@"

@@ -1,5 +1,6 @@
 """The grid: what it plans, skips, finishes after a kill, and says when a run fails."""
 
+import json
 import os
 import random
 import re
@@ -15,7 +16,7 @@ from conftest import REPOSITORY, read, trainer_names
 from dassl.engine import TRAINER_REGISTRY
 from test_documented_commands import called
 
-from ueo.commands import grid
+from ueo.commands import compare, grid
 from ueo.trainers.base import CLIPTrainer
 
 
@@ -111,6 +112,20 @@ def test_without_a_data_set_the_demonstration_runs(capsys, tmp_path):
         f"{method} emoji_shift open fluent+scene2 seed 1"
         for method in ("ZeroshotCLIP", "InfoMax", "EntMin", "UEO")
     ]
+
+
+def test_methods_stand_side_by_side_by_what_they_need(finished, plan, capsys):
+    argv, folder = plan
+    assert compare.main([*argv, "--trainers", "ZeroshotCLIP", "UEO", "--tables-only"]) == 0
+    zero, ueo = json.loads(next(folder.glob("comparison-UEO-*.json")).read_text())
+    assert (zero["group"], ueo["group"]) == ("zero-shot", "tuned without labels")
+    (record,) = (read(r.parent) for r in folder.glob("UEO/*/open/fluent/seed1/result.json")
+                 if "MAX_EPOCH=2" in str(r))
+    for metric in ("pacc", "auroc", "fpr95", "h_score", "ece"):
+        assert ueo[metric] == pytest.approx(record["metrics"]["test"][metric])
+    assert ueo["seconds"] == pytest.approx(record["wall_seconds"])
+    assert ueo["gains"]["pacc"]["gain"] == pytest.approx(ueo["pacc"] - zero["pacc"])
+    assert not zero["gains"] and "| tuned without labels | UEO" in capsys.readouterr().out
 
 
 def test_a_dry_run_says_what_is_left_and_does_nothing(finished, plan, capsys):

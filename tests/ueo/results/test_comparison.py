@@ -1,0 +1,51 @@
+"""The comparison of methods: their order, what each uses, and means that need every run."""
+
+import pytest
+
+from ueo.results.paper import comparison
+
+SETTINGS = ("closed", "open")
+GROUPS = {"ZeroshotCLIP": comparison.ZERO_SHOT, "CoOp": comparison.FEW_SHOT,
+          "StatA": comparison.TRANSDUCTIVE, "UEO": comparison.TUNED}
+
+
+@pytest.fixture
+def rows():
+    """Four methods in two label spaces; StatA lacks one, UEO was scored with negative names."""
+    values = {"ZeroshotCLIP": (50, 52), "CoOp": (60, 62), "StatA": (55, None), "UEO": (56, 60)}
+    cells = [
+        {"setting": setting, "method": method, "values": {"mean": {} if value is None else {
+            metric: {"mean": value, "std": None, "seeds": 1} for metric in comparison.METRICS}}}
+        for method, pair in values.items() for setting, value in zip(SETTINGS, pair)
+    ]
+    gain = {"method": "UEO", "pacc": {"gain": 7.0, "interval": (5.0, 9.0)},
+            "auroc": {"gain": -1.5, "interval": (-3.0, 0.0)}}
+    summary = {"methods": list(values), "rows": cells, "overall": [gain]}
+    entries = [
+        ("folder", {"trainer": method, "uses_labels": method == "CoOp", "wall_seconds": seconds,
+                    "config": {f"TRAINER.{method}.SCORE": "tanl" if method == "UEO" else "mcm"}})
+        for method in values for seconds in (1.0, 3.0)
+    ]
+    return comparison.compare(summary, entries, GROUPS)
+
+
+def test_groups_go_from_those_that_need_least_to_those_with_labels(rows):
+    assert [row["method"] for row in rows] == ["ZeroshotCLIP", "StatA", "UEO", "CoOp"]
+
+
+def test_each_method_says_what_it_uses(rows):
+    assert {row["method"]: row["uses"] for row in rows} == {
+        "ZeroshotCLIP": [], "StatA": ["A"], "UEO": ["N"], "CoOp": ["L"]}
+
+
+def test_means_are_over_label_spaces_and_missing_where_one_is(rows):
+    assert [row["pacc"] for row in rows] == [51, None, 58, 61]
+    assert all(row["seconds"] == 2 for row in rows)
+
+
+def test_the_text_explains_its_marks_and_shows_gains_with_intervals(rows):
+    text = comparison.markdown(rows, "ZeroshotCLIP")
+    assert "+7.00 [+5.00, +9.00]" in text and "-1.50 [-3.00, +0.00]" in text
+    assert "N: negative names" in text and "A: all images of an evaluation at once" in text
+    (line,) = [line for line in text.splitlines() if "StatA" in line]
+    assert line.count(" - ") == len(comparison.METRICS)

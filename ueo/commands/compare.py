@@ -1,0 +1,69 @@
+"""Every method on data sets, side by side: the tables of a grid, then one of all methods by group.
+
+    bash scripts/compare.sh office_home [options as in scripts/ueo/main.sh]
+
+The last table is OUTPUT/<dataset>/comparison-....json and .md.
+"""
+
+import argparse
+from pathlib import Path
+
+from dassl.engine import TRAINER_REGISTRY
+
+from ueo.commands import arguments, grid
+from ueo.grids.choices import dataset_names, trainer_names
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
+from ueo.grids.plan import plan
+from ueo.grids.run_grid import table_stem
+from ueo.results import tables
+from ueo.results.paper import comparison
+from ueo.results.record import labelled, read_result
+from ueo.runs.folder import takes_no_step
+from ueo.runs.status import status_of
+
+
+def parser() -> argparse.ArgumentParser:
+    p = grid.parser()
+    p.description = __doc__.splitlines()[0]
+    p.set_defaults(datasets=list(GridSettings().datasets), trainers=["all"])
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 done, 1 some runs failed or differ."""
+    status = grid.run(args)
+    settings = arguments.grid_settings(args)
+    if not (settings.dry_run or args.slurm):
+        for name in dataset_names(settings.datasets):
+            _show(settings, name)
+    return status
+
+
+def _show(settings: GridSettings, dataset: str) -> None:
+    runs = plan(settings, dataset)
+    entries = [(r.folder, result) for r in runs if (result := read_result(r.folder))]
+    entries = [entry for entry in entries if labelled(entry[1])]
+    if not entries:
+        return
+    base = trainer_names(settings)[0]
+    summary = tables.summarise(entries, base)
+    groups = {method: _group(method) for method in summary["methods"]}
+    folder = Path(settings.output, runs[0].place.dataset)
+    stem = table_stem(settings, runs).replace("table-", "comparison-", 1)
+    rows = comparison.compare(summary, entries, groups)
+    print(f"\n{comparison.write(folder, stem, rows, base)}")
+    print(f"Comparison: {folder / stem}.{{json,md}}")
+
+
+def _group(method: str) -> str:
+    kind = TRAINER_REGISTRY.get(method)
+    if method == ZERO_SHOT:
+        return comparison.ZERO_SHOT
+    if getattr(kind, "uses_labels", True):  # a trainer of others says so where it does not
+        return comparison.FEW_SHOT
+    return comparison.TRANSDUCTIVE if takes_no_step(method) else comparison.TUNED
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 1 some runs failed or differ, 2 a user's mistake, 130 interrupted."""
+    return status_of(lambda: run(parser().parse_args(argv)))

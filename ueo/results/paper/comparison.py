@@ -1,0 +1,99 @@
+"""Methods side by side, grouped by what they need: what they use, how good and how slow they are.
+
+Data first: `compare` makes plain numbers of a table's summary and its records, `markdown` text.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tabulate import tabulate
+
+from ueo.files import atomic_path, write_json
+from ueo.results.comparable import Entry
+from ueo.results.gains import GAINS, mean
+from ueo.results.paper.names import METRICS as NAMES
+from ueo.results.tables import MEAN
+from ueo.results.wording import signed, signed_interval
+from ueo.scores import AGAINST_NAMES
+
+ZERO_SHOT, TRANSDUCTIVE, TUNED, FEW_SHOT = GROUPS = (
+    "zero-shot", "transductive", "tuned without labels", "few-shot")
+USES = {
+    "L": "labelled images of each class, which leave its test set",
+    "N": "negative names",
+    "A": "all images of an evaluation at once",
+}
+METRICS = ("pacc", "auroc", "fpr95", "h_score", "ece")
+
+
+def compare(summary: dict, entries: list[Entry], groups: Mapping[str, str]) -> list[dict]:
+    """One row a method, in the order of GROUPS: means over domains (but the tuning domain), label
+    spaces and seeds in percent, None where a run is missing; gains over the summary's base with
+    intervals; seconds of a run, all evaluations included.
+
+    groups: of each method, one of GROUPS.
+    """
+    gains = {gain["method"]: gain for gain in summary["overall"]}
+    rows = []
+    for method in sorted(summary["methods"], key=lambda m: GROUPS.index(groups[m])):
+        records = [record for _, record in entries if record["trainer"] == method]
+        rows.append({
+            "group": groups[method],
+            "method": method,
+            "uses": _uses(records, groups[method]),
+            **{metric: _over_label_spaces(summary, method, metric) for metric in METRICS},
+            "gains": {metric: gains[method][metric] for metric in GAINS} if method in gains else {},
+            "seconds": mean([record.get("wall_seconds") for record in records]),
+        })
+    return rows
+
+
+def _uses(records: list[dict], group: str) -> list[str]:
+    """Keys of USES."""
+    scores = {record["config"].get(f"TRAINER.{record['trainer']}.SCORE") for record in records}
+    true = {"L": any(record.get("uses_labels") for record in records),
+            "N": not scores.isdisjoint(AGAINST_NAMES), "A": group == TRANSDUCTIVE}
+    return [mark for mark in USES if true[mark]]
+
+
+def _over_label_spaces(summary: dict, method: str, metric: str) -> float | None:
+    cells = [row["values"][MEAN].get(metric) for row in summary["rows"] if row["method"] == method]
+    return mean([cell and cell["mean"] for cell in cells])
+
+
+def markdown(rows: list[dict], base: str) -> str:
+    """The table, and what its marks mean."""
+    lines, last = [], ""
+    for row in rows:
+        lines.append([
+            row["group"] if row["group"] != last else "", row["method"], " ".join(row["uses"]),
+            *(_number(row[metric]) for metric in METRICS),
+            *(_gain(row["gains"].get(metric)) for metric in GAINS), _number(row["seconds"]),
+        ])
+        last = row["group"]
+    header = ["group", "method", "uses", *(NAMES[m] for m in METRICS),
+              *(f"gain in {NAMES[m]}" for m in GAINS), "seconds"]
+    table = tabulate(lines, header, "github", disable_numparse=True)
+    used = dict.fromkeys(mark for row in rows for mark in row["uses"])
+    marks = "; ".join(f"{mark}: {USES[mark]}" for mark in USES if mark in used)
+    words = ("Means over domains, label spaces and seeds in percent; gain over "
+             f"{base} in points with its paired 95 % bootstrap interval over test images; seconds "
+             "of a run with its evaluations." + (f" {marks}." if marks else ""))
+    return f"{table}\n\n{words}\n"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _gain(found: dict | None) -> str:
+    return f"{signed(found['gain'])} {signed_interval(found['interval'])}" if found else ""
+
+
+def write(folder: Path, stem: str, rows: list[dict], base: str) -> str:
+    """Write stem.json and stem.md; returns the text."""
+    text = markdown(rows, base)
+    write_json(folder / f"{stem}.json", rows)
+    with atomic_path(folder / f"{stem}.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return text
