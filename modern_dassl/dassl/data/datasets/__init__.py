@@ -1,6 +1,48 @@
-"""Data sets by name; none is built in, each project registers its own."""
+"""Data sets by name: the built-in ones, and those that a project registers."""
 
 from dassl.data.datasets.base_dataset import DatasetBase, Datum
 from dassl.data.datasets.build import DATASET_REGISTRY, build_dataset
+from dassl.data.datasets.da import (
+    CIFARSTL,
+    Digit5,
+    DomainNet,
+    Office31,
+    OfficeHome,
+    VisDA17,
+    miniDomainNet,
+)
+from dassl.data.datasets.dg import (
+    CIFAR10C,
+    CIFAR100C,
+    PACS,
+    VLCS,
+    DigitsDG,
+    DigitSingle,
+    OfficeHomeDG,
+)
+from dassl.data.datasets.ssl import CIFAR10, CIFAR100, STL10, SVHN
 
-__all__ = ["DATASET_REGISTRY", "DatasetBase", "Datum", "build_dataset"]
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "CIFAR100C",
+    "CIFAR10C",
+    "CIFARSTL",
+    "DATASET_REGISTRY",
+    "DatasetBase",
+    "Datum",
+    "Digit5",
+    "DigitSingle",
+    "DigitsDG",
+    "DomainNet",
+    "Office31",
+    "OfficeHome",
+    "OfficeHomeDG",
+    "PACS",
+    "STL10",
+    "SVHN",
+    "VLCS",
+    "VisDA17",
+    "build_dataset",
+    "miniDomainNet",
+]
