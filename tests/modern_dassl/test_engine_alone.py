@@ -4,8 +4,9 @@ import ast
 import sys
 from pathlib import Path
 
-import modern_dassl
 import pytest
+
+import modern_dassl
 
 FOLDER = Path(modern_dassl.__file__).resolve().parent
 DISTRIBUTIONS = {"PIL": "Pillow", "sklearn": "scikit-learn"}  # not named as what is imported

@@ -109,5 +109,39 @@ _C = CfgNode({
         "SPLIT": "test",  # val, test
         "FINAL_MODEL": "last_step",  # last_step, best_val
     },
-    "TRAINER": {"NAME": ""},
+    "TRAINER": {
+        "NAME": "",
+        # domain adaptation
+        "MCD": {"N_STEP_F": 4},  # steps of the features for one of the classifiers
+        "MME": {"LMDA": 0.1},  # weight of the entropy
+        "CDAC": {
+            "CLASS_LR_MULTI": 10,  # rate of the classifier, in rates of the features
+            "RAMPUP_COEF": 30,  # largest weight of the consistency
+            "RAMPUP_ITRS": 1000,  # steps until then
+            "TOPK_MATCH": 5,  # features whose ranks must agree in two similar images
+            "P_THRESH": 0.95,
+            "STRONG_TRANSFORMS": (),
+        },
+        "SE": {"EMA_ALPHA": 0.999, "CONF_THRE": 0.95, "RAMPUP": 300},
+        "M3SDA": {"LMDA": 0.5, "N_STEP_F": 4},  # weight of the moments' distance; as MCD's
+        "DAEL": {"WEIGHT_U": 0.5, "CONF_THRE": 0.95, "STRONG_TRANSFORMS": ()},
+        # domain generalisation
+        "CROSSGRAD": {"EPS_F": 1.0, "EPS_D": 1.0, "ALPHA_F": 0.5, "ALPHA_D": 0.5},
+        "DDAIG": {
+            "G_ARCH": "",  # a registered network
+            "LMDA": 0.3,  # size of the perturbation
+            "CLAMP": False,
+            "CLAMP_MIN": -1.0,
+            "CLAMP_MAX": 1.0,
+            "WARMUP": 0,  # epochs without perturbed images for F
+            "ALPHA": 0.5,  # weight of the perturbed images
+        },
+        "DAELDG": {"WEIGHT_U": 0.5, "CONF_THRE": 0.95, "STRONG_TRANSFORMS": ()},
+        "DOMAINMIX": {"TYPE": "crossdomain", "ALPHA": 1.0, "BETA": 1.0},
+        # semi-supervised learning
+        "ENTMIN": {"LMDA": 1e-3},  # weight of the entropy
+        "MEANTEACHER": {"WEIGHT_U": 1.0, "EMA_ALPHA": 0.999, "RAMPUP": 5},  # epochs
+        "MIXMATCH": {"WEIGHT_U": 100.0, "TEMP": 2.0, "MIXUP_BETA": 0.75, "RAMPUP": 20000},  # steps
+        "FIXMATCH": {"WEIGHT_U": 1.0, "CONF_THRE": 0.95, "STRONG_TRANSFORMS": ()},
+    },
 })

@@ -1,14 +1,37 @@
-"""Trainers: the loop over epochs and batches, models, checkpoints, evaluation."""
+"""Trainers: the loop over epochs and batches, models, checkpoints, evaluation; built-in methods."""
 
 from dassl.engine.build import TRAINER_REGISTRY, build_trainer
+from dassl.engine.da import ADDA, CDAC, DAEL, DANN, M3SDA, MCD, MME, SE, AdaBN, SourceOnly
+from dassl.engine.dg import DAELDG, DDAIG, CrossGrad, DomainMix, Vanilla
+from dassl.engine.ssl import EntMin, FixMatch, MeanTeacher, MixMatch, SupBaseline
 from dassl.engine.trainer import SimpleNet, SimpleTrainer, TrainerBase, TrainerX, TrainerXU
 
 __all__ = [
+    "ADDA",
+    "CDAC",
+    "DAEL",
+    "DAELDG",
+    "DANN",
+    "DDAIG",
+    "M3SDA",
+    "MCD",
+    "MME",
+    "SE",
     "TRAINER_REGISTRY",
+    "AdaBN",
+    "CrossGrad",
+    "DomainMix",
+    "EntMin",
+    "FixMatch",
+    "MeanTeacher",
+    "MixMatch",
     "SimpleNet",
     "SimpleTrainer",
+    "SourceOnly",
+    "SupBaseline",
     "TrainerBase",
     "TrainerX",
     "TrainerXU",
+    "Vanilla",
     "build_trainer",
 ]

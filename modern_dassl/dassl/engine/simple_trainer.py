@@ -13,11 +13,14 @@ from dassl.engine.base import TrainerBase
 from dassl.engine.epoch_log import EpochLog
 from dassl.evaluation import build_evaluator
 from dassl.modeling import SimpleNet
+from dassl.optim import build_lr_scheduler, build_optimizer
 from dassl.utils import (
     ConfigValueError,
     DataValueError,
     MissingFileError,
     check_availability,
+    count_num_param,
+    load_pretrained_weights,
 )
 from dassl.utils.torchtools import POINTER
 from torch import Tensor
@@ -70,8 +73,12 @@ class SimpleTrainer(TrainerBase):
         """Hook: raise for options that the trainer cannot use."""
 
     def build_data_loader(self) -> None:
+        """Build the data that `use_data` takes."""
+        self.use_data(DataManager(self.cfg))
+
+    def use_data(self, dm: DataManager) -> None:
         """Set dm, the loaders, num_classes, num_source_domains and lab2cname."""
-        self.dm = DataManager(self.cfg)
+        self.dm = dm
         self.train_loader_x = self.dm.train_loader_x
         self.train_loader_u = self.dm.train_loader_u
         self.val_loader = self.dm.val_loader
@@ -81,8 +88,17 @@ class SimpleTrainer(TrainerBase):
         self.lab2cname = self.dm.lab2cname
 
     def build_model(self) -> None:
-        """Build and register the model; the base builds a SimpleNet, which raises."""
-        SimpleNet(self.cfg, self.cfg.MODEL, self.num_classes)
+        """Build and register the model, its optimiser and its schedule: a SimpleNet of MODEL, with
+        the weights of MODEL.INIT_WEIGHTS where they fit."""
+        print("Building model")
+        self.model = SimpleNet(self.cfg, self.cfg.MODEL, self.num_classes)
+        if self.cfg.MODEL.INIT_WEIGHTS:
+            load_pretrained_weights(self.model, self.cfg.MODEL.INIT_WEIGHTS)
+        self.model.to(self.device)
+        print(f"# params: {count_num_param(self.model):,}")
+        self.optim = build_optimizer(self.model, self.cfg.OPTIM)
+        self.sched = build_lr_scheduler(self.optim, self.cfg.OPTIM)
+        self.register_model("model", self.model, self.optim, self.sched)
 
     def train(self) -> None:
         super().train(self.start_epoch, self.max_epoch)

@@ -37,10 +37,14 @@ class TrainerXU(SimpleTrainer):
             missing = "labelled" if x is None else "unlabelled"
             raise DataValueError(f"{self.cfg.DATASET.NAME} has no {missing} images to train on")
         self._check_shares(x, u)
-        lengths = {"train_x": len(x), "train_u": len(u), "smaller_one": min(len(x), len(u))}
-        count = lengths[self.cfg.TRAIN.COUNT_ITER]
+        count = self.batches_in_epoch()
         pairs = zip(_endless(x), _endless(u), strict=False)
         self._run_batches((pair for _, pair in zip(range(count), pairs, strict=False)), count)
+
+    def batches_in_epoch(self) -> int:
+        """Number of steps of an epoch, by TRAIN.COUNT_ITER."""
+        x, u = len(self.train_loader_x), len(self.train_loader_u)
+        return {"train_x": x, "train_u": u, "smaller_one": min(x, u)}[self.cfg.TRAIN.COUNT_ITER]
 
     def _step(self, batch):
         return self.forward_backward(*batch)
