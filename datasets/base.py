@@ -5,11 +5,13 @@ protocol, and gives Dassl its `train_x`, `train_u` and `test`.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from dassl.data.datasets import DatasetBase, Datum
 
-from ueo.datasets.shots import without_shots
+from ueo.datasets.shots import take_shots
+from ueo.datasets.streams import one_after_another
 from ueo.errors import ConfigError, DataError
 from ueo.images.class_names import matched, summary
 from ueo.images.folders import Item, Unread
@@ -21,6 +23,7 @@ from ueo.inputs import Inputs
 from ueo.label_space import STANDARD_SETTINGS, ClassCounts, LabelSpace, label_space, subsample
 from ueo.names import did_you_mean, listed, meanings
 from ueo.settings.config import setting_of
+from ueo.settings.known_keys import ONLINE
 from ueo.text import shown
 
 
@@ -46,6 +49,7 @@ class UFTDataset(DatasetBase):
     train_u holds the images of L_u, train_x those of L_p, test every class. Labels of train_u are
     for evaluation only. `classnames` holds the K known names, whatever train_x contains. With
     DATASET.NUM_SHOTS, train_x holds that many images a class, and the test set none of them.
+    Online, train_u and test are the images of the stream; an item's `domain` is its domain's place.
     """
 
     title: str = ""
@@ -66,6 +70,7 @@ class UFTDataset(DatasetBase):
         seen, test = self._read_domain(cfg, self.prepare)
         self.inputs = self._inputs(cfg, seen, test)
         whole = label_space(self.counts, setting_of(cfg, "SETTING"))
+        whole = replace(whole, test=whole.unlabelled) if self.protocol == ONLINE else whole
         self.space: LabelSpace = subsample(whole, setting_of(cfg, "SUBSAMPLE_CLASSES"))
         self.published_counts = self._compare_counts(seen, test, setting_of(cfg, "CHECK_COUNTS"))
         seen, test = self._without_bad_images(cfg, seen, test)
@@ -75,8 +80,8 @@ class UFTDataset(DatasetBase):
             if not items:
                 raise DataError(f"{self.root}: domain {self.domain!r} has no image {what}")
         labelled = self._keep([i for i in seen if i[1] != NO_LABEL], whole.known)
-        labelled, tested, self.shots = self._take_shots(
-            labelled, tested, cfg.DATASET.NUM_SHOTS, setting_of(cfg, "UNTESTED_CLASSES")
+        labelled, tested, self.shots = take_shots(
+            self, labelled, tested, cfg.DATASET.NUM_SHOTS, setting_of(cfg, "UNTESTED_CLASSES")
         )
         self.split_hash = split_hash(unlabelled, self._keep(test, self.space.test))
         self._say_what_was_read(unlabelled, self._keep(test, self.space.test))
@@ -98,7 +103,8 @@ class UFTDataset(DatasetBase):
     def _read_domain(self, cfg, prepare: Callable[[str], None] = lambda root: None):
         """(unlabelled, test) of the domain, before they are cut to a label space."""
         self.domain = self._choose_domain(cfg.DATASET.TARGET_DOMAINS)
-        self.protocol = setting_of(cfg, "PROTOCOL")
+        self.protocol, self.place = setting_of(cfg, "PROTOCOL"), {}
+        self.later = [self.domain_of(name) for name in setting_of(cfg, "THEN", "ONLINE")]
         prepare(cfg.DATASET.ROOT)
         self.root = self.locate(cfg.DATASET.ROOT)
         self.unread = Unread()  # what the folders hold besides the images
@@ -144,6 +150,11 @@ class UFTDataset(DatasetBase):
         """(unlabelled, test): the parts of the stored split, without a common image."""
         return self.items(domain, "train"), self.items(domain, "test")
 
+    def online(self, domain: str) -> tuple[list[Item], list[Item]]:
+        """(stream, stream): the unlabelled images of the domain, then of those of ONLINE.THEN."""
+        stream, self.place = one_after_another(self, [domain, *self.later])
+        return stream, stream
+
     @classmethod
     def prepare(cls, root: str) -> None:
         """Bring the data into `root` once, before runs start in parallel; nothing by default."""
@@ -185,7 +196,7 @@ class UFTDataset(DatasetBase):
     def _compare_counts(self, seen: list[Item], test: list[Item], strict: bool) -> bool | None:
         """Whether the domain has the published number of images; None where that is not known."""
         published = self.published.get(self.domain)
-        if published is None:
+        if published is None or self.later:
             return None
         if (found := len({path for path, _ in (*seen, *test)})) != published and strict:
             raise DataError(
@@ -234,17 +245,6 @@ class UFTDataset(DatasetBase):
         """Images of `classes` and those without a label."""
         names, wanted = self.class_list, {*classes, NO_LABEL}
         return [
-            Datum(path, label, 0, names[label] if label != NO_LABEL else "")
-            for path, label in items
-            if label in wanted
+            Datum(path, label, self.place.get(path, 0), names[label] if label != NO_LABEL else "")
+            for path, label in items if label in wanted
         ]
-
-    def _take_shots(self, labelled: list[Datum], tested: list[Datum], shots: int, policy: str):
-        """(labelled shots, test images without them, how many were left out of the test set)."""
-        if shots < 1:
-            return labelled, tested, 0
-        labelled = self.generate_fewshot_dataset(labelled, num_shots=shots)
-        kept = without_shots(
-            tested, labelled, self.class_list, len(self.space.known), policy == "allow"
-        )
-        return labelled, kept, len(tested) - len(kept)

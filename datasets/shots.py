@@ -9,6 +9,20 @@ from ueo.errors import ConfigError
 from ueo.names import enumeration
 
 
+def take_shots(dataset, labelled: list[Datum], tested: list[Datum], shots: int, policy: str
+               ) -> tuple[list[Datum], list[Datum], int]:
+    """(labelled shots, test images without them, how many were left out of the test set).
+
+    dataset: the UFTDataset, which draws them. policy: "allow", see `without_shots`.
+    """
+    if shots < 1:
+        return labelled, tested, 0
+    labelled = dataset.generate_fewshot_dataset(labelled, num_shots=shots)
+    known, allow = len(dataset.space.known), policy == "allow"
+    kept = without_shots(tested, labelled, dataset.class_list, known, allow)
+    return labelled, kept, len(tested) - len(kept)
+
+
 def without_shots(
     tested: list[Datum], shots: list[Datum], class_list: Sequence[str], known: int, allow: bool
 ) -> list[Datum]:

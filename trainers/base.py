@@ -28,8 +28,7 @@ from ueo.clip.prompts import CONTEXT, POSITIONS, TEMPLATE, build_prompt
 from ueo.clip.tuning import as_module, parse_parts, select, untuned_adapter
 from ueo.errors import ConfigError
 from ueo.runs.checkpoint import MODEL
-from ueo.runs.evaluation import Evaluations
-from ueo.runs.recorded_trainer import RecordedTrainer
+from ueo.runs.online.trainer import OnlineTrainer
 from ueo.scores import AGAINST_NAMES, SCORES
 from ueo.settings.config import options_of
 from ueo.settings.method_mistakes import as_losses, check_buffers, check_groups
@@ -37,7 +36,7 @@ from ueo.settings.options import Option
 from ueo.settings.refused import check_preprocessing, check_trainer
 
 
-class CLIPTrainer(RecordedTrainer):
+class CLIPTrainer(OnlineTrainer):
     """Adapts a prompted CLIP to the images of one domain."""
 
     reads_labels = False  # True: an oracle; its record and tables say so, see `true_labels`
@@ -146,7 +145,7 @@ class CLIPTrainer(RecordedTrainer):
             self._build_optimiser()
         elif self.buffers():
             self.register_model(MODEL, self.saved_state())
-        self.evaluations = Evaluations(self, self._truth)
+        self.evaluations = self.make_evaluations()
         self.passes = self.evaluations.passes
 
     def saved_state(self) -> nn.Module:

@@ -47,6 +47,7 @@ class PromptedCLIP(nn.Module):
         self.logit_scale = backbone.logit_scale
         self.logit_bias = backbone.logit_bias
         self.visual_prompt: nn.Parameter | None = None
+        self._kept_classes: Tensor | None = None
         self.adapter: nn.Module = Cosines()
         self.eval()
 
@@ -127,9 +128,18 @@ class PromptedCLIP(nn.Module):
         embedded = self.token_embedding(ids.to(device)).to(self.dtype)
         return F.normalize(self.text_encoder(embedded, tokens.read.to(device)), dim=-1)
 
+    def keep_classes(self) -> None:
+        """Compute class features once and no more, unless what they depend on is tuned."""
+        texts = (self.prompt, self.text_encoder, self.token_embedding)
+        if not any(p.requires_grad for module in texts for p in module.parameters()):
+            with torch.no_grad():
+                self._kept_classes = self.class_features()
+
     def class_features(self) -> Tensor | None:
         """(K, embedding): the unit vectors of one prompt; of an ensemble, the mean of theirs, whose
         cosines are the mean of their cosines."""
+        if self._kept_classes is not None:
+            return self._kept_classes
         features = self.member_features()
         return torch.stack(features).mean(0) if len(features) > 1 else features[0]
 

@@ -21,7 +21,7 @@ class PlannedInputs:
     def of(self, run: PlannedRun) -> tuple[Inputs | None, str]:
         """(inputs, ""), or (None, why) where the images are not there."""
         flat = {key: value for key, value in run.config.items() if key not in DIFFERS}
-        of_data = {key: value for key, value in flat.items() if key.startswith("DATASET.")}
+        of_data = {k: value for k, value in flat.items() if k.startswith(("DATASET.", "ONLINE."))}
         data, why = self._once(run, of_data, data_inputs)
         flat.pop("DATASET.TARGET_DOMAINS")
         method, _ = self._once(run, flat, method_inputs)

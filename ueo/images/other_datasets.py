@@ -18,6 +18,7 @@ from ueo.images.lists import NO_LABEL
 from ueo.images.overlap import Overlap, overlap
 from ueo.names import enumeration
 from ueo.settings.config import setting_of
+from ueo.settings.known_keys import ONLINE
 
 
 def split_hash(*parts: list[Datum]) -> str:
@@ -92,7 +93,9 @@ def _check_protocol(dataset: DatasetBase, asked: str) -> None:
     that holds where the data set has none. Raises DataError where "independent" is asked for."""
     tested = [item.impath for item in dataset.test]
     unlabelled = [item.impath for item in dataset.train_u]
-    if dataset.protocol == "released":  # tested images may be unlabelled ones, and mostly are
+    if asked == ONLINE and dataset.protocol != ONLINE:
+        raise ConfigError(f"--protocol online: {dataset.title} is no UFTDataset, which it needs")
+    if dataset.protocol in ("released", ONLINE):  # tested images may, and mostly do, stand in both
         both = {*unlabelled}.intersection(tested)
         dataset.overlap = Overlap([(path, path) for path in both], None)
         return

@@ -12,6 +12,7 @@ from ueo.open_set import h_score
 from ueo.results.record import AGAIN, NEEDED, OUTPUTS, RESULT, chosen_threshold, read_outputs
 
 CONFIDENCES = "test_confidences_after"
+MARGINS = "test_margins_after"  # scores less a threshold of each image, of a stream
 LATER = ("h_score", "ece")  # records of earlier versions lack them
 ROUNDING = 1e-4  # points, of other versions of the libraries
 
@@ -28,8 +29,19 @@ def measure(
     confidences = outputs[CONFIDENCES][rows] if CONFIDENCES in outputs else None
     found = metrics.evaluate(labels, predictions, scores, num_known, confidences=confidences)
     if threshold := chosen_threshold(folder):
-        found["h_score"] = h_score(labels, predictions, scores, num_known, threshold[1])
+        found["h_score"] = h_score_of(outputs, num_known, threshold[1], rows)
     return metrics.in_percent(found)
+
+
+def h_score_of(
+    outputs: dict[str, np.ndarray], num_known: int, threshold: float | None,
+    rows: Sequence[int] | slice = slice(None),
+) -> float | None:
+    """The H-score by one threshold, or, of a stream, by the one that each image had."""
+    labels, predictions = (outputs[name][rows] for name in NEEDED[:2])
+    if MARGINS in outputs:
+        return h_score(labels, predictions, outputs[MARGINS][rows], num_known, 0.0)
+    return h_score(labels, predictions, outputs[NEEDED[2]][rows], num_known, threshold)
 
 
 def check_outputs(folder: str | Path, result: dict) -> None:

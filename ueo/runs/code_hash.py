@@ -7,8 +7,8 @@ from pathlib import Path
 
 # the engine, libraries, and what all methods and data sets share: versions of these are recorded
 SHARED = ("dassl", "modern_dassl", "torch", "builtins", "abc", "typing")
-SHARED_MODULES = ("ueo.runs.recorded_trainer", "ueo.trainers.base", "ueo.datasets.base",
-                  "ueo.datasets.published")
+SHARED_MODULES = ("ueo.runs.recorded_trainer", "ueo.runs.online.trainer", "ueo.trainers.base",
+                  "ueo.datasets.base", "ueo.datasets.published")
 
 
 def code_hash(kind: type) -> str:

@@ -16,7 +16,8 @@ from ueo.images.lists import NO_LABEL
 from ueo.inputs import WEIGHTS
 from ueo.losses import mutual_information
 from ueo.metrics import percent
-from ueo.open_set import RULE, h_score, separation, thresholds
+from ueo.open_set import RULE, separation, thresholds
+from ueo.results.check_outputs import h_score_of
 from ueo.results.kept_outputs import write_kept
 from ueo.results.predictions import (
     PREDICTIONS,
@@ -75,7 +76,7 @@ class Evaluations:
         features = self.passes.image_features(trainer.test_loader, "test", shared=zero_shot)
         classes = trainer.model.class_features()
         test = self.passes.cosines(features, classes)
-        self._cosines = test
+        self.features, self._cosines = features, test
         unlabelled, its = self._unlabelled(test, classes, zero_shot)
         cosines, keeps = {"test": test, "unlabelled": its}, self.kept.wanted and (last or zero_shot)
         names, scores = self.against_names, {name: {} for name in SETS}
@@ -174,10 +175,8 @@ class Evaluations:
         facts = self._facts(outputs)
         threshold = chosen_threshold(facts)
         metrics = {name: dict(self.history[-1][name]) for name in SETS}
-        metrics["test"]["h_score"] = percent(h_score(
-            outputs["test_labels"], outputs["test_predictions_after"], outputs["test_scores_after"],
-            len(dataset.classnames), threshold,
-        ))
+        score = h_score_of(outputs, len(dataset.classnames), threshold)
+        metrics["test"]["h_score"] = percent(score)
         result = {
             **run_facts(trainer.cfg, dataset, trainer.device, trainer.inputs),
             "precision": trainer.precision,
@@ -192,6 +191,7 @@ class Evaluations:
             "train_seconds": seconds,
             "train_images_per_second": self.train_images / seconds if seconds else None,
             "peak_memory_bytes": peak_memory(trainer.device),
+            **self._further(outputs),
         }
         result["counts"]["tuned_parameters"] = sum(
             p.numel() for group in trainer.groups.values() for p in group.values()
@@ -202,6 +202,9 @@ class Evaluations:
         if self.against_names.reported:
             self.against_names.names.write(trainer.output_dir)
         write_run(trainer.output_dir, result, outputs)
+
+    def _further(self, outputs: dict[str, np.ndarray]) -> dict:
+        return {}  # what else the record says
 
     def _facts(self, outputs: dict[str, np.ndarray]) -> dict:
         """What model.json holds."""

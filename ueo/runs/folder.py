@@ -20,11 +20,13 @@ from ueo.results.predictions import PREDICTIONS, SKIPPED
 from ueo.results.record import HISTORY, OUTPUTS, RESULT, read_result
 from ueo.runs.checkpoint import FACTS, MODEL, POINTER
 from ueo.runs.current_inputs import data_inputs, method_inputs
+from ueo.runs.online.under_way import FILE as UNDER_WAY
 from ueo.settings import config
 
 STARTED, REPORT = "config.json", "report.html"
 # what else a run leaves; what is older than its record would be taken for its own
-RESULTS = (OUTPUTS, HISTORY, PREDICTIONS, SKIPPED, FEATURES, NEGATIVES, *PICTURES, FACTS, REPORT)
+RESULTS = (OUTPUTS, HISTORY, PREDICTIONS, SKIPPED, FEATURES, NEGATIVES, *PICTURES, FACTS, REPORT,
+           UNDER_WAY)
 # what decides which images a run was trained on, besides its seed
 SPLIT_KEYS = ("DATASET.NUM_SHOTS", "DATASET.PROTOCOL", "DATASET.BAD_IMAGES")
 OPTIMISER = "OPTIM."

@@ -13,11 +13,13 @@ import numpy as np
 from dassl.data.datasets import DatasetBase
 
 from modern_dassl import distributed
+from ueo.errors import ConfigError
 from ueo.images.hidden_labels import Blind, Veiled, veil
 from ueo.images.other_datasets import check_labelled, complete
 from ueo.results.record import peak_memory, run_facts, write_run
 from ueo.runs.current_inputs import method_inputs
 from ueo.runs.evaluator import UFTEvaluator
+from ueo.settings.config import is_online
 
 
 def is_other(trainer) -> bool:
@@ -27,7 +29,9 @@ def is_other(trainer) -> bool:
 
 def prepare(trainer) -> DatasetBase:
     """Make its data set fit to be described; returns it, with labels and paths. Raises ConfigError
-    where labels of tested images would be trained on."""
+    where labels of tested images would be trained on, or the images are to come as a stream."""
+    if is_online(trainer.cfg):
+        raise ConfigError(f"--protocol online: {type(trainer).__name__} is none of this project's")
     dataset = trainer.dm.dataset
     complete(dataset, trainer.cfg)
     trainer.inputs = {**dataset.inputs, **method_inputs(trainer.cfg)}

@@ -11,7 +11,7 @@ from yacs.config import CfgNode
 
 from ueo.errors import ConfigError, UndeclaredOption
 from ueo.names import did_you_mean
-from ueo.settings.known_keys import DASSL, OWN
+from ueo.settings.known_keys import DASSL, ONLINE, OWN
 from ueo.settings.options import Option, declared, quoted
 from ueo.settings.yaml_files import read_yaml
 
@@ -40,6 +40,7 @@ VOLATILE = (
 def extend(cfg: CfgNode, trainers: dict[str, type]) -> CfgNode:
     """Add our own keys and, for each trainer that declares `defaults`, TRAINER.<NAME>."""
     for node, options in OWN.items():
+        cfg.setdefault(node, CfgNode())
         for key, option in options.items():
             cfg[node][key] = option.default
     for name, trainer in trainers.items():
@@ -64,7 +65,12 @@ def declarations(cfg: CfgNode, trainers: dict[str, type]) -> dict[str, Option]:
 def setting_of(cfg: CfgNode, key: str, node: str = "DATASET"):
     """<node>.<key> of ours, or its default in a configuration that was not extended."""
     option = OWN[node][key]
-    return option.checked(cfg[node].get(key, option.default), f"{node}.{key}")
+    return option.checked(cfg.get(node, {}).get(key, option.default), f"{node}.{key}")
+
+
+def is_online(cfg: CfgNode) -> bool:
+    """Whether the images come as a stream."""
+    return setting_of(cfg, "PROTOCOL") == ONLINE
 
 
 class TrainerOptions(CfgNode):
@@ -147,14 +153,17 @@ def flatten(tree: dict, prefix: str = "") -> dict:
 
 def resolved(cfg: CfgNode) -> dict:
     """The keys that decide what a run computes, flat: other trainers' options left out, unless the
-    trainer has no TRAINER.<NAME> and may read any, as CoOp reads TRAINER.COOP."""
+    trainer has no TRAINER.<NAME> and may read any, as CoOp reads TRAINER.COOP; and those of ONLINE
+    under another protocol."""
     flat = flatten(cfg)
     own = f"TRAINER.{cfg.TRAINER.NAME}." if cfg.TRAINER.NAME in cfg.TRAINER else "TRAINER."
+    online = is_online(cfg)
     return {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in sorted(flat.items())
         if key not in VOLATILE
         and (not key.startswith("TRAINER.") or key.startswith(own) or key == "TRAINER.NAME")
+        and (online or not key.startswith("ONLINE."))
     }
 
 

@@ -94,6 +94,7 @@ DASSL = {
         "FINAL_MODEL": Option(choices=("last_step", "last_val", "best_val")),
     },
 }
+ONLINE = "online"  # the protocol, whose keys are those of the node ONLINE: docs/online.md
 OWN = {
     "INPUT": {
         # how a test image becomes SIZE; None: shortest, as Dassl and OpenAI's CLIP have it
@@ -102,8 +103,9 @@ OWN = {
     "DATASET": {
         # label space: closed, partial, open, open_partial, all, as_is; data sets know the aliases
         "SETTING": Option("open_partial"),
-        # "released": test on the whole domain; "independent": stored split
-        "PROTOCOL": Option("released", choices=("released", "independent")),
+        # "released": test on the whole domain; "independent": stored split; "online": one pass over
+        # the unlabelled images, see ONLINE
+        "PROTOCOL": Option("released", choices=("released", "independent", ONLINE)),
         # stop unless a domain holds the published number of images
         "CHECK_COUNTS": Option(True),
         # of the known classes: all, base (the first half), new (the rest)
@@ -127,6 +129,21 @@ OWN = {
         "DEVICE_GB": Option(None, kind=float, low=0),
         # True: Pillow's resizing in training too, as released, for checks
         "PLAIN_TRANSFORM": Option(False),
+    },
+    "ONLINE": {
+        # in which images come: as the data set lists them, at random, in groups that share classes
+        # (see GAMMA), or class after class
+        "ORDER": Option("shuffled", choices=("listed", "shuffled", "correlated", "classes")),
+        # of the Dirichlet distribution of "correlated": the smaller, the fewer classes at a time
+        "GAMMA": Option(0.1, low=1e-4, high=1e4),
+        # further domains, which come after the run's own, one after another
+        "THEN": Option((), kind=str),
+        # begin each of them with the model as it was at the start
+        "RESET": Option(False),
+        # steps on a batch, of a method that takes steps
+        "STEPS": Option(1, low=1),
+        # whether a batch is answered "before" these steps or "after" them
+        "ANSWER": Option("after", choices=("before", "after")),
     },
     "MODEL": {
         # arithmetic in TF32 on CUDA; None: as torch has it, in convolutions alone

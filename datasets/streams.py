@@ -1,0 +1,28 @@
+"""The images of a stream: those of one domain, or of several, one after another."""
+
+import copy
+
+from ueo.errors import ConfigError
+from ueo.images.folders import Item
+from ueo.names import listed
+
+
+def one_after_another(dataset, domains: list[str]) -> tuple[list[Item], dict[str, int]]:
+    """(unlabelled images of each domain, {path: position of its domain}).
+
+    dataset: a UFTDataset, set up for the first of the domains. Raises ConfigError for a domain that
+    comes twice.
+    """
+    if len(set(domains)) < len(domains):
+        raise ConfigError(f"ONLINE.THEN: a domain comes twice: {listed(domains)}")
+    images, place = [], {}
+    for position, domain in enumerate(domains):
+        own = dataset
+        if position > 0:
+            own = copy.copy(dataset)
+            own.domain = domain
+            own.setup(own.root)
+        found = own.released(domain)[0]
+        images += found
+        place.update((path, position) for path, _ in found)
+    return images, place

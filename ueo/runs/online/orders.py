@@ -1,0 +1,77 @@
+"""In which order the images of a stream come, and which of them come together.
+
+Orders may be made from labels; a method never sees them. They depend on the seed, the labels and
+the domains alone, and "correlated" on the size of a batch, too.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ueo.errors import ConfigError
+from ueo.images.lists import NO_LABEL
+
+NEED_LABELS = ("correlated", "classes")
+
+
+def _listed(labels: np.ndarray, rng: np.random.Generator, gamma: float, size: int) -> np.ndarray:
+    return np.arange(len(labels))
+
+
+def _shuffled(labels: np.ndarray, rng: np.random.Generator, gamma: float, size: int) -> np.ndarray:
+    return rng.permutation(len(labels))
+
+
+def _classes(labels: np.ndarray, rng: np.random.Generator, gamma: float, size: int) -> np.ndarray:
+    """Class after class, in random order, and the images of each in random order."""
+    images = rng.permutation(len(labels))
+    rank = rng.permutation(labels.max() + 1)
+    return images[rank[labels[images]].argsort(kind="stable")]
+
+
+def _correlated(
+    labels: np.ndarray, rng: np.random.Generator, gamma: float, size: int
+) -> np.ndarray:
+    """As in StatA (Zanella et al., CVPR 2025): there are as many slots of time as batches or as
+    classes, whichever are fewer; each class spreads its images over the slots by shares drawn from
+    a Dirichlet distribution with parameter gamma; a slot's images come in random order."""
+    classes = np.unique(labels)
+    slots = max(min(len(labels) // size, len(classes)), 1)
+    shares = rng.dirichlet([gamma] * slots, len(classes))
+    images = rng.permutation(len(labels))
+    slot = np.empty(len(labels), int)
+    for label, share in zip(classes, shares):
+        members = images[labels[images] == label]
+        ends = (share.cumsum()[:-1] * len(members)).astype(int)
+        for number, part in enumerate(np.split(members, ends)):
+            slot[part] = number
+    return images[slot[images].argsort(kind="stable")]
+
+
+ORDERS: dict[str, Callable] = {
+    "listed": _listed, "shuffled": _shuffled, "correlated": _correlated, "classes": _classes,
+}
+
+
+def batches(
+    order: str, labels: np.ndarray, domains: np.ndarray, size: int, gamma: float, seed: int
+) -> list[np.ndarray]:
+    """Positions in the list of images, a batch each; domain after domain, none in one batch with
+    another.
+
+    order: a key of ORDERS. labels, domains: (images,). size: of a batch; the last of a domain may
+    be smaller. gamma: of "correlated". Raises ConfigError where an order needs labels that are not
+    there.
+    """
+    if order in NEED_LABELS and (labels == NO_LABEL).any():
+        raise ConfigError(
+            f"ONLINE.ORDER: {order!r} is made from labels, which these images lack; use listed or "
+            "shuffled"
+        )
+    found = []
+    for domain in np.unique(domains):
+        members = np.flatnonzero(domains == domain)
+        rng = np.random.default_rng([max(seed, 0), int(domain)])
+        coming = members[ORDERS[order](labels[members], rng, gamma, size)]
+        found += np.split(coming, range(size, len(coming), size))
+    return found

@@ -1,0 +1,167 @@
+"""A run that follows a stream: every batch is answered, and adapted to, when it comes."""
+
+import time
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from modern_dassl import distributed
+from ueo.errors import ConfigError
+from ueo.images.hidden_labels import veil
+from ueo.runs.evaluation import Evaluations
+from ueo.runs.online import under_way
+from ueo.runs.online.evaluations import StreamEvaluations
+from ueo.runs.online.orders import batches
+from ueo.runs.online.stream import Stream
+from ueo.runs.recorded_trainer import TRAINED, RecordedTrainer
+from ueo.scores import AGAINST_NAMES
+from ueo.settings.config import is_online, setting_of
+
+Answer = Tensor | dict[str, Tensor]
+
+
+class OnlineTrainer(RecordedTrainer):
+    """A trainer that can follow a stream, where the protocol is "online". A subclass may define
+    `online_step`."""
+
+    stream: Stream
+
+    def online_step(self, batch: dict) -> Answer:
+        """Answer a batch of the stream and adapt to it: cosines (batch, K), unscaled; or
+        {"cosines": those, "scores": (batch,)} where the OOD score is the method's own.
+
+        batch: see ueo/runs/online/stream.py. By default a batch is to a method what all images are
+        to it otherwise: it prepares itself for them, and takes ONLINE.STEPS steps on them.
+        """
+        options = self.cfg.ONLINE
+        answer = self.answer(batch) if options.ANSWER == "before" else None
+        self.prepare(batch["zero_shot"])
+        alone = {**batch, "index": torch.arange(len(batch["index"]))}
+        for _ in range(options.STEPS if self.groups else 0):
+            self.forward_backward(alone)
+        return self.answer(batch) if answer is None else answer
+
+    @torch.no_grad()
+    def answer(self, batch: dict) -> Tensor:
+        """Cosines (batch, K), unscaled, fp32, of a batch of the stream by the model as it is."""
+        model, features = self.model, batch["features"].to(self.model.dtype)
+        if "img" in batch:
+            features = model.steadily(model.image_features, batch["img"])
+        classes = model.class_features()
+        return model.steadily(lambda rows: model.cosines(rows, classes), features).float()
+
+    # what a run asks for
+
+    def build_data_loader(self) -> None:
+        if is_online(self.cfg):
+            self._refuse()
+        super().build_data_loader()
+
+    def make_evaluations(self) -> Evaluations:
+        kind = StreamEvaluations if is_online(self.cfg) else Evaluations
+        return kind(self, self._truth)
+
+    def update_lr(self, *args, **options) -> None:
+        if not is_online(self.cfg):  # the end of a stream, to fall towards, is not known
+            super().update_lr(*args, **options)
+
+    def train(self) -> None:
+        if is_online(self.cfg):
+            self._follow()
+        else:
+            super().train()
+
+    def _refuse(self) -> None:
+        """Raise ConfigError for what cannot be had online."""
+        name, cfg = type(self).__name__, self.cfg
+        options = self.options
+        for wrong, what in (
+            (self.uses_labels, f"{name} trains with labels"),
+            (self.reads_labels, f"{name} reads labels"),
+            (cfg.DATASET.NUM_SHOTS > 0, "DATASET.NUM_SHOTS takes images out of the stream"),
+            (distributed.launched(), "one process reads the stream; do without torchrun"),
+            (options.GRAPH, f"TRAINER.{name}.GRAPH repeats what the first batch was"),
+            (options.SCORE in AGAINST_NAMES, f"TRAINER.{name}.SCORE {options.SCORE} is scored on "
+             "all images together"),
+            (setting_of(cfg, "KEEP_OUTPUTS", "TEST"), "TEST.KEEP_OUTPUTS keeps what one model gives"
+             " of all images"),
+        ):
+            if wrong:
+                raise ConfigError(f"--protocol online: {what}")
+
+    def _follow(self) -> None:
+        """Answer the whole stream, from where an earlier process came to; write the record."""
+        self.stream = self._open_stream()
+        start = under_way.state_of(self) if self.cfg.ONLINE.RESET else None
+        first, answers = under_way.go_on(self)
+        self.epoch, self.num_batches, began = 0, len(self.stream), time.monotonic()
+        coming = tqdm(self.stream.starting_with(first), "stream", self.num_batches, leave=False,
+                      initial=first, disable=None)
+        for self.batch_idx, batch in enumerate(coming, first):
+            if start and self.batch_idx in self._begin_domains:
+                under_way.put_back(self, start)
+            clock = time.perf_counter()
+            found = self.online_step(batch)
+            found = found if isinstance(found, dict) else {"cosines": found}
+            for name, rows in found.items():
+                answers.setdefault(name, []).append(rows.detach().float().cpu())
+            self.evaluations.count_training(time.perf_counter() - clock, len(batch["index"]))
+            if time.monotonic() - began > under_way.SECONDS:
+                self.check_losses()
+                under_way.write(self, self.batch_idx + 1, answers)
+                began = time.monotonic()
+        self.evaluations.add_stream({name: torch.cat(rows) for name, rows in answers.items()})
+        if self.get_model_names():
+            self.save_model(self.max_epoch - 1, self.output_dir)
+            self.epochs_done = self.max_epoch
+        print(TRAINED)
+        self.evaluations.write_record()
+        under_way.done(self)
+
+    def _open_stream(self) -> Stream:
+        """The stream, after the zero-shot model has seen all images, each by itself; from then on
+        nothing gives the images of it before they come."""
+        cfg, items = self.cfg, self._truth.items("unlabelled")
+        zero_shot = self.evaluations.run(epoch=0)["unlabelled"]
+        domains = torch.tensor([item.domain for item in items]).numpy()
+        found = batches(
+            cfg.ONLINE.ORDER, self._truth.labels("unlabelled").numpy(), domains,
+            cfg.DATALOADER.TRAIN_X.BATCH_SIZE, cfg.ONLINE.GAMMA, cfg.SEED,
+        )
+        of = [int(domains[batch[0]]) for batch in found]
+        self._begin_domains = {i for i in range(1, len(of)) if of[i] != of[i - 1]}
+        stream = Stream(self.unlabelled_loader, found, self.evaluations.features, zero_shot,
+                        read=not self.training_free)
+        self.evaluations.stream = stream
+        gone = NotYetHere(type(self).__name__)
+        veil(self, self.dm.dataset, gone, gone, gone)
+        if self.groups:
+            for group in self.optim.param_groups:
+                group["lr"] = group["initial_lr"]
+        self.model.keep_classes()
+        return stream
+
+    def train_on(self, chosen: list[int]) -> None:
+        if is_online(self.cfg):
+            raise NotYetHere(type(self).__name__).refusal
+        super().train_on(chosen)
+
+
+class NotYetHere:
+    """Stands where the loader of all images is otherwise."""
+
+    def __init__(self, trainer: str):
+        self.refusal = ConfigError(
+            f"--protocol online: {trainer} asks for all images at once, and they have not come "
+            "yet; define online_step, or use a method of docs/online.md"
+        )
+
+    def __getattr__(self, name: str):
+        raise self.refusal
+
+    def __iter__(self):
+        raise self.refusal
+
+    def __len__(self) -> int:
+        raise self.refusal
