@@ -206,14 +206,15 @@ def test_every_method_of_the_readme_has_a_script_of_its_own():
     """Zero-shot CLIP stands in every table and needs none; nor does a trainer that was added."""
     readme = (REPOSITORY / "README.md").read_text()
     rows = re.findall(r"^\| (`.*?)(?::| \|)", readme[readme.index("| trainer |"):], re.MULTILINE)
-    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)} & {*trainer_names()}
+    known = {*TRAINER_REGISTRY.registered_names()}
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)} & known
     assert {"UEO", "CoOp", "CoCoOp", "ZeroshotCLIP", "FineTune"} <= named
     calls = (REPOSITORY / "scripts").glob("*/main.sh")
     scripts = {p.parent.name.replace("_", ""): p.read_text() for p in calls}
     for name in named - {"ZeroshotCLIP"}:
         assert f"METHOD={name} exec bash" in scripts[name.lower()]
     called = {name for text in scripts.values() for name in re.findall(r"METHOD=(\w+)", text)}
-    assert called <= {*trainer_names()}
+    assert called <= known
 
 
 def test_recipes_of_the_papers_are_read_for_every_method_that_has_one(

@@ -9,13 +9,11 @@ with the prompt of its predicted class, and its entropy over the prompts of the 
 Only images above a threshold, Otsu's on the scores of the batch, enter the first term and the
 memory: the most confident images of each predicted class. A score is the logarithm of MCM.
 
-Here images are seen for epochs and then tested; the paper adapts to a batch in 10 steps, predicts
-it and goes on. Hence:
-- released code: the threshold starts at the batch's and moves with its 10 steps; here a batch has
-  one step, and the threshold is the batch's.
+The paper adapts to a batch in 10 steps, predicts it and goes on, as the online protocol does.
+- released code: the threshold is learnt in these steps; here it is the batch's at each of them.
 - released code: a memory keeps images as they were, and draws from each class; here it keeps what
-  each image scored when last seen, and picks the best at the start of an epoch; batches as large as
-  the others are drawn from these in random order, again and again.
+  each image scored when last seen, and picks the best, at each step of a stream or at the start of
+  an epoch; batches as large as the others are drawn from these at random.
 """
 
 from collections.abc import Iterator
@@ -48,7 +46,7 @@ class CLIPTTA(CLIPTrainer):
     def setup(self) -> None:
         images = len(self.dm.dataset.train_u)
         self.scores = torch.zeros(images, device=self.device)  # when last seen
-        self.predicted = torch.zeros(images, dtype=torch.long, device=self.device)
+        self.predicted = torch.full_like(self.scores, -1, dtype=torch.long)  # -1: unknown, unseen
 
     def buffers(self) -> dict[str, Tensor]:
         return {"scores": self.scores, "predicted": self.predicted}
@@ -79,11 +77,13 @@ class CLIPTTA(CLIPTrainer):
         self.predicted[index] = cosines.argmax(1).masked_fill(~known, -1)
         return scores, threshold, known
 
+    def _best(self) -> Tensor:
+        """Positions of what scored best of each predicted class."""
+        return best_of_each(self.scores.cpu(), self.predicted.cpu(), self.options.MEMORY)[0]
+
     def refresh(self) -> None:
-        """Take into the memory what scored best of each predicted class."""
         if self.options.MEMORY:
-            chosen = best_of_each(self.scores.cpu(), self.predicted.cpu(), self.options.MEMORY)[0]
-            self.order.indices = chosen.tolist()
+            self.order.indices = self._best().tolist()
             self._draws = self._endless()
 
     def _endless(self) -> Iterator[dict]:
@@ -91,6 +91,12 @@ class CLIPTTA(CLIPTrainer):
         self.memory.kept = self.train_loader_x.kept  # on the device, once the epoch has begun
         while True:
             yield from self.memory
+
+    def prepare_batch(self, batch: dict) -> dict:
+        index = batch["index"]
+        self.remember(index.to(self.device), self.answer(batch))
+        self._draws = iter(lambda: self.stream.draw(self._best(), len(index)), None)
+        return batch
 
     def loss(self, batch: dict) -> dict[str, Tensor]:
         options, texts, images = self.options, self.model.class_features(), batch["img"]

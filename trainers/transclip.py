@@ -30,7 +30,16 @@ class TransCLIP(CLIPTrainer):
         return GaussianClasses(classes, model.embedding, model.logit_scale)
 
     def prepare(self, zero_shot: Tensor) -> None:
-        features = self.passes.image_features(self.unlabelled_loader, "transduction", True)
+        self._fit(self.passes.image_features(self.unlabelled_loader, "transduction", True))
+
+    def online_step(self, batch: dict) -> Tensor:
+        # a batch alone, as in StatA's experiments with streams
+        if len(batch["features"]) == 1 and not self.anchored:
+            return batch["zero_shot"]  # one image has no variance
+        self._fit(batch["features"])
+        return self.model.adapter.jointly(batch["features"], self.model.class_features())
+
+    def _fit(self, features: Tensor) -> None:
         texts = self.model.class_features().to(self.device).float()
         scale = self.model.logit_scale
         self.model.adapter.fill(fit(features.to(self.device), texts, scale, self.anchored))

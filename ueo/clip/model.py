@@ -70,13 +70,16 @@ class PromptedCLIP(nn.Module):
 
     def image_features(self, images: Tensor) -> Tensor:
         """Unit vectors (batch, embedding) of images (batch, 3, height, width)."""
+        return F.normalize(self.encode_images(images), dim=-1)
+
+    def encode_images(self, images: Tensor) -> Tensor:
+        """What the image encoder gives, (batch, embedding): not normalised."""
         visual, images = (*self._folded, self.visual)[0], images.to(self.dtype)
         if layout(visual) is None:
             # on a CPU, torch 2.15 writes beyond the memory of a weight's gradient where a 1 x 1
             # convolution with stride reads three channels last, as the first of FastViT does
             images = images.contiguous()
-        features = encode_images(visual, images) if self.fast else visual(images)
-        return F.normalize(features, dim=-1)
+        return encode_images(visual, images) if self.fast else visual(images)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:

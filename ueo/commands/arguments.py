@@ -27,7 +27,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     add("--plugin", nargs="+", help="Python files with further trainers or data sets")
     add("--recipe", choices=("common", "paper"),
         help="UEO's recipe for all methods, or each method's own paper's")
-    add("--protocol", help="released or independent")
+    add("--protocol", help="released, independent or online")
     add("--path", help="images of one's own: their folder or list")
     add("--names", help="images of one's own: file of class names")
     add("--recursive", action="store_true", help="images of one's own: sub-folders too")

@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     add("--domain", "--target-domains", nargs="+", default=[], help="target domain")
     add("--source-domains", nargs="+", default=[], help="for trainers that use sources")
     add("--setting", default="", help="label space, such as open_partial")
-    add("--protocol", default="", help="released or independent")
+    add("--protocol", default="", help="released, independent or online")
     add("--path", default="", help="images of one's own: their folder or list")
     add("--names", default="", help="images of one's own: file of class names")
     add("--recursive", action="store_true", help="images of one's own: sub-folders too")

@@ -12,12 +12,15 @@ from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
 from ueo.names import did_you_mean
 from ueo.runs.configure import check_name
 from ueo.runs.folder import takes_no_step
+from ueo.runs.online.trainer import OnlineTrainer
 from ueo.settings.config import VOLATILE
+from ueo.settings.known_keys import ONLINE
 from ueo.settings.yaml_files import read_yaml
 
 CONFIGS = Path(ueo.__file__).resolve().parents[1] / "configs"
 BENCHMARK = ("office31", "office_home", "visda_c", "domainnet")  # the 15 domains of the field
 COMMON = "common.yaml"  # in a trainer's folder: its recipe on every backbone
+ONLINE_YAML = "online.yaml"  # there, too: what it changes for streams
 OF_PAPER = ("UEO", ZERO_SHOT)  # whose common recipe is that of their paper
 OF_IMAGES = ("MODEL.BACKBONE.NAME", "INPUT.SIZE", "INPUT.INTERPOLATION", "INPUT.PIXEL_MEAN",
              "INPUT.PIXEL_STD")
@@ -66,23 +69,38 @@ def output_name(dataset: str) -> str:
 
 def trainer_names(settings: GridSettings) -> list[str]:
     """Registered names of the trainers that are asked for. `all` are ours, zero-shot CLIP first,
-    but for those that `without_recipe` names. Raises ConfigError for an unknown name."""
+    but for those that `left_out` names. Raises ConfigError for an unknown name."""
     asked = settings.trainers
     if ALL in asked:
-        left_out = without_recipe(settings)
-        asked = [name for name in _every_trainer() if name not in left_out]
+        without = {name for names in left_out(settings).values() for name in names}
+        asked = [name for name in _every_trainer() if name not in without]
     for name in asked:
         check_name("trainer", name, TRAINER_REGISTRY)
     return list(dict.fromkeys(asked))
 
 
-def without_recipe(settings: GridSettings) -> list[str]:
-    """The trainers that `all` leaves out, because --recipe paper is asked for and they have no
-    paper.yaml. One that is named has none either; that is an error, see `trainer_yamls`."""
-    if ALL not in settings.trainers or settings.recipe != "paper" or settings.config_file:
-        return []
-    return [name for name in _every_trainer()
-            if name not in OF_PAPER and not _paper_yaml(name).is_file()]
+def left_out(settings: GridSettings) -> dict[str, list[str]]:
+    """{why: the trainers that `all` leaves out for it}: no paper.yaml under --recipe paper, no
+    online form under --protocol online, or no other. One that is named is an error, see
+    `trainer_yamls`, or its run says what it lacks."""
+    names, found = _every_trainer() if ALL in settings.trainers else [], {}
+    if settings.recipe == "paper" and not settings.config_file:
+        found["having no paper.yaml"] = [
+            name for name in names if name not in OF_PAPER and not _paper_yaml(name).is_file()]
+    if settings.protocol == ONLINE:
+        found["having no online form"] = [name for name in names if not has_online_form(name)]
+    else:
+        found["made for streams alone"] = [
+            n for n in names if getattr(TRAINER_REGISTRY.get(n), "online_only", False)]
+    return {why: trainers for why, trainers in found.items() if trainers}
+
+
+def has_online_form(trainer: str) -> bool:
+    """Whether a trainer answers a stream in a way of its own, or has a recipe for it."""
+    kind = TRAINER_REGISTRY.get(trainer)
+    own = getattr(kind, "online_step", None) not in (None, OnlineTrainer.online_step)
+    recipe = CONFIGS / "trainers" / trainer / ONLINE_YAML
+    return not kind.uses_labels and (own or trainer == ZERO_SHOT or recipe.is_file())
 
 
 def _every_trainer() -> list[str]:
@@ -95,11 +113,14 @@ def _paper_yaml(trainer: str) -> Path:
     return CONFIGS / "trainers" / trainer / "paper.yaml"
 
 
-def trainer_yamls(trainer: str, backbone: str, dataset: str, recipe: str) -> list[str]:
+def trainer_yamls(
+    trainer: str, backbone: str, dataset: str, recipe: str, online: bool = False
+) -> list[str]:
     """Yaml files of a trainer, later ones win.
 
     "common": UEO's (for the backbone, where it has one of its own), what the trainer changes, for
-    the backbone and for the data set. "paper": the trainer's own paper's instead. Raises
+    the backbone and for the data set; `online`, what UEO and the trainer change for streams, and
+    not what the trainer has for the data set. "paper": the trainer's own paper's instead. Raises
     ConfigError where there is no such recipe.
     """
     base, own = CONFIGS / "trainers" / "UEO", CONFIGS / "trainers" / trainer
@@ -110,8 +131,9 @@ def trainer_yamls(trainer: str, backbone: str, dataset: str, recipe: str) -> lis
     else:
         first = base / (f"{stem}.yaml" if (base / f"{stem}.yaml").is_file() else COMMON)
         changed = [own / COMMON] if own != base else []  # UEO's is no change
-        files = [first, *changed, own / f"{stem}.yaml", base / f"{dataset}.yaml"]
-    files.append(own / f"{dataset}.yaml")
+        of_streams = [folder / ONLINE_YAML for folder in (base, own)] if online else []
+        files = [first, *changed, own / f"{stem}.yaml", *of_streams, base / f"{dataset}.yaml"]
+    files += [] if online else [own / f"{dataset}.yaml"]
     return [str(file) for file in dict.fromkeys(files) if file.is_file()]
 
 

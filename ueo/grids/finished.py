@@ -6,7 +6,7 @@ from tabulate import tabulate
 
 from ueo.errors import DataError
 from ueo.grids import gpus
-from ueo.grids.choices import without_recipe
+from ueo.grids.choices import left_out
 from ueo.grids.grid_settings import GridSettings, PlannedRun
 from ueo.grids.parallel import clock, remove_consoles
 from ueo.grids.planned_inputs import PlannedInputs
@@ -24,8 +24,8 @@ def waiting(settings: GridSettings, runs: list[PlannedRun]) -> list[PlannedRun]:
 
     With tables_only none: how many have a record is said, and DataError raised where no one has.
     """
-    if left_out := without_recipe(settings):
-        print(f"Left out, having no paper.yaml: {', '.join(left_out)}")
+    for why, trainers in left_out(settings).items():
+        print(f"Left out, {why}: {', '.join(trainers)}")
     if settings.tables_only:
         _say_records(settings, runs)
         return []

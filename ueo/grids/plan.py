@@ -21,7 +21,7 @@ from ueo.label_space import parse_setting
 from ueo.runs.configure import RunSettings, build_cfg
 from ueo.runs.folder import OPTIMISER, takes_no_step
 from ueo.settings import config
-from ueo.settings.known_keys import OWN
+from ueo.settings.known_keys import ONLINE, OWN
 from ueo.settings.options import quoted
 from ueo.settings.yaml_files import read_yaml
 from ueo.text import shown
@@ -44,6 +44,7 @@ def plan(settings: GridSettings, dataset: str) -> list[PlannedRun]:
     runs = []
     for trainer in trainer_names(settings):
         deterministic = getattr(TRAINER_REGISTRY.get(trainer), "deterministic", False)
+        deterministic = deterministic and settings.protocol != ONLINE  # a seed is an order there
         of_trainer = [
             _run(settings, dataset, backbone, trainer, space, domain, seed)
             for space in spaces
@@ -74,7 +75,8 @@ def _run(settings: GridSettings, dataset: str, backbone: str, trainer: str, sett
     folder = place.below(settings.output)
     yamls = [settings.config_file]
     if not settings.config_file:
-        yamls = trainer_yamls(trainer, backbone, name, settings.recipe)
+        online = settings.protocol == ONLINE
+        yamls = trainer_yamls(trainer, backbone, name, settings.recipe, online)
     asked = RunSettings(
         root=settings.root,
         output_dir=str(folder),

@@ -3,6 +3,7 @@
 import pytest
 
 from ueo.errors import ConfigError
+from ueo.grids.choices import left_out
 from ueo.grids.finished import estimate
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, Place, PlannedRun, shard
 from ueo.grids.parallel import clock
@@ -69,3 +70,22 @@ def test_an_option_of_one_trainer_leaves_the_runs_of_others_where_they_are():
     assert usual != named and "TRADE_OFF=0.5" in named  # no table takes the place of another
     (other, _) = folders("OPTIM.LR", "0.5")  # of every trainer
     assert all(run.place.config.endswith("+LR=0.5") for run in other.values())
+
+
+def test_streams_have_recipes_orders_and_methods_of_their_own():
+    def planned(**changed):
+        return plan(GridSettings(("emoji",), domain=("fluent",), setting=("open",), seed=(1, 2),
+                                 **changed), "emoji")
+
+    runs = planned(trainers=("all",), protocol="online")
+    configs = {run.config["TRAINER.NAME"]: run.config for run in runs}
+    assert {"AdaND", "TDA", "StatA", "ZeroshotCLIP", "UEO"} < set(configs)
+    assert not {"CoOp", "UPL", "ZLaP", "TipAdapter"} & set(configs)
+    assert len(runs) == 2 * len(configs)  # a seed is an order, for those without chance, too
+    assert {configs[name]["OPTIM.LR"] for name in ("UEO", "ZeroshotCLIP")} == {2.5e-3}
+    assert configs["CLIPTTA"]["OPTIM.NAME"] == "adam" and configs["CLIPTTA"]["ONLINE.STEPS"] == 10
+    assert all("+online" in run.place.config for run in runs)
+    alone = left_out(GridSettings(trainers=("all",)))
+    assert alone == {"made for streams alone": ["AdaND"]}
+    assert not [n for n in (run.config["TRAINER.NAME"] for run in planned(trainers=("all",)))
+                if n == "AdaND"]

@@ -1,16 +1,192 @@
-"""The online protocol: orders, causality, going on after a kill, metrics over time."""
+"""The online protocol: what a method knows when it answers, going on after a kill, domains."""
+
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import read
+import torch
+from conftest import picture, read, trainer_names
+from dassl.engine import TRAINER_REGISTRY
+from PIL import Image
+
+from ueo.grids.choices import has_online_form
+from ueo.results.check_outputs import check_outputs
+from ueo.runs.online import under_way
 
 ONLINE = ("DATASET.PROTOCOL", "online")
+METHODS = [*filter(has_online_form, trainer_names()), "AdaND"]
+OF_METHOD = {"CLIPTTA": ("ONLINE.STEPS", "2"), "EntMin": ("ONLINE.ANSWER", "before"),
+             "AdaND": ("TRAINER.AdaND.WARM_UP", "1", "TRAINER.AdaND.QUEUE", "8")}
+ADAM = ("OPTIM.NAME", "adam", "OPTIM.LR", "1e-2")  # so that answers move
+PARTS = ("predictions", "scores", "confidences")
 
 
-@pytest.mark.parametrize("kind", ["rn", "vit"])
-@pytest.mark.parametrize("trainer", ["ZeroshotCLIP", "UEO", "EntMin", "InfoMax", "UniEntPlus"])
-def test_a_stream_ends_in_a_complete_record(toy, trainer, kind):
-    status, folder = toy("run", *ONLINE, trainer=trainer, kind=kind)
-    assert status == 0
+@pytest.fixture
+def stream(toy):
+    """Outputs of a toy run that follows a stream: stream(name, trainer, KEY, VALUE, ...)."""
+
+    def run(name: str, trainer: str, *options: str, **arguments) -> dict[str, np.ndarray]:
+        options = (*ONLINE, *ADAM, *OF_METHOD.get(trainer, ()), *options)
+        status, folder = toy(name, *options, trainer=trainer, **arguments)
+        assert status == 0
+        check_outputs(folder, read(folder))
+        return dict(np.load(folder / "outputs.npz"))
+
+    return run
+
+
+def answers(outputs: dict, when: str = "after") -> list[np.ndarray]:
+    """Predictions, scores and confidences as the images came."""
+    return [outputs[f"test_{part}_{when}"][outputs["stream_order"]] for part in PARTS]
+
+
+def same(first: list[np.ndarray], second: list[np.ndarray], images=slice(None)) -> bool:
+    return all(np.array_equal(a[images], b[images]) for a, b in zip(first, second))
+
+
+def test_the_methods_of_docs_online_follow_a_stream():
+    assert {"ZeroshotCLIP", "UEO", "EntMin", "UniEntPlus", "CLIPTTA", "TransCLIP", "StatA", "TDA",
+            "AdaND"} == set(METHODS)
+
+
+@pytest.mark.parametrize("trainer", METHODS)
+def test_later_images_change_no_earlier_answer(stream, toy_root, tmp_path, trainer):
+    first = stream("first", trainer)
+    come = 32 if trainer != "TDA" else 33  # two batches; TDA answers image by image
+    root = tmp_path / "other"
+    shutil.copytree(toy_root, root)
+    rng = np.random.default_rng(0)
+    for path in first["test_paths"][first["stream_order"][come:]]:
+        Image.fromarray(picture(rng, 1, 0)).save(root / "toy" / path)
+    other = stream("other run", trainer, root=str(root))
+    assert np.array_equal(first["stream_order"], other["stream_order"])
+    assert same(answers(first), answers(other), slice(0, come))
+    assert not same(answers(first, "before"), answers(other, "before"), slice(come, None))
+    moved = not same(answers(first, "before"), answers(first))
+    assert moved == (trainer != "ZeroshotCLIP")
+
+
+@pytest.mark.parametrize("trainer", ["UEO", "CLIPTTA", "TDA", "StatA", "AdaND"])
+def test_a_killed_stream_goes_on_to_the_same_answers(stream, toy, monkeypatch, capsys, trainer):
+    unbroken = stream("unbroken", trainer)
+    monkeypatch.setattr(under_way, "SECONDS", -1.0)
+    kind = TRAINER_REGISTRY.get(trainer)
+    step = kind.online_step
+
+    def killed(self, batch):
+        if self.batch_idx == 2:
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kind, "online_step", killed)
+        status, folder = toy("killed", *ONLINE, *ADAM, *OF_METHOD.get(trainer, ()), trainer=trainer)
+        assert status == 130 and (folder / under_way.FILE).is_file()
+    again = stream("killed", trainer)
+    assert "Go on after batch 2" in capsys.readouterr().out
+    assert all(np.array_equal(unbroken[name], again[name]) for name in unbroken)
+    assert read(folder)["stream"] == read(folder.parent / "unbroken")["stream"]
+    assert not (folder / under_way.FILE).exists()
+
+
+def test_a_damaged_file_is_named(toy, capsys):
+    folder = Path(toy("run", *ONLINE, trainer="UEO")[1])
+    (folder / "result.json").unlink()
+    (folder / under_way.FILE).write_bytes(b"PK no archive")
+    assert toy("run", *ONLINE, trainer="UEO")[0] == 2
+    assert f"{under_way.FILE}: damaged; remove it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("reset", ["True", "False"])
+def test_domains_come_one_after_another(stream, reset):
+    options = ("ONLINE.ORDER", "listed", "DATALOADER.TRAIN_X.BATCH_SIZE", "20")
+    both = stream("both", "UEO", *options, "ONLINE.THEN", "['blue']", "ONLINE.RESET", reset)
+    alone = stream("alone", "UEO", *options, "DATASET.TARGET_DOMAINS", "['blue']")
+    later = len(alone["test_labels"])
+    assert all(path.startswith("blue") for path in both["test_paths"][-later:])
+    assert all(path.startswith("red") for path in both["test_paths"][:-later])
+    found = [part[-later:] for part in answers(both)]
+    assert same(found, answers(alone)) == (reset == "True")
+
+
+def test_an_image_alone_teaches_ueo_nothing_and_tda_the_same(stream):
+    one, many = (("DATALOADER.TRAIN_X.BATCH_SIZE", size) for size in ("1", "16"))
+    for size, learns in ((one, False), (many, True)):
+        found = stream(f"ueo {size[1]}", "UEO", *size, "OPTIM.NAME", "sgd", "OPTIM.LR", "0.1")
+        close = np.allclose(found["test_scores_after"], found["test_scores_before"], atol=1e-5)
+        assert close != learns
+    assert same(answers(stream("tda", "TDA", *one)), answers(stream("tda 16", "TDA", *many)))
+
+
+@pytest.mark.parametrize("trainer", ["UniEntPlus", "CLIPTTA", "TransCLIP", "StatA", "AdaND"])
+def test_one_image_at_a_time(stream, trainer):
+    outputs = stream("run", trainer, "DATALOADER.TRAIN_X.BATCH_SIZE", "1", kind="vit")
+    assert np.isfinite(outputs["test_scores_after"]).all()
+
+
+def test_a_stream_normalised_by_its_own_batches(stream):
+    plain, own = (stream(value, "EntMin", "TRAINER.EntMin.BATCH_STATS", value, kind="rn")
+                  for value in ("False", "True"))
+    assert not same(answers(plain), answers(own))
+
+
+@pytest.mark.parametrize("trainer,options,message", [
+    ("UPL", (), "UPL asks for all images at once"),
+    ("DANCE", (), "DANCE asks for all images at once"),
+    ("CoOp", (), "CoOp trains with labels"),
+    ("AdaND", ("DATASET.PROTOCOL", "released"), "AdaND answers streams alone"),
+    ("UEO", ("DATASET.NUM_SHOTS", "1"), "DATASET.NUM_SHOTS takes images out"),
+    ("UEO", ("TRAINER.UEO.WEIGHTING", "oracle"), "UEO reads labels"),
+    ("UEO", ("ONLINE.THEN", "['red']"), "ONLINE.THEN: a domain comes twice"),
+    ("UEO", ("ONLINE.ORDER", "sorted"), "known: listed, shuffled, correlated, classes"),
+])
+def test_what_cannot_be_had_online_is_refused(toy, capsys, trainer, options, message):
+    assert toy("run", *ONLINE, *options, trainer=trainer)[0] == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_options_of_streams_count_online_alone(toy):
+    _, folder = toy("run", "ONLINE.ORDER", "classes", trainer="ZeroshotCLIP")
+    assert not [key for key in read(folder)["config"] if key.startswith("ONLINE")]
+    _, folder = toy("online", *ONLINE, "ONLINE.ORDER", "classes", trainer="ZeroshotCLIP")
     result = read(folder)
-    print(result["stream"]["answers"][-1], result["metrics"]["test"])
+    assert result["config"]["ONLINE.ORDER"] == "classes" and result["protocol"] == "online"
+    last = result["stream"]["answers"][-1]
+    assert last["images"] == result["counts"]["test"] == result["counts"]["unlabelled"]
+    assert last["so_far"]["accuracy"] == pytest.approx(result["metrics"]["test"]["accuracy"])
+    assert last["so_far"]["h_score"] == pytest.approx(result["metrics"]["test"]["h_score"])
+
+
+def test_an_image_that_has_not_come_cannot_be_had(build):
+    trainer = build(*ONLINE)
+    trainer.stream = trainer._open_stream()
+    batches = iter(trainer.stream)
+    batch = next(batches)
+    assert torch.equal(trainer.stream.again(batch["index"]), batch["img"])
+    with pytest.raises(ValueError, match="image 16 of the stream has not come"):
+        trainer.stream.again(torch.tensor([3, 16]))
+
+
+def test_clipttas_memory_holds_what_has_come(build):
+    trainer = build(*ONLINE, trainer="CLIPTTA")
+    trainer.stream = trainer._open_stream()
+    trainer.num_batches, trainer.batch_idx = len(trainer.stream), 0
+    for batch in list(trainer.stream)[:2]:
+        trainer.online_step(batch)
+        drawn = next(trainer._draws)["index"]
+        assert len(drawn) and drawn.max() <= batch["index"].max()
+
+
+def test_adands_detector_learns_and_scores(build):
+    trainer = build(*ONLINE, *OF_METHOD["AdaND"], trainer="AdaND")
+    trainer.stream = trainer._open_stream()
+    trainer.num_batches, trainer.batch_idx = len(trainer.stream), 0
+    start = trainer.detector.weight.clone()
+    found = [trainer.online_step(batch) for batch in trainer.stream]
+    assert trainer.counts.tolist() == [0, 46 + 46 // 8, 3]  # nobody waits, images and noise, steps
+    assert not torch.equal(start, trainer.detector.weight)
+    largest = (trainer.model.logit_scale * found[0]["cosines"]).softmax(-1).amax(1)
+    assert torch.allclose(found[0]["scores"], largest)
+    assert not torch.allclose(
+        found[2]["scores"], (trainer.model.logit_scale * found[2]["cosines"]).softmax(-1).amax(1))

@@ -16,6 +16,7 @@ LONGEST = 30  # signs of a name
 SLASH = r"\,/\,"
 BOLD = ("{}", r"\textbf{{{}}}", r"\underline{{{}}}")  # by a cell's mark
 PROTOCOLS = {
+    "online": "one pass over the unlabelled images, each answered when it comes",
     "released": "adapted to and tested on the same images where the data set has one list of them",
     "independent": "tested on images that no method was adapted to",
 }

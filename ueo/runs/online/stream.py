@@ -59,6 +59,11 @@ class Stream:
         )
         return ({"img": self.normalise(batch["img"])} for batch in loader)
 
+    def draw(self, keys: Tensor, size: int) -> dict:
+        """A batch of at most `size` of these images, which have come, drawn at random."""
+        drawn = keys[torch.randperm(len(keys))[:size]]
+        return {"img": self.again(drawn), "index": drawn}
+
     def again(self, keys: Tensor) -> Tensor:
         """(images, 3, height, width) of keys that have come. Raises ValueError for a later one."""
         if len(keys) and int(keys.max()) >= self._come:

@@ -25,22 +25,27 @@ class OnlineTrainer(RecordedTrainer):
     """A trainer that can follow a stream, where the protocol is "online". A subclass may define
     `online_step`."""
 
+    online_only = False  # True: it answers streams and nothing else
     stream: Stream
 
     def online_step(self, batch: dict) -> Answer:
         """Answer a batch of the stream and adapt to it: cosines (batch, K), unscaled; or
         {"cosines": those, "scores": (batch,)} where the OOD score is the method's own.
 
-        batch: see ueo/runs/online/stream.py. By default a batch is to a method what all images are
-        to it otherwise: it prepares itself for them, and takes ONLINE.STEPS steps on them.
+        batch: see ueo/runs/online/stream.py. By default ONLINE.STEPS steps are taken on it.
         """
         options = self.cfg.ONLINE
         answer = self.answer(batch) if options.ANSWER == "before" else None
-        self.prepare(batch["zero_shot"])
-        alone = {**batch, "index": torch.arange(len(batch["index"]))}
+        batch = self.prepare_batch(batch)
         for _ in range(options.STEPS if self.groups else 0):
-            self.forward_backward(alone)
+            self.forward_backward(batch)
         return self.answer(batch) if answer is None else answer
+
+    def prepare_batch(self, batch: dict) -> dict:
+        """Compute what the steps on a batch of the stream need; returns it as `loss` is given it.
+        By default a batch is to a method what all images are to it otherwise."""
+        self.prepare(batch["zero_shot"])
+        return {**batch, "index": torch.arange(len(batch["index"]))}
 
     @torch.no_grad()
     def answer(self, batch: dict) -> Tensor:
@@ -56,6 +61,8 @@ class OnlineTrainer(RecordedTrainer):
     def build_data_loader(self) -> None:
         if is_online(self.cfg):
             self._refuse()
+        elif self.online_only:
+            raise ConfigError(f"{type(self).__name__} answers streams alone; use --protocol online")
         super().build_data_loader()
 
     def make_evaluations(self) -> Evaluations:

@@ -1,0 +1,112 @@
+"""Training-free dynamic adapter, TDA (Karmanov et al., CVPR 2024, arXiv:2403.18293).
+
+Reference: github.com/kdiAAA/TDA. Images come one after another; two caches keep features of those
+that came, by CLIP's predicted class: the SHOTS of least entropy, and the NEGATIVE_SHOTS of least
+entropy of those whose normalised entropy lies in UNSURE. An image joins them, then its logits are
+
+    scale f T' + ALPHA sum_k exp(-BETA (1 - f k)) onehot(class of k)
+               - NEGATIVE_ALPHA sum_k exp(-NEGATIVE_BETA (1 - f k)) 1[MASK < p_k < 1]
+
+with k the features in the caches, p_k the probabilities of that image. Batches change nothing: each
+image of a batch is answered by what came before it and by itself. The defaults are those of the
+released code for ImageNet; it has others for each data set.
+
+- released code: the entropy, in nats, is divided by log2 K.
+- choice of ours: the method defines no OOD score; that of a run (SCORE) is computed of
+  logits / scale. Without a stream, the unlabelled images fill the caches in random order.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from dassl.engine import TRAINER_REGISTRY
+from torch import Tensor, nn
+
+from ueo.settings.options import Option
+from ueo.trainers.base import CLIPTrainer
+
+FREE = 1e9  # entropy of a place that holds nothing yet
+
+
+class Kept(nn.Module):
+    """The `places` features of least entropy that were offered for each class, with `width` numbers
+    beside each. features: (K, places, embedding)."""
+
+    def __init__(self, classes: int, places: int, embedding: int, width: int):
+        super().__init__()
+        self.register_buffer("features", torch.zeros(classes, places, embedding))
+        self.register_buffer("beside", torch.zeros(classes, places, width))
+        self.register_buffer("entropy", torch.full((classes, places), FREE))
+
+    def offer(self, label: int, feature: Tensor, entropy: Tensor, beside: Tensor) -> None:
+        worst = int(self.entropy[label].argmax())
+        if entropy < self.entropy[label, worst]:
+            self.entropy[label, worst] = entropy
+            self.features[label, worst], self.beside[label, worst] = feature, beside
+
+    def votes(self, features: Tensor, sharpness: float) -> Tensor:
+        """(batch, K): the sum of what stands beside what is kept, weighted by its likeness."""
+        used = (self.entropy < FREE).flatten()
+        likeness = torch.exp(-sharpness * (1 - features @ self.features.flatten(0, 1)[used].T))
+        return likeness @ self.beside.flatten(0, 1)[used]
+
+
+class Caches(nn.Module):
+    """Cosines and, divided by the logit scale, what both caches add to the logits."""
+
+    def __init__(self, classes: int, embedding: int, scale: float, options):
+        super().__init__()
+        self.scale, self.options = scale, options
+        self.positive = Kept(classes, options.SHOTS, embedding, classes)
+        self.negative = Kept(classes, options.NEGATIVE_SHOTS, embedding, classes)
+
+    def forward(self, features: Tensor, class_features: Tensor) -> Tensor:
+        features, options = features.float(), self.options
+        added = options.ALPHA * self.positive.votes(features, options.BETA)
+        taken = options.NEGATIVE_ALPHA * self.negative.votes(features, options.NEGATIVE_BETA)
+        return features @ class_features.float().T + (added - taken) / self.scale
+
+    def take(self, feature: Tensor, cosines: Tensor) -> None:
+        """Offer an image to both caches. feature: (embedding,); cosines: (K,), CLIP's own."""
+        log_prob, options = (self.scale * cosines).log_softmax(-1), self.options
+        prob, label = log_prob.exp(), int(cosines.argmax())
+        sure = -(prob * log_prob).sum()
+        self.positive.offer(label, feature, sure, F.one_hot(cosines.argmax(), len(prob)).float())
+        if options.UNSURE[0] < sure / math.log2(max(len(prob), 2)) < options.UNSURE[1]:
+            mask = (prob > options.MASK) & (prob < 1)
+            self.negative.offer(label, feature, sure, mask.float())
+
+
+@TRAINER_REGISTRY.register()
+class TDA(CLIPTrainer):
+    training_free = True
+    bound_to_classes = True
+    defaults = {
+        "CTX_INIT": "template",
+        "SHOTS": Option(3, low=1),
+        "ALPHA": Option(2.0, low=0),
+        "BETA": Option(5.0, low=0),
+        "NEGATIVE_SHOTS": Option(2, low=1),
+        "NEGATIVE_ALPHA": Option(0.117, low=0),
+        "NEGATIVE_BETA": Option(1.0, low=0),
+        "UNSURE": Option((0.2, 0.5), low=0, length=2),
+        "MASK": Option(0.03, low=0, high=1),
+    }
+
+    def adapter(self) -> Caches:
+        model, classes = self.model, len(self.dm.dataset.classnames)
+        return Caches(classes, model.embedding, model.logit_scale, self.options)
+
+    def prepare(self, zero_shot: Tensor) -> None:
+        features = self.passes.image_features(self.unlabelled_loader, "unlabelled", shared=True)
+        features, zero_shot = features.to(self.device), zero_shot.to(self.device)
+        for image in torch.randperm(len(features), generator=self._generator()).tolist():
+            self.model.adapter.take(features[image], zero_shot[image])
+
+    def online_step(self, batch: dict) -> Tensor:
+        classes, answers = self.model.class_features(), []
+        for feature, cosines in zip(batch["features"], batch["zero_shot"]):
+            self.model.adapter.take(feature, cosines)
+            answers.append(self.model.cosines(feature[None], classes))
+        return torch.cat(answers)
