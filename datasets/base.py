@@ -97,14 +97,14 @@ class UFTDataset(DatasetBase):
         """What a result on this configuration's domain depends on, from the data that is there;
         nothing is prepared. Raises DataError where there is none."""
         data = cls.__new__(cls)
-        seen, test = data._read_domain(cfg)
-        return data._inputs(cfg, seen, test)
+        return data._inputs(cfg, *data._read_domain(cfg))
 
     def _read_domain(self, cfg, prepare: Callable[[str], None] = lambda root: None):
         """(unlabelled, test) of the domain, before they are cut to a label space."""
         self.domain = self._choose_domain(cfg.DATASET.TARGET_DOMAINS)
         self.protocol, self.place = setting_of(cfg, "PROTOCOL"), {}
-        self.later = [self.domain_of(name) for name in setting_of(cfg, "THEN", "ONLINE")]
+        later = setting_of(cfg, "THEN", "ONLINE") if self.protocol == ONLINE else ()
+        self.later = list(map(self.domain_of, later))
         prepare(cfg.DATASET.ROOT)
         self.root = self.locate(cfg.DATASET.ROOT)
         self.unread = Unread()  # what the folders hold besides the images

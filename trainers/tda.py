@@ -106,7 +106,7 @@ class TDA(CLIPTrainer):
 
     def online_step(self, batch: dict) -> Tensor:
         classes, answers = self.model.class_features(), []
-        for feature, cosines in zip(batch["features"], batch["zero_shot"]):
+        for feature, cosines in zip(batch["features"], batch["zero_shot"].to(self.device)):
             self.model.adapter.take(feature, cosines)
             answers.append(self.model.cosines(feature[None], classes))
         return torch.cat(answers)

@@ -6,7 +6,7 @@
 import importlib
 from types import ModuleType
 
-STUDIES = ("ablations", "bench", "ood_study", "robust", "wise_ft")  # modules of a room below
+STUDIES = ("ablations", "bench", "online", "ood_study", "robust", "wise_ft")  # in studies/
 
 
 def module_of(name: str) -> ModuleType:

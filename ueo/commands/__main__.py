@@ -11,7 +11,7 @@ import modern_dassl
 from ueo.commands import module_of
 from ueo.grids import fork_server
 
-WITH_MANY_RUNS = ("grid", "compare", "tune", "ablations", "ood_study", "robust", "bench")
+WITH_MANY_RUNS = ("grid", "compare", "tune", "ablations", "ood_study", "robust", "bench", "online")
 FORK = (*WITH_MANY_RUNS, "doctor")
 COMMANDS = ("train", *FORK, "wise_ft", "data", "caption", "export", "parity", "predict")
 RUNS_NOTHING = {"--dry-run", "--tables-only", "--help", "-h"}

@@ -125,10 +125,10 @@ def test_one_image_at_a_time(stream, trainer):
     assert np.isfinite(outputs["test_scores_after"]).all()
 
 
-def test_a_stream_normalised_by_its_own_batches(stream):
+def test_a_stream_normalised_by_its_own_batches_from_the_first_on(stream):
     plain, own = (stream(value, "EntMin", "TRAINER.EntMin.BATCH_STATS", value, kind="rn")
                   for value in ("False", "True"))
-    assert not same(answers(plain), answers(own))
+    assert not same(answers(plain), answers(own), slice(0, 16))
 
 
 @pytest.mark.parametrize("trainer,options,message", [

@@ -5,18 +5,20 @@ from textwrap import fill
 
 import numpy as np
 
-from ueo.results.paper import names, style
+from ueo.results.paper import names, stream, style
 from ueo.results.record import Threshold, chosen_threshold, read_outputs, read_result
 
-PICTURES = ("scores.pdf", "scores.png")
+PICTURES = (*stream.PICTURES, "scores.pdf", "scores.png")
 PICTURE = PICTURES[-1]  # written last: where it is, both are
+WHEN = {"before": "zero-shot", "after": "in the stream"}  # of a stream
 BINS = 30
 HEIGHT, LEFT, RIGHT, GAP, BELOW, LINE = 1.35, 0.5, 0.1, 0.16, 0.4, 0.15  # inches
 CURVES_GAP = 0.5  # before the panel with an axis of its own
 
 
 def plot_run(folder: str | Path) -> list[Path]:
-    """Draw PICTURE and its .pdf in the run's folder; their paths, none where no run is finished.
+    """Draw PICTURE and its .pdf in the run's folder; their paths, none where no run is finished. Of
+    a stream, draw those of stream.py before.
 
     One histogram a model, known and unknown images apart where they have labels, with the threshold
     that the run ends with; beside them PACC and AUROC over epochs.
@@ -25,13 +27,18 @@ def plot_run(folder: str | Path) -> list[Path]:
     if result is None:
         return []
     with style.styled():
+        if "stream" in result:
+            title = fill(title_of(result), 104)
+            style.save(stream.draw(result, title), Path(folder, stream.PICTURES[-1]))
         figure = draw(result, read_outputs(folder), chosen_threshold(folder))
     return style.save(figure, Path(folder, PICTURE))
 
 
 def draw(result: dict, outputs: dict[str, np.ndarray], threshold: Threshold | None):
     """The figure of one record. threshold: as `chosen_threshold` gives it."""
-    curves = [e for e in result["evaluations"] if e["test"].get("pacc") is not None]
+    streamed = "stream" in result  # whose course has a picture, and whose threshold moves
+    curves = [] if streamed else [
+        e for e in result["evaluations"] if e["test"].get("pacc") is not None]
     trained = len(result["evaluations"]) > 1
     models = ["before", "after"] if trained and "test_scores_before" in outputs else ["after"]
     figure, axes = _panels(len(models), len(curves) > 1)
@@ -40,12 +47,12 @@ def draw(result: dict, outputs: dict[str, np.ndarray], threshold: Threshold | No
     for axis, when in zip(axes, models):
         scores = outputs[f"test_scores_{when}"]
         _histogram(axis, scores, outputs["test_labels"], known, bins)
-        line = threshold if when == "after" else None
+        line = threshold if when == "after" and not streamed else None
         if line and line[1] is not None:
             axis.axvline(line[1], color=style.CHOSEN, linewidth=1.1, linestyle=(0, (4, 2)),
                          label=f"threshold ({names.RULES.get(line[0], line[0])}): known from "
                                f"{line[1]:.4g} up")
-        title = f"{when} training: " if trained else ""
+        title = f"{WHEN[when] if streamed else f'{when} training'}: " if trained else ""
         entry = result["evaluations"][0] if when == "before" else result["metrics"]
         axis.set_title(title + _found(entry["test"], scores, line), loc="left")
         axis.set_xlabel(f"{style.written(score_name(result))} score")

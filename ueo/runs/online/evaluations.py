@@ -47,6 +47,7 @@ class StreamEvaluations(Evaluations):
         """What the record says of the stream, and how the metrics went over time."""
         cfg, order = self.trainer.cfg, outputs[ARRIVAL]
         found = {"batch_size": cfg.DATALOADER.TRAIN_X.BATCH_SIZE, "batches": len(self.stream),
+                 "domains_begin": [int(self.stream.ends[i - 1]) for i in self.stream.begins],
                  **{key.lower(): value for key, value in cfg.ONLINE.items()}}
         for when, name in ((BEFORE, "zero_shot"), (AFTER, "answers")):
             found[name] = over_time(

@@ -4,7 +4,7 @@ Whatever gives such batches can take the place of `Stream`: a key says when an i
 from 0, and `again` gives images that have come, by their keys.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -16,15 +16,17 @@ from ueo.images.loaders import EvaluationLoader
 
 class Stream:
     """batches: positions in the loader's list, one array a batch. features, zero_shot: (images, .),
-    of the frozen model, in the order of that list. read: whether batches hold images.
+    of the frozen model, in the order of that list. read: whether batches hold images. begins: the
+    batches with which further domains begin.
 
     A batch is {"index": keys (batch,), "features": (batch, embedding), "zero_shot": (batch, K)
-    unscaled cosines} and, with `read`, "img": (batch, 3, height, width). All but keys are on the
-    device.
+    unscaled cosines} and, with `read`, "img": (batch, 3, height, width). Features and images are on
+    the device.
     """
 
     def __init__(self, loader: EvaluationLoader, batches: list[np.ndarray], features: Tensor,
-                 zero_shot: Tensor, read: bool):
+                 zero_shot: Tensor, read: bool, begins: Sequence[int] = ()):
+        self.begins = begins
         self.order = np.concatenate(batches)
         self.ends = np.cumsum([len(batch) for batch in batches])
         self.images, self.normalise = loader.dataset.only(self.order.tolist()), loader.normalise
@@ -48,7 +50,7 @@ class Stream:
             rows, device = self.order[own], self.normalise.mean.device
             yield {
                 "index": torch.tensor(own), "features": self._features[rows].to(device),
-                "zero_shot": self._zero_shot[rows].to(device), **found,
+                "zero_shot": self._zero_shot[rows], **found,
             }
 
     def _pictures(self, keys: list[list[int]]) -> Iterator[dict]:

@@ -35,8 +35,8 @@ class OnlineTrainer(RecordedTrainer):
         batch: see ueo/runs/online/stream.py. By default ONLINE.STEPS steps are taken on it.
         """
         options = self.cfg.ONLINE
-        answer = self.answer(batch) if options.ANSWER == "before" else None
         batch = self.prepare_batch(batch)
+        answer = self.answer(batch) if options.ANSWER == "before" else None
         for _ in range(options.STEPS if self.groups else 0):
             self.forward_backward(batch)
         return self.answer(batch) if answer is None else answer
@@ -106,7 +106,7 @@ class OnlineTrainer(RecordedTrainer):
         coming = tqdm(self.stream.starting_with(first), "stream", self.num_batches, leave=False,
                       initial=first, disable=None)
         for self.batch_idx, batch in enumerate(coming, first):
-            if start and self.batch_idx in self._begin_domains:
+            if start and self.batch_idx in self.stream.begins:
                 under_way.put_back(self, start)
             clock = time.perf_counter()
             found = self.online_step(batch)
@@ -137,9 +137,9 @@ class OnlineTrainer(RecordedTrainer):
             cfg.DATALOADER.TRAIN_X.BATCH_SIZE, cfg.ONLINE.GAMMA, cfg.SEED,
         )
         of = [int(domains[batch[0]]) for batch in found]
-        self._begin_domains = {i for i in range(1, len(of)) if of[i] != of[i - 1]}
+        begins = [i for i in range(1, len(of)) if of[i] != of[i - 1]]
         stream = Stream(self.unlabelled_loader, found, self.evaluations.features, zero_shot,
-                        read=not self.training_free)
+                        read=not self.training_free, begins=begins)
         self.evaluations.stream = stream
         gone = NotYetHere(type(self).__name__)
         veil(self, self.dm.dataset, gone, gone, gone)

@@ -1,0 +1,35 @@
+"""Streams compared: every online method at several sizes of a batch and in several orders.
+
+    bash scripts/online.sh emoji_shift [--trainers ZeroshotCLIP UEO TDA] [options as in tables.sh]
+
+Results: OUTPUT/<dataset>/online.json, online.md and a figure each of batches and of orders.
+"""
+
+import argparse
+
+from ueo.commands import arguments
+from ueo.grids.execute import run_and_show
+from ueo.runs.configure import register
+from ueo.runs.status import status_of
+from ueo.studies.online import report
+from ueo.studies.online.runs import planned
+
+
+def parser() -> argparse.ArgumentParser:
+    p = arguments.parser(__doc__.splitlines()[0])
+    p.set_defaults(trainers=["all"])
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 done, 1 some runs failed."""
+    settings = arguments.grid_settings(args)
+    register(settings.plugin)
+    runs = planned(settings)
+    return run_and_show(settings, [run for of_value in runs.values() for run in of_value],
+                        lambda: report.write(settings, runs))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 1 some runs failed, 2 a user's mistake, 130 interrupted."""
+    return status_of(lambda: run(parser().parse_args(argv)))
