@@ -36,6 +36,13 @@ def test_the_smaller_gamma_the_fewer_classes_at_a_time():
     assert counts[-1] < 3 and classes_at_a_time("classes") == 1
 
 
+def test_within_a_slot_of_time_images_come_at_random():
+    """Of 2 slots with all classes alike in both, two in a row are of one class by chance alone."""
+    order = ORDERS["correlated"](LABELS, np.random.default_rng(0), 1e6, 200)
+    came = LABELS[order]
+    assert np.mean(came[1:] == came[:-1]) == pytest.approx(0.1, abs=0.04)
+
+
 def test_class_after_class_in_an_order_that_the_seed_draws():
     came = LABELS[np.concatenate(batches("classes", LABELS, ONE, 16, 0.1, 1))]
     firsts = came[::40]

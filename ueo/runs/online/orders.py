@@ -45,6 +45,7 @@ def _correlated(
         ends = (share.cumsum()[:-1] * len(members)).astype(int)
         for number, part in enumerate(np.split(members, ends)):
             slot[part] = number
+    images = rng.permutation(len(labels))  # anew: the first in the last order are in early slots
     return images[slot[images].argsort(kind="stable")]
 
 
