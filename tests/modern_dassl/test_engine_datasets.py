@@ -81,7 +81,9 @@ def test_digits_of_a_large_domain_are_drawn(build, monkeypatch):
     assert len(build("Digit5", ["svhn"], ["mnist"]).train_x) == 4
 
 
-def test_what_other_code_imports(root):
+def test_what_other_code_reads(build, root):
+    data = build("OfficeHome", ["art"], ["clipart"])
+    assert (data._num_classes, data._classnames[0]) == (3, "alarm_clock")
     assert office_home.OfficeHome.domains[3] == "real_world"
     items = DigitsDG.read_data(str(root / "office_home_dg"), ["art", "product"], "all")
     assert len(items) == 24 and items[-1].domain == 1 and items[0].classname == "alarm_clock"
@@ -91,6 +93,7 @@ def test_what_other_code_imports(root):
     (("OfficeHome", ["arts"], ["clipart"]), ConfigValueError, "'arts' is unknown; did you mean"),
     (("DomainNet", ["sketch"], ["real"]), MissingFileError, "sketch_train.txt: no such list"),
     (("VLCS", ["pascal"], ["sun"]), MissingFileError, "PASCAL/train: no such folder of images"),
+    (("FMoW",), ConfigValueError, "'FMoW' is unknown; genuine Dassl .* has it"),
     (("CIFAR10",), ConfigValueError, "NUM_LABELED must be at least 1, not -1"),
     (("CIFAR10C", ["cifar10"], ["cifar10"]), ConfigValueError, "goes from cifar10 to cifar10_c"),
     (("CIFAR10C", ["cifar10"], ["cifar10_c"]), ConfigValueError, "DATASET.CIFAR_C_TYPE: '' is"),

@@ -114,3 +114,10 @@ def test_rates_of_cdac_fall_after_every_step(build):
 def test_mistakes_are_sentences(build, name, options, sentence):
     with pytest.raises(ConfigValueError, match=sentence):
         build(name, *options)
+
+
+@pytest.mark.parametrize("name", ["M3SDA", "DAEL", "DAELDG", "CDAC"])
+def test_losses_of_whole_batches_need_one_process(build, monkeypatch, name):
+    monkeypatch.setattr("modern_dassl.distributed.launched", lambda: True)
+    with pytest.raises(ConfigValueError, match=f"{name} needs whole batches"):
+        build(name)

@@ -96,8 +96,7 @@ class DomainBatches(Steps):
                 f"{name} needs batches by domain: set DATALOADER.TRAIN_X.SAMPLER to "
                 f"RandomDomainSampler, it is {options.SAMPLER}"
             )
-        if distributed.launched():
-            raise ConfigValueError(f"{name} needs whole batches: start it as one process")
+        check_whole_batches(name)
 
     def by_domain(self, domains: Tensor, *batches: Tensor) -> list[tuple]:
         """(domain, part of each of `batches`) of every domain of a batch; domains: on the CPU."""
@@ -106,6 +105,13 @@ class DomainBatches(Steps):
         size = options.BATCH_SIZE // number
         parts = zip(*(batch.split(size) for batch in (domains, *batches)))
         return [(int(domain[0]), *part) for domain, *part in parts]
+
+
+def check_whole_batches(name: str) -> None:
+    """Raise ConfigValueError where torchrun shares batches out: the loss is of all pairs of images
+    or of domains in a batch."""
+    if distributed.launched():
+        raise ConfigValueError(f"{name} needs whole batches: start it as one process")
 
 
 def check_own_unlabelled_batches(cfg, name: str) -> None:

@@ -57,8 +57,8 @@ class Datum:
 class DatasetBase:
     """Labelled, unlabelled, validation and test images, each a list of Datum or None.
 
-    A subclass calls `super().__init__` with its lists. The classes follow from train_x when they
-    are first asked for, unless the subclass sets _num_classes, _lab2cname and _classnames.
+    A subclass calls `super().__init__` with its lists. The classes follow from train_x; the
+    subclass sets _num_classes, _lab2cname and _classnames where there is none.
     """
 
     dataset_dir = ""  # folder below DATASET.ROOT
@@ -73,9 +73,10 @@ class DatasetBase:
         self._train_u = train_u
         self._val = val
         self._test = test
-        self._num_classes = None
-        self._lab2cname = None
-        self._classnames = None
+        self._num_classes = self._lab2cname = self._classnames = None
+        if train_x:  # others read and replace these, by these names
+            self._num_classes = self.get_num_classes(train_x)
+            self._lab2cname, self._classnames = self.get_lab2cname(train_x)
 
     @property
     def train_x(self):

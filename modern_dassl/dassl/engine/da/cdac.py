@@ -5,7 +5,7 @@ Li et al., Cross-Domain Adaptive Clustering for Semi-Supervised Domain Adaptatio
 
 from dassl.engine.build import TRAINER_REGISTRY
 from dassl.engine.da.mme import Prototypes
-from dassl.engine.steps import TwoViews, accuracy, pseudo_label_quality
+from dassl.engine.steps import TwoViews, accuracy, check_whole_batches, pseudo_label_quality
 from dassl.engine.trainer import TrainerXU
 from dassl.modeling.ops.utils import sigmoid_rampup
 from dassl.utils import ConfigValueError
@@ -29,6 +29,7 @@ class CDAC(TwoViews, TrainerXU):
                 "CDAC needs two strong views: set DATALOADER.K_TRANSFORMS to 2, it is "
                 f"{cfg.DATALOADER.K_TRANSFORMS}"
             )
+        check_whole_batches("CDAC")
 
     def build_model(self) -> None:
         steps = self.max_epoch * self.batches_in_epoch()
