@@ -7,6 +7,7 @@ with a sentence that names the file and what is known.
 import hashlib
 import json
 
+from dassl.config import get_cfg_default
 from yacs.config import CfgNode
 
 from ueo.errors import ConfigError, UndeclaredOption
@@ -153,10 +154,13 @@ def flatten(tree: dict, prefix: str = "") -> dict:
 
 def resolved(cfg: CfgNode) -> dict:
     """The keys that decide what a run computes, flat: other trainers' options left out, unless the
-    trainer has no TRAINER.<NAME> and may read any, as CoOp reads TRAINER.COOP; and those of ONLINE
-    under another protocol."""
+    trainer has no TRAINER.<NAME> and may read any, as CoOp reads TRAINER.COOP; those of Dassl's
+    trainers where they have their defaults; and those of ONLINE under another protocol."""
     flat = flatten(cfg)
     own = f"TRAINER.{cfg.TRAINER.NAME}." if cfg.TRAINER.NAME in cfg.TRAINER else "TRAINER."
+    for key, value in flatten({"TRAINER": get_cfg_default().TRAINER}).items():
+        if key != "TRAINER.NAME" and flat.get(key) == value:
+            del flat[key]
     online = is_online(cfg)
     return {
         key: list(value) if isinstance(value, tuple) else value
