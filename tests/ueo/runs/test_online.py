@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import picture, read, trainer_names
+from conftest import picture, read, toy_arguments, trainer_names
 from dassl.engine import TRAINER_REGISTRY
 from PIL import Image
+from pretended_gpu import pretended_gpu
 
+import ueo
+from ueo.commands import train
 from ueo.grids.choices import has_online_form
 from ueo.results.check_outputs import check_outputs
+from ueo.runs import start
 from ueo.runs.online import under_way
 
 ONLINE = ("DATASET.PROTOCOL", "online")
@@ -20,6 +24,12 @@ OF_METHOD = {"CLIPTTA": ("ONLINE.STEPS", "2"), "EntMin": ("ONLINE.ANSWER", "befo
              "AdaND": ("TRAINER.AdaND.WARM_UP", "1", "TRAINER.AdaND.QUEUE", "8")}
 ADAM = ("OPTIM.NAME", "adam", "OPTIM.LR", "1e-2")  # so that answers move
 PARTS = ("predictions", "scores", "confidences")
+
+
+@pytest.fixture(autouse=True)
+def nothing_drawn(monkeypatch):
+    """Pictures take most of a run's time here, and have tests of their own."""
+    monkeypatch.setattr(start, "_draw", lambda cfg: None)
 
 
 @pytest.fixture
@@ -88,6 +98,29 @@ def test_a_killed_stream_goes_on_to_the_same_answers(stream, toy, monkeypatch, c
     assert all(np.array_equal(unbroken[name], again[name]) for name in unbroken)
     assert read(folder)["stream"] == read(folder.parent / "unbroken")["stream"]
     assert not (folder / under_way.FILE).exists()
+
+
+@pytest.mark.parametrize("trainer, precision", [
+    ("UEO", "fp16"), ("EntMin", "amp"), ("CLIPTTA", "fp32"), ("StatA", "fp16"), ("TDA", "fp16"),
+    ("AdaND", "fp32"),
+])
+def test_a_stream_ends_well_on_a_gpu(toy_root, weights, tmp_path, capsys, trainer, precision):
+    argv = toy_arguments(toy_root, weights, tmp_path, trainer=trainer)
+    argv[argv.index("--device") + 1] = "auto"
+    options = (*ONLINE, *OF_METHOD.get(trainer, ()), f"TRAINER.{trainer}.PREC", precision)
+    with pretended_gpu():
+        assert train.main([*argv, *options]) == 0, capsys.readouterr().err
+    assert read(tmp_path)["environment"]["device"] == "pretended"
+
+
+@pytest.mark.parametrize("trainer", ["UEO", "TDA", "StatA", "AdaND"])
+def test_the_model_at_the_end_of_a_stream_predicts_new_images(toy, toy_root, trainer):
+    _, folder = toy("run", *ONLINE, trainer=trainer)
+    outputs, model = np.load(folder / "outputs.npz"), ueo.load(folder, device="cpu")
+    found = list(model.predict([f"{toy_root}/toy/{path}" for path in outputs["test_paths"]]))
+    assert [p.before for p in found] == [
+        model.classes[i] for i in outputs["test_predictions_before"]]
+    assert len({p.name for p in found}) > 1
 
 
 def test_a_damaged_file_is_named(toy, capsys):
