@@ -13,6 +13,7 @@ from pretended_gpu import pretended_gpu
 
 import ueo
 from ueo.commands import train
+from ueo.errors import ConfigError
 from ueo.grids.choices import has_online_form
 from ueo.results.check_outputs import check_outputs
 from ueo.runs import start
@@ -194,6 +195,9 @@ def test_the_options_of_streams_count_online_alone(toy):
 def test_an_image_that_has_not_come_cannot_be_had(build):
     trainer = build(*ONLINE)
     trainer.stream = trainer._open_stream()
+    for loader in (trainer.unlabelled_loader, trainer.train_loader_x, trainer.dm.test_loader):
+        with pytest.raises(ConfigError, match="UEO asks for all images at once"):
+            iter(loader)
     batches = iter(trainer.stream)
     batch = next(batches)
     assert torch.equal(trainer.stream.again(batch["index"]), batch["img"])

@@ -29,7 +29,7 @@ class Stream:
         self.begins = begins
         self.order = np.concatenate(batches)
         self.ends = np.cumsum([len(batch) for batch in batches])
-        self.images, self.normalise = loader.dataset.only(self.order.tolist()), loader.normalise
+        self._images, self.normalise = loader.dataset.only(self.order.tolist()), loader.normalise
         self.workers, self.read = loader.num_workers, read
         self._features, self._zero_shot = features, zero_shot
         self._come = 0
@@ -55,7 +55,7 @@ class Stream:
 
     def _pictures(self, keys: list[list[int]]) -> Iterator[dict]:
         loader = DataLoader(
-            self.images, batch_sampler=keys, num_workers=self.workers,
+            self._images, batch_sampler=keys, num_workers=self.workers,
             pin_memory=self.normalise.mean.device.type == "cuda",
             generator=torch.Generator().manual_seed(0),  # so that none of the run's own is drawn
         )
@@ -70,5 +70,5 @@ class Stream:
         """(images, 3, height, width) of keys that have come. Raises ValueError for a later one."""
         if len(keys) and int(keys.max()) >= self._come:
             raise ValueError(f"image {int(keys.max())} of the stream has not come yet")
-        pictures = [torch.as_tensor(self.images[key]["img"]) for key in keys.tolist()]
+        pictures = [torch.as_tensor(self._images[key]["img"]) for key in keys.tolist()]
         return self.normalise(torch.stack(pictures))

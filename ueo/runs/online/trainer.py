@@ -141,7 +141,7 @@ class OnlineTrainer(RecordedTrainer):
         stream = Stream(self.unlabelled_loader, found, self.evaluations.features, zero_shot,
                         read=not self.training_free, begins=begins)
         self.evaluations.stream = stream
-        gone = NotYetHere(type(self).__name__)
+        self.unlabelled_loader = gone = NotYetHere(type(self).__name__)
         veil(self, self.dm.dataset, gone, gone, gone)
         if self.groups:
             for group in self.optim.param_groups:
