@@ -169,6 +169,14 @@ def test_our_yaml_is_refused_there_unless_the_configuration_was_extended(theirs)
     assert "TRAINER.UEO.PROMPT_LR" in resolved(cfg) and "TRAINER.UPL.TOP_K" not in resolved(cfg)
 
 
+def test_defaults_of_dassls_trainers_are_not_part_of_what_a_run_computes(theirs):
+    """A run that was finished before the engine had them stays finished."""
+    cfg = theirs("Linear", "TRAINER.MCD.N_STEP_F", 7)  # has no options of its own, may read any
+    options = {key for key in resolved(cfg) if key.startswith("TRAINER.")}
+    assert options >= {"TRAINER.NAME", "TRAINER.MCD.N_STEP_F"}
+    assert not any(key.startswith(("TRAINER.MME.", "TRAINER.FIXMATCH.")) for key in options)
+
+
 def test_an_epoch_is_not_chosen_by_labels_there(theirs):
     with pytest.raises(ConfigError, match="UEO deploys its last step"):
         build_trainer(theirs("UEO", "TEST.FINAL_MODEL", "best_val"))
