@@ -19,7 +19,7 @@ from trees import office_home
 
 from ueo.commands import data, module_of, train
 
-GRIDS = ("grid", "compare", "tune", "ablations", "ood_study", "robust")
+GRIDS = ("grid", "compare", "tune", "ablations", "ood_study", "robust", "online")
 STAND_IN = """#!/usr/bin/env bash
 [ "$1 $2" = "-m ueo.commands" ] && printf '%s\\n' "${@:3}" >"$CALLED"
 exit 0
