@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from modern_dassl import genuine
+from modern_dassl import genuine, left_out
 
 __version__ = "0.1.0"
 __all__ = ["announce", "engine_name", "use"]
@@ -104,6 +104,7 @@ def _use_ours(front: bool) -> None:
     sys.path[:] = [p for p in sys.path if not _is_ours(p)]
     sys.path.insert(0 if front else len(sys.path), str(_HERE))
     importlib.invalidate_caches()
+    left_out.install()
 
 
 def _choose(beside: Path | None) -> tuple[str, str, Path]:

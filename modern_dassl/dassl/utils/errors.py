@@ -6,6 +6,8 @@ Each is also the built-in error of its kind, which callers of the API may alread
 import difflib
 from collections.abc import Iterable
 
+from modern_dassl import left_out
+
 
 class DasslError(Exception):
     """Base of the errors whose message is meant for the user, without a traceback."""
@@ -46,18 +48,11 @@ class LossError(DasslError, FloatingPointError):
     """The loss is infinite or not a number."""
 
 
-LEFT_OUT = (  # built in there, not here
-    "Camelyon17", "FMoW", "IWildCam",
-    *(f"resnet{depth}_dynamic{mixing}" for depth in (18, 50, 101)
-      for mixing in ("", "_ms_l1", "_ms_l12", "_ms_l123")),
-)  # fmt: skip
-
-
 def nearest(name: str, known: Iterable[str]) -> str:
-    """"; did you mean 'X'?" for the known name closest to `name`, "" when none is close; for what
-    this package leaves out, where it is."""
-    if name in LEFT_OUT:
-        return "; genuine Dassl (KaiyangZhou/Dassl.pytorch) has it, this engine has not"
+    """"; did you mean 'X'?" for the known name closest to `name`; "; X is not part of ..." for what
+    only Dassl has; or "" when none is close."""
+    if said := left_out.sentence(str(name)):
+        return f"; {said}"
     lowered = {str(k).lower(): str(k) for k in known}
     match = difflib.get_close_matches(str(name).lower(), list(lowered), n=1, cutoff=0.5)
     return f"; did you mean {lowered[match[0]]!r}?" if match else ""

@@ -22,6 +22,8 @@ from dassl.data.datasets.dg import (
 )
 from dassl.data.datasets.ssl import CIFAR10, CIFAR100, STL10, SVHN
 
+from modern_dassl.left_out import refused_by
+
 __all__ = [
     "CIFAR10",
     "CIFAR100",
@@ -46,3 +48,4 @@ __all__ = [
     "build_dataset",
     "miniDomainNet",
 ]
+__getattr__ = refused_by(__name__)

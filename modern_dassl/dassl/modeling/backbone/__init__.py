@@ -10,6 +10,8 @@ from dassl.modeling.backbone.preact import preact_resnet18, wide_resnet_16_4, wi
 from dassl.modeling.backbone.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
 from dassl.modeling.backbone.vgg import vgg16
 
+from modern_dassl.left_out import refused_by
+
 __all__ = [
     "BACKBONE_REGISTRY",
     "Backbone",
@@ -30,3 +32,4 @@ __all__ = [
     "wide_resnet_16_4",
     "wide_resnet_28_2",
 ]
+__getattr__ = refused_by(__name__)
