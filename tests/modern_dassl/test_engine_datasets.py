@@ -93,7 +93,7 @@ def test_what_other_code_reads(build, root):
     (("OfficeHome", ["arts"], ["clipart"]), ConfigValueError, "'arts' is unknown; did you mean"),
     (("DomainNet", ["sketch"], ["real"]), MissingFileError, "sketch_train.txt: no such list"),
     (("VLCS", ["pascal"], ["sun"]), MissingFileError, "PASCAL/train: no such folder of images"),
-    (("FMoW",), ConfigValueError, "'FMoW' is unknown; genuine Dassl .* has it"),
+    (("FMoW",), ConfigValueError, "'FMoW' is unknown; FMoW is not part of this engine"),
     (("CIFAR10",), ConfigValueError, "NUM_LABELED must be at least 1, not -1"),
     (("CIFAR10C", ["cifar10"], ["cifar10"]), ConfigValueError, "goes from cifar10 to cifar10_c"),
     (("CIFAR10C", ["cifar10"], ["cifar10_c"]), ConfigValueError, "DATASET.CIFAR_C_TYPE: '' is"),
