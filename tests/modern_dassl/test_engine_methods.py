@@ -1,5 +1,7 @@
 """The built-in trainers: each learns, repeats for a seed, and goes on where it was broken."""
 
+import shutil
+
 import dassl.engine
 import pytest
 import torch
@@ -98,6 +100,17 @@ def test_rates_of_cdac_fall_after_every_step(build):
     assert trainer.sched_F.last_epoch == steps
     assert trainer.get_current_lr("F") == pytest.approx(0.01 * factor)
     assert trainer.get_current_lr("C") == pytest.approx(0.02 * factor)
+
+
+def test_a_run_without_a_teacher_can_be_evaluated(build, tmp_path):
+    """As genuine Dassl leaves it."""
+    trainer = build("MeanTeacher", "OPTIM.MAX_EPOCH", 1)
+    trainer.train()
+    shutil.rmtree(tmp_path / "run" / "teacher")
+    loaded = build("MeanTeacher", folder="other", seed=7)
+    loaded.load_model(str(tmp_path / "run"), epoch=1)
+    assert same(loaded.model.state_dict(), trainer.model.state_dict())
+    assert loaded.get_model_names() == ["model", "teacher"]
 
 
 @pytest.mark.parametrize("name, options, sentence", [

@@ -1,6 +1,8 @@
 """What the built-in trainers share: steps, models with their optimisers, two views, a teacher."""
 
 import copy
+import os.path as osp
+from collections import OrderedDict
 
 import torch
 from dassl.data import DataManager
@@ -133,6 +135,16 @@ class Teacher:
         super().build_model()
         self.teacher = copy.deepcopy(self.model).requires_grad_(False)
         self.register_model("teacher", self.teacher)
+
+    def load_model(self, directory: str, epoch: int | None = None) -> None:
+        """Load the weights; the teacher stays as it is where a run has none, as genuine Dassl's."""
+        models = self._models
+        if not osp.isdir(osp.join(directory, "teacher")):
+            self._models = OrderedDict(model=self.model)
+        try:
+            super().load_model(directory, epoch)
+        finally:
+            self._models = models
 
     def update_teacher(self, most: float) -> None:
         """Move the teacher; it keeps 1 - 1 / n of itself in step n, at most the share `most`."""
