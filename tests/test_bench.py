@@ -74,7 +74,7 @@ def test_choices_and_gains_are_written(finished, capsys):
     assert json.loads((output / "emoji_shift" / "bench.json").read_text()) == results
 
 
-def test_every_method_runs_on_the_shipped_models_and_eight_on_the_others(monkeypatch):
+def test_every_method_runs_on_the_shipped_models_and_nine_on_the_others(monkeypatch):
     monkeypatch.setattr(protocol, "SEVERAL_SEEDS", (1, 2, 3))
     register()
     everything = GridSettings(trainers=("all",))

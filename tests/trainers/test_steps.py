@@ -30,7 +30,8 @@ def test_steps_of_length_zero_leave_the_zero_shot_model(toy, name):
     status, folder = toy("run", "OPTIM.LR", "0.0", *options_of(name), trainer=name, epochs=1)
     assert status == 0
     found = np.load(folder / "outputs.npz")
-    np.testing.assert_allclose(found["test_scores_after"], found["test_scores_before"], rtol=1e-6)
+    np.testing.assert_allclose(found["test_scores_after"], found["test_scores_before"], rtol=1e-6,
+                               atol=3e-6)  # Midway's are cosines, some near 0
     np.testing.assert_array_equal(found["test_predictions_after"],
                                   found["test_predictions_before"])
     assert len(np.unique(found["test_predictions_after"])) == 4

@@ -49,7 +49,11 @@ class KeptOutputs:
             self.arrays["logit_bias"] = np.array(self.trainer.model.logit_bias)
 
     def _add_local_score(self, found: dict, epoch: int, classes: Tensor, passes) -> None:
-        visual = self.trainer.model.visual
+        visual, embedding = self.trainer.model.visual, self.trainer.model.embedding
+        if classes.shape[1] != embedding:
+            print("No local scores are kept of the adapted model, so there is no GL-MCM after "
+                  "training: its features are those of two models")
+            return
 
         def score(images: Tensor) -> Tensor:
             local = local_features(visual, images)

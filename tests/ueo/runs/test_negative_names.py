@@ -45,7 +45,7 @@ def predicted(folder, root: str) -> list:
     return list(ueo.load(folder, "cpu").predict(paths, batch_size=5, before=False))
 
 
-@pytest.mark.parametrize("trainer", trainer_names())
+@pytest.mark.parametrize("trainer", [name for name in trainer_names() if name != "Midway"])
 def test_every_trainer_reports_it_and_its_model_predicts_it_again(toy, toy_root, trainer):
     score = "tanl" if trainer in ("UEO", "TipAdapter", "CoCoOp") else "neglabel"
     status, folder = toy(trainer, *options(trainer, score), trainer=trainer, kind="vit", epochs=1)

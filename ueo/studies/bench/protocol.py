@@ -22,7 +22,7 @@ OTHER_KEYS = {"TipAdapter": ("TRAINER.TipAdapter.ALPHA", ("0.1", "0.3", "1", "3"
 TUNING_SEED = 1
 SEVERAL_SEEDS = (1, 2, 3)
 DEMONSTRATION = ("InfoMax", "EntMin", "UEO")  # what scripts/ueo/main.sh shows
-EVERYWHERE = (*DEMONSTRATION, "UniEntPlus", "MARS", "TransCLIP", "StatA", "ZLaP")
+EVERYWHERE = (*DEMONSTRATION, "UniEntPlus", "MARS", "Midway", "TransCLIP", "StatA", "ZLaP")
 
 
 def domains() -> dict[str, tuple[str, ...]]:
