@@ -109,6 +109,14 @@ def test_manager(make_cfg, capsys):
     assert "# train_u" in capsys.readouterr().out
 
 
+def test_manager_of_a_configuration_without_unlabelled_options(make_cfg, monkeypatch, items):
+    cfg = make_cfg()
+    del cfg.DATALOADER["TRAIN_U"]
+    labelled = DatasetBase(items[:6], test=items[6:])
+    monkeypatch.setattr("dassl.data.data_manager.build_dataset", lambda cfg: labelled)
+    assert DataManager(cfg).train_loader_u is None
+
+
 def test_manager_without_labelled_images(make_cfg, monkeypatch, items):
     class Unlabelled(DatasetBase):
         def __init__(self, cfg):

@@ -144,10 +144,8 @@ class DataManager:
         self._num_source_domains = len(cfg.DATASET.SOURCE_DOMAINS)
         self._lab2cname = dataset.lab2cname
         self.dataset = dataset
-        same = cfg.DATALOADER.TRAIN_U.SAME_AS_X
-        options_u = cfg.DATALOADER.TRAIN_X if same else cfg.DATALOADER.TRAIN_U
         self.train_loader_x = self._train(cfg, dataset.train_x, cfg.DATALOADER.TRAIN_X)
-        self.train_loader_u = self._train(cfg, dataset.train_u, options_u)
+        self.train_loader_u = self._train(cfg, dataset.train_u, self._options_u(cfg, dataset))
         self.val_loader = self._test(cfg, dataset.val)
         self.test_loader = self._test(cfg, dataset.test)
         if cfg.VERBOSE:
@@ -171,6 +169,13 @@ class DataManager:
             return build_transform(cfg, is_train=is_train)
         print(f"* Using custom transform for {'training' if is_train else 'testing'}")
         return custom
+
+    @staticmethod
+    def _options_u(cfg, dataset):
+        """Configurations of some projects lack DATALOADER.TRAIN_U; it is read where it is needed."""
+        if not dataset.train_u or cfg.DATALOADER.TRAIN_U.SAME_AS_X:
+            return cfg.DATALOADER.TRAIN_X
+        return cfg.DATALOADER.TRAIN_U
 
     def _train(self, cfg, items, options) -> DataLoader | None:
         if not items:
