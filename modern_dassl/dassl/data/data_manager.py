@@ -172,7 +172,7 @@ class DataManager:
 
     @staticmethod
     def _options_u(cfg, dataset):
-        """Configurations of some projects lack DATALOADER.TRAIN_U; it is read where it is needed."""
+        """Read where they are needed: some projects have no DATALOADER.TRAIN_U."""
         if not dataset.train_u or cfg.DATALOADER.TRAIN_U.SAME_AS_X:
             return cfg.DATALOADER.TRAIN_X
         return cfg.DATALOADER.TRAIN_U
