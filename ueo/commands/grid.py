@@ -18,7 +18,7 @@ from ueo.runs.status import status_of
 from ueo.settings.options import number
 from ueo.studies import thresholds
 
-# docs/demonstration.md: UEO without its weights, and without its weights and its marginal term
+# docs/bench.md: UEO without its weights, and without its weights and its marginal term
 DEMONSTRATED = GridSettings(datasets=("emoji_shift",), domain=("fluent+scene2",),
                             trainers=(ZERO_SHOT, "InfoMax", "EntMin"))
 MOST_SHARDS = 10_000  # jobs that one command submits
