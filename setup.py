@@ -29,8 +29,8 @@ setup(
         *(f"ueo.{name}" for name in PLUGINS),
     ],
     package_dir={f"ueo.{name}": name for name in PLUGINS},
-    package_data={"ueo.assets": ["emoji*", "icon_pool.zip*", "tiny_clip.*", "negative_words.*",
-                               "LICENCES/*"],
+    package_data={"ueo.assets": ["emoji*", "icon_pool.zip*", "tiny_clip.*", "tiny_vit.*",
+                               "negative_words.*", "LICENCES/*"],
                   "ueo.inference": ["report.*"]},
     install_requires=[
         "torch>=2.3",  # torch.amp.GradScaler

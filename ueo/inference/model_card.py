@@ -1,9 +1,9 @@
 """The card of an exported model: what it is, what it was made from, and how to use it."""
 
 from ueo import __version__
-from ueo.clip.backbones import TINY
+from ueo.clip.backbones import TINY, name_in_paths
 from ueo.clip.towers import openai_files
-from ueo.clip.towers.open_clip_names import is_published
+from ueo.clip.towers.open_clip_names import EMBEDDED, is_published
 from ueo.inference.summary import verdict_of
 from ueo.results.render import EXPLAINED
 from ueo.results.wording import NAMES
@@ -11,9 +11,9 @@ from ueo.text import markdown
 
 OPENAI_LICENCE = "OpenAI's CLIP, code and weights: MIT"
 TINY_LICENCE = (
-    "TinyCLIP was made from works under Apache-2.0, MIT, CC-BY and other licences; whoever passes "
+    "{name} was made from works under Apache-2.0, MIT, CC-BY and other licences; whoever passes "
     "this model on passes on their attributions too, which stand in `assets/LICENCES` of the "
-    "toolbox, and `assets/tiny_clip.md` says what it is"
+    "toolbox, and `assets/{file}.md` says what it is"
 )
 OPEN_CLIP_LICENCE = (
     "The weights that open_clip knows came from many places: their licence is as the page of this "
@@ -156,10 +156,10 @@ def _metrics(result: dict) -> str:
 def _licence(backbone: str) -> str:
     if backbone in openai_files.published():
         licence = OPENAI_LICENCE
-    elif is_published(backbone):
-        licence = OPEN_CLIP_LICENCE
+    elif backbone == TINY or backbone in EMBEDDED:
+        licence = TINY_LICENCE.format(name=backbone, file=name_in_paths(backbone))
     else:
-        licence = TINY_LICENCE if backbone == TINY else OWN_LICENCE
+        licence = OPEN_CLIP_LICENCE if is_published(backbone) else OWN_LICENCE
     return (f"{licence}. The toolbox is MIT. What the images that it was adapted to allow is for "
             "their owner to say.")
 

@@ -18,7 +18,7 @@ from ueo.settings.options import quoted
 PREFIX, HUB, FOLDER = "open_clip:", "hf-hub:", "local-dir:"
 CONFIG = "open_clip_config.json"
 # name -> its configuration (.json, as open_clip_config.json) and weights (.safetensors) in assets/
-EMBEDDED: dict[str, str] = {}
+EMBEDDED = {"TinyViT": "tiny_vit"}
 HOW_TO_NAME = (f"{PREFIX}MODEL/SET, {PREFIX}MODEL/PATH of a file, {PREFIX}{FOLDER}FOLDER or "
                f"{PREFIX}{HUB}OWNER/NAME")
 INSTALL = "pip install 'ueo-toolbox[open_clip]'"

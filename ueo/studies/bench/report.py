@@ -39,7 +39,7 @@ def _draw(folder: Path, gains: list[dict]) -> list[Path]:
     """Pictures of the gains on each domain, one or more a group of domains."""
     paths = []
     for (scope, group), rows in _parts(gains).items():
-        found = {"title": f"The bench, {_words(scope, group)}", "base": ZERO_SHOT, "overall": rows,
+        found = {"title": _words(scope, group).capitalize(), "base": ZERO_SHOT, "overall": rows,
                  "domains": list(dict.fromkeys(d for row in rows for d in row["by_domain"]))}
         with style.styled():
             paths += style.save_pages(domains.draw(found), folder,
