@@ -25,10 +25,9 @@ from torch import Tensor, nn
 
 from ueo.clip.adapters import Cosines
 from ueo.clip.model import PromptedCLIP
-from ueo.losses import information_maximisation
 from ueo.scores import SCORES
 from ueo.settings.options import Option
-from ueo.trainers.base import CLIPTrainer
+from ueo.trainers.infomax import InfoMax
 
 
 class Mixed(Cosines):
@@ -83,8 +82,9 @@ def _joined(before: Tensor, own: Tensor, share: float) -> Tensor:
 
 
 @TRAINER_REGISTRY.register()
-class Midway(CLIPTrainer):
+class Midway(InfoMax):
     model_class = BesideFrozen
+    capturable = False  # not tried
     defaults = {
         "TRADE_OFF": Option(2.0, low=0),  # factor of the marginal entropy
         "STRENGTH": Option(1.25, low=0),  # m for each share of changed predictions
@@ -103,11 +103,6 @@ class Midway(CLIPTrainer):
         self.before = zero_shot.argmax(-1)  # (images,)
         with torch.no_grad():
             self.model.adapter.classes.copy_(self.model.class_features())
-
-    def loss(self, batch: dict) -> dict[str, Tensor]:
-        prob = self.logits(batch["img"]).softmax(-1)  # (batch, K)
-        conditional, marginal = information_maximisation(prob, self.options.TRADE_OFF)
-        return {"loss": conditional + marginal, "conditional": conditional, "marginal": marginal}
 
     def after_epoch(self) -> None:
         if self.epoch + 1 == self.max_epoch:
