@@ -11,11 +11,11 @@ from pathlib import Path
 from dassl.engine import TRAINER_REGISTRY
 
 from ueo.commands import arguments, grid
-from ueo.grids.choices import dataset_names, trainer_names
+from ueo.files import read_json
+from ueo.grids.choices import dataset_names
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
 from ueo.grids.plan import plan
 from ueo.grids.run_grid import table_stem
-from ueo.results import tables
 from ueo.results.paper import comparison
 from ueo.results.record import labelled, read_result
 from ueo.runs.folder import takes_no_step
@@ -45,13 +45,13 @@ def _show(settings: GridSettings, dataset: str) -> None:
     entries = [entry for entry in entries if labelled(entry[1])]
     if not entries:
         return
-    base = trainer_names(settings)[0]
-    summary = tables.summarise(entries, base)
-    groups = {method: _group(method) for method in summary["methods"]}
     folder = Path(settings.output, runs[0].place.dataset)
-    stem = table_stem(settings, runs).replace("table-", "comparison-", 1)
+    stem = table_stem(settings, runs)
+    summary = read_json(folder / f"{stem}.json", dict, "run it again")  # as the grid has written it
+    groups = {method: _group(method) for method in summary["methods"]}
+    stem = stem.replace("table-", "comparison-", 1)
     rows = comparison.compare(summary, entries, groups)
-    print(f"\n{comparison.write(folder, stem, rows, base)}")
+    print(f"\n{comparison.write(folder, stem, rows, summary['base'])}")
     print(f"Comparison: {folder / stem}.{{json,md}}")
 
 
