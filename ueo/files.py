@@ -81,11 +81,15 @@ def json_text(data) -> str:
     return json.dumps(data, indent=2, allow_nan=False) + "\n"
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text in UTF-8, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_json(path: str | Path, data) -> None:
     """Write `json_text` of `data`, whole or not at all."""
-    text = json_text(data)
-    with atomic_path(path) as temporary:
-        temporary.write_text(text)
+    write_text(path, json_text(data))
 
 
 def file_version(path: str | Path) -> tuple[int, int, int] | None:

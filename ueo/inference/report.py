@@ -18,7 +18,7 @@ import numpy as np
 from dassl.data.datasets import DATASET_REGISTRY
 
 from ueo.errors import CheckpointError
-from ueo.files import atomic_path
+from ueo.files import write_text
 from ueo.inference.summary import verdict_of
 from ueo.inference.thumbnails import MOST, choose, thumbnails
 from ueo.results.predictions import PREDICTIONS, SKIPPED
@@ -49,8 +49,7 @@ def write_report(folder: str | Path, data_root: str = "data") -> Path:
         raise CheckpointError(f"{folder}: holds no finished run ({RESULT})")
     page = filled(page_data(folder, result, image_folder(result, data_root)),
                   f"{result['domain']}: predictions of {result['trainer']}")
-    with atomic_path(folder / REPORT) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(folder / REPORT, page)
     return folder / REPORT
 
 

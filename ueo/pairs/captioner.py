@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from ueo.errors import CheckpointError, ConfigError, DataError, first_line
-from ueo.files import atomic_path
+from ueo.files import write_text
 from ueo.images.decoding import image_suffixes, read_image
 from ueo.images.folders import Unread, images_below
 from ueo.pairs.captions import read_captions
@@ -91,8 +91,7 @@ def write_captions(folder: str | Path, output: str | Path, how: dict, batch_size
                 done[name] = texts
                 file.write(_line(name, texts))
             file.flush()
-    with atomic_path(output) as temporary:
-        temporary.write_text("".join(_line(n, done[n]) for n in names), encoding="utf-8")
+    write_text(output, "".join(_line(n, done[n]) for n in names))
     part.unlink()
     return len(names)
 
@@ -119,8 +118,7 @@ def _done(part: Path, how: dict) -> dict[str, list[str]]:
             f"{part}: what was begun there was made otherwise ({lines[0].strip()}); go on with the "
             "same options, or remove it"
         )
-    with atomic_path(part) as temporary:
-        temporary.write_text("".join(lines), encoding="utf-8")
+    write_text(part, "".join(lines))
     rows = map(json.loads, lines[1:])
     return {row["image"]: row["captions"] for row in rows}
 

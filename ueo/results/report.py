@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ueo.files import atomic_path, write_json
+from ueo.files import write_json, write_text
 from ueo.results import reference, render, wording
 from ueo.results.paper import domains, latex, severity, style
 
@@ -30,8 +30,7 @@ def write(
         "csv": render.csv_text([summary]),
     }
     for suffix, text in texts.items():
-        with atomic_path(folder / f"{stem}.{suffix}") as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(folder / f"{stem}.{suffix}", text)
     write_json(folder / f"{stem}.json", summary)
     return [folder / f"{stem}.{suffix}" for suffix in (*texts, "json")]
 

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ueo.clip.backbones import name_in_tables
-from ueo.files import atomic_path, write_json
+from ueo.files import write_json, write_text
 from ueo.grids.choices import dataset_class, output_name, trainer_names
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.parallel import Failure
@@ -129,9 +129,7 @@ def _write(study: OODStudy, arms: Arms, moved: ood_study.Runs) -> None:
     stem = file_name("-".join(["study", planned[0].grid, *_selection(study, planned)]))
     write_json(folder / f"{stem}.json", result)
     pictures = ood_plots.draw(folder, stem, runs, means)
-    with atomic_path(folder / f"{stem}.md") as temporary:
-        names = [p.name for p in pictures]
-        temporary.write_text(ood_tables.document(result, names), encoding="utf-8")
+    write_text(folder / f"{stem}.md", ood_tables.document(result, [p.name for p in pictures]))
     print(f"\n{ood_tables.text(result)}\n\nStudy:    {folder / stem}.{{json,md}}")
     print(f"Pictures: {folder / stem}-{{histograms,roc,shots,accuracy}}.{{png,pdf}}")
 

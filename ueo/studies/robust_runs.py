@@ -12,7 +12,7 @@ from pathlib import Path
 from dassl.engine import TRAINER_REGISTRY
 
 from ueo.clip.backbones import name_in_tables
-from ueo.files import atomic_path, write_json
+from ueo.files import write_json, write_text
 from ueo.grids.choices import dataset_class, output_name, trainer_names
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.parallel import Failure
@@ -181,8 +181,7 @@ def _write(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> None:
     folder, planned = Path(study.settings.output, output_name(study.dataset)), zero[OWN]
     stem = file_name("-".join(["robust", planned[0].grid, *_selection(study, planned)]))
     write_json(folder / f"{stem}.json", result)
-    with atomic_path(folder / f"{stem}.md") as temporary:
-        temporary.write_text(robustness.markdown(result), encoding="utf-8")
+    write_text(folder / f"{stem}.md", robustness.markdown(result))
     print(f"\n{robustness.text(result)}\n\nTable:    {folder / stem}.{{json,md}}")
 
 

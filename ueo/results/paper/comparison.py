@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from ueo.files import atomic_path, write_json
+from ueo.files import write_json, write_text
 from ueo.results.comparable import Entry
 from ueo.results.gains import GAINS, mean
 from ueo.results.paper.names import METRICS as NAMES
@@ -94,6 +94,5 @@ def write(folder: Path, stem: str, rows: list[dict], base: str) -> str:
     """Write stem.json and stem.md; returns the text."""
     text = markdown(rows, base)
     write_json(folder / f"{stem}.json", rows)
-    with atomic_path(folder / f"{stem}.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(folder / f"{stem}.md", text)
     return text

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from ueo.files import atomic_path, write_json
+from ueo.files import write_json, write_text
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
 from ueo.results.paper import domains, style
 from ueo.results.wording import signed, signed_interval
@@ -28,8 +28,7 @@ def write(settings: GridSettings, models: tuple[str, ...], chosen: dict[tuple[st
     folder = Path(settings.output, DATASET)
     write_json(folder / f"{STEM}.json", results)
     text = markdown(results)
-    with atomic_path(folder / f"{STEM}.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(folder / f"{STEM}.md", text)
     print(f"\n{text}\nResults: {folder / STEM}.{{json,md}}")
     for path in _draw(folder, results["gains"]):
         print(f"         {path} and .pdf")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from ueo.files import atomic_path, write_json
+from ueo.files import write_json, write_text
 from ueo.grids.choices import output_name
 from ueo.grids.grid_settings import GridSettings
 from ueo.results.gains import GAINS
@@ -23,8 +23,7 @@ def write(settings: GridSettings, runs: Runs) -> None:
     folder = Path(settings.output, output_name(settings.datasets[0]))
     write_json(folder / f"{STEM}.json", found)
     text = markdown(found)
-    with atomic_path(folder / f"{STEM}.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(folder / f"{STEM}.md", text)
     print(f"\n{text}\nResults: {folder / STEM}.{{json,md}}")
     for axis in dict.fromkeys(row["axis"] for row in found):
         with style.styled():
