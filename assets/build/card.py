@@ -15,7 +15,7 @@ from emoji_classes import NAMES, NUM_KNOWN
 from pretrain import DECAY, RATE, RECIPES, WARM_UP
 from towers import CONTEXT, EMBED, RESNET_LAYERS, RESNET_WIDTH, TEXT_LAYERS, TEXT_WIDTH
 
-LONG = RECIPES["TinyCLIP"]
+RECIPE = RECIPES["TinyCLIP"]
 ASSETS = Path(__file__).resolve().parents[1]
 AIMED_AT = ("fluent", "fluent_flat", "noto_v1", "fluent_high_contrast")
 AIMS = {"margin": 10, "acc28": 60, "auroc": 72}
@@ -100,8 +100,8 @@ def card(result: dict) -> str:
         "width": RESNET_WIDTH, "heads": RESNET_WIDTH * 32 // 64,
         "text_width": TEXT_WIDTH, "text_layers": TEXT_LAYERS, "text_heads": TEXT_WIDTH // 64,
         "embed": EMBED, "context": CONTEXT, "steps": m["steps"], "of": m["steps"],
-        "seed": m["seed"], "batch": LONG.batch, "rate": RATE["resnet"], "decay": DECAY,
-        "warm_up": f"{100 * WARM_UP:.0f}", "share": f"{100 * LONG.shares[0]:.0f}",
+        "seed": m["seed"], "batch": RECIPE.batch, "rate": RATE["resnet"], "decay": DECAY,
+        "warm_up": f"{100 * WARM_UP:.0f}", "share": f"{100 * RECIPE.shares[0]:.0f}",
         "loss": m["loss"],
         "minutes": f"{int(m['seconds']) / 60:.0f}", "cpu": result["cpu"],
         "forward": f"{result['cost']['forward']:.2f}",

@@ -17,16 +17,20 @@ def split_folders(folder: str, split: str) -> list[Image]:
     ]
 
 
+class SplitFolders(GeneralisationDataset):
+    """<dataset_dir>/<domain>/{train,val}/<class>/*.jpg."""
+
+    def images(self, domain: str, split: str):
+        return split_folders(osp.join(self.dataset_dir, domain), split)
+
+
 @DATASET_REGISTRY.register()
-class DigitsDG(GeneralisationDataset):
+class DigitsDG(SplitFolders):
     """digits_dg/<domain>/{train,val}/<class>/*.jpg."""
 
     dataset_dir = "digits_dg"
     domains = ["mnist", "mnist_m", "svhn", "syn"]
     data_url = "https://drive.google.com/uc?id=15V7EsHfCcfbKgsDmzQKj_DfXt_XYp_P7"
-
-    def images(self, domain: str, split: str):
-        return split_folders(osp.join(self.dataset_dir, domain), split)
 
     @staticmethod
     def read_data(dataset_dir: str, input_domains, split: str) -> list[Datum]:
