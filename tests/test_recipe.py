@@ -17,7 +17,7 @@ from ueo.grids.plan import plan as plan_runs
 from ueo.images import splits
 from ueo.losses import EPS, universal_entropy
 from ueo.results import bootstrap, gains, intervals
-from ueo.runs.configure import build_cfg
+from ueo.runs.configure import RunSettings, build_cfg
 from ueo.runs.evaluator import UFTEvaluator
 
 RELEASED = {  # github.com/tim-learn/UEO, demo.py and demo.sh
@@ -123,6 +123,28 @@ def test_the_other_methods_share_the_recipe_but_for_what_they_must_change(planne
                for key, value in OTHERS[name].items()}
     expected = {**RELEASED, "OPTIM.MAX_EPOCH": 50, f"TRAINER.{name}.EVAL_FREQ": 10, **changed}
     assert {key: config[key] for key in expected} == expected
+
+
+def test_a_methods_own_recipe_stands_above_what_ueo_changes_for_a_data_set(tmp_path, monkeypatch):
+    files = {"UEO/common": "LR: 1.0, MAX_EPOCH: 1", "UEO/shift": "LR: 2.0, MAX_EPOCH: 2",
+             "UEO/online": "LR: 3.0", "CoOp/common": "LR: 4.0", "CoOp/other": "LR: 5.0",
+             "CoOp/online": "LR: 6.0", "UEO/other": "MAX_EPOCH: 7"}
+    monkeypatch.setattr(choices, "CONFIGS", tmp_path)
+    for name, text in files.items():
+        path = tmp_path / "trainers" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"OPTIM: {{{text}}}")
+
+    def found(trainer, dataset, online=False):
+        yamls = choices.trainer_yamls(trainer, "RN50", dataset, "common", online)
+        cfg = build_cfg(RunSettings(trainer=trainer, dataset="Emoji", config_file=tuple(yamls)))
+        return cfg.OPTIM.LR, cfg.OPTIM.MAX_EPOCH
+
+    assert found("UEO", "shift") == found("EntMin", "shift") == (2.0, 2)
+    assert found("CoOp", "shift") == (4.0, 2)  # UEO's epochs, but a rate of its own
+    assert found("CoOp", "other") == (5.0, 7)
+    assert found("UEO", "shift", online=True) == found("EntMin", "shift", online=True) == (3.0, 2)
+    assert found("CoOp", "shift", online=True) == (6.0, 2)
 
 
 def test_what_stands_later_wins(tmp_path):

@@ -118,10 +118,10 @@ def trainer_yamls(
 ) -> list[str]:
     """Yaml files of a trainer, later ones win.
 
-    "common": UEO's (for the backbone, where it has one of its own), what the trainer changes, for
-    the backbone and for the data set; `online`, what UEO and the trainer change for streams, and
-    not what the trainer has for the data set. "paper": the trainer's own paper's instead. Raises
-    ConfigError where there is no such recipe.
+    "common": UEO's (for the backbone, where it has one of its own) and what UEO changes for the
+    data set; then what the trainer changes, for the backbone and for the data set; `online`, what
+    UEO and the trainer change for streams, and not what the trainer has for the data set. "paper":
+    the trainer's own paper's instead. Raises ConfigError where there is no such recipe.
     """
     base, own = CONFIGS / "trainers" / "UEO", CONFIGS / "trainers" / trainer
     stem = name_in_paths(backbone)
@@ -132,7 +132,7 @@ def trainer_yamls(
         first = base / (f"{stem}.yaml" if (base / f"{stem}.yaml").is_file() else COMMON)
         changed = [own / COMMON] if own != base else []  # UEO's is no change
         of_streams = [folder / ONLINE_YAML for folder in (base, own)] if online else []
-        files = [first, *changed, own / f"{stem}.yaml", *of_streams, base / f"{dataset}.yaml"]
+        files = [first, base / f"{dataset}.yaml", *changed, own / f"{stem}.yaml", *of_streams]
     files += [] if online else [own / f"{dataset}.yaml"]
     return [str(file) for file in dict.fromkeys(files) if file.is_file()]
 
