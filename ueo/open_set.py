@@ -102,19 +102,12 @@ THRESHOLDS = {  # rule -> threshold of (scores, zero-shot scores), both (samples
     "mixture": lambda scores, zero_shot: mixture_threshold(scores),
     "same_share": same_share_threshold,
 }
-RULE = "mixture"  # unless another is asked for; chosen by measurement (docs/thresholds.md)
+RULE = "otsu"  # unless another is asked for; chosen by measurement (docs/thresholds.md)
 
 
-def thresholds(
-    scores: np.ndarray, zero_shot: np.ndarray, apart: float | None = None
-) -> dict[str, float | None]:
+def thresholds(scores: np.ndarray, zero_shot: np.ndarray) -> dict[str, float]:
     """{rule: threshold} of THRESHOLDS for the scores (samples,) and the zero-shot model's of the
-    same images; None, which accepts every image, where the scores do not show two groups.
-
-    apart: `separation` of the scores, where it is known.
-    """
-    if (separation(scores) if apart is None else apart) == 0:
-        return dict.fromkeys(THRESHOLDS)
+    same images. Raises ValueError for no scores."""
     return {name: rule(scores, zero_shot) for name, rule in THRESHOLDS.items()}
 
 

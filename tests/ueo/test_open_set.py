@@ -189,14 +189,16 @@ def test_the_same_share_is_accepted_as_by_the_zero_shot_scores():
     assert (scores >= threshold).sum() == accepted == 60
 
 
-def test_scores_of_one_kind_accept_every_image():
+def test_scores_that_form_one_group_have_a_threshold_but_no_separation():
     one = np.random.default_rng(0).normal(size=500)
     assert open_set.separation(one) == 0 == open_set.separation(np.ones(5))
-    assert set(open_set.thresholds(one, one).values()) == {None}
+    found = open_set.thresholds(one, one)
+    assert all(one.min() < threshold < one.max() for threshold in found.values())
+    assert set(open_set.thresholds(np.ones(5), np.ones(5)).values()) == {1.0}
     two = two_groups()
     assert open_set.separation(two) == pytest.approx(4 / 1.5, rel=0.1)
     found = open_set.thresholds(two, two)
-    assert set(found) == {"otsu", "mixture", "same_share"} and None not in found.values()
+    assert set(found) == {"otsu", "mixture", "same_share"}
     assert found["otsu"] == found["same_share"] == open_set.otsu_threshold(two)
 
 

@@ -83,15 +83,12 @@ def verdict(rule: str, threshold: float | None, separation: float) -> str:
     rule: how the threshold was chosen; threshold: None where every image counts as known;
     separation: of the scores that it was chosen from, as `open_set.separation` gives it.
     """
-    if separation == 0 and threshold is None:
-        return ("Threshold: none. The scores of the images adapted to form a single group, so "
-                "nothing tells unknown images from known ones: every image counts as known.")
     if threshold is None:
-        return "Threshold: none, as asked: every image counts as known."
+        return "Threshold: none. Every image counts as known."
     line = f"Threshold: an image is known from a score of {threshold:.4g} on ({rule})."
     if separation == 0:
         return line + (" The scores of the images adapted to form a single group, so they do not "
-                       "support any threshold.")
+                       "support any threshold: verdicts are a guess.")
     if separation < UNCERTAIN:
         return line + (f" The scores of known and unknown images overlap (separation "
                        f"{separation:.2f}, below {UNCERTAIN:g}): verdicts are uncertain.")

@@ -9,19 +9,24 @@ from ueo.inputs import DEVICE, ENGINE, OF_DATA, OTHER_ENGINE, PRECISION, TF32, T
 OWN_KEYS = ("SEED", "DATASET.SETTING", "DATASET.TARGET_DOMAINS")  # differ from run to run
 OTHER_CLASSES = "; take fewer shots, or --protocol independent, whose shots are no test images"
 
+OTHER_RULE = "; --overwrite runs one of them again"
+FIRST_RULE = "mixture"  # of records that do not say theirs
+
 Entry = tuple[Path, dict]  # folder and result.json of a run
 
 
 def check_comparable(entries: list[Entry]) -> None:
     """Raise DataError when runs are of different data sets, protocols, backbones or inputs; when
     one domain and label space was cut differently; or when one method was configured differently,
-    had another precision (TF32 included) or other code."""
+    had another precision (TF32 included) or other code; or when thresholds follow other rules."""
     check_inputs(entries)
     first_folder, first = entries[0]
     splits, configs = {}, {}
     for folder, result in entries:
         for name in ("dataset", "protocol", "backbone"):
             _same(name, first_folder, first[name], folder, result[name])
+        rules = _rule(first), _rule(result)
+        _same("rule of the threshold", first_folder, rules[0], folder, rules[1], OTHER_RULE)
         cell = result["domain"], result["setting"]
         origin, split = splits.setdefault(cell, (folder, result["split_hash"]))
         _same("split of the images", origin, split, folder, result["split_hash"])
@@ -51,6 +56,10 @@ def check_inputs(entries: Iterable[Entry]) -> None:
         place = "untested", result["domain"], result["setting"], half
         origin, other = origins.setdefault(place, (folder, untested))
         _same("known classes without a test image", origin, other, folder, untested, OTHER_CLASSES)
+
+
+def _rule(result: dict) -> str:
+    return result.get("threshold_rule", FIRST_RULE)
 
 
 def _same(what: str, folder: Path, value, other_folder: Path, other, remedy: str = "") -> None:

@@ -183,6 +183,7 @@ class Evaluations:
             "uses_labels": trainer.uses_labels,
             "reads_labels": trainer.reads_labels,
             "metrics": metrics,
+            "threshold_rule": facts["rule"],  # of the H-score
             "changed_predictions": self._changed(),
             "notes": trainer.notes,
             "evaluations": self.history,
@@ -210,14 +211,13 @@ class Evaluations:
         """What model.json holds."""
         trainer, dataset = self.trainer, self._truth.dataset
         before, after = (outputs[f"unlabelled_scores_{when}"] for when in (BEFORE, AFTER))
-        apart = separation(after)
         return {
             "class_names": list(dataset.classnames),
             "template": getattr(dataset, "template", TEMPLATE),
             "images": {name: len(getattr(dataset, name)) for name in ("train_x", "train_u")},
-            "thresholds": thresholds(after, before, apart),
+            "thresholds": thresholds(after, before),
             "rule": RULE,
-            "separation": apart,
+            "separation": separation(after),
             "score": trainer.options.SCORE,
             "weights": trainer.inputs.get(WEIGHTS),
             "independent": trainer.model.independent,

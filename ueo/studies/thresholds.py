@@ -35,14 +35,13 @@ def measure(outputs: dict[str, np.ndarray], num_known: int) -> dict[str, dict[st
         found = at_threshold(labels, predictions, scores, num_known, threshold)
         return {name: found[name] for name in FIGURES}
 
-    apart = separation(unlabelled)
-    rules = thresholds(unlabelled, outputs["unlabelled_scores_before"], apart)
+    rules = thresholds(unlabelled, outputs["unlabelled_scores_before"])
     candidates = np.unique(scores)
     candidates = candidates[:: -(-len(candidates) // MOST)]
     return {
         BEST: max(map(figures, candidates), key=lambda found: found["hos"]),
         **{name: figures(threshold) for name, threshold in rules.items()},
-        APART: {APART: apart},
+        APART: {APART: separation(unlabelled)},
     }
 
 

@@ -111,6 +111,7 @@ def test_the_overall_gain_comes_with_an_interval_and_its_seeds(entries):
     ({"protocol": "independent"}, "protocol is 'released' and 'independent'"),
     ({"backbone": "ViT-B/16"}, "backbone is 'RN50' and 'ViT-B/16'"),
     ({"dataset": "Other"}, "dataset is 'Toy' and 'Other'"),
+    ({"threshold_rule": "otsu"}, "rule of the threshold is 'mixture' and 'otsu'; --overwrite"),
 ])
 def test_runs_that_are_not_comparable_are_not_mixed(entries, tmp_path, other, what):
     entries.append((tmp_path / "z", record("Third", "a", 1, 1.0, **other)))

@@ -135,7 +135,8 @@ def test_the_record_holds_the_h_score_of_its_threshold_and_the_calibration_error
     facts = json.loads((folder / "model.json").read_text())
     labels, known = outputs["test_labels"], result["counts"]["known_classes"]
     expected = h_score(labels, outputs["test_predictions_after"], outputs["test_scores_after"],
-                       known, facts["thresholds"]["mixture"])
+                       known, facts["thresholds"][facts["rule"]])
+    assert result["threshold_rule"] == facts["rule"] == "otsu"
     found = result["metrics"]["test"]
     assert found["h_score"] == pytest.approx(100 * expected)
     logits = kept["logit_scale"] * kept["cosines"].astype(float)

@@ -40,11 +40,10 @@ def test_the_best_threshold_is_the_best_of_all():
     assert measure(found, 2)[BEST]["hos"] == best
 
 
-def test_where_scores_form_one_group_every_image_is_known():
+def test_where_scores_form_one_group_images_are_refused_all_the_same():
     measured = measure(outputs(apart=0.0), 2)
     assert measured["separation"]["separation"] == 0
-    for rule in THRESHOLDS:
-        assert measured[rule] == {"hos": 0, "os_star": 1, "unk": 0}
+    assert all(measured[rule]["hos"] > 0.3 for rule in THRESHOLDS)
 
 
 @pytest.fixture

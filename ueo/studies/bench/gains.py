@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ueo.grids.grid_settings import ZERO_SHOT
-from ueo.open_set import accepted
+from ueo.open_set import RULE, THRESHOLDS, accepted
 from ueo.results.bootstrap import ACCEPTED, cut, drawn_gains, estimate, resampled
 from ueo.results.gains import RESAMPLES
 from ueo.results.record import read_outputs, read_result
-from ueo.runs.checkpoint import chosen_threshold, read_facts
 from ueo.studies.bench.protocol import SHIPPED
 from ueo.studies.bench.runs import Reported
 from ueo.studies.claims import verdict
@@ -54,8 +53,9 @@ def _read(folders: Iterable[Path]) -> list[dict]:
     for folder in folders:
         if (result := read_result(folder)) is None:
             return []
-        threshold = chosen_threshold(read_facts(folder))
         outputs = dict(read_outputs(folder))
+        threshold = THRESHOLDS[RULE](
+            outputs["unlabelled_scores_after"], outputs["unlabelled_scores_before"])
         outputs[ACCEPTED] = accepted(outputs["test_scores_after"], threshold)
         found.append({"result": result, "outputs": outputs})
     return found
