@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from dassl.engine import build_trainer
+from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import CheckpointReadError, MissingFileError, load_checkpoint, set_random_seed
 
 
@@ -98,6 +98,25 @@ def test_of_equally_good_epochs_the_first_is_the_best(make_cfg, tmp_path, monkey
     trainer.train()
     best = load_checkpoint(str(tmp_path / "run" / "linear" / "model-best.pth.tar"))
     assert (best["epoch"], best["val_result"]) == (2, 50.0)
+
+
+@pytest.mark.parametrize("best_is_there", [True, False])
+def test_the_best_model_goes_along_to_another_folder(
+    make_cfg, tmp_path, monkeypatch, capsys, best_is_there
+):
+    """The second run chooses between its own epoch and the best one of the first."""
+    options = ("TEST.FINAL_MODEL", "best_val", "TRAIN.CHECKPOINT_FREQ", 1)
+    results = iter([50.0, 0.0, 30.0, 0.0])  # validation, test; validation, test
+    monkeypatch.setattr(TRAINER_REGISTRY.get("LinearX"), "test", lambda self, split=None: next(results))
+    run(make_cfg(*options, "OPTIM.MAX_EPOCH", 1))
+    first, second = tmp_path / "run/linear", tmp_path / "second/linear"
+    if not best_is_there:
+        (first / "model-best.pth.tar").unlink()
+    elsewhere = ("OUTPUT_DIR", str(second.parent), "RESUME", str(first.parent))
+    run(make_cfg(*options, *elsewhere, "OPTIM.MAX_EPOCH", 2))
+    best = load_checkpoint(str(second / "model-best.pth.tar"))
+    assert (best["epoch"], best["val_result"]) == ((1, 50.0) if best_is_there else (2, 30.0))
+    assert ("is not in" in capsys.readouterr().out) != best_is_there
 
 
 def test_pointer_follows_the_last_epoch_not_the_best(make_cfg, tmp_path):

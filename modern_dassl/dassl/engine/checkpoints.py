@@ -1,9 +1,12 @@
 """Which files to load: OUTPUT_DIR/<model name>/model.pth.tar-<epoch>, model-best.pth.tar."""
 
 import os.path as osp
+from math import isfinite
 
 from dassl.utils import CheckpointReadError, MissingFileError
-from dassl.utils.torchtools import BEST, POINTER, last_checkpoint
+from dassl.utils.torchtools import BEST, POINTER, copy_best, last_checkpoint
+
+from modern_dassl import distributed
 
 
 def last_common(directory: str, names: list[str]) -> dict[str, str]:
@@ -33,6 +36,25 @@ def weights_file(folder: str, epoch: int | None) -> str:
     if not osp.isfile(path):
         raise MissingFileError(f"{path}: no such model")
     return path
+
+
+def bring_best(result: float, source: str, target: str, names: list[str]) -> float:
+    """Take the best models so far along to the run that goes on: copy them from `source`, where it
+    began, to `target`.
+
+    result: theirs, not finite when no epoch was chosen. Returns it, and -inf where a model is
+    missing: a result counts only together with its models.
+    """
+    paths = {name: osp.join(source, name, BEST) for name in names}
+    if not isfinite(result):
+        return result
+    if not all(osp.isfile(path) for path in paths.values()):
+        print(f"The best model so far is not in {source}: the next epochs are compared without it")
+        return float("-inf")
+    if distributed.is_main() and osp.realpath(source) != osp.realpath(target):
+        for name, path in paths.items():
+            copy_best(path, osp.join(target, name))
+    return result
 
 
 def _epoch_of(path: str) -> int:

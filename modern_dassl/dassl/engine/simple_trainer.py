@@ -10,6 +10,7 @@ import time
 import torch
 from dassl.data import DataManager
 from dassl.engine.base import TrainerBase
+from dassl.engine.checkpoints import bring_best
 from dassl.engine.epoch_log import EpochLog
 from dassl.evaluation import build_evaluator
 from dassl.modeling import SimpleNet
@@ -107,6 +108,9 @@ class SimpleTrainer(TrainerBase):
         if self.cfg.RESUME:
             self._check_resume(self.cfg.RESUME)
             self.start_epoch = self.resume_model_if_exist(self.cfg.RESUME)
+            self.best_result = bring_best(
+                self.best_result, self.cfg.RESUME, self.output_dir, self.get_model_names()
+            )
         if self._chooses_by_validation():
             self._require(self.val_loader, "val")
         self.init_writer(osp.join(self.output_dir, "tensorboard"))

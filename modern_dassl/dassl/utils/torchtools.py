@@ -92,9 +92,15 @@ def save_checkpoint(
         with _written_whole(osp.join(save_dir, POINTER)) as temporary:
             Path(temporary).write_text(f"{name}\n", encoding="utf-8")
     if is_best and name != BEST:
-        with _written_whole(osp.join(save_dir, BEST)) as temporary:
-            shutil.copyfile(path, temporary)
+        copy_best(path, save_dir)
         print(f'Best checkpoint saved to "{osp.join(save_dir, BEST)}"')
+
+
+def copy_best(path: str, save_dir: str) -> None:
+    """Make the checkpoint at `path` the best one in `save_dir`."""
+    mkdir_if_missing(save_dir)
+    with _written_whole(osp.join(save_dir, BEST)) as temporary:
+        shutil.copyfile(path, temporary)
 
 
 def _without_module(state_dict) -> OrderedDict:
