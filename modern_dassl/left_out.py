@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 SOURCE = "https://github.com/KaiyangZhou/Dassl.pytorch"
 _WILDS = "dassl.data.datasets.dg.wilds"
-_DYNAMIC = "dassl.modeling.backbone.resnet_dynamic"
+_BACKBONES = "dassl.modeling.backbone"
+_DYNAMIC = f"{_BACKBONES}.resnet_dynamic"
 _DEPTHS = ("resnet18", "resnet50", "resnet101")
 NAMES = {  # what a configuration or an import may name: the module that has it
     "Camelyon17": f"{_WILDS}.camelyon17",
@@ -19,17 +20,34 @@ NAMES = {  # what a configuration or an import may name: the module that has it
         for mixed in ("", "_ms_l1", "_ms_l12", "_ms_l123")
     },
 }
-MODULES = (_WILDS, _DYNAMIC)  # with what is below them
+_READERS = "load_mnist load_mnist_m load_svhn load_syn load_usps read_image_list"
+_INSIDE = {  # module: names in it
+    "dassl.data.datasets.da.digit5": _READERS,
+    "dassl.data.datasets.dg.digit_single": _READERS,
+    "dassl.engine.da.cdac": "AAC custom_scheduler",
+    f"{_BACKBONES}.alexnet": "AlexNet",
+    f"{_BACKBONES}.cnn_digitsdg": "Convolution",
+    f"{_BACKBONES}.efficientnet": "BlockArgs BlockDecoder EfficientNet GlobalParams efficientnet "
+    "get_model_params model utils",
+    f"{_BACKBONES}.preact_resnet18": "PreActBottleneck",
+    f"{_BACKBONES}.vgg": "VGG cfgs make_layers",
+    f"{_BACKBONES}.wide_resnet": "BasicBlock NetworkBlock",
+    "dassl.modeling.network.ddaig_fcn": "LocNet ResnetBlock get_norm_layer",
+}
+MODULES = (_WILDS, _DYNAMIC, *(f"{m}.{n}" for m in _INSIDE for n in _INSIDE[m].split()))
 
 
 def sentence(name: str) -> str:
-    """Where `name`, of NAMES or below MODULES, is to be found; "" for any other name."""
+    """Where `name`, of NAMES or MODULES or below these, is to be found; "" for any other name."""
     module = NAMES.get(name, name)
     if not any(f"{module}.".startswith(f"{left}.") for left in MODULES):
         return ""
+    said = f"install {SOURCE} and set UEO_ENGINE=dassl"
+    if module == name:
+        return f"{name} is not part of this engine; Dassl has it: {said}"
     return (
-        f"{name} is not part of this engine; Dassl has it, in {module}: install {SOURCE} and set "
-        "UEO_ENGINE=dassl, or register a class of that name"
+        f"{name} is not part of this engine; Dassl has it, in {module}: {said}, or register a "
+        "class of that name"
     )
 
 

@@ -6,10 +6,21 @@ They are looked up when they are asked for, so that nobody else pays for their i
 """
 
 import importlib
+import importlib.util
+import os
+import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
-MODULES = {"np": "numpy", "nn": "torch.nn", "osp": "os.path", "Image": "PIL.Image"}
+from modern_dassl import left_out
+
+MODULES = {
+    "F": "torch.nn.functional", "Image": "PIL.Image", "model_zoo": "torch.utils.model_zoo",
+    "nn": "torch.nn", "np": "numpy", "osp": "os.path",
+}  # fmt: skip
 HOMES = {  # where a name comes from; one that is missing here is a module
+    "AVAI_C_TYPES": "dassl.data.datasets.dg.cifar_c:CORRUPTIONS",
     "_LRScheduler": "torch.optim.lr_scheduler",
     "AdamW": "torch.optim",
     "CN": "yacs.config:CfgNode",
@@ -17,14 +28,19 @@ HOMES = {  # where a name comes from; one that is missing here is a module
     "CutoutDefault": "dassl.data.transforms.transforms",
     "DataManager": "dassl.data",
     "Flip": "dassl.data.transforms.operations",
+    "Experts": "dassl.engine.da.dael",
+    "Function": "torch.autograd",
     "Lighting": "dassl.data.transforms.operations",
+    "DigitsDG": "dassl.data.datasets.dg",
     "Optimizer": "torch.optim",
     "OrderedDict": "collections",
     "PlainRAdam": "dassl.optim.radam:RAdam",
     "RandomSampler": "torch.utils.data",
+    "ReverseGrad": "dassl.modeling.ops",
     "SamplePairing": "dassl.data.transforms.operations",
     "Sampler": "torch.utils.data",
     "SequentialSampler": "torch.utils.data",
+    "SimpleNet": "dassl.modeling",
     "SummaryWriter": "torch.utils.tensorboard",
     "TorchDataset": "torch.utils.data:Dataset",
     "adjust_learning_rate": "dassl.utils.layers",
@@ -33,17 +49,26 @@ HOMES = {  # where a name comes from; one that is missing here is a module
     "build_head": "dassl.modeling",
     "build_lr_scheduler": "dassl.optim",
     "build_optimizer": "dassl.optim",
-    "check_isfile": "dassl.utils",
+    "build_transform": "dassl.data.transforms",
+    "compute_accuracy": "dassl.metrics",
     "confusion_matrix": "sklearn.metrics",
+    "contextmanager": "contextlib",
     "defaultdict": "collections",
     "f1_score": "sklearn.metrics",
+    "load_state_dict_from_url": "torch.hub",
     "partial": "functools",
     "set_bn_to_eval": "dassl.utils.layers",
     "tqdm": "tqdm",
+    **dict.fromkeys(("DatasetBase", "Datum"), "dassl.data.datasets.base_dataset"),
+    **dict.fromkeys(("create_onehot", "ema_model_update"), "dassl.modeling.ops.utils"),
+    **dict.fromkeys(("BasicBlock", "Bottleneck", "conv3x3"), "torchvision.models.resnet"),
+    **dict.fromkeys(("init_pretrained_weights", "model_urls"), "dassl.modeling.backbone.weights"),
+    **dict.fromkeys(("Backbone", "BACKBONE_REGISTRY"), "dassl.modeling.backbone"),
     **dict.fromkeys(
-        ("AverageMeter", "MetricMeter", "count_num_param", "load_checkpoint",
-         "load_pretrained_weights", "mkdir_if_missing", "resume_from_checkpoint",
-         "save_checkpoint", "tolist_if_not"), "dassl.utils"),
+        ("AverageMeter", "MetricMeter", "check_availability", "check_isfile", "count_num_param",
+         "init_network_weights", "listdir_nohidden", "load_checkpoint", "load_pretrained_weights",
+         "mkdir_if_missing", "resume_from_checkpoint", "save_checkpoint", "tolist_if_not"),
+        "dassl.utils"),
     **dict.fromkeys(
         ("CenterCrop", "ColorJitter", "Compose", "GaussianBlur", "Normalize", "RandomApply",
          "RandomCrop", "RandomGrayscale", "RandomHorizontalFlip", "RandomResizedCrop", "Resize",
@@ -71,14 +96,32 @@ LENT = {
     "dassl.utils.tools": "errno time",
     "dassl.utils.torchtools": "adjust_learning_rate partial pickle set_bn_to_eval",
 }
+_TRAINERS = "F build_lr_scheduler build_optimizer compute_accuracy count_num_param nn np torch "
+BELOW = {  # package: what any of its modules lends
+    "dassl.data.datasets.da": "DatasetBase Datum listdir_nohidden osp",
+    "dassl.data.datasets.dg": "AVAI_C_TYPES DatasetBase Datum DigitsDG glob listdir_nohidden osp",
+    "dassl.data.datasets.ssl": "listdir_nohidden np",
+    "dassl.engine.da": f"{_TRAINERS} DataManager ReverseGrad SimpleNet build_head build_transform "
+    "check_isfile copy ema_model_update partial",
+    "dassl.engine.dg": f"{_TRAINERS} DataManager Experts SimpleNet build_transform create_onehot",
+    "dassl.engine.ssl": f"{_TRAINERS} DataManager build_transform copy ema_model_update",
+    "dassl.modeling.backbone": "BACKBONE_REGISTRY Backbone BasicBlock Bottleneck F "
+    "check_availability conv3x3 init_network_weights init_pretrained_weights "
+    "load_state_dict_from_url model_urls model_zoo nn torch",
+    "dassl.modeling.head": "check_availability functools",
+    "dassl.modeling.network": "check_availability functools",
+    "dassl.modeling.ops": "Function contextmanager nn np random torch",
+}
 
 
 def lent_by(module: str) -> Callable[[str], object]:
     """The function `__getattr__` of a module. It raises AttributeError for a name that the module
     does not lend, and ImportError where what it comes from is not installed."""
-    names = LENT[module].split()
+    names = f"{LENT.get(module, '')} {BELOW.get(module.rpartition('.')[0], '')}".split()
 
     def __getattr__(name: str):
+        if said := left_out.sentence(f"{module}.{name}"):
+            raise ImportError(said)
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         try:
@@ -89,6 +132,25 @@ def lent_by(module: str) -> Callable[[str], object]:
             ) from error
 
     return __getattr__
+
+
+def lend_below(package: str) -> None:
+    """Let the modules in the folder of `package`, which has imported them, lend what BELOW says."""
+    for folder in sys.modules[package].__path__:
+        for file in os.listdir(folder):
+            module = f"{package}.{file.removesuffix('.py')}"
+            if module in sys.modules:
+                sys.modules[module].__getattr__ = lent_by(module)
+
+
+def alias(module: str, ours: ModuleType, names: str) -> None:
+    """Make a module of Dassl importable whose names stand in `ours`: "here", or "there=here"."""
+    made = importlib.util.module_from_spec(ModuleSpec(module, None))
+    for pair in names.split():
+        there, _, here = pair.partition("=")
+        setattr(made, there, getattr(ours, here or there))
+    made.__getattr__ = lent_by(module)
+    sys.modules[module] = made
 
 
 def _found(name: str):

@@ -57,6 +57,30 @@ def test_pretrained_weights_are_those_of_torchvision(name, monkeypatch):
         assert torch.equal(last(net(images)), whole(images))
 
 
+def test_weights_by_their_address(tmp_path, monkeypatch):
+    from dassl.modeling.backbone.resnet import ResNet, init_pretrained_weights, model_urls
+    from torchvision.models.resnet import BasicBlock
+
+    assert model_urls["resnet18"].startswith("https://") and "resnet18" in model_urls["resnet18"]
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    whole = torchvision.models.resnet18()
+    torch.save(whole.state_dict(), tmp_path / "resnet18.pth")
+    net = ResNet(BasicBlock, [2, 2, 2, 2])
+    init_pretrained_weights(net, (tmp_path / "resnet18.pth").as_uri())
+    assert torch.equal(net.layer4[1].conv2.weight, whole.layer4[1].conv2.weight)
+
+
+def test_modules_that_are_other_files_here():
+    from dassl.modeling import backbone
+    from dassl.modeling.backbone.cnn_digitsdg import ConvNet
+    from dassl.modeling.backbone.preact_resnet18 import PreActBlock, PreActResNet
+
+    assert ConvNet(c_hidden=8)(torch.rand(2, 3, 32, 32)).shape == (2, 32)
+    images = torch.rand(2, 3, 16, 16)
+    assert PreActResNet(PreActBlock, [1, 1, 1, 1])(images).shape == (2, 512)
+    assert backbone.preact_resnet18 is BACKBONE_REGISTRY.get("preact_resnet18")
+
+
 def test_one_seed_gives_one_network_whether_cut_or_not():
     """The classifier that is cut off draws nothing: the next layer starts from the same state."""
     torch.manual_seed(3)

@@ -66,10 +66,16 @@ def test_the_sentence_is_the_same_everywhere():
 
 @pytest.mark.parametrize("module", [
     "dassl.data.datasets.dg.wilds.iwildcam", "dassl.modeling.backbone.resnet_dynamic",
+    "dassl.modeling.backbone.efficientnet.model",
 ])  # fmt: skip
 def test_a_module(module):
     with pytest.raises(ModuleNotFoundError, match="not part of this engine; Dassl has it"):
         importlib.import_module(module)
+
+
+def test_a_name_inside_a_module():
+    with pytest.raises(ImportError, match="alexnet.AlexNet is not part of this engine; Dassl has "):
+        from dassl.modeling.backbone.alexnet import AlexNet  # noqa: F401
 
 
 def test_any_other_name_is_pythons_affair():

@@ -107,7 +107,8 @@ def test_the_best_model_goes_along_to_another_folder(
     """The second run chooses between its own epoch and the best one of the first."""
     options = ("TEST.FINAL_MODEL", "best_val", "TRAIN.CHECKPOINT_FREQ", 1)
     results = iter([50.0, 0.0, 30.0, 0.0])  # validation, test; validation, test
-    monkeypatch.setattr(TRAINER_REGISTRY.get("LinearX"), "test", lambda self, split=None: next(results))
+    trainer = TRAINER_REGISTRY.get("LinearX")
+    monkeypatch.setattr(trainer, "test", lambda self, split=None: next(results))
     run(make_cfg(*options, "OPTIM.MAX_EPOCH", 1))
     first, second = tmp_path / "run/linear", tmp_path / "second/linear"
     if not best_is_there:

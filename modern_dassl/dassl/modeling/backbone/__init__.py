@@ -1,35 +1,30 @@
 """Backbones by name."""
 
-from dassl.modeling.backbone import efficientnet
-from dassl.modeling.backbone.alexnet import alexnet
+from dassl.modeling.backbone import (  # noqa: F401 (they register)
+    alexnet,
+    cnn_digits,
+    efficientnet,
+    mobilenet,
+    preact,
+    resnet,
+    vgg,
+)
 from dassl.modeling.backbone.backbone import Backbone
 from dassl.modeling.backbone.build import BACKBONE_REGISTRY, build_backbone
-from dassl.modeling.backbone.cnn_digits import cnn_digit5_m3sda, cnn_digitsdg, cnn_digitsingle
-from dassl.modeling.backbone.mobilenet import mobilenet_v2
-from dassl.modeling.backbone.preact import preact_resnet18, wide_resnet_16_4, wide_resnet_28_2
-from dassl.modeling.backbone.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
-from dassl.modeling.backbone.vgg import vgg16
 
 from modern_dassl.left_out import refused_by
+from modern_dassl.lent_names import alias, lend_below
 
-__all__ = [
-    "BACKBONE_REGISTRY",
-    "Backbone",
-    "alexnet",
-    "build_backbone",
-    "cnn_digit5_m3sda",
-    "cnn_digitsdg",
-    "cnn_digitsingle",
-    "efficientnet",
-    "mobilenet_v2",
-    "preact_resnet18",
-    "resnet101",
-    "resnet152",
-    "resnet18",
-    "resnet34",
-    "resnet50",
-    "vgg16",
-    "wide_resnet_16_4",
-    "wide_resnet_28_2",
-]
+_BUILT_IN = {name: BACKBONE_REGISTRY.get(name) for name in BACKBONE_REGISTRY.registered_names()}
+globals().update(_BUILT_IN)  # alexnet, the function, in the place of the module
+__all__ = ["BACKBONE_REGISTRY", "Backbone", "build_backbone", *_BUILT_IN]
 __getattr__ = refused_by(__name__)
+for _name, _ours, _names in (
+    ("cnn_digit5_m3sda", cnn_digits, "cnn_digit5_m3sda FeatureExtractor=Digit5Net"),
+    ("cnn_digitsdg", cnn_digits, "cnn_digitsdg ConvNet=DigitsDGNet"),
+    ("cnn_digitsingle", cnn_digits, "cnn_digitsingle CNN=SingleDigitNet"),
+    ("preact_resnet18", preact, "preact_resnet18 PreActBlock PreActResNet"),
+    ("wide_resnet", preact, "wide_resnet_16_4 wide_resnet_28_2 WideResNet"),
+):
+    alias(f"{__name__}.{_name}", _ours, _names)
+lend_below(__name__)

@@ -28,14 +28,16 @@ class _Convolution(nn.Module):
 
 
 class DigitsDGNet(_DigitNet):
-    """Four convolutions, (batch, 3, 32, 32) -> (batch, 256). Zhou et al., DDAIG, AAAI 2020."""
+    """Four convolutions, (batch, 3, 32, 32) -> (batch, 4 * c_hidden).
 
-    _out_features = 256
+    Zhou et al., DDAIG, AAAI 2020.
+    """
 
-    def __init__(self):
+    def __init__(self, c_hidden: int = 64):
         super().__init__()
         for i in range(4):
-            self.add_module(f"conv{i + 1}", _Convolution(64 if i else 3, 64))
+            self.add_module(f"conv{i + 1}", _Convolution(c_hidden if i else 3, c_hidden))
+        self._out_features = 4 * c_hidden
 
     def features(self, x: Tensor) -> Tensor:
         return self.conv4(self.conv3(self.conv2(self.conv1(x)))).flatten(1)

@@ -6,6 +6,7 @@ Genuine Dassl's pads otherwise and has the weights of another training.
 from dassl.modeling.backbone.build import BACKBONE_REGISTRY
 from dassl.modeling.backbone.weights import without_classifier
 
+__path__: list[str] = []  # a package in Dassl; an import from its modules says that it is left out
 
 def _register(size: int):
     def build(pretrained: bool = True, **kwargs):

@@ -18,15 +18,15 @@ class PreActBlock(nn.Module):
 
     activation = staticmethod(F.relu)
 
-    def __init__(self, c_in: int, c_out: int, stride: int):
+    def __init__(self, in_planes: int, planes: int, stride: int = 1):
         super().__init__()
-        self.bn1 = nn.BatchNorm2d(c_in)
-        self.conv1 = _conv(c_in, c_out, 3, stride)
-        self.bn2 = nn.BatchNorm2d(c_out)
-        self.conv2 = _conv(c_out, c_out, 3, 1)
-        self.changes_size = stride != 1 or c_in != c_out
+        self.bn1 = nn.BatchNorm2d(in_planes)
+        self.conv1 = _conv(in_planes, planes, 3, stride)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv2 = _conv(planes, planes, 3, 1)
+        self.changes_size = stride != 1 or in_planes != planes
         if self.changes_size:
-            self.add_shortcut(_conv(c_in, c_out, 1, stride))
+            self.add_shortcut(_conv(in_planes, planes, 1, stride))
 
     def add_shortcut(self, conv: nn.Module) -> None:
         self.shortcut = nn.Sequential(conv)
@@ -49,17 +49,20 @@ class WideBlock(PreActBlock):
 
 
 class PreActResNet(Backbone):
-    """Four stages of 64 to 512 channels, (batch, 3, 32, 32) -> (batch, 512)."""
+    """Four stages of 64 to 512 channels, (batch, 3, 32, 32) -> (batch, 512).
+
+    block: PreActBlock or a subclass. num_blocks: in each stage.
+    """
 
     _out_features = 512
 
-    def __init__(self, blocks: tuple[int, ...]):
+    def __init__(self, block: type[PreActBlock], num_blocks: tuple[int, ...]):
         super().__init__()
         self.conv1 = _conv(3, 64, 3, 1)
         widths = (64, 64, 128, 256, 512)
-        for i, number in enumerate(blocks, 1):
+        for i, number in enumerate(num_blocks, 1):
             stride = 1 if i == 1 else 2
-            stage = _stage(PreActBlock, widths[i - 1], widths[i], number, stride)
+            stage = _stage(block, widths[i - 1], widths[i], number, stride)
             self.add_module(f"layer{i}", stage)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -103,7 +106,7 @@ def _stage(block: type, c_in: int, c_out: int, number: int, stride: int) -> nn.S
 
 @BACKBONE_REGISTRY.register()
 def preact_resnet18(**kwargs) -> PreActResNet:
-    return PreActResNet((2, 2, 2, 2))
+    return PreActResNet(PreActBlock, (2, 2, 2, 2))
 
 
 @BACKBONE_REGISTRY.register()

@@ -6,6 +6,7 @@ torchvision is imported when a network is built, not before.
 import warnings
 
 from torch import nn
+from torch.hub import load_state_dict_from_url
 
 
 def cut(build, *args) -> nn.Module:
@@ -24,6 +25,24 @@ def imagenet_weights(name: str) -> dict:
     from torchvision.models import get_model_weights
 
     return get_model_weights(name).IMAGENET1K_V1.get_state_dict(progress=True)
+
+
+class _Urls(dict):
+    """torchvision's network: where its ImageNet weights are."""
+
+    def __missing__(self, name: str) -> str:
+        from torchvision.models import get_model_weights
+
+        return get_model_weights(name).IMAGENET1K_V1.url
+
+
+model_urls = _Urls()
+
+
+def init_pretrained_weights(model: nn.Module, model_url: str) -> None:
+    """Load the weights at `model_url`, those that the model has."""
+    weights = load_state_dict_from_url(model_url, weights_only=True)
+    model.load_state_dict(weights, strict=False)
 
 
 def without_classifier(name: str, pretrained: bool) -> nn.Module:

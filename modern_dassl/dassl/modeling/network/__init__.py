@@ -8,6 +8,8 @@ from dassl.modeling.network.ddaig_fcn import (
     fcn_3x64_gctx_stn,
 )
 
+from modern_dassl.lent_names import lend_below
+
 __all__ = [
     "NETWORK_REGISTRY",
     "build_network",
@@ -16,3 +18,4 @@ __all__ = [
     "fcn_3x64_gctx",
     "fcn_3x64_gctx_stn",
 ]
+lend_below(__name__)

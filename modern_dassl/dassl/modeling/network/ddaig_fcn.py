@@ -16,7 +16,7 @@ def _conv3(c_in: int, c_out: int, norm: type[nn.Module], reflect: bool) -> list[
     return [*pad, conv, norm(c_out)]
 
 
-class ResnetBlock(nn.Module):
+class _ResnetBlock(nn.Module):
     """x plus two convolutions of it."""
 
     def __init__(self, channels: int, norm: type[nn.Module], reflect: bool):
@@ -31,7 +31,7 @@ class ResnetBlock(nn.Module):
         return x + self.conv_block(x)
 
 
-class LocNet(nn.Module):
+class _LocNet(nn.Module):
     """How a spatial transformer turns and scales each image: (batch, 2, 3) affine matrices without
     a shift, at first the identity's tanh."""
 
@@ -40,7 +40,7 @@ class LocNet(nn.Module):
         first = nn.Conv2d(3, channels, 3, stride=2, padding=1, bias=False)
         layers: list[nn.Module] = [first, nn.BatchNorm2d(channels), nn.ReLU(True)]
         for _ in range(n_blocks):
-            layers += [ResnetBlock(channels, nn.BatchNorm2d, reflect=False), nn.MaxPool2d(2)]
+            layers += [_ResnetBlock(channels, nn.BatchNorm2d, reflect=False), nn.MaxPool2d(2)]
         self.backbone = nn.Sequential(*layers)
         side = int(image_size * 0.5 ** (n_blocks + 1))
         self.fc_loc = nn.Linear(channels * side**2, 4)
@@ -62,19 +62,19 @@ class FCN(nn.Module):
     """
 
     def __init__(
-        self, nc: int = 32, n_blocks: int = 3, gctx: bool = True, stn: bool = False,
+        self, *, nc: int = 32, n_blocks: int = 3, gctx: bool = True, stn: bool = False,
         image_size: int = 32,
     ):
         super().__init__()
         norm = nn.InstanceNorm2d
-        blocks = [ResnetBlock(nc, norm, reflect=True) for _ in range(n_blocks)]
+        blocks = [_ResnetBlock(nc, norm, reflect=True) for _ in range(n_blocks)]
         self.backbone = nn.Sequential(*_conv3(3, nc, norm, True), nn.ReLU(True), *blocks)
         self.gctx_fusion = None
         if gctx:
             fuse = nn.Conv2d(2 * nc, nc, 1, bias=False)
             self.gctx_fusion = nn.Sequential(fuse, norm(nc), nn.ReLU(True))
         self.regress = nn.Sequential(nn.Conv2d(nc, 3, 1), nn.Tanh())
-        self.locnet = LocNet(nc, n_blocks, image_size) if stn else None
+        self.locnet = _LocNet(nc, n_blocks, image_size) if stn else None
 
     def stn(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(transformed images, matrices)."""
@@ -100,7 +100,7 @@ class FCN(nn.Module):
 
 
 def _build(nc: int, stn: bool = False, image_size: int = 32) -> FCN:
-    net = FCN(nc, stn=stn, image_size=image_size)
+    net = FCN(nc=nc, stn=stn, image_size=image_size)
     init_network_weights(net, init_type="normal", gain=0.02)
     if net.locnet is not None:
         net.locnet.start_with_identity()

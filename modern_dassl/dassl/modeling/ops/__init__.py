@@ -29,6 +29,8 @@ from dassl.modeling.ops.reverse_grad import ReverseGrad
 from dassl.modeling.ops.sequential2 import Sequential2
 from dassl.modeling.ops.transnorm import TransNorm1d, TransNorm2d
 
+from modern_dassl.lent_names import lend_below
+
 __all__ = [
     "Attention",
     "Conv2dDynamic",
@@ -58,3 +60,4 @@ __all__ = [
     "run_without_efdmix",
     "run_without_mixstyle",
 ]
+lend_below(__name__)
