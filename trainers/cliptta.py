@@ -16,14 +16,11 @@ The paper adapts to a batch in 10 steps, predicts it and goes on, as the online 
   an epoch; batches as large as the others are drawn from these at random.
 """
 
-from collections.abc import Iterator
-
 import torch
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
-from torch.utils.data import SubsetRandomSampler
 
-from ueo.images.loaders import TrainingLoader
+from ueo.images.loaders import Redrawn
 from ueo.losses import entropy, halfway, outlier_exposure, soft_contrastive
 from ueo.pseudo_labels import best_of_each
 from ueo.scores import mcm
@@ -54,10 +51,7 @@ class CLIPTTA(CLIPTrainer):
     def prepare(self, zero_shot: Tensor) -> None:
         positions = torch.arange(len(zero_shot), device=self.device)
         self.remember(positions, zero_shot.to(self.device))
-        training = self.train_loader_x.dataset
-        images = training.only(training.chosen)  # augmented by seeds of its own
-        self.order = SubsetRandomSampler([], torch.Generator())
-        self.memory = TrainingLoader(images, self.cfg, self.device, order=self.order)
+        self.memory = Redrawn(self.train_loader_x, self.cfg, self.device)
         self.refresh()
 
     def before_epoch(self) -> None:
@@ -83,14 +77,8 @@ class CLIPTTA(CLIPTrainer):
 
     def refresh(self) -> None:
         if self.options.MEMORY:
-            self.order.indices = self._best().tolist()
-            self._draws = self._endless()
-
-    def _endless(self) -> Iterator[dict]:
-        """Batches of the memory."""
-        self.memory.kept = self.train_loader_x.kept  # on the device, once the epoch has begun
-        while True:
-            yield from self.memory
+            self.memory.chosen = self._best().tolist()
+            self._draws = iter(self.memory)
 
     def prepare_batch(self, batch: dict) -> dict:
         index = batch["index"]

@@ -38,23 +38,23 @@ def test_cliptta_remembers_the_best_known_images_of_each_predicted_class(build):
     for label in trainer.predicted[known].unique():
         members = (trainer.predicted == label).nonzero()[:, 0]
         best = members[trainer.scores[members].argsort(descending=True)[:3]]
-        assert set(trainer.order.indices) & set(members.tolist()) == set(best.tolist())
-    assert not set(trainer.order.indices) & set((~known).nonzero()[:, 0].tolist())
+        assert set(trainer.memory.chosen) & set(members.tolist()) == set(best.tolist())
+    assert not set(trainer.memory.chosen) & set((~known).nonzero()[:, 0].tolist())
 
 
 def test_clipttas_memory_is_what_images_scored_when_they_were_last_seen(build):
     trainer = prepared(build, "CLIPTTA", "OPTIM.LR", "0.5")
-    start, memory = trainer.scores.clone(), list(trainer.order.indices)
+    start, memory = trainer.scores.clone(), list(trainer.memory.chosen)
     batch = next(iter(trainer.train_loader_x))
     trainer.forward_backward(batch)
     moved = (trainer.scores != start).nonzero()[:, 0].tolist()
     assert moved == sorted(batch["index"].tolist())
-    assert trainer.order.indices == memory  # until the next epoch
+    assert trainer.memory.chosen == memory  # until the next epoch
     trainer.scores.zero_()
     trainer.predicted.fill_(-1)
     trainer.predicted[7], trainer.epoch = 2, 1
     trainer.before_epoch()
-    assert trainer.order.indices == [7]
+    assert trainer.memory.chosen == [7]
     assert set(next(trainer._draws)["index"].tolist()) == {7}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from dassl.data.transforms import build_transform
 from torch import Tensor
-from torch.utils.data import DataLoader, RandomSampler, Sampler
+from torch.utils.data import DataLoader, RandomSampler, Sampler, SubsetRandomSampler
 
 from modern_dassl import distributed
 from modern_dassl.loading import EpochLoader
@@ -78,6 +78,31 @@ class TrainingLoader(_OnDevice, EpochLoader):
         crops = self.kept.epoch(self.begin_epoch())
         for positions in self.batch_sampler:
             yield self._prepared({"img": crops(positions), **self._facts(positions)})
+
+
+class Redrawn:
+    """Batches without end, as large as those of `training`, of such of its images as `chosen` says;
+    augmented by seeds of their own. What is chosen may change between two iterations.
+    """
+
+    def __init__(self, training: TrainingLoader, cfg, device: torch.device):
+        self._training, images = training, training.dataset
+        self._order = SubsetRandomSampler([], torch.Generator())
+        self._batches = TrainingLoader(images.only(images.chosen), cfg, device, order=self._order)
+
+    @property
+    def chosen(self) -> list[int]:
+        """Positions among the images of `training`."""
+        return self._order.indices
+
+    @chosen.setter
+    def chosen(self, positions: list[int]) -> None:
+        self._order.indices = positions
+
+    def __iter__(self) -> Iterator[dict]:
+        self._batches.kept = self._training.kept  # on the device, once an epoch has begun
+        while True:
+            yield from self._batches
 
 
 class EvaluationLoader(_OnDevice, DataLoader):
