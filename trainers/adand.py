@@ -7,11 +7,11 @@ linear layer on its features learns in the stream whether it is of a known class
 
 The threshold is that of the last WINDOW confidences. For each eighth image of the stream an image
 of noise comes as well, always 0, so that a stream without unknown images teaches no image to be
-one. After WARM_UP steps of the detector its softmax is the OOD score, before that max p is.
+one. After WARM_UP steps of the detector its softmax is the OOD score, before that max p is. As
+released, each batch is a step, however small; images that come one by one wait until there are
+QUEUE of them, and the rest of these teaches nothing.
 
 - released code: it searches thresholds in steps of 0.01; here Otsu's lies at a score.
-- released code: a batch of one image waits until 64 have come; here a batch of any size waits for
-  QUEUE images.
 """
 
 import torch
@@ -34,7 +34,7 @@ class AdaND(CLIPTrainer):
     defaults = {
         "CTX_INIT": "template",
         "WINDOW": Option(512, low=1),
-        "QUEUE": Option(64, low=1),
+        "QUEUE": Option(64, low=1),  # of images that come one by one
         "WARM_UP": Option(10, low=0),
     }
 
@@ -100,11 +100,12 @@ class AdaND(CLIPTrainer):
         return otsu_threshold(last.cpu().numpy())
 
     def _learn(self, rows: Tensor, known: Tensor) -> None:
-        """Take a step on the images that have waited, once there are QUEUE of them."""
+        """Take a step on the batch or, of batches of one image, on QUEUE that have waited."""
+        one_by_one = self.cfg.DATALOADER.TRAIN_X.BATCH_SIZE == 1
         start, end = int(self.counts[0]), int(self.counts[0]) + len(rows)
         self.waiting[start:end] = torch.cat([rows, known[:, None].float()], 1)
         self.counts[0] = end
-        if end >= self.options.QUEUE:
+        if end >= (self.options.QUEUE if one_by_one else 1):
             rows, known = self.waiting[:end].split([rows.shape[1], 1], 1)
             own = torch.arange(end)
             self.forward_backward({"rows": rows.clone(), "known": known[:, 0], "index": own})

@@ -24,6 +24,7 @@ from ueo.trainers.base import CLIPTrainer
 
 @TRAINER_REGISTRY.register()
 class CPL(CLIPTrainer):
+    needs_all_images = True
     defaults = {
         "SHARE": Option(0.75, low=0, high=1),  # alpha: quantile of the images' confidences
         "PER_CLASS": Option(2.0, low=0),  # gamma: one image in K / gamma may have a class

@@ -84,6 +84,7 @@ def _joined(before: Tensor, own: Tensor, share: float) -> Tensor:
 @TRAINER_REGISTRY.register()
 class Midway(InfoMax):
     model_class = BesideFrozen
+    needs_all_images = True
     capturable = False  # not tried
     defaults = {
         "TRADE_OFF": Option(2.0, low=0),  # factor of the marginal entropy

@@ -9,7 +9,7 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
 
 from ueo.trainers.base import CLIPTrainer
-from ueo.transduction.adapters import Propagated
+from ueo.transduction.adapters import Propagated, propagated_shares
 from ueo.transduction.propagation import propagate
 
 
@@ -29,3 +29,8 @@ class ZLaP(CLIPTrainer):
         features = features.to(self.device)
         texts = self.model.class_features().to(self.device).float()
         self.model.adapter.fill(features, propagate(features, texts))
+
+    def online_step(self, batch: dict) -> Tensor:
+        # a batch alone, as in StatA's experiments with streams; nothing is learnt for later ones
+        texts = self.model.class_features().float()
+        return propagated_shares(batch["features"].float(), texts)

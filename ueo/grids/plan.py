@@ -26,6 +26,11 @@ from ueo.settings.options import quoted
 from ueo.settings.yaml_files import read_yaml
 from ueo.text import shown
 
+OPTION_OF = {  # keys that --set does not take, because what a run is called or reads follows them
+    "TRAINER.NAME": "--trainers", "DATASET.PROTOCOL": "--protocol", "DATASET.SETTING": "--setting",
+    "DATASET.TARGET_DOMAINS": "--domain", "MODEL.BACKBONE.NAME": "--backbone", "SEED": "--seed",
+}
+
 
 def plan(settings: GridSettings, dataset: str) -> list[PlannedRun]:
     """Every run on one data set, in the order of the table. Raises ConfigError for a wrong name."""
@@ -33,6 +38,9 @@ def plan(settings: GridSettings, dataset: str) -> list[PlannedRun]:
         raise ConfigError(
             f"--set takes KEY VALUE pairs, but {settings.options[-1]!r} has no value"
         )
+    for key in settings.options[::2]:
+        if key in OPTION_OF:
+            raise ConfigError(f"--set {key}: many runs take it as {OPTION_OF[key]}; say it there")
     if settings.protocol:
         OWN["DATASET"]["PROTOCOL"].checked(settings.protocol, "--protocol")
     kind, data = dataset_class(dataset), read_yaml(str(dataset_yaml(dataset)))

@@ -98,8 +98,12 @@ class Propagated(nn.Module):
         features, cosines = _cosines(features, class_features)
         if not self.filled:
             return cosines
-        texts = class_features.float()
-        return _shares(propagation.propagate(features, texts)[len(texts):])
+        return propagated_shares(features, class_features.float())
+
+
+def propagated_shares(features: Tensor, texts: Tensor) -> Tensor:
+    """(images, classes): shares of labels, of images that are answered together; fp32."""
+    return _shares(propagation.propagate(features, texts)[len(texts):])
 
 
 def _shares(labels: Tensor) -> Tensor:

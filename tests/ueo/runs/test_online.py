@@ -12,6 +12,7 @@ from PIL import Image
 from pretended_gpu import pretended_gpu
 
 import ueo
+from modern_dassl import distributed
 from ueo.commands import train
 from ueo.errors import ConfigError
 from ueo.grids.choices import has_online_form
@@ -22,7 +23,7 @@ from ueo.runs.online import under_way
 ONLINE = ("DATASET.PROTOCOL", "online")
 METHODS = [*filter(has_online_form, trainer_names()), "AdaND"]
 OF_METHOD = {"CLIPTTA": ("ONLINE.STEPS", "2"), "EntMin": ("ONLINE.ANSWER", "before"),
-             "AdaND": ("TRAINER.AdaND.WARM_UP", "1", "TRAINER.AdaND.QUEUE", "8")}
+             "AdaND": ("TRAINER.AdaND.WARM_UP", "1")}
 ADAM = ("OPTIM.NAME", "adam", "OPTIM.LR", "1e-2")  # so that answers move
 PARTS = ("predictions", "scores", "confidences")
 
@@ -57,8 +58,8 @@ def same(first: list[np.ndarray], second: list[np.ndarray], images=slice(None)) 
 
 
 def test_the_methods_of_docs_online_follow_a_stream():
-    assert {"ZeroshotCLIP", "UEO", "EntMin", "UniEntPlus", "CLIPTTA", "TransCLIP", "StatA", "TDA",
-            "AdaND"} == set(METHODS)
+    assert {"ZeroshotCLIP", "UEO", "EntMin", "UniEntPlus", "CLIPTTA", "TransCLIP", "StatA", "ZLaP",
+            "TDA", "AdaND"} == set(METHODS)
 
 
 @pytest.mark.parametrize("trainer", METHODS)
@@ -153,7 +154,9 @@ def test_an_image_alone_teaches_ueo_nothing_and_tda_the_same(stream):
     assert same(answers(stream("tda", "TDA", *one)), answers(stream("tda 16", "TDA", *many)))
 
 
-@pytest.mark.parametrize("trainer", ["UniEntPlus", "CLIPTTA", "TransCLIP", "StatA", "AdaND"])
+@pytest.mark.parametrize("trainer", [
+    "UniEntPlus", "CLIPTTA", "TransCLIP", "StatA", "ZLaP", "AdaND",
+])
 def test_one_image_at_a_time(stream, trainer):
     outputs = stream("run", trainer, "DATALOADER.TRAIN_X.BATCH_SIZE", "1", kind="vit")
     assert np.isfinite(outputs["test_scores_after"]).all()
@@ -168,16 +171,26 @@ def test_a_stream_normalised_by_its_own_batches_from_the_first_on(stream):
 @pytest.mark.parametrize("trainer,options,message", [
     ("UPL", (), "UPL asks for all images at once"),
     ("DANCE", (), "DANCE asks for all images at once"),
+    ("CPL", (), "CPL asks for all images at once"),
+    ("Midway", (), "Midway asks for all images at once"),
     ("CoOp", (), "CoOp trains with labels"),
     ("AdaND", ("DATASET.PROTOCOL", "released"), "AdaND answers streams alone"),
     ("UEO", ("DATASET.NUM_SHOTS", "1"), "DATASET.NUM_SHOTS takes images out"),
     ("UEO", ("TRAINER.UEO.WEIGHTING", "oracle"), "UEO reads labels"),
+    ("UEO", ("TEST.KEEP_OUTPUTS", "True"), "in a stream the model changes, leave it False"),
     ("UEO", ("ONLINE.THEN", "['red']"), "ONLINE.THEN: a domain comes twice"),
     ("UEO", ("ONLINE.ORDER", "sorted"), "known: listed, shuffled, correlated, classes"),
 ])
 def test_what_cannot_be_had_online_is_refused(toy, capsys, trainer, options, message):
     assert toy("run", *ONLINE, *options, trainer=trainer)[0] == 2
     assert message in capsys.readouterr().err
+
+
+def test_several_processes_are_refused(build, monkeypatch):
+    trainer = build(*ONLINE)
+    monkeypatch.setattr(distributed, "launched", lambda: True)
+    with pytest.raises(ConfigError, match="one process reads the stream; do without torchrun"):
+        trainer._refuse()
 
 
 def test_the_options_of_streams_count_online_alone(toy):
@@ -213,6 +226,19 @@ def test_clipttas_memory_holds_what_has_come(build):
         trainer.online_step(batch)
         drawn = next(trainer._draws)["index"]
         assert len(drawn) and drawn.max() <= batch["index"].max()
+
+
+@pytest.mark.parametrize("size, steps, waiting", [("16", 3, 0), ("20", 3, 0), ("1", 3, 3)])
+def test_adand_learns_from_each_batch_and_from_queues_of_single_images(
+        build, size, steps, waiting):
+    """46 images and 5 of noise; 16 a queue of single ones."""
+    options = ("DATALOADER.TRAIN_X.BATCH_SIZE", size, "TRAINER.AdaND.QUEUE", "16")
+    trainer = build(*ONLINE, *options, trainer="AdaND")
+    trainer.stream = trainer._open_stream()
+    trainer.num_batches, trainer.batch_idx = len(trainer.stream), 0
+    for batch in trainer.stream:
+        trainer.online_step(batch)
+    assert trainer.counts.tolist() == [waiting, 51, steps]
 
 
 def test_adands_detector_learns_and_scores(build):

@@ -26,6 +26,7 @@ class OnlineTrainer(RecordedTrainer):
     `online_step`."""
 
     online_only = False  # True: it answers streams and nothing else
+    needs_all_images = False  # True: `prepare` or the last epoch looks at all; refused online
     stream: Stream
 
     def online_step(self, batch: dict) -> Answer:
@@ -83,6 +84,8 @@ class OnlineTrainer(RecordedTrainer):
         """Raise ConfigError for what cannot be had online."""
         name, cfg = type(self).__name__, self.cfg
         options = self.options
+        if self.needs_all_images:
+            raise NotYetHere(name).refusal
         for wrong, what in (
             (self.uses_labels, f"{name} trains with labels"),
             (self.reads_labels, f"{name} reads labels"),
@@ -91,8 +94,8 @@ class OnlineTrainer(RecordedTrainer):
             (options.GRAPH, f"TRAINER.{name}.GRAPH repeats what the first batch was"),
             (options.SCORE in AGAINST_NAMES, f"TRAINER.{name}.SCORE {options.SCORE} is scored on "
              "all images together"),
-            (setting_of(cfg, "KEEP_OUTPUTS", "TEST"), "TEST.KEEP_OUTPUTS keeps what one model gives"
-             " of all images"),
+            (setting_of(cfg, "KEEP_OUTPUTS", "TEST"), "TEST.KEEP_OUTPUTS keeps the features that"
+             " one model gives of all images; in a stream the model changes, leave it False"),
         ):
             if wrong:
                 raise ConfigError(f"--protocol online: {what}")
