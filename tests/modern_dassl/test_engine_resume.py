@@ -5,7 +5,13 @@ import shutil
 import pytest
 import torch
 from dassl.engine import TRAINER_REGISTRY, build_trainer
-from dassl.utils import CheckpointReadError, MissingFileError, load_checkpoint, set_random_seed
+from dassl.utils import (
+    CheckpointReadError,
+    MissingFileError,
+    load_checkpoint,
+    save_checkpoint,
+    set_random_seed,
+)
 
 
 def run(cfg, until=None):
@@ -54,6 +60,22 @@ def test_broken_run_equals_unbroken(make_cfg, tmp_path, name):
         assert torch.equal(weights(resumed), weights(unbroken))
         assert broken.rates + resumed.rates == unbroken.rates
         assert resumed.best_result == unbroken.best_result
+
+
+def test_a_trainer_with_a_save_model_of_its_own(make_cfg, tmp_path, monkeypatch):
+    """As repositories write it, to store what Dassl's stores: weights, optimiser and schedule."""
+
+    def save_model(self, epoch, directory, is_best=False, val_result=None, model_name=""):
+        parts = {"state_dict": self._models, "optimizer": self._optims, "scheduler": self._scheds}
+        state = {part: objects["linear"].state_dict() for part, objects in parts.items()}
+        save_checkpoint({**state, "epoch": epoch + 1}, f"{directory}/linear", is_best)
+
+    monkeypatch.setattr(TRAINER_REGISTRY.get("LinearX"), "save_model", save_model)
+    options = ["OPTIM.MAX_EPOCH", 3, "TRAIN.CHECKPOINT_FREQ", 1]
+    unbroken, folder = run(make_cfg(*options)), str(tmp_path / "broken")
+    run(make_cfg(*options, "OUTPUT_DIR", folder), until=2)
+    resumed = run(make_cfg(*options, "OUTPUT_DIR", folder, "RESUME", folder))
+    assert torch.equal(weights(resumed), weights(unbroken))
 
 
 def test_broken_run_with_workers(make_cfg, tmp_path):

@@ -11,7 +11,6 @@ from dassl.utils import (
     CheckpointReadError,
     ConfigValueError,
     LossError,
-    get_random_states,
     load_checkpoint,
     save_checkpoint,
     set_random_states,
@@ -76,7 +75,7 @@ class TrainerBase(ScalarLog):
     ) -> None:
         """Write a checkpoint of each model after epoch `epoch` (counted from 0).
 
-        It is plain data and holds all that an exact continuation needs, random states included.
+        It is plain data and holds all that an exact continuation needs.
         """
         for name in self.get_model_names():
             optim, sched = self._optims[name], self._scheds[name]
@@ -89,7 +88,6 @@ class TrainerBase(ScalarLog):
                 "val_result": None if val_result is None else float(val_result),
                 "best_result": float(self.best_result),
                 "scaler": None if scaler is None else scaler.state_dict(),
-                "random_states": get_random_states(),
             }
             if distributed.is_main():
                 save_checkpoint(

@@ -21,6 +21,7 @@ from dassl.utils.layers import (
     open_all_layers,
     open_specified_layers,
 )
+from dassl.utils.random_state import get_random_states
 from dassl.utils.scheduler_state import load_plain_state
 from dassl.utils.tools import mkdir_if_missing
 from torch import nn
@@ -69,7 +70,8 @@ def save_checkpoint(
 ) -> None:
     """Write `state` into `save_dir`, whole or not at all.
 
-    state:      {"state_dict", "epoch" (number of finished epochs), ...}, plain data.
+    state:      {"state_dict", "epoch" (number of finished epochs), ...}, plain data. Where it holds
+                "optimizer", the random states are added, for a run that goes on from there.
     model_name: name of the file, model.pth.tar-<epoch> by default.
 
     The pointer file follows the last epoch, never a best model; with `is_best` the file is copied
@@ -78,6 +80,8 @@ def save_checkpoint(
     mkdir_if_missing(save_dir)
     if remove_module_from_keys:
         state = {**state, "state_dict": _without_module(state["state_dict"])}
+    if "optimizer" in state:
+        state = {"random_states": get_random_states(), **state}
     name = model_name or f"model.pth.tar-{state['epoch']}"
     path = osp.join(save_dir, name)
     with _written_whole(path) as temporary:
