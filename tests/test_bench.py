@@ -9,10 +9,11 @@ import torch
 from ueo.commands.studies import bench
 from ueo.grids.grid_settings import GridSettings
 from ueo.losses import mutual_information
+from ueo.metrics import auroc
 from ueo.results.bootstrap import ACCEPTED, mean_gains
-from ueo.results.record import read_result
+from ueo.results.record import read_outputs, read_result
 from ueo.runs.configure import register
-from ueo.studies.bench import gains, protocol
+from ueo.studies.bench import gains, judgement, protocol
 from ueo.studies.bench.report import markdown
 
 
@@ -66,7 +67,7 @@ def test_choices_and_gains_are_written(finished, capsys):
         (domain,) = row["by_domain"]
         recorded = zero[domain]["metrics"]["test"]
         for metric in gains.METRICS:
-            assert row[metric]["zero_shot"] == pytest.approx(recorded[metric])
+            assert row[metric]["base"] == pytest.approx(recorded[metric])
         picture = output / "emoji_shift" / f"bench-gains-{row['group']}-shipped.png"
         assert picture.is_file() and picture.with_suffix(".pdf").is_file()
     assert "| EntMin" in markdown(results)
@@ -86,8 +87,8 @@ def test_every_method_runs_on_the_shipped_models_and_nine_on_the_others(monkeypa
 
 
 def test_methods_are_compared_on_the_same_models_alone(monkeypatch):
-    monkeypatch.setattr(gains, "_read", lambda folders: list(folders))
-    monkeypatch.setattr(gains, "_row", lambda group, method, by_model: {
+    monkeypatch.setattr(gains, "finished", lambda folders: list(folders))
+    monkeypatch.setattr(gains, "row", lambda group, method, by_model: {
         "group": group, "method": method, "models": list(by_model)})
 
     class Finished:
@@ -136,3 +137,35 @@ def test_the_h_score_gained_is_that_of_the_images_accepted():
     expected = 2 * refused / (1 + refused) - 2 * recall * refused / (recall + refused)
     assert found[0] == pytest.approx(100 * expected)
     assert found[1][0] < found[0] < found[1][1]
+
+
+def test_a_judged_method_is_compared_with_the_others_by_its_own_score_too(finished, capsys):
+    output, words = finished
+    register(())
+    patched = pytest.MonkeyPatch()
+    patched.setattr(judgement, "SAME_SCORE", ("ZeroshotCLIP", "EntMin"))
+    patched.setattr(judgement, "score_of", lambda plans, method: "max_logit")
+    try:
+        assert bench.main([*words, "--judge", "EntMin"]) == 0
+        assert "over" in capsys.readouterr().out
+    finally:
+        patched.undo()
+    found = json.loads((output / "emoji_shift" / "bench-EntMin.json").read_text())
+    gained = json.loads((output / "emoji_shift" / "bench.json").read_text())["gains"]
+    for ours, theirs in zip(found["as_they_are"], gained):
+        assert ours["over"] == "ZeroshotCLIP" and ours["hm"]["interval"] == theirs["hm"]["interval"]
+    assert [(row["group"], row["setting"]) for row in found["each_setting"]] == [
+        ("shifted", "open"), ("clean", "open")]
+    (ours, *_), by_score = found["as_they_are"], found["by_its_score"]
+    (over_zero,) = [r for r in by_score if (r["group"], r["over"]) == ("shifted", "ZeroshotCLIP")]
+    assert over_zero["pacc"]["gain"] == ours["pacc"]["gain"]
+    assert over_zero["auroc"]["gain"] != ours["auroc"]["gain"]
+    record = next(output.glob("emoji_shift/ZeroshotCLIP/*SCORE*/open/noto_v1+scene2/seed1"))
+    logits = read_outputs(record)["test_scores_after"]
+    assert over_zero["auroc"]["base"] == pytest.approx(
+        100 * auroc(read_outputs(record)["test_labels"] < 28, logits))
+
+
+def test_a_method_that_does_not_run_is_not_judged(finished, capsys):
+    assert bench.main([*finished[1], "--judge", "UEO"]) == 2
+    assert "--judge UEO: is none of the methods that run" in capsys.readouterr().err

@@ -188,7 +188,8 @@ def plan_elsewhere(
         for classes in asked.classes or ("",)
         for share in alpha
     ]
-    label = f"{run.label}, tested on {' '.join((*asked.domain, *asked.classes))}"
+    place = " ".join((*asked.domain, *asked.classes))
+    label = f"{run.label}, tested {f'on {place}' if place else 'again'}"
     return {PlannedRun(asked, run.folder / folder, label, run.place, run.grid, run.config): records}
 
 

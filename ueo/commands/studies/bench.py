@@ -11,11 +11,13 @@ import argparse
 from ueo.clip.backbones import available_backbones
 from ueo.commands import arguments
 from ueo.errors import ConfigError
+from ueo.grids.choices import trainer_names
 from ueo.grids.execute import run_and_show
 from ueo.grids.grid_settings import GridSettings
+from ueo.grids.parallel import Failure
 from ueo.runs.configure import register
 from ueo.runs.status import status_of
-from ueo.studies.bench import report
+from ueo.studies.bench import judgement, report
 from ueo.studies.bench.protocol import DATASET, SHIPPED
 from ueo.studies.bench.runs import choices, reported, trials
 
@@ -27,6 +29,8 @@ def parser() -> argparse.ArgumentParser:
     here = [name for name in SHIPPED.values() if name in available_backbones()]
     p.add_argument("--models", nargs="+", default=here,
                    help="names of the shipped models, and files that pretrain.py made")
+    p.add_argument("--judge", metavar="METHOD", default="",
+                   help="compare this method with each other, by its own OOD score too; seed 1")
     p.set_defaults(datasets=[DATASET], trainers=["all"])
     return p
 
@@ -36,13 +40,25 @@ def run(args: argparse.Namespace) -> int:
     settings, models = arguments.grid_settings(args), tuple(dict.fromkeys(args.models))
     _check(settings)
     register(settings.plugin)
+    if args.judge:
+        judgement.check(args.judge, trainer_names(settings))
     made = trials(settings, models)
     tuning = [run for _, by_value in made.values() for runs in by_value.values() for run in runs]
     run_and_show(settings, tuning, lambda: None)  # a rate at which a method diverges is no failure
     chosen = choices(made)
     plans = reported(settings, models, chosen)
     runs = [run for of_method in plans.values() for run in of_method]
-    return run_and_show(settings, runs, lambda: report.write(settings, models, chosen, plans))
+
+    def show() -> list[Failure]:
+        report.write(settings, models, chosen, plans)
+        if not args.judge:
+            return []
+        rescored, failures = judgement.rescore(settings, models, chosen, plans, args.judge)
+        found = judgement.judged(plans, rescored, args.judge)
+        report.write_judgement(settings, found)
+        return failures
+
+    return run_and_show(settings, runs, show)
 
 
 def _check(settings: GridSettings) -> None:

@@ -22,22 +22,22 @@ def measured(reported: Reported) -> list[dict]:
     """One entry a scope of models, group of domains and method: its gains over zero-shot CLIP in
     points of percent. A method counts where its runs on every model of the scope are finished, so
     that the methods of a scope stand on the same images."""
-    finished = {place: found for place, runs in reported.items()
-                if (found := _read(run.folder for run in runs))}
+    done = {place: found for place, runs in reported.items()
+            if (found := finished(run.folder for run in runs))}
     rows = []
-    for scope, models in _scopes(reported).items():
+    for scope, models in scopes(reported).items():
         for group in dict.fromkeys(group for _, group, _ in reported):
             for method in dict.fromkeys(name for _, _, name in reported if name != ZERO_SHOT):
                 places = [(model, group, name) for model in models for name in (method, ZERO_SHOT)]
-                if all(place in finished for place in places):
-                    rows.append({"scope": scope} | _row(group, method, {
-                        model: (finished[model, group, method], finished[model, group, ZERO_SHOT])
+                if all(place in done for place in places):
+                    rows.append({"scope": scope} | row(group, method, {
+                        model: (done[model, group, method], done[model, group, ZERO_SHOT])
                         for model in models
                     }))
     return rows
 
 
-def _scopes(reported: Reported) -> dict[str, list[str]]:
+def scopes(reported: Iterable[tuple[str, str, str]]) -> dict[str, list[str]]:
     """The shipped models, on which every method runs; and all, where there are more."""
     models = list(dict.fromkeys(model for model, _, _ in reported))
     shipped = [model for model in models if model in SHIPPED.values()]
@@ -47,8 +47,8 @@ def _scopes(reported: Reported) -> dict[str, list[str]]:
     return scopes
 
 
-def _read(folders: Iterable[Path]) -> list[dict]:
-    """{"result", "outputs"} of each run; none while one is missing."""
+def finished(folders: Iterable[Path]) -> list[dict]:
+    """{"result", "outputs"} of each record; none while one is missing."""
     found = []
     for folder in folders:
         if (result := read_result(folder)) is None:
@@ -61,24 +61,26 @@ def _read(folders: Iterable[Path]) -> list[dict]:
     return found
 
 
-def _row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict]]]) -> dict:
+def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict]]]) -> dict:
+    """What `method` gains on a group of domains. by_model: records of it, and of what it is
+    compared with, as `finished` gives them."""
     ours = [run | {"model": model} for model, (own, _) in by_model.items() for run in own]
     base = [run | {"model": model} for model, (_, zero) in by_model.items() for run in zero]
     drawn = drawn_gains(_by_domain(ours), _by_domain(base), tuple(METRICS), RESAMPLES)
     each, before = _gain_of_each(ours, base), [_values(run) for run in base]
-    row = {"group": group, "method": method, "models": list(by_model), "by_domain": {
+    gained = {"group": group, "method": method, "models": list(by_model), "by_domain": {
         domain: {m: _estimate([drawn[m][domain]]) for m in METRICS} for domain in drawn["pacc"]
     }}
     for metric in METRICS:
         found = _estimate(drawn[metric].values())
-        row[metric] = {
-            "zero_shot": 100 * float(np.mean([values[metric] for values in before])),
+        gained[metric] = {
+            "base": 100 * float(np.mean([values[metric] for values in before])),
             **found,
             "verdict": verdict([found["interval"]]),
             **{f"by_{part}": _spread(ours, [own[metric] for own in each], of)
                for part, of in PARTS.items()},
         }
-    return row
+    return gained
 
 
 def _estimate(drawn: Iterable[np.ndarray]) -> dict:

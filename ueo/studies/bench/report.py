@@ -10,10 +10,12 @@ from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
 from ueo.results.paper import domains, style
 from ueo.results.wording import signed, signed_interval
 from ueo.studies.bench.gains import METRICS, measured
+from ueo.studies.bench.judgement import AS_THEY_ARE, BY_ITS_SCORE, EACH_SETTING
 from ueo.studies.bench.protocol import DATASET
 from ueo.studies.bench.runs import BY_LABELS, WITHOUT_LABELS, Reported
 
 STEM = "bench"
+TITLES = {"setting": "label space"}
 
 
 def write(settings: GridSettings, models: tuple[str, ...], chosen: dict[tuple[str, str], dict],
@@ -32,6 +34,29 @@ def write(settings: GridSettings, models: tuple[str, ...], chosen: dict[tuple[st
     print(f"\n{text}\nResults: {folder / STEM}.{{json,md}}")
     for path in _draw(folder, results["gains"]):
         print(f"         {path} and .pdf")
+
+
+def write_judgement(settings: GridSettings, found: dict) -> None:
+    """Write bench-METHOD.json and .md beside the records, and print the tables. found: as
+    `judgement.judged` gives it."""
+    stem = Path(settings.output, DATASET, f"{STEM}-{found['method']}")
+    text = judgement(found)
+    write_json(f"{stem}.json", found)
+    write_text(f"{stem}.md", text)
+    print(f"\n{text}\nResults: {stem}.{{json,md}}")
+
+
+def judgement(found: dict) -> str:
+    """Tables of one method over each other, a group of domains and scope of models each."""
+    method, parts = found["method"], []
+    for (scope, group), rows in _parts(found[AS_THEY_ARE]).items():
+        words, place = _words(scope, group), (scope, group)
+        parts += [f"## {method} over each method, {words}", _gains(rows, "over"),
+                  f"### Each of them by {method}'s score, {found['score']}",
+                  _gains(_parts(found[BY_ITS_SCORE])[place], "over"),
+                  "### Over zero-shot CLIP in each label space",
+                  _gains(_parts(found[EACH_SETTING])[place], "setting")]
+    return "\n\n".join(parts or [f"{method} has not all its runs yet."]) + "\n"
 
 
 def _draw(folder: Path, gains: list[dict]) -> list[Path]:
@@ -71,10 +96,10 @@ def markdown(results: dict) -> str:
     return "\n\n".join([*parts, "## What was chosen", _choices(results["choices"])]) + "\n"
 
 
-def _gains(rows: list[dict]) -> str:
-    """A line a method: gain, 95 % interval over test images, verdict on "it gains"."""
-    lines = [[row["method"], *(_cell(row[m]) for m in METRICS)] for row in rows]
-    header = ["method", *(f"{name}, points" for name in METRICS.values())]
+def _gains(rows: list[dict], first: str = "method") -> str:
+    """A line a row: gain, 95 % interval over test images, verdict on "it gains"."""
+    lines = [[row[first], *(_cell(row[m]) for m in METRICS)] for row in rows]
+    header = [TITLES.get(first, first), *(f"{name}, points" for name in METRICS.values())]
     return tabulate(lines, header, "github", disable_numparse=True)
 
 

@@ -1,0 +1,107 @@
+"""One method of the bench over each other: differences with intervals, as each method scores images
+and by that method's own OOD score; and over zero-shot CLIP in each label space."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from dassl.engine import TRAINER_REGISTRY
+
+from ueo.errors import ConfigError
+from ueo.grids.execute import execute
+from ueo.grids.finished import waiting
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
+from ueo.grids.parallel import Failure
+from ueo.label_space import STANDARD_SETTINGS
+from ueo.studies.bench.gains import finished, row, scopes
+from ueo.studies.bench.protocol import TUNING_SEED
+from ueo.studies.bench.runs import Reported, reported
+from ueo.studies.elsewhere import execute_left, plan_elsewhere
+
+SAME_SCORE = (ZERO_SHOT, "InfoMax", "UEO", "StatA")  # beside which the judged method's score stands
+AS_THEY_ARE, BY_ITS_SCORE, EACH_SETTING = "as_they_are", "by_its_score", "each_setting"
+
+Folders = dict[tuple[str, str, str], list[Path]]  # (model, group of domains, method) -> records
+
+
+def check(method: str, methods: list[str]) -> None:
+    """Raise ConfigError where the method to judge is not among those that run."""
+    if method not in methods:
+        raise ConfigError(f"--judge {method}: is none of the methods that run; --trainers names it")
+
+
+def score_of(plans: Reported, method: str) -> str:
+    """The OOD score that a method's runs report."""
+    run = next(runs[0] for (_, _, name), runs in plans.items() if name == method and runs)
+    return run.config[f"TRAINER.{method}.SCORE"]
+
+
+def rescore(
+    settings: GridSettings, models: tuple[str, ...], chosen: dict, plans: Reported, method: str
+) -> tuple[Folders, list[Failure]]:
+    """Evaluate what is left of SAME_SCORE by the score of `method`: finished runs again, and those
+    without a training step anew. Returns the folders of the records, seed 1 alone."""
+    score = score_of(plans, method)
+    folders: Folders = {}
+    anew, again = [], {}
+    for name in SAME_SCORE:
+        key = f"TRAINER.{name}.SCORE"
+        if TRAINER_REGISTRY.get(name).training_free:
+            asked = replace(settings.having(key, score), trainers=(name,))
+            for place, runs in reported(asked, models, chosen).items():
+                if place[2] == name and place in plans:
+                    anew += runs
+                    folders[place] = [run.folder for run in runs]
+            continue
+        for place, runs in plans.items():
+            if place[2] == name:
+                again |= (tests := _evaluations(settings, runs, key, score))
+                folders[place] = [record for records in tests.values() for record in records]
+    failures = execute(settings, waiting(settings, anew)) + execute_left(settings, again)
+    return folders, failures
+
+
+def _evaluations(settings: GridSettings, runs: list, key: str, score: str) -> dict:
+    tests = {}
+    for run in runs:
+        if run.config["SEED"] == TUNING_SEED:
+            tests |= plan_elsewhere(settings, run, f"score_{score}", options=(key, score))
+    return tests
+
+
+def judged(plans: Reported, rescored: Folders, method: str) -> dict:
+    """Of seed 1: {"method"; "score", its name; AS_THEY_ARE and BY_ITS_SCORE, a row a group of
+    domains and other method; EACH_SETTING, a row a group of domains and label space, over zero-shot
+    CLIP}. Rows are as `gains.row` gives them."""
+    own = {place: [run.folder for run in runs if run.config["SEED"] == TUNING_SEED]
+           for place, runs in plans.items()}
+    found = {"method": method, "score": score_of(plans, method),
+             AS_THEY_ARE: _rows(own, own, method), BY_ITS_SCORE: _rows(own, rescored, method)}
+    found[EACH_SETTING] = [
+        {"setting": setting} | each for setting in STANDARD_SETTINGS
+        for each in _rows(own, own, method, (ZERO_SHOT,), setting)
+    ]
+    return found
+
+
+def _rows(
+    own: Folders, others: Folders, method: str, names: tuple[str, ...] = (), setting: str = ""
+) -> list[dict]:
+    """Of `method` over each method of `others` (or over `names`), where both are finished on every
+    model of a scope. setting: one label space alone."""
+    rows = []
+    for scope, models in scopes(own).items():
+        for group in dict.fromkeys(group for _, group, _ in own):
+            for name in names or dict.fromkeys(name for _, _, name in others if name != method):
+                pairs = {model: _pair(own.get((model, group, method)),
+                                      others.get((model, group, name)), setting)
+                         for model in models}
+                if all(pairs.values()):
+                    rows.append({"scope": scope, "over": name} | row(group, method, pairs))
+    return rows
+
+
+def _pair(own: list[Path] | None, other: list[Path] | None, setting: str):
+    """The records of both, of one label space, if named; None where one has none."""
+    found = tuple([run for run in finished(folders or ())
+                   if setting in ("", run["result"]["setting"])] for folders in (own, other))
+    return found if all(found) else None
