@@ -40,15 +40,15 @@ def is_changed(folder: Path) -> bool:
 def changed_copy(beside: Path) -> Path | None:
     """The package `dassl` that the repository of a script brings along, when it is a changed one.
 
-    beside: folder of the script. Looked for in the folders in it and, where the repository's root
-    is one folder up, in those beside it.
+    beside: folder of the script. Looked for there, in the folders in it and, where the repository's
+    root is one folder up, in that one and the folders in it.
     """
     roots = [beside]
     if not (beside / ".git").exists() and _looks_like_root(beside.parent):
         roots.append(beside.parent)
     for root in roots:
-        for found in sorted(root.glob("*/dassl/__init__.py")):
-            if is_changed(found.parent):
+        for found in (root / "dassl/__init__.py", *sorted(root.glob("*/dassl/__init__.py"))):
+            if found.is_file() and is_changed(found.parent):
                 return found.parent.resolve()
     return None
 

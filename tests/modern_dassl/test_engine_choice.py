@@ -205,9 +205,9 @@ def test_a_safe_path(genuine, script, tmp_path):
     check(done, "ours")
 
 
-def copy_in(repository, text="# changed\n", scheduler=BROKEN):
+def copy_in(repository, text="# changed\n", scheduler=BROKEN, folder="Dassl.pytorch"):
     """A changed Dassl 0.6.3 inside a repository: the folder that holds it."""
-    package = repository / "Dassl.pytorch" / "dassl"
+    package = repository / folder / "dassl"
     (package / "optim").mkdir(parents=True)
     (package / "__init__.py").write_text(f'__version__ = "0.6.3"\n{text}')
     (package / "optim" / "lr_scheduler.py").write_text(scheduler)
@@ -226,9 +226,10 @@ def test_a_repositorys_own_copy_is_used_where_it_runs(genuine, script, tmp_path)
     assert f"own dassl 0.6.3, changed in {own} is not used: UEO_ENGINE=builtin" in done.stdout
 
 
-def test_a_repositorys_own_copy_is_named_where_it_cannot_run(script, tmp_path):
+@pytest.mark.parametrize("folder", ["Dassl.pytorch", ""])
+def test_a_repositorys_own_copy_is_named_where_it_cannot_run(script, tmp_path, folder):
     (tmp_path / "README.md").touch()  # the root of the repository is one folder up
-    own = copy_in(tmp_path)
+    own = copy_in(tmp_path, folder=folder)
     done = python(*WAYS["script"], cwd=tmp_path)
     check(done, "ours")
     assert f"own dassl 0.6.3, changed in {own} is not used: its warm-up" in done.stdout
@@ -252,7 +253,9 @@ def test_a_dassl_beside_the_caller_is_not_the_scripts(script, tmp_path):
     assert done.stdout.splitlines() == [f"Engine: {OURS}", OURS, "ours"]
     package.rename(script / "dassl")
     done = python("-m", "modern_dassl", "elsewhere/script.py", cwd=tmp_path)
-    assert done.stdout.splitlines() == ["Engine: dassl 0.6.2", "dassl 0.6.2", "genuine"]
+    assert done.stdout.splitlines() == [
+        f"Engine: dassl 0.6.2 (of {script})", "dassl 0.6.2", "genuine"
+    ]
 
 
 def test_our_folder_on_the_search_path_takes_nothing_from_genuine(genuine):
