@@ -14,6 +14,7 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "ueo/__init__.py").read_tex
 PLUGINS = ("trainers", "datasets", "assets")
 OPEN_CLIP = ["open_clip_torch>=3.2,<4"]  # --backbone open_clip:NAME/WEIGHTS
 HEIC = ["pillow-heif>=0.18"]  # photographs of phones
+SHARDS = ["webdataset>=1.0,<2"]  # images in tar files: docs/streams.md
 ONNX = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"]  # model.onnx of scripts/export.sh
 
 setup(
@@ -52,12 +53,13 @@ setup(
     ],
     extras_require={
         "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "submitit>=1.5", *ONNX, *HEIC,
-                 *OPEN_CLIP],
+                 *OPEN_CLIP, *SHARDS],
         "slurm": ["submitit>=1.5"],
         "captions": ["transformers>=4.46"],  # scripts/caption.sh
         "open_clip": OPEN_CLIP,
         "onnx": ONNX,
         "heic": HEIC,
+        "shards": SHARDS,
         "assets": ["resvg-py==0.5.0"],  # maintainers: rebuild what is in assets/
     },
 )

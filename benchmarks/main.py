@@ -31,6 +31,7 @@ CPU = (
     "--output output/benchmark_images.json",
     "job.py --domain fluent --seed 1 --store-gb 0 0.01",
     "estimate.py --rounds 1 --workers 0 --batch 8 --images 16",
+    "streams.py --images 20000",
 )
 GPU = (
     "towers.py --names 50 300 1000 --batch 64",
@@ -46,6 +47,7 @@ GPU = (
     "job.py --domain fluent --jobs 1 2 4 --store-gb 0 0.01",
     "job.py --domain fluent --jobs 1 2 4 --backbone RN50 --output output/benchmark_jobs.json",
     "estimate.py --workers 4 --rounds 10",
+    "streams.py --images 200000 --device cuda --workers 4",
 )
 
 

@@ -133,11 +133,13 @@ class WholeBatch:
 
     @classmethod
     def of(cls, index: Tensor) -> "WholeBatch":
-        """index: (own share,), the images' positions in their list."""
+        """index: (own share,), the images' positions in their list, or a negative number for one
+        that does not belong to the batch."""
         if not launched():
             return cls()
         seen = gather(index).tolist()
-        return cls(tuple(i for i, position in enumerate(seen) if position not in seen[:i]))
+        return cls(tuple(i for i, position in enumerate(seen)
+                         if position >= 0 and position not in seen[:i]))
 
     def rows(self, share: Tensor) -> Tensor:
         """(batch, ...) of the rows (own share, ...) of this process, see `gather`."""

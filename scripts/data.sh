@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Fetch a published data set, or compare one that is there with what is published.
+# Fetch a published data set, compare one that is there with what is published, or make shards.
 #   bash scripts/data.sh download office_home --root /path/to/data
 #   bash scripts/data.sh check office_home --root /path/to/data [--deep]
+#   bash scripts/data.sh shard my/photos
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
-exec "$PYTHON" -m ueo.commands data "$@" ${DATA:+--root "$DATA"}
+[ "${1:-}" = shard ] || set -- "$@" ${DATA:+--root "$DATA"}
+exec "$PYTHON" -m ueo.commands data "$@"

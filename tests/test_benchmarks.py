@@ -53,7 +53,7 @@ def test_every_option_of_the_whole_benchmark_is_known(main, monkeypatch, capsys)
     for command in (*main.CPU, *main.GPU):
         script, *words = shlex.split(command)
         options.setdefault(script, set()).update(w for w in words if w.startswith("--"))
-    assert set(options) == {"towers.py", "step.py", "job.py", "estimate.py"}
+    assert set(options) == {"towers.py", "step.py", "job.py", "estimate.py", "streams.py"}
     for script, used in options.items():
         monkeypatch.setattr(sys, "argv", [script, "--help"])
         with pytest.raises(SystemExit, match="0"):
@@ -73,6 +73,16 @@ def test_a_short_measurement_compares_both_ways(tmp_path):
     assert len(found["rows"]) == 2  # a step and an evaluation
     for row in found["rows"]:
         assert row["plain_seconds"] > 0 and row["fast_seconds"] > 0
+
+
+def test_a_short_stream_is_timed_and_its_memory_watched(tmp_path):
+    argv = ["--images", "40", "--places", "shards", "--every", "0.2", "--output", "b.json"]
+    done = subprocess.run([sys.executable, str(BENCHMARKS / "streams.py"), *argv], cwd=tmp_path,
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = json.loads((tmp_path / "b.json").read_text())["rows"]
+    assert row["images_per_second"] > 0
+    assert 0 < row["peak_bytes"] == max(size for _, size in row["memory"])
 
 
 def test_what_does_not_fit_the_gpu_is_left_out_and_said(main, capsys):

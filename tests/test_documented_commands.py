@@ -45,6 +45,7 @@ def desk(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         for i in range(2):
             Image.fromarray(picture(rng, i, 0)).save(folder / f"{i}.png")
+    assert data.main(["shard", str(tmp_path / "my" / "photos")]) == 0
     (tmp_path / "my" / "names.txt").write_text("mug\nsun\n")
     (tmp_path / "my" / "list.txt").write_text("my/photos/mug/0.png\nmy/photos/sun/1.png\n")
     monkeypatch.chdir(tmp_path)

@@ -226,6 +226,7 @@ class CLIPTrainer(OnlineTrainer):
     def forward_backward(self, batch: dict) -> dict[str, Tensor | Real]:
         """One step. What the loss returned stays on the device: a read would wait for it. amp waits
         in each step, for GradScaler reads whether a gradient was infinite."""
+        self.batch_idx = batch.get("number", self.batch_idx)  # an epoch may begin in its middle
         batch, self._whole = self.whole_batch(batch)
         losses = (self.captured or self._gradients)(batch)
         self.detect_anomaly(losses["loss"])

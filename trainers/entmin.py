@@ -22,6 +22,7 @@ from ueo.trainers.base import CLIPTrainer
 @SHARED.register()
 class EntMin(CLIPTrainer):
     capturable = True
+    by_image = True
     defaults = {
         "BATCH_STATS": False,  # normalise with each batch's statistics, as Tent, test included
     }

@@ -18,6 +18,7 @@ from ueo.trainers.base import CLIPTrainer
 @TRAINER_REGISTRY.register()
 class InfoMax(CLIPTrainer):
     capturable = True
+    by_image = True
     defaults = {
         "TRADE_OFF": Option(1.0, low=0),  # factor of the marginal entropy
     }

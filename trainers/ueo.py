@@ -45,6 +45,10 @@ class UEO(CLIPTrainer):
     def capturable(self) -> bool:
         return not self.options.REFRESH  # which makes new weights at each epoch
 
+    @property
+    def by_image(self) -> bool:
+        return not self.options.REFRESH
+
     def prepare(self, zero_shot: Tensor) -> None:
         # paper: weights are MCM scores; released code: computed once, from the zero-shot model on
         # unscaled cosines, and never refreshed.

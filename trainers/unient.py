@@ -30,6 +30,7 @@ SPLITS = {  # what tells the sides apart, of (cosines, logit scale)
 
 @TRAINER_REGISTRY.register()
 class UniEnt(EntMin):
+    by_image = False
     per_group = True  # a term is the mean of its side
     defaults = {
         # released code: each of both factors from 1.0, 0.5, 0.2 and 0.1; 0.5 is its default

@@ -11,4 +11,5 @@ from ueo.trainers.base import CLIPTrainer
 class ZeroshotCLIP(CLIPTrainer):
     deterministic = True  # one seed says everything
     training_free = True
+    by_image = True
     defaults = {"CTX_INIT": "template"}

@@ -1,20 +1,27 @@
-"""Fetch a published data set, or say whether one that is there is as published.
+"""Fetch a published data set, compare one with what is published, or put images into shards.
 
     bash scripts/data.sh download office_home [--root data] [--domain Art]
     bash scripts/data.sh check office_home [--root data] [--deep]
+    bash scripts/data.sh shard my/photos [--output my/photos-shards] [--size 256]
 """
 
 import argparse
+from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
 
 from ueo.errors import ConfigError
 from ueo.fetch.ensure import ensure, is_published
 from ueo.grids.choices import CONFIGS, dataset_class
+from ueo.images.folders import Unread
+from ueo.images.shards.writing import make_shards
 from ueo.names import did_you_mean
 from ueo.runs.configure import register
 from ueo.runs.status import status_of
-from ueo.settings.options import folder
+from ueo.settings.options import folder, number
+from ueo.text import shown
+
+LARGEST = 10**6  # megabytes
 
 
 def published() -> dict[str, type]:
@@ -36,19 +43,45 @@ def check(kind: type, root: str, domains: set[str], deep: bool) -> bool:
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    p.add_argument("command", choices=("download", "check"))
-    p.add_argument("datasets", nargs="+", help=f"of {', '.join(sorted(published()))}")
-    p.add_argument("--root", type=folder("--root"), default="data", help="data root")
-    p.add_argument("--domain", nargs="+", default=[], help="domains; all unless given")
-    p.add_argument("--deep", action="store_true", help="decode each image")
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = p.add_subparsers(dest="command", required=True)
+    form = argparse.ArgumentDefaultsHelpFormatter
+    for name, what in (("download", "fetch published data sets"),
+                       ("check", "compare data sets with what is published")):
+        c = commands.add_parser(name, help=what, description=what, formatter_class=form)
+        c.add_argument("datasets", nargs="+", help=f"of {', '.join(sorted(published()))}")
+        c.add_argument("--root", type=folder("--root"), default="data", help="data root")
+        c.add_argument("--domain", nargs="+", default=[], help="domains; all unless given")
+        c.add_argument("--deep", action="store_true", help="decode each image")
+    what = "put the images of a folder, at any depth, into tar files (docs/streams.md)"
+    c = commands.add_parser("shard", help=what, description=what, formatter_class=form)
+    c.add_argument("folder", type=folder("FOLDER"), metavar="FOLDER", help="of images")
+    c.add_argument("--output", type=folder("--output"),
+                   help="new folder of the shards; FOLDER-shards unless given")
+    c.add_argument("--size", type=number("--size", low=1, high=LARGEST), default=256,
+                   help="megabytes of images in a shard, at most")
     return p
+
+
+def shard(args: argparse.Namespace) -> int:
+    """Write the shards, and say how a run names them."""
+    images, unread = Path(args.folder).expanduser(), Unread()
+    if not images.is_dir():
+        raise ConfigError(f"{images}: no such folder")
+    output = Path(args.output or f"{str(images).rstrip('/')}-shards").expanduser()
+    shards, count = make_shards(images, output, args.size, unread)
+    if unread:
+        print(f"Ignored: {shown(str(unread))}")
+    ends = [shards[0].stem, shards[-1].stem]
+    names = f"{{{'..'.join(ends)}}}" if len(shards) > 1 else ends[0]
+    print(f"{count:,} images in {len(shards):,} shards: --path {shown(f'{output}/{names}.tar')!r}")
+    return 0
 
 
 def run(args: argparse.Namespace) -> int:
     """0 as published, 1 something differs."""
+    if args.command == "shard":
+        return shard(args)
     known, good = published(), True
     for name in args.datasets:
         if name not in known:

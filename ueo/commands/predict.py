@@ -2,8 +2,8 @@
 
     bash scripts/predict.sh --model RUN --path NEW
 
-NEW is a folder of images at any depth, a text file with one path a line, or one image. What a
-killed process left is taken up by the same command.
+NEW is a folder of images at any depth, a text file with one path a line, one image, or shards
+(docs/streams.md). What a killed process left is taken up by the same command.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     add("--model", required=True, type=folder("--model"), metavar="RUN",
         help="folder of a finished run")
     add("--path", required=True, type=folder("--path"), metavar="NEW",
-        help="folder of images, list of paths, or one image")
+        help="folder of images, list of paths, shards, or one image")
     add("--output", default="", metavar="CSV",
         help="file of predictions; RUN/predictions/<name of NEW>.csv unless given")
     add("--root", type=folder("--root"), default=".",

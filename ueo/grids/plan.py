@@ -135,7 +135,8 @@ def _domains(settings: GridSettings, kind: type) -> list[str]:
     if getattr(kind, "own", False):
         if not settings.path:
             raise ConfigError("--path: say where your images are, their folder or their list")
-        if not os.path.exists(os.path.expanduser(settings.path)):
+        there = getattr(kind, "is_there", lambda path: os.path.exists(os.path.expanduser(path)))
+        if not there(settings.path):
             raise ConfigError(f"--path: {quoted(settings.path)} does not exist")
         own = list(kind.targets_at(settings.path))
         if other := [domain for domain in settings.domain if domain not in own]:

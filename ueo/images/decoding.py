@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -49,20 +50,23 @@ def is_image_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in image_suffixes()
 
 
-def read_image(path: str | Path, upright: bool = False, enough: int = 0) -> Image.Image:
+def read_image(
+    path: str | Path, upright: bool = False, enough: int = 0, data: bytes | None = None
+) -> Image.Image:
     """The image as RGB. Raises DataError for a file that is missing, truncated or no image.
 
     upright: turned as the camera noted (EXIF), else as its pixels are stored. enough: pixels; a
-    JPEG with longer sides may be read in a smaller size, but not below this.
+    JPEG with longer sides may be read in a smaller size, but not below this. data: the bytes of the
+    image where they have been read; `path` is its name then.
     """
-    if not os.path.isfile(path):  # opening a pipe would wait for ever
+    if data is None and not os.path.isfile(path):  # opening a pipe would wait for ever
         if os.path.exists(path):
             raise DataError(f"{path}: no regular file, {HINT}")
         raise DataError(f"{path}: no such image, restore it or unpack the data set anew")
     if str(path).lower().endswith(HEIC):
         _reads_heic()
     try:
-        with Image.open(path) as image:
+        with Image.open(path if data is None else BytesIO(data)) as image:
             if enough:
                 image.draft(None, (enough, enough))
             return as_rgb(_turned(image) if upright else image)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -72,14 +73,15 @@ class Images(Dataset):
         return len(self.chosen)
 
     def __getitem__(self, position: int) -> dict:
-        index, seed = self.chosen[position], int(self.seed)
-        path = self._items[index].impath
-        if seed < 0:
-            image = self._image(path)
-        else:
-            with self.state_of(seed + index):
-                image = self._image(path)
+        index = self.chosen[position]
+        with self.drawn_for(index):
+            image = self._image(self._items[index].impath)
         return {"img": image, **self._facts(index)}
+
+    def drawn_for(self, index: int) -> AbstractContextManager:
+        """The random state in which the image at `index` of the list is seen."""
+        seed = int(self.seed)
+        return nullcontext() if seed < 0 else self.state_of(seed + index)
 
     def facts(self, positions: Sequence[int]) -> dict:
         """A batch of items without their images, as a DataLoader puts it together."""
@@ -122,14 +124,18 @@ class Images(Dataset):
 
     def _image(self, path: str) -> Tensor:
         version = self._version(path) if self.store else ""
-        if self.view is None:
-            return self.transform(Image.fromarray(self._decoded(path, version)))
-        if not (self.keep_views and self.store):
-            return self.view(self._decoded(path, version))
+        if self.view is None or not (self.keep_views and self.store):
+            return self.seen(self._decoded(path, version))
         view = self.store.get(
             f"{version} {self.view_name}", lambda: self.view(self._decoded(path, version)).numpy()
         )
         return torch.from_numpy(np.array(view))
+
+    def seen(self, pixels: np.ndarray) -> Tensor:
+        """What the transform makes of (height, width, 3), uint8."""
+        if self.view is None:
+            return self.transform(Image.fromarray(pixels))
+        return self.view(pixels)
 
     def _decoded(self, path: str, version: str) -> np.ndarray:
         if self.store is None:

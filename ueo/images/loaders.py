@@ -1,11 +1,14 @@
-"""Images of a list as batches, from the memory of the device or read by worker processes."""
+"""Images of a list as batches, from the memory of the device or read by worker processes; and
+images of which some may not be readable."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from dassl.data.transforms import build_transform
 from torch import Tensor
-from torch.utils.data import DataLoader, RandomSampler, Sampler, SubsetRandomSampler
+from torch.utils.data import DataLoader, Dataset, RandomSampler, Sampler, SubsetRandomSampler
 
 from modern_dassl import distributed
 from modern_dassl.loading import EpochLoader
@@ -17,12 +20,13 @@ from ueo.images.hashes import store_folder
 from ueo.images.items import Images
 from ueo.images.pixel_cache import open_store, warn_of_rest
 from ueo.images.transforms import Normaliser, evaluation_transform
+from ueo.images.unreadable import why_unreadable
 from ueo.settings.config import setting_of
 
 UNSEEN = object()  # whether images fit on the device is not known yet
 
 
-class _OnDevice:
+class OnDevice:
     """A loader whose batches come to the device, the images normalised there."""
 
     def _prepared(self, batch: dict) -> dict:
@@ -43,7 +47,7 @@ class _OnDevice:
         return f"they are read in each pass ({self.num_workers} worker processes)"
 
 
-class TrainingLoader(_OnDevice, EpochLoader):
+class TrainingLoader(OnDevice, EpochLoader):
     """Every image once an epoch in random order; the last, small batch is kept, as released. Under
     torchrun a process gets its share of each batch.
 
@@ -105,7 +109,7 @@ class Redrawn:
             yield from self._batches
 
 
-class EvaluationLoader(_OnDevice, DataLoader):
+class EvaluationLoader(OnDevice, DataLoader):
     """Images in the order of the list; under torchrun a consecutive part of it. Its own generator
     keeps it from moving the global random state, so that how often a run evaluates never changes
     how it trains. Raises DataError for fewer images than processes.
@@ -175,3 +179,63 @@ def loaders(cfg, dataset, uses_labels: bool, device: torch.device):
         for items in (dataset.test, dataset.train_u)
     )
     return TrainingLoader(training, cfg, device, budget), test, unlabelled
+
+
+@dataclass(frozen=True)
+class Batch:
+    """images: (name, why it could not be read or None), in order; pixels: (readable ones, height,
+    width, 3), uint8, or None where there is none."""
+
+    images: list[tuple[Hashable, str | None]]
+    pixels: Tensor | None
+
+    @property
+    def readable(self) -> list:
+        return [name for name, why in self.images if why is None]
+
+    def check(self) -> None:
+        """Raise DataError where an image could not be read."""
+        for name, why in self.images:
+            if why is not None:
+                raise DataError(f"{name}: {why}, though it could be read before")
+
+
+def read_batches(
+    images: Iterator[tuple[Hashable, object]], read: Callable[[object], Tensor], size: int,
+    workers: int,
+) -> Iterator[Batch]:
+    """Batches of `size` images, (name, image) each, in their order; at most a few are held.
+
+    image: a path, or whatever `read` takes and whose text begins a DataError of it. read: the
+    pixels of an image, DataError for one that cannot be read. workers: processes that do so, 0 for
+    this one.
+    """
+    loader = DataLoader(
+        _Files(read), batch_sampler=_groups(images, size), num_workers=workers,
+        collate_fn=_together, generator=torch.Generator(),
+    )
+    yield from loader
+
+
+class _Files(Dataset):
+    """Images by name: what a worker process reads."""
+
+    def __init__(self, read: Callable[[object], Tensor]):
+        self.read = read
+
+    def __getitem__(self, item: tuple) -> tuple:
+        name, image = item
+        try:
+            return name, None, self.read(image)
+        except DataError as error:
+            return name, why_unreadable(image, error), None
+
+
+def _groups(images: Iterator, size: int) -> Iterator[list]:
+    while group := list(islice(images, size)):
+        yield group
+
+
+def _together(items: list[tuple]) -> Batch:
+    pixels = [found for _, _, found in items if found is not None]
+    return Batch([item[:2] for item in items], torch.stack(pixels) if pixels else None)

@@ -55,8 +55,9 @@ def _reason(path: str) -> str | None:
         return why_unreadable(path, error)
 
 
-def why_unreadable(path: str, error: DataError) -> str:
-    """What `read_image` says of a file, in a few words: "damaged image (truncated)"."""
+def why_unreadable(path: object, error: DataError) -> str:
+    """What `read_image` says of a file, in a few words: "damaged image (truncated)". path: that
+    file, or what has its name as text."""
     return str(error).removeprefix(f"{path}: ").removesuffix(f", {HINT}")
 
 

@@ -22,6 +22,7 @@ from ueo.clip.towers.interface import Backbone
 from ueo.errors import CheckpointError
 from ueo.images.decoding import read_image
 from ueo.images.hashes import of_file
+from ueo.images.shards.reading import Member
 from ueo.images.transforms import Normaliser, evaluation_transform, on_images, plain_way
 from ueo.inputs import START, Inputs
 from ueo.results.predictions import Prediction, predictions_of
@@ -92,9 +93,10 @@ class AdaptedModel:
             pixels = torch.stack([self.pixels(path) for path in batch])
             yield from self.predict_pixels(batch, pixels, before)
 
-    def pixels(self, path: str | Path) -> Tensor:
+    def pixels(self, image: str | Path | Member) -> Tensor:
         """An image as the encoder's input before normalisation: (height, width, 3), uint8."""
-        return self._view(np.asarray(read_image(path, bool(self.cfg.DATASET.UPRIGHT))))
+        name, data = image if isinstance(image, Member) else (image, None)
+        return self._view(np.asarray(read_image(name, bool(self.cfg.DATASET.UPRIGHT), data=data)))
 
     def predict_pixels(
         self, names: list[str], pixels: Tensor, before: bool = True

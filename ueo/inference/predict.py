@@ -5,7 +5,7 @@ stopped.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,14 @@ from tqdm import tqdm
 from ueo.errors import ConfigError, DataError
 from ueo.files import check_writable, exclusive, sha256
 from ueo.images.folders import Unread
+from ueo.images.loaders import read_batches
+from ueo.images.shards.listing import names_shards, title_of
 from ueo.inference.adapted_model import AdaptedModel
 from ueo.inference.load import load
-from ueo.inference.new_images import NewImages, read_batches
+from ueo.inference.new_images import Image, NewImages
 from ueo.inference.summary import summary, tally_file, verdict_of
 from ueo.inference.unfinished import Unfinished, skipped_file
-from ueo.results.predictions import skipped_reasons, why_not_read
+from ueo.results.predictions import parted, skipped_reasons, why_not_read
 from ueo.results.record import RESULT
 from ueo.runs.checkpoint import FACTS, chosen_threshold, read_facts, with_threshold
 from ueo.settings.machine_share import worker_processes
@@ -69,19 +71,21 @@ def predict(settings: PredictSettings, say: Callable[[str], None] = print) -> Pa
         went_on = lines.take_up(_depends_on(settings, model), images, settings.overwrite)
         if went_on:
             say(went_on)
-        _predict_rest(settings, model, images, lines, total)
+        # what else is in shards is found while they are read
+        coming = images.found(others) if images.sharded else iter(images)
+        _predict_rest(settings, model, coming, lines, total)
         with lines:
             for path, kind in sorted(others.paths.items()):
-                lines.skip(images.name_of(path), kind, why_not_read(kind))
+                why = parted(kind) if images.sharded else (kind, why_not_read(kind))
+                lines.skip(images.name_of(path), *why)
         lines.finish()
     _say_ending(output, facts, say)
     return output
 
 
-def _predict_rest(settings: PredictSettings, model: AdaptedModel, images: NewImages,
-                  lines: Unfinished, total: int) -> None:
+def _predict_rest(settings: PredictSettings, model: AdaptedModel, rest: Iterator[Image],
+                  lines: Unfinished, total: int | None) -> None:
     """Predict the images that `lines` does not hold yet."""
-    rest = iter(images)
     for _ in range(lines.images):
         next(rest)
     workers = worker_processes() if settings.workers is None else settings.workers
@@ -99,6 +103,8 @@ def _predict_rest(settings: PredictSettings, model: AdaptedModel, images: NewIma
 def _default_output(settings: PredictSettings) -> Path:
     place = Path(settings.path).expanduser().resolve()
     name = place.name if place.is_dir() else place.stem
+    if names_shards(settings.path):
+        name = title_of(settings.path)
     return Path(settings.model, "predictions", f"{name or 'all'}.csv")
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 # the engine, libraries, and what all methods and data sets share: versions of these are recorded
 SHARED = ("dassl", "modern_dassl", "torch", "builtins", "abc", "typing")
-SHARED_MODULES = ("ueo.runs.recorded_trainer", "ueo.runs.online.trainer", "ueo.trainers.base",
-                  "ueo.datasets.base", "ueo.datasets.published")
+SHARED_MODULES = ("ueo.runs.recorded_trainer", "ueo.runs.shards.trainer",
+                  "ueo.runs.online.trainer", "ueo.trainers.base", "ueo.datasets.base",
+                  "ueo.datasets.published")
+DECLARATIONS = ("by_image",)  # say where a method can run, and change nothing that it computes
 
 
 def code_hash(kind: type) -> str:
@@ -38,7 +40,14 @@ def _structure(source: str) -> str:
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_text(body[0]):
             del body[0]
+        if isinstance(node, ast.ClassDef):
+            node.body = [part for part in body if not _is_declaration(part)]
     return repr(_plain(tree))
+
+
+def _is_declaration(node: ast.AST) -> bool:
+    names = [getattr(target, "id", None) for target in getattr(node, "targets", ())]
+    return bool({*names, getattr(node, "name", None)}.intersection(DECLARATIONS))
 
 
 def _is_text(node: ast.AST) -> bool:

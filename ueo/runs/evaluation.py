@@ -27,14 +27,7 @@ from ueo.results.predictions import (
     write_predictions,
     write_skipped,
 )
-from ueo.results.record import (
-    HISTORY,
-    RESULT,
-    peak_memory,
-    read_history,
-    run_facts,
-    write_run,
-)
+from ueo.results.record import HISTORY, RESULT, peak_memory, read_history, run_facts, write_run
 from ueo.runs.checkpoint import FACTS, chosen_threshold
 from ueo.runs.evaluator import UFTEvaluator
 from ueo.runs.keep_outputs import KeptOutputs
@@ -88,13 +81,19 @@ class Evaluations:
             entry[name] = self._measure(name, cosines[name], scores[name], epoch)
         if keeps:
             self.kept.add(epoch, cosines, features, classes, scores["test"], self.passes)
-        self.history.append(entry)
-        only_looking = self.history[0]["epoch"] > 0 and Path(trainer.output_dir, RESULT).exists()
-        # an evaluation alone leaves a finished run's history as it is
-        if not only_looking and distributed.is_main():
-            later = [e for e in self.earlier if e["epoch"] > epoch]  # a resumed run may be killed
-            write_json(Path(trainer.output_dir, HISTORY), self.history + later)
+        self.remember(entry)
         return cosines
+
+    def remember(self, entry: dict) -> None:
+        """Extend the history and its file. That of a finished run, which is evaluated alone, stays.
+        """
+        self.history.append(entry)
+        folder = Path(self.trainer.output_dir)
+        only_looking = self.history[0]["epoch"] > 0 and (folder / RESULT).exists()
+        if not only_looking and distributed.is_main():
+            # those to come, in case that it is killed again
+            later = [e for e in self.earlier if e["epoch"] > entry["epoch"]]
+            write_json(folder / HISTORY, self.history + later)
 
     def _unlabelled(
         self, test: Tensor, classes: Tensor | None, zero_shot: bool

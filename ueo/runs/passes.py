@@ -1,7 +1,7 @@
 """Passes over images: what the model gives of every image of a loader; and scores that need more
 than cosines."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -15,6 +15,12 @@ from ueo.clip.prompts import TEMPLATE, PromptEnsemble, PromptLearner, build_prom
 from ueo.inputs import TF32
 from ueo.scores import AGAINST_NAMES, TANL
 from ueo.settings.config import setting_of
+
+
+def progress(batches: Iterable, title: str) -> Iterable:
+    """`batches` with a bar on a terminal, of the main process alone."""
+    hidden = None if distributed.is_main() else True  # None: unless it is a terminal
+    return tqdm(batches, desc=title, leave=False, disable=hidden)
 
 
 class Passes:
@@ -67,12 +73,11 @@ class Passes:
     def rows(self, loader: DataLoader, function: Callable[[Tensor], Tensor], name: str) -> Tensor:
         """`function` of all images of an evaluation loader, one row each: (images, ...), fp32, on
         the CPU. Under torchrun every process computes a part and gets them all."""
-        hidden = None if distributed.is_main() else True  # None: unless it is a terminal
         model = self.trainer.model
         with model.evaluating():
             parts = [
                 model.steadily(function, batch["img"].to(self.trainer.device)).float().cpu()
-                for batch in tqdm(loader, desc=f"evaluate {name}", leave=False, disable=hidden)
+                for batch in progress(loader, f"evaluate {name}")
             ]
         return distributed.gather(torch.cat(parts))
 

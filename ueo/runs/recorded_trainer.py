@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import torch
+from dassl.data.datasets import DatasetBase
 from dassl.engine import TrainerX
 from torch import Tensor
 
@@ -40,12 +41,14 @@ class RecordedTrainer(TrainerX):
         self._truth = Truth(dataset)
         if self.uses_labels:
             check_labelled(type(self).__name__, dataset)
-        self.train_loader_x, self.test_loader, self.unlabelled_loader = loaders(
-            cfg, dataset, self.uses_labels, self.device
-        )
+        self.train_loader_x, self.test_loader, self.unlabelled_loader = self.make_loaders(dataset)
         if not self.uses_labels:
             hidden, training = Veiled(dataset, dataset.train_u), self.train_loader_x
             veil(self, hidden, training, training, self.test_loader)
+
+    def make_loaders(self, dataset: DatasetBase) -> tuple:
+        """(training loader, that of the test set, that of the unlabelled set)."""
+        return loaders(self.cfg, dataset, self.uses_labels, self.device)
 
     def train_on(self, chosen: list[int]) -> None:
         """Train on these positions of the unlabelled list alone; to be called in `prepare`."""
@@ -74,8 +77,12 @@ class RecordedTrainer(TrainerX):
             self.test()
         self.evaluations.write_record()
 
-    def before_train(self) -> None:
+    def look_first(self) -> None:
+        """Evaluate the zero-shot model, and let the method prepare from what it gives."""
         self.prepare(self.evaluations.run(epoch=0)["unlabelled"])
+
+    def before_train(self) -> None:
+        self.look_first()
         if self.groups:
             super().before_train()  # resumes, if asked; hence after the zero-shot model was used
             self.evaluations.resume(self.start_epoch)

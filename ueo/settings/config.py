@@ -12,7 +12,7 @@ from yacs.config import CfgNode
 
 from ueo.errors import ConfigError, UndeclaredOption
 from ueo.names import did_you_mean
-from ueo.settings.known_keys import DASSL, ONLINE, OWN
+from ueo.settings.known_keys import DASSL, ONLINE, OWN, SHARDED
 from ueo.settings.options import Option, declared, quoted
 from ueo.settings.yaml_files import read_yaml
 
@@ -72,6 +72,11 @@ def setting_of(cfg: CfgNode, key: str, node: str = "DATASET"):
 def is_online(cfg: CfgNode) -> bool:
     """Whether the images come as a stream."""
     return setting_of(cfg, "PROTOCOL") == ONLINE
+
+
+def is_sharded(cfg: CfgNode) -> bool:
+    """Whether the images are in shards."""
+    return cfg.DATASET.NAME == SHARDED
 
 
 class TrainerOptions(CfgNode):
@@ -155,19 +160,20 @@ def flatten(tree: dict, prefix: str = "") -> dict:
 def resolved(cfg: CfgNode) -> dict:
     """The keys that decide what a run computes, flat: other trainers' options left out, unless the
     trainer has no TRAINER.<NAME> and may read any, as CoOp reads TRAINER.COOP; those of Dassl's
-    trainers where they have their defaults; and those of ONLINE under another protocol."""
+    trainers where they have their defaults; those of ONLINE under another protocol; and those of
+    SHARDS on another data set."""
     flat = flatten(cfg)
     own = f"TRAINER.{cfg.TRAINER.NAME}." if cfg.TRAINER.NAME in cfg.TRAINER else "TRAINER."
     for key, value in flatten({"TRAINER": get_cfg_default().TRAINER}).items():
         if key != "TRAINER.NAME" and flat.get(key) == value:
             del flat[key]
-    online = is_online(cfg)
+    idle = ("ONLINE.",) * (not is_online(cfg)) + ("SHARDS.",) * (not is_sharded(cfg))
     return {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in sorted(flat.items())
         if key not in VOLATILE
         and (not key.startswith("TRAINER.") or key.startswith(own) or key == "TRAINER.NAME")
-        and (online or not key.startswith("ONLINE."))
+        and not key.startswith(idle)
     }
 
 

@@ -94,6 +94,7 @@ DASSL = {
         "FINAL_MODEL": Option(choices=("last_step", "last_val", "best_val")),
     },
 }
+SHARDED = "UFTShards"  # the data set of shards, whose keys are those of the node SHARDS
 ONLINE = "online"  # the protocol, whose keys are those of the node ONLINE: docs/online.md
 OWN = {
     "INPUT": {
@@ -144,6 +145,12 @@ OWN = {
         "STEPS": Option(1, low=1),
         # whether a batch is answered "before" these steps or "after" them
         "ANSWER": Option("after", choices=("before", "after")),
+    },
+    "SHARDS": {
+        # places of the list that are read at once; a batch has as many images of each
+        "LANES": Option(4, low=1),
+        # images that are held to be shuffled, in all lanes together
+        "SHUFFLE": Option(1000, low=1),
     },
     "MODEL": {
         # arithmetic in TF32 on CUDA; None: as torch has it, in convolutions alone

@@ -14,14 +14,16 @@ from ueo.runs.online import under_way
 from ueo.runs.online.evaluations import StreamEvaluations
 from ueo.runs.online.orders import batches
 from ueo.runs.online.stream import Stream
-from ueo.runs.recorded_trainer import TRAINED, RecordedTrainer
+from ueo.runs.recorded_trainer import TRAINED
+from ueo.runs.shards.evaluations import ShardEvaluations
+from ueo.runs.shards.trainer import ShardsTrainer
 from ueo.scores import AGAINST_NAMES
-from ueo.settings.config import is_online, setting_of
+from ueo.settings.config import is_online, is_sharded, setting_of
 
 Answer = Tensor | dict[str, Tensor]
 
 
-class OnlineTrainer(RecordedTrainer):
+class OnlineTrainer(ShardsTrainer):
     """A trainer that can follow a stream, where the protocol is "online". A subclass may define
     `online_step`."""
 
@@ -68,7 +70,7 @@ class OnlineTrainer(RecordedTrainer):
 
     def make_evaluations(self) -> Evaluations:
         kind = StreamEvaluations if is_online(self.cfg) else Evaluations
-        return kind(self, self._truth)
+        return (ShardEvaluations if is_sharded(self.cfg) else kind)(self, self._truth)
 
     def update_lr(self, *args, **options) -> None:
         if not is_online(self.cfg):  # the end of a stream, to fall towards, is not known
@@ -104,7 +106,8 @@ class OnlineTrainer(RecordedTrainer):
         """Answer the whole stream, from where an earlier process came to; write the record."""
         self.stream = self._open_stream()
         start = under_way.state_of(self) if self.cfg.ONLINE.RESET else None
-        first, answers = under_way.go_on(self)
+        found = under_way.go_on(self) or {"batches": 0, "answers": {}}
+        first, answers = found["batches"], {n: [rows] for n, rows in found["answers"].items()}
         self.epoch, self.num_batches, began = 0, len(self.stream), time.monotonic()
         coming = tqdm(self.stream.starting_with(first), "stream", self.num_batches, leave=False,
                       initial=first, disable=None)
@@ -119,7 +122,8 @@ class OnlineTrainer(RecordedTrainer):
             self.evaluations.count_training(time.perf_counter() - clock, len(batch["index"]))
             if time.monotonic() - began > under_way.SECONDS:
                 self.check_losses()
-                under_way.write(self, self.batch_idx + 1, answers)
+                under_way.write(self, self.batch_idx + 1, answers={
+                    name: torch.cat(parts) for name, parts in answers.items()})
                 began = time.monotonic()
         self.evaluations.add_stream({name: torch.cat(rows) for name, rows in answers.items()})
         if self.get_model_names():

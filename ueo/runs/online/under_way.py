@@ -1,11 +1,11 @@
-"""What a stream has come to, kept so that a run that was killed goes on to the same answers."""
+"""What a stream, or an epoch over shards, has come to, kept so that a run that was killed goes on
+to the same answers."""
 
 import copy
 import pickle
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ueo.errors import CheckpointError
 from ueo.files import atomic_path
@@ -15,10 +15,15 @@ SECONDS = 30.0  # between two times that it is written
 
 
 def state_of(trainer) -> dict:
-    """What steps have changed: tuned parameters, buffers, the optimiser's state. A copy."""
+    """What steps have changed: tuned parameters, buffers, the states of the optimiser and of the
+    schedule, as far as a step moves it. A copy."""
     parts = {"model": trainer.saved_state(), "optimiser": getattr(trainer, "optim", None),
              "scaler": trainer.scaler}
-    return {name: copy.deepcopy(part.state_dict()) for name, part in parts.items() if part}
+    state = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items() if part}
+    if trainer.groups and trainer.options.SCHEDULE != "epoch":
+        state["schedule"] = {key: value for key, value in trainer.sched.state_dict().items()
+                             if isinstance(value, int | float | list)}
+    return state
 
 
 def put_back(trainer, state: dict) -> None:
@@ -28,27 +33,33 @@ def put_back(trainer, state: dict) -> None:
         trainer.optim.load_state_dict(copy.deepcopy(state["optimiser"]))
     if "scaler" in state:
         trainer.scaler.load_state_dict(copy.deepcopy(state["scaler"]))
+    if "schedule" in state:
+        trainer.sched.load_state_dict({**trainer.sched.state_dict(), **state["schedule"]})
 
 
-def write(trainer, batches: int, answers: dict[str, list[Tensor]]) -> None:
-    """Keep what the first `batches` batches have led to, and their answers."""
+def write(trainer, batches: int, epoch: int = 0, **further) -> None:
+    """Keep what the first `batches` batches of an epoch, or of a stream, have led to. further: what
+    else `go_on` is to give back."""
     found = {
-        "batches": batches, "state": state_of(trainer), "random": torch.get_rng_state(),
+        "epoch": epoch, "batches": batches, "state": state_of(trainer),
+        "random": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if trainer.device.type == "cuda" else [],
-        "answers": {name: torch.cat(parts) for name, parts in answers.items()},
+        **further,
     }
     with atomic_path(Path(trainer.output_dir, FILE)) as temporary:
         torch.save(found, temporary)
 
 
-def go_on(trainer) -> tuple[int, dict[str, list[Tensor]]]:
-    """(number of batches that were answered, their answers), and `trainer` as it was after them;
-    (0, {}) where nothing was kept. Raises CheckpointError for a damaged file."""
+def go_on(trainer, epoch: int = 0) -> dict | None:
+    """What `write` kept of this epoch, and `trainer` as it was then; None where it kept nothing.
+    Raises CheckpointError for a damaged file."""
     path = Path(trainer.output_dir, FILE)
     if not path.is_file():
-        return 0, {}
+        return None
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
+        if found["epoch"] != epoch:
+            return None
         put_back(trainer, found["state"])
         torch.set_rng_state(found["random"])
         if found["cuda"]:
@@ -56,7 +67,7 @@ def go_on(trainer) -> tuple[int, dict[str, list[Tensor]]]:
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path}: damaged; remove it, the stream begins again") from error
     print(f"Go on after batch {found['batches']}")
-    return found["batches"], {name: [rows] for name, rows in found["answers"].items()}
+    return found
 
 
 def done(trainer) -> None:

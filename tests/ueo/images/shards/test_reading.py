@@ -1,0 +1,108 @@
+"""What is read of a shard, from a file, a command and a server, and what is left out."""
+
+import functools
+import gzip
+import http.server
+import threading
+
+import pytest
+from made_shards import png, write_tar
+
+from ueo.errors import DataError
+from ueo.images.shards.listing import Shard, list_of, names_shards, title_of
+from ueo.images.shards.reading import again, images_of
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(tmp_path):
+    """The address that serves tmp_path."""
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def look(url) -> tuple[list[str], dict[str, str]]:
+    """(names of the images, {name: why} of what is left out)."""
+    left_out = {}
+    found = [m.name for m in images_of(Shard(str(url), "x.tar"), left_out.__setitem__)]
+    return found, left_out
+
+
+def test_samples_without_one_image_are_left_out_and_named(tmp_path):
+    url = write_tar(tmp_path / "x.tar", {
+        "__meta__/info.json": b"{}", "dog/1.jpg": png(0), "dog/1.txt": b"a dog", "dog/1.cls": b"3",
+        "2.txt": b"text alone", "3.PNG": png(1), "3.seg.png": png(2), "no_suffix": b"",
+        "4.png": png(3), "5.png": png(4), "4.jpg": png(5), "6.png": b"no picture",
+    })
+    assert look(url) == (["dog/1.jpg", "3.png", "4.png", "5.png", "6.png"],
+                         {"2": "no image", "no_suffix": "no suffix", "4": "key twice"})
+
+
+@pytest.mark.parametrize("keep", [5000, 9217, 9000])
+def test_a_shard_that_was_cut_off_gives_what_comes_before(tmp_path, keep):
+    url = write_tar(tmp_path / "x.tar", {f"{i}.png": png(i)[:3000] + b"0" * 1000 for i in range(3)})
+    whole = url.read_bytes()
+    url.write_bytes(whole[:keep])
+    found, left_out = look(url)
+    assert found == [f"{i}.png" for i in range(keep // 4608)]
+    assert list(left_out) == [""] and left_out[""].startswith("shard cut off (")
+    assert look(url) == (found, left_out)
+
+
+def test_a_damaged_header_ends_a_shard(tmp_path):
+    url = write_tar(tmp_path / "x.tar", {"0.png": b"0" * 512, "1.png": b"1" * 512, "2.png": b"2"})
+    data = bytearray(url.read_bytes())
+    data[1024:1100] = b"\xff" * 76
+    url.write_bytes(data)
+    assert look(url) == (["0.png"], {"": "shard cut off (no end mark, or a damaged header)"})
+    url.write_bytes(b"<html>not here</html>" * 100)
+    assert look(url)[0] == [] and "shard cut off" in look(url)[1][""]
+
+
+def test_a_command_and_a_server_give_the_same_as_a_file(tmp_path, server):
+    url = write_tar(tmp_path / "x.tar", {f"{i}.png": png(i) for i in range(5)})
+    (tmp_path / "x.tar.gz").write_bytes(gzip.compress(url.read_bytes()))
+    expected = list(images_of(Shard(str(url), "x.tar")))
+    for other in (f"pipe:cat {url}", f"pipe:gzip -dc {url}.gz", f"{server}/x.tar", f"{url}.gz"):
+        assert list(images_of(Shard(other, "x.tar"))) == expected
+        names = [member.name for member in expected]
+        part = list(again(Shard(other, "x.tar"), names, 1, 3))  # what is left is not awaited
+        assert part == [(1, expected[1]), (2, expected[2])]
+
+
+def test_what_cannot_be_opened_or_read_to_its_end_is_one_line(tmp_path, server):
+    url = write_tar(tmp_path / "x.tar", {f"{i}.png": png(i) for i in range(5)})
+    for other, why in ((f"{server}/gone.tar", "exit 22"), ("pipe:exit 3", "exit 3"),
+                       (f"pipe:cat {url}; exit 5", "exit 5"), (f"{tmp_path}/gone.tar", "No such")):
+        with pytest.raises(DataError, match=why):
+            list(images_of(Shard(other, "x.tar")))
+    with pytest.raises(DataError, match="lacks other.png, which it held"):
+        list(again(Shard(str(url), "x.tar"), ["0.png", "other.png"], 0, 2))
+
+
+def test_what_names_shards(tmp_path):
+    for number in range(3):
+        write_tar(tmp_path / "my" / f"{number}.tar", {"a.png": png(0)})
+    folder = tmp_path / "my"
+    braces = f"{folder}/{{0..2}}.tar"
+    for path in (braces, str(folder), f"{folder}/0.tar::{folder}/{{1,2}}.tar"):
+        assert [s.name for s in list_of(path)] == ["0.tar", "1.tar", "2.tar"]
+        assert names_shards(path) and title_of(path) == "my"
+    assert title_of("http://127.0.0.1/photos/{0..2}.tar") == "photos"
+    assert [s.name for s in list_of("pipe:cat a/{0..1}.tar")] == ["0.tar", "1.tar"]
+    two = list_of("pipe:cat {a,b}/0.tar")
+    assert [s.name for s in two] == [s.url for s in two]  # their ends are the same
+    (folder / "c.png").write_bytes(png(0))
+    assert not names_shards(str(folder)) and not names_shards("photos")
+    for path, why in ((f"{folder}/{{0..3}}.tar", "3.tar: no such shard"),
+                      (str(tmp_path), "holds no shard"), (f"{folder}/{{0,0}}.tar", "twice")):
+        with pytest.raises(DataError, match=why):
+            list_of(path)

@@ -1,0 +1,136 @@
+"""The images of one shard as they come.
+
+Files whose names agree up to the first dot of the last part are one sample, its key is that part of
+the name: WebDataset's rule. What is left out is left out at every pass, for the same reason.
+"""
+
+import re
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from ueo.errors import DataError
+from ueo.images.decoding import is_image_name
+from ueo.images.shards.listing import Shard, library
+
+META = re.compile(r"__[^/]*__($|/)")  # webdataset's own files
+CUT = "shard cut off"
+BLOCK = 1 << 20
+
+
+class Member(NamedTuple):
+    """An image that has been read and not decoded. name: key and suffix, "dog/1.jpg"."""
+
+    name: str
+    data: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Skip = Callable[[str, str], None]  # is told (name, why) of what is left out
+
+
+def images_of(shard: Shard, skip: Skip = lambda name, why: None) -> Iterator[Member]:
+    """The images of a shard's samples, in their order, one a sample.
+
+    Left out are samples without an image, keys that come again, files without a suffix, and all
+    that comes after the place where the archive is damaged. Raises DataError for a shard that
+    cannot be opened or read to its end.
+    """
+    group, seen = library().tariterators.group_by_keys, set()
+
+    def twice(error: Exception) -> bool:
+        skip(str(error.args[0]).split(": duplicate")[0], "name twice")
+        return True
+
+    for sample in group(_files(shard, skip), handler=twice):
+        key = sample["__key__"]
+        suffix = next((s for s in sample if "." not in s and is_image_name(f"x.{s}")), None)
+        if suffix is None or key in seen:
+            skip(key, "key twice" if key in seen else "no image")
+            continue
+        seen.add(key)
+        yield Member(f"{key}.{suffix}", sample[suffix])
+
+
+def again(shard: Shard, names: list[str], start: int, stop: int) -> Iterator[tuple[int, Member]]:
+    """(row, image) of the rows start .. stop - 1 of a shard that was read before. names: of all its
+    images that can be read. Raises DataError where it does not hold them any more."""
+    row, found = 0, images_of(shard)
+    try:
+        while row < stop:
+            member = next(found, None)
+            if member is None:
+                raise DataError(f"{shard.url}: lacks {names[row]}, which it held when it was first "
+                                "read; was it replaced? --overwrite begins again")
+            if member.name == names[row]:
+                if row >= start:
+                    yield row, member
+                row += 1
+    finally:
+        found.close()
+
+
+class _Header(tarfile.TarInfo):
+    """Notes whether the archive has come to its end mark."""
+
+    @classmethod
+    def fromtarfile(cls, archive):
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:
+            archive.ended = True
+            raise
+
+
+def _files(shard: Shard, skip: Skip) -> Iterator[dict]:
+    """The files of a shard as webdataset's functions take them."""
+    stream = _opened(shard)
+    try:
+        why = None
+        try:
+            archive = tarfile.open(fileobj=stream, mode="r|*", tarinfo=_Header)
+            while (header := archive.next()) is not None:
+                archive.members = []  # which would grow
+                if header.isreg() and not META.match(header.name):
+                    data = archive.extractfile(header).read()
+                    if library().tariterators.base_plus_ext(header.name)[0] is None:
+                        skip(header.name, "no suffix")
+                    else:
+                        yield {"fname": header.name, "data": data, "__url__": shard.url}
+            if not getattr(archive, "ended", False):
+                why = f"{CUT} (no end mark, or a damaged header)"
+        except (tarfile.TarError, EOFError, zlib.error) as error:
+            why = f"{CUT} ({error})"
+        while stream.read(BLOCK):  # the rest, so that whoever writes it ends well
+            pass
+        stream.close()  # raises OSError for a command that has failed
+        if why:
+            skip("", why)
+    except OSError as error:
+        raise DataError(f"{shard.url}: cannot be read to its end ({_words(error)})") from error
+    finally:
+        _give_up(stream)
+
+
+def _opened(shard: Shard):
+    try:
+        return open(shard.path, "rb") if shard.path else library().gopen(shard.url)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{shard.url}: cannot be opened ({_words(error)})") from error
+
+
+def _give_up(stream) -> None:
+    """Close what may not be at its end; a command is ended first, which else might go on."""
+    if (process := getattr(stream, "proc", None)) and process.poll() is None:
+        process.kill()
+    with suppress(OSError):
+        stream.close()
+
+
+def _words(error: Exception) -> str:
+    status = re.search(r": (exit -?\d+) \(read\)", str(error))
+    return status[1] if status else getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,162 @@
+"""The evaluations of a run on shards, batch by batch: of each image a few numbers are kept.
+
+Shards have no labels here, so the unlabelled images are the tested ones, and what is measured is
+what can be known without labels.
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from modern_dassl import distributed
+from ueo.images.hidden_labels import SETS
+from ueo.images.lists import NO_LABEL
+from ueo.images.loaders import read_batches
+from ueo.images.shards.reading import Member, again
+from ueo.images.shards.tables import Tables
+from ueo.losses import entropy
+from ueo.metrics import percent
+from ueo.results.predictions import (
+    PREDICTIONS,
+    SKIPPED,
+    Prediction,
+    not_read,
+    write_predictions,
+    write_skipped,
+)
+from ueo.runs.evaluation import AFTER, BEFORE, Evaluations
+from ueo.runs.evaluator import UFTEvaluator
+from ueo.runs.passes import progress
+from ueo.runs.shards.first_pass import first_pass
+from ueo.scores import SCORES
+
+ANSWERS = ("predictions", "scores", "confidences")  # as `UFTEvaluator.outputs` gives them
+
+
+class ShardEvaluations(Evaluations):
+    """Of `trainer` on its shards. tables: what the first pass has found, once it was made."""
+
+    tables: Tables | None = None
+
+    def look(self) -> Tables:
+        """The tables, by a first pass where some are missing."""
+        if self.tables is None:
+            self.tables = first_pass(self.trainer)
+            self._truth.dataset.take(self.tables)
+        return self.tables
+
+    @torch.no_grad()
+    def run(self, epoch: int, last: bool = False) -> None:
+        """Evaluate the model as it is after `epoch` epochs and extend the history."""
+        self.look()
+        classes = self.trainer.model.class_features()
+        cosines = self._kept(classes) if epoch == 0 else self._anew(classes)
+        found, information = self._collected(cosines)
+        when = BEFORE if epoch == 0 else AFTER
+        self.outputs[when] = {
+            f"{name}_{key}": found[key] for name in SETS for key in ANSWERS}
+        self.leading = found  # the two most probable classes, of the last evaluation
+        entry = {"epoch": epoch}
+        for name in SETS:
+            print(f"Evaluate on the *{name}* set, epoch {epoch}")
+            entry[name] = self._values(name, found, epoch)
+        entry["unlabelled"]["mutual_information"] = information
+        self.remember(entry)
+
+    def _values(self, name: str, found: dict[str, np.ndarray], epoch: int) -> dict:
+        classes = len(self._truth.dataset.classnames)
+        evaluator = UFTEvaluator(self.trainer.cfg, num_known=classes, unlabelled_classes=set())
+        labels = np.full(len(found["scores"]), NO_LABEL)
+        values = dict(evaluator.measure({"labels": labels, **{k: found[k] for k in ANSWERS}}))
+        outputs = {f"{name}_{key}": found[key] for key in ANSWERS}
+        values.update(self._without_labels(name, outputs))
+        for key in ("classes_predicted", "mean_score"):
+            self.trainer.write_scalar(f"{name}/{key}", values[key], epoch)
+        return values
+
+    def _kept(self, classes: Tensor) -> Iterator[Tensor]:
+        """Cosines of this process's images by the features of the first pass."""
+        for shard in self.trainer.unlabelled_loader.own:
+            features = np.array(self.tables.read(shard).features)
+            yield self.passes.cosines(torch.from_numpy(features), classes)
+
+    def _anew(self, classes: Tensor) -> Iterator[Tensor]:
+        """Cosines of this process's images by the model as it is, which reads them all."""
+        loader, model = self.trainer.unlabelled_loader, self.trainer.model
+        batches = read_batches(self._images(), loader.dataset.view_of, loader.batch_size,
+                               loader.num_workers)
+        with model.evaluating():
+            for batch in progress(batches, "evaluate"):
+                batch.check()
+                images = loader.normalise(batch.pixels)
+                yield self.passes.cosines(model.steadily(model.image_features, images), classes)
+
+    def _images(self) -> Iterator[tuple[str, Member]]:
+        for number in self.trainer.unlabelled_loader.own:
+            shard, names = self.tables.shards[number], self.tables.read(number).names
+            for _, member in again(shard, names, 0, len(names)):
+                yield f"{shard.name}/{member.name}", member
+
+    def _collected(self, cosines: Iterator[Tensor]) -> tuple[dict[str, np.ndarray], float]:
+        """({name: (images, ...)}, percentage of mutual information), of all processes' images."""
+        trainer, parts, sums = self.trainer, [], 0
+        for rows in cosines:
+            prob = (trainer.model.logit_scale * rows).softmax(-1)
+            first = prob.sort(dim=-1, descending=True, stable=True).indices[:, :2]
+            parts.append({
+                "predictions": rows.argmax(-1), "confidences": prob.amax(-1),
+                "scores": SCORES[trainer.options.SCORE](rows).double(),
+                "classes": first.int(), "probabilities": prob.gather(1, first),
+            })
+            prob = prob.double()
+            sums = sums + torch.cat([prob.sum(0), entropy(prob).sum(0, keepdim=True)])
+        found = {name: distributed.gather(torch.cat([part[name] for part in parts])).numpy()
+                 for name in parts[0]}
+        means = distributed.gather(sums[None]).sum(0) / len(found["scores"])
+        information = (entropy(means[None, :-1])[0] - means[-1]) / math.log(len(means) - 1)
+        return found, percent(max(float(information), 0.0))
+
+    # the record
+
+    def _paths(self) -> list[str]:
+        return self.tables.each(lambda shard, table: [f"{shard.name}/{n}" for n in table.names])
+
+    def _all_outputs(self, dataset) -> dict[str, np.ndarray]:
+        found = {f"{name}_before": array for name, array in self.outputs[BEFORE].items()}
+        found |= {f"{name}_after": array for name, array in self._after().items()}
+        labels = np.full(len(found["test_scores_after"]), NO_LABEL)
+        found |= {f"{name}_labels": labels for name in SETS}
+        return {**found, "test_paths": np.array(self._paths())}
+
+    def _write_predictions(self, outputs: dict[str, np.ndarray], threshold: float | None) -> None:
+        names, folder = self._truth.dataset.classnames, Path(self.trainer.output_dir)
+        rows, before = self.leading, outputs["test_predictions_before"]
+
+        def each() -> Iterator[Prediction]:
+            for i, path in enumerate(outputs["test_paths"]):
+                first, *second = zip(rows["classes"][i], rows["probabilities"][i])
+                score = float(rows["scores"][i])
+                yield Prediction(
+                    str(path), names[first[0]], float(first[1]), score,
+                    threshold is None or score >= threshold,
+                    names[second[0][0]] if second else None,
+                    float(second[0][1]) if second else None, names[before[i]],
+                )
+
+        write_skipped(folder / SKIPPED, not_read(self._truth.dataset))
+        write_predictions(folder / PREDICTIONS, each())
+
+    def _further(self, outputs: dict[str, np.ndarray]) -> dict:
+        """What the record says of the shards."""
+        skipped = len(self._truth.dataset.skipped)
+        print(f"Images: {sum(self.tables.counts):,} in {len(self.tables.shards):,} shards, "
+              f"{skipped:,} left out{' (skipped.csv)' * bool(skipped)}")
+        cfg, notes = self.trainer.cfg, self.trainer.notes
+        return {"shards": {"number": len(self.tables.shards), "left_out": skipped,
+                           **{key.lower(): value for key, value in cfg.SHARDS.items()}},
+                # what a method notes of a batch says nothing of the whole
+                "notes": {key: notes[key] for key in ("skipped_steps",) if key in notes}}

@@ -1,0 +1,126 @@
+"""A run on shards: trained in epochs, and taken up again in the middle of one."""
+
+import time
+from collections.abc import Iterator
+
+import torch
+
+from modern_dassl import distributed
+from modern_dassl.distributed import WholeBatch
+from ueo.errors import ConfigError
+from ueo.images.shards.loaders import EvaluationShards, TrainingShards
+from ueo.runs.online import under_way
+from ueo.runs.recorded_trainer import RecordedTrainer
+from ueo.scores import AGAINST_NAMES
+from ueo.settings.config import is_sharded, setting_of
+
+
+class ShardsTrainer(RecordedTrainer):
+    """A trainer that can train on shards, where a subclass says so."""
+
+    # True: what `prepare` makes of an image depends on that image alone, and a step needs nothing
+    # but its batch, so that images need not be there at the same time
+    by_image = False
+
+    def build_data_loader(self) -> None:
+        if is_sharded(self.cfg):
+            self._refuse_on_shards()
+        super().build_data_loader()
+
+    def _refuse_on_shards(self) -> None:
+        """Raise ConfigError for what cannot be had of shards."""
+        name, cfg, options = type(self).__name__, self.cfg, self.options
+        for wrong, what in (
+            (self.uses_labels or self.reads_labels, f"{name} reads labels, and shards have none"),
+            (not self.by_image, f"{name} needs all images at once (docs/streams.md has the methods "
+             "that do not; a method of your own says by_image = True)"),
+            (options.GRAPH, f"TRAINER.{name}.GRAPH is not built for them"),
+            (options.SCORE in AGAINST_NAMES, f"TRAINER.{name}.SCORE {options.SCORE} is scored on "
+             "all images together"),
+            (setting_of(cfg, "KEEP_OUTPUTS", "TEST"), "TEST.KEEP_OUTPUTS keeps the features of all "
+             "images"),
+        ):
+            if wrong:
+                raise ConfigError(f"images in shards: {what}")
+
+    def make_loaders(self, dataset) -> tuple:
+        if not is_sharded(self.cfg):
+            return super().make_loaders(dataset)
+        training = TrainingShards(dataset.shards, self.cfg, self.device)
+        every = EvaluationShards(dataset.shards, self.cfg, self.device)
+        return training, every, every
+
+    def look_first(self) -> None:
+        if not is_sharded(self.cfg):
+            super().look_first()
+            return
+        self.evaluations.run(epoch=0)
+        with torch.no_grad():
+            self._frozen = self.model.class_features().float().cpu()  # (K, embedding)
+        self.train_loader_x.open(self.evaluations.look())
+        self._epoch_seed, self._first, self._written = None, 0, time.monotonic()
+        if self.groups and self.options.SCHEDULE == "iteration":
+            self.sched.T_max = self.all_steps()
+
+    def before_train(self) -> None:
+        super().before_train()
+        if is_sharded(self.cfg) and self.groups:
+            found = under_way.go_on(self, self.start_epoch)
+            if found:
+                self._epoch_seed, self._first = found["seed"], found["batches"]
+
+    def all_steps(self) -> int:
+        if is_sharded(self.cfg) and not hasattr(self.train_loader_x, "order"):
+            return 1  # how many images there are is not known yet
+        return super().all_steps()
+
+    def run_epoch(self) -> None:
+        if not is_sharded(self.cfg):
+            super().run_epoch()
+            return
+        whole = self.train_loader_x
+        self.train_loader_x = _Epoch(self, whole, self._first, self._epoch_seed)
+        super().run_epoch()
+        self.train_loader_x, self._first, self._epoch_seed = whole, 0, None
+
+    def after_train(self) -> None:
+        super().after_train()
+        if is_sharded(self.cfg) and distributed.is_main():
+            under_way.done(self)
+
+    def with_zero_shot(self, batch: dict) -> dict:
+        """Let the method prepare from the frozen model's cosines of a batch, found by the images'
+        keys; returns the batch as `loss` is given it."""
+        features = WholeBatch.of(batch["index"].cpu()).rows(batch.pop("features"))
+        self.prepare(features @ self._frozen.T)
+        return batch
+
+    def keep_place(self, seed: int, batches: int) -> None:
+        """Every half minute, write what so many batches of an epoch have led to."""
+        if time.monotonic() - self._written > under_way.SECONDS:
+            self.check_losses()
+            if distributed.is_main():
+                under_way.write(self, batches, epoch=self.epoch, seed=seed)
+            self._written = time.monotonic()
+
+
+class _Epoch:
+    """The batches of one epoch from number `first` on, as the engine's loop takes them. seed: of an
+    epoch that was begun before; None: it is drawn."""
+
+    shared_equally = True
+
+    def __init__(self, trainer: ShardsTrainer, loader: TrainingShards, first: int,
+                 seed: int | None):
+        self.trainer, self.loader, self.first, self.seed = trainer, loader, first, seed
+        self.batch_size = loader.batch_size
+        self.dataset = range(first * loader.batch_size, len(loader.dataset))  # what is left
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[dict]:
+        seed = self.loader.begin_epoch() if self.seed is None else self.seed
+        for number, batch in enumerate(self.loader.epoch(seed, self.first), self.first):
+            yield {**self.trainer.with_zero_shot(batch), "number": number}
+            self.trainer.keep_place(seed, number + 1)  # the step has been taken
