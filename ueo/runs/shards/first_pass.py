@@ -15,6 +15,7 @@ from ueo.errors import DataError
 from ueo.files import check_writable, exclusive
 from ueo.images.hashes import store_folder
 from ueo.images.loaders import read_batches
+from ueo.images.shards.listing import Shard
 from ueo.images.shards.loaders import EvaluationShards
 from ueo.images.shards.reading import Member, images_of
 from ueo.images.shards.tables import Table, Tables
@@ -33,11 +34,18 @@ def first_pass(trainer) -> Tables:
     with exclusive(tables.folder / f"first_pass-{distributed.rank()}.lock"):  # of runs at once
         _Pass(trainer, loader, tables).make(tables.missing(loader.own))
     distributed.barrier()
+    if not sum(tables.counts) or setting_of(trainer.cfg, "BAD_IMAGES") == "stop":
+        for shard, name, why in tables.each(lambda shard, table: [
+                (shard, *pair) for pair in table.skipped]):
+            raise _bad(shard, name, why)
     if not sum(tables.counts):
-        first = next(iter(tables.each(lambda shard, table: table.skipped)), ("", "it is empty"))
-        raise DataError(f"{loader.shards[0].url}: no image in {len(loader.shards)} shards can be "
-                        f"read; {first[0] or loader.shards[0].name}: {first[1]}")
+        raise DataError(f"{loader.shards[0].url}: holds no image, nor does any other shard")
     return tables
+
+
+def _bad(shard: Shard, name: str, why: str) -> DataError:
+    return DataError(f"{shard.url}: {name}{': ' * bool(name)}{why}; DATASET.BAD_IMAGES skip leaves "
+                     "such images out, as long as there are others")
 
 
 class _Pass:
@@ -80,8 +88,7 @@ class _Pass:
 
     def _skip(self, shard: int, name: str, why: str) -> None:
         if self.stops:
-            raise DataError(f"{self.loader.shards[shard].url}: {name}: {why}; DATASET.BAD_IMAGES "
-                            "skip leaves such images out")
+            raise _bad(self.loader.shards[shard], name, why)
         self.skipped[shard].append((name, why))
 
     def _write(self, shard: int) -> None:
