@@ -18,7 +18,7 @@ from ueo.images.hidden_labels import Hidden
 from ueo.images.overlap import Overlap
 from ueo.images.shards.listing import list_of, title_of
 from ueo.images.shards.tables import Tables
-from ueo.inputs import CLASS_NAMES, IMAGE_LIST, IMAGES, Inputs
+from ueo.inputs import CLASS_NAMES, IMAGE_LIST, IMAGES, LABELS, Inputs
 from ueo.label_space import label_space
 from ueo.settings.config import setting_of
 
@@ -96,6 +96,7 @@ class UFTShards(OwnImages):
         return {
             CLASS_NAMES: f"{len(self.class_list):,} ({short_hash(self.class_list)})",
             IMAGE_LIST: f"{len(found):,} shards ({short_hash([s.name for s in self.shards])})",
+            LABELS: short_hash([]),
             IMAGES: f"{len(found):,} shards ({short_hash(found)})",
         }
 

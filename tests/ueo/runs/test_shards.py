@@ -18,6 +18,7 @@ from test_torchrun import largest_difference, two_processes
 from torch.utils.data import Sampler
 
 from ueo.commands import predict, train
+from ueo.files import read_json
 from ueo.images.loaders import TrainingLoader
 from ueo.runs import start
 from ueo.runs.configure import build_cfg
@@ -38,6 +39,13 @@ def shards(tmp_path_factory):
     """(the list, the folder of the shards)."""
     folder = tmp_path_factory.mktemp("data") / "photos"
     return made_shards.make(folder, COUNTS), folder
+
+
+@pytest.fixture
+def shard_server(shards):
+    """The address that serves the shards."""
+    with made_shards.served(shards[1]) as address:
+        yield address
 
 
 @pytest.fixture
@@ -246,6 +254,25 @@ def test_new_images_may_come_from_shards_and_answers_go_by_key(argv, shards, tmp
     assert skipped[1][:2] == ["1.tar", "shard cut off"]
     command = [sys.executable, "-m", "ueo.commands", "predict", "--help"]
     assert "shards" in subprocess.run(command, capture_output=True, text=True).stdout
+
+
+def test_an_evaluation_alone_gives_the_numbers_of_the_record(argv, tmp_path):
+    assert train.main(argv("run")) == 0
+    assert train.main(["--eval-only", "--model-dir", str(tmp_path / "run"), *argv("look")]) == 0
+    (entry,) = read_json(tmp_path / "look" / "evaluations.json", list, "")
+    metrics = read(tmp_path / "run")["metrics"]
+    assert entry["unlabelled"] == metrics["unlabelled"]
+    assert entry["test"] == {k: v for k, v in metrics["test"].items() if k != "h_score"}
+
+
+def test_shards_behind_commands_and_on_a_server_train_as_those_in_a_folder(
+    argv, shards, tmp_path, shard_server
+):
+    assert train.main(argv("file", epochs=1)) == 0
+    expected = (tmp_path / "file" / "predictions.csv").read_text()
+    for name, path in (("pipe", f"pipe:cat {shards[0]}"), ("http", f"{shard_server}/{{0..3}}.tar")):
+        assert train.main(argv(name, path=path, epochs=1)) == 0
+        assert (tmp_path / name / "predictions.csv").read_text() == expected
 
 
 @pytest.mark.parametrize("options, arguments, message", [

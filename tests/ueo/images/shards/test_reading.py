@@ -1,32 +1,20 @@
 """What is read of a shard, from a file, a command and a server, and what is left out."""
 
-import functools
 import gzip
-import http.server
-import threading
 
 import pytest
-from made_shards import png, write_tar
+from made_shards import png, served, write_tar
 
 from ueo.errors import DataError
 from ueo.images.shards.listing import Shard, list_of, names_shards, title_of
 from ueo.images.shards.reading import again, images_of
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture
 def server(tmp_path):
     """The address that serves tmp_path."""
-    handler = functools.partial(Quiet, directory=str(tmp_path))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with served(tmp_path) as address:
+        yield address
 
 
 def look(url) -> tuple[list[str], dict[str, str]]:
