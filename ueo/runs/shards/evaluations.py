@@ -6,6 +6,7 @@ what can be known without labels.
 
 import math
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -103,19 +104,25 @@ class ShardEvaluations(Evaluations):
 
     def _collected(self, cosines: Iterator[Tensor]) -> tuple[dict[str, np.ndarray], float]:
         """({name: (images, ...)}, percentage of mutual information), of all processes' images."""
-        trainer, parts, sums = self.trainer, [], 0
-        for rows in cosines:
+        trainer, tables = self.trainer, self.tables
+        none = torch.zeros(0, len(self._truth.dataset.classnames))
+        own = sum(tables.counts[shard] for shard in trainer.unlabelled_loader.own)
+        found, begin, sums = {}, 0, 0  # filled in place: many small arrays would part the memory
+        for rows in chain([none], cosines):
+            end = begin + len(rows)
             prob = (trainer.model.logit_scale * rows).softmax(-1)
             first = prob.sort(dim=-1, descending=True, stable=True).indices[:, :2]
-            parts.append({
-                "predictions": rows.argmax(-1), "confidences": prob.amax(-1),
-                "scores": SCORES[trainer.options.SCORE](rows).double(),
-                "classes": first.int(), "probabilities": prob.gather(1, first),
-            })
-            prob = prob.double()
+            for name, values in (
+                ("predictions", rows.argmax(-1)), ("confidences", prob.amax(-1)),
+                ("scores", SCORES[trainer.options.SCORE](rows).double()),
+                ("classes", first.int()), ("probabilities", prob.gather(1, first)),
+            ):
+                if name not in found:
+                    found[name] = values.new_empty(own, *values.shape[1:])
+                found[name][begin:end] = values
+            begin, prob = end, prob.double()
             sums = sums + torch.cat([prob.sum(0), entropy(prob).sum(0, keepdim=True)])
-        found = {name: distributed.gather(torch.cat([part[name] for part in parts])).numpy()
-                 for name in parts[0]}
+        found = {name: distributed.gather(values).numpy() for name, values in found.items()}
         means = distributed.gather(sums[None]).sum(0) / len(found["scores"])
         information = (entropy(means[None, :-1])[0] - means[-1]) / math.log(len(means) - 1)
         return found, percent(max(float(information), 0.0))
