@@ -12,10 +12,8 @@ from dassl.engine import TRAINER_REGISTRY
 
 from ueo.commands import arguments, grid
 from ueo.files import read_json
-from ueo.grids.choices import dataset_names
-from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
-from ueo.grids.plan import plan
-from ueo.grids.run_grid import table_stem
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
+from ueo.grids.run_grid import plan_all, table_stem
 from ueo.results.paper import comparison
 from ueo.results.record import labelled, read_result
 from ueo.runs.folder import takes_no_step
@@ -31,16 +29,16 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed or differ."""
-    status = grid.run(args)
     settings = arguments.grid_settings(args)
+    plans = plan_all(settings)
+    status = grid.run_planned(args, settings, plans)
     if not (settings.dry_run or args.slurm):
-        for name in dataset_names(settings.datasets):
-            _show(settings, name)
+        for runs in plans.values():
+            _show(settings, runs)
     return status
 
 
-def _show(settings: GridSettings, dataset: str) -> None:
-    runs = plan(settings, dataset)
+def _show(settings: GridSettings, runs: list[PlannedRun]) -> None:
     entries = [(r.folder, result) for r in runs if (result := read_result(r.folder))]
     entries = [entry for entry in entries if labelled(entry[1])]
     if not entries:

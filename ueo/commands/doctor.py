@@ -11,8 +11,7 @@ from pathlib import Path
 
 import torch
 
-from ueo.clip.architectures import ARCHITECTURES
-from ueo.clip.backbones import TINY
+from ueo.clip.backbones import check_name
 from ueo.commands.train import as_settings
 from ueo.files import write_json
 from ueo.grids.choices import BENCHMARK
@@ -30,8 +29,8 @@ def parser() -> argparse.ArgumentParser:
     add, unless = p.add_argument, Examination()
     add("--root", type=folder("--root"), default=unless.root, help="data root")
     add("--output", type=folder("--output"), default=unless.output, help="folder of all records")
-    add("--backbone", choices=(*ARCHITECTURES, TINY), default=unless.backbone,
-        help="whose step is measured, with random weights")
+    add("--backbone", default=unless.backbone, help="whose step is measured; OpenAI's with random "
+        "weights, any other with its own, which are fetched")
     add("--datasets", nargs="+", choices=BENCHMARK, default=list(unless.datasets),
         help="what is looked for and counted")
     add("--pixels", type=number("--pixels", low=16, high=10_000), default=unless.pixels,
@@ -44,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """0 everything works, 1 something does not."""
+    check_name(args.backbone)
     findings = []
     for finding in examine(as_settings(Examination, args)):
         print(finding.line(), flush=True)

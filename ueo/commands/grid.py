@@ -10,10 +10,8 @@ from dataclasses import replace
 
 from ueo.commands import arguments
 from ueo.grids import slurm
-from ueo.grids.choices import dataset_names
-from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
-from ueo.grids.plan import plan
-from ueo.grids.run_grid import run_grid
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
+from ueo.grids.run_grid import plan_all, run_grid
 from ueo.runs.status import status_of
 from ueo.settings.options import number
 from ueo.studies import thresholds
@@ -43,14 +41,21 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed or differ."""
     settings = _demonstrated(arguments.grid_settings(args))
+    return run_planned(args, settings, plan_all(settings))
+
+
+def run_planned(
+    args: argparse.Namespace, settings: GridSettings, plans: dict[str, list[PlannedRun]]
+) -> int:
+    """As `run`. settings: those of the arguments; plans: what they plan."""
     jobs = None
     if args.slurm:
         words = slurm.words_of(args, parser().parse_args([]))
         jobs = slurm.Jobs(args.slurm, args.slurm_cluster, slurm.parameters(args.slurm_set), words)
-    status = run_grid(settings, args.reference, args.expect, jobs)
+    status = run_grid(settings, plans, args.reference, args.expect, jobs)
     if args.thresholds and not (settings.dry_run or jobs):
-        for name in dataset_names(settings.datasets):
-            print(f"\n{thresholds.tables(run.folder for run in plan(settings, name))}")
+        for runs in plans.values():
+            print(f"\n{thresholds.tables(run.folder for run in runs)}")
     return status
 
 

@@ -19,19 +19,23 @@ from ueo.runs.configure import build_cfg, register
 from ueo.text import file_name, shown
 
 
+def plan_all(settings: GridSettings) -> dict[str, list[PlannedRun]]:
+    """{data set: its runs}. Raises ConfigError for a wrong name."""
+    register(settings.plugin)
+    return {name: plan(settings, name) for name in dataset_names(settings.datasets)}
+
+
 def run_grid(
-    settings: GridSettings, published: str = "", expected: str = "", jobs: slurm.Jobs | None = None
+    settings: GridSettings, plans: dict[str, list[PlannedRun]], published: str = "",
+    expected: str = "", jobs: slurm.Jobs | None = None,
 ) -> int:
     """0 done, 1 some runs failed or differ.
 
-    published: a CSV file of numbers that are laid beside; expected: one of numbers that must come
-    out; "" for none. jobs: hand it to Slurm instead.
+    plans: of `plan_all`. published: a CSV file of numbers that are laid beside; expected: one of
+    numbers that must come out; "" for none. jobs: hand it to Slurm instead.
     """
-    register(settings.plugin)
     for path in filter(None, (published, expected)):
         reference.read_reference(path)  # what is wrong with it is said before hours of runs
-    names = dataset_names(settings.datasets)
-    plans = {name: plan(settings, name) for name in names}
     runs = shard([run for of_dataset in plans.values() for run in of_dataset], settings.shard)
     todo = waiting(settings, runs)
     if settings.dry_run:

@@ -34,6 +34,9 @@ METRICS = {
     "auroc": "detection of unknown images (AUROC)",
     "fpr95": "unknown images accepted where 95 % of the known are (FPR95)",
     "hm": "harmonic mean of PACC and AUROC (HM)",
+    "h_score": "harmonic mean of the recall of known classes and of the share of unknown images "
+               "that are refused, at the threshold (H-score)",
+    "ece": "how far probabilities are from the share that is right (ECE)",
 }
 
 
@@ -155,8 +158,9 @@ def _metrics(result: dict) -> dict:
     after, start = result["metrics"]["test"], result["evaluations"][0]
     before = start["test"] if start["epoch"] == 0 else {}
     columns = ["before", "after"] if before else ["after"]
+    parts = ([before] if before else []) + [after]
     rows = [
-        [words, *(f"{part[key]:.1f} %" for part in ([before] if before else []) + [after])]
+        [words, *("-" if part.get(key) is None else f"{part[key]:.1f} %" for part in parts)]
         for key, words in METRICS.items() if after.get(key) is not None
     ]
     return {"columns": columns, "rows": rows}

@@ -10,8 +10,8 @@ import torch
 from dassl.data.transforms import build_transform
 from PIL import Image
 
-from ueo.clip.architectures import random_backbone
-from ueo.clip.backbones import TINY, load_clip
+from ueo.clip.architectures import ARCHITECTURES, random_backbone
+from ueo.clip.backbones import load_clip
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptLearner
 from ueo.clip.towers.interface import Backbone
@@ -52,12 +52,12 @@ def pictures(folder: Path, count: int, size: int) -> list[str]:
 
 
 def made_up(name: str, device: torch.device) -> Backbone:
-    """OpenAI's architecture with random weights, or the embedded tiny CLIP, on `device`; in half
-    precision on a GPU."""
+    """OpenAI's architecture with random weights, or another backbone with its own, on `device`; in
+    half precision on a GPU."""
     precision = "fp16" if device.type == "cuda" else "fp32"
-    if name == TINY:
-        return load_clip(TINY, precision, device)
-    return random_backbone(name, precision, device)
+    if name in ARCHITECTURES:
+        return random_backbone(name, precision, device)
+    return load_clip(name, precision, device)
 
 
 class Way:

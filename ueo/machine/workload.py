@@ -12,7 +12,7 @@ from dassl.engine import TRAINER_REGISTRY
 
 from ueo.grids.choices import dataset_class, trainer_yamls
 from ueo.label_space import STANDARD_SETTINGS, label_space
-from ueo.runs.configure import register
+from ueo.runs.configure import register, set_preprocessing
 from ueo.settings.config import declarations, extend, merge_file
 
 SEEDS = 3
@@ -28,6 +28,7 @@ def recipe(backbone: str, dataset: str = ""):
     known = declarations(cfg, trainers)
     for path in trainer_yamls("UEO", backbone, dataset, "common"):
         merge_file(cfg, path, known)
+    set_preprocessing(cfg, backbone, known)
     return cfg
 
 

@@ -136,9 +136,14 @@ def _see_as_trained(cfg: CfgNode, settings: RunSettings, known: dict) -> None:
     if asked.keys() >= Preprocessing().keys().keys():  # a record's: complete
         return
     name = str(asked.get("MODEL.BACKBONE.NAME") or settings.backbone or cfg.MODEL.BACKBONE.NAME)
-    steps = preprocessing(name)
+    set_preprocessing(cfg, name, known)
+
+
+def set_preprocessing(cfg: CfgNode, backbone: str, known: dict) -> None:
+    """Set what `backbone` was trained with, where it says so."""
+    steps = preprocessing(backbone)
     for key, value in steps.keys().items() if steps else ():
-        config.set_key(cfg, key, value, name, known)
+        config.set_key(cfg, key, value, backbone, known)
 
 
 def check_name(what: str, name: str, registry: Registry) -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 
+from ueo.commands import compare
 from ueo.errors import ConfigError
+from ueo.grids import run_grid
 from ueo.grids.choices import left_out
 from ueo.grids.finished import estimate
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, Place, PlannedRun, shard
@@ -71,6 +73,15 @@ def test_an_option_of_one_trainer_leaves_the_runs_of_others_where_they_are():
     (other, _) = folders("OPTIM.LR", "0.5")  # of every trainer that takes steps
     assert other["UEO"].place.config.endswith("+LR=0.5")
     assert other[ZERO_SHOT].folder == plain[ZERO_SHOT].folder
+
+
+def test_a_comparison_plans_its_grid_once(tmp_path, monkeypatch):
+    planned = []
+    monkeypatch.setattr(run_grid, "plan", lambda *asked: planned.append(asked) or plan(*asked))
+    monkeypatch.setattr(run_grid, "execute", lambda settings, todo: [])
+    argv = ["emoji", "--domain", "fluent", "--setting", "open", "--trainers", "ZeroshotCLIP", "UEO"]
+    assert compare.main([*argv, "--output", str(tmp_path)]) == 0
+    assert len(planned) == 1
 
 
 @pytest.mark.parametrize("key, value, option", [

@@ -144,3 +144,11 @@ def test_a_check_that_fails_is_a_finding():
 
     first, last = looked_for("it", check)
     assert first.state == OK and last.state == WRONG and "\n" not in last.line()
+
+
+def test_any_backbone_that_runs_take_is_measured_and_another_is_named(tmp_path, capsys):
+    parts = expected.measure("TinyViT", {4}, torch.device("cpu"), tmp_path, pixels=32)
+    assert parts.images > 0 and parts.text[4] > 0
+    assert doctor.main(["--backbone", "open_clip:ViT-B-3/openai"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: ") and "ViT-B-3" in line
