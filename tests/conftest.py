@@ -25,6 +25,8 @@ from ueo.clip.negatives import names as negative_names
 from ueo.clip.negatives import words
 from ueo.commands import train
 from ueo.datasets.emoji import Emoji
+from ueo.results.paper.scores import PICTURES
+from ueo.runs import start
 from ueo.runs.configure import build_cfg, register
 from ueo.trainers.base import CLIPTrainer
 
@@ -56,8 +58,10 @@ class ShuffledToy(Toy):
 """
 
 
-SLOWEST = ("test_fifteen_domains.py", "test_grid.py", "test_guides.py", "test_torchrun.py",
-           "test_scripts.py", "test_forks.py")  # first, so that no core waits for one at the end
+# first, so that no core waits for one at the end
+SLOWEST = ("test_grid.py", "test_fifteen_domains.py", "test_guides.py", "test_office_home.py",
+           "test_bench.py", "test_torchrun.py", "test_studies.py", "test_scripts.py",
+           "test_collapse.py", "test_resume.py", "test_forks.py")
 
 
 def pytest_collection_modifyitems(items):
@@ -78,6 +82,19 @@ def one_thread():
 def own_cache(tmp_path_factory):
     """What is kept of images of one's own stays away from the user's cache."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def no_picture_of_each_run(request, monkeypatch):
+    """Drawing takes longer than a toy run. Its two files are there, empty, unless the test is
+    marked with `draws`; what other processes run is drawn."""
+    if not request.node.get_closest_marker("draws"):
+        monkeypatch.setattr(start, "_draw", leave_pictures)
+
+
+def leave_pictures(cfg) -> None:
+    for name in PICTURES[-2:]:
+        Path(cfg.OUTPUT_DIR, name).touch()
 
 
 def random_clip(kind: str, seed: int = 0) -> CLIP:

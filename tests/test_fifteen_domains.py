@@ -1,76 +1,21 @@
-"""The job of the field, to its tables, on small copies of the four data sets."""
-
-import csv
-import os
-import subprocess
-import sys
-from pathlib import Path
+"""The job of the field, to its tables, on small copies of three data sets; of the fourth, see
+test_office_home.py."""
 
 import pytest
 import trees
-from conftest import REPOSITORY, read
+from conftest import read
+from field_grids import check, options
 
 from ueo.commands import grid
-
-SETTINGS = ("closed", "partial", "open", "open_partial")
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     trees.office31(root)
-    trees.office_home(root, images=1)
     trees.visda(root)
     trees.domainnet(root, ("painting", "sketch"), without={"train": 327, "test": 300})
     return root
-
-
-def options(root: Path, weights: dict, output: Path) -> list[str]:
-    return [
-        "--root", str(root), "--output", str(output), "--backbone", weights["vit"], "--device",
-        "cpu", "--seed", "1", "--set", "INPUT.SIZE", "(32, 32)", "OPTIM.MAX_EPOCH", "1",
-        "DATALOADER.NUM_WORKERS", "0", "DATASET.CHECK_COUNTS", "False",
-    ]
-
-
-def cells(folder: Path) -> dict[tuple, float]:
-    (file,) = folder.glob("table-*.csv")
-    with open(file) as lines:
-        return {(r["label_space"], r["method"], r["domain"], r["metric"]): float(r["mean"])
-                for r in csv.DictReader(lines) if r["mean"]}
-
-
-def check(output: Path, dataset: str, domains: tuple[str, ...], known: int,
-          settings: tuple[str, ...] = SETTINGS) -> None:
-    """Every cell of the tables is there and is the number of its record."""
-    found = cells(output / dataset)
-    for setting in settings:
-        for method in ("ZeroshotCLIP", "UEO"):
-            for domain in domains:
-                (folder,) = (output / dataset / method).glob(f"*/{setting}/{domain}/seed1")
-                result = read(folder)
-                assert result["counts"]["known_classes"] == known
-                assert result["published_counts"] is False
-                for metric in ("pacc", "auroc", "fpr95", "hm"):
-                    assert found[setting, method, domain, metric] == pytest.approx(
-                        result["metrics"]["test"][metric])
-    texts = {p.suffix for p in (output / dataset).glob("table-*")}
-    assert texts == {".json", ".md", ".tex", ".csv", ".txt", ".png", ".pdf"}
-
-
-def test_main_on_office_home(root, weights, tmp_path):
-    environment = {**os.environ, "VIRTUAL_ENV": sys.prefix, "UEO_PYTHON": sys.executable}
-    done = subprocess.run(
-        ["bash", str(REPOSITORY / "scripts/ueo/main.sh"), "office_home",
-         *options(root, weights, tmp_path)],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500,
-        stdin=subprocess.DEVNULL,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "32 runs, 0 finished, 32 to do" in done.stdout
-    for word in ("Art", "Clipart", "Product", "RealWorld", "open_partial", "Tables:"):
-        assert word in done.stdout
-    check(tmp_path, "office_home", ("Art", "Clipart", "Product", "RealWorld"), 50)
 
 
 def test_the_other_three_in_one_grid(root, weights, tmp_path, capsys):

@@ -8,6 +8,7 @@ from dassl.utils import Logger
 from ueo.commands import module_of, train
 
 
+@pytest.mark.draws
 @pytest.mark.parametrize(("size", "file"), [
     (500, "config.json"), (6_000, "model.pth.tar-1"), (20_000, "scores.png"),
 ])

@@ -13,7 +13,7 @@ from conftest import REPOSITORY, read
 
 from ueo.commands import grid
 
-KILLS = 5
+KILLS = 3
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,7 @@ def family(tmp_path):
     return str(tmp_path / "linear.py")
 
 
+@pytest.mark.draws
 def test_a_trainer_of_the_family_runs_and_leaves_a_record(toy, family, tmp_path, capsys):
     yaml = tmp_path / "linear.yaml"
     yaml.write_text("TRAINER:\n  LINEAR:\n    SCALE: 2.0\n")

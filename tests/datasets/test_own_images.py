@@ -53,6 +53,7 @@ def run(weights, tmp_path):
     return run
 
 
+@pytest.mark.draws
 def test_images_without_labels_end_in_predictions(run, mine, capsys):
     status, folder = run("folder", mine / "flat", "--names", str(mine / "names.txt"))
     assert status == 0

@@ -14,6 +14,7 @@ def project(tmp_path_factory):
     return folder
 
 
+@pytest.mark.draws  # from damaged records, too
 def test_malformed_input_is_one_line_that_names_it(project):
     found = {case.label: malformed.judge(project, case, 60) for case in cases.every()[::EVERY]}
     assert len(found) > 50

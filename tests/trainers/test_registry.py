@@ -7,6 +7,7 @@ from dassl.engine import TRAINER_REGISTRY
 
 
 @pytest.mark.parametrize("kind", ["rn", "vit"])
+@pytest.mark.draws
 @pytest.mark.parametrize("trainer", trainer_names())
 def test_a_run_ends_in_a_complete_record(toy, trainer, kind):
     labelled = TRAINER_REGISTRY.get(trainer).uses_labels

@@ -18,7 +18,6 @@ from ueo.commands import train
 from ueo.errors import ConfigError
 from ueo.grids.choices import has_online_form
 from ueo.results.check_outputs import check_outputs
-from ueo.runs import start
 from ueo.runs.online import under_way
 
 ONLINE = ("DATASET.PROTOCOL", "online")
@@ -27,12 +26,6 @@ OF_METHOD = {"CLIPTTA": ("ONLINE.STEPS", "2"), "EntMin": ("ONLINE.ANSWER", "befo
              "AdaND": ("TRAINER.AdaND.WARM_UP", "1")}
 ADAM = ("OPTIM.NAME", "adam", "OPTIM.LR", "1e-2")  # so that answers move
 PARTS = ("predictions", "scores", "confidences")
-
-
-@pytest.fixture(autouse=True)
-def nothing_drawn(monkeypatch):
-    """Pictures take most of a run's time here, and have tests of their own."""
-    monkeypatch.setattr(start, "_draw", lambda cfg: None)
 
 
 @pytest.fixture
