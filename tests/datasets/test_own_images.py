@@ -233,14 +233,15 @@ def test_loose_images_beside_class_folders(run, mine, tmp_path, capsys):
 
 
 def test_one_image_is_adapted_to(run, mine, tmp_path):
-    """Its score tells nothing of a threshold, so it counts as known."""
+    """Its score is the threshold, so it counts as known."""
     trees.draw(tmp_path / "one" / "a.jpg", 1)
     status, folder = run("folder", tmp_path / "one", "--names", str(mine / "names.txt"))
     assert status == 0
     with open(folder / "predictions.csv") as file:
         (row,) = csv.DictReader(file)
     assert row["image"] == "a.jpg" and row["known"] == "yes"
-    assert set(read_json(folder / "model.json", dict, "")["thresholds"].values()) == {None}
+    facts = read_json(folder / "model.json", dict, "")
+    assert facts["separation"] == 0 and len(set(facts["thresholds"].values())) == 1
 
 
 def test_ten_thousand_names(run, mine, tmp_path):

@@ -74,7 +74,8 @@ def shard(args: argparse.Namespace) -> int:
         print(f"Ignored: {shown(str(unread))}")
     ends = [shards[0].stem, shards[-1].stem]
     names = f"{{{'..'.join(ends)}}}" if len(shards) > 1 else ends[0]
-    print(f"{count:,} images in {len(shards):,} shards: --path {shown(f'{output}/{names}.tar')!r}")
+    kind = "shard" if len(shards) == 1 else "shards"
+    print(f"{count:,} images in {len(shards):,} {kind}: --path {shown(f'{output}/{names}.tar')!r}")
     return 0
 
 

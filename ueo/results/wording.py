@@ -46,8 +46,8 @@ def notes(summary: dict, write: Callable[[str], str]) -> list[str]:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """A difference with its sign. What rounds to zero is +0, never -0."""
-    return f"{round(value, digits) + 0.0:+.{digits}f}"  # -0.0 + 0.0 is 0.0
+    """A difference with its sign. No difference, but for rounding, is +0, never -0."""
+    return f"{round(value, 9) + 0.0:+.{digits}f}"  # -0.0 + 0.0 is 0.0
 
 
 def signed_interval(bounds: tuple[float, float]) -> str:

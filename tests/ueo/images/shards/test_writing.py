@@ -30,7 +30,7 @@ def test_every_image_is_there_under_a_key_of_its_own(photos, tmp_path, capsys):
     assert data.main(["shard", str(photos)]) == 0
     out = capsys.readouterr().out
     assert "Ignored: 1 file (.txt 1)" in out
-    assert f"6 images in 1 shards: --path '{photos}-shards/000000.tar'" in out
+    assert f"6 images in 1 shard: --path '{photos}-shards/000000.tar'" in out
     found = held(f"{photos}-shards")
     assert set(found) == {"2.png", "cat/1.png", "cat/Größe.png", "dog/1%2E2.png", "dog/1.jpg",
                           "dog/1%2Epng.png"}
