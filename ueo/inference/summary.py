@@ -84,7 +84,7 @@ def verdict(rule: str, threshold: float | None, separation: float) -> str:
     separation: of the scores that it was chosen from, as `open_set.separation` gives it.
     """
     if threshold is None:
-        return "Threshold: none. Every image counts as known."
+        return "Threshold: none; every image counts as known."
     line = f"Threshold: an image is known from a score of {threshold:.4g} on ({rule})."
     if separation == 0:
         return line + (" The scores of the images adapted to form a single group, so they do not "

@@ -48,7 +48,7 @@ def test_a_summary_names_the_largest_classes_and_counts_the_others():
     (("otsu", 0.5, 0.7), "verdicts are uncertain"),
     (("otsu", 0.5, 1.7), "from a score of 0.5 on (otsu). The scores form two groups"),
     (("your number", 0.5, 0.0), "do not support any threshold"),
-    (("none", None, 1.7), "Every image counts as known"),
+    (("none", None, 1.7), "every image counts as known"),
 ])
 def test_a_verdict_says_how_far_it_can_be_trusted(arguments, words):
     line = verdict(*arguments)
