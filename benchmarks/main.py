@@ -32,6 +32,7 @@ CPU = (
     "job.py --domain fluent --seed 1 --store-gb 0 0.01",
     "estimate.py --rounds 1 --workers 0 --batch 8 --images 16",
     "streams.py --images 20000",
+    "transduction.py",
 )
 GPU = (
     "towers.py --names 50 300 1000 --batch 64",

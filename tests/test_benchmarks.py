@@ -53,7 +53,8 @@ def test_every_option_of_the_whole_benchmark_is_known(main, monkeypatch, capsys)
     for command in (*main.CPU, *main.GPU):
         script, *words = shlex.split(command)
         options.setdefault(script, set()).update(w for w in words if w.startswith("--"))
-    assert set(options) == {"towers.py", "step.py", "job.py", "estimate.py", "streams.py"}
+    assert set(options) == {"towers.py", "step.py", "job.py", "estimate.py", "streams.py",
+                            "transduction.py"}
     for script, used in options.items():
         monkeypatch.setattr(sys, "argv", [script, "--help"])
         with pytest.raises(SystemExit, match="0"):
@@ -111,3 +112,13 @@ def test_hours_follow_from_a_whole_step_or_from_its_parts(batch, main, monkeypat
     assert row["hours"]["fast"] == pytest.approx(
         hours(work("office31"), step, image, row["decoding_seconds"]))
     assert row["hours"]["plain"] > 0
+
+
+def test_the_transductive_methods_are_timed_on_made_features(tmp_path):
+    words = ("--images", "300", "--classes", "6", "--embedding", "16")
+    file = tmp_path / "t.json"
+    subprocess.run([sys.executable, "benchmarks/transduction.py", *words, "--output", str(file)],
+                   cwd=REPOSITORY, check=True, capture_output=True)
+    rows = json.loads(file.read_text())["rows"]
+    assert [row["method"] for row in rows] == ["TransCLIP", "StatA", "ZLaP"]
+    assert all(row["seconds"] > 0 and row["peak_mb"] > 50 for row in rows)
