@@ -143,7 +143,7 @@ def test_a_judged_method_is_compared_with_the_others_by_its_own_score_too(finish
     output, words = finished
     register(())
     patched = pytest.MonkeyPatch()
-    patched.setattr(judgement, "SAME_SCORE", ("ZeroshotCLIP", "EntMin"))
+    patched.setattr(judgement, "SAME_SCORE", ("ZeroshotCLIP", "EntMin", "StatA"))
     patched.setattr(judgement, "score_of", lambda plans, method: "max_logit")
     try:
         assert bench.main([*words, "--judge", "EntMin"]) == 0

@@ -20,7 +20,9 @@ from ueo.studies.elsewhere import execute_left, plan_elsewhere
 SAME_SCORE = (ZERO_SHOT, "InfoMax", "UEO", "StatA")  # beside which the judged method's score stands
 AS_THEY_ARE, BY_ITS_SCORE, EACH_SETTING = "as_they_are", "by_its_score", "each_setting"
 
-Folders = dict[tuple[str, str, str], list[Path]]  # (model, group of domains, method) -> records
+Place = tuple[str, str, str]  # model, group of domains, method
+Folders = dict[Place, list[Path]]
+Records = dict[Place, list[dict]]  # as `gains.finished` gives them
 
 
 def check(method: str, methods: list[str]) -> None:
@@ -38,12 +40,12 @@ def score_of(plans: Reported, method: str) -> str:
 def rescore(
     settings: GridSettings, models: tuple[str, ...], chosen: dict, plans: Reported, method: str
 ) -> tuple[Folders, list[Failure]]:
-    """Evaluate what is left of SAME_SCORE by the score of `method`: finished runs again, and those
-    without a training step anew. Returns the folders of the records, seed 1 alone."""
-    score = score_of(plans, method)
+    """Evaluate those of SAME_SCORE that run by the score of `method`: finished runs again, and
+    those without a training step anew. Returns the folders of the records, seed 1 alone."""
+    score, there = score_of(plans, method), {name for _, _, name in plans}
     folders: Folders = {}
     anew, again = [], {}
-    for name in SAME_SCORE:
+    for name in filter(there.__contains__, SAME_SCORE):
         key = f"TRAINER.{name}.SCORE"
         if TRAINER_REGISTRY.get(name).training_free:
             asked = replace(settings.having(key, score), trainers=(name,))
@@ -72,36 +74,34 @@ def judged(plans: Reported, rescored: Folders, method: str) -> dict:
     """Of seed 1: {"method"; "score", its name; AS_THEY_ARE and BY_ITS_SCORE, a row a group of
     domains and other method; EACH_SETTING, a row a group of domains and label space, over zero-shot
     CLIP}. Rows are as `gains.row` gives them."""
-    own = {place: [run.folder for run in runs if run.config["SEED"] == TUNING_SEED]
+    own = {place: finished(run.folder for run in runs if run.config["SEED"] == TUNING_SEED)
            for place, runs in plans.items()}
+    others = {place: finished(folders) for place, folders in rescored.items()}
     found = {"method": method, "score": score_of(plans, method),
-             AS_THEY_ARE: _rows(own, own, method), BY_ITS_SCORE: _rows(own, rescored, method)}
+             AS_THEY_ARE: _rows(own, own, method), BY_ITS_SCORE: _rows(own, others, method)}
+    zero = {place: records for place, records in own.items() if place[2] == ZERO_SHOT}
     found[EACH_SETTING] = [
         {"setting": setting} | each for setting in STANDARD_SETTINGS
-        for each in _rows(own, own, method, (ZERO_SHOT,), setting)
+        for each in _rows(_of(own, setting), _of(zero, setting), method)
     ]
     return found
 
 
-def _rows(
-    own: Folders, others: Folders, method: str, names: tuple[str, ...] = (), setting: str = ""
-) -> list[dict]:
-    """Of `method` over each method of `others` (or over `names`), where both are finished on every
-    model of a scope. setting: one label space alone."""
+def _of(records: Records, setting: str) -> Records:
+    """Those of one label space."""
+    return {place: [run for run in runs if run["result"]["setting"] == setting]
+            for place, runs in records.items()}
+
+
+def _rows(own: Records, others: Records, method: str) -> list[dict]:
+    """Of `method` over each other method of `others`, where both have records on every model of a
+    scope."""
     rows = []
     for scope, models in scopes(own).items():
         for group in dict.fromkeys(group for _, group, _ in own):
-            for name in names or dict.fromkeys(name for _, _, name in others if name != method):
-                pairs = {model: _pair(own.get((model, group, method)),
-                                      others.get((model, group, name)), setting)
-                         for model in models}
-                if all(pairs.values()):
+            for name in dict.fromkeys(name for _, _, name in others if name != method):
+                pairs = {model: (own.get((model, group, method)),
+                                 others.get((model, group, name))) for model in models}
+                if all(ours and theirs for ours, theirs in pairs.values()):
                     rows.append({"scope": scope, "over": name} | row(group, method, pairs))
     return rows
-
-
-def _pair(own: list[Path] | None, other: list[Path] | None, setting: str):
-    """The records of both, of one label space, if named; None where one has none."""
-    found = tuple([run for run in finished(folders or ())
-                   if setting in ("", run["result"]["setting"])] for folders in (own, other))
-    return found if all(found) else None
