@@ -70,7 +70,7 @@ class UFTShards(OwnImages):
         self._train_x = self._train_u = self._test = images
         self.overlap = Overlap(images, None)
         self.skipped = dict(tables.each(lambda shard, table: [
-            (f"{shard.name}/{name}".rstrip("/"), why) for name, why in table.skipped]))
+            (shard.name_of(name), why) for name, why in table.skipped]))
 
     def _describe(self, cfg) -> None:
         self.path = self.path_of(cfg)

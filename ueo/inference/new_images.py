@@ -72,7 +72,7 @@ class NewImages:
 def _in_shards(path: str, unread: Unread) -> Iterator[Image]:
     for shard in list_of(path):
         def skip(name: str, why: str, shard=shard) -> None:
-            unread.note(f"{shard.name}/{name}".rstrip("/"), why)
+            unread.note(shard.name_of(name), why)
 
         for member in images_of(shard, skip):
-            yield f"{shard.name}/{member.name}", member
+            yield shard.name_of(member.name), member

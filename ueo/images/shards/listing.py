@@ -18,6 +18,10 @@ class Shard(NamedTuple):
     url: str
     name: str
 
+    def name_of(self, member: str) -> str:
+        """What an image in it is called; with "" the shard itself."""
+        return f"{self.name}/{member}".rstrip("/")
+
     @property
     def path(self) -> Path | None:
         """Of a local file; None of a command or an address."""

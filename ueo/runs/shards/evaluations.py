@@ -100,7 +100,7 @@ class ShardEvaluations(Evaluations):
         for number in self.trainer.unlabelled_loader.own:
             shard, names = self.tables.shards[number], self.tables.read(number).names
             for _, member in again(shard, names, 0, len(names)):
-                yield f"{shard.name}/{member.name}", member
+                yield shard.name_of(member.name), member
 
     def _collected(self, cosines: Iterator[Tensor]) -> tuple[dict[str, np.ndarray], float]:
         """({name: (images, ...)}, percentage of mutual information), of all processes' images."""
@@ -130,7 +130,7 @@ class ShardEvaluations(Evaluations):
     # the record
 
     def _paths(self) -> list[str]:
-        return self.tables.each(lambda shard, table: [f"{shard.name}/{n}" for n in table.names])
+        return self.tables.each(lambda shard, table: [*map(shard.name_of, table.names)])
 
     def _all_outputs(self, dataset) -> dict[str, np.ndarray]:
         found = {f"{name}_before": array for name, array in self.outputs[BEFORE].items()}
