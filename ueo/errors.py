@@ -14,6 +14,13 @@ class UndeclaredOption(ConfigError, AttributeError):
     """A trainer asks for an option that its `defaults` do not hold."""
 
 
+def refuse(where: str, *reasons: tuple[bool, str]) -> None:
+    """Raise ConfigError, beginning with `where`, for the first of these reasons that holds."""
+    for holds, what in reasons:
+        if holds:
+            raise ConfigError(f"{where}: {what}")
+
+
 class DataError(UserError):
     """A data set, an image or a path is missing or damaged."""
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from modern_dassl import distributed
-from ueo.errors import ConfigError
+from ueo.errors import ConfigError, refuse
 from ueo.images.hidden_labels import veil
 from ueo.runs.evaluation import Evaluations
 from ueo.runs.online import under_way
@@ -17,7 +17,6 @@ from ueo.runs.online.stream import Stream
 from ueo.runs.recorded_trainer import TRAINED
 from ueo.runs.shards.evaluations import ShardEvaluations
 from ueo.runs.shards.trainer import ShardsTrainer
-from ueo.scores import AGAINST_NAMES
 from ueo.settings.config import is_online, is_sharded, setting_of
 
 Answer = Tensor | dict[str, Tensor]
@@ -84,23 +83,20 @@ class OnlineTrainer(ShardsTrainer):
 
     def _refuse(self) -> None:
         """Raise ConfigError for what cannot be had online."""
-        name, cfg = type(self).__name__, self.cfg
-        options = self.options
+        name, cfg, options = type(self).__name__, self.cfg, self.options
         if self.needs_all_images:
             raise NotYetHere(name).refusal
-        for wrong, what in (
+        refuse(
+            "--protocol online",
             (self.uses_labels, f"{name} trains with labels"),
             (self.reads_labels, f"{name} reads labels"),
             (cfg.DATASET.NUM_SHOTS > 0, "DATASET.NUM_SHOTS takes images out of the stream"),
             (distributed.launched(), "one process reads the stream; do without torchrun"),
             (options.GRAPH, f"TRAINER.{name}.GRAPH repeats what the first batch was"),
-            (options.SCORE in AGAINST_NAMES, f"TRAINER.{name}.SCORE {options.SCORE} is scored on "
-             "all images together"),
+            self._scored_together(),
             (setting_of(cfg, "KEEP_OUTPUTS", "TEST"), "TEST.KEEP_OUTPUTS keeps the features that"
              " one model gives of all images; in a stream the model changes, leave it False"),
-        ):
-            if wrong:
-                raise ConfigError(f"--protocol online: {what}")
+        )
 
     def _follow(self) -> None:
         """Answer the whole stream, from where an earlier process came to; write the record."""

@@ -7,7 +7,7 @@ import torch
 
 from modern_dassl import distributed
 from modern_dassl.distributed import WholeBatch
-from ueo.errors import ConfigError
+from ueo.errors import refuse
 from ueo.images.shards.loaders import EvaluationShards, TrainingShards
 from ueo.runs.online import under_way
 from ueo.runs.recorded_trainer import RecordedTrainer
@@ -29,19 +29,23 @@ class ShardsTrainer(RecordedTrainer):
 
     def _refuse_on_shards(self) -> None:
         """Raise ConfigError for what cannot be had of shards."""
-        name, cfg, options = type(self).__name__, self.cfg, self.options
-        for wrong, what in (
+        name, options = type(self).__name__, self.options
+        refuse(
+            "images in shards",
             (self.uses_labels or self.reads_labels, f"{name} reads labels, and shards have none"),
             (not self.by_image, f"{name} needs all images at once (docs/streams.md has the methods "
              "that do not; a method of your own says by_image = True)"),
             (options.GRAPH, f"TRAINER.{name}.GRAPH is not built for them"),
-            (options.SCORE in AGAINST_NAMES, f"TRAINER.{name}.SCORE {options.SCORE} is scored on "
-             "all images together"),
-            (setting_of(cfg, "KEEP_OUTPUTS", "TEST"), "TEST.KEEP_OUTPUTS keeps the features of all "
-             "images"),
-        ):
-            if wrong:
-                raise ConfigError(f"images in shards: {what}")
+            self._scored_together(),
+            (setting_of(self.cfg, "KEEP_OUTPUTS", "TEST"), "TEST.KEEP_OUTPUTS keeps the features "
+             "of all images"),
+        )
+
+    def _scored_together(self) -> tuple[bool, str]:
+        """A reason for `refuse`: whether the OOD score is one of all images at once."""
+        score = self.options.SCORE
+        return score in AGAINST_NAMES, (
+            f"TRAINER.{type(self).__name__}.SCORE {score} is scored on all images together")
 
     def make_loaders(self, dataset) -> tuple:
         if not is_sharded(self.cfg):
