@@ -13,7 +13,7 @@ from conftest import REPOSITORY, read
 
 from ueo.commands import grid
 
-KILLS = 3
+KILLS = 5
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from dassl.modeling.backbone.weights import without_classifier
 
 __path__: list[str] = []  # a package in Dassl; an import from its modules says that it is left out
 
+
 def _register(size: int):
     def build(pretrained: bool = True, **kwargs):
         return without_classifier(f"efficientnet_b{size}", pretrained)
