@@ -63,10 +63,8 @@ class Captions:
         """What `tokens` returns, of texts as they are."""
         rows = [self._compact(text) for text in texts]
         length = max(len(r) for r in rows)
-        padded = torch.zeros(len(rows), length, dtype=torch.long)
-        for i, r in enumerate(rows):
-            padded[i, : len(r)] = torch.tensor(r)
-        return padded, torch.tensor([len(r) - 1 for r in rows])
+        padded = [[*r, *[0] * (length - len(r))] for r in rows]
+        return torch.tensor(padded), torch.tensor([len(r) - 1 for r in rows])
 
     def _compact(self, text: str) -> list[int]:
         if text not in self.cache:

@@ -46,14 +46,14 @@ class Pool:
         data = np.load(path)
         meta = json.loads(str(data["meta"]))
         self.shares, self.g = shares, g
-        self.mono, self.colour = torch.from_numpy(data["mono"]), torch.from_numpy(data["colour"])
+        self.mono, self.colour = torch.as_tensor(data["mono"]), torch.as_tensor(data["colour"])
         entries = meta["mono"] + meta["colour"]
         names = [without_unknown(name) if left_out else name for name, _, _ in entries]
         self.names = [name or "" for name in names]
         self.labels = torch.tensor([label for _, label, _ in entries])
         origin = np.array([o for _, _, o in entries])
-        emoji, named = torch.from_numpy(np.isin(origin, SOURCES)), self.labels >= 0
-        apart = torch.from_numpy(origin == held_apart)
+        emoji, named = torch.tensor(np.isin(origin, SOURCES)), self.labels >= 0
+        apart = torch.tensor(origin == held_apart)
         kept = torch.tensor([name is not None for name in names]) & ~apart
         if left_out:
             kept &= self.labels < NUM_KNOWN

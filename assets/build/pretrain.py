@@ -70,8 +70,9 @@ def contrast(logits: Tensor, same: Tensor) -> Tensor:
 
 def encode_images(model: nn.Module, images: Tensor) -> Tensor:
     """Unit vectors (batch, embedding) of RGB pictures in [0, 1], in bf16 but for the last step."""
-    images = ((images - MEAN) / STD).contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    mean, std = MEAN.to(images.device), STD.to(images.device)
+    images = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+    with torch.autocast(images.device.type, dtype=torch.bfloat16):
         features = model.visual(images)
     return F.normalize(features.float(), dim=-1)
 
@@ -133,6 +134,7 @@ def arguments() -> argparse.Namespace:
                    help="whether the data set's unknown classes are shown and named")
     p.add_argument("--held-apart", choices=(*SOURCES, NONE), default=HELD_APART,
                    help="the style not learnt from, which the last loss is measured on")
+    p.add_argument("--device", default="cpu", help="random numbers differ from device to device")
     return p.parse_args()
 
 
@@ -140,7 +142,8 @@ def main() -> None:
     args = arguments()
     if args.architecture not in RECIPES[args.recipe].steps:
         sys.exit(f"--recipe {args.recipe} is not one of --architecture {args.architecture}")
-    g = torch.Generator().manual_seed(args.seed)
+    torch.set_default_device(args.device)
+    g = torch.Generator(args.device).manual_seed(args.seed)
     left_out, recipe = args.unknown == "left_out", RECIPES[args.recipe]
     steps = recipe.steps[args.architecture]
     pool = Pool(args.pool, recipe.shares, args.held_apart, left_out, g)
@@ -174,7 +177,7 @@ def main() -> None:
         apart = {"held_apart": args.held_apart, "held_apart_loss": round(found, 4)}
     save(model, captions.ids, args.output, {
         "architecture": args.architecture, "seed": args.seed, "unknown": args.unknown,
-        "recipe": args.recipe, "steps": steps, "batch": recipe.batch,
+        "recipe": args.recipe, "device": args.device, "steps": steps, "batch": recipe.batch,
         "rate": RATE[args.architecture], **apart,
         "loss": round(smooth, 4), "seconds": round(time.time() - start),
         "sources": " ".join(s for s in SOURCES if s != args.held_apart),

@@ -61,11 +61,11 @@ def save(model: nn.Module, ids: Tensor, path: str, facts: dict) -> None:
     """State dict in fp16, with `token_embedding.ids` beside the compact rows: a ResNet as a file in
     OpenAI's layout, a ViT as a folder that open_clip's `local-dir:` reads."""
     state = {
-        k: (v.half() if v.is_floating_point() else v).contiguous()
+        k: (v.half() if v.is_floating_point() else v).cpu().contiguous()
         for k, v in model.state_dict().items()
         if not k.endswith("num_batches_tracked")
     }
-    state["token_embedding.ids"] = ids.int()
+    state["token_embedding.ids"] = ids.int().cpu()
     if facts["architecture"] == "vit":
         Path(path).mkdir(parents=True, exist_ok=True)
         Path(path, "open_clip_config.json").write_text(json.dumps({"model_cfg": VIT}, indent=2))
