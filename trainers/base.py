@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from modern_dassl.distributed import WholeBatch
 from ueo.clip.adapters import Cosines
 from ueo.clip.backbones import load_clip
-from ueo.clip.captured import CapturedStep, refuse_capture
+from ueo.clip.captured import CapturedStep, captured_step
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.optimisation import SCHEDULES, LossScaler, build_optimiser, build_schedule
 from ueo.clip.precision import PRECISIONS, resolve_precision
@@ -58,7 +58,7 @@ class CLIPTrainer(OnlineTrainer):
         "ENSEMBLE": Option(1, low=1, high=1000),  # prompts side by side, if CTX_INIT is ""
         "CTX_FP32": False,  # keep the context in fp32 beside fp16 weights
         "FAST": True,  # both towers without work that nobody reads; False: as released, for checks
-        "GRAPH": False,  # launch a step as one CUDA graph: docs/speed.md
+        "GRAPH": True,  # launch a step as one CUDA graph, where that can be: docs/speed.md
         "TUNE": Option("both", check=parse_parts),  # parts joined by +: clip/tuning.py
         "N_VISUAL_CTX": Option(8, low=1, high=1000),  # tokens of a visual prompt
         "PROMPT_LR": Option(None, kind=float, low=0),  # None: OPTIM.LR
@@ -138,8 +138,6 @@ class CLIPTrainer(OnlineTrainer):
         self.build_network()
         if self.groups and not self.uses_labels and self._has_no_loss():
             raise self._without_loss()
-        if self.options.GRAPH:
-            refuse_capture(self)
         self.scaler = LossScaler() if self.precision == "amp" else None
         if self.groups:
             self._build_optimiser()
@@ -185,9 +183,7 @@ class CLIPTrainer(OnlineTrainer):
         self.optim = build_optimiser(module, self.groups, optim, options)
         self.sched = build_schedule(self.optim, optim, options, self.all_steps)
         self.register_model(MODEL, module, self.optim, self.sched)
-        if options.GRAPH:
-            name, tuned = type(self).__name__, list(module.parameters())
-            self.captured = CapturedStep(self._gradients, tuned, name)
+        self.captured = captured_step(self, self._gradients, list(module.parameters()))
 
     # training
 

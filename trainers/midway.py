@@ -85,7 +85,6 @@ def _joined(before: Tensor, own: Tensor, share: float) -> Tensor:
 class Midway(InfoMax):
     model_class = BesideFrozen
     needs_all_images = True
-    capturable = False  # not tried
     by_image = False
     defaults = {
         "TRADE_OFF": Option(2.0, low=0),  # factor of the marginal entropy

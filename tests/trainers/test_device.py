@@ -9,6 +9,7 @@ from conftest import read, toy_arguments, trainer_names
 from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import set_random_seed
 from pretended_gpu import pretended_gpu
+from pretended_graph import pretended_graphs
 
 from ueo.commands import train
 from ueo.runs.configure import build_cfg
@@ -33,7 +34,7 @@ def arguments(root: str, weights: dict, out, name: str, precision: str, kind: st
 
 @pytest.mark.parametrize("name, precision, kind", RUNS)
 def test_a_run_ends_well_on_a_gpu(toy_root, weights, tmp_path, name, precision, kind, capsys):
-    with pretended_gpu():
+    with pretended_gpu(), pretended_graphs():
         status = train.main(arguments(toy_root, weights, tmp_path, name, precision, kind))
     assert status == 0, capsys.readouterr().err
     found = read(tmp_path)
@@ -42,10 +43,11 @@ def test_a_run_ends_well_on_a_gpu(toy_root, weights, tmp_path, name, precision, 
 
 @pytest.fixture
 def steps(toy_root, weights, tmp_path):
-    """Counts of each step of an epoch: steps(name, precision, kind, *options) -> [(reads, kernels),
-    ...]."""
+    """Counts of each step of an epoch, launched kernel by kernel: steps(name, precision, kind,
+    *options) -> [(reads, kernels), ...]."""
     def run(name: str, precision: str, kind: str, *options: str) -> list[tuple[Counter, int]]:
         argv = arguments(toy_root, weights, tmp_path, name, precision, kind)
+        argv += [f"TRAINER.{name}.GRAPH", "False"]
         counts = []
         with pretended_gpu() as gpu:
             cfg = build_cfg(train.settings_of([*argv, "TRAIN.PRINT_FREQ", "2", *options]))

@@ -16,24 +16,36 @@ from torch import Tensor, nn
 
 from modern_dassl import distributed
 from ueo.errors import ConfigError
+from ueo.settings.config import is_online, is_sharded
 
 WARM_UP = 3  # steps before recording: cuDNN chooses its algorithms, libraries allocate
 TOLERANCE = 0.02  # between a loss and its replay, relative or absolute: half precision, other sums
 
 
-def refuse_capture(trainer) -> None:
-    """Raise ConfigError, with what is in the way, unless steps of a CLIPTrainer can be captured."""
-    in_the_way = (
-        (not trainer.capturable, "its loss keeps something from step to step"),
-        (trainer.device.type != "cuda", "it needs CUDA, and this run is on the CPU"),
+def in_the_way(trainer) -> str:
+    """Why the steps of a CLIPTrainer on CUDA cannot be captured; "" if they can."""
+    name, cfg = type(trainer).__name__, trainer.cfg
+    reasons = (
+        (not trainer.capturable, f"{name}'s loss keeps something from step to step"),
+        (is_online(cfg), "the batches of a stream differ in more than their images"),
+        (is_sharded(cfg), "it is not built for images in shards"),
         (distributed.launched(), "it needs one process, not several of torchrun"),
-        (trainer.precision == "amp", "PREC amp changes its scale between steps; fp16 and fp32 can"),
+        (trainer.precision == "amp", "PREC amp changes its scale between steps"),
     )
-    if why := next((why for wrong, why in in_the_way if wrong), None):
-        raise ConfigError(
-            f"TRAINER.{type(trainer).__name__}.GRAPH: a step cannot be captured in a graph: {why}; "
-            "set it False"
-        )
+    return next((why for wrong, why in reasons if wrong), "")
+
+
+def captured_step(
+    trainer, step: Callable[[dict], dict], parameters: list[nn.Parameter]
+) -> "CapturedStep | None":
+    """The captured step of a CLIPTrainer; None on a CPU, where GRAPH is False, and where it cannot
+    be, which is said."""
+    if trainer.device.type != "cuda" or not trainer.options.GRAPH:
+        return None
+    if why := in_the_way(trainer):
+        print(f"Kernels of a step are launched one by one, not as a CUDA graph: {why}")
+        return None
+    return CapturedStep(step, parameters, type(trainer).__name__)
 
 
 class CapturedStep:
@@ -81,9 +93,15 @@ class CapturedStep:
         for parameter in self.parameters:
             parameter.grad = None  # gradients shall be the graph's own
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._losses = {n: v.detach() if isinstance(v, Tensor) else v
-                            for n, v in self.step(self._batch).items()}
+        try:
+            with torch.cuda.graph(self._graph):
+                self._losses = {n: v.detach() if isinstance(v, Tensor) else v
+                                for n, v in self.step(self._batch).items()}
+        except RuntimeError as error:
+            raise ConfigError(
+                f"TRAINER.{self.name}.GRAPH: the step could not be captured in a CUDA graph "
+                f"({str(error).splitlines()[0]}); set it False"
+            ) from error
         self._gradients = [parameter.grad for parameter in self.parameters]
         losses = self._replay()
         found, wanted = losses["loss"].item(), expected.item()

@@ -13,7 +13,7 @@ from ueo.names import did_you_mean
 from ueo.runs.configure import check_name
 from ueo.runs.folder import takes_no_step
 from ueo.runs.online.trainer import OnlineTrainer
-from ueo.settings.config import VOLATILE
+from ueo.settings.config import decides
 from ueo.settings.known_keys import ONLINE
 from ueo.settings.yaml_files import read_yaml
 
@@ -154,7 +154,7 @@ def _check_whole(recipe: Path, trainer: str) -> None:
 def config_name(backbone: str, settings: GridSettings) -> str:
     """Name of the configuration in output paths: the backbone and what departs from its yaml."""
     pairs = zip(settings.options[::2], settings.options[1::2])
-    changes = [f"{key.split('.')[-1]}={value}" for key, value in pairs if key not in VOLATILE]
+    changes = [f"{key.split('.')[-1]}={value}" for key, value in pairs if decides(key)]
     if settings.protocol and settings.protocol != "released":
         changes.insert(0, settings.protocol)
     if settings.recipe != "common":

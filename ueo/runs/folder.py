@@ -152,9 +152,9 @@ def takes_no_step(trainer: str) -> bool:
 def _that_count(flat: dict) -> dict:
     """The part of a configuration that results depend on: of a trainer that takes no step, all but
     the optimiser's."""
-    if not takes_no_step(flat["TRAINER.NAME"]):
-        return flat
-    return {key: value for key, value in flat.items() if not key.startswith(OPTIMISER)}
+    idle = (OPTIMISER,) * takes_no_step(flat["TRAINER.NAME"])
+    return {key: value for key, value in flat.items()
+            if config.decides(key) and not key.startswith(idle)}
 
 
 def read_started(folder: str | Path) -> dict | None:

@@ -36,6 +36,12 @@ VOLATILE = (
     "TRAIN.PRINT_FREQ",
     "TRAIN.CHECKPOINT_FREQ",
 )
+VOLATILE_ENDS = (".GRAPH",)  # of a trainer's own options
+
+
+def decides(key: str) -> bool:
+    """Whether a key may change what a run computes."""
+    return key not in VOLATILE and not key.endswith(VOLATILE_ENDS)
 
 
 def extend(cfg: CfgNode, trainers: dict[str, type]) -> CfgNode:
@@ -171,7 +177,7 @@ def resolved(cfg: CfgNode) -> dict:
     return {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in sorted(flat.items())
-        if key not in VOLATILE
+        if decides(key)
         and (not key.startswith("TRAINER.") or key.startswith(own) or key == "TRAINER.NAME")
         and not key.startswith(idle)
     }

@@ -27,7 +27,7 @@ from ueo.fetch.download import Piece, Remote, download, is_by_hand
 def archive(name: str = "Art/TV/1.jpg", size: int = 300_000) -> bytes:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as file:
-        file.writestr(name, random.Random(f"{name} {size}").randbytes(size))
+        file.writestr(zipfile.ZipInfo(name), random.Random(f"{name} {size}").randbytes(size))
     return data.getvalue()
 
 

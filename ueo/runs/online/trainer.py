@@ -83,7 +83,7 @@ class OnlineTrainer(ShardsTrainer):
 
     def _refuse(self) -> None:
         """Raise ConfigError for what cannot be had online."""
-        name, cfg, options = type(self).__name__, self.cfg, self.options
+        name, cfg = type(self).__name__, self.cfg
         if self.needs_all_images:
             raise NotYetHere(name).refusal
         refuse(
@@ -92,7 +92,6 @@ class OnlineTrainer(ShardsTrainer):
             (self.reads_labels, f"{name} reads labels"),
             (cfg.DATASET.NUM_SHOTS > 0, "DATASET.NUM_SHOTS takes images out of the stream"),
             (distributed.launched(), "one process reads the stream; do without torchrun"),
-            (options.GRAPH, f"TRAINER.{name}.GRAPH repeats what the first batch was"),
             self._scored_together(),
             (setting_of(cfg, "KEEP_OUTPUTS", "TEST"), "TEST.KEEP_OUTPUTS keeps the features that"
              " one model gives of all images; in a stream the model changes, leave it False"),

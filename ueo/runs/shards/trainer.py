@@ -29,13 +29,12 @@ class ShardsTrainer(RecordedTrainer):
 
     def _refuse_on_shards(self) -> None:
         """Raise ConfigError for what cannot be had of shards."""
-        name, options = type(self).__name__, self.options
+        name = type(self).__name__
         refuse(
             "images in shards",
             (self.uses_labels or self.reads_labels, f"{name} reads labels, and shards have none"),
             (not self.by_image, f"{name} needs all images at once (docs/streams.md has the methods "
              "that do not; a method of your own says by_image = True)"),
-            (options.GRAPH, f"TRAINER.{name}.GRAPH is not built for them"),
             self._scored_together(),
             (setting_of(self.cfg, "KEEP_OUTPUTS", "TEST"), "TEST.KEEP_OUTPUTS keeps the features "
              "of all images"),

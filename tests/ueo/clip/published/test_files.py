@@ -106,7 +106,7 @@ def image() -> bytes:
 def archive() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as zipped:
-        zipped.writestr("weights/model.pt", b"")
+        zipped.writestr(zipfile.ZipInfo("weights/model.pt"), b"")
     return file.getvalue()
 
 
