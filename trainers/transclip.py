@@ -4,8 +4,10 @@ The images' features are a mixture with one Gaussian a class; an image's class d
 prediction, on the Gaussians and on its nearest neighbours (ueo/transduction/mixture.py). Nothing is
 trained: ten rounds on features that were computed once.
 
-Choices of ours: the logit scale is the model's, 100 of OpenAI's. The method defines no OOD score:
-that of a run (SCORE) is computed of the cosines with what the method adds to them.
+Choices of ours: the logit scale is the model's, 100 of OpenAI's; the variance is no smaller than
+1e-6, since that of a few images would be zero, by which the released code divides. The
+method defines no OOD score: that of a run (SCORE) is computed of the cosines with what the method
+adds to them.
 """
 
 from dassl.engine import TRAINER_REGISTRY

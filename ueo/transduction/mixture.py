@@ -23,6 +23,7 @@ from ueo.transduction.neighbours import Graph, affinity
 NEIGHBOURS, WEIGHT, TEMPERATURE = 3, 50.0 / 2, 50.0
 ROUNDS, STEPS = 10, 5  # of mean and variance; of the posterior in each
 CONFIDENT = 8  # images a class that TransCLIP's means start from
+LEAST_VARIANCE = 1e-6  # where each of few images has a class to itself, it would vanish
 LEAST = 1e-12  # of a class's share of the images, so that an empty class divides by something
 
 
@@ -77,7 +78,7 @@ def fit(features: Tensor, texts: Tensor, scale: float, anchored: bool) -> Mixtur
             variances = trust * own + (1 - trust) * (spread + (texts - means).square())
         else:
             means = _means(features, z)
-            variances = _shared(features, means, z).expand_as(texts)
+            variances = _shared(features, means, z).clamp(min=LEAST_VARIANCE).expand_as(texts)
         found = replace(found, means=means, variances=variances)
     return _updated(found, log_prior, features, graph)
 

@@ -5,54 +5,126 @@ import json
 import pytest
 from pictures import check_legible, words
 
+from ueo.commands import arguments
 from ueo.commands.studies import online as command
-from ueo.grids.grid_settings import GridSettings
 from ueo.results.paper import style
-from ueo.studies.online import report, runs
+from ueo.results.record import find_results
+from ueo.studies.online import gains, report, runs
+from ueo.studies.online.runs import AXES
+
+METHODS = ["UEO", "TDA", "EntMin", "CLIPTTA", "StatA", "TransCLIP", "AdaND", "UniEntPlus", "ZLaP"]
+SCENES = ("fluent+scene2", "fluent_flat+scene2", "fluent_high_contrast+scene2", "noto_v1+scene2")
 
 
-def test_it_plans_every_size_and_order_on_the_domains_that_are_reported():
-    asked = GridSettings(("emoji_shift",), trainers=("ZeroshotCLIP", "TDA"), seed=(1,),
-                         setting=("open",))
-    found = runs.planned(asked)
-    assert set(found) == {(axis, value) for axis, of in runs.AXES.items() for value in of}
-    for of_value in found.values():
-        assert {run.config["DATASET.PROTOCOL"] for run in of_value} == {"online"}
-        assert not [run for run in of_value if run.place.domain.startswith("fluent_3d")]
-    one = found["batch", "1"][0].config
-    assert one["DATALOADER.TRAIN_X.BATCH_SIZE"] == 1 and one["ONLINE.ORDER"] == "shuffled"
-    late = found["order", "gamma 0.001"][0].config
+def every(runs_of):
+    return [run for of_stream in runs_of.values() for part in of_stream.values() for run in part]
+
+
+def asked(*words):
+    return arguments.grid_settings(command.parser().parse_args([*words]))
+
+
+def test_the_protocol_is_planned():
+    found = runs.planned(asked("emoji_shift"))
+    assert len({run.folder for run in every(found)}) == 460
+    table = found[runs.TABLE]
+    assert set(table) == {
+        (model, group, method) for model in ("TinyCLIP", "TinyViT")
+        for group in ("shifted", "clean") for method in (*METHODS, "ZeroshotCLIP")}
+    of_ueo = table["TinyViT", "shifted", "UEO"]
+    assert {(run.place.setting, run.place.domain) for run in of_ueo} == {
+        (space, domain) for space in ("open", "open_partial") for domain in SCENES}
+    one = found["batch", "1"]
+    assert {(run.place.setting, run.place.domain) for part in one.values() for run in part} == {
+        ("open", "fluent"), ("open", "fluent+scene2")}
+    config = one["TinyCLIP", "clean", "TDA"][0].config
+    assert config["DATASET.PROTOCOL"] == "online" and config["SEED"] == 1
+    assert config["DATALOADER.TRAIN_X.BATCH_SIZE"] == 1 and config["ONLINE.ORDER"] == "shuffled"
+    late = found["order", "gamma 0.001"]["TinyCLIP", "clean", "TDA"][0].config
     assert late["ONLINE.GAMMA"] == 0.001 and late["ONLINE.ORDER"] == "correlated"
+    usual = found["order", "shuffled"]["TinyCLIP", "shifted", "UEO"][0]
+    assert usual in found["batch", "64"]["TinyCLIP", "shifted", "UEO"]
+    assert usual in table["TinyCLIP", "shifted", "UEO"]
 
 
-def gain(axis, value, method, number):
-    part = {"gain": number, "interval": (number - 1, number + 1), "seeds": [number]}
-    return {"axis": axis, "value": value, "method": method, "base": "ZeroshotCLIP", "pacc": part,
-            "auroc": part}
+def test_what_is_asked_for_takes_the_place_of_the_protocol():
+    found = runs.planned(asked("emoji", "--trainers", "TDA", "--setting", "open", "--seed", "2"))
+    for of_stream in found.values():
+        assert set(of_stream) == {("TinyCLIP", "other", name) for name in ("ZeroshotCLIP", "TDA")}
+    assert {run.config["SEED"] for run in every(found)} == {2}
+    assert not [run for run in every(found) if run.place.domain == "fluent_3d"]
+    found = runs.planned(asked("emoji_shift", "--trainers", "TDA", "--backbone", "TinyViT",
+                               "--domain", "noto_v1", "fluent+fog2"))
+    for of_stream in found.values():
+        assert {place[:2] for place in of_stream} == {("TinyViT", "clean"), ("TinyViT", "other")}
 
 
-def test_tables_and_figures_show_what_each_method_gains(tmp_path, monkeypatch, capsys):
-    methods = ["UEO", "TDA", "EntMin", "CLIPTTA", "StatA", "TransCLIP", "AdaND", "UniEntPlus"]
-    found = [gain(axis, value, method, place - row) for axis, values in runs.AXES.items()
-             for place, value in enumerate(values) for row, method in enumerate(methods)]
-    monkeypatch.setattr(report, "gains", lambda of: found)
-    report.write(GridSettings(("emoji",), output=str(tmp_path)), {})
-    folder = tmp_path / "emoji"
-    assert len(json.loads((folder / "online.json").read_text())) == len(found)
-    text = (folder / "online.md").read_text()
-    assert "| UEO" in text and "+4.00 [+3.00, +5.00]" in text
-    assert {p.name for p in folder.glob("*.png")} == {"online-batch.png", "online-order.png"}
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One style, two sizes of a batch and two orders."""
+    output = tmp_path_factory.mktemp("online")
+    patch = pytest.MonkeyPatch()
+    axes = {axis: {value: options for value, options in of.items()
+                   if value in ("1", "64", "shuffled", "classes")} for axis, of in AXES.items()}
+    patch.setattr(runs, "AXES", axes)
+    patch.setattr(gains, "AXES", axes)
+    patch.setattr(report, "AXES", axes)
+    status = command.main(["emoji_shift", "--trainers", "StatA", "--domain", "noto_v1",
+                           "--setting", "open", "--backbone", "TinyCLIP", "--jobs", "1",
+                           "--root", str(output / "data"), "--output", str(output)])
+    patch.undo()
+    assert status == 0
+    return output / "emoji_shift"
+
+
+def test_gains_are_over_the_same_stream_and_changes_over_the_usual_one(finished):
+    found = json.loads((finished / "online.json").read_text())
+    results = {(r["trainer"], r["stream"]["batch_size"], r["stream"]["order"]): r["metrics"]["test"]
+               for _, r in find_results(finished)}
+    zero = results["ZeroshotCLIP", 64, "shuffled"]
+    usual, single = (results["StatA", size, "shuffled"] for size in (64, 1))
+    (row,) = found["table"]
+    for metric in ("pacc", "auroc", "h_score"):  # by the thresholds that the images had
+        assert row[metric]["gain"] == pytest.approx(usual[metric] - zero[metric], abs=1e-4)
+        assert row[metric]["interval"][0] <= row[metric]["gain"] <= row[metric]["interval"][1]
+    streams = {(row["axis"], row["value"]): row for row in found["streams"]}
+    assert set(streams) == {("batch", "1"), ("batch", "64"), ("order", "shuffled"),
+                            ("order", "classes")}
+    changes = {(row["axis"], row["value"]): row for row in found["changes"]}
+    assert set(changes) == {("batch", "1"), ("order", "classes")}
+    change = changes["batch", "1"]["pacc"]["gain"]
+    assert change == pytest.approx(single["pacc"] - usual["pacc"], abs=1e-4) and change
+    assert (finished / "online-batch.png").is_file() and (finished / "online-order.pdf").is_file()
+
+
+def gain(axis, value, group, method, number):
+    part = {"gain": number, "interval": (number - 1, number + 1), "verdict": "held"}
+    return {"axis": axis, "value": value, "group": group, "method": method, "models": ["TinyCLIP"],
+            **dict.fromkeys(("pacc", "auroc", "hm", "h_score"), part)}
+
+
+def test_tables_and_figures_show_what_each_method_gains():
+    rows = [gain(axis, value, group, method, place - row) for axis, values in AXES.items()
+            for place, value in enumerate(values) for row, method in enumerate(METHODS)
+            for group in ("shifted", "clean")]
+    usual = [row for row in rows if (row["axis"], row["value"]) == ("batch", "64")]
+    text = report.markdown({"table": usual, "models": usual, "streams": rows, "changes": rows})
+    assert "## Gain over zero-shot CLIP, TinyCLIP, in scenes" in text
+    assert "## AUROC over itself in the usual stream: order, 64 images a batch, clean" in text
+    assert "| UEO" in text and "+4.00 [+3.00, +5.00], held" in text
     with style.styled():
-        figure = report.draw(found, "order")
+        figure = report.draw(rows, "order")
         check_legible(figure)
     shown = words(figure)
-    for part in ("gamma 0.001", "gain in PACC, points", "UniEnt+", "classes"):
+    for part in ("gamma 0.001", "gain in PACC, points", "UniEnt+", "classes", "in scenes", "clean"):
         assert part in shown
 
 
 @pytest.mark.parametrize("arguments, message", [
     (["emoji", "office31"], "name one data set"),
     (["emoji", "--set", "ONLINE.GAMMA", "1"], "--set ONLINE.GAMMA: the study has all of them"),
+    (["emoji", "--protocol", "released"], "--protocol released: the study is of streams"),
+    (["emoji", "--setting", "CDA"], "label space closed: a stream of it has no unknown image"),
 ])
 def test_what_the_study_fixes_is_refused(arguments, message, capsys):
     assert command.main([*arguments, "--dry-run"]) == 2

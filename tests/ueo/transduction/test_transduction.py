@@ -77,6 +77,15 @@ def solve(f, t, anchored):
 
 
 @pytest.mark.parametrize("anchored", [False, True], ids=["TransCLIP", "StatA"])
+def test_a_few_images_with_a_class_each_are_answered(anchored):
+    texts = torch.eye(8)
+    features = F.normalize(texts[:4] + 0.1, dim=-1)
+    adapter = GaussianClasses(8, 8, SCALE)
+    adapter.fill(mixture.fit(features, texts, SCALE, anchored))
+    assert adapter.jointly(features, texts).argmax(1).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("anchored", [False, True], ids=["TransCLIP", "StatA"])
 def test_the_mixture_is_that_of_the_formula(data, anchored):
     features, texts = data
     found = mixture.fit(features, texts, SCALE, anchored)

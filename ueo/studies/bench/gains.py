@@ -9,6 +9,7 @@ import numpy as np
 from ueo.grids.grid_settings import ZERO_SHOT
 from ueo.open_set import RULE, THRESHOLDS, accepted
 from ueo.results.bootstrap import ACCEPTED, cut, drawn_gains, estimate, resampled
+from ueo.results.check_outputs import MARGINS
 from ueo.results.gains import RESAMPLES
 from ueo.results.record import read_outputs, read_result
 from ueo.studies.bench.protocol import SHIPPED
@@ -54,11 +55,18 @@ def finished(folders: Iterable[Path]) -> list[dict]:
         if (result := read_result(folder)) is None:
             return []
         outputs = dict(read_outputs(folder))
-        threshold = THRESHOLDS[RULE](
-            outputs["unlabelled_scores_after"], outputs["unlabelled_scores_before"])
-        outputs[ACCEPTED] = accepted(outputs["test_scores_after"], threshold)
+        outputs[ACCEPTED] = _accepted(outputs)
         found.append({"result": result, "outputs": outputs})
     return found
+
+
+def _accepted(outputs: dict[str, np.ndarray]) -> np.ndarray:
+    """Which test images are taken for known ones: in a stream, by the threshold that each had."""
+    if MARGINS in outputs:
+        return accepted(outputs[MARGINS], 0.0)
+    threshold = THRESHOLDS[RULE](
+        outputs["unlabelled_scores_after"], outputs["unlabelled_scores_before"])
+    return accepted(outputs["test_scores_after"], threshold)
 
 
 def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict]]]) -> dict:

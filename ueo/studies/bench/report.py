@@ -51,11 +51,11 @@ def judgement(found: dict) -> str:
     method, parts = found["method"], []
     for (scope, group), rows in _parts(found[AS_THEY_ARE]).items():
         words, place = _words(scope, group), (scope, group)
-        parts += [f"## {method} over each method, {words}", _gains(rows, "over"),
+        parts += [f"## {method} over each method, {words}", gains_table(rows, "over"),
                   f"### Each of them by {method}'s score, {found['score']}",
-                  _gains(_parts(found[BY_ITS_SCORE])[place], "over"),
+                  gains_table(_parts(found[BY_ITS_SCORE])[place], "over"),
                   "### Over zero-shot CLIP in each label space",
-                  _gains(_parts(found[EACH_SETTING])[place], "setting")]
+                  gains_table(_parts(found[EACH_SETTING])[place], "setting")]
     return "\n\n".join(parts or [f"{method} has not all its runs yet."]) + "\n"
 
 
@@ -89,21 +89,22 @@ def markdown(results: dict) -> str:
     for (scope, group), rows in _parts(results["gains"]).items():
         words, (any_row, *_) = _words(scope, group), rows
         parts += [f"## Gains over zero-shot CLIP, {words}",
-                  f"Models: {', '.join(any_row['models'])}.", _gains(rows),
+                  f"Models: {', '.join(any_row['models'])}.", gains_table(rows),
                   f"### Spread, {words}", _spread(rows)]
     if not parts:
         parts = ["No method has all its runs yet."]
     return "\n\n".join([*parts, "## What was chosen", _choices(results["choices"])]) + "\n"
 
 
-def _gains(rows: list[dict], first: str = "method") -> str:
+def gains_table(rows: list[dict], first: str = "method") -> str:
     """A line a row: gain, 95 % interval over test images, verdict on "it gains"."""
-    lines = [[row[first], *(_cell(row[m]) for m in METRICS)] for row in rows]
+    lines = [[row[first], *(cell(row[m]) for m in METRICS)] for row in rows]
     header = [TITLES.get(first, first), *(f"{name}, points" for name in METRICS.values())]
     return tabulate(lines, header, "github", disable_numparse=True)
 
 
-def _cell(found: dict) -> str:
+def cell(found: dict) -> str:
+    """Gain, interval and verdict."""
     bounds = signed_interval(found["interval"])
     return f"{signed(found['gain'])} {bounds}, {found['verdict']}"
 

@@ -1,18 +1,20 @@
-"""The runs of the study: every method at every size of a batch and in every order."""
+"""The runs of the study, as docs/online.md fixes them for the bench: every method in the usual
+stream, and at other sizes of a batch and in other orders."""
 
 from dataclasses import replace
 
 from ueo.errors import ConfigError
 from ueo.grids.choices import dataset_class
-from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
 from ueo.grids.plan import plan
-from ueo.results.gains import overall_gain
-from ueo.results.record import read_result
+from ueo.label_space import parse_setting
 from ueo.settings.known_keys import ONLINE
+from ueo.studies.bench.protocol import DATASET, SHIPPED, domains
+from ueo.studies.bench.runs import Reported
 
 SIZE, ORDER, GAMMA = "DATALOADER.TRAIN_X.BATCH_SIZE", "ONLINE.ORDER", "ONLINE.GAMMA"
 USUAL_SIZE, USUAL_ORDER = (SIZE, "64"), (ORDER, "shuffled")
-SIZES = {size: (*USUAL_ORDER, SIZE, size) for size in ("1", "4", "16", "64", "256")}
+SIZES = {size: (*USUAL_ORDER, SIZE, size) for size in ("1", "8", "64", "256")}
 ORDERS = {
     "shuffled": (*USUAL_ORDER, *USUAL_SIZE),
     **{f"gamma {gamma}": (ORDER, "correlated", GAMMA, gamma, *USUAL_SIZE)
@@ -20,36 +22,68 @@ ORDERS = {
     "classes": (ORDER, "classes", *USUAL_SIZE),
 }
 AXES = {"batch": SIZES, "order": ORDERS}  # each in one figure
-FIXED = ("ONLINE.ORDER", "ONLINE.GAMMA", SIZE)
+USUAL = {"batch": "64", "order": "shuffled"}
+TABLE = "table", ""  # every method in the usual stream
+FIXED = (ORDER, GAMMA, SIZE)
+SEEDS = (1,)
+ALL_KNOWN = ("closed", "partial", "all")  # label spaces without an unknown image in a stream
+OTHER = "other"  # the group of domains that are not the bench's
 
-Runs = dict[tuple[str, str], list[PlannedRun]]  # (axis, value) -> its runs
+Runs = dict[tuple[str, str], Reported]  # TABLE or (axis, value) -> its runs
 
 
 def planned(settings: GridSettings) -> Runs:
-    """Every run; what both axes have in common is planned twice and runs once. The tuning domain
-    stays out. Raises ConfigError for what the study fixes."""
+    """Every run; one that several parts have in common is planned in each and runs once. What is
+    not asked for is as the protocol says; the tuning domain stays out. Raises ConfigError for what
+    the study fixes."""
+    if settings.protocol != ONLINE:
+        raise ConfigError(f"--protocol {settings.protocol}: the study is of streams")
     if len(settings.datasets) != 1:
         raise ConfigError("name one data set: the study compares streams of the same images")
     for key in settings.options[::2]:
         if key in FIXED:
             raise ConfigError(f"--set {key}: the study has all of them; use scripts/tables.sh")
-    kind = dataset_class(settings.datasets[0])
-    domains = tuple(d for d in getattr(kind, "targets", ()) if d != kind.tuning_domain)
-    settings = replace(settings, protocol=ONLINE, domain=settings.domain or domains)
-    return {
-        (axis, value): plan(settings.having(*options), settings.datasets[0])
-        for axis, values in AXES.items() for value, options in values.items()
-    }
+    streams = {TABLE: ORDERS["shuffled"], **{
+        (axis, value): options for axis, of in AXES.items() for value, options in of.items()
+    }}
+    settings = replace(settings, trainers=(ZERO_SHOT, *settings.trainers),
+                       seed=settings.seed or SEEDS)
+    return {place: _reported(settings.having(*options), place != TABLE)
+            for place, options in streams.items()}
 
 
-def gains(runs: Runs) -> list[dict]:
-    """What each method gains over zero-shot CLIP: {"axis", "value", "method", "base", "pacc":
-    {"gain", "interval", ...}, ...}; nothing of what is not finished."""
-    found = []
-    for (axis, value), of_value in runs.items():
-        entries = [(r.folder, result) for r in of_value if (result := read_result(r.folder))]
-        for method in sorted({result["trainer"] for _, result in entries} - {ZERO_SHOT}):
-            gain = overall_gain(entries, method, ZERO_SHOT)
-            if gain:
-                found.append({"axis": axis, "value": value, **gain})
+def _reported(settings: GridSettings, figure: bool) -> Reported:
+    """The runs in one stream. On the bench a figure has one model, one label space and one style,
+    unless others are asked for."""
+    (dataset,) = settings.datasets
+    bench = dataset == DATASET
+    few = slice(1 if figure and bench else None)
+    groups, models = (domains(), tuple(SHIPPED.values())[few]) if bench else ({}, ("",))
+    settings = replace(settings, setting=_label_spaces(settings, few),
+                       domain=settings.domain or _targets(dataset, groups, few))
+    found = {}
+    for model in (settings.backbone,) if settings.backbone else models:
+        for run in plan(replace(settings, backbone=model), dataset):
+            (domain,) = run.settings.domain
+            group = next((name for name, of in groups.items() if domain in of), OTHER)
+            place = run.settings.backbone, group, run.settings.trainer
+            found.setdefault(place, []).append(run)
     return found
+
+
+def _targets(dataset: str, groups: dict[str, tuple[str, ...]], few: slice) -> tuple[str, ...]:
+    if groups:
+        return tuple(domain for of in groups.values() for domain in of[few])
+    kind = dataset_class(dataset)
+    return tuple(d for d in getattr(kind, "targets", ()) if d != kind.tuning_domain)
+
+
+def _label_spaces(settings: GridSettings, few: slice) -> tuple[str, ...]:
+    """Those that are asked for, else those of the data set that have unknown images."""
+    asked = tuple(map(parse_setting, settings.setting))
+    own = dataset_class(settings.datasets[0]).settings
+    spaces = asked or tuple(name for name in own if name not in ALL_KNOWN)[few]
+    if wrong := [name for name in spaces or own if name in ALL_KNOWN]:
+        raise ConfigError(f"label space {wrong[0]}: a stream of it has no unknown image, and the "
+                          "study measures detection; use scripts/tables.sh")
+    return spaces
