@@ -110,13 +110,13 @@ def test_tables_and_figures_show_what_each_method_gains():
     usual = [row for row in rows if (row["axis"], row["value"]) == ("batch", "64")]
     text = report.markdown({"table": usual, "models": usual, "streams": rows, "changes": rows})
     assert "## Gain over zero-shot CLIP, TinyCLIP, in scenes" in text
-    assert "## AUROC over itself in the usual stream: order, 64 images a batch, clean" in text
+    assert "## AUROC over itself in the usual stream: order (numbers: gamma), 64 images a batch, clean" in text
     assert "| UEO" in text and "+4.00 [+3.00, +5.00], held" in text
     with style.styled():
         figure = report.draw(rows, "order")
         check_legible(figure)
     shown = words(figure)
-    for part in ("gamma 0.001", "gain in PACC, points", "UniEnt+", "classes", "in scenes", "clean"):
+    for part in ("0.001", "UniEnt+", "classes", "PACC, in scenes", "AUROC, clean"):
         assert part in shown
 
 

@@ -22,7 +22,7 @@ KNOWN, UNKNOWN, UNLABELLED, CHOSEN = "#56B4E9", "#D55E00", "#999999", INK
 LINES = (  # one method or score each: colour, marker, line style
     ("#0072B2", "o", "-"), ("#E69F00", "s", "--"), ("#009E73", "^", "-."), ("#D55E00", "D", ":"),
     ("#CC79A7", "v", "-"), ("#56B4E9", "P", "--"), ("#000000", "X", "-."),
-    ("#999999", "*", ":"), ("#882255", "<", "-"),
+    ("#999999", "*", ":"),
 )
 STYLE = {
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 7,

@@ -1,5 +1,6 @@
 """The study's results as data, tables, and a figure an axis."""
 
+from itertools import product, zip_longest
 from pathlib import Path
 
 from tabulate import tabulate
@@ -15,9 +16,9 @@ from ueo.studies.online.gains import found
 from ueo.studies.online.runs import AXES, Runs
 
 STEM = "online"
-TITLES = {"batch": "images a batch, in random order", "order": "order, 64 images a batch"}
+TITLES = {"batch": "images a batch, in random order", "order": "order (numbers: gamma), 64 images a batch"}
 GROUPS = {SHIFTED: "in scenes", CLEAN: "clean"}
-ROW, AROUND = 1.8, 0.7  # inches: of a row of panels, of the rest
+COLUMNS, ROW, AROUND = 3, 1.4, 0.6  # panels in a row; inches of a row, of the rest
 
 
 def write(settings: GridSettings, runs: Runs) -> None:
@@ -71,25 +72,29 @@ def _across(rows: list[dict], metric: str) -> str:
 
 
 def draw(rows: list[dict], axis: str):
-    """The figure of one axis: a row of panels a group of domains, a panel a metric, a line a
-    method, with its intervals."""
+    """The figure of one axis: a panel a method, a line a metric and group of domains, with
+    intervals."""
     values, rows = list(AXES[axis]), [row for row in rows if row["axis"] == axis]
-    groups, methods = _distinct(rows, "group"), _distinct(rows, "method")
-    figure, axes = style.sheet(style.PAGE, ROW * len(groups) + AROUND, len(groups), len(GAINS))
-    for panels, group in zip(axes, groups):
-        for panel, metric in zip(panels, GAINS):
-            panel.axhline(0, color=style.INK, linewidth=0.6)
-            for number, method in enumerate(methods):
-                own = [r for r in rows if (r["group"], r["method"]) == (group, method)]
-                aside = 0.07 * (number - (len(methods) - 1) / 2)  # so that intervals stay apart
-                style.interval(
-                    panel, [values.index(row["value"]) + aside for row in own],
-                    *zip(*((row[metric]["gain"], *row[metric]["interval"]) for row in own)),
-                    label=style.written(names.method(method), 20), **style.line(number))
-            panel.set_xticks(range(len(values)), values)
-            panel.set_ylabel(f"gain in {names.METRICS[metric]}, points")
-            panel.set_title(GROUPS.get(group, ""))
-    for panel in axes[-1]:
-        panel.set_xlabel(TITLES[axis])
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    methods, lines = _distinct(rows, "method"), list(product(GAINS, _distinct(rows, "group")))
+    above, last = divmod(len(methods) - 1, COLUMNS)  # full rows; the last panel of the last row
+    figure, axes = style.sheet(style.PAGE, ROW * (above + 1) + AROUND, above + 1, COLUMNS,
+                               sharey=True)
+    for panel, method in zip_longest(axes.flat, methods):
+        if method is None:
+            panel.set_axis_off()
+            continue
+        panel.axhline(0, color=style.INK, linewidth=0.6)
+        for number, (metric, group) in enumerate(lines):
+            own = [r for r in rows if (r["group"], r["method"]) == (group, method)]
+            aside = 0.07 * (number - (len(lines) - 1) / 2)  # so that intervals stay apart
+            style.interval(
+                panel, [values.index(row["value"]) + aside for row in own],
+                *zip(*((row[metric]["gain"], *row[metric]["interval"]) for row in own)),
+                label=f"{names.METRICS[metric]}{_words(group)}", **style.line(number))
+        panel.set_xticks(range(len(values)), [value.removeprefix("gamma ") for value in values])
+        panel.set_title(style.written(names.method(method), 20))
+    axes[above // 2, 0].set_ylabel("gain over zero-shot CLIP, points")
+    axes[above, last // 2].set_xlabel(TITLES[axis])
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center",
+                  ncols=len(lines))
     return figure
