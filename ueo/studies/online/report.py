@@ -16,7 +16,8 @@ from ueo.studies.online.gains import found
 from ueo.studies.online.runs import AXES, Runs
 
 STEM = "online"
-TITLES = {"batch": "images a batch, in random order", "order": "order (numbers: gamma), 64 images a batch"}
+TITLES = {"batch": "images a batch, in random order",
+          "order": "order (numbers: gamma), 64 images a batch"}
 GROUPS = {SHIFTED: "in scenes", CLEAN: "clean"}
 COLUMNS, ROW, AROUND = 3, 1.4, 0.6  # panels in a row; inches of a row, of the rest
 
