@@ -24,6 +24,10 @@ from torch.autograd import Variable
 PATIENCE = timedelta(hours=2)  # one process may fetch or unpack a data set while the others wait
 
 
+class ProcessesError(RuntimeError):
+    """Processes that cannot train together."""
+
+
 def launched() -> bool:
     """Whether torchrun started this process as one of several."""
     return world_size() > 1
@@ -67,7 +71,7 @@ def see_one_gpu() -> None:
 def start() -> None:
     """Connect the processes; every function below does so when it is first needed.
 
-    Raises RuntimeError when some processes have a GPU and some have none.
+    Raises ProcessesError when some processes have a GPU and some have none.
     """
     if not launched() or dist.is_initialized():
         return
@@ -77,7 +81,7 @@ def start() -> None:
     gpus = [None] * world_size()
     dist.all_gather_object(gpus, gpu)
     if len(set(gpus)) > 1:
-        raise RuntimeError(
+        raise ProcessesError(
             f"{world_size()} processes were started, but only {sum(gpus)} of them have a GPU; "
             "start one for each GPU"
         )

@@ -1,9 +1,13 @@
 """Shared pieces: small random CLIPs of both kinds and a small generated data set of one's own."""
 
+import os
+
+# before torch: tests compare bit for bit, which a CPU gives alone, and fork, which CUDA forbids
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
 import ueo  # noqa: F401  isort: skip  (makes `dassl` importable)
 
 import json
-import os
 import resource
 import sys
 from contextlib import contextmanager

@@ -132,7 +132,6 @@ def test_tf32_is_set_as_asked_and_an_input_on_cuda_alone(backends, build, option
 def test_a_run_on_cuda_says_and_records_its_tf32_and_its_skipped_steps(
     backends, toy_root, weights, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)  # put back what the run sets
     argv = [*toy_arguments(toy_root, weights, tmp_path / "run", kind="vit", epochs=1),
             "TRAINER.UEO.PREC", "amp", "MODEL.TF32", "False", "DATALOADER.NUM_WORKERS", "0"]
     argv[argv.index("cpu")] = "cuda"

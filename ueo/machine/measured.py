@@ -67,7 +67,6 @@ class Way:
         """count: number of class names."""
         if device.type == "cpu":
             keep_freed_memory()  # as a run does
-        torch.backends.cudnn.benchmark = device.type == "cuda"
         towers = made_up(backbone, device)
         prompt = PromptLearner(names(count), towers, whole=not fast)
         self.model = PromptedCLIP(towers, prompt, fast=fast).to(device)

@@ -53,15 +53,13 @@ def run(settings: RunSettings) -> None:
 
 
 def set_device(device: str, threads: int, tf32_allowed: bool | None) -> None:
-    """Threads (0: torch's own choice), memory, TF32 (None: as torch has it), cuDNN's search for the
-    fastest convolutions, as released; and CUDA insisted on: "auto", "cpu" or "cuda"."""
+    """Threads (0: torch's own choice), memory, TF32 (None: as torch has it); and CUDA insisted on:
+    "auto", "cpu" or "cuda"."""
     set_tf32(tf32_allowed)
     if threads:
         torch.set_num_threads(threads)
     if chosen_device(device) == "cpu":
         keep_freed_memory()
-    else:
-        torch.backends.cudnn.benchmark = True
 
 
 def chosen_device(device: str) -> str:

@@ -14,7 +14,8 @@ from ueo.text import shown
 
 DONE, FAILED, MISTAKE, NOT_FINITE, INTERRUPTED = 0, 1, 2, 3, 130
 # what a user can mend; genuine Dassl has no error class of its own
-MISTAKES = (UserError, OSError, getattr(dassl.utils, "DasslError", UserError))
+MISTAKES = (UserError, OSError, distributed.ProcessesError,
+            getattr(dassl.utils, "DasslError", UserError))
 
 LESS_MEMORY = ("lower DATALOADER.TRAIN_X.BATCH_SIZE and DATALOADER.TEST.BATCH_SIZE (--batch-size), "
                "name fewer classes")

@@ -121,7 +121,8 @@ def run_released(
     model = in_fp64(model) if fp64 else model
     module.clip = types.SimpleNamespace(tokenize=module.clip.tokenize,
                                         load=lambda *names, **options: (model, None))
-    with without_gpu(), recorded(module) as (losses, weights), redirect_stdout(io.StringIO()):
+    with (without_gpu(trainer.device), recorded(module) as (losses, weights),
+          redirect_stdout(io.StringIO())):
         module.train_clip(wanted, loaders)
     return losses, weights, wanted.out_file.getvalue()
 

@@ -46,9 +46,9 @@ def released_code(folder: str) -> types.ModuleType:
 
 
 @contextmanager
-def without_gpu():
-    """Let `.cuda()` do nothing where there is no GPU."""
-    if torch.cuda.is_available():
+def without_gpu(device: torch.device):
+    """Let `.cuda()` do nothing where the models are on the CPU."""
+    if device.type == "cuda":
         yield
         return
     kept = torch.Tensor.cuda, nn.Module.cuda

@@ -119,8 +119,7 @@ def test_where_there_is_a_gpu_three_runs_are_compared(monkeypatch, tmp_path):
                      "fp16 on the GPU": WRONG}
 
 
-def test_a_step_is_measured_on_a_gpu_too(monkeypatch, tmp_path):
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)  # put back what is set
+def test_a_step_is_measured_on_a_gpu_too(tmp_path):
     with pretended_gpu():
         parts = expected.measure("TinyCLIP", {8, 25}, torch.device("cuda"), tmp_path, 64)
     assert set(parts.text) == {8, 25} and parts.step(8) > parts.images > 0 < parts.evaluation

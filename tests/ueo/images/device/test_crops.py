@@ -60,6 +60,7 @@ def test_one_batch_may_hold_all_shapes():
     assert torch.equal(found, one_by_one(images, boxes, flipped, (224, 224)))
 
 
+@pytest.mark.skipif(not COLUMNS_FIRST, reason="Pillow before 13 resizes rows first, always")
 def test_tall_crops_are_pillows_too():
     (image,), box = pictures([TALL]), (3, 5, 290, 190)
     top, left, height, width = box
@@ -67,7 +68,6 @@ def test_tall_crops_are_pillows_too():
     pillows = np.asarray(Image.fromarray(part).resize((224, 224), Image.Resampling.BICUBIC))
     off = (cropped([image], [box], [False], (224, 224))[0].int() - torch.tensor(pillows)).abs()
     assert (off > 0).float().mean() < 0.01 and off.max() <= 1
-    assert COLUMNS_FIRST
 
 
 def planned(shapes, size=(224, 224)) -> crops.Plan:
@@ -82,7 +82,7 @@ def test_what_is_held_at_a_time_is_bounded():
     plan = planned([(600, 600)] * 64 + [(6000, 4000)] * 2 + [(30, 30)] * 10 + [TALL] * 3)
     sides, begins = plan.table[:, 3:5], [begin for begin, _, _ in plan.groups]
     assert begins == [0, *(end for _, end, _ in plan.groups)][:-1]
-    assert plan.groups[-1][1:] == (79, True) and plan.groups[-1][0] == 76
+    assert plan.groups[-1] == (76, 79, COLUMNS_FIRST)
     for begin, end, _ in plan.groups:
         held = (end - begin) * sides[begin:end].max(0).prod()
         assert held <= crops.LARGEST or end - begin == 1
