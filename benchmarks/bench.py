@@ -19,6 +19,23 @@ def operations(function: Callable[[], None]) -> int:
     return counter.get_total_flops()
 
 
+def warmed_up(ways: list, functions: list[Callable[[], None]]) -> list[int]:
+    """Operations of one call of each function, then a call as it is launched in a run.
+
+    ways: what the functions work on, see ueo.machine.measured.
+    """
+    captured = [way for way in ways if way.graphs]
+    for way in captured:
+        way.graphs = False  # a replay shows no operation
+    counts = [operations(function) for function in functions]
+    for way in captured:
+        way.graphs = True
+    if captured:
+        for function in functions:
+            function()
+    return counts
+
+
 def unless_too_large(measure: Callable, what, *others):
     """measure(what, *others), or an empty list, which a line says, where the GPU has no room."""
     try:

@@ -93,7 +93,7 @@ def measure(case: Case, folder: Path, args: argparse.Namespace) -> dict:
                     stack.enter_context(way.model.evaluating())
             works = [getattr(way, case.what) for way in ways]
             functions = [lambda w=w, b=b: w(next(b)) for w, b in zip(works, both)]
-            flops = [bench.operations(function) for function in functions]  # warms up, too
+            flops = bench.warmed_up(ways, functions)
         times = bench.take_turns(functions, args.rounds)
     row = {**asdict(case), "identical_pixels": args.identical, "flops": flops,
            **bench.compared(times)}

@@ -33,7 +33,7 @@ def measure(
             if what == "evaluation":
                 for way in ways:
                     stack.enter_context(way.model.evaluating())
-            flops = [bench.operations(function) for function in functions]  # warms up, too
+            flops = bench.warmed_up(ways, functions)
             times = bench.take_turns(functions, args.rounds)
         rows.append({
             "backbone": backbone, "names": count, "batch": args.batch, "what": what,

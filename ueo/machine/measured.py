@@ -1,7 +1,8 @@
 """What is timed: a training step of UEO and an evaluation, with weights and pictures made up."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from ueo.clip.architectures import ARCHITECTURES, random_backbone
 from ueo.clip.backbones import load_clip
+from ueo.clip.captured import CapturedStep
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptLearner
 from ueo.clip.towers.interface import Backbone
@@ -61,7 +63,10 @@ def made_up(name: str, device: torch.device) -> Backbone:
 
 
 class Way:
-    """A prompted CLIP as it is trained, plain or fast, its optimiser, and what is timed."""
+    """A prompted CLIP as it is trained, plain or fast, its optimiser, and what is timed.
+
+    graphs: whether forward and backward are launched as one CUDA graph, as a fast run does.
+    """
 
     def __init__(self, backbone: str, count: int, fast: bool, device: torch.device):
         """count: number of class names."""
@@ -73,24 +78,45 @@ class Way:
         groups = select(self.model, "both")
         parameters = [p.requires_grad_() for group in groups.values() for p in group.values()]
         self.optim = torch.optim.SGD(parameters, lr=1e-4)
+        self.graphs = fast and device.type == "cuda"
+        self._captured = {loss: CapturedStep(partial(self._gradients, loss), parameters, "Way")
+                          for loss in (self._text, self._images, self._universal_entropy)}
 
     def text(self, images: torch.Tensor) -> None:
         """Class features and the gradient to the context."""
-        features = self.model.class_features()
-        features.float().sum().backward()
+        self._launch(self._text, {})
 
     def step(self, images: torch.Tensor) -> None:
         """One step of UEO."""
-        self.optim.zero_grad()
-        prob = (self.model.logit_scale * self.model(images).float()).softmax(-1)
-        sum(universal_entropy(prob, prob.detach().amax(-1))).backward()
+        self._launch(self._universal_entropy, {"img": images})
         self.optim.step()
 
     def images(self, images: torch.Tensor) -> None:
         """A step without its text side: features of images and the gradient to what is tuned."""
-        self.optim.zero_grad()
-        self.model.image_features(images).float().sum().backward()
+        self._launch(self._images, {"img": images})
         self.optim.step()
+
+    def _launch(self, loss: Callable[[dict], torch.Tensor], batch: dict) -> None:
+        if self.graphs:
+            self._captured[loss](batch)
+        else:
+            self._gradients(loss, batch)
+
+    def _gradients(self, loss: Callable[[dict], torch.Tensor], batch: dict) -> dict:
+        self.optim.zero_grad()
+        found = loss(batch)
+        found.backward()
+        return {"loss": found.detach()}
+
+    def _text(self, batch: dict) -> torch.Tensor:
+        return self.model.class_features().float().sum()
+
+    def _images(self, batch: dict) -> torch.Tensor:
+        return self.model.image_features(batch["img"]).float().sum()
+
+    def _universal_entropy(self, batch: dict) -> torch.Tensor:
+        prob = (self.model.logit_scale * self.model(batch["img"]).float()).softmax(-1)
+        return sum(universal_entropy(prob, prob.detach().amax(-1)))
 
     def evaluation(self, images: torch.Tensor) -> None:
         """Features of images, as in an evaluation; folding is not timed."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from pretended_gpu import pretended_gpu
+from pretended_graph import pretended_graphs
 
 from ueo.commands import doctor
 from ueo.errors import DataError
@@ -120,7 +121,7 @@ def test_where_there_is_a_gpu_three_runs_are_compared(monkeypatch, tmp_path):
 
 
 def test_a_step_is_measured_on_a_gpu_too(tmp_path):
-    with pretended_gpu():
+    with pretended_gpu(), pretended_graphs():
         parts = expected.measure("TinyCLIP", {8, 25}, torch.device("cuda"), tmp_path, 64)
     assert set(parts.text) == {8, 25} and parts.step(8) > parts.images > 0 < parts.evaluation
 
