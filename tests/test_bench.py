@@ -71,6 +71,11 @@ def test_choices_and_gains_are_written(finished, capsys):
         picture = output / "emoji_shift" / f"bench-gains-{row['group']}-shipped.png"
         assert picture.is_file() and picture.with_suffix(".pdf").is_file()
     assert "| EntMin" in markdown(results)
+    tex = (output / "emoji_shift" / "bench.tex").read_text()
+    for row in results["gains"]:
+        bounds = ", ".join(f"{bound:+.2f}" for bound in row["pacc"]["interval"])
+        assert f"[{bounds}]" in tex and f"{row['group']} styles" in tex
+    assert tex.count(r" \\") == 1 + 2 * 2 and "(TinyCLIP)" in tex
     assert bench.main([*words, "--tables-only"]) == 0  # and from the records alone, the same
     assert json.loads((output / "emoji_shift" / "bench.json").read_text()) == results
 

@@ -9,6 +9,7 @@ from ueo.files import write_json, write_text
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
 from ueo.results.paper import domains, style
 from ueo.results.wording import signed, signed_interval
+from ueo.studies.bench import latex
 from ueo.studies.bench.gains import METRICS, measured
 from ueo.studies.bench.judgement import AS_THEY_ARE, BY_ITS_SCORE, EACH_SETTING
 from ueo.studies.bench.protocol import DATASET
@@ -20,7 +21,7 @@ TITLES = {"setting": "label space"}
 
 def write(settings: GridSettings, models: tuple[str, ...], chosen: dict[tuple[str, str], dict],
           reported: Reported) -> None:
-    """Write bench.json, bench.md and pictures beside the records, and print the tables."""
+    """Write bench.json, .md and .tex and pictures beside the records, and print the tables."""
     results = {
         "models": list(models),
         "choices": [{"architecture": kind, "method": method, **choice}
@@ -31,7 +32,11 @@ def write(settings: GridSettings, models: tuple[str, ...], chosen: dict[tuple[st
     write_json(folder / f"{STEM}.json", results)
     text = markdown(results)
     write_text(folder / f"{STEM}.md", text)
-    print(f"\n{text}\nResults: {folder / STEM}.{{json,md}}")
+    scopes = dict.fromkeys(row["scope"] for row in results["gains"])
+    write_text(folder / f"{STEM}.tex", "\n".join(
+        latex.table([row for row in results["gains"] if row["scope"] == scope])
+        for scope in scopes))
+    print(f"\n{text}\nResults: {folder / STEM}.{{json,md,tex}}")
     for path in _draw(folder, results["gains"]):
         print(f"         {path} and .pdf")
 
@@ -87,9 +92,9 @@ def markdown(results: dict) -> str:
     the choices."""
     parts = []
     for (scope, group), rows in _parts(results["gains"]).items():
-        words, (any_row, *_) = _words(scope, group), rows
+        words, models = _words(scope, group), map(latex.short_name, rows[0]["models"])
         parts += [f"## Gains over zero-shot CLIP, {words}",
-                  f"Models: {', '.join(any_row['models'])}.", gains_table(rows),
+                  f"Models: {', '.join(models)}.", gains_table(rows),
                   f"### Spread, {words}", _spread(rows)]
     if not parts:
         parts = ["No method has all its runs yet."]
