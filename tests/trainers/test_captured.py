@@ -20,7 +20,7 @@ NAMES = [name for name in trainer_names()
 @pytest.fixture
 def trained(toy_root, weights, tmp_path):
     """Losses of each step of two epochs, and what was tuned: trained(name, kind, *options)."""
-    def run(name: str, kind: str, *options: str, device: str = "auto"):
+    def run(name: str, kind: str, *options: str, device: str = "auto", evaluate: bool = False):
         argv = toy_arguments(toy_root, weights, tmp_path, kind=kind, trainer=name)
         argv[argv.index("--device") + 1] = device
         options = ("OPTIM.LR", "0.01", "DATALOADER.TRAIN_X.BATCH_SIZE", "5", "DATASET.NUM_SHOTS",
@@ -40,6 +40,8 @@ def trained(toy_root, weights, tmp_path):
             trainer.before_train()
             for trainer.epoch in range(2):
                 trainer.run_epoch()
+                if evaluate:
+                    trainer.test()
             tuned = [p.detach().cpu() for g in trainer.groups.values() for p in g.values()]
             return [{n: float(v) for n, v in loss.items()} for loss in losses], tuned
 
@@ -56,6 +58,13 @@ def test_a_captured_run_is_the_run_itself(trained, name, kind):
     assert all(torch.equal(a, b) for a, b in zip(tuned, as_well))
     (graph,) = Graph.made
     assert len(eager) - 2 <= graph.replays <= len(eager)  # an epoch's last batch may be small
+
+
+def test_an_evaluation_in_between_changes_nothing(trained):
+    """It folds BatchNorm into copies: the graph goes on with the parameters that it recorded."""
+    eager, _ = trained("UEO", "rn", "TRAINER.UEO.GRAPH", "False")
+    captured, _ = trained("UEO", "rn", evaluate=True)
+    assert captured == eager
 
 
 def test_what_a_loss_keeps_in_python_is_caught():
