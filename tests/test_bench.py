@@ -161,6 +161,9 @@ def test_a_judged_method_is_compared_with_the_others_by_its_own_score_too(finish
         assert ours["over"] == "ZeroshotCLIP" and ours["hm"]["interval"] == theirs["hm"]["interval"]
     assert [(row["group"], row["setting"]) for row in found["each_setting"]] == [
         ("shifted", "open"), ("clean", "open")]
+    for group in ("shifted", "clean"):
+        picture = output / "emoji_shift" / f"bench-EntMin-{group}-shipped.png"
+        assert picture.is_file() and picture.with_suffix(".pdf").is_file()
     (ours, *_), by_score = found["as_they_are"], found["by_its_score"]
     (over_zero,) = [r for r in by_score if (r["group"], r["over"]) == ("shifted", "ZeroshotCLIP")]
     assert over_zero["pacc"]["gain"] == ours["pacc"]["gain"]

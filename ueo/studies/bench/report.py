@@ -37,18 +37,19 @@ def write(settings: GridSettings, models: tuple[str, ...], chosen: dict[tuple[st
         latex.table([row for row in results["gains"] if row["scope"] == scope])
         for scope in scopes))
     print(f"\n{text}\nResults: {folder / STEM}.{{json,md,tex}}")
-    for path in _draw(folder, results["gains"]):
-        print(f"         {path} and .pdf")
+    _draw(folder / f"{STEM}-gains", results["gains"], ZERO_SHOT)
 
 
 def write_judgement(settings: GridSettings, found: dict) -> None:
-    """Write bench-METHOD.json and .md beside the records, and print the tables. found: as
-    `judgement.judged` gives it."""
+    """Write bench-METHOD.json, .md and pictures beside the records, and print the tables. found:
+    as `judgement.judged` gives it."""
     stem = Path(settings.output, DATASET, f"{STEM}-{found['method']}")
     text = judgement(found)
     write_json(f"{stem}.json", found)
     write_text(f"{stem}.md", text)
     print(f"\n{text}\nResults: {stem}.{{json,md}}")
+    rows = [{**row, "method": row["over"]} for row in found[AS_THEY_ARE]]
+    _draw(stem, rows, "each method", f"{found['method']}, ")
 
 
 def judgement(found: dict) -> str:
@@ -64,16 +65,17 @@ def judgement(found: dict) -> str:
     return "\n\n".join(parts or [f"{method} has not all its runs yet."]) + "\n"
 
 
-def _draw(folder: Path, gains: list[dict]) -> list[Path]:
-    """Pictures of the gains on each domain, one or more a group of domains."""
-    paths = []
+def _draw(stem: Path, gains: list[dict], base: str, of: str = "") -> None:
+    """Pictures of the gains over `base` on each domain, one or more a group of domains, and their
+    paths on the console. of: what the title begins with."""
     for (scope, group), rows in _parts(gains).items():
-        found = {"title": _words(scope, group).capitalize(), "base": ZERO_SHOT, "overall": rows,
+        words = f"{of}{_words(scope, group)}"
+        found = {"title": words[0].upper() + words[1:], "base": base, "overall": rows,
                  "domains": list(dict.fromkeys(d for row in rows for d in row["by_domain"]))}
         with style.styled():
-            paths += style.save_pages(domains.draw(found), folder,
-                                      f"{STEM}-gains-{group}-{scope}")
-    return paths
+            pages = domains.draw(found)
+            for path in style.save_pages(pages, stem.parent, f"{stem.name}-{group}-{scope}"):
+                print(f"         {path} and .pdf")
 
 
 def _parts(gains: list[dict]) -> dict[tuple[str, str], list[dict]]:
