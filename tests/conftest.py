@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import undrawn
 from clip.model import CLIP
 from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import set_random_seed
@@ -29,7 +30,7 @@ from ueo.clip.negatives import names as negative_names
 from ueo.clip.negatives import words
 from ueo.commands import train
 from ueo.datasets.emoji import Emoji
-from ueo.results.paper.scores import PICTURES
+from ueo.grids import fork_server
 from ueo.runs import start
 from ueo.runs.configure import build_cfg, register
 from ueo.trainers.base import CLIPTrainer
@@ -88,17 +89,26 @@ def own_cache(tmp_path_factory):
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def server_of_undrawn_runs():
+    """What grids run in processes of their own is not drawn, either. Scripts that are started as a
+    user starts them draw."""
+    start_server = fork_server.start
+
+    def start_undrawn(modules=fork_server.PRELOAD):
+        start_server((*modules, "undrawn"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fork_server, "start", start_undrawn)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def no_picture_of_each_run(request, monkeypatch):
-    """Drawing takes longer than a toy run. Its two files are there, empty, unless the test is
-    marked with `draws`; what other processes run is drawn."""
-    if not request.node.get_closest_marker("draws"):
-        monkeypatch.setattr(start, "_draw", leave_pictures)
-
-
-def leave_pictures(cfg) -> None:
-    for name in PICTURES[-2:]:
-        Path(cfg.OUTPUT_DIR, name).touch()
+def drawn_where_marked(request, monkeypatch):
+    """A run in a test that is marked with `draws` draws its two pictures; others are there, empty
+    (undrawn.py)."""
+    if request.node.get_closest_marker("draws"):
+        monkeypatch.setattr(start, "_draw", undrawn.draw)
 
 
 def random_clip(kind: str, seed: int = 0) -> CLIP:

@@ -19,6 +19,7 @@ import torch
 from dassl.engine import TRAINER_REGISTRY
 from forked import note
 
+from ueo.results.paper.scores import plot_run
 from ueo.runs.status import run_to_status
 from ueo.settings.discover import import_file
 
@@ -85,4 +86,6 @@ def counted_run(settings) -> int:
     counts = {"files": len(os.listdir("/proc/self/fd")), "threads": threading.active_count(),
               "models": len(models), "pid": os.getpid()}
     Path(settings.output_dir, "counts.json").write_text(json.dumps(counts))
-    return run_to_status(settings)
+    status = run_to_status(settings)
+    plot_run(settings.output_dir)  # as runs do where tests leave them to (undrawn.py)
+    return status

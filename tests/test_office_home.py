@@ -24,3 +24,5 @@ def test_main_on_office_home(weights, tmp_path):
     for word in ("Art", "Clipart", "Product", "RealWorld", "open_partial", "Tables:"):
         assert word in done.stdout
     check(tmp_path / "output", "office_home", ("Art", "Clipart", "Product", "RealWorld"), 50)
+    pictures = [p.stat().st_size for p in (tmp_path / "output").rglob("scores.p*")]
+    assert len(pictures) == 2 * 32 and min(pictures) > 1000

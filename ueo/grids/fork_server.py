@@ -12,7 +12,7 @@ from multiprocessing import forkserver
 
 PRELOAD = (  # what each run would import, or be slow to import when it draws its picture
     "ueo.grids.slot", "ueo.runs.status", "ueo.trainers", "ueo.datasets", "sklearn.metrics",
-    "matplotlib.figure", "matplotlib.backends.backend_agg",
+    "matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf",
 )
 
 
