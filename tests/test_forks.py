@@ -143,13 +143,12 @@ def test_runs_take_the_gpu_that_the_fewest_others_use():
     assert gpus.least_used([], []) == ""
 
 
-def test_each_run_sees_its_own_gpu_and_an_only_one_is_left_as_it_is(tmp_path, monkeypatch):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+def test_each_run_sees_its_own_gpu_and_an_only_one_is_left_as_it_is(tmp_path):
     runs = runs_in(tmp_path, 3)
     assert parallel.execute(runs[:2], forked.note, 2, PRELOAD, ["4", "GPU-b"]) == []
     assert [found(run)["visible"] for run in runs[:2]] == ["4", "GPU-b"]
     assert parallel.execute(runs[2:], forked.note, 2, PRELOAD, ["4"]) == []
-    assert found(runs[2])["visible"] is None
+    assert found(runs[2])["visible"] == os.environ["CUDA_VISIBLE_DEVICES"]
 
 
 @pytest.mark.parametrize(("workers", "devices", "shares"), [
