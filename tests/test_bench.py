@@ -1,6 +1,7 @@
 """The bench: what it plans, what it chooses, and what its gains are, on runs of one epoch."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -27,9 +28,10 @@ def test_the_tuning_domain_is_reported_nowhere():
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """One label space and one epoch, one seed, and two domains instead of eight."""
+def finished(few_emoji, tmp_path_factory):
+    """One label space and one epoch, one seed, two domains instead of eight, and few images."""
     output = tmp_path_factory.mktemp("bench")
+    shutil.copytree(few_emoji, output / "data")  # domains are made in it, so it is no one else's
     patch = pytest.MonkeyPatch()
     patch.setattr(protocol, "RATES", {"sgd": ("1e-3", "1e-1")})
     patch.setattr(protocol, "SEVERAL_SEEDS", (1,))

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 import torch
+import warm
 from conftest import REPOSITORY
 
 from ueo.machine.workload import hours, recipe, work
@@ -67,8 +68,7 @@ def test_a_short_measurement_compares_both_ways(tmp_path):
     output = tmp_path / "b.json"
     argv = ["--backbones", "none", "--names", "1", "--pixels", "80", "--images", "8", "--batch",
             "4", "--rounds", "2", "--threads", "1", "--device", "cpu", "--output", str(output)]
-    done = subprocess.run([sys.executable, str(BENCHMARKS / "step.py"), *argv], cwd=tmp_path,
-                          capture_output=True, text=True, timeout=120)
+    done = warm.run(str(BENCHMARKS / "step.py"), *argv)
     assert done.returncode == 0, done.stderr
     found = json.loads(output.read_text())
     assert len(found["rows"]) == 2  # a step and an evaluation
@@ -76,10 +76,10 @@ def test_a_short_measurement_compares_both_ways(tmp_path):
         assert row["plain_seconds"] > 0 and row["fast_seconds"] > 0
 
 
-def test_a_short_stream_is_timed_and_its_memory_watched(tmp_path):
+def test_a_short_stream_is_timed_and_its_memory_watched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     argv = ["--images", "40", "--places", "shards", "--every", "0.2", "--output", "b.json"]
-    done = subprocess.run([sys.executable, str(BENCHMARKS / "streams.py"), *argv], cwd=tmp_path,
-                          capture_output=True, text=True, timeout=120)
+    done = warm.run(str(BENCHMARKS / "streams.py"), *argv)
     assert done.returncode == 0, done.stdout + done.stderr
     (row,) = json.loads((tmp_path / "b.json").read_text())["rows"]
     assert row["images_per_second"] > 0

@@ -89,6 +89,7 @@ def _as_main(first: str, *others: str) -> None:
         runpy.run_module(others[0], run_name="__main__", alter_sys=True)
     else:
         sys.argv = [first, *others]
+        sys.path.insert(0, os.path.dirname(first))  # a script finds its neighbours
         runpy.run_path(first, run_name="__main__")
 
 
