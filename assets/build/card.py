@@ -10,8 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-from artwork import POOL_PACKAGE, SETS, SOURCES, TARGETS
 from emoji_classes import NAMES, NUM_KNOWN
+from packages import POOL_PACKAGE, SETS, SOURCES, TARGETS
 from pretrain import DECAY, RATE, RECIPES, WARM_UP
 from towers import CONTEXT, EMBED, RESNET_LAYERS, RESNET_WIDTH, TEXT_LAYERS, TEXT_WIDTH
 

@@ -2,7 +2,7 @@
 
     python assets/build/emoji.py FOLDER_OF_TARBALLS
 
-The packages and versions are those of artwork.SETS; `npm pack NAME@VERSION` fetches one. The
+The packages and versions are those of packages.SETS; `npm pack NAME@VERSION` fetches one. The
 archive is the same to the byte whenever it is made from the same packages with the same Pillow and
 resvg.
 """
@@ -16,8 +16,9 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
-from artwork import SETS, load_style, on_white, read_emoji
+from artwork import load_style, on_white, read_emoji
 from emoji_classes import NAMES, class_of
+from packages import SETS
 
 ASSETS = Path(__file__).resolve().parents[1]
 PER_CLASS = 45  # concepts at most

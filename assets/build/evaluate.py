@@ -21,9 +21,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from archive import percent, read_archive
-from artwork import SETS, SIZE
 from clip.model import CLIP, build_model
 from emoji_classes import NAMES, NUM_KNOWN
+from packages import SETS, SIZE
 from pretrain import MEAN, STD
 from safetensors import safe_open
 from safetensors.torch import load_file

@@ -2,7 +2,7 @@
 
     python assets/build/icon_pool.py FOLDER_OF_TARBALLS
 
-Icons come from SETS in the package artwork.POOL_PACKAGE, a seeded sample of each, drawn on white;
+Icons come from SETS in the package packages.POOL_PACKAGE, a seeded sample of each, drawn on white;
 the text is the icon's name without the words of its style. All of these sets were among those that
 the tiny CLIP was pre-trained on (LICENCES/PRETRAINING.md): the pool is like its pre-training data,
 as CLIP's would be, and nothing in it is new to the model. The archive is the same to the byte when
@@ -17,9 +17,10 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from artwork import POOL_PACKAGE, on_white, render, svg, tarball
+from artwork import on_white, render, svg, tarball
 from class_words import words_of
 from emoji import ASSETS, STAMP, webp
+from packages import POOL_PACKAGE
 
 SETS = ("flat-color-icons", "icon-park", "lucide", "mdi", "meteocons", "ph", "tabler")
 PER_SET, SEED = 450, 2023

@@ -2,7 +2,7 @@
 
     python assets/build/icons.py FOLDER_OF_TARBALLS pool.npz
 
-Icons come from the package artwork.POOL_PACKAGE, plus every emoji of the source styles. Sets from
+Icons come from the package packages.POOL_PACKAGE, plus every emoji of the source styles. Sets from
 the same artwork as a target style, share-alike and copyleft sets, logos and flags are left out. An
 icon keeps its name as caption; one whose name says a class of the emoji data set also keeps that
 class.
@@ -16,9 +16,10 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from artwork import POOL_PACKAGE, SIZE, SOURCES, IconStyle, read_emoji, render, svg, tarball
+from artwork import IconStyle, read_emoji, render, svg, tarball
 from class_words import class_of_name, words_of
 from emoji_classes import NAMES, class_of
+from packages import POOL_PACKAGE, SIZE, SOURCES
 
 LICENCES = {
     "Apache-2.0", "MIT", "ISC", "CC0-1.0", "CC-BY-4.0", "CC-BY-3.0", "BSD-3-Clause", "Unlicense",

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from archive import percent, read_archive
-from artwork import SOURCES
 from emoji_classes import NUM_KNOWN
+from packages import SOURCES
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 

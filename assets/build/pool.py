@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import torch
-from artwork import SIZE, SOURCES
 from class_words import WORDS
 from emoji_classes import NAMES, NUM_KNOWN
+from packages import SIZE, SOURCES
 from torch import Tensor
 
 _UNKNOWN_WORDS = {

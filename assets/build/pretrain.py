@@ -26,10 +26,10 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from artwork import SOURCES
 from augment import augment
 from captions import Captions
 from emoji_classes import NAMES, NUM_KNOWN
+from packages import SOURCES
 from pool import Pool
 from torch import Tensor, nn
 from towers import ARCHITECTURES, build_model, encode_text, save, see_everything

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from artwork import SIZE
 from clip.model import CLIP
+from packages import SIZE
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
