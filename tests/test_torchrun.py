@@ -46,16 +46,16 @@ def largest_difference(first: dict, second: dict) -> float:
     return max((first[name] - second[name]).abs().max().item() for name in first)
 
 
-def test_ueo_on_halves_of_each_batch(weights, tmp_path):
-    """560 images in 20 batches; the last one has 9, which the processes share as 4 and 5."""
+def test_ueo_on_halves_of_each_batch(weights, few_emoji, tmp_path):
+    """168 images in 6 batches; the last one has 23, which the processes share as 11 and 12."""
     arguments = [
-        "--root", str(tmp_path / "data"), "--trainer", "UEO", "--device", "cpu", "--threads", "1",
+        "--root", few_emoji, "--trainer", "UEO", "--device", "cpu", "--threads", "1",
         "--dataset-config-file", str(REPOSITORY / "configs/datasets/emoji.yaml"),
         "--config-file", str(REPOSITORY / "configs/trainers/UEO/tiny_clip.yaml"),
         "--domain", "fluent", "--setting", "open_partial", "--seed", "1",
         "--backbone", weights["vit"],
     ]
-    options = ["INPUT.SIZE", "(32, 32)", "OPTIM.MAX_EPOCH", "1", "OPTIM.LR", "1e-4",
+    options = ["INPUT.SIZE", "(32, 32)", "OPTIM.MAX_EPOCH", "1", "OPTIM.LR", "2e-4",
                "DATALOADER.TRAIN_X.BATCH_SIZE", "29", "DATALOADER.NUM_WORKERS", "0"]
     one, two = tmp_path / "one", tmp_path / "two"
     assert train.main([*arguments, "--output-dir", str(one), *options]) == 0
@@ -64,7 +64,7 @@ def test_ueo_on_halves_of_each_batch(weights, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     first, second = read(one), read(two)
-    assert first["counts"]["unlabelled"] == 560
+    assert first["counts"]["unlabelled"] == 168
     assert (first["environment"]["processes"], second["environment"]["processes"]) == (1, 2)
     tuned, other = (weights_of(folder / "tuned/model.pth.tar-1") for folder in (one, two))
     assert largest_difference(tuned, other) < 1e-6

@@ -57,7 +57,7 @@ class CLIPTrainer(OnlineTrainer):
         "PREC": Option("fp16", choices=PRECISIONS),  # fp16: as released; fp32 on a CPU
         "ENSEMBLE": Option(1, low=1, high=1000),  # prompts side by side, if CTX_INIT is ""
         "CTX_FP32": False,  # keep the context in fp32 beside fp16 weights
-        "FAST": True,  # both towers without work that nobody reads; False: as released, for checks
+        "FAST": True,  # skip unused computation in both towers; False: as released, for checks
         "GRAPH": True,  # launch a step as one CUDA graph, where that can be: docs/speed.md
         "TUNE": Option("both", check=parse_parts),  # parts joined by +: clip/tuning.py
         "N_VISUAL_CTX": Option(8, low=1, high=1000),  # tokens of a visual prompt

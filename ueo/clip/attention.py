@@ -1,4 +1,4 @@
-"""Pieces of CLIP's residual attention blocks, for towers that skip what nobody reads."""
+"""Pieces of CLIP's residual attention blocks, for towers that skip unused computation."""
 
 import torch
 import torch.nn.functional as F

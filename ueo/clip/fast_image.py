@@ -1,4 +1,4 @@
-"""CLIP's image towers without work that nobody reads: the same features up to rounding."""
+"""CLIP's image towers without unused computation: the same features up to rounding."""
 
 import copy
 

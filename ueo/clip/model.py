@@ -26,7 +26,7 @@ class PromptedCLIP(nn.Module):
     BatchNorm uses CLIP's running statistics and never moves them.
 
     adapter: (image features, class features) -> cosines; see adapters.py.
-    fast: leave out work that nobody reads (fast_text.py, fast_image.py).
+    fast: skip unused computation (fast_text.py, fast_image.py).
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Which image towers are made as OpenAI's are, whichever library they come from.
 
-Work that nobody reads is left out, a visual prompt put in and local features taken out in these
+Unused computation is skipped, a visual prompt put in and local features taken out in these
 alone; any other tower runs as its library has it.
 """
 
