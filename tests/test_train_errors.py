@@ -76,6 +76,24 @@ def test_a_wrong_name_key_or_value_is_named_with_what_is_known(fails, options, p
         assert part in line
 
 
+@pytest.mark.parametrize(("options", "parts"), [
+    (["DATALOADER.TRAIN_U.BATCH_SIZE", "8"], ["BATCH_SIZE: UEO does not", "TRAIN_X.BATCH_SIZE"]),
+    (["DATALOADER.K_TRANSFORMS", "2"], ["K_TRANSFORMS: UEO does not read it"]),
+    (["OPTIM.BASE_LR_MULT", "0.5"], ["BASE_LR_MULT: UEO does not read it", "OPTIM.LR"]),
+    (["OPTIM.LR_SCHEDULER", "cosine"], ["OPTIM.LR_SCHEDULER", "TRAINER.UEO.SCHEDULE epoch"]),
+    (["OPTIM.WARMUP_EPOCH", "1"], ["OPTIM.WARMUP_EPOCH", "TRAINER.UEO.SCHEDULE epoch"]),
+    (["TRAINER.UEO.DECAY", "2"], ["TRAINER.UEO.DECAY", "TRAINER.UEO.SCHEDULE inverse"]),
+    (["TRAINER.UEO.N_CTX", "16"], ["TRAINER.UEO.N_CTX", "TRAINER.UEO.CTX_INIT ''"]),
+    (["TRAINER.UEO.N_VISUAL_CTX", "4"], ["N_VISUAL_CTX", "visual_prompt in TRAINER.UEO.TUNE"]),
+    (["ONLINE.ORDER", "classes"], ["ONLINE.ORDER", "--protocol online"]),
+    (["SHARDS.LANES", "2"], ["SHARDS.LANES", "the data set shards"]),
+])
+def test_a_key_that_would_move_nothing_is_refused(fails, options, parts):
+    line = fails(*options)
+    for part in parts:
+        assert part in line
+
+
 @pytest.mark.parametrize(("text", "parts"), [
     (None, ["cannot be read (No such file or directory)"]),
     ("OPTIM: {LR: [", ["not valid yaml"]),

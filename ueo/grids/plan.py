@@ -18,11 +18,13 @@ from ueo.grids.choices import (
 )
 from ueo.grids.grid_settings import GridSettings, Place, PlannedRun
 from ueo.label_space import parse_setting
+from ueo.names import did_you_mean
 from ueo.runs.configure import RunSettings, build_cfg
 from ueo.runs.folder import OPTIMISER, takes_no_step
 from ueo.settings import config
 from ueo.settings.known_keys import ONLINE, OWN
 from ueo.settings.options import quoted
+from ueo.settings.refused import check_asked
 from ueo.settings.yaml_files import read_yaml
 from ueo.text import shown
 
@@ -61,13 +63,19 @@ def plan(settings: GridSettings, dataset: str) -> list[PlannedRun]:
         ]
         _resolve(of_trainer)
         runs += of_trainer
+    _check_taken(settings.options, runs)
     return runs
 
 
 def _resolve(runs: list[PlannedRun]) -> None:
     """Fill in the runs' configurations. Those of one trainer and data set differ in label space,
     domain and seed alone: one is built, which takes a hundred times as long as to copy it."""
-    shared = config.resolved(build_cfg(runs[0].settings)) if runs else {}
+    if not runs:
+        return
+    first = runs[0].settings
+    cfg = build_cfg(first)
+    check_asked(cfg, first.options, TRAINER_REGISTRY.get(first.trainer))
+    shared = config.resolved(cfg)
     for run in runs:
         asked = run.settings
         run.config.update(shared)
@@ -122,13 +130,38 @@ def plugins_of(settings: GridSettings) -> tuple[str, ...]:
 def _options_for(trainer: str, options: tuple[str, ...]) -> tuple[str, ...]:
     """The KEY VALUE pairs without those of other trainers, and without the optimiser's for one
     that takes no step."""
-    others = ("TRAINER.", OPTIMISER) if takes_no_step(trainer) else ("TRAINER.",)
     return tuple(
         part
         for key, value in zip(options[::2], options[1::2])
-        if not key.startswith(others) or key.startswith(f"TRAINER.{trainer}.")
+        if (_reads(trainer, key.split(".")[1]) if key.startswith("TRAINER.")
+            else not (key.startswith(OPTIMISER) and takes_no_step(trainer)))
         for part in (key, value)
     )
+
+
+def _reads(trainer: str, node: str) -> bool:
+    """Whether a trainer may read TRAINER.<node>: its own; one without declared options any that
+    is no other's, as CoOp reads TRAINER.COOP."""
+    declared = {name for name in TRAINER_REGISTRY.registered_names()
+                if hasattr(TRAINER_REGISTRY.get(name), "defaults")}
+    return node == trainer or trainer not in declared and node not in declared
+
+
+def _check_taken(options: tuple[str, ...], runs: list[PlannedRun]) -> None:
+    """Raise ConfigError for a trainer's option that no run of these gets: its trainer is misspelt
+    or not asked for. Those of the optimiser are checked where nothing takes a step, too."""
+    asked = list(dict.fromkeys(run.settings.trainer for run in runs))
+    taken = {key for run in runs for key in run.settings.options[::2]}
+    for key, value in zip(options[::2], options[1::2]):
+        if key in taken or not runs:
+            continue
+        if key.startswith(OPTIMISER):
+            build_cfg(replace(runs[0].settings, options=(key, value)))
+            continue
+        name, known = key.split(".")[1], TRAINER_REGISTRY.registered_names()
+        why = (f"{name} is not among --trainers" if name in known
+               else f"there is no trainer {quoted(name)}{did_you_mean(name, known)}")
+        raise ConfigError(f"--set {quoted(key)[1:-1]}: {why}; asked for: {', '.join(asked)}")
 
 
 def _domains(settings: GridSettings, kind: type) -> list[str]:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import torch
-from dassl.engine import build_trainer
+from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import set_random_seed, setup_logger
 
 from modern_dassl import distributed
@@ -19,6 +19,7 @@ from ueo.runs import other_trainers
 from ueo.runs.configure import RunSettings, build_cfg
 from ueo.runs.folder import STARTED, follow_run, prepare_folder
 from ueo.runs.memory import keep_freed_memory
+from ueo.settings.refused import check_asked
 from ueo.text import shown
 
 LOG = "log.txt"  # as Dassl calls it
@@ -27,6 +28,7 @@ LOG = "log.txt"  # as Dassl calls it
 def run(settings: RunSettings) -> None:
     """Run what is asked for. Raises UserError for a mistake of the user's."""
     cfg = build_cfg(settings)
+    check_asked(cfg, settings.options, TRAINER_REGISTRY.get(cfg.TRAINER.NAME))
     set_device(settings.device, settings.threads, cfg.MODEL.TF32)
     if cfg.SEED >= 0:  # before shots are drawn
         set_random_seed(cfg.SEED)

@@ -1,8 +1,58 @@
 """What our trainers refuse of a configuration that Dassl would take."""
 
+from collections.abc import Sequence
+
+from dassl.config import get_cfg_default
+
 from ueo.errors import ConfigError
-from ueo.settings.config import setting_of
+from ueo.settings.config import extend, flatten, is_online, is_sharded, options_of, setting_of
 from ueo.settings.preprocessing import Preprocessing
+
+# keys, or how they begin, that our trainers never read, and what stands in their place
+NOT_READ = {
+    "DATALOADER.TRAIN_U.": "the size of its batches is DATALOADER.TRAIN_X.BATCH_SIZE",
+    "DATALOADER.TRAIN_X.N_": "it draws its images by no class or domain",
+    "DATALOADER.K_TRANSFORMS": "a batch holds one view of an image",
+    "DATALOADER.RETURN_IMG0": "a batch holds one view of an image",
+    "TRAIN.COUNT_ITER": "an epoch is one pass over its images",
+    "OPTIM.STAGED_LR": "its rates are OPTIM.LR, or PROMPT_LR and VISUAL_LR",
+    "OPTIM.NEW_LAYERS": "its rates are OPTIM.LR, or PROMPT_LR and VISUAL_LR",
+    "OPTIM.BASE_LR_MULT": "its rates are OPTIM.LR, or PROMPT_LR and VISUAL_LR",
+}
+OF_EPOCHS = ("OPTIM.LR_SCHEDULER", "OPTIM.STEPSIZE", "OPTIM.GAMMA", "OPTIM.WARMUP_")
+
+
+def check_asked(cfg, asked: Sequence[str], trainer: type) -> None:
+    """Raise ConfigError for a key that was set by hand, not to its default, and moves nothing: the
+    record would name a setting that the run did not have.
+
+    asked: KEY, VALUE, ...; trainer: the class. Only what our trainers read is known.
+    """
+    if not trainer.__module__.startswith("ueo.trainers."):
+        return
+    now, default = flatten(cfg), flatten(extend(get_cfg_default(), {trainer.__name__: trainer}))
+    for key in asked[::2]:
+        if now.get(key) != default.get(key):
+            _check_counts(key, cfg, trainer)
+
+
+def _check_counts(key: str, cfg, trainer: type) -> None:
+    name, options = trainer.__name__, options_of(cfg, trainer)
+    for beginning, instead in NOT_READ.items():
+        if key.startswith(beginning):
+            raise ConfigError(f"{key}: {name} does not read it; {instead}")
+    own, tuned = f"TRAINER.{name}.", options.TUNE.replace("both", "prompt+visual_affine")
+    for beginning, counts, needed in (
+        ("ONLINE.", is_online(cfg), "--protocol online"),
+        ("SHARDS.", is_sharded(cfg), "the data set shards"),
+        *((part, options.SCHEDULE == "epoch", f"{own}SCHEDULE epoch") for part in OF_EPOCHS),
+        (f"{own}DECAY", options.SCHEDULE == "inverse", f"{own}SCHEDULE inverse"),
+        (f"{own}N_CTX", not options.CTX_INIT, f"{own}CTX_INIT ''"),
+        (f"{own}N_VISUAL_CTX", "visual_prompt" in tuned, f"visual_prompt in {own}TUNE"),
+    ):
+        if key.startswith(beginning) and not counts:
+            raise ConfigError(f"{key}: counts with {needed} alone; set that too, or leave it away")
+
 
 
 def check_trainer(name: str, cfg, options) -> None:

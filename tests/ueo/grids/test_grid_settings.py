@@ -75,6 +75,29 @@ def test_an_option_of_one_trainer_leaves_the_runs_of_others_where_they_are():
     assert other[ZERO_SHOT].folder == plain[ZERO_SHOT].folder
 
 
+@pytest.mark.parametrize(("options", "message"), [
+    (("TRAINER.UOE.TRADE_OFF", "2"), "TRAINER.UOE.TRADE_OFF: there is no trainer 'UOE'.*'UEO'"),
+    (("TRAINER.InfoMax.PREC", "fp32"), "InfoMax is not among --trainers; .*ZeroshotCLIP, UEO"),
+    (("TRAINER.UEO.N_CTX", "16"), "TRAINER.UEO.N_CTX: counts with TRAINER.UEO.CTX_INIT '' alone"),
+])
+def test_an_option_that_no_run_would_read_is_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        plan(GridSettings(options=options), "emoji")
+
+
+@pytest.mark.parametrize(("key", "value"), [("OPTIM.LRR", "1"), ("OPTIM.LR", "nan")])
+def test_the_optimisers_options_are_checked_where_nothing_takes_a_step(key, value):
+    with pytest.raises(ConfigError, match=key):
+        plan(GridSettings(options=(key, value), trainers=(ZERO_SHOT,)), "emoji")
+
+
+def test_a_trainer_without_options_of_its_own_gets_those_of_its_family():
+    option = ("TRAINER.FIXMATCH.CONF_THRE", "0.5")
+    settings = GridSettings(options=option, trainers=("FixMatch", "UEO"), recipe="common")
+    got = {run.settings.trainer: run.settings.options for run in plan(settings, "emoji")}
+    assert got == {"FixMatch": option, "UEO": ()}
+
+
 def test_a_comparison_plans_its_grid_once(tmp_path, monkeypatch):
     planned = []
     monkeypatch.setattr(run_grid, "plan", lambda *asked: planned.append(asked) or plan(*asked))
