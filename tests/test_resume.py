@@ -11,6 +11,8 @@ from conftest import read, toy_arguments
 import ueo.results.record
 import ueo.runs.evaluation
 from ueo.commands import train
+from ueo.files import exclusive
+from ueo.runs import start as runs
 from ueo.trainers.ueo import UEO
 
 EPOCHS = 4
@@ -45,6 +47,12 @@ def same(folder, other) -> bool:
         and a.files == b.files
         and all(np.array_equal(a[name], b[name]) for name in a.files)
     )
+
+
+def times(folder) -> dict:
+    """When each file of a run was written, but for the lock."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != runs.LOCK]
+    return {path: path.stat().st_mtime_ns for path in files}
 
 
 def dies(start, folder, place: str, *options: str) -> None:
@@ -149,6 +157,23 @@ def test_what_another_configuration_left_unfinished_is_not_resumed(start, unbrok
     dies(start, tmp_path, "middle of epoch 3", "OPTIM.LR", "0.5")
     assert start(tmp_path) == 0
     assert same(tmp_path, unbroken) and read(tmp_path)["resumed_from_epoch"] == 0
+
+
+def test_a_run_that_another_process_is_at_work_on_is_left_to_it(
+    start, unbroken, tmp_path, monkeypatch, capsys
+):
+    """Not even another configuration clears what it has written so far."""
+    monkeypatch.setattr(runs, "PATIENCE", 0.1)
+    folder = tmp_path / "run"
+    dies(start, folder, "middle of epoch 3")
+    before = times(folder)
+    with exclusive(folder / runs.LOCK):
+        for options in ((), ("OPTIM.LR", "0.05")):
+            assert start(folder, *options) == 2
+            assert f"Error: {folder}: another process is at work" in capsys.readouterr().err
+    assert times(folder) == before
+    assert start(folder) == 0 and same(folder, unbroken)
+    assert not (folder / runs.LOCK).exists()
 
 
 def test_worker_processes_change_nothing_even_when_killed(start, unbroken, tmp_path):

@@ -85,8 +85,6 @@ def test_a_wrong_name_key_or_value_is_named_with_what_is_known(fails, options, p
     (["TRAINER.UEO.DECAY", "2"], ["TRAINER.UEO.DECAY", "TRAINER.UEO.SCHEDULE inverse"]),
     (["TRAINER.UEO.N_CTX", "16"], ["TRAINER.UEO.N_CTX", "TRAINER.UEO.CTX_INIT ''"]),
     (["TRAINER.UEO.N_VISUAL_CTX", "4"], ["N_VISUAL_CTX", "visual_prompt in TRAINER.UEO.TUNE"]),
-    (["ONLINE.ORDER", "classes"], ["ONLINE.ORDER", "--protocol online"]),
-    (["SHARDS.LANES", "2"], ["SHARDS.LANES", "the data set shards"]),
 ])
 def test_a_key_that_would_move_nothing_is_refused(fails, options, parts):
     line = fails(*options)

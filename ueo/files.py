@@ -11,7 +11,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -179,10 +179,26 @@ def _refuse(constant: str):
 
 
 @contextmanager
-def exclusive(file: Path, wait: bool = True) -> Iterator[None]:
+def alone(file: Path, busy: str, patience: float = 0) -> Iterator[None]:
+    """Hold the lock `file`, which is removed in the end. Raises ConfigError, which says `busy`,
+    where another process still holds it after `patience` seconds."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(exclusive(file, patience))
+        except Timeout as error:
+            raise ConfigError(busy) from error
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                file.unlink()
+
+
+@contextmanager
+def exclusive(file: Path, patience: float = -1) -> Iterator[None]:
     """Hold the lock `file`, between processes of one machine or of one shared file system, after
-    waiting for whoever holds it; it goes when its holder dies. wait: False raises filelock.Timeout
-    at once instead.
+    waiting for whoever holds it; it goes when its holder dies. patience: seconds after which
+    filelock.Timeout is raised instead; negative: none.
 
     Without a lock where the system has none or the folder cannot be written.
     """
@@ -190,7 +206,7 @@ def exclusive(file: Path, wait: bool = True) -> Iterator[None]:
     try:
         # by ourselves first: FileLock would make its folder, and wait for ever where it cannot be
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o644))
-        lock.acquire(timeout=-1 if wait else 0)
+        lock.acquire(timeout=patience)
     except Timeout:  # an OSError itself
         raise
     except (OSError, NotImplementedError):

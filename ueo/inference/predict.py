@@ -6,15 +6,13 @@ stopped.
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import Timeout
 from tqdm import tqdm
 
 from ueo.errors import ConfigError, DataError
-from ueo.files import check_writable, exclusive, sha256
+from ueo.files import alone, check_writable, sha256
 from ueo.images.folders import Unread
 from ueo.images.loaders import read_batches
 from ueo.images.shards.listing import names_shards, title_of
@@ -60,7 +58,8 @@ def predict(settings: PredictSettings, say: Callable[[str], None] = print) -> Pa
     total = images.count(others)
     output = Path(settings.output or _default_output(settings)).expanduser()
     check_writable(output.parent, "--output")
-    with _alone(output):
+    busy = f"--output {output}: another process is writing it; wait for it, or name another"
+    with alone(output.with_name(f".{output.name}.lock"), busy):
         if output.exists() and not settings.overwrite:
             raise ConfigError(
                 f"--output {output}: is there already; name another, or pass --overwrite"
@@ -134,17 +133,3 @@ def _say_ending(output: Path, facts: dict, say: Callable[[str], None]) -> None:
         say(shown(line))
     if not found.images:
         raise DataError(f"{skipped_file(output)}: no image could be read; it says why")
-
-
-@contextmanager
-def _alone(output: Path):
-    """Raises ConfigError where another process writes the same file."""
-    lock = output.with_name(f".{output.name}.lock")
-    try:
-        with exclusive(lock, wait=False):
-            yield
-            lock.unlink(missing_ok=True)
-    except Timeout as error:
-        raise ConfigError(
-            f"--output {output}: another process is writing it; wait for it, or name another"
-        ) from error

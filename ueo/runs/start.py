@@ -4,6 +4,7 @@ A run that is finished is not run again; one that was interrupted resumes.
 """
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from dassl.utils import set_random_seed, setup_logger
 from modern_dassl import distributed
 from ueo.clip.precision import set_tf32, tf32
 from ueo.errors import ConfigError
-from ueo.files import check_writable, set_aside
+from ueo.files import alone, check_writable, set_aside
 from ueo.results.paper.scores import PICTURE, plot_run
 from ueo.runs import other_trainers
 from ueo.runs.configure import RunSettings, build_cfg
@@ -23,10 +24,18 @@ from ueo.settings.refused import check_asked
 from ueo.text import shown
 
 LOG = "log.txt"  # as Dassl calls it
+LOCK = ".run.lock"
+PATIENCE = 10  # seconds: a run whose grid was killed ends within one or two
 
 
 def run(settings: RunSettings) -> None:
     """Run what is asked for. Raises UserError for a mistake of the user's."""
+    with ExitStack() as held:
+        _run(settings, held)
+
+
+def _run(settings: RunSettings, held: ExitStack) -> None:
+    """held: what is given back when the run ends."""
     cfg = build_cfg(settings)
     check_asked(cfg, settings.options, TRAINER_REGISTRY.get(cfg.TRAINER.NAME))
     set_device(settings.device, settings.threads, cfg.MODEL.TF32)
@@ -36,7 +45,7 @@ def run(settings: RunSettings) -> None:
         check_writable(Path(cfg.OUTPUT_DIR))
         if settings.model_dir:
             follow_run(cfg, settings.model_dir, settings.given())
-    elif not _start_or_continue(cfg, settings.overwrite):
+    elif not _start_or_continue(cfg, settings.overwrite, held):
         print(f"Finished before: {shown(cfg.OUTPUT_DIR)}")
         if not Path(cfg.OUTPUT_DIR, PICTURE).is_file():  # killed before it was drawn
             _draw(cfg)
@@ -100,8 +109,15 @@ def _start_log(folder: Path, eval_only: bool) -> None:
     setup_logger(str(folder))
 
 
-def _start_or_continue(cfg, overwrite: bool) -> bool:
+def _start_or_continue(cfg, overwrite: bool, held: ExitStack) -> bool:
+    folder = Path(cfg.OUTPUT_DIR)
     with distributed.main_first():  # what it prepares, the others find prepared
+        if distributed.is_main():
+            check_writable(folder)
+            held.enter_context(alone(
+                folder / LOCK, f"{folder}: another process is at work on this run; wait for it, "
+                "or name another folder", PATIENCE
+            ))
         return prepare_folder(cfg, overwrite and distributed.is_main())
 
 

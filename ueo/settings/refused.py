@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dassl.config import get_cfg_default
 
 from ueo.errors import ConfigError
-from ueo.settings.config import extend, flatten, is_online, is_sharded, options_of, setting_of
+from ueo.settings.config import extend, flatten, options_of, setting_of
 from ueo.settings.preprocessing import Preprocessing
 
 # keys, or how they begin, that our trainers never read, and what stands in their place
@@ -43,8 +43,6 @@ def _check_counts(key: str, cfg, trainer: type) -> None:
             raise ConfigError(f"{key}: {name} does not read it; {instead}")
     own, tuned = f"TRAINER.{name}.", options.TUNE.replace("both", "prompt+visual_affine")
     for beginning, counts, needed in (
-        ("ONLINE.", is_online(cfg), "--protocol online"),
-        ("SHARDS.", is_sharded(cfg), "the data set shards"),
         *((part, options.SCHEDULE == "epoch", f"{own}SCHEDULE epoch") for part in OF_EPOCHS),
         (f"{own}DECAY", options.SCHEDULE == "inverse", f"{own}SCHEDULE inverse"),
         (f"{own}N_CTX", not options.CTX_INIT, f"{own}CTX_INIT ''"),
