@@ -126,6 +126,7 @@ SCORES = {
     "kl_uniform": kl_uniform,
     "margin": margin,
 }  # of cosines alone: what a run can report while it trains
+OF_SOFTMAX = ("mcm", "entropy", "variance", "kl_uniform", "margin")  # constant with one class
 NEGLABEL, TANL = AGAINST_NAMES = ("neglabel", "tanl")  # a run can report them, too
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ueo.results.predictions import Prediction
 from ueo.runs.checkpoint import chosen_threshold
+from ueo.scores import OF_SOFTMAX
 
 MOST = 10  # classes in a summary
 UNCERTAIN = 1.0  # separation below which the two groups of scores overlap (docs/thresholds.md)
@@ -97,7 +98,11 @@ def verdict(rule: str, threshold: float | None, separation: float) -> str:
 
 
 def verdict_of(facts: dict) -> str:
-    """`verdict` of the facts of a model (model.json)."""
+    """`verdict` of the facts of a model (model.json), or that its scores are all the same."""
+    if len(facts["class_names"]) == 1 and facts["score"] in OF_SOFTMAX:
+        return (f"There is one class name alone, {facts['class_names'][0]!r}: its probability and "
+                f"the score {facts['score']} are the same for every image, so nothing was told "
+                "apart. Give further names, also of what is not wanted.")
     return verdict(facts["rule"], chosen_threshold(facts), facts["separation"])
 
 

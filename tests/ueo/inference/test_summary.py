@@ -3,9 +3,11 @@
 from collections import Counter
 
 import pytest
+import torch
 
-from ueo.inference.summary import Tally, summary, tally, tally_file, verdict
+from ueo.inference.summary import Tally, summary, tally, tally_file, verdict, verdict_of
 from ueo.results.predictions import Prediction, write_predictions
+from ueo.scores import OF_SOFTMAX, SCORES
 
 
 def predictions() -> list[Prediction]:
@@ -53,3 +55,20 @@ def test_a_summary_names_the_largest_classes_and_counts_the_others():
 def test_a_verdict_says_how_far_it_can_be_trusted(arguments, words):
     line = verdict(*arguments)
     assert words in line and "\n" not in line
+
+
+@pytest.mark.parametrize(("names", "score", "words"), [
+    (["mug"], "mcm", "one class name alone, 'mug': its probability and the score mcm are the same"),
+    (["mug"], "max_logit", "The scores form two groups"),
+    (["mug", "fan"], "mcm", "The scores form two groups"),
+])
+def test_one_class_name_alone_is_said_to_tell_nothing_apart(names, score, words):
+    facts = {"class_names": names, "score": score, "rule": "otsu", "thresholds": {"otsu": 0.5},
+             "separation": 1.7}
+    assert words in verdict_of(facts)
+
+
+def test_scores_that_are_constant_with_one_class_are_known():
+    cosines = torch.rand(5, 1, generator=torch.Generator().manual_seed(1))
+    constant = {name for name, score in SCORES.items() if score(cosines).unique().numel() == 1}
+    assert constant == set(OF_SOFTMAX)
