@@ -219,9 +219,8 @@ def test_defaults_of_what_is_reported():
     assert defaults(metrics.fpr_at_tpr)["tpr"] == 0.95
     assert gains.RESAMPLES == 1000
     assert defaults(bootstrap.interval)["level"] == 0.95
-    for function in (intervals.intervals, intervals.interval_of):
-        found = defaults(function)
-        assert (found["resamples"], found["seed"], found["level"]) == (1000, 0, 0.95)
+    found = defaults(intervals.intervals)
+    assert (found["resamples"], found["seed"], found["level"]) == (1000, 0, 0.95)
     assert defaults(intervals.weighted_fpr)["tpr"] == 0.95
     assert (splits.TEST_SHARE, splits.SEED) == (0.3, 0)
 

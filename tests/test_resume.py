@@ -150,7 +150,7 @@ def test_leftovers_of_a_kill_do_no_harm(start, unbroken, tmp_path):
         (tmp_path / name).write_text('{"half')
     assert start(tmp_path) == 0
     assert same(tmp_path, unbroken)
-    assert len(ueo.results.record.find_results(tmp_path)) == 1
+    assert len(list(tmp_path.rglob("result.json"))) == 1
 
 
 def test_what_another_configuration_left_unfinished_is_not_resumed(start, unbroken, tmp_path):

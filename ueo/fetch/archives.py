@@ -48,17 +48,13 @@ class Entry:
     source: zipfile.ZipInfo | tarfile.TarInfo
 
 
-def unpack(archive: str | Path, folder: str | Path) -> None:
-    """Unpack a zip or tar archive so that its top entries appear in `folder`, each whole.
+def unpack_all(archives: list[str | Path], folder: str | Path) -> None:
+    """Unpack zip or tar archives that belong together, all of them or none, so that their top
+    entries appear in `folder`, each whole.
 
     Raises BadArchive, with nothing written, for an archive that is damaged or holds a path outside
     the folder, a link, a device or a name twice; DataError for a top entry that is there already.
     """
-    unpack_all([archive], folder)
-
-
-def unpack_all(archives: list[str | Path], folder: str | Path) -> None:
-    """`unpack` for archives that belong together: all of them or none."""
     folder = Path(folder)
     contents = {archive: _read(archive) for archive in archives}
     for archive, entries in contents.items():
@@ -83,7 +79,7 @@ def unpack_top(archive: str | Path, folder: str | Path) -> None:
     """Unpack an archive with one top folder so that this becomes `folder`, whole or not at all.
 
     When several processes unpack at once, one wins and the others use its result. Raises BadArchive
-    as `unpack` does, DataError when there is not one top folder.
+    as `unpack_all` does, DataError when there is not one top folder.
     """
     folder = Path(folder)
     entries = _read(archive)

@@ -2,11 +2,9 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ueo.results.predictions import Prediction
 from ueo.runs.checkpoint import chosen_threshold
 from ueo.scores import OF_SOFTMAX
 
@@ -42,13 +40,6 @@ class Tally:
         if before:
             self.compared += 1
             self.changed += before != name
-
-
-def tally(predictions: Iterable[Prediction]) -> Tally:
-    found = Tally()
-    for prediction in predictions:
-        found.count(prediction.name, prediction.known, prediction.before)
-    return found
 
 
 def tally_file(path: str | Path) -> Tally:

@@ -4,8 +4,6 @@ Images are drawn with replacement, of one run alone. Two methods are compared by
 the same draws: whether the intervals of two runs overlap says little.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from ueo.metrics import refuse_not_finite
@@ -84,21 +82,3 @@ def _block(labels, predictions, scores, known, counts) -> dict[str, np.ndarray]:
             result["fpr95"] = weighted_fpr(known, scores, counts)
             result["oscr"] = weighted_oscr(known, right, scores, counts)
     return result
-
-
-def interval_of(
-    metric: Callable[[np.ndarray], float | None],
-    samples: int,
-    resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Interval | None:
-    """Percentile interval of any metric, by computing it anew on every draw: slower.
-
-    metric: of the positions drawn, (samples,), such as
-            lambda rows: aupr(is_id[rows], scores[rows]); None where it is not defined.
-    """
-    rng = np.random.default_rng(seed)
-    drawn = [metric(rng.integers(0, samples, samples)) for _ in range(resamples)]
-    values = [value for value in drawn if value is not None]
-    return interval(np.array(values), level) if values else None

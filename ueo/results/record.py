@@ -201,15 +201,6 @@ def read_history(path: str | Path) -> list[dict]:
     return history
 
 
-def find_results(root: str | Path) -> list[tuple[Path, dict]]:
-    """Every finished run below `root`, sorted by folder."""
-    found = []
-    for folder, _, files in os.walk(root):
-        if RESULT in files:
-            found.append((Path(folder), read_result(folder)))
-    return sorted(found, key=lambda item: str(item[0]))
-
-
 def _version(name: str) -> str | None:
     try:
         return version(name)

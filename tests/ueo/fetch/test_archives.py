@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ueo.errors import DataError
-from ueo.fetch.archives import BadArchive, is_archive, unpack, unpack_all, unpack_top
+from ueo.fetch.archives import BadArchive, is_archive, unpack_all, unpack_top
 
 KINDS = {"zip": "", "tar": "w", "tar.gz": "w:gz", "tgz": "w:gz", "tar.bz2": "w:bz2"}
 
@@ -32,6 +32,10 @@ def make(path: Path, files: dict[str, str]) -> Path:
                 info.size, info.mode = len(text), 0o777
                 archive.addfile(info, io.BytesIO(text.encode()))
     return path
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    unpack_all([archive], folder)
 
 
 def left(folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ from pictures import check_legible, words
 from ueo.commands import arguments
 from ueo.commands.studies import online as command
 from ueo.results.paper import style
-from ueo.results.record import find_results
+from ueo.results.record import read_result
 from ueo.studies.online import gains, report, runs
 from ueo.studies.online.runs import AXES
 
@@ -80,7 +80,7 @@ def finished(tmp_path_factory):
 def test_gains_are_over_the_same_stream_and_changes_over_the_usual_one(finished):
     found = json.loads((finished / "online.json").read_text())
     results = {(r["trainer"], r["stream"]["batch_size"], r["stream"]["order"]): r["metrics"]["test"]
-               for _, r in find_results(finished)}
+               for r in (read_result(file.parent) for file in finished.rglob("result.json"))}
     zero = results["ZeroshotCLIP", 64, "shuffled"]
     usual, single = (results["StatA", size, "shuffled"] for size in (64, 1))
     (row,) = found["table"]

@@ -19,14 +19,13 @@ NORMS = (nn.LayerNorm, nn.GroupNorm, _BatchNorm)
 class Backbone:
     """An image tower, a text tower, and how pictures and texts become their input.
 
-    library: "openai" or "open_clip"; model: the library's own, which holds all parameters;
+    model: the library's own, which holds all parameters;
     visual: images (batch, 3, height, width) -> features (batch, embedding), not normalised;
     embedding: length of a feature; affine: gives {name below `visual`: parameter} of the image
     tower's normalisation layers that the released code tunes; config: what open_clip builds the
     model from, the content of an open_clip_config.json, None for OpenAI's, whose weights say it.
     """
 
-    library: str
     model: nn.Module
     visual: nn.Module
     text: TextEncoder

@@ -89,7 +89,6 @@ def wrap(model: nn.Module, encode: Callable[..., Tensor], config: dict | None = 
     tokenise = Tokeniser(lambda texts, length: encode(texts, context_length=length),
                          of_text.context_length, pooling, _end_of_text(model, of_text))
     return Backbone(
-        library="open_clip",
         model=model,
         visual=model.visual,
         text=text,

@@ -32,7 +32,6 @@ def wrap(model: CLIP) -> Backbone:
     )
     size = model.visual.input_resolution
     return Backbone(
-        library="openai",
         model=model,
         visual=model.visual,
         text=text,

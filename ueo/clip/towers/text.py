@@ -8,7 +8,7 @@ class TextEncoder(nn.Module):
     """Transformer blocks, the last normalisation and the projection of any CLIP.
 
     projection: a matrix (width, embedding), a linear layer, or None.
-    causal: whether no token sees a later one. pooling: see POOLINGS in tokens.py.
+    causal: whether no token sees a later one. pooling: see Tokeniser.
     """
 
     def __init__(self, blocks: nn.ModuleList, positional_embedding: nn.Parameter,

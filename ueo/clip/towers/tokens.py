@@ -9,8 +9,6 @@ from torch import Tensor
 from ueo.errors import ConfigError
 from ueo.settings.options import quoted
 
-POOLINGS = ("argmax", "last", "first", "eos")  # which token's feature is the text's
-
 
 @dataclass(frozen=True)
 class Tokens:
@@ -27,7 +25,8 @@ class Tokeniser:
     """A library's tokeniser, and what it puts around a text's own tokens.
 
     encode: (texts, length) -> ids (texts, length), cut off or padded to it.
-    context_length: of the tower. pooling: one of POOLINGS; end_of_text: the id that "eos" seeks.
+    context_length: of the tower. pooling: which token's feature is the text's, "argmax", "last",
+    "first" or "eos"; end_of_text: the id that "eos" seeks.
     start: how many tokens come before a text's own, 1 or 0; period: how many a final period makes.
     """
 
