@@ -435,7 +435,7 @@ def test_what_is_ordered_otherwise_is_something_else(tmp_path):
 
 
 def test_a_large_file_counts_to_its_end(tmp_path):
-    content = bytes(3 * hashes.BLOCK)
+    content = bytes(3 << 20)
     for name, end in (("a", b"1"), ("b", b"1"), ("c", b"2")):
         (tmp_path / name).write_bytes(content + end)
     a, b, c = (hashes.content_hash(tmp_path / name) for name in "abc")

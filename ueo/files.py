@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from ueo.errors import ConfigError, DataError
+from ueo.errors import ConfigError, DataError, first_line
 from ueo.temporaries import temporary_file
 
 
@@ -104,23 +104,24 @@ def file_version(path: str | Path) -> tuple[int, int, int] | None:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def sha256(path: str | Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
+def digests(path: str | Path, *algorithms) -> list[str]:
+    """Hexadecimal digests of a file's bytes, read once. algorithms: new objects of hashlib's."""
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+            for algorithm in algorithms:
+                algorithm.update(block)
+    return [algorithm.hexdigest() for algorithm in algorithms]
+
+
+def sha256(path: str | Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    return digests(path, hashlib.sha256())[0]
 
 
 def sums(path: str | Path) -> dict[str, str]:
     """{"md5": ..., "sha256": ...} of a file, read once."""
-    digests = {"md5": hashlib.md5(usedforsecurity=False), "sha256": hashlib.sha256()}
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            for digest in digests.values():
-                digest.update(block)
-    return {kind: digest.hexdigest() for kind, digest in digests.items()}
+    found = digests(path, hashlib.md5(usedforsecurity=False), hashlib.sha256())
+    return dict(zip(("md5", "sha256"), found))
 
 
 def verify(path: str | Path, expected: str) -> None:
@@ -167,8 +168,7 @@ def read_arrays(
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; {remedy}") from error
     except Exception as error:  # what a damaged file makes of a reader has no common base
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise DataError(f"{path}: damaged ({lines[0]}); {remedy}") from error
+        raise DataError(f"{path}: damaged ({first_line(error)}); {remedy}") from error
     if lacking := [name for name in needed if name not in arrays]:
         raise DataError(f"{path}: lacks {', '.join(lacking)}; {remedy}")
     return arrays

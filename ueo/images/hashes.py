@@ -14,14 +14,13 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from ueo.files import exclusive, file_version, write_json
+from ueo.files import digests, exclusive, file_version, write_json
 from ueo.inputs import CLASS_NAMES, IMAGE_LIST, IMAGES, LABELS, Inputs
 from ueo.settings.config import setting_of
 
 MISSING, UNREADABLE = "missing", "unreadable"  # in place of a content's hash
 EMPTY = hashlib.blake2b(digest_size=16).hexdigest()  # of a file of no bytes
 HASHES = "hashes.json"  # end of the name of a cache file
-BLOCK = 1 << 20
 
 
 def short_hash(data) -> str:
@@ -121,14 +120,10 @@ def _hash_all(paths: list[str]) -> Iterable[str]:
 
 def content_hash(path: str | Path) -> str:
     """32 hexadecimal digits of the BLAKE2b of a file; "unreadable" where it cannot be read."""
-    digest = hashlib.blake2b(digest_size=16)
     try:
-        with open(path, "rb") as file:
-            while block := file.read(BLOCK):
-                digest.update(block)
+        return digests(path, hashlib.blake2b(digest_size=16))[0]
     except OSError:
         return UNREADABLE
-    return digest.hexdigest()
 
 
 def _read_cache(cache: Path | None) -> dict[str, list]:

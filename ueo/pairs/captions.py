@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ueo.errors import DataError
 from ueo.files import asset
+from ueo.images.lists import text_lines
 
 EMBEDDED = "embedded"  # names what is shipped in assets/
 KEYS = {"image", "captions"}
@@ -44,7 +45,7 @@ def read_captions(path: str | Path) -> dict[str, list[str]]:
     or a key that stands there twice; and for a file that is missing, empty or no text.
     """
     captions, lines = {}, {}
-    for number, line in enumerate(_lines(Path(path)), 1):
+    for number, line in enumerate(text_lines(Path(path)), 1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
@@ -55,14 +56,6 @@ def read_captions(path: str | Path) -> dict[str, list[str]]:
     if not captions:
         raise DataError(f"{path}: holds no caption")
     return captions
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text file"
-        raise DataError(f"{path}: cannot be read ({reason})") from error
 
 
 def _parse(line: str, where: str) -> tuple[str, list[str]]:

@@ -5,21 +5,21 @@ of a pair have the same name up to the first dot (`000001.jpg`, `000001.txt`); o
 """
 
 import hashlib
-import io
 import os
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from modern_dassl.loading import EpochLoader, Seeded
 from ueo.errors import DataError
 from ueo.fetch.archives import remove_left, unpack_top
 from ueo.files import asset, file_version, verify
-from ueo.images.decoding import as_rgb, image_suffixes
+from ueo.images.decoding import image_suffixes, read_image
 from ueo.images.lists import NO_LABEL
+from ueo.images.unreadable import why_unreadable
 from ueo.pairs.captions import EMBEDDED
 
 TEXT = "txt"
@@ -47,14 +47,13 @@ class Pool:
 
     def image(self, position: int) -> Image.Image:
         """The image as RGB. Raises DataError for one that cannot be read."""
+        name = self.name(position)
         try:
-            with Image.open(io.BytesIO(self.read(position, 0))) as image:
-                return as_rgb(image)
-        except UnidentifiedImageError as error:
-            reason = "no image that Pillow can read"
-            raise DataError(f"{self.name(position)}: {reason}, remove the pair") from error
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"{self.name(position)}: damaged ({error}), remove the pair") from error
+            return read_image(name, data=self.read(position, 0))
+        except OSError as error:
+            raise DataError(f"{name}: cannot be read ({error}), remove the pair") from error
+        except DataError as error:
+            raise DataError(f"{name}: {why_unreadable(name, error)}, remove the pair") from error
 
     def text(self, position: int) -> str:
         """The text. Raises DataError for one that is empty or not UTF-8."""
