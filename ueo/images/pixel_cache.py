@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ueo.errors import ConfigError, DataError
+from ueo.errors import DataError
 from ueo.files import atomic_path, exclusive, read_arrays
 from ueo.temporaries import fcntl
 
@@ -201,11 +201,6 @@ def open_store(
     gigabytes: budget of all stores of the folder. None: half of the memory, or half of what is free
     on the disk, whichever is less. 0: no store.
     """
-    if gigabytes is not None and (isinstance(gigabytes, str) or gigabytes < 0):
-        raise ConfigError(
-            f"DATASET.STORE_GB takes a number of gigabytes, 0 for none, None to derive it from "
-            f"what is free; not {gigabytes!r}"
-        )
     if folder is None or gigabytes == 0 or fcntl is None:
         return None
     rows = max(1024, 1 << (8 * images - 1).bit_length())  # two keys an image, a quarter full

@@ -2,7 +2,7 @@
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ EACH = 8  # of a class: the most confident ones, and as many of the least confid
 SPREAD, LOWEST, CHANGED = 120, 60, 60  # over all scores, at least; of low ones; of changed class
 SIDE = 96  # pixels, the longer side
 QUALITY = 75  # of JPEG
+THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,11 @@ def choose(predictions: np.ndarray, before: np.ndarray | None, scores: np.ndarra
     return Shown(classes, changed, [i for i in descending.tolist() if i in found])
 
 
-def thumbnails(paths: Sequence[str], workers: int = 4) -> list[bytes | None]:
+def thumbnails(paths: Sequence[str]) -> list[bytes | None]:
     """A JPEG of each image file, turned as a camera says (EXIF); None for one that cannot be read.
     """
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(_or_none(thumbnail), paths))
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(_or_none, paths))
 
 
 def thumbnail(path: str) -> bytes:
@@ -74,11 +75,8 @@ def thumbnail(path: str) -> bytes:
     return file.getvalue()
 
 
-def _or_none(make: Callable[[str], bytes]) -> Callable[[str], bytes | None]:
-    def attempt(path: str) -> bytes | None:
-        try:
-            return make(path)
-        except DataError:
-            return None
-
-    return attempt
+def _or_none(path: str) -> bytes | None:
+    try:
+        return thumbnail(path)
+    except DataError:
+        return None

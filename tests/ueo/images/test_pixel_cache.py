@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ueo.errors import ConfigError
 from ueo.images import items
 from ueo.images.items import Images
 from ueo.images.pixel_cache import PixelStore, open_store
@@ -132,12 +131,6 @@ def test_a_copy_for_another_process_reads_the_same_file(tmp_path):
     store = open_store(tmp_path, "a", 10, 1)
     store.get("x", lambda: pixels(1))
     assert (pickle.loads(pickle.dumps(store)).get("x", never) == pixels(1)).all()
-
-
-@pytest.mark.parametrize("budget", [-1, "much"])
-def test_a_wrong_budget_is_one_sentence(tmp_path, budget):
-    with pytest.raises(ConfigError, match="STORE_GB takes a number of gigabytes"):
-        open_store(tmp_path, "a", 10, budget)
 
 
 def test_no_store_where_none_is_wanted_or_the_folder_cannot_be_made(tmp_path, capsys):
