@@ -9,7 +9,7 @@ import numpy as np
 from ueo import metrics
 from ueo.errors import DataError
 from ueo.open_set import h_score
-from ueo.results.record import AGAIN, NEEDED, OUTPUTS, RESULT, chosen_threshold, read_outputs
+from ueo.results.record import AGAIN, NEEDED, OUTPUTS, RESULT, read_outputs, read_threshold
 
 CONFIDENCES = "test_confidences_after"
 MARGINS = "test_margins_after"  # scores less a threshold of each image, of a stream
@@ -28,7 +28,7 @@ def measure(
     labels, predictions, scores = (outputs[name][rows] for name in NEEDED[:3])
     confidences = outputs[CONFIDENCES][rows] if CONFIDENCES in outputs else None
     found = metrics.evaluate(labels, predictions, scores, num_known, confidences=confidences)
-    if threshold := chosen_threshold(folder):
+    if threshold := read_threshold(folder):
         found["h_score"] = h_score_of(outputs, num_known, threshold[1], rows)
     return metrics.in_percent(found)
 

@@ -88,7 +88,7 @@ def environment(device: torch.device) -> dict:
         "commit": commit(),
         "engine": modern_dassl.engine_name(),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: version_of(name) for name in PACKAGES},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "processes": distributed.world_size(),
@@ -184,7 +184,7 @@ def read_outputs(folder: str | Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def chosen_threshold(folder: str | Path) -> Threshold | None:
+def read_threshold(folder: str | Path) -> Threshold | None:
     """That of model.json; None where there is no such file."""
     try:
         facts = read_json(Path(folder, MODEL_FACTS), dict, AGAIN)
@@ -201,7 +201,8 @@ def read_history(path: str | Path) -> list[dict]:
     return history
 
 
-def _version(name: str) -> str | None:
+def version_of(name: str) -> str | None:
+    """Of an installed package; None where there is none, or it does not say."""
     try:
         return version(name)
     except PackageNotFoundError:

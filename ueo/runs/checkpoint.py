@@ -12,7 +12,7 @@ from dassl.utils import load_checkpoint
 from torch import Tensor, nn
 
 from modern_dassl.finite import first_not_finite
-from ueo.clip.published.files import first_line
+from ueo.clip.published.files import first_lines
 from ueo.errors import CheckpointError, ConfigError
 from ueo.files import read_json
 from ueo.names import did_you_mean
@@ -40,7 +40,7 @@ def load_tuned(module: nn.Module, folder: Path, epoch: int | None = None) -> int
         found = dict(load_checkpoint(str(path)))
         state, finished = dict(found["state_dict"]), int(found["epoch"])
     except Exception as error:  # what a damaged file makes of a reader has no common base
-        why = first_line(error).removeprefix(f"{path.absolute()}: ")
+        why = first_lines(error).removeprefix(f"{path.absolute()}: ")
         raise CheckpointError(f"{path}: damaged, or not a checkpoint of Dassl's ({why})") from error
     if name := first_not_finite(state):
         raise CheckpointError(f"{path}: {name} holds NaN or infinity; its run diverged")
@@ -48,7 +48,7 @@ def load_tuned(module: nn.Module, folder: Path, epoch: int | None = None) -> int
         module.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"{path}: does not fit this configuration ({first_line(error)})"
+            f"{path}: does not fit this configuration ({first_lines(error)})"
         ) from error
     print(f"Load {path} (epoch={finished})")
     return finished

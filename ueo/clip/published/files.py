@@ -109,12 +109,12 @@ def _no_weights(path: Path, error: BaseException) -> str:
         if head.startswith(beginnings):
             return f"is {what}"
     return (
-        f"no file of weights, or a damaged one ({first_line(error)}); it takes OpenAI's archive, a "
-        "state dict saved by torch, or safetensors"
+        f"no file of weights, or a damaged one ({first_lines(error)}); it takes OpenAI's archive, "
+        "a state dict saved by torch, or safetensors"
     )
 
 
-def first_line(error: BaseException) -> str:
-    """The beginning of a message in one line, or the error's type where it says nothing."""
+def first_lines(error: BaseException) -> str:
+    """The first two lines of a message as one, or the error's type where it says nothing."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2]) if lines else type(error).__name__

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from modern_dassl.finite import first_not_finite
-from ueo.clip.published.files import first_line, read_state
+from ueo.clip.published.files import first_lines, read_state
 from ueo.clip.published.layouts import layout_of
 from ueo.clip.towers import openai_files
 from ueo.clip.towers.interface import Backbone
@@ -49,7 +49,7 @@ def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = No
         layout = layout_of(state)
         holds = f"holds {layout.what} and does" if layout else "does"
         raise CheckpointError(
-            f"{weights_file(name)}: {holds} not fit {parse(name).model} ({first_line(error)})"
+            f"{weights_file(name)}: {holds} not fit {parse(name).model} ({first_lines(error)})"
         ) from error
     return wrap(model, encode, config)
 
@@ -60,7 +60,7 @@ def _built(config: dict, name: str, precision: str) -> nn.Module:
     except Exception as error:  # an older open_clip or timm knows neither all names nor all keys
         raise ConfigError(
             f"MODEL.BACKBONE.NAME: {name} cannot be built by the open_clip and timm that are "
-            f"installed ({first_line(error)})"
+            f"installed ({first_lines(error)})"
         ) from error
 
 
@@ -108,7 +108,7 @@ def _read_config(path: Path) -> dict:
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise CheckpointError(
             f"{path}: is no configuration of open_clip's (model_cfg with vision_cfg and text_cfg): "
-            f"{first_line(error)}"
+            f"{first_lines(error)}"
         ) from error
     return config
 
@@ -182,8 +182,8 @@ def _of_hub(repository: str, files: list[str]) -> Path:
     except Exception as error:  # whatever a network does
         raise CheckpointError(
             f"{files[0]} of {repository} could not be fetched from the Hugging Face hub "
-            f"({first_line(error)}); fetch it by hand and name it as {PREFIX}MODEL/FILE, or put it "
-            f"beside its {CONFIG} and name the folder as {PREFIX}{FOLDER}FOLDER"
+            f"({first_lines(error)}); fetch it by hand and name it as {PREFIX}MODEL/FILE, or put "
+            f"it beside its {CONFIG} and name the folder as {PREFIX}{FOLDER}FOLDER"
         ) from error
 
 
@@ -198,11 +198,11 @@ def tokeniser(wanted: Name, text: dict):
     except ImportError as error:
         raise ConfigError(
             f"MODEL.BACKBONE.NAME: the tokeniser of {wanted.model} needs a package that is not "
-            f"installed ({first_line(error)}); pip install transformers sentencepiece"
+            f"installed ({first_lines(error)}); pip install transformers sentencepiece"
         ) from error
     except Exception as error:  # transformers' own, of a network or a file
         raise CheckpointError(
-            f"the tokeniser of {wanted.model} could not be read ({first_line(error)[:200]}); with "
+            f"the tokeniser of {wanted.model} could not be read ({first_lines(error)[:200]}); with "
             "a network it is fetched once, into the hub's cache (HF_HOME)"
         ) from error
 

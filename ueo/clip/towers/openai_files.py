@@ -8,7 +8,7 @@ import clip
 import torch
 from clip.model import CLIP, build_model
 
-from ueo.clip.published.files import first_line
+from ueo.clip.published.files import first_lines
 from ueo.clip.towers.interface import Backbone
 from ueo.clip.towers.openai import wrap
 from ueo.clip.weights import read_weights
@@ -95,5 +95,5 @@ def _build(state: dict[str, torch.Tensor], name: str) -> CLIP:
         return build_model(dict(state))
     except Exception as error:  # wrong keys or shapes surface as any of half a dozen types
         raise CheckpointError(
-            f"{name}: its tensors make no OpenAI CLIP model ({first_line(error)})"
+            f"{name}: its tensors make no OpenAI CLIP model ({first_lines(error)})"
         ) from error

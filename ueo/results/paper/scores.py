@@ -6,7 +6,7 @@ from textwrap import fill
 import numpy as np
 
 from ueo.results.paper import names, stream, style
-from ueo.results.record import Threshold, chosen_threshold, read_outputs, read_result
+from ueo.results.record import Threshold, read_outputs, read_result, read_threshold
 
 PICTURES = (*stream.PICTURES, "scores.pdf", "scores.png")
 PICTURE = PICTURES[-1]  # written last: where it is, both are
@@ -30,12 +30,12 @@ def plot_run(folder: str | Path) -> list[Path]:
         if "stream" in result:
             title = fill(title_of(result), 104)
             style.save(stream.draw(result, title), Path(folder, stream.PICTURES[-1]))
-        figure = draw(result, read_outputs(folder), chosen_threshold(folder))
+        figure = draw(result, read_outputs(folder), read_threshold(folder))
     return style.save(figure, Path(folder, PICTURE))
 
 
 def draw(result: dict, outputs: dict[str, np.ndarray], threshold: Threshold | None):
-    """The figure of one record. threshold: as `chosen_threshold` gives it."""
+    """The figure of one record. threshold: as `read_threshold` gives it."""
     streamed = "stream" in result  # whose course has a picture, and whose threshold moves
     curves = [] if streamed else [
         e for e in result["evaluations"] if e["test"].get("pacc") is not None]
