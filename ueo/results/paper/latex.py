@@ -30,11 +30,28 @@ def table(summary: dict, name: str) -> str:
     blocks = [columns[start : start + size] for start in range(0, len(columns), size)]
     tabulars = [_tabular(summary, block) for block in blocks]
     gains = "".join(f"\n\n\\smallskip\n{_overall(gain)}" for gain in summary["overall"])
+    look = "\\scriptsize\n\\setlength{\\tabcolsep}{3pt}"
+    return in_float("\n\n\\medskip\n".join(tabulars) + gains, caption(summary), name, look)
+
+
+def in_float(body: str, words: str, name: str, look: str) -> str:
+    """A float over both columns. words: its caption; name: of its label; look: of its text."""
     return "\n".join([
-        r"\begin{table*}[t]", r"\centering\scriptsize", r"\setlength{\tabcolsep}{3pt}",
-        rf"\caption{{{caption(summary)}}}", rf"\label{{tab:{text.label(name)}}}", r"\smallskip",
-        "\n\n\\medskip\n".join(tabulars) + gains, r"\end{table*}", "",
+        r"\begin{table*}[t]", rf"\centering{look}", rf"\caption{{{words}}}",
+        rf"\label{{tab:{text.label(name)}}}", r"\smallskip", body, r"\end{table*}", "",
     ])
+
+
+def tabular(heads: list[str], lines: list[str]) -> str:
+    """A first column of words, then columns of numbers."""
+    return "\n".join([
+        rf"\begin{{tabular}}{{l{'c' * (len(heads) - 1)}}}", r"\toprule", row(heads), *lines,
+        r"\bottomrule", r"\end{tabular}",
+    ])
+
+
+def row(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"
 
 
 def caption(summary: dict) -> str:
@@ -57,21 +74,18 @@ def caption(summary: dict) -> str:
 
 def _tabular(summary: dict, columns: list[str]) -> str:
     lines, before = [], None
-    for row in summary["rows"]:
-        if row["setting"] != before:
-            before = row["setting"]
+    for line in summary["rows"]:
+        if line["setting"] != before:
+            before = line["setting"]
             heading = rf"\emph{{label space {_written(names.setting(before))}}}"
             lines += [r"\midrule", rf"\multicolumn{{{1 + len(columns)}}}{{l}}{{{heading}}} \\"]
-        method = _written(names.method(row["method"])) + _signs(signs(summary, row["method"]))
-        lines.append(_row([method, *(_cell(row["values"][d], row["marks"][d]) for d in columns)]))
-        if "gain" in row:
-            gains = [SLASH.join(_gain(row["gain"][d][m]) for m in PAIR) for d in columns]
-            lines.append(_row([r"\quad gain", *gains]))
+        method = _written(names.method(line["method"])) + _signs(signs(summary, line["method"]))
+        lines.append(row([method, *(_cell(line["values"][d], line["marks"][d]) for d in columns)]))
+        if "gain" in line:
+            gains = [SLASH.join(_gain(line["gain"][d][m]) for m in PAIR) for d in columns]
+            lines.append(row([r"\quad gain", *gains]))
     heads = [_head(d) + "*" * (d == summary["tuning_domain"]) for d in columns]
-    return "\n".join([
-        rf"\begin{{tabular}}{{l{'c' * len(columns)}}}", r"\toprule", _row(["method", *heads]),
-        *lines, r"\bottomrule", r"\end{tabular}",
-    ])
+    return tabular(["method", *heads], lines)
 
 
 def _head(domain: str) -> str:
@@ -80,10 +94,6 @@ def _head(domain: str) -> str:
              for line in wrap(names.shortened(part, LONGEST), 15, break_on_hyphens=False)]
     words = r"\\".join(map(text.latex, lines))
     return rf"\shortstack{{{words}}}" if len(lines) > 1 else words
-
-
-def _row(cells: list[str]) -> str:
-    return " & ".join(cells) + r" \\"
 
 
 def _cell(values: dict, marks: dict) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ueo import text
 from ueo.results.paper import names
+from ueo.results.paper.latex import in_float, row, tabular
 from ueo.results.wording import signed
 from ueo.studies.bench.gains import METRICS
 
@@ -13,22 +14,17 @@ STYLE = {"held": r"\textbf{{{}}}", "not held": r"\emph{{{}}}"}  # by verdict
 def table(gains: list[dict]) -> str:
     """One float, a block of lines each group of domains. gains: rows of one scope of models, as
     `gains.measured` gives them."""
-    columns = "l" + "c" * len(METRICS)
+    heads = ["method", *map(text.latex, METRICS.values())]
     lines, before = [], None
-    for row in gains:
-        if row["group"] != before:
-            before = row["group"]
-            heading = rf"\multicolumn{{{len(columns)}}}{{l}}{{\emph{{{before} styles}}}} \\"
-            lines += [r"\midrule", heading]
-        cells = [text.latex(names.method(row["method"])), *(_cell(row[m]) for m in METRICS)]
-        lines.append(" & ".join(cells) + r" \\")
-    heads = " & ".join(["method", *(text.latex(name) for name in METRICS.values())])
-    return "\n".join([
-        r"\begin{table*}[t]", r"\centering\small", rf"\caption{{{_caption(gains)}}}",
-        rf"\label{{tab:bench-{text.label(gains[0]['scope'])}}}", r"\smallskip",
-        rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rf"{heads} \\", *lines, r"\bottomrule",
-        r"\end{tabular}", r"\end{table*}", "",
-    ])
+    for found in gains:
+        if found["group"] != before:
+            before = found["group"]
+            heading = rf"\multicolumn{{{len(heads)}}}{{l}}{{\emph{{{before} styles}}}}"
+            lines += [r"\midrule", row([heading])]
+        method = text.latex(names.method(found["method"]))
+        lines.append(row([method, *(_cell(found[m]) for m in METRICS)]))
+    name = f"bench-{gains[0]['scope']}"
+    return in_float(tabular(heads, lines), _caption(gains), name, r"\small")
 
 
 def short_name(model: str) -> str:
