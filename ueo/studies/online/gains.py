@@ -24,19 +24,20 @@ def found(runs: Runs) -> dict[str, list[dict]]:
                    for each in measured({p: of for p, of in table.items() if p[0] == model})],
         "streams": [{"axis": axis, "value": value} | each
                     for axis, value in axes for each in measured(runs[axis, value])],
-        "changes": [{"axis": axis, "value": value} | each
-                    for axis, value in axes if value != USUAL[axis]
-                    for each in _changes(runs, axis, value)],
+        "changes": [each for axis in AXES for each in _changes(runs, axis)],
     }
 
 
-def _changes(runs: Runs, axis: str, value: str) -> list[dict]:
-    usual, rows = runs[axis, USUAL[axis]], []
-    for place, of_method in runs[axis, value].items():
-        model, group, method = place
-        pair = [finished(run.folder for run in part) for part in (of_method, usual[place])]
-        if method != ZERO_SHOT and all(pair):
-            rows.append(row(group, method, {model: tuple(pair)}))
+def _changes(runs: Runs, axis: str) -> list[dict]:
+    usual = {place: finished(run.folder for run in of_method)
+             for place, of_method in runs[axis, USUAL[axis]].items() if place[2] != ZERO_SHOT}
+    rows = []
+    for value in (value for value in AXES[axis] if value != USUAL[axis]):
+        for place, base in usual.items():
+            (model, group, method), of_method = place, runs[axis, value][place]
+            if base and (own := finished(run.folder for run in of_method)):
+                rows.append({"axis": axis, "value": value}
+                            | row(group, method, {model: (own, base)}))
     return rows
 
 
