@@ -4,13 +4,13 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 import torch
 
 import modern_dassl
 from ueo.machine.findings import NOTE, OK, WRONG, Finding
+from ueo.results.record import version_of
 
 OPTIONAL = {"submitit": "--slurm", "transformers": "scripts/caption.sh"}
 WITHOUT_GPU = "runs use the CPU"
@@ -28,14 +28,7 @@ def software() -> Iterator[Finding]:
         if find_spec(package) is None:
             yield Finding(NOTE, package, f"not installed, {use} needs it: pip install {package}")
         else:
-            yield Finding(OK, package, _version(package))
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "of an unknown version"
+            yield Finding(OK, package, version_of(package) or "of an unknown version")
 
 
 def cuda(driver: str | None) -> Iterator[Finding]:

@@ -8,7 +8,6 @@ every mean.
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from tabulate import tabulate
 
 from ueo.errors import ConfigError
@@ -16,9 +15,11 @@ from ueo.files import write_json
 from ueo.grids.choices import config_name, dataset_class, output_name, trainer_names
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.plan import plan
+from ueo.results.gains import mean
 from ueo.results.record import read_result
 from ueo.text import file_name
 
+HM = "test", "hm"  # what is chosen by: images, metric
 RATE = "OPTIM.LR"
 RATES = ("1e-3", "3e-3", "1e-2", "3e-2")
 
@@ -46,11 +47,11 @@ def plans(settings: GridSettings, dataset: str, key: str, values: list[str]) -> 
             for value in values for name in names}
 
 
-def score(runs: list[PlannedRun]) -> float | None:
-    """Mean HM of the runs, None while one is missing or has no HM."""
+def mean_of(runs: list[PlannedRun], images: str, metric: str) -> float | None:
+    """Mean of a metric of the runs on the "test" or the "unlabelled" images, None while a run or
+    its metric is missing."""
     results = [read_result(run.folder) for run in runs]
-    values = [result and result["metrics"]["test"]["hm"] for result in results]
-    return None if None in values else float(np.mean(values))
+    return mean([result and result["metrics"][images][metric] for result in results])
 
 
 def choose(scores: dict[str, dict[str, float | None]]) -> dict[str, str | None]:
@@ -63,7 +64,7 @@ def report(settings: GridSettings, dataset: str, by_value: Plans, key: str) -> N
     """Write and print each value's score and what is chosen."""
     scores: dict[str, dict] = {}
     for (name, value), runs in by_value.items():
-        scores.setdefault(name, {})[value] = score(runs)
+        scores.setdefault(name, {})[value] = mean_of(runs, *HM)
     chosen = choose(scores)
     backbone = next(iter(by_value.values()))[0].config["MODEL.BACKBONE.NAME"]
     parts = ["tuning", config_name(backbone, settings), *[key] * (key != RATE)]

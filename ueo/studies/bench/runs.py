@@ -3,11 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
-
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.plan import plan
-from ueo.results.record import read_result
 from ueo.studies import tuning
 from ueo.studies.bench.protocol import (
     DATASET,
@@ -21,6 +18,7 @@ from ueo.studies.bench.protocol import (
 )
 
 BY_LABELS, WITHOUT_LABELS = "by_labels", "without_labels"
+INFORMATION = "unlabelled", "mutual_information"
 
 # (architecture, method) -> the option that is chosen, and the runs with each value of it
 Trials = dict[tuple[str, str], tuple[str, dict[str, list[PlannedRun]]]]
@@ -47,8 +45,10 @@ def choices(made: Trials) -> dict[tuple[str, str], dict]:
     chooses, None where nothing was measured."""
     found = {}
     for place, (key, by_value) in made.items():
-        labelled = {value: tuning.score(runs) for value, runs in by_value.items()}
-        unlabelled = {value: _information(runs) for value, runs in by_value.items()}
+        labelled, unlabelled = (
+            {value: tuning.mean_of(runs, *what) for value, runs in by_value.items()}
+            for what in (tuning.HM, INFORMATION)
+        )
         found[place] = {
             "key": key,
             "hm": labelled,
@@ -56,14 +56,6 @@ def choices(made: Trials) -> dict[tuple[str, str], dict]:
             **tuning.choose({BY_LABELS: labelled, WITHOUT_LABELS: unlabelled}),
         }
     return found
-
-
-def _information(runs: list[PlannedRun]) -> float | None:
-    """Mean mutual information of the runs, None while one is missing."""
-    results = [read_result(run.folder) for run in runs]
-    if None in results:
-        return None
-    return float(np.mean([r["metrics"]["unlabelled"]["mutual_information"] for r in results]))
 
 
 def reported(
