@@ -23,7 +23,7 @@ from ueo.runs.configure import RunSettings, build_cfg
 from ueo.runs.folder import OPTIMISER, takes_no_step
 from ueo.settings import config
 from ueo.settings.known_keys import ONLINE, OWN
-from ueo.settings.options import quoted
+from ueo.settings.options import pairs, quoted
 from ueo.settings.refused import check_asked
 from ueo.settings.yaml_files import read_yaml
 from ueo.text import shown
@@ -36,11 +36,7 @@ OPTION_OF = {  # keys that --set does not take, because what a run is called or 
 
 def plan(settings: GridSettings, dataset: str) -> list[PlannedRun]:
     """Every run on one data set, in the order of the table. Raises ConfigError for a wrong name."""
-    if len(settings.options) % 2:
-        raise ConfigError(
-            f"--set takes KEY VALUE pairs, but {settings.options[-1]!r} has no value"
-        )
-    for key in settings.options[::2]:
+    for key, _ in pairs(settings.options, "--set"):
         if key in OPTION_OF:
             raise ConfigError(f"--set {key}: many runs take it as {OPTION_OF[key]}; say it there")
     if settings.protocol:
@@ -132,7 +128,7 @@ def _options_for(trainer: str, options: tuple[str, ...]) -> tuple[str, ...]:
     that takes no step."""
     return tuple(
         part
-        for key, value in zip(options[::2], options[1::2])
+        for key, value in pairs(options, "--set")
         if (_reads(trainer, key.split(".")[1]) if key.startswith("TRAINER.")
             else not (key.startswith(OPTIMISER) and takes_no_step(trainer)))
         for part in (key, value)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ueo.errors import ConfigError, first_line
 from ueo.grids.grid_settings import GridSettings
+from ueo.settings.options import pairs
 
 DEFAULTS = {"timeout_min": 24 * 60, "gpus_per_node": 1, "cpus_per_task": 8}  # on Slurm
 
@@ -67,10 +68,8 @@ def words_of(args: argparse.Namespace, defaults: argparse.Namespace) -> list[str
 
 def parameters(words: list[str]) -> dict:
     """KEY VALUE pairs as submitit takes them. Raises ConfigError for one without a value."""
-    if len(words) % 2:
-        raise ConfigError(f"--slurm-set takes KEY VALUE pairs, but {words[-1]!r} has no value")
     found = {}
-    for key, value in zip(words[::2], words[1::2]):
+    for key, value in pairs(words, "--slurm-set"):
         try:
             found[key] = ast.literal_eval(value)
         except (ValueError, SyntaxError):

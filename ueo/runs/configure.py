@@ -17,6 +17,7 @@ from ueo.names import did_you_mean
 from ueo.settings import config
 from ueo.settings.discover import extend_cfg, import_file
 from ueo.settings.machine_share import worker_processes
+from ueo.settings.options import pairs
 from ueo.settings.preprocessing import Preprocessing
 from ueo.settings.shared_names import take_names
 
@@ -132,7 +133,7 @@ def build_cfg(settings: RunSettings) -> CfgNode:
 def _see_as_trained(cfg: CfgNode, settings: RunSettings, known: dict) -> None:
     """Set the pre-processing that the backbone was trained with, where it says so: over the yaml
     files, below what was asked for."""
-    asked = dict(zip(settings.options[::2], settings.options[1::2]))
+    asked = dict(pairs(settings.options, config.COMMAND_LINE))
     if asked.keys() >= Preprocessing().keys().keys():  # a record's: complete
         return
     name = str(asked.get("MODEL.BACKBONE.NAME") or settings.backbone or cfg.MODEL.BACKBONE.NAME)

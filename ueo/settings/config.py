@@ -13,7 +13,7 @@ from yacs.config import CfgNode
 from ueo.errors import ConfigError, UndeclaredOption
 from ueo.names import did_you_mean
 from ueo.settings.known_keys import DASSL, ONLINE, OWN, SHARDED
-from ueo.settings.options import Option, declared, quoted
+from ueo.settings.options import Option, declared, pairs, quoted
 from ueo.settings.yaml_files import read_yaml
 
 COMMAND_LINE = "command line"
@@ -119,9 +119,7 @@ def merge_file(cfg: CfgNode, path: str, known: dict[str, Option]) -> None:
 
 def merge_options(cfg: CfgNode, options: list[str], known: dict[str, Option]) -> None:
     """Merge KEY VALUE pairs from the command line."""
-    if len(options) % 2:
-        raise ConfigError(f"options are KEY VALUE pairs, but {options[-1]!r} has no value")
-    for key, value in zip(options[::2], options[1::2]):
+    for key, value in pairs(options, COMMAND_LINE):
         set_key(cfg, key, value, COMMAND_LINE, known)
 
 

@@ -6,7 +6,7 @@ pairs, an argument, a trainer's own `defaults`. See docs/add_a_trainer.md.
 
 import ast
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from unicodedata import category
@@ -194,6 +194,14 @@ def quoted(value, most: int = 80) -> str:
     except (ValueError, RecursionError):  # a number of thousands of digits
         text = f"a {type(value).__name__} that is too large"
     return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+
+
+def pairs(words: Sequence[str], name: str) -> list[tuple[str, str]]:
+    """KEY, VALUE, KEY, VALUE, ... as pairs. Raises ConfigError, beginning with `name`, for a key
+    without a value."""
+    if len(words) % 2:
+        raise ConfigError(f"{name} takes KEY VALUE pairs, but {words[-1]!r} has no value")
+    return list(zip(words[::2], words[1::2]))
 
 
 def named(path: str) -> str:

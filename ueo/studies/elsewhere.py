@@ -87,14 +87,10 @@ def evaluate_to_status(settings: ElsewhereSettings) -> int:
 
 def settings_there(settings: ElsewhereSettings, domain: str, classes: str) -> RunSettings:
     """The run's own configuration, changed as asked; "" leaves domain or classes. Raises
-    ConfigError for a folder without a finished run and an option without a value."""
+    ConfigError for a folder without a finished run."""
     finished = read_result(settings.model_dir)
     if finished is None:
         raise ConfigError(f"--model-dir {settings.model_dir}: holds no finished run (result.json)")
-    if len(settings.options) % 2:
-        raise ConfigError(
-            f"--set takes KEY VALUE pairs, but {settings.options[-1]!r} has no value"
-        )
     options = [*as_options(finished["config"])]
     options += ["DATALOADER.NUM_WORKERS", str(finished["environment"].get("workers", 0))]
     options += ["DATASET.TARGET_DOMAINS", str((domain,))] if domain else []
