@@ -15,6 +15,7 @@ from ueo.runs.folder import takes_no_step
 from ueo.runs.online.trainer import OnlineTrainer
 from ueo.settings.config import decides
 from ueo.settings.known_keys import ONLINE
+from ueo.settings.options import pairs
 from ueo.settings.yaml_files import read_yaml
 
 CONFIGS = Path(ueo.__file__).resolve().parents[1] / "configs"
@@ -60,6 +61,12 @@ def dataset_class(name: str) -> type:
     if not (isinstance(kind, type) and hasattr(kind, "domain_of")):
         raise ConfigError(f"{path}: {chosen} is no UFTDataset, which a grid needs; use train.py")
     return kind
+
+
+def reported_domains(dataset: str) -> tuple[str, ...]:
+    """The domains that a study reports: all targets but the tuning domain."""
+    kind = dataset_class(dataset)
+    return tuple(domain for domain in kind.targets if domain != kind.tuning_domain)
 
 
 def output_name(dataset: str) -> str:
@@ -153,8 +160,8 @@ def _check_whole(recipe: Path, trainer: str) -> None:
 
 def config_name(backbone: str, settings: GridSettings) -> str:
     """Name of the configuration in output paths: the backbone and what departs from its yaml."""
-    pairs = zip(settings.options[::2], settings.options[1::2])
-    changes = [f"{key.split('.')[-1]}={value}" for key, value in pairs if decides(key)]
+    changes = [f"{key.split('.')[-1]}={value}" for key, value in pairs(settings.options, "--set")
+               if decides(key)]
     if settings.protocol and settings.protocol != "released":
         changes.insert(0, settings.protocol)
     if settings.recipe != "common":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ueo.clip.backbones import name_in_tables
 from ueo.files import write_json, write_text
-from ueo.grids.choices import dataset_class, output_name, trainer_names
+from ueo.grids.choices import output_name, reported_domains, trainer_names
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.parallel import Failure
 from ueo.grids.plan import plan
@@ -48,12 +48,10 @@ class OODStudy:
     def run_settings(self) -> GridSettings:
         """The settings with the protocol and the domains that the study has unless told otherwise.
         """
-        kind = dataset_class(self.dataset)
-        usual = tuple(d for d in kind.targets if d != kind.tuning_domain)
         return replace(
             self.settings,
             protocol=self.settings.protocol or "independent",
-            domain=self.settings.domain or usual,
+            domain=self.settings.domain or reported_domains(self.dataset),
         )
 
 

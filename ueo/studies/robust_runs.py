@@ -13,7 +13,7 @@ from dassl.engine import TRAINER_REGISTRY
 
 from ueo.clip.backbones import name_in_tables
 from ueo.files import write_json, write_text
-from ueo.grids.choices import dataset_class, output_name, trainer_names
+from ueo.grids.choices import dataset_class, output_name, reported_domains, trainer_names
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.parallel import Failure
 from ueo.grids.plan import plan
@@ -50,12 +50,11 @@ class RobustStudy:
         """The settings with protocol, domains and label space that the study has unless told
         otherwise."""
         kind, asked = dataset_class(self.dataset), self.settings
-        usual = (d for d in kind.targets if d != kind.tuning_domain)
         spaces = ("closed",) if "closed" in kind.settings else kind.settings
         return replace(
             asked,
             protocol=asked.protocol or "independent",
-            domain=tuple(map(kind.domain_of, asked.domain)) or tuple(usual),
+            domain=tuple(map(kind.domain_of, asked.domain)) or reported_domains(self.dataset),
             setting=asked.setting or tuple(spaces),
         )
 

@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from ueo.clip.backbones import weights_file
 from ueo.errors import CheckpointError, ConfigError
-from ueo.grids.choices import ALL, dataset_class, trainer_names
+from ueo.grids.choices import ALL, reported_domains, trainer_names
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
 from ueo.grids.plan import plan
 from ueo.studies.tuning import RATE, on_tuning_domain
@@ -27,8 +27,7 @@ EVERYWHERE = (*DEMONSTRATION, "UniEntPlus", "MARS", "Midway", "TransCLIP", "Stat
 
 def domains() -> dict[str, tuple[str, ...]]:
     """The reported domains of each group; the tuning domain is in none."""
-    kind = dataset_class(DATASET)
-    shifted = tuple(domain for domain in kind.targets if domain != kind.tuning_domain)
+    shifted = reported_domains(DATASET)
     return {SHIFTED: shifted, CLEAN: tuple(domain.split("+")[0] for domain in shifted)}
 
 

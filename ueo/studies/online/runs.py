@@ -4,7 +4,7 @@ stream, and at other sizes of a batch and in other orders."""
 from dataclasses import replace
 
 from ueo.errors import ConfigError
-from ueo.grids.choices import dataset_class
+from ueo.grids.choices import dataset_class, reported_domains
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
 from ueo.grids.plan import plan
 from ueo.label_space import parse_setting
@@ -74,8 +74,7 @@ def _reported(settings: GridSettings, figure: bool) -> Reported:
 def _targets(dataset: str, groups: dict[str, tuple[str, ...]], few: slice) -> tuple[str, ...]:
     if groups:
         return tuple(domain for of in groups.values() for domain in of[few])
-    kind = dataset_class(dataset)
-    return tuple(d for d in getattr(kind, "targets", ()) if d != kind.tuning_domain)
+    return reported_domains(dataset)
 
 
 def _label_spaces(settings: GridSettings, few: slice) -> tuple[str, ...]:
