@@ -96,6 +96,8 @@ def test_the_table_of_robustness_holds_every_test(call, tmp_path):
     (ood_study, ["emoji", "--shots", "0"], "--shots"),
     (robust, ["emoji", "--shots", "-1"], "--shots"),
     (robust, ["emoji", "--domain", "fluemt"], "did you mean 'fluent'"),
+    (robust, ["emoji", "office31"], "emoji office31: this command takes one data set"),
+    (robust, ["emoji", "--set", "OPTIM.LR"], "--set takes KEY VALUE pairs, but 'OPTIM.LR' has no"),
 ])
 def test_mistakes_are_one_line(command, arguments, message, tmp_path, capsys):
     assert command.main([*arguments, "--output", str(tmp_path)]) == 2

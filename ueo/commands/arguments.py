@@ -3,9 +3,12 @@
 import argparse
 
 from ueo.commands.train import ListBackbones, as_settings
+from ueo.errors import ConfigError
+from ueo.grids.choices import dataset_names
 from ueo.grids.grid_settings import GridSettings
+from ueo.runs.configure import register
 from ueo.settings.known_keys import LARGEST_SEED, MOST_THREADS
-from ueo.settings.options import folder, number
+from ueo.settings.options import folder, number, pairs
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -47,4 +50,15 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def grid_settings(args: argparse.Namespace) -> GridSettings:
-    return as_settings(GridSettings, args)
+    settings = as_settings(GridSettings, args)
+    pairs(settings.options, "--set")  # before a study adds its own
+    return settings
+
+
+def one_dataset(settings: GridSettings) -> str:
+    """The data set of a study; registers plug-ins. Raises ConfigError where several are named."""
+    register(settings.plugin)
+    name, *others = dataset_names(settings.datasets)
+    if others:
+        raise ConfigError(f"{name} {' '.join(others)}: this command takes one data set at a time")
+    return name

@@ -11,9 +11,8 @@ written by hand into configs/trainers/<METHOD>/<dataset>.yaml.
 import argparse
 
 from ueo.commands import arguments
-from ueo.grids.choices import ALL, dataset_names
+from ueo.grids.choices import ALL
 from ueo.grids.execute import run_and_show
-from ueo.runs.configure import register
 from ueo.runs.status import status_of
 from ueo.studies import tuning
 
@@ -29,8 +28,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """0, also where a run failed: one that diverges is a result."""
     settings = arguments.grid_settings(args)
-    register(settings.plugin)
-    (dataset,) = dataset_names(settings.datasets)
+    dataset = arguments.one_dataset(settings)
     settings = tuning.on_tuning_domain(settings, dataset)
     by_value = tuning.plans(settings, dataset, args.key, args.values)
     runs = [run for plan in by_value.values() for run in plan]

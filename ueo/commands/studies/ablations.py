@@ -9,9 +9,7 @@ finished is not run again. The table's files are OUTPUT/<dataset>/table-ablation
 import argparse
 
 from ueo.commands import arguments
-from ueo.grids.choices import dataset_names
 from ueo.grids.execute import run_and_show
-from ueo.runs.configure import register
 from ueo.runs.status import status_of
 from ueo.studies import ablations
 
@@ -25,8 +23,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed."""
     settings, only = arguments.grid_settings(args), tuple(args.only)
-    register(settings.plugin)
-    (dataset,) = dataset_names(settings.datasets)
+    dataset = arguments.one_dataset(settings)
     by_name = ablations.plans(settings, dataset, only)
     runs = [run for plan in by_name.values() for run in plan]
     return run_and_show(

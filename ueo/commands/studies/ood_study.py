@@ -10,9 +10,7 @@ OUTPUT/<dataset>/study-<configuration>.json, .md and pictures.
 import argparse
 
 from ueo.commands import arguments
-from ueo.grids.choices import dataset_names
 from ueo.grids.execute import run_and_show
-from ueo.runs.configure import register
 from ueo.runs.status import status_of
 from ueo.settings.options import number
 from ueo.studies import ood_runs
@@ -30,8 +28,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed."""
     asked = arguments.grid_settings(args)
-    register(asked.plugin)
-    (dataset,) = dataset_names(asked.datasets)
+    dataset = arguments.one_dataset(asked)
     study = ood_runs.OODStudy(asked, dataset, tuple(args.shots), args.shift)
     arms = ood_runs.plans(study)
     runs = [run for plan in arms.values() for run in plan]

@@ -9,9 +9,7 @@ OUTPUT/<dataset>/robust-<configuration>.json and .md.
 import argparse
 
 from ueo.commands import arguments
-from ueo.grids.choices import dataset_names
 from ueo.grids.execute import run_and_show
-from ueo.runs.configure import register
 from ueo.runs.status import status_of
 from ueo.settings.options import number
 from ueo.studies import robust_runs
@@ -31,8 +29,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed."""
     asked = arguments.grid_settings(args)
-    register(asked.plugin)
-    (dataset,) = dataset_names(asked.datasets)
+    dataset = arguments.one_dataset(asked)
     usual = "embedded" if dataset == "emoji" else ""
     study = robust_runs.RobustStudy(
         asked, dataset, args.shots, args.captions or usual, args.pool or usual
