@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from modern_dassl import distributed
-from ueo.errors import ConfigError
+from ueo.errors import ConfigError, first_line
 from ueo.settings.config import is_online, is_sharded
 
 WARM_UP = 3  # steps before recording: cuDNN chooses its algorithms, libraries allocate
@@ -100,7 +100,7 @@ class CapturedStep:
         except RuntimeError as error:
             raise ConfigError(
                 f"TRAINER.{self.name}.GRAPH: the step could not be captured in a CUDA graph "
-                f"({str(error).splitlines()[0]}); set it False"
+                f"({first_line(error)}); set it False"
             ) from error
         self._gradients = [parameter.grad for parameter in self.parameters]
         losses = self._replay()

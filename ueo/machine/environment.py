@@ -9,6 +9,7 @@ from importlib.util import find_spec
 import torch
 
 import modern_dassl
+from ueo.errors import first_line
 from ueo.machine.findings import NOTE, OK, WRONG, Finding
 from ueo.results.record import version_of
 
@@ -65,7 +66,7 @@ def _why() -> str:
     try:
         torch.cuda.init()
     except Exception as error:  # RuntimeError, AssertionError, ...
-        return str(error).splitlines()[0][:200]
+        return first_line(error)[:200]
     return "no device is visible; is CUDA_VISIBLE_DEVICES right?"
 
 
