@@ -148,7 +148,7 @@ def _check_taken(options: tuple[str, ...], runs: list[PlannedRun]) -> None:
     or not asked for. Those of the optimiser are checked where nothing takes a step, too."""
     asked = list(dict.fromkeys(run.settings.trainer for run in runs))
     taken = {key for run in runs for key in run.settings.options[::2]}
-    for key, value in zip(options[::2], options[1::2]):
+    for key, value in pairs(options, "--set"):
         if key in taken or not runs:
             continue
         if key.startswith(OPTIMISER):

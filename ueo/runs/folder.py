@@ -203,7 +203,7 @@ def follow_run(cfg, folder: str, given: set[str]) -> None:
         if key in given:
             raise ConfigError(
                 f"{key} {ours[key]!r}: the run in {folder} was trained with {theirs[key]!r}, so "
-                "images that it was trained on would be tested; leave it away"
+                "images that it was trained on would be tested; leave it out"
             )
         print(f"{key} {theirs[key]!r}, as in {folder}")
         config.put(cfg, key, theirs[key])

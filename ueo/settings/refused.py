@@ -49,8 +49,7 @@ def _check_counts(key: str, cfg, trainer: type) -> None:
         (f"{own}N_VISUAL_CTX", "visual_prompt" in tuned, f"visual_prompt in {own}TUNE"),
     ):
         if key.startswith(beginning) and not counts:
-            raise ConfigError(f"{key}: counts with {needed} alone; set that too, or leave it away")
-
+            raise ConfigError(f"{key}: counts with {needed} alone; set that too, or leave it out")
 
 
 def check_trainer(name: str, cfg, options) -> None:
