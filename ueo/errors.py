@@ -38,3 +38,9 @@ def reason(error: OSError) -> str:
 def first_line(error: BaseException) -> str:
     """What is wrong in one line: the message's first, or the error's name where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def first_lines(error: BaseException) -> str:
+    """The first two lines of a message as one, or the error's type where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__

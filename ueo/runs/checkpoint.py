@@ -12,8 +12,7 @@ from dassl.utils import load_checkpoint
 from torch import Tensor, nn
 
 from modern_dassl.finite import first_not_finite
-from ueo.clip.published.files import first_lines
-from ueo.errors import CheckpointError, ConfigError
+from ueo.errors import CheckpointError, ConfigError, first_lines
 from ueo.files import read_json
 from ueo.names import did_you_mean
 from ueo.results.record import MODEL_FACTS as FACTS

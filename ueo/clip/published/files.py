@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from modern_dassl.safe_load import RefusedError, read_checkpoint
-from ueo.errors import CheckpointError
+from ueo.errors import CheckpointError, first_lines
 
 WRAPPINGS = ("state_dict", "model_state_dict", "model", "module")  # keys of a training's checkpoint
 PREFIXES = ("module.", "_orig_mod.", "clip_model.", "model.", "clip.")  # before every name
@@ -112,9 +112,3 @@ def _no_weights(path: Path, error: BaseException) -> str:
         f"no file of weights, or a damaged one ({first_lines(error)}); it takes OpenAI's archive, "
         "a state dict saved by torch, or safetensors"
     )
-
-
-def first_lines(error: BaseException) -> str:
-    """The first two lines of a message as one, or the error's type where it says nothing."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2]) if lines else type(error).__name__

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from modern_dassl.finite import first_not_finite
-from ueo.clip.published.files import first_lines, read_state
+from ueo.clip.published.files import read_state
 from ueo.clip.published.layouts import layout_of
 from ueo.clip.towers import openai_files
 from ueo.clip.towers.interface import Backbone
@@ -29,7 +29,7 @@ from ueo.clip.towers.open_clip_names import (
     weights_of,
 )
 from ueo.clip.weights import expand_vocabulary
-from ueo.errors import CheckpointError, ConfigError
+from ueo.errors import CheckpointError, ConfigError, first_lines
 from ueo.files import asset
 from ueo.settings.preprocessing import Preprocessing
 

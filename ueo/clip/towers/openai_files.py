@@ -8,11 +8,10 @@ import clip
 import torch
 from clip.model import CLIP, build_model
 
-from ueo.clip.published.files import first_lines
 from ueo.clip.towers.interface import Backbone
 from ueo.clip.towers.openai import wrap
 from ueo.clip.weights import read_weights
-from ueo.errors import CheckpointError
+from ueo.errors import CheckpointError, first_lines
 from ueo.files import asset, sha256
 from ueo.temporaries import temporary_folder
 
