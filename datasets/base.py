@@ -6,6 +6,7 @@ protocol, and gives Dassl its `train_x`, `train_u` and `test`.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from dassl.data.datasets import DatasetBase, Datum
@@ -18,13 +19,12 @@ from ueo.images.folders import Item, Unread
 from ueo.images.hashes import cache_of, files_of, of_data
 from ueo.images.lists import NO_LABEL
 from ueo.images.other_datasets import split_hash
-from ueo.images.unreadable import unreadable
+from ueo.images.unreadable import without_unreadable
 from ueo.inputs import Inputs
 from ueo.label_space import STANDARD_SETTINGS, ClassCounts, LabelSpace, label_space, subsample
 from ueo.names import did_you_mean, listed, meanings
 from ueo.settings.config import setting_of
 from ueo.settings.known_keys import ONLINE
-from ueo.text import shown
 
 
 class UFTDataset(DatasetBase):
@@ -73,18 +73,22 @@ class UFTDataset(DatasetBase):
         whole = replace(whole, test=whole.unlabelled) if self.protocol == ONLINE else whole
         self.space: LabelSpace = subsample(whole, setting_of(cfg, "SUBSAMPLE_CLASSES"))
         self.published_counts = self._compare_counts(seen, test, setting_of(cfg, "CHECK_COUNTS"))
-        seen, test = self._without_bad_images(cfg, seen, test)
-        unlabelled = self._keep(seen, self.space.unlabelled)
-        tested = self._keep(test, self.space.test)
+        self.skipped: dict[str, str] = {}
+        if setting_of(cfg, "BAD_IMAGES") == "skip":
+            report = self.notes(cfg) / f"bad_images-{self.domain}.json"
+            (seen, test), self.skipped = without_unreadable((seen, test), report)
+        datum = cache(self._datum)  # one for all lists, for each looks for its file
+        unlabelled = _keep(seen, self.space.unlabelled, datum)
+        tested = all_tested = _keep(test, self.space.test, datum)
         for items, what in ((unlabelled, "of the unlabelled classes"), (tested, "to test on")):
             if not items:
                 raise DataError(f"{self.root}: domain {self.domain!r} has no image {what}")
-        labelled = self._keep([i for i in seen if i[1] != NO_LABEL], whole.known)
+        labelled = _keep([i for i in seen if i[1] != NO_LABEL], whole.known, datum)
         labelled, tested, self.shots = take_shots(
             self, labelled, tested, cfg.DATASET.NUM_SHOTS, setting_of(cfg, "UNTESTED_CLASSES")
         )
-        self.split_hash = split_hash(unlabelled, self._keep(test, self.space.test))
-        self._say_what_was_read(unlabelled, self._keep(test, self.space.test))
+        self.split_hash = split_hash(unlabelled, all_tested)
+        self._say_what_was_read(unlabelled, all_tested)
         if self.space != whole:
             labelled, unlabelled, tested = map(self._renumbered, (labelled, unlabelled, tested))
         super().__init__(train_x=labelled or unlabelled, train_u=unlabelled, test=tested)
@@ -206,18 +210,6 @@ class UFTDataset(DatasetBase):
             )
         return found == published
 
-    def _without_bad_images(self, cfg, *parts: list[Item]) -> list[list[Item]]:
-        """The lists without the images that cannot be read, under BAD_IMAGES "skip"."""
-        self.skipped: dict[str, str] = {}
-        if setting_of(cfg, "BAD_IMAGES") == "skip":
-            paths = sorted({path for part in parts for path, _ in part})
-            self.skipped = unreadable(paths, self.notes(cfg) / f"bad_images-{self.domain}.json")
-            if paths and len(self.skipped) == len(paths):
-                raise DataError(f"{paths[0]}: {self.skipped[paths[0]]}, nor can any other be read")
-        for path, reason in self.skipped.items():
-            print(f"Skipped {shown(path)}: {shown(reason)}")
-        return [[i for i in part if i[0] not in self.skipped] for part in parts]
-
     def _say_what_was_read(self, *parts: list[Datum]) -> None:
         """Set `matched`, which classes have images (None without labels), and print it."""
         present = {item.label for part in parts for item in part}
@@ -241,10 +233,14 @@ class UFTDataset(DatasetBase):
         return [Datum(i.impath, label[i.label], i.domain, i.classname)
                 for i in items if i.label in label]
 
-    def _keep(self, items: list[Item], classes: tuple[int, ...]) -> list[Datum]:
-        """Images of `classes` and those without a label."""
-        names, wanted = self.class_list, {*classes, NO_LABEL}
-        return [
-            Datum(path, label, self.place.get(path, 0), names[label] if label != NO_LABEL else "")
-            for path, label in items if label in wanted
-        ]
+    def _datum(self, path: str, label: int) -> Datum:
+        name = "" if label == NO_LABEL else self.class_list[label]
+        return Datum(path, label, self.place.get(path, 0), name)
+
+
+def _keep(
+    items: list[Item], classes: tuple[int, ...], datum: Callable[[str, int], Datum]
+) -> list[Datum]:
+    """Images of `classes` and those without a label."""
+    wanted = {*classes, NO_LABEL}
+    return [datum(path, label) for path, label in items if label in wanted]

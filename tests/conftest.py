@@ -47,7 +47,7 @@ SIZES = {"red": (9, 7, 12, 8, 10, 11), "blue": (8, 11, 7, 10, 12, 9)}  # images 
 
 # a plug-in: the toy set with other labels of the same images
 SHUFFLED = """
-from dassl.data.datasets import DATASET_REGISTRY
+from dassl.data.datasets import DATASET_REGISTRY, Datum
 
 Toy = DATASET_REGISTRY.get("Toy")
 
@@ -56,10 +56,10 @@ Toy = DATASET_REGISTRY.get("Toy")
 class ShuffledToy(Toy):
     def __init__(self, cfg):
         super().__init__(cfg)
-        for part in (self._train_u, self._train_x, self._test):
-            labels = [item.label for item in part]
-            for item, label in zip(part, labels[::-1]):
-                item._label = label
+        for name in ("_train_u", "_train_x", "_test"):
+            part = getattr(self, name)
+            setattr(self, name, [Datum(item.impath, other.label, item.domain, item.classname)
+                                 for item, other in zip(part, part[::-1])])
 """
 
 

@@ -1,6 +1,8 @@
 """The 15 domains: class ids, label spaces, layouts and counts, on small copies of each layout."""
 
+import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,15 @@ def root(tmp_path_factory):
     trees.domainnet(root, ("sketch",))
     trees.domainnet(root, ("painting",), without={"train": 327, "test": 300})
     return root
+
+
+def test_each_image_is_looked_for_once_for_all_lists(root, monkeypatch):
+    """A look is slow where images lie on a network's disk."""
+    looked, isfile = Counter(), os.path.isfile
+    monkeypatch.setattr(os.path, "isfile", lambda path: looked.update([path]) or isfile(path))
+    data = make(UFTVisDAC, root, "validation")
+    assert data.train_x and data.train_u and data.test
+    assert {looked[path] for path in paths((*data.train_x, *data.train_u, *data.test))} == {1}
 
 
 def labels(items):

@@ -25,6 +25,7 @@ PATH_COLUMNS = ("image", "images", "img", "path", "impath", "filepath", "file", 
 LABEL_COLUMNS = ("label", "labels", "class", "classname", "class_name", "target", "class_id", "id",
                  "category")
 Split = Callable[[str], tuple[str, str | None]]  # a line -> (path, label or None)
+NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _refuse_counting_from_one(where: str, labels: list[int], known: int) -> None
 
 
 def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?[0-9]+", text) is not None
+    return NUMBER.fullmatch(text) is not None
 
 
 def _number(row: Row, below: int = 10**18) -> int:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,24 @@ from tqdm import tqdm
 from ueo.errors import DataError
 from ueo.files import exclusive, file_version, write_json
 from ueo.images.decoding import HINT, read_image
+from ueo.images.folders import Item
+from ueo.text import shown
+
+
+def without_unreadable(
+    parts: Sequence[list[Item]], report: Path
+) -> tuple[list[list[Item]], dict[str, str]]:
+    """(the lists without images that cannot be read, {path: reason} of those), which are said too.
+
+    report: see `unreadable`. Raises DataError where no image can be read.
+    """
+    paths = sorted({path for part in parts for path, _ in part})
+    reasons = unreadable(paths, report)
+    if paths and len(reasons) == len(paths):
+        raise DataError(f"{paths[0]}: {reasons[paths[0]]}, nor can any other be read")
+    for path, reason in reasons.items():
+        print(f"Skipped {shown(path)}: {shown(reason)}")
+    return [[item for item in part if item[0] not in reasons] for part in parts], reasons
 
 
 def unreadable(paths: list[str], report: Path) -> dict[str, str]:
