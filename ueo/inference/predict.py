@@ -57,7 +57,7 @@ def predict(settings: PredictSettings, say: Callable[[str], None] = print) -> Pa
     images, others = NewImages(settings.path, settings.root), Unread()
     total = images.count(others)
     output = Path(settings.output or _default_output(settings)).expanduser()
-    check_writable(output.parent, "--output")
+    _check_output(output, settings)
     busy = f"--output {output}: another process is writing it; wait for it, or name another"
     with alone(output.with_name(f".{output.name}.lock"), busy):
         if output.exists() and not settings.overwrite:
@@ -99,6 +99,18 @@ def _predict_rest(settings: PredictSettings, model: AdaptedModel, rest: Iterator
             progress.update(len(batch.images))
 
 
+def _check_output(output: Path, settings: PredictSettings) -> None:
+    """Raise ConfigError for a folder, or a file that this would lose for ever."""
+    if output.is_dir():
+        raise ConfigError(f"--output {output}: is a folder; name a file, such as "
+                          f"{output / 'predictions.csv'}")
+    ours = (settings.path, Path(settings.model, RESULT), Path(settings.model, FACTS))
+    if any(output.exists() and Path(kept).expanduser().exists()
+           and output.samefile(Path(kept).expanduser()) for kept in ours):
+        raise ConfigError(f"--output {output}: is what the predictions are made from; name another")
+    check_writable(output.parent, "--output")
+
+
 def _default_output(settings: PredictSettings) -> Path:
     place = Path(settings.path).expanduser().resolve()
     name = place.name if place.is_dir() else place.stem
@@ -116,6 +128,7 @@ def _depends_on(settings: PredictSettings, model: AdaptedModel) -> dict:
         "choice of --no-before": not settings.before,
         "device": model.device.type,
         "--path": os.path.abspath(settings.path),
+        **({"--root": os.path.abspath(settings.root)} if os.path.isfile(settings.path) else {}),
     }
 
 

@@ -2,19 +2,24 @@
 
 `OUTPUT.partial` and the file of skipped images beside it are appended to in the order of the
 images, so that what they hold together is always a beginning of the list, at whatever moment the
-process died, but for a last line that is cut off. `OUTPUT.partial.json` says what they are of.
+process died, but for a last line that is cut off. `OUTPUT.partial.json` says what they are of, and
+when the process began.
 """
 
 import csv
 import os
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ueo.errors import ConfigError, DataError
 from ueo.files import read_json, write_json
+from ueo.images.shards.reading import Member
 from ueo.inference.new_images import Image
 from ueo.results.predictions import COLUMNS, SKIPPED_COLUMNS, Prediction, parted
 from ueo.text import csv_cell
+
+BEGAN = "began"  # beside the facts: when a process began to write, in seconds since 1970
 
 
 def skipped_file(output: Path) -> Path:
@@ -33,12 +38,14 @@ class Unfinished:
         self.images = 0  # that both files hold
 
     def take_up(self, facts: dict, images: Iterable[Image], overwrite: bool) -> str:
-        """Keep the lines that are of the first of these images, cut off all others; returns a
-        sentence on them, "" where nothing was there. facts: what the lines depend on.
+        """Keep the lines that are of the first of these images and newer than these, cut off all
+        others; returns a sentence on them, "" where nothing was there. facts: what the lines depend
+        on.
 
         Raises ConfigError where there are lines of other facts and not `overwrite`.
         """
-        found = self._kept_facts()
+        now, found = time.time(), self._kept_facts()
+        since = found.pop(BEGAN, None) if found else None
         if found is not None and found != facts and not overwrite:
             key = next(key for key in {**found, **facts} if found.get(key) != facts.get(key))
             raise ConfigError(
@@ -49,14 +56,14 @@ class Unfinished:
         if fresh:
             for path in self._paths:
                 path.unlink(missing_ok=True)
-        write_json(self._facts, facts)
+        write_json(self._facts, {**facts, BEGAN: now})
         for path, columns in zip(self._paths, (COLUMNS, SKIPPED_COLUMNS)):
             _begin(path, columns)
-        lost = 0 if fresh else self._cut(images)
+        lost = 0 if fresh else self._cut(images, since)
         if not self.images and not lost:
             return ""
-        again = (f"; {lost:,} lines are of images that are not there in this order any more, and "
-                 "are made again") if lost else ""
+        again = (f"; {lost:,} lines follow an image that was changed, or are of images that are "
+                 "not there in this order any more, and are made again") if lost else ""
         return f"{self._paths[0]}: goes on after {self.images:,} images{again}"
 
     def __enter__(self) -> "Unfinished":
@@ -101,13 +108,16 @@ class Unfinished:
         except (FileNotFoundError, DataError):
             return None
 
-    def _cut(self, images: Iterable[Image]) -> int:
-        """Cut both files after the last line that belongs to a beginning of `images`, and count
-        these; returns how many whole lines were cut off."""
+    def _cut(self, images: Iterable[Image], since: float | None) -> int:
+        """Cut both files after the last line that belongs to a beginning of `images` without one
+        that was changed after `since`, and count these; returns how many whole lines were cut off.
+        """
         lines = [_whole_lines(path) for path in self._paths]
         ends = [next(part)[1] for part in lines]  # of the column names
         heads = [next(part, None) for part in lines]
-        for name, _ in images:
+        for name, image in images:
+            if _changed(image, since):
+                break
             cell = csv_cell(name)
             at = next((i for i in (0, 1) if heads[i] and heads[i][0] == cell), None)
             if at is None:
@@ -118,6 +128,16 @@ class Unfinished:
         for path, end in zip(self._paths, ends):
             os.truncate(path, end)
         return lost
+
+
+def _changed(image: str | Member, since: float | None) -> bool:
+    """Whether a file was changed, put in place or removed after `since`, where that is known."""
+    if since is None or isinstance(image, Member):
+        return False
+    try:
+        return os.stat(image).st_ctime > since
+    except OSError:
+        return False  # as it was: what is not there is skipped
 
 
 def _begin(path: Path, columns: tuple[str, ...]) -> None:

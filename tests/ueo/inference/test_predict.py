@@ -193,7 +193,7 @@ def test_a_killed_process_loses_and_doubles_no_line(runs, many, uninterrupted, t
 @pytest.fixture
 def interrupt(call, many, monkeypatch):
     """interrupt(n): predict `many` until the n-th batch."""
-    def begin(number: int, path=many):
+    def begin(number: int, *options: str, path=many):
         left, predicted = iter(range(number)), AdaptedModel.predict_pixels
 
         def predict_pixels(*arguments):
@@ -203,7 +203,7 @@ def interrupt(call, many, monkeypatch):
 
         with monkeypatch.context() as patched:
             patched.setattr(AdaptedModel, "predict_pixels", predict_pixels)
-            assert call("--batch-size", "8", path=path)[0] == 130
+            assert call("--batch-size", "8", *options, path=path)[0] == 130
 
     return begin
 
@@ -232,6 +232,29 @@ def test_images_that_came_between_are_predicted_in_their_place(interrupt, call, 
     assert sorted(found) == [os.path.relpath(path, new) for path in images_below(new)]
 
 
+def test_an_image_that_was_replaced_under_its_name_is_predicted_again(interrupt, call, many, photos,
+                                                                     tmp_path):
+    new = shutil.copytree(many, tmp_path / "new")
+    interrupt(20, path=new)
+    line = rows(tmp_path / "new.csv.partial")[3]
+    other = next(photo for photo in sorted(photos.iterdir())
+                 if photo.read_bytes() != (new / line["image"]).read_bytes())
+    shutil.copy(other, new / line["image"])
+    status, out, _ = call(path=new)
+    assert status == 0 and "follow an image that was changed" in out
+    fresh = tmp_path / "fresh.csv"
+    assert call("--output", str(fresh), path=new)[0] == 0
+    assert fresh.read_bytes() == (tmp_path / "new.csv").read_bytes()
+
+
+def test_a_list_is_not_gone_on_with_from_another_folder(interrupt, call, many, tmp_path):
+    listed = tmp_path / "list.txt"
+    listed.write_text("\n".join(os.path.relpath(path, many) for path in images_below(many)))
+    interrupt(3, "--root", str(many), path=listed)
+    status, _, err = call("--root", str(tmp_path), path=listed)
+    assert status == 2 and "another --root" in err and err.count("\n") == 1
+
+
 @pytest.mark.parametrize(("options", "words"), [
     ({"kind": "rn"}, "another model"),
     ({"threshold": "0.5"}, "another threshold"),
@@ -258,6 +281,17 @@ def test_a_finished_file_is_kept_unless_told_otherwise(call, tmp_path):
     status, _, err = call()
     assert status == 2 and "is there already" in err and err.count("\n") == 1
     assert (tmp_path / "new.csv").read_text() == "precious"
+
+
+def test_neither_a_folder_nor_what_is_read_is_written_over(call, photos, runs, tmp_path):
+    listed = tmp_path / "list.txt"
+    listed.write_text("\n".join(str(path) for path in sorted(photos.iterdir())))
+    before = listed.read_text()
+    for output, words in ((tmp_path, "is a folder"), (listed, "are made from"),
+                          (runs["vit"] / "result.json", "are made from")):
+        status, _, err = call("--output", str(output), "--overwrite", path=listed)
+        assert status == 2 and words in err and err.count("\n") == 1
+    assert listed.read_text() == before and sorted(os.listdir(tmp_path)) == ["list.txt"]
 
 
 def test_two_processes_do_not_write_one_file(call, tmp_path):
