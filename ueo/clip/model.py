@@ -96,7 +96,7 @@ class PromptedCLIP(nn.Module):
         least: alone or among many, an image gets the same result on a CPU, bit for bit. Where
         BatchNorm takes the batch's own statistics it does not, and the batch stays as it is."""
         missing = LEAST_ROWS - len(rows)
-        if missing <= 0 or not self.independent:
+        if missing <= 0 or not len(rows) or not self.independent:
             return function(rows)
         return function(torch.cat([rows, rows[:1].expand(missing, *rows.shape[1:])]))[: len(rows)]
 

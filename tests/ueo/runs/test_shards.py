@@ -240,6 +240,19 @@ def test_what_is_damaged_is_left_out_at_every_pass_and_said(argv, shards, tmp_pa
         shutil.rmtree(first_pass_folder())
 
 
+def test_a_shard_without_a_readable_image_stops_nothing(argv, tmp_path, capsys):
+    """An empty one, one of damaged pictures, and one that is no tar file."""
+    folder = tmp_path / "own"
+    made_shards.make(folder, (8, 0, 8))
+    made_shards.write_tar(folder / "3.tar", {"a.png": b"no picture"})
+    (folder / "4.tar").write_bytes(b"no tar file" * 100)
+    (folder / "5.tar").touch()
+    assert train.main(argv("run", path=str(folder), epochs=1)) == 0
+    assert read(tmp_path / "run")["counts"]["unlabelled"] == 16
+    rows = list(csv.reader(open(tmp_path / "run" / "skipped.csv")))[1:]
+    assert [row[0] for row in rows] == ["3.tar/a.png", "4.tar", "5.tar"]
+
+
 def test_new_images_may_come_from_shards_and_answers_go_by_key(argv, shards, tmp_path, capsys):
     assert train.main(argv("run")) == 0
     model, own = str(tmp_path / "run"), list(csv.reader(open(tmp_path / "run/predictions.csv")))
