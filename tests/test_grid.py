@@ -124,6 +124,15 @@ def test_records_of_two_machines_are_merged_by_copying(argv, unbroken, tmp_path,
     assert "12 runs, 4 with a record, 8 without" in out and "Without a record: 'UEO" in out
 
 
+def test_a_record_in_another_runs_folder_counts_for_neither(argv, unbroken, tmp_path, capsys):
+    shutil.copytree(unbroken / "office31", tmp_path / "office31")
+    taken = next((tmp_path / "office31" / "UEO").rglob("seed1"))
+    shutil.copytree(taken.with_name("seed2"), taken, dirs_exist_ok=True)
+    assert grid.main([*argv[:1], "--output", str(tmp_path), "--tables-only", *argv[1:]]) == 2
+    error = capsys.readouterr().err
+    assert f"{taken}/result.json: is of another run (SEED is 2, the folder's 1)" in error
+
+
 def test_expected_numbers_pass_and_others_fail(argv, unbroken, tmp_path, capsys):
     rows = json.loads(next((unbroken / "office31").glob("table*.json")).read_text())["rows"]
     value = next(r for r in rows if r["method"] == "UEO" and r["setting"] == "open")

@@ -13,9 +13,10 @@ from ueo.grids.planned_inputs import PlannedInputs
 from ueo.names import enumeration
 from ueo.results.check_outputs import check_outputs
 from ueo.results.paper.scores import PICTURE
-from ueo.results.record import read_result
+from ueo.results.record import RESULT, read_result
 from ueo.runs.folder import finished_result
 
+OF_PLACE = ("TRAINER.NAME", "DATASET.NAME", "DATASET.TARGET_DOMAINS", "DATASET.SETTING", "SEED")
 FEW = 40  # runs to do that a dry run names one by one
 
 
@@ -90,6 +91,7 @@ def _say_records(settings: GridSettings, runs: list[PlannedRun]) -> None:
         if result is None:
             without.append(run.label)
         else:
+            _check_place(run, result["config"])
             check_outputs(run.folder, result)
     print(f"{len(runs)} runs, {len(runs) - len(without)} with a record, {len(without)} without")
     if len(without) == len(runs):
@@ -99,6 +101,18 @@ def _say_records(settings: GridSettings, runs: list[PlannedRun]) -> None:
         )
     if without:
         print(f"Without a record: {enumeration(without)}")
+
+
+def _check_place(run: PlannedRun, recorded: dict) -> None:
+    """Raise DataError for a record of another run, as of a folder that was copied or renamed: it
+    would count for what it is not, or twice."""
+    for key in OF_PLACE:
+        found, asked = recorded.get(key), run.config[key]
+        if found != asked:
+            raise DataError(
+                f"{run.folder / RESULT}: is of another run ({key} is {found!r}, the folder's "
+                f"{asked!r}); a folder was copied or renamed, put it where it belongs"
+            )
 
 
 def _announce(
