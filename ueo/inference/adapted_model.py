@@ -5,6 +5,7 @@
         print(prediction.image, prediction.name if prediction.known else "none of these")
 """
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -81,14 +82,17 @@ class AdaptedModel:
         return trainer, _class_features(trainer.model)
 
     def predict(
-        self, images: Iterable[str | Path], batch_size: int = 0, before: bool = True
+        self, images: Iterable[str | Path] | str | Path, batch_size: int = 0, before: bool = True
     ) -> Iterator[Prediction]:
-        """A prediction for each image file, in their order. The batch size changes no result.
+        """A prediction for each image file, in their order, or for the one that is named alone. The
+        batch size changes no result.
 
         before: also say what the model predicted before it was adapted, which takes twice the
         time. Raises DataError for a file that cannot be read.
         """
-        paths, size = iter(images), batch_size or self.cfg.DATALOADER.TEST.BATCH_SIZE
+        one = isinstance(images, str | os.PathLike)  # a text is letters to a loop
+        paths = iter([images] if one else images)
+        size = batch_size or self.cfg.DATALOADER.TEST.BATCH_SIZE
         while batch := [str(path) for path in islice(paths, size)]:
             pixels = torch.stack([self.pixels(path) for path in batch])
             yield from self.predict_pixels(batch, pixels, before)

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +66,13 @@ def test_a_model_needs_neither_the_training_images_nor_their_list(
     (prediction,) = ueo.load(folder, "cpu").predict([image], before=False)
     assert prediction.image == str(image) and prediction.before is None
     assert prediction.score == outputs["test_scores_after"][0]
+
+
+def test_one_image_may_be_named_alone(finished, toy_root):
+    model = ueo.load(finished, device="cpu")
+    path = paths_of(toy_root, read_outputs(finished))[0]
+    (expected,) = model.predict([path])
+    assert [*model.predict(path), *model.predict(Path(path))] == [expected, expected]
 
 
 def test_the_threshold_moves_the_verdict(finished, toy_root):
