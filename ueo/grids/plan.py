@@ -59,7 +59,7 @@ def plan(settings: GridSettings, dataset: str) -> list[PlannedRun]:
         ]
         _resolve(of_trainer)
         runs += of_trainer
-    _check_taken(settings.options, runs)
+    _check_known(settings.options, runs)
     return runs
 
 
@@ -143,21 +143,28 @@ def _reads(trainer: str, node: str) -> bool:
     return node == trainer or trainer not in declared and node not in declared
 
 
-def _check_taken(options: tuple[str, ...], runs: list[PlannedRun]) -> None:
-    """Raise ConfigError for a trainer's option that no run of these gets: its trainer is misspelt
-    or not asked for. Those of the optimiser are checked where nothing takes a step, too."""
-    asked = list(dict.fromkeys(run.settings.trainer for run in runs))
+def check_taken(options: tuple[str, ...], trainers: list[str]) -> None:
+    """Raise ConfigError for an option of a trainer that is not among `trainers`: no run gets it."""
+    for key in options[::2]:
+        if key.startswith("TRAINER.") and not any(_reads(t, key.split(".")[1]) for t in trainers):
+            raise ConfigError(f"--set {key}: {key.split('.')[1]} is not among --trainers; asked "
+                              f"for: {', '.join(trainers)}")
+
+
+def _check_known(options: tuple[str, ...], runs: list[PlannedRun]) -> None:
+    """Raise ConfigError for an option that no run of these gets, and that is none of another
+    trainer's. Those of the optimiser are checked where nothing takes a step, too."""
     taken = {key for run in runs for key in run.settings.options[::2]}
-    for key, value in pairs(options, "--set"):
+    for key, value in zip(options[::2], options[1::2]):
         if key in taken or not runs:
             continue
         if key.startswith(OPTIMISER):
             build_cfg(replace(runs[0].settings, options=(key, value)))
             continue
         name, known = key.split(".")[1], TRAINER_REGISTRY.registered_names()
-        why = (f"{name} is not among --trainers" if name in known
-               else f"there is no trainer {quoted(name)}{did_you_mean(name, known)}")
-        raise ConfigError(f"--set {quoted(key)[1:-1]}: {why}; asked for: {', '.join(asked)}")
+        if name not in known:
+            raise ConfigError(f"--set {quoted(key)[1:-1]}: there is no trainer {quoted(name)}"
+                              f"{did_you_mean(name, known)}")
 
 
 def _domains(settings: GridSettings, kind: type) -> list[str]:

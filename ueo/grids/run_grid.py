@@ -9,7 +9,7 @@ from ueo.grids.choices import ALL, dataset_names, trainer_names
 from ueo.grids.execute import execute, failures_at_the_end, fetch_missing
 from ueo.grids.finished import waiting
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun, shard
-from ueo.grids.plan import plan
+from ueo.grids.plan import check_taken, plan
 from ueo.images.hashes import store_folder
 from ueo.inference.outcome import outcome
 from ueo.results import reference, render, report, tables
@@ -22,7 +22,9 @@ from ueo.text import file_name, shown
 def plan_all(settings: GridSettings) -> dict[str, list[PlannedRun]]:
     """{data set: its runs}. Raises ConfigError for a wrong name."""
     register(settings.plugin)
-    return {name: plan(settings, name) for name in dataset_names(settings.datasets)}
+    plans = {name: plan(settings, name) for name in dataset_names(settings.datasets)}
+    check_taken(settings.options, trainer_names(settings))
+    return plans
 
 
 def run_grid(

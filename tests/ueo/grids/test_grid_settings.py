@@ -82,7 +82,15 @@ def test_an_option_of_one_trainer_leaves_the_runs_of_others_where_they_are():
 ])
 def test_an_option_that_no_run_would_read_is_refused(options, message):
     with pytest.raises(ConfigError, match=message):
-        plan(GridSettings(options=options), "emoji")
+        run_grid.plan_all(GridSettings(options=options, datasets=("emoji",)))
+
+
+def test_a_method_after_the_other_may_be_planned_with_the_options_of_all():
+    options = ("TRAINER.UEO.TRADE_OFF", "2", "TRAINER.InfoMax.PREC", "fp32")
+    for name in ("UEO", "InfoMax"):
+        runs = plan(GridSettings(options=options, trainers=(name,)), "emoji")
+        assert {run.settings.options for run in runs} == {options[:2] if name == "UEO"
+                                                          else options[2:]}
 
 
 @pytest.mark.parametrize(("key", "value"), [("OPTIM.LRR", "1"), ("OPTIM.LR", "nan")])
