@@ -13,7 +13,9 @@ from conftest import REPOSITORY, read
 from dassl.utils import load_checkpoint
 from PIL import Image
 
+from modern_dassl import distributed
 from ueo.commands import train
+from ueo.runs.status import status_of
 
 TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
@@ -146,3 +148,17 @@ def test_batches_that_cannot_be_shared_are_named(script, tmp_path):
         "-m", "modern_dassl", str(script), str(tmp_path / "run"), "5")
     assert all(statuses)
     assert "a batch cannot be shared equally by 2 processes" in err
+
+
+def test_more_processes_than_gpus_are_one_line(monkeypatch, capsys):
+    def gather(found, own):
+        found[:] = [own, not own]  # the other process has what this one lacks
+
+    for name, value in (("TORCHELASTIC_RUN_ID", "1"), ("WORLD_SIZE", "2"), ("RANK", "0")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *args, **options: None)
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    monkeypatch.setattr(distributed.atexit, "register", lambda function: None)
+    assert status_of(distributed.start) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "2 processes were started, but only 1 of them have a GPU" in line
