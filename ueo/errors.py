@@ -1,6 +1,8 @@
 """Mistakes that a user can mend: one sentence each. ueo/runs/status.py makes an exit
 status of them."""
 
+import os
+
 
 class UserError(Exception):
     """Base of the errors whose message is meant for the user, without a traceback."""
@@ -44,3 +46,9 @@ def first_lines(error: BaseException) -> str:
     """The first two lines of a message as one, or the error's type where it says nothing."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2]) if lines else type(error).__name__
+
+
+def from_here(path: str) -> str:
+    """Where a relative path was looked for, since scripts change to their own folder; else ""."""
+    path = os.path.expanduser(path)
+    return "" if os.path.isabs(path) else f" (a relative path, looked for in {os.getcwd()})"

@@ -7,7 +7,7 @@ from pathlib import Path
 from dassl.engine import TRAINER_REGISTRY
 
 from ueo.clip import backbones
-from ueo.errors import ConfigError
+from ueo.errors import ConfigError, from_here
 from ueo.grids.choices import (
     config_name,
     dataset_class,
@@ -173,7 +173,8 @@ def _domains(settings: GridSettings, kind: type) -> list[str]:
             raise ConfigError("--path: say where your images are, their folder or their list")
         there = getattr(kind, "is_there", lambda path: os.path.exists(os.path.expanduser(path)))
         if not there(settings.path):
-            raise ConfigError(f"--path: {quoted(settings.path)} does not exist")
+            raise ConfigError(f"--path: {quoted(settings.path)} does not exist"
+                              f"{from_here(settings.path)}")
         own = list(kind.targets_at(settings.path))
         if other := [domain for domain in settings.domain if domain not in own]:
             raise ConfigError(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ueo.errors import DataError
+from ueo.errors import DataError, from_here
 from ueo.images.decoding import is_image_name
 from ueo.images.folders import Unread, each_image_below, on_disk
 from ueo.images.lists import listed_paths
@@ -44,7 +44,7 @@ class NewImages:
             for image in each_image_below(place, unread):
                 yield self.name_of(image), image
         elif not place.exists():
-            raise DataError(f"--path {self.path}: does not exist")
+            raise DataError(f"--path {self.path}: does not exist{from_here(self.path)}")
         elif is_image_name(place.name):
             yield self.path, str(place)
         else:

@@ -12,7 +12,7 @@ from dassl.utils import load_checkpoint
 from torch import Tensor, nn
 
 from modern_dassl.finite import first_not_finite
-from ueo.errors import CheckpointError, ConfigError, first_lines
+from ueo.errors import CheckpointError, ConfigError, first_lines, from_here
 from ueo.files import read_json
 from ueo.names import did_you_mean
 from ueo.results.record import MODEL_FACTS as FACTS
@@ -94,7 +94,9 @@ def read_facts(folder: str | Path) -> dict:
     try:
         facts = read_json(path, dict, "train the model again")
     except FileNotFoundError as error:
-        why = "is no folder" if not Path(folder).is_dir() else f"holds no {FACTS}"
+        why = f"holds no {FACTS}"
+        if not Path(folder).is_dir():
+            why = f"is no folder{from_here(str(folder))}"
         raise CheckpointError(
             f"{folder}: {why}; name the folder of a finished run, the one with result.json"
         ) from error

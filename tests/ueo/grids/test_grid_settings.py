@@ -1,5 +1,8 @@
 """Planning of a grid: shards, estimates, devices."""
 
+import os
+import re
+
 import pytest
 
 from ueo.commands import compare
@@ -104,6 +107,13 @@ def test_a_trainer_without_options_of_its_own_gets_those_of_its_family():
     settings = GridSettings(options=option, trainers=("FixMatch", "UEO"), recipe="common")
     got = {run.settings.trainer: run.settings.options for run in plan(settings, "emoji")}
     assert got == {"FixMatch": option, "UEO": ()}
+
+
+def test_a_relative_path_that_is_not_there_is_said_with_where_it_was_looked_for(tmp_path):
+    for path, words in (("gone", f"looked for in {os.getcwd()}"), (str(tmp_path / "gone"), "")):
+        with pytest.raises(ConfigError, match=re.escape("gone' does not exist")) as error:
+            plan(GridSettings(path=path), "folder")
+        assert str(error.value).endswith(f"exist (a relative path, {words})" if words else "exist")
 
 
 def test_a_comparison_plans_its_grid_once(tmp_path, monkeypatch):
