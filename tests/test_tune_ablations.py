@@ -32,7 +32,11 @@ def test_every_method_is_tuned_on_the_same_grid_by_the_same_rule(options, tmp_pa
         assert result["chosen"][name] == max(scores, key=scores.get)
     capsys.readouterr()
     assert tune.main(argv) == 0
-    assert "4 finished, 0 to do" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "4 finished, 0 to do" in out and "Not measured" not in out
+    next((tmp_path / "output/emoji/UEO").glob("*LR=1e-3/open/fluent_3d/seed1/result.json")).unlink()
+    assert tune.main([*argv, "--tables-only"]) == 0
+    assert "Not measured with every value (-): UEO; what is chosen" in capsys.readouterr().out
 
 
 def test_a_rate_that_diverged_is_never_chosen():

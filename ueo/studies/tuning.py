@@ -79,3 +79,6 @@ def report(settings: GridSettings, dataset: str, by_value: Plans, key: str) -> N
     ]
     print(tabulate(rows, ["method", *values, "chosen"], disable_numparse=True))
     print(f"\nMean HM over label spaces on {domain}: {file}")
+    if lacking := [name for name, by in scores.items() if None in by.values()]:
+        print(f"Not measured with every value (-): {', '.join(lacking)}; what is chosen is the "
+              "best of the others")
