@@ -120,11 +120,13 @@ def test_labels_spread_as_by_the_inverse_of_the_graph(data):
 
 def test_neighbours_are_the_same_in_blocks_of_any_size(data, monkeypatch):
     features, _ = data
-    whole = neighbours.nearest(features, 3)
+    cosines, indices = neighbours.nearest(features, 3)
     monkeypatch.setattr(neighbours, "BLOCK", 7 * IMAGES)
-    for one, other in zip(whole, neighbours.nearest(features, 3)):
-        assert torch.equal(one, other)
-    assert not (whole[1] == torch.arange(IMAGES)[:, None]).any()
+    in_blocks = neighbours.nearest(features, 3)
+    # the last bit of a product may depend on its size, by processor
+    torch.testing.assert_close(in_blocks[0], cosines, rtol=0, atol=1e-14)
+    assert torch.equal(in_blocks[1], indices)
+    assert not (indices == torch.arange(IMAGES)[:, None]).any()
 
 
 def test_an_adapter_answers_all_images_as_the_method_does(data):
