@@ -154,9 +154,11 @@ def check_taken(options: tuple[str, ...], trainers: list[str]) -> None:
 def _check_known(options: tuple[str, ...], runs: list[PlannedRun]) -> None:
     """Raise ConfigError for an option that no run of these gets, and that is none of another
     trainer's. Those of the optimiser are checked where nothing takes a step, too."""
+    if not runs:
+        return
     taken = {key for run in runs for key in run.settings.options[::2]}
-    for key, value in zip(options[::2], options[1::2]):
-        if key in taken or not runs:
+    for key, value in pairs(options, "--set"):
+        if key in taken:
             continue
         if key.startswith(OPTIMISER):
             build_cfg(replace(runs[0].settings, options=(key, value)))

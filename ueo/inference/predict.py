@@ -104,9 +104,9 @@ def _check_output(output: Path, settings: PredictSettings) -> None:
     if output.is_dir():
         raise ConfigError(f"--output {output}: is a folder; name a file, such as "
                           f"{output / 'predictions.csv'}")
-    ours = (settings.path, Path(settings.model, RESULT), Path(settings.model, FACTS))
-    if any(output.exists() and Path(kept).expanduser().exists()
-           and output.samefile(Path(kept).expanduser()) for kept in ours):
+    model = Path(settings.model).expanduser()
+    read = (Path(settings.path).expanduser(), model / RESULT, model / FACTS)
+    if output.exists() and any(path.exists() and output.samefile(path) for path in read):
         raise ConfigError(f"--output {output}: is what the predictions are made from; name another")
     check_writable(output.parent, "--output")
 

@@ -28,7 +28,7 @@ def check_asked(cfg, asked: Sequence[str], trainer: type) -> None:
 
     asked: KEY, VALUE, ...; trainer: the class. Only what our trainers read is known.
     """
-    if not trainer.__module__.startswith("ueo.trainers."):
+    if not asked or not trainer.__module__.startswith("ueo.trainers."):
         return
     now, default = flatten(cfg), flatten(extend(get_cfg_default(), {trainer.__name__: trainer}))
     for key in asked[::2]:
@@ -41,12 +41,12 @@ def _check_counts(key: str, cfg, trainer: type) -> None:
     for beginning, instead in NOT_READ.items():
         if key.startswith(beginning):
             raise ConfigError(f"{key}: {name} does not read it; {instead}")
-    own, tuned = f"TRAINER.{name}.", options.TUNE.replace("both", "prompt+visual_affine")
+    own = f"TRAINER.{name}."
     for beginning, counts, needed in (
         *((part, options.SCHEDULE == "epoch", f"{own}SCHEDULE epoch") for part in OF_EPOCHS),
         (f"{own}DECAY", options.SCHEDULE == "inverse", f"{own}SCHEDULE inverse"),
         (f"{own}N_CTX", not options.CTX_INIT, f"{own}CTX_INIT ''"),
-        (f"{own}N_VISUAL_CTX", "visual_prompt" in tuned, f"visual_prompt in {own}TUNE"),
+        (f"{own}N_VISUAL_CTX", "visual_prompt" in options.TUNE, f"visual_prompt in {own}TUNE"),
     ):
         if key.startswith(beginning) and not counts:
             raise ConfigError(f"{key}: counts with {needed} alone; set that too, or leave it out")
