@@ -9,10 +9,10 @@ share of the unlabelled images whose predicted class has changed. The answer is 
 
     (1 - m) cos(f, t) + m cos(f', t')    with    m = min(1, STRENGTH d),
 
-and the OOD score is the largest of these cosines less a quarter of their mean. Where images are
-such as CLIP knows, adaptation changes few predictions, and the answer stays close to CLIP's. Under
-a shift it changes most of them, and the adapted model decides, steadied by the frozen one. No label
-is read, and d has no scale that would differ between models.
+and the OOD score is the largest of these cosines less half of their mean. Where images are such as
+CLIP knows, adaptation changes few predictions, and the answer stays close to CLIP's. Under a shift
+it changes most of them, and the adapted model decides, steadied by the frozen one. No label is
+read, and neither d nor the score has a scale that would differ between models.
 
 The sum is one inner product of unit vectors, (sqrt(1 - m) f, sqrt(m) f') with the same of t.
 """
@@ -89,7 +89,7 @@ class Midway(InfoMax):
     defaults = {
         "TRADE_OFF": Option(2.0, low=0),  # factor of the marginal entropy
         "STRENGTH": Option(1.5, low=0),  # m for each share of changed predictions
-        "SCORE": Option("max_less_mean", choices=tuple(SCORES)),  # of both models
+        "SCORE": Option("max_less_half_mean", choices=tuple(SCORES)),  # of both models
     }
 
     def adapter(self) -> nn.Module:

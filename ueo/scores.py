@@ -7,8 +7,8 @@ names that no class has in clip/negatives/scores.py.
 
 Degenerate input. A row with a NaN scores NaN: a score never hides it, and metrics refuse it. With
 one class (K = 1) a softmax is 1 whatever the image: mcm, msp, entropy, variance, kl_uniform and
-margin are constant; max_logit, max_less_mean and energy still tell images apart. Large logits never
-overflow, but a softmax rounds to 1 and then ties: at a gap of 17 in fp32, of 37 in fp64.
+margin are constant; max_logit, max_less_half_mean and energy still tell images apart. Large logits
+never overflow, but a softmax rounds to 1 and then ties: at a gap of 17 in fp32, of 37 in fp64.
 """
 
 import math
@@ -41,14 +41,14 @@ def max_logit(cosines: Tensor) -> Tensor:
     return cosines.amax(-1)
 
 
-def max_less_mean(cosines: Tensor, share: float = 0.25) -> Tensor:
-    """The largest cosine less `share` of the mean one: `max_logit` at 0; at 1 it ranks nearly as
-    `mcm` at temperature 1, whose logarithm is max s - mean s - log K to first order in s.
+def max_less_half_mean(cosines: Tensor) -> Tensor:
+    """The largest cosine less half of the mean one: halfway between `max_logit` and, nearly, `mcm`
+    at temperature 1, whose logarithm is max s - mean s - log K to first order in s.
 
     # choice: a score of this project. Of an image near all classes at once the largest cosine says
     # too much, and MCM, which takes the whole mean away, too little (docs/midway.md).
     """
-    return cosines.amax(-1) - share * cosines.mean(-1)
+    return cosines.amax(-1) - cosines.mean(-1) / 2
 
 
 def sigmoid(cosines: Tensor, logit_scale: float | Tensor, logit_bias: float | Tensor) -> Tensor:
@@ -119,7 +119,7 @@ def gl_mcm(
 SCORES = {
     "mcm": mcm,
     "max_logit": max_logit,
-    "max_less_mean": max_less_mean,
+    "max_less_half_mean": max_less_half_mean,
     "energy": energy,
     "entropy": entropy,
     "variance": variance,

@@ -20,7 +20,7 @@ def softmax(x):
 FORMULAS = {
     "mcm": lambda x: softmax(x).max(-1),
     "max_logit": lambda x: x.max(-1),
-    "max_less_mean": lambda x: np.sort(x, -1)[:, -1] - x.sum(-1) / (4 * x.shape[-1]),
+    "max_less_half_mean": lambda x: np.sort(x, -1)[:, -1] - x.sum(-1) / (2 * x.shape[-1]),
     "energy": lambda x: logsumexp(x, -1),
     "entropy": lambda x: -scipy_entropy(softmax(x), axis=-1),
     "variance": lambda x: np.var(softmax(x), axis=-1),
@@ -29,7 +29,7 @@ FORMULAS = {
 }
 
 
-LEVEL = ("max_logit", "max_less_mean", "energy")  # look at the level, not at differences alone
+LEVEL = ("max_logit", "max_less_half_mean", "energy")  # look at the level, not at differences alone
 
 
 def cosines(seed, samples=50, classes=7):

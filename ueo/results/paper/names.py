@@ -11,8 +11,8 @@ METHODS = {
     "UPAdapter": "UP-Adapter", "UniEntPlus": "UniEnt+",
 }  # fmt: skip
 SCORES = {
-    "mcm": "MCM", "msp": "MSP", "max_logit": "max logit", "max_less_mean": "max less mean",
-    "energy": "energy (T = 1)",
+    "mcm": "MCM", "msp": "MSP", "max_logit": "max logit",
+    "max_less_half_mean": "max less half mean", "energy": "energy (T = 1)",
     "energy_logits": "energy (logits)", "kl_uniform": "KL to uniform", "gl_mcm": "GL-MCM",
     "mahalanobis": "Mahalanobis", "knn": "k-NN", "neglabel": "NegLabel", "tanl": "TANL",
 }  # fmt: skip
