@@ -8,6 +8,7 @@ extra `captions` (transformers). An interrupted call goes on where it stopped.
 """
 
 import argparse
+import os
 
 from ueo.pairs.captioner import Captioner, check_output, write_captions
 from ueo.runs.start import chosen_device
@@ -20,7 +21,8 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add = p.add_argument
-    add("--images", required=True, help="folder, captioned with all below it")
+    add("--images", type=folder("--images"), required=True,
+        help="folder, captioned with all below it")
     add("--output", type=folder("--output"), required=True, help="file of JSON lines to write")
     add("--model", default="Salesforce/blip-image-captioning-base",
         help="folder of weights or id on the Hugging Face hub")
@@ -32,12 +34,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    if check_output(args.output):
-        print(f"Finished before: {args.output}")
+    if check_output(args.output, args.images):
+        print(f"Finished before: {args.output}; remove it to caption anew, as with another --model")
         return 0
     device = chosen_device(args.device)
     captioner = Captioner(args.model, device, args.number, args.length)
-    how = {"model": args.model, "number": args.number, "length": args.length}
+    how = {"images": os.path.abspath(args.images), "model": args.model, "number": args.number,
+           "length": args.length}
     count = write_captions(args.images, args.output, how, args.batch_size, captioner)
     print(f"{args.output}: {count} images captioned")
     return 0

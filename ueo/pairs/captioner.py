@@ -4,16 +4,18 @@ transformers is an optional extra: `pip install ".[captions]"`.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from ueo.errors import CheckpointError, ConfigError, DataError, first_line
-from ueo.files import write_text
+from ueo.errors import CheckpointError, ConfigError, DataError, first_line, from_here
+from ueo.files import check_file, write_text
 from ueo.images.decoding import image_suffixes, read_image
 from ueo.images.folders import Unread, images_below
+from ueo.images.unreadable import damaged
 from ueo.pairs.captions import read_captions
 from ueo.text import shown
 
@@ -24,10 +26,16 @@ MISSING = (
 
 
 def images_of(folder: str | Path) -> list[str]:
-    """Paths of the images below a folder, relative to it, sorted; prints what else is there. Raises
-    DataError for none."""
+    """Paths of the images below a folder, relative to it, sorted; prints what else is there, and
+    leaves out what cannot be read, as runs do. Raises DataError for none."""
     unread = Unread()
-    names = [Path(path).relative_to(folder).as_posix() for path in images_below(folder, unread)]
+    if not os.path.isdir(folder):
+        raise DataError(f"{folder}: is no folder{from_here(str(folder))}")
+    paths = images_below(folder, unread)
+    reasons = damaged(paths)
+    for path, why in reasons.items():
+        print(f"Skipped {shown(path)}: {shown(why)}")
+    names = [Path(p).relative_to(folder).as_posix() for p in paths if p not in reasons]
     if unread:
         print(f"Ignored: {unread}")
     if not names:
@@ -60,7 +68,7 @@ class Captioner:
     @torch.no_grad()
     def __call__(self, paths: list[Path]) -> list[list[str]]:
         """`number` captions of each image, by beam search; empty ones and doubles are left out."""
-        images = [read_image(str(path)) for path in paths]
+        images = [read_image(path, upright=True) for path in paths]
         inputs = self.processor(images=images, return_tensors="pt").to(self.device)
         tokens = self.model.generate(
             **inputs, max_new_tokens=self.length, num_beams=max(3, self.number),
@@ -123,6 +131,16 @@ def _done(part: Path, how: dict) -> dict[str, list[str]]:
     return {row["image"]: row["captions"] for row in rows}
 
 
-def check_output(output: str | Path) -> bool:
-    """Whether the captions are there already. Raises DataError when they cannot be read."""
-    return Path(output).is_file() and bool(read_captions(output))
+def check_output(output: str | Path, folder: str | Path) -> bool:
+    """Whether the captions of the images below `folder` are there already. Raises ConfigError where
+    no file can be written, or one of other images is there; DataError when it cannot be read."""
+    check_file(Path(output), "--output")
+    if not Path(output).is_file():
+        return False
+    captions, names = read_captions(output).keys(), set(images_of(folder))
+    if other := captions ^ names:
+        raise ConfigError(
+            f"--output {output}: is there, of {len(captions)} images; --images {folder} holds "
+            f"{len(names)}, and {min(other)!r} is in one of both alone; remove it, or name another"
+        )
+    return True
