@@ -41,6 +41,14 @@ def check_writable(folder: Path, option: str = "--output-dir") -> None:
         raise ConfigError(f"{option} {folder}: cannot be written ({error.strerror})") from error
 
 
+def check_file(path: Path, option: str = "") -> None:
+    """Raise ConfigError, which names the option, where something that is no file has the name: a
+    device would give way to a file."""
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise ConfigError(f"{option} {path}: is {what}; name a file".strip())
+
+
 @contextmanager
 def writing(path: str | Path):
     """Name `path` in an error of the system's that names no file, as that of a full disk."""
@@ -56,9 +64,11 @@ def writing(path: str | Path):
 def atomic_path(path: str | Path):
     """Yield a temporary path beside `path`; it takes the final name only if the block succeeds.
 
-    What a killed process left of the same file is removed.
+    What a killed process left of the same file is removed. Raises ConfigError where a folder or a
+    device has the name.
     """
     path = Path(path)
+    check_file(path)
     with temporary_file(path.parent, f".{path.stem}-", path.suffix) as temporary, writing(path):
         yield temporary
         os.chmod(temporary, 0o644)  # its 0600 would keep colleagues on a cluster out

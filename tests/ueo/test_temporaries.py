@@ -10,7 +10,7 @@ import pytest
 from conftest import REPOSITORY, disk
 
 from ueo.clip.towers import openai_files
-from ueo.errors import CheckpointError
+from ueo.errors import CheckpointError, ConfigError
 from ueo.fetch.archives import remove_left, unpack_top
 from ueo.files import asset, atomic_path, write_json
 from ueo.temporaries import sweep, temporary_file, temporary_folder
@@ -99,6 +99,15 @@ def test_what_a_living_process_uses_stays(tmp_path):
         assert first.read_text() == "first" and (folder / "image.png").is_file()
     assert (tmp_path / "a.json").read_text() == "first"
     assert not left(tmp_path)
+
+
+def test_what_is_no_file_gives_way_to_none(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(ConfigError, match=f"{name}: is .*; name a file"):
+            write_json(tmp_path / name, {})
+    assert (tmp_path / "pipe").is_fifo() and len(list(tmp_path.iterdir())) == 2
 
 
 def test_only_temporaries_are_swept(tmp_path):

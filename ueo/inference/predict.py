@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ueo.errors import ConfigError, DataError
-from ueo.files import alone, check_writable, sha256
+from ueo.files import alone, check_file, check_writable, sha256
 from ueo.images.folders import Unread
 from ueo.images.loaders import read_batches
 from ueo.images.shards.listing import names_shards, title_of
@@ -100,10 +100,8 @@ def _predict_rest(settings: PredictSettings, model: AdaptedModel, rest: Iterator
 
 
 def _check_output(output: Path, settings: PredictSettings) -> None:
-    """Raise ConfigError for a folder, or a file that this would lose for ever."""
-    if output.is_dir():
-        raise ConfigError(f"--output {output}: is a folder; name a file, such as "
-                          f"{output / 'predictions.csv'}")
+    """Raise ConfigError for what is no file, or a file that this would lose for ever."""
+    check_file(output, "--output")
     model = Path(settings.model).expanduser()
     read = (Path(settings.path).expanduser(), model / RESULT, model / FACTS)
     if output.exists() and any(path.exists() and output.samefile(path) for path in read):

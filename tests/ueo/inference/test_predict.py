@@ -287,11 +287,13 @@ def test_neither_a_folder_nor_what_is_read_is_written_over(call, photos, runs, t
     listed = tmp_path / "list.txt"
     listed.write_text("\n".join(str(path) for path in sorted(photos.iterdir())))
     before = listed.read_text()
+    os.mkfifo(tmp_path / "pipe")  # as a device: /dev/null, which root would replace
     for output, words in ((tmp_path, "is a folder"), (listed, "are made from"),
+                          (tmp_path / "pipe", "is no regular file"),
                           (runs["vit"] / "result.json", "are made from")):
         status, _, err = call("--output", str(output), "--overwrite", path=listed)
         assert status == 2 and words in err and err.count("\n") == 1
-    assert listed.read_text() == before and sorted(os.listdir(tmp_path)) == ["list.txt"]
+    assert listed.read_text() == before and sorted(os.listdir(tmp_path)) == ["list.txt", "pipe"]
 
 
 def test_two_processes_do_not_write_one_file(call, tmp_path):
