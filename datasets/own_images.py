@@ -12,7 +12,7 @@ from pathlib import Path
 from dassl.data.datasets import DATASET_REGISTRY
 
 from ueo.datasets.base import UFTDataset
-from ueo.errors import ConfigError, DataError
+from ueo.errors import ConfigError, DataError, from_here
 from ueo.images.class_names import check_names, read_names
 from ueo.images.folders import (
     Item,
@@ -59,7 +59,7 @@ class OwnImages(UFTDataset):
         if not setting_of(cfg, "PATH"):
             raise ConfigError("DATASET.PATH: say where your images are, with --path")
         if not path.exists():
-            raise ConfigError(f"DATASET.PATH: {path} does not exist")
+            raise ConfigError(f"DATASET.PATH: {path} does not exist{from_here(str(path))}")
         return path
 
     @classmethod

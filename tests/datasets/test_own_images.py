@@ -33,6 +33,7 @@ def mine(tmp_path_factory):
     (root / "labelled.txt").write_text("".join(labelled))
     (root / "plain.txt").write_text("".join(plain))
     (root / "latin.txt").write_bytes("café\nmug\n".encode("latin-1"))
+    (root / "comment.txt").write_text("# to wear\nhat\n")
     (root / "empty").mkdir()
     return root
 
@@ -201,10 +202,13 @@ def test_the_outcome_names_what_the_person_wants(run, mine, tmp_path):
 @pytest.mark.parametrize(("dataset", "path", "options", "parts"), [
     ("folder", "", [], ["--path"]),
     ("folder", "absent", [], ["absent", "does not exist"]),
+    ("folder", "flat", ["--path", "gone"], ["gone does not exist (a relative path, looked for in"]),
     ("folder", "flat", [], ["class names", "names.txt", "--names"]),
     ("folder", "labelled.txt", [], ["no folder", "data set list"]),
     ("list", "flat", [], ["no list", "data set folder"]),
-    ("folder", "classes", ["--names", "absent.txt"], ["absent.txt", "cannot be read"]),
+    ("folder", "classes", ["--names", "absent.txt"],
+     ["absent.txt: cannot be read (No such file or directory) (a relative path, looked for in"]),
+    ("folder", "flat", ["--names", "comment.txt"], ["comment.txt, line 1: '# to wear' would be"]),
     ("folder", ".", ["--names", "{mine}/names.txt"], ["no folder has one of the 3 class names"]),
     ("folder", "empty", ["--names", "{mine}/names.txt"], ["empty", "no image in this folder"]),
     ("folder", "flat", ["--names", "latin.txt"], ["latin.txt", "save it as UTF-8"]),

@@ -16,12 +16,16 @@ COMPARED = 50  # unknown classes, of more the first ones: comparing all with all
 
 
 def read_names(path: Path) -> list[str]:
-    """Class names, one a line, in the order of ids. Raises DataError for none, and as
-    `check_names` does."""
+    """Class names, one a line, in the order of ids. Raises DataError for none, for a comment, and
+    as `check_names` does."""
     lines = [(f"{path}, line {n}", line.strip(" \t")) for n, line in enumerate(text_lines(path), 1)]
     named = [(where, name) for where, name in lines if name]
     if not named:
         raise DataError(f"{path}: holds no class name")
+    for where, name in named:
+        if name.startswith("#"):
+            raise DataError(f"{where}: {name!r} would be a class; a file of names has no comments, "
+                            "remove the line or the #")
     check_names(named)
     return [name for _, name in named]
 
