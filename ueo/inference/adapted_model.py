@@ -5,6 +5,7 @@
         print(prediction.image, prediction.name if prediction.known else "none of these")
 """
 
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from ueo.clip.backbones import load_clip, weights_hash
 from ueo.clip.negatives import names as negative_names
 from ueo.clip.towers.interface import Backbone
-from ueo.errors import CheckpointError
+from ueo.errors import CheckpointError, ConfigError
 from ueo.images.decoding import read_image
 from ueo.images.hashes import of_file
 from ueo.images.shards.reading import Member
@@ -52,7 +53,7 @@ class AdaptedModel:
         self.cfg = self._configuration(device, plugin)
         self.device = torch.device(chosen_device(device))
         self.classes: list[str] = self.facts["class_names"]
-        self.threshold: float | None = chosen_threshold(self.facts)
+        self.threshold = chosen_threshold(self.facts)
         self.negatives = (negative_names.read(folder)
                           if self.facts["score"] in AGAINST_NAMES else None)
         self.network, self.class_features = self._adapted()
@@ -81,6 +82,16 @@ class AdaptedModel:
             load_tuned(trainer.saved_state(), self.folder / MODEL)
         return trainer, _class_features(trainer.model)
 
+    @property
+    def threshold(self) -> float | None:
+        return self._threshold
+
+    @threshold.setter
+    def threshold(self, score: float | None) -> None:
+        if score is not None and math.isnan(score):
+            raise ConfigError("threshold: is nan, which no score reaches; None makes all known")
+        self._threshold = score
+
     def predict(
         self, images: Iterable[str | Path] | str | Path, batch_size: int = 0, before: bool = True
     ) -> Iterator[Prediction]:
@@ -88,12 +99,12 @@ class AdaptedModel:
         batch size changes no result.
 
         before: also say what the model predicted before it was adapted, which takes twice the
-        time. Raises DataError for a file that cannot be read.
+        time. Raises DataError for a file that cannot be read, TypeError for what is no path.
         """
         one = isinstance(images, str | os.PathLike)  # a text is letters to a loop
         paths = iter([images] if one else images)
         size = batch_size or self.cfg.DATALOADER.TEST.BATCH_SIZE
-        while batch := [str(path) for path in islice(paths, size)]:
+        while batch := [os.fsdecode(path) for path in islice(paths, size)]:
             pixels = torch.stack([self.pixels(path) for path in batch])
             yield from self.predict_pixels(batch, pixels, before)
 

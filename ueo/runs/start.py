@@ -74,7 +74,10 @@ def set_device(device: str, threads: int, tf32_allowed: bool | None) -> None:
 
 
 def chosen_device(device: str) -> str:
-    """"cuda" or "cpu" for "auto", "cpu" or "cuda". Raises ConfigError where there is no CUDA."""
+    """"cuda" or "cpu" for "auto", "cpu" or "cuda". Raises ConfigError for another, and where there
+    is no CUDA."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device {device!r}: is none of auto, cpu and cuda")
     there = torch.cuda.is_available()
     if device == "cuda" and not there:
         raise ConfigError("--device cuda: torch sees no CUDA device; use --device cpu or auto")

@@ -12,7 +12,7 @@ from dassl.engine import TRAINER_REGISTRY
 
 import ueo
 from ueo.commands import train
-from ueo.errors import CheckpointError
+from ueo.errors import CheckpointError, ConfigError
 from ueo.files import read_json, write_json
 from ueo.images.decoding import read_image
 from ueo.results.record import read_outputs
@@ -83,6 +83,23 @@ def test_the_threshold_moves_the_verdict(finished, toy_root):
     assert sum(p.known for p in model.predict(paths, before=False)) == 5
     model.threshold = None
     assert all(p.known for p in model.predict(paths, before=False))
+
+
+def test_only_a_path_is_an_image_and_only_a_number_a_threshold(finished, toy_root):
+    model = ueo.load(finished, "cpu")
+    path = paths_of(toy_root, read_outputs(finished))[0]
+    for image in (read_image(path), np.zeros((4, 4, 3), np.uint8), torch.zeros(3, 4, 4), 3):
+        with pytest.raises(TypeError, match="expected str, bytes or os.PathLike object, not"):
+            list(model.predict([image]))
+    least = model.threshold
+    with pytest.raises(ConfigError, match="threshold: is nan"):
+        model.threshold = float("nan")
+    with pytest.raises(TypeError, match="must be real number, not str"):
+        model.threshold = "mixture"
+    assert model.threshold == least
+    for device in ("cuda:1", "CPU"):
+        with pytest.raises(ConfigError, match=f"device '{device}': is none of auto, cpu and cuda"):
+            ueo.load(finished, device)
 
 
 def test_probabilities_are_the_softmax_of_the_models_own_logits(finished, toy_root):
