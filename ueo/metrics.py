@@ -110,6 +110,7 @@ def evaluate(
     and AUROC apart for OOD classes that were in the unlabelled set ("seen") and never were.
     confidences: (samples,), probability of the predicted class; with it, the ECE of known images.
     """
+    refuse_not_finite(scores)  # of images without label, too
     labelled = labels >= 0
     labels, predictions, scores = labels[labelled], predictions[labelled], scores[labelled]
     known = labels < num_known

@@ -248,6 +248,13 @@ def test_one_image_is_adapted_to(run, mine, tmp_path):
     assert facts["separation"] == 0 and len(set(facts["thresholds"].values())) == 1
 
 
+def test_a_model_that_diverged_in_its_last_step_is_named_without_labels_too(run, mine, capsys):
+    status, folder = run("folder", mine / "flat", "--names", str(mine / "names.txt"),
+                         "OPTIM.LR", "1e30", "OPTIM.NAME", "sgd")
+    assert status == 3 and "Error: 18 of 18 scores are not finite" in capsys.readouterr().err
+    assert not (folder / "result.json").exists()
+
+
 def test_ten_thousand_names(run, mine, tmp_path):
     names = [f"{a} {b} {c}" for a in range(100) for b in range(10) for c in range(10)]
     (tmp_path / "many.txt").write_text("\n".join(names))
