@@ -72,7 +72,7 @@ class OwnImages(UFTDataset):
         (own,) = self.targets_at(self.path)
         if chosen not in ((), (own,)):
             raise ConfigError(
-                f"domain {chosen[0]!r}: {self.path} is one domain, {own!r}; leave --domain away"
+                f"domain {chosen[0]!r}: {self.path} is one domain, {own!r}; leave out --domain"
             )
         return own
 

@@ -49,6 +49,12 @@ def test_no_other_domains_labels_are_tuned_on(capsys):
     assert tune.main(["emoji", "--domain", "fluent_3d", "--trainers", "UEO", "--dry-run"]) == 0
 
 
+def test_zero_shot_clip_alone_has_nothing_to_choose(capsys):
+    assert tune.main(["emoji", "--trainers", "ZeroshotCLIP"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: --trainers ZeroshotCLIP: has nothing to choose")
+
+
 def test_without_a_tuning_domain_there_is_nothing_to_tune_on(capsys):
     assert tune.main(["office31", "--dry-run"]) == 2
     assert "no tuning domain" in capsys.readouterr().err

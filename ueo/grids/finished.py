@@ -97,7 +97,7 @@ def _say_records(settings: GridSettings, runs: list[PlannedRun]) -> None:
     if len(without) == len(runs):
         raise DataError(
             f"--tables-only: no run has a record below {settings.output}, there is no table to "
-            "make; name their folder with --output, or leave --tables-only away"
+            "make; name their folder with --output, or leave out --tables-only"
         )
     if without:
         print(f"Without a record: {enumeration(without)}")

@@ -181,7 +181,7 @@ def _domains(settings: GridSettings, kind: type) -> list[str]:
         if other := [domain for domain in settings.domain if domain not in own]:
             raise ConfigError(
                 f"--domain {quoted(other[0])}: {settings.path} is one domain, {own[0]!r}; leave "
-                "--domain away"
+                "out --domain"
             )
         return own
     return list(dict.fromkeys(map(kind.domain_of, settings.domain))) or list(kind.targets)

@@ -41,8 +41,11 @@ def on_tuning_domain(settings: GridSettings, dataset: str) -> GridSettings:
 
 
 def plans(settings: GridSettings, dataset: str, key: str, values: list[str]) -> Plans:
-    """Runs of each method but zero-shot CLIP with each value of the option `key`."""
+    """Runs of each method but zero-shot CLIP with each value of the option `key`. Raises
+    ConfigError where there is none."""
     names = [n for n in trainer_names(settings) if n != ZERO_SHOT]
+    if not names:
+        raise ConfigError(f"--trainers {ZERO_SHOT}: has nothing to choose; name another method")
     return {(name, value): plan(settings.having(key, value, trainers=(name,)), dataset)
             for value in values for name in names}
 
