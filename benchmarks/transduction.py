@@ -1,6 +1,6 @@
 """Seconds and memory of the transductive methods on kept features.
 
-    python benchmarks/transduction.py [--images 50000] [--classes 345] [--embedding 512]
+    python benchmarks/transduction.py [--images 50000] [--classes 345] [--methods StatA]
 
 Features are seeded random unit vectors: of each class's around its text's. Each method runs in a
 process of its own; memory is the most that it held, Python and torch included.
@@ -45,11 +45,12 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name, default in (("images", 50_000), ("classes", 345), ("embedding", 512)):
         p.add_argument(f"--{name}", type=int, default=default)
+    p.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     p.add_argument("--output", default="output/benchmark_transduction.json")
     args = p.parse_args()
     size = args.images, args.classes, args.embedding
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        rows = [pool.apply(measure, (method, *size)) for method in METHODS]
+        rows = [pool.apply(measure, (method, *size)) for method in args.methods]
     rows = [row | vars(args) for row in rows]
     table = [[row[key] for key in COLUMNS] for row in rows]
     bench.report(args.output, rows, table, list(COLUMNS.values()))

@@ -6,8 +6,7 @@ from conftest import read, trainer_names
 from dassl.engine import TRAINER_REGISTRY
 
 
-@pytest.mark.parametrize("kind", ["rn", "vit"])
-@pytest.mark.draws
+@pytest.mark.parametrize("kind", [pytest.param("rn", marks=pytest.mark.draws), "vit"])
 @pytest.mark.parametrize("trainer", trainer_names())
 def test_a_run_ends_in_a_complete_record(toy, trainer, kind):
     labelled = TRAINER_REGISTRY.get(trainer).uses_labels
@@ -21,4 +20,5 @@ def test_a_run_ends_in_a_complete_record(toy, trainer, kind):
     outputs = np.load(folder / "outputs.npz")
     assert len(outputs["test_scores_after"]) == result["counts"]["test"]
     assert np.isfinite(outputs["test_scores_after"]).all()
-    assert (folder / "scores.png").stat().st_size > 1000
+    if kind == "rn":  # drawn, as one tower's runs tell
+        assert (folder / "scores.png").stat().st_size > 1000
