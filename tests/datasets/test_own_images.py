@@ -229,6 +229,17 @@ def test_a_mistake_is_one_line(run, mine, capsys, monkeypatch, dataset, path, op
     assert not (folder / "result.json").exists()
 
 
+def test_results_do_not_lie_among_the_images(run, mine, tmp_path, capsys):
+    """A picture of scores would be the next run's image."""
+    shutil.copytree(mine / "flat", tmp_path / "flat")
+    for output in ("flat", "flat/output/run"):
+        assert run("folder", tmp_path / "flat", "--names", str(mine / "names.txt"),
+                   "--output-dir", str(tmp_path / output))[0] == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "results would lie among the images" in line and f"{tmp_path}/{output}:" in line
+    assert len(list((tmp_path / "flat").iterdir())) == 18
+
+
 def test_loose_images_beside_class_folders(run, mine, tmp_path, capsys):
     trees.draw(tmp_path / "both" / "bike" / "1.jpg", 1)
     trees.draw(tmp_path / "both" / "loose.jpg", 1)

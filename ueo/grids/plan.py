@@ -24,7 +24,7 @@ from ueo.runs.folder import OPTIMISER, takes_no_step
 from ueo.settings import config
 from ueo.settings.known_keys import ONLINE, OWN
 from ueo.settings.options import pairs, quoted
-from ueo.settings.refused import check_asked
+from ueo.settings.refused import check_asked, check_output
 from ueo.settings.yaml_files import read_yaml
 from ueo.text import shown
 
@@ -71,6 +71,7 @@ def _resolve(runs: list[PlannedRun]) -> None:
     first = runs[0].settings
     cfg = build_cfg(first)
     check_asked(cfg, first.options, TRAINER_REGISTRY.get(first.trainer))
+    check_output(cfg)
     shared = config.resolved(cfg)
     for run in runs:
         asked = run.settings

@@ -20,7 +20,7 @@ from ueo.runs import other_trainers
 from ueo.runs.configure import RunSettings, build_cfg
 from ueo.runs.folder import STARTED, follow_run, prepare_folder
 from ueo.runs.memory import keep_freed_memory
-from ueo.settings.refused import check_asked
+from ueo.settings.refused import check_asked, check_output
 from ueo.text import shown
 
 LOG = "log.txt"  # as Dassl calls it
@@ -38,6 +38,7 @@ def _run(settings: RunSettings, held: ExitStack) -> None:
     """held: what is given back when the run ends."""
     cfg = build_cfg(settings)
     check_asked(cfg, settings.options, TRAINER_REGISTRY.get(cfg.TRAINER.NAME))
+    check_output(cfg)
     set_device(settings.device, settings.threads, cfg.MODEL.TF32)
     if cfg.SEED >= 0:  # before shots are drawn
         set_random_seed(cfg.SEED)

@@ -1,11 +1,12 @@
 """What our trainers refuse of a configuration that Dassl would take."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from dassl.config import get_cfg_default
 
 from ueo.errors import ConfigError
-from ueo.settings.config import extend, flatten, options_of, setting_of
+from ueo.settings.config import extend, flatten, is_sharded, options_of, setting_of
 from ueo.settings.preprocessing import Preprocessing
 
 # keys, or how they begin, that our trainers never read, and what stands in their place
@@ -50,6 +51,17 @@ def _check_counts(key: str, cfg, trainer: type) -> None:
     ):
         if key.startswith(beginning) and not counts:
             raise ConfigError(f"{key}: counts with {needed} alone; set that too, or leave it out")
+
+
+def check_output(cfg) -> None:
+    """Raise ConfigError where results would lie in a folder of images of one's own: the next run
+    would read their pictures as images, or their folders as classes."""
+    images = Path(cfg.DATASET.PATH).expanduser()
+    if not cfg.DATASET.PATH or is_sharded(cfg) or not images.is_dir():
+        return
+    if Path(cfg.OUTPUT_DIR).resolve().is_relative_to(images.resolve()):
+        raise ConfigError(f"{cfg.OUTPUT_DIR}: results would lie among the images in "
+                          f"{cfg.DATASET.PATH}; name a folder elsewhere for them")
 
 
 def check_trainer(name: str, cfg, options) -> None:
