@@ -1,11 +1,14 @@
 """A run whose disk is full ends in one line that names the file; empty paths are refused."""
 
-
 import pytest
+import torch
 from conftest import REPOSITORY, disk
 from dassl.utils import Logger
+from safetensors.torch import save_file
 
 from ueo.commands import module_of, train
+from ueo.errors import DataError
+from ueo.files import saving
 
 
 @pytest.mark.draws
@@ -26,6 +29,14 @@ def test_a_log_that_the_disk_has_no_room_for_is_named(tmp_path, capsys):
         for _ in range(100):
             log.write("epoch [1/2]\n")
     assert caught.value.filename == str(tmp_path / "log.txt")
+
+
+@pytest.mark.parametrize("save", [torch.save, save_file])
+def test_what_others_say_of_a_full_disk_is_one_line(save, tmp_path):
+    with pytest.raises(DataError, match="new: not written, is the disk full") as caught:
+        with disk(500), saving(tmp_path / "new"):
+            save({"weights": torch.zeros(1000)}, tmp_path / "new")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("options", [["--output-dir", ""], ["--output-dir", "x", "OUTPUT_DIR", ""],

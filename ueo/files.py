@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
 from ueo.errors import ConfigError, DataError, first_line
 from ueo.temporaries import temporary_file
@@ -58,6 +59,18 @@ def writing(path: str | Path):
         if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
+
+
+@contextmanager
+def saving(path: str | Path):
+    """Name `path` where torch or safetensors, which say so in errors of their own, cannot write it.
+    Raises DataError."""
+    try:
+        with writing(path):
+            yield
+    except (RuntimeError, SafetensorError) as error:
+        why = first_line(error)
+        raise DataError(f"{path}: not written, is the disk full? ({why})") from error
 
 
 @contextmanager

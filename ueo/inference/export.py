@@ -29,7 +29,7 @@ from ueo.clip.towers.openai_layout import (
     smallest,
 )
 from ueo.errors import ConfigError
-from ueo.files import write_json
+from ueo.files import saving, write_json
 from ueo.inference import onnx_export
 from ueo.inference.adapted_model import AdaptedModel
 from ueo.inference.exported_model import CLASSES, FORMAT, OPEN_CLIP, WEIGHTS, is_export
@@ -168,14 +168,14 @@ def _write_weights(model: AdaptedModel, folder: Path, say: Callable[[str], None]
     state, config = clip.state_dict(), clip.backbone.config
     if config:
         write_json(folder / OF_OPEN_CLIP[0], config)
-        save_file(smallest(clip.backbone.model.state_dict()), folder / OF_OPEN_CLIP[1],
-                  {"format": "pt"})
+        _save(smallest(clip.backbone.model.state_dict()), folder / OF_OPEN_CLIP[1])
     else:
-        torch.save(smallest(openai_layout(state, clip.logit_scale)), folder / OPENAI)
+        with saving(folder / OPENAI):
+            torch.save(smallest(openai_layout(state, clip.logit_scale)), folder / OPENAI)
     if classes is not None:
         state = {n: t for n, t in state.items() if not n.startswith(OWN_TEXT)}
         state[CLASSES] = classes
-    save_file(smallest(state), folder / WEIGHTS, {"format": "pt"})
+    _save(smallest(state), folder / WEIGHTS)
     if model.negatives is not None:
         model.negatives.write(folder)
     without, whole = not_merged(model.network), OF_OPEN_CLIP[1] if config else OPENAI
@@ -183,6 +183,11 @@ def _write_weights(model: AdaptedModel, folder: Path, say: Callable[[str], None]
     say(f"{WEIGHTS}: what predicting needs ({_size(folder / WEIGHTS)})")
     say(f"{whole}: the whole CLIP for {readers} ({_size(folder / whole)})"
         + (f"; it has no place for {', '.join(without)}" if without else ""))
+
+
+def _save(state: dict[str, torch.Tensor], file: Path) -> None:
+    with saving(file):
+        save_file(state, file, {"format": "pt"})
 
 
 def _write_onnx(model: AdaptedModel, facts: dict, folder: Path, say: Callable[[str], None]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ueo.errors import ConfigError, DataError
-from ueo.files import alone, check_file, check_writable, sha256
+from ueo.files import alone, check_file, check_writable, sha256, writing
 from ueo.images.folders import Unread
 from ueo.images.loaders import read_batches
 from ueo.images.shards.listing import names_shards, title_of
@@ -59,7 +59,7 @@ def predict(settings: PredictSettings, say: Callable[[str], None] = print) -> Pa
     output = Path(settings.output or _default_output(settings)).expanduser()
     _check_output(output, settings)
     busy = f"--output {output}: another process is writing it; wait for it, or name another"
-    with alone(output.with_name(f".{output.name}.lock"), busy):
+    with alone(output.with_name(f".{output.name}.lock"), busy), writing(output):
         if output.exists() and not settings.overwrite:
             raise ConfigError(
                 f"--output {output}: is there already; name another, or pass --overwrite"

@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from ueo.errors import CheckpointError, ConfigError, DataError, first_line, from_here
-from ueo.files import check_file, write_text
+from ueo.files import check_file, write_text, writing
 from ueo.images.decoding import image_suffixes, read_image
 from ueo.images.folders import Unread, images_below
 from ueo.images.unreadable import damaged
@@ -90,7 +90,7 @@ def write_captions(folder: str | Path, output: str | Path, how: dict, batch_size
     names, part = images_of(folder), Path(f"{output}.part")
     done = _done(part, how)
     left = [name for name in names if name not in done]
-    with open(part, "a", encoding="utf-8") as file:
+    with writing(part), open(part, "a", encoding="utf-8") as file:
         for start in tqdm(range(0, len(left), batch_size), desc="caption", disable=None):
             batch = left[start : start + batch_size]
             for name, texts in zip(batch, captioner([Path(folder, name) for name in batch])):

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from clip.model import build_model
-from conftest import REPOSITORY, TOY_PLUGIN, read, toy_arguments, trainer_names
+from conftest import REPOSITORY, TOY_PLUGIN, disk, read, toy_arguments, trainer_names
 from dassl.engine import TRAINER_REGISTRY
 
 import ueo
@@ -88,6 +88,17 @@ def test_predictions_do_not_say_what_was_before(runs, toy_root):
     assert [p.before for p in ueo.load(folder, "cpu").predict(paths)] == [None, None]
     with pytest.raises(CheckpointError, match="does not hold the model as it was before"):
         ueo.load(folder, "cpu").cosines(torch.zeros(1, 64, 64, 3, dtype=torch.uint8), before=True)
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_a_full_disk_is_one_line_and_leaves_no_export(runs, tmp_path, capsys, size):
+    run = runs["rn"][0]
+    with disk(size):
+        status = export.main(["--model", str(run), "--output", str(tmp_path / "new"), "--no-onnx",
+                              "--plugin", str(TOY_PLUGIN)])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert status == 2 and "clip_state_dict.pt: not written, is the disk full?" in line
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["rn", "vit"])

@@ -10,7 +10,7 @@ import pytest
 import torch
 import trees
 import warm
-from conftest import REPOSITORY, size_of
+from conftest import REPOSITORY, disk, size_of
 
 from ueo.commands import predict, train
 from ueo.files import exclusive, read_json, write_json
@@ -294,6 +294,14 @@ def test_neither_a_folder_nor_what_is_read_is_written_over(call, photos, runs, t
         status, _, err = call("--output", str(output), "--overwrite", path=listed)
         assert status == 2 and words in err and err.count("\n") == 1
     assert listed.read_text() == before and sorted(os.listdir(tmp_path)) == ["list.txt", "pipe"]
+
+
+def test_a_full_disk_names_the_file_and_loses_no_line(call, tmp_path):
+    with disk(700):
+        status, _, err = call("--batch-size", "2")
+    assert (status, err.count("\n")) == (2, 1) and err.startswith(f"Error: {tmp_path}/new.csv: ")
+    status, out, _ = call("--batch-size", "2")
+    assert status == 0 and "goes on after" in out and len(rows(tmp_path / "new.csv")) == 11
 
 
 def test_two_processes_do_not_write_one_file(call, tmp_path):

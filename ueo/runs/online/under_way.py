@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ueo.errors import CheckpointError
-from ueo.files import atomic_path
+from ueo.files import atomic_path, saving
 
 FILE = "stream.pt"  # in the folder of a run that is not finished
 SECONDS = 30.0  # between two times that it is written
@@ -46,7 +46,8 @@ def write(trainer, batches: int, epoch: int = 0, **further) -> None:
         "cuda": torch.cuda.get_rng_state_all() if trainer.device.type == "cuda" else [],
         **further,
     }
-    with atomic_path(Path(trainer.output_dir, FILE)) as temporary:
+    path = Path(trainer.output_dir, FILE)
+    with saving(path), atomic_path(path) as temporary:
         torch.save(found, temporary)
 
 
