@@ -174,7 +174,9 @@ def test_a_run_that_fails_is_reported_at_the_end_and_stops_no_other(plan):
     (["emoji", "--set", "OPTIM.LR"], ["--set", "'OPTIM.LR' has no value"]),
     (["emoji", "--set", "OPTIM.LRR", "1"], ["OPTIM.LRR", "did you mean 'OPTIM.LR'"]),
     (["emoji", "--protocol", "free"], ["'free'", "released, independent"]),
-    (["emoji", "--config-file", "absent.yaml"], ["absent.yaml", "cannot be read"]),
+    *((["emoji", option, "absent"],
+       ["absent: cannot be read (No such file or directory) (a relative path, looked for in"])
+      for option in ("--config-file", "--reference", "--expect")),
 ])
 def test_a_mistake_is_one_line_and_runs_nothing(capsys, tmp_path, arguments, parts):
     argv = [*arguments, "--root", str(tmp_path / "data"), "--output", str(tmp_path / "output")]

@@ -48,6 +48,14 @@ def first_lines(error: BaseException) -> str:
     return " ".join(lines[:2]) if lines else type(error).__name__
 
 
+def unread(path: str | os.PathLike, error: Exception, otherwise: str) -> str:
+    """That a file cannot be read, and what the system says, or `otherwise` where it says nothing.
+    """
+    why = getattr(error, "strerror", None) or otherwise
+    sought = from_here(str(path)) if isinstance(error, FileNotFoundError) else ""
+    return f"{path}: cannot be read ({why}){sought}"
+
+
 def from_here(path: str) -> str:
     """Where a relative path was looked for, since scripts change to their own folder; else ""."""
     path = os.path.expanduser(path)

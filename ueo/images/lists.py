@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from ueo.errors import DataError, from_here
+from ueo.errors import DataError, unread
 from ueo.images.decoding import image_suffixes
 from ueo.images.folders import Item
 from ueo.names import did_you_mean, match
@@ -233,6 +233,4 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text file, save it as UTF-8"
-        sought = from_here(str(path)) if isinstance(error, FileNotFoundError) else ""
-        raise DataError(f"{path}: cannot be read ({reason}){sought}") from error
+        raise DataError(unread(path, error, "it is no UTF-8 text file, save it as UTF-8")) from error

@@ -12,7 +12,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from ueo import text
-from ueo.errors import DataError
+from ueo.errors import DataError, unread
 from ueo.names import loose, meanings
 from ueo.results.tables import METRICS, SETTINGS
 from ueo.results.wording import signed
@@ -46,8 +46,7 @@ def read_reference(path: str | Path) -> list[Row]:
                 )
             lines = [(f"{path}, line {table.line_num}", line) for line in table]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or "it is no CSV file"
-        raise DataError(f"{path}: cannot be read ({reason})") from error
+        raise DataError(unread(path, error, "it is no CSV file")) from error
     rows, seen = [], {}
     for where, line in lines:
         place = _place(where, line)

@@ -2,7 +2,7 @@
 
 import yaml
 
-from ueo.errors import ConfigError, first_line
+from ueo.errors import ConfigError, first_line, unread
 from ueo.settings.options import quoted
 
 MOST_BYTES = 200_000  # a configuration takes 1,000
@@ -19,9 +19,8 @@ def read_yaml(path: str) -> dict:
         with open(path, "rb") as file:
             content = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
         named = quoted(path, 300).strip("'") or "--config-file ''"
-        raise ConfigError(f"{named}: cannot be read ({reason})") from error
+        raise ConfigError(unread(named, error, str(error))) from error
     if len(content) > MOST_BYTES:
         raise ConfigError(f"{path}: more than {MOST_BYTES:,} bytes, which is no configuration")
     try:
