@@ -233,4 +233,5 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(unread(path, error, "it is no UTF-8 text file, save it as UTF-8")) from error
+        why = "it is no UTF-8 text file, save it as UTF-8"
+        raise DataError(unread(path, error, why)) from error
