@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError, features
 from ueo.errors import DataError
 
 HINT = "replace or remove it, or skip such images with DATASET.BAD_IMAGES skip"
+RESTORE = "restore it or unpack the data set anew"
 ALWAYS = ".jpg .jpeg .jpe .jfif .png .bmp .dib .gif .tif .tiff .ppm .pgm .pbm .pnm .tga".split()
 HEADER_TELLS = ("JPEG", "PNG", "BMP", "PPM", "GIF")  # others may be turned or reduced when decoded
 OPTIONAL = {".webp": "webp", ".avif": "avif",
@@ -62,7 +63,7 @@ def read_image(
     if data is None and not os.path.isfile(path):  # opening a pipe would wait for ever
         if os.path.exists(path):
             raise DataError(f"{path}: no regular file, {HINT}")
-        raise DataError(f"{path}: no such image, restore it or unpack the data set anew")
+        raise DataError(f"{path}: no such image, {RESTORE}")
     if str(path).lower().endswith(HEIC):
         _reads_heic()
     try:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from ueo.errors import DataError
 from ueo.files import exclusive, file_version, write_json
-from ueo.images.decoding import HINT, read_image
+from ueo.images.decoding import HINT, RESTORE, read_image
 from ueo.images.folders import Item
 from ueo.text import shown
 
@@ -77,7 +77,8 @@ def _reason(path: str) -> str | None:
 def why_unreadable(path: object, error: DataError) -> str:
     """What `read_image` says of a file, in a few words: "damaged image (truncated)". path: that
     file, or what has its name as text."""
-    return str(error).removeprefix(f"{path}: ").removesuffix(f", {HINT}")
+    said = str(error).removeprefix(f"{path}: ")
+    return said.removesuffix(f", {HINT}").removesuffix(f", {RESTORE}")
 
 
 def _fingerprint(names: dict[str, str]) -> str:
