@@ -55,6 +55,12 @@ def test_zero_shot_clip_alone_has_nothing_to_choose(capsys):
     assert line.startswith("Error: --trainers ZeroshotCLIP: has nothing to choose")
 
 
+def test_ablations_of_another_method_are_refused(capsys):
+    assert ablations.main(["emoji", "--trainers", "ZeroshotCLIP", "InfoMax", "--dry-run"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: --trainers: ablations are of UEO")
+
+
 def test_without_a_tuning_domain_there_is_nothing_to_tune_on(capsys):
     assert tune.main(["office31", "--dry-run"]) == 2
     assert "no tuning domain" in capsys.readouterr().err

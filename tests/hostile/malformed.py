@@ -44,6 +44,7 @@ TAKEN = {
     "grid '--set TRAINER.UEO.CTX_INIT": "a folder's name holds it with signs as %2F, cut, hashed",
     "grid '--output /dev/null/x'": "a dry run writes nothing",
     "weights: a prefix": "that of DataParallel is left out, which is said",
+    "weights: another prefix": "that of a module around CLIP is left out, which is said",
     "run/tuned/model.pth.tar-* no random states": "an evaluation reads weights alone",
     "run/tuned/model.pth.tar-* no optimizer": "an evaluation reads weights alone",
 }

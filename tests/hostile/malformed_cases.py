@@ -142,6 +142,7 @@ ARGUMENTS = {
         ("--seed", "x"), ("--seed", "-2"), ("--jobs", "-1"), ("--jobs", "x"), ("--jobs", "9" * 400),
         ("--shard", "0/1"), ("--shard", "2/1"), ("--shard", "x"), ("--shard", "1/" + "9" * 5000),
         ("--slurm", "-1"), ("--slurm", "0"), ("--slurm", "9" * 30), ("--recipe", "x"),
+        ("--slurm-set", "timeout_min", "5"), ("--slurm-cluster", "local"),
         ("--trainers", "UEOO"), ("--domain", "nowhere"), ("--setting", "opens"),
         ("--set", "OPTIM.LR"),
         ("--set", "OPTIM.LR", "-1"), ("--set", "OPTIM.LRR", "1"), ("--reference", "nowhere.csv"),

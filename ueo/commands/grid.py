@@ -9,6 +9,7 @@ import argparse
 from dataclasses import replace
 
 from ueo.commands import arguments
+from ueo.errors import ConfigError
 from ueo.grids import slurm
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.run_grid import plan_all, run_grid
@@ -48,9 +49,11 @@ def run_planned(
     args: argparse.Namespace, settings: GridSettings, plans: dict[str, list[PlannedRun]]
 ) -> int:
     """As `run`. settings: those of the arguments; plans: what they plan."""
-    jobs = None
+    jobs, usual = None, parser().parse_args([])
+    if not args.slurm and (args.slurm_set or args.slurm_cluster != usual.slurm_cluster):
+        raise ConfigError("--slurm-set and --slurm-cluster go with --slurm N, a number of jobs")
     if args.slurm:
-        words = slurm.words_of(args, parser().parse_args([]))
+        words = slurm.words_of(args, usual)
         jobs = slurm.Jobs(args.slurm, args.slurm_cluster, slurm.parameters(args.slurm_set), words)
     status = run_grid(settings, plans, args.reference, args.expect, jobs)
     if args.thresholds and not (settings.dry_run or jobs):

@@ -21,7 +21,7 @@ from ueo.text import shown
 
 def fetch_missing(settings: GridSettings, todo: list[PlannedRun]) -> None:
     """Data and weights, once, before runs start in parallel."""
-    check_writable(Path(settings.output))
+    check_writable(Path(settings.output), "--output")
     domains, names = {}, set()
     for run in todo:
         domains.setdefault(run.config["DATASET.NAME"], set()).update(

@@ -102,6 +102,11 @@ def test_only_a_path_is_an_image_and_only_a_number_a_threshold(finished, toy_roo
             ueo.load(finished, device)
 
 
+def test_one_plugin_may_be_named_without_a_tuple(finished):
+    with pytest.raises(ConfigError, match="--plugin: nowhere.py is no"):
+        ueo.load(finished, "cpu", plugin="nowhere.py")
+
+
 def test_probabilities_are_the_softmax_of_the_models_own_logits(finished, toy_root):
     model = ueo.load(finished, "cpu")
     path = paths_of(toy_root, read_outputs(finished))[0]

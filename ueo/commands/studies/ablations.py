@@ -9,7 +9,9 @@ finished is not run again. The table's files are OUTPUT/<dataset>/table-ablation
 import argparse
 
 from ueo.commands import arguments
+from ueo.errors import ConfigError
 from ueo.grids.execute import run_and_show
+from ueo.grids.grid_settings import GridSettings
 from ueo.runs.status import status_of
 from ueo.studies import ablations
 
@@ -23,6 +25,8 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed."""
     settings, only = arguments.grid_settings(args), tuple(args.only)
+    if settings.trainers != GridSettings().trainers:
+        raise ConfigError("--trainers: ablations are of UEO, beside zero-shot CLIP; leave it out")
     dataset = arguments.one_dataset(settings)
     by_name = ablations.plans(settings, dataset, only)
     runs = [run for plan in by_name.values() for run in plan]
