@@ -27,9 +27,14 @@ def without_unreadable(
     reasons = unreadable(paths, report)
     if paths and len(reasons) == len(paths):
         raise DataError(f"{paths[0]}: {reasons[paths[0]]}, nor can any other be read")
+    say_skipped(reasons)
+    return [[item for item in part if item[0] not in reasons] for part in parts], reasons
+
+
+def say_skipped(reasons: dict[str, str]) -> None:
+    """One line for each image that is left out. reasons: as `damaged` gives them."""
     for path, reason in reasons.items():
         print(f"Skipped {shown(path)}: {shown(reason)}")
-    return [[item for item in part if item[0] not in reasons] for part in parts], reasons
 
 
 def unreadable(paths: list[str], report: Path) -> dict[str, str]:

@@ -15,7 +15,7 @@ from ueo.errors import CheckpointError, ConfigError, DataError, first_line, from
 from ueo.files import check_file, write_text, writing
 from ueo.images.decoding import image_suffixes, read_image
 from ueo.images.folders import Unread, images_below
-from ueo.images.unreadable import damaged
+from ueo.images.unreadable import damaged, say_skipped
 from ueo.pairs.captions import read_captions
 from ueo.text import shown
 
@@ -33,8 +33,7 @@ def images_of(folder: str | Path) -> list[str]:
         raise DataError(f"{folder}: is no folder{from_here(str(folder))}")
     paths = images_below(folder, unread)
     reasons = damaged(paths)
-    for path, why in reasons.items():
-        print(f"Skipped {shown(path)}: {shown(why)}")
+    say_skipped(reasons)
     names = [Path(p).relative_to(folder).as_posix() for p in paths if p not in reasons]
     if unread:
         print(f"Ignored: {unread}")
