@@ -20,5 +20,5 @@ def test_a_run_ends_in_a_complete_record(toy, trainer, kind):
     outputs = np.load(folder / "outputs.npz")
     assert len(outputs["test_scores_after"]) == result["counts"]["test"]
     assert np.isfinite(outputs["test_scores_after"]).all()
-    if kind == "rn":  # drawn, as one tower's runs tell
-        assert (folder / "scores.png").stat().st_size > 1000
+    picture = folder / "scores.png"  # it knows no tower, so that of one is drawn
+    assert picture.is_file() and (kind == "vit" or picture.stat().st_size > 1000)
