@@ -39,9 +39,9 @@ class Graph:
 class Recorder(TorchDispatchMode):
     """In the place of torch.cuda.graph."""
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, capture_error_mode: str = "global"):
         super().__init__()
-        self.graph = graph
+        self.graph, graph.mode = graph, capture_error_mode
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         out = function(*args, **(kwargs or {}))

@@ -97,6 +97,26 @@ def test_what_cannot_be_recorded_is_one_line():
         "permitted when stream is capturing); set it False")
 
 
+def test_loaders_may_pin_memory_while_a_step_is_recorded():
+    """They do so in threads of their own, whose calls spoil a recording of CUDA's mode "global"."""
+    Graph.made.clear()
+    weight = torch.nn.Parameter(torch.ones(2))
+    captured = CapturedStep(lambda batch: {"loss": (weight * batch["img"]).sum()}, [weight], "UEO")
+    with pretended_graphs():
+        captured({"img": torch.ones(2)})
+    assert [graph.mode for graph in Graph.made] == ["thread_local"]
+
+
+def test_a_full_gpu_is_not_taken_for_a_step_that_cannot_be_recorded():
+    def step(batch: dict) -> dict:
+        if isinstance(torch.utils._python_dispatch._get_current_dispatch_mode(), Recorder):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return {"loss": batch["img"].sum()}
+
+    with pretended_graphs(), pytest.raises(torch.cuda.OutOfMemoryError):
+        CapturedStep(step, [], "UEO")({"img": torch.ones(2)})
+
+
 @pytest.mark.parametrize("name, options, device, why", [
     ("DANCE", (), "auto", "DANCE's loss keeps something"), ("ARF", (), "auto", "ARF's loss keeps"),
     ("UEO", ("TRAINER.UEO.REFRESH", "True"), "auto", "UEO's loss keeps something"),

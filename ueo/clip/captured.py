@@ -94,9 +94,12 @@ class CapturedStep:
             parameter.grad = None  # gradients shall be the graph's own
         self._graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(self._graph):
+            # a loader's thread that pins a batch meanwhile would spoil a recording of mode "global"
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
                 self._losses = {n: v.detach() if isinstance(v, Tensor) else v
                                 for n, v in self.step(self._batch).items()}
+        except torch.cuda.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             raise ConfigError(
                 f"TRAINER.{self.name}.GRAPH: the step could not be captured in a CUDA graph "
