@@ -226,6 +226,9 @@ def test_memory_that_ran_out_is_one_line(fails, tmp_path):
     body = 'raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate\\nall of it")'
     line = fails(trainer="Broken", plugins=[_plugin(tmp_path, body)])
     assert "out of GPU memory; lower DATALOADER.TRAIN_X.BATCH_SIZE" in line
+    assert "with the same results, set DATASET.DEVICE_GB 0" in line
+    body = 'raise RuntimeError("CUDA error: out of memory\\nCUDA kernel errors might be reported")'
+    assert fails(trainer="Broken", plugins=[_plugin(tmp_path, body)]) == line  # of another process
     body = 'raise RuntimeError("[enforce fail] DefaultCPUAllocator: can\'t allocate memory")'
     line = fails(trainer="Broken", plugins=[_plugin(tmp_path, body)])
     assert "out of memory; lower DATALOADER.TRAIN_X.BATCH_SIZE" in line and "fewer classes" in line

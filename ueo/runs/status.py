@@ -19,7 +19,11 @@ MISTAKES = (UserError, OSError, distributed.ProcessesError,
 
 LESS_MEMORY = ("lower DATALOADER.TRAIN_X.BATCH_SIZE and DATALOADER.TEST.BATCH_SIZE (--batch-size), "
                "name fewer classes")
+LESS_GPU_MEMORY = (f"{LESS_MEMORY}, use --device cpu, run fewer at once (--jobs), or, with the "
+                   "same results, set DATASET.DEVICE_GB 0 and the trainer's GRAPH False")
 ALLOCATOR = "DefaultCPUAllocator"  # stands in what torch says where the host runs out of memory
+# and these where a GPU does, in CUDA itself or in cuBLAS, as one that other processes fill
+GPU_FULL = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def status_of(work: Callable[[], int | None]) -> int:
@@ -30,10 +34,11 @@ def status_of(work: Callable[[], int | None]) -> int:
         return work() or DONE
     except MISTAKES as error:
         return _told(one_line(error), MISTAKE)
-    except torch.cuda.OutOfMemoryError:
-        return _told(f"out of GPU memory; {LESS_MEMORY}, or use --device cpu", MISTAKE)
     except RuntimeError as error:
-        if ALLOCATOR not in str(error):
+        message = str(error)
+        if isinstance(error, torch.cuda.OutOfMemoryError) or any(f in message for f in GPU_FULL):
+            return _told(f"out of GPU memory; {LESS_GPU_MEMORY}", MISTAKE)
+        if ALLOCATOR not in message:
             raise
         return _told(f"out of memory; {LESS_MEMORY}", MISTAKE)
     except KeyboardInterrupt:
