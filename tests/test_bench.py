@@ -146,6 +146,44 @@ def test_the_h_score_gained_is_that_of_the_images_accepted():
     assert found[1][0] < found[0] < found[1][1]
 
 
+def bench_run(domain, seed=1, right=0.5, rows=slice(None), images=600):
+    """What `gains.finished` gives of a run on four known classes and two unknown ones."""
+    labels, rng = np.arange(images) % 6, np.random.default_rng(0)
+    outputs = {
+        "test_labels": labels, "test_scores_after": (labels < 4) + rng.normal(size=images),
+        "test_predictions_after": (labels + (rng.random(images) >= right)) % 4,
+        "test_paths": np.array([f"{domain}/{i}" for i in range(images)]),
+        ACCEPTED: rng.random(images) < 0.7,
+    }
+    result = {"domain": domain, "setting": "open", "seed": seed, "counts": {"known_classes": 4},
+              "trainer": "X", "inputs": {}, "environment": {"engine": "e"}}
+    return {"folder": "f", "result": result, "outputs": {k: v[rows] for k, v in outputs.items()}}
+
+
+def test_a_model_counts_once_whatever_its_number_of_seeds():
+    """On the model with three seeds everything is better; the method is zero-shot CLIP itself."""
+    few, many = [bench_run("d", right=0.2)], [bench_run("d", seed, 0.9) for seed in (1, 2, 3)]
+    found = gains.row("clean", "X", {"few": (few, few), "many": (many, many[:1])})
+    for metric in gains.METRICS:
+        assert found[metric]["gain"] == pytest.approx(0, abs=1e-9)
+        assert found[metric]["verdict"] == "not decided"
+    better = [bench_run("d", seed, right) for seed, right in ((1, 0.92), (2, 0.94), (3, 0.96))]
+    found = gains.row("clean", "X", {"few": (few, few), "many": (better, many[:1])})["pacc"]
+    assert found["by_model"]["few"] == 0 and found["by_model"]["many"] > 2
+    assert found["gain"] == pytest.approx(found["by_model"]["many"] / 2)
+    assert found["by_domain"]["d"] == pytest.approx(found["gain"])
+    assert list(found["by_seed"]) == ["1", "2", "3"]  # of the model that has all of them
+    assert np.mean(list(found["by_seed"].values())) == pytest.approx(found["by_model"]["many"])
+
+
+def test_a_method_is_judged_on_the_images_that_the_other_was_tested_on():
+    """The other trained on labelled shots, which left its test set."""
+    ours, shots = bench_run("d"), bench_run("d", rows=slice(60, None))
+    for pair in ((ours, shots), (shots, ours)):
+        found = gains.row("clean", "X", {"model": ([pair[0]], [pair[1]])})["pacc"]
+        assert found["gain"] == 0 and found["by_seed"] == {"1": 0}
+
+
 def test_a_judged_method_is_compared_with_the_others_by_its_own_score_too(finished, capsys):
     output, words = finished
     register(())

@@ -11,6 +11,8 @@ import numpy as np
 
 Outputs = Mapping[str, np.ndarray]
 Run = tuple[Outputs, int]  # and the number of known classes
+Cell = str | tuple[str, ...]  # a domain, or with it what parts its runs, such as the label space
+Weighted = tuple[Outputs, int, float]  # a run, and how much it counts
 Estimate = tuple[float, tuple[float, float]]  # and its interval
 
 METRICS = ("pacc", "auroc")
@@ -64,8 +66,12 @@ def resampled(outputs: Outputs, num_known: int, counts: np.ndarray) -> dict[str,
     """PACC, AUROC and their harmonic mean "hm" of one run's final test outputs on each resample,
     each (resamples,); where the outputs hold ACCEPTED, the H-score "h_score" of that threshold too.
 
-    PACC alone without an OOD image.
+    PACC alone without an OOD image. Images without label count nowhere.
     """
+    if (outputs["test_labels"] < 0).any():
+        at = outputs["test_labels"] >= 0
+        outputs = {name: outputs[name][at] for name in ("test_labels", *_compared(outputs))}
+        counts = counts[:, at]
     labels, predictions = outputs["test_labels"], outputs["test_predictions_after"]
     known = labels < num_known
     pacc = weighted_pacc(labels[known], predictions[known], counts[:, known])
@@ -78,7 +84,8 @@ def resampled(outputs: Outputs, num_known: int, counts: np.ndarray) -> dict[str,
         kept = np.where(taken, predictions, -1)
         os_star = weighted_pacc(labels[known], kept[known], counts[:, known])
         unknown = counts[:, ~known]
-        refused = (unknown * ~taken[~known]).sum(1) / np.maximum(unknown.sum(1), 1)
+        with np.errstate(invalid="ignore"):  # 0 / 0
+            refused = (unknown * ~taken[~known]).sum(1) / unknown.sum(1)
         result["h_score"] = _harmonic(os_star, refused)
     return result
 
@@ -97,8 +104,8 @@ def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
 
 
 def mean_gains(
-    runs: Mapping[str, list[Run]],
-    base: Mapping[str, list[Run]],
+    runs: Mapping[Cell, list[Run]],
+    base: Mapping[Cell, list[Run]],
     metrics: tuple[str, ...] = METRICS,
     resamples: int = 1000,
     seed: int = 0,
@@ -110,8 +117,8 @@ def mean_gains(
 
 
 def drawn_gains(
-    runs: Mapping[str, list[Run]],
-    base: Mapping[str, list[Run]] | None,
+    runs: Mapping[Cell, list[Run]],
+    base: Mapping[Cell, list[Run]] | None,
     metrics: tuple[str, ...] = METRICS,
     resamples: int = 1000,
     seed: int = 0,
@@ -119,17 +126,20 @@ def drawn_gains(
     """{metric: {domain: gain of `runs` over `base`, (1 + resamples,), in [-1, 1]}}: on all images,
     then on each draw. base: None for the values of `runs` themselves.
 
-    Both map a domain to its runs. A domain counts once, whatever its number of runs; domains are
-    resampled independently of each other; large ones less often, DRAWS / images. A run is compared
-    on the images that it and the base were tested on.
+    Both map a cell to its runs, which are compared with those of the base in that cell. A domain
+    counts once, and so does each cell of it, whatever its number of runs; domains are resampled
+    independently of each other; large ones less often, DRAWS / images. A run is compared on the
+    images that it and the base were tested on.
     """
     rng = np.random.default_rng(seed)
     largest = max(len(outputs["test_labels"]) for group in runs.values() for outputs, _ in group)
     resamples = min(resamples, max(MIN_RESAMPLES, DRAWS // largest))
-    gains = {m: {} for m in metrics}
-    for domain in runs:
-        theirs = base[domain] if base is not None else []
-        difference = _difference(runs[domain], theirs, metrics, resamples, rng)
+    gains, cells = {m: {} for m in metrics}, {}
+    for cell, ours in runs.items():
+        domain = cell if isinstance(cell, str) else cell[0]
+        cells.setdefault(domain, []).append((ours, base[cell] if base is not None else []))
+    for domain, pairs in cells.items():
+        difference = _difference(pairs, metrics, resamples, rng)
         for m in metrics:
             gains[m][domain] = difference[m]
     return gains
@@ -142,9 +152,14 @@ def estimate(drawn: Iterable[np.ndarray]) -> Estimate:
     return float(mean[0]), interval(mean[1:])
 
 
-def _difference(ours, theirs, metrics, resamples, rng) -> dict[str, np.ndarray]:
-    """{metric: (1 + resamples,)}: on all images, then on each draw."""
-    samples, groups = _on_same_images(ours, theirs)
+def _difference(
+    pairs: list[tuple[list[Run], list[Run]]], metrics: tuple[str, ...], resamples: int,
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """{metric: (1 + resamples,)}: on all images, then on each draw. pairs: of each cell of a domain
+    our runs and the base's."""
+    samples, groups = _on_same_images(pairs)
+    total = sum(weight for own, _, _ in groups for *_, weight in own)
     parts = {m: [] for m in metrics}
     blocks = [np.ones((1, samples), np.float32)]
     size = max(BLOCK // samples, 1)
@@ -158,45 +173,59 @@ def _difference(ours, theirs, metrics, resamples, rng) -> dict[str, np.ndarray]:
                 for own, base, columns in groups
             ]
             for m in metrics:
-                weighted = [len(g[0]) * (a[m] - b[m]) for g, (a, b) in zip(groups, gains)]
-                parts[m].append(np.sum(weighted, axis=0) / len(ours))
+                weighted = [sum(weight for *_, weight in own) * (a[m] - b[m])
+                            for (own, *_), (a, b) in zip(groups, gains)]
+                parts[m].append(np.sum(weighted, axis=0) / total)
     return {m: np.concatenate(values) for m, values in parts.items()}
 
 
-def _mean(group: list[Run], metrics: tuple[str, ...], counts: np.ndarray) -> dict[str, np.ndarray]:
+def _mean(
+    group: list[Weighted], metrics: tuple[str, ...], counts: np.ndarray
+) -> dict[str, np.ndarray]:
     """Mean of each metric over runs, 0 of none; what several have in common is computed once."""
     if not group:
         return dict.fromkeys(metrics, 0.0)
     known: dict[tuple, dict] = {}
     values = []
-    for outputs, num_known in group:
+    for outputs, num_known, _ in group:
         same = num_known, *(outputs[k].tobytes() for k in _compared(outputs))
         if same not in known:
             known[same] = resampled(outputs, num_known, counts)
         values.append(known[same])
-    return {m: np.mean([v[m] for v in values], axis=0) for m in metrics}
+    weights = np.array([weight for *_, weight in group])
+    weights /= weights.max()  # equal ones are 1, so that a mean of them is a plain mean
+    return {m: np.average([v[m] for v in values], axis=0, weights=weights) for m in metrics}
 
 
-def _on_same_images(ours: list[Run], theirs: list[Run]) -> tuple[int, list[tuple]]:
+def _on_same_images(
+    pairs: list[tuple[list[Run], list[Run]]]
+) -> tuple[int, list[tuple[list[Weighted], list[Weighted], slice | list[int]]]]:
     """(number of images of the domain, groups), a group being runs of ours that were tested on the
-    same images, theirs on these, and the columns of these among the images.
+    same images, theirs on these, and the columns of these among the images. Each cell counts alike,
+    and the base's runs as much as those of ours beside them.
 
     A method that trains on labelled shots is not tested on them, so its images may be fewer, and
     others for another seed.
     """
-    paths = [outputs.get("test_paths") for outputs, _ in (*ours, *theirs)]
-    if any(p is None for p in paths) or all(np.array_equal(p, paths[0]) for p in paths):
-        return len(ours[0][0]["test_labels"]), [(ours, theirs, slice(None))]
-    images = sorted(set.union(*(set(p.tolist()) for p in paths)))
-    shared = set.intersection(set(images), *(set(o["test_paths"].tolist()) for o, _ in theirs))
+    paths = [o.get("test_paths") for ours, theirs in pairs for o, _ in (*ours, *theirs)]
+    alike = any(p is None for p in paths) or all(np.array_equal(p, paths[0]) for p in paths)
+    images = [] if alike else sorted(set.union(*(set(p.tolist()) for p in paths)))
+    shared = set(images).intersection(
+        *(o["test_paths"].tolist() for _, theirs in pairs for o, _ in theirs if not alike))
+    most, by_images = max(len(ours) for ours, _ in pairs), {}
+    for ours, theirs in pairs:
+        weight, parts = most / len(ours), {}
+        for outputs, known in ours:
+            own = () if alike else sorted(shared.intersection(outputs["test_paths"].tolist()))
+            parts.setdefault(tuple(own), []).append((outputs, known, weight))
+        for common, own in parts.items():
+            base = [(outputs, known, weight * len(own) / len(theirs)) for outputs, known in theirs]
+            for found, group in zip(by_images.setdefault(common, ([], [])), (own, base)):
+                found += [(o if alike else cut(o, common), *rest) for o, *rest in group]
     column = {path: i for i, path in enumerate(images)}
-    by_images: dict[tuple, list[Run]] = {}
-    for outputs, known in ours:
-        common = tuple(sorted(shared.intersection(outputs["test_paths"].tolist())))
-        by_images.setdefault(common, []).append((cut(outputs, common), known))
-    return len(images), [
-        (own, [(cut(o, common), known) for o, known in theirs], [column[p] for p in common])
-        for common, own in by_images.items()
+    return len(images) or len(pairs[0][0][0][0]["test_labels"]), [
+        (own, base, slice(None) if alike else [column[path] for path in common])
+        for common, (own, base) in by_images.items()
     ]
 
 

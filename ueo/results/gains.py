@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ueo.results.bootstrap import drawn_gains, estimate, rows_of
+from ueo.results.bootstrap import Run, drawn_gains, estimate, rows_of
 from ueo.results.check_outputs import measure
 from ueo.results.comparable import Entry
 from ueo.results.paper.names import shifted
@@ -33,25 +33,27 @@ def overall_gain(entries: list[Entry], method: str, base: str) -> dict | None:
     cells = sorted(set(runs[method]) & set(runs[base]))
     if not cells:
         return None
-    ours, theirs = _by_domain(runs[method], cells), _by_domain(runs[base], cells)
+    domains = list(dict.fromkeys(domain for domain, _ in cells))
+    ours, theirs = ({cell: [_outputs(*run) for run in runs[of][cell]] for cell in cells}
+                    for of in (method, base))
     drawn = drawn_gains(ours, theirs, GAINS, RESAMPLES)
-    against = base_metrics([e for e in entries if e[1]["trainer"] in runs], base)
+    pairs = on_same_images([e for e in entries if e[1]["trainer"] in runs], base)
     by_seed = {m: defaultdict(list) for m in GAINS}
     for cell in cells:
         for m in GAINS:
             for folder, r in runs[method][cell]:
-                by_seed[m][r["seed"]].append(r["metrics"]["test"][m] - against[folder][m])
+                own, its = pairs[folder]
+                by_seed[m][r["seed"]].append(own[m] - its[m])
     result = {"method": method, "base": base, "cells": len(cells)}
-    for m, gain in _mean_gain(drawn, list(ours)).items():
+    for m, gain in _mean_gain(drawn, domains).items():
         seeds = [float(np.mean(values)) for _, values in sorted(by_seed[m].items())]
         result[m] = {**gain, "seeds": seeds}
-    result["by_domain"] = {domain: _mean_gain(drawn, [domain]) for domain in ours}
+    result["by_domain"] = {domain: _mean_gain(drawn, [domain]) for domain in domains}
     tuned_on = shifted(entries[0][1]["tuning_domain"] or "")[0]
-    if severities := by_severity(list(ours), tuned_on):
+    if severities := by_severity(domains, tuned_on):
         result["by_severity"] = [
-            {"shift": shift, "severity": severity, "domains": domains,
-             **_mean_gain(drawn, domains)}
-            for (shift, severity), domains in severities.items()
+            {"shift": shift, "severity": severity, "domains": own, **_mean_gain(drawn, own)}
+            for (shift, severity), own in severities.items()
         ]
     return result
 
@@ -77,20 +79,16 @@ def _mean_gain(drawn: Drawn, domains: list[str]) -> dict[str, dict]:
     return {m: {"gain": gain, "interval": bounds} for m, (gain, bounds) in found.items()}
 
 
-def _by_domain(runs: dict[tuple, list[Entry]], cells: list[tuple]) -> dict[str, list]:
-    """{domain: [(outputs, number of known classes)]} of the runs in `cells`."""
-    found = defaultdict(list)
-    for cell in cells:
-        for folder, r in runs[cell]:
-            found[cell[0]].append((read_outputs(folder), r["counts"]["known_classes"]))
-    return found
+def _outputs(folder: Path, result: dict) -> Run:
+    return read_outputs(folder), result["counts"]["known_classes"]
 
 
-def base_metrics(entries: list[Entry], base: str) -> dict[Path, dict]:
-    """{folder of a run of another method: test metrics of `base` on the images of that run}.
+def on_same_images(entries: list[Entry], base: str) -> dict[Path, tuple[dict, dict]]:
+    """{folder of a run of another method: its test metrics, and those of `base`}, both on the
+    images that it and all runs of the base were tested on.
 
-    They are the mean over the base's runs, and those of all its images, unless labelled shots are
-    missing in the run's test set. Runs without a counterpart are left out.
+    The base's are the mean over its runs. Those of all images are as recorded: images differ where
+    labelled shots are missing in a test set. Runs without a counterpart are left out.
     """
     counterparts = defaultdict(list)
     for folder, r in entries:
@@ -100,18 +98,26 @@ def base_metrics(entries: list[Entry], base: str) -> dict[Path, dict]:
     for folder, r in entries:
         bases = counterparts.get((r["setting"], r["domain"]))
         if r["trainer"] != base and bases:
-            values = [result["metrics"]["test"] for _, result in bases]
-            if r["counts"].get("shots_left_out_of_test"):
-                values = [_on_images_of(folder, *entry) for entry in bases]
-            found[folder] = {m: mean([v.get(m) for v in values]) for m in METRICS}
+            group = [(folder, r), *bases]
+            values = [result["metrics"]["test"] for _, result in group]
+            if any(result["counts"].get("shots_left_out_of_test") for _, result in group):
+                values = _on_shared_images(group)
+            own, *theirs = values
+            found[folder] = own, {m: mean([v.get(m) for v in theirs]) for m in METRICS}
     return found
 
 
-def _on_images_of(folder: Path, base_folder: Path, base_result: dict) -> dict:
-    """Test metrics in percent of a run, on the images that the run in `folder` was tested on."""
-    outputs = read_outputs(base_folder)
-    rows = rows_of(outputs, read_outputs(folder)["test_paths"].tolist())
-    return measure(base_folder, outputs, base_result["counts"]["known_classes"], rows)
+def _on_shared_images(group: list[Entry]) -> list[dict]:
+    """Test metrics in percent of each run, on the images that all of them were tested on."""
+    outputs = [read_outputs(folder) for folder, _ in group]
+    first, *others = (each["test_paths"].tolist() for each in outputs)
+    shared = set(first).intersection(*others)
+    paths = [path for path in first if path in shared]
+    return [
+        result["metrics"]["test"] if len(paths) == len(own["test_paths"])
+        else measure(folder, own, result["counts"]["known_classes"], rows_of(own, paths))
+        for (folder, result), own in zip(group, outputs)
+    ]
 
 
 def mean(values: list) -> float | None:

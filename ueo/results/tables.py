@@ -13,7 +13,7 @@ from ueo.clip.backbones import name_in_tables
 from ueo.images.class_names import doubts
 from ueo.results.comparable import Entry, check_comparable
 from ueo.results.coverage import uneven
-from ueo.results.gains import METRICS, base_metrics, mean, overall_gain
+from ueo.results.gains import METRICS, mean, on_same_images, overall_gain
 
 LOWER_IS_BETTER = ("fpr95", "ece")
 MEAN = "mean"
@@ -75,13 +75,13 @@ def _split(results: list[dict]) -> str:
 
 def _rows(entries, methods: list[str], domains: list[str], tuning: str | None, base: str) -> list:
     cells: dict[tuple, dict] = defaultdict(dict)
-    zeros: dict[tuple, dict] = defaultdict(dict)
-    against = base_metrics(entries, base)
+    pairs: dict[tuple, dict] = defaultdict(dict)
+    compared = on_same_images(entries, base)
     for folder, r in entries:
         cell = r["setting"], r["trainer"], r["domain"]
         cells[cell][r["seed"]] = r["metrics"]["test"]
-        if folder in against:
-            zeros[cell][r["seed"]] = against[folder]
+        if folder in compared:
+            pairs[cell][r["seed"]] = compared[folder]
     reported = [d for d in domains if d != tuning]
     rows = []
     for setting in SETTINGS:
@@ -89,21 +89,29 @@ def _rows(entries, methods: list[str], domains: list[str], tuning: str | None, b
         for method in methods:
             own = {d: cells.get((setting, method, d), {}) for d in domains}
             if any(own.values()):
-                values = {d: _over_seeds(own[d]) for d in domains}
-                values[MEAN] = _over_domains([own[d] for d in reported])
+                values = _with_mean(own, reported)
                 block[method] = {"setting": setting, "method": method, "values": values}
         for method, row in block.items():
             row["marks"] = {d: _marks(block, method, d) for d in (*domains, MEAN)}
             if method != base:
-                own = {d: zeros.get((setting, method, d), {}) for d in domains}
-                zero = {d: _over_seeds(own[d]) for d in domains}
-                zero[MEAN] = _over_domains([own[d] for d in reported])
+                ours, theirs = (
+                    _with_mean({d: {seed: pair[side] for seed, pair in
+                                    pairs.get((setting, method, d), {}).items()}
+                                for d in domains}, reported)
+                    for side in (0, 1)
+                )
                 row["gain"] = {
-                    d: {m: _minus(row["values"][d], zero[d], m) for m in METRICS}
+                    d: {m: _minus(ours[d], theirs[d], m) for m in METRICS}
                     for d in (*domains, MEAN)
                 }
         rows += block.values()
     return rows
+
+
+def _with_mean(by_domain: dict[str, dict[int, dict]], reported: list[str]) -> dict[str, dict]:
+    """What a row has in each domain, and in the mean over those that are reported."""
+    return {d: _over_seeds(by_seed) for d, by_seed in by_domain.items()} | {
+        MEAN: _over_domains([by_domain[d] for d in reported])}
 
 
 def _over_seeds(by_seed: dict[int, dict]) -> dict:

@@ -10,6 +10,7 @@ from ueo.text import WRITERS
 HELD, NOT_HELD, PARTLY, OPEN, UNTESTED = (
     "held", "not held", "held in part", "not decided", "untested"
 )
+ROUNDING = 1e-9  # points, what no difference at all may come out as
 
 
 def verdict(intervals: list[tuple[float, float]]) -> str:
@@ -17,17 +18,17 @@ def verdict(intervals: list[tuple[float, float]]) -> str:
     some are, not held if none is and one lies below, not decided if all hold 0."""
     if not intervals:
         return UNTESTED
-    above = sum(low > 0 for low, _ in intervals)
+    above = sum(low > ROUNDING for low, _ in intervals)
     if above:
         return HELD if above == len(intervals) else PARTLY
-    return NOT_HELD if any(high < 0 for _, high in intervals) else OPEN
+    return NOT_HELD if any(high < -ROUNDING for _, high in intervals) else OPEN
 
 
 def not_worse(intervals: list[tuple[float, float]]) -> str:
     """Of a claim that none of these gains is below 0: not held if an interval lies below."""
     if not intervals:
         return UNTESTED
-    return NOT_HELD if any(high < 0 for _, high in intervals) else HELD
+    return NOT_HELD if any(high < -ROUNDING for _, high in intervals) else HELD
 
 
 RULES = {

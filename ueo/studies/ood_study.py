@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ueo.grids.grid_settings import ZERO_SHOT
-from ueo.results.bootstrap import drawn_gains, estimate, mean_gains
+from ueo.results.bootstrap import Run, drawn_gains, estimate, mean_gains
 from ueo.results.comparable import check_inputs
 from ueo.results.record import read_outputs, read_result
 from ueo.studies.claims import claim, not_worse
@@ -36,6 +36,7 @@ class Arm:
 
 
 Runs = dict[Arm, list[ScoredRun]]
+Cells = dict[tuple[str, str], list[Run]]  # of a domain and label space
 ZERO = Arm(ZERO_SHOT)
 
 
@@ -100,9 +101,15 @@ def with_intervals(found: list[dict], runs: Runs, resamples: int = RESAMPLES) ->
     arms = {(arm.method, arm.shots): group for arm, group in runs.items()}
     result = []
     for row in found:
-        group = arms[row["method"], row["shots"]]
-        drawn = drawn_gains(_by_domain(group, row["score"]), None, _defined(group), resamples)
-        result.append({**row, "intervals": {m: estimate(d.values())[1] for m, d in drawn.items()}})
+        cells, intervals = _by_cell(arms[row["method"], row["shots"]], row["score"]), {}
+        detected = _having_both(cells)
+        parts = [(cells, ("pacc", "auroc"))]
+        if len(detected) < len(cells):  # detection is defined in fewer label spaces
+            parts = [(cells, ("pacc",)), (detected, ("auroc",))]
+        for part, metrics in parts:
+            drawn = drawn_gains(part, None, metrics, resamples) if part else {}
+            intervals |= {m: estimate(values.values())[1] for m, values in drawn.items()}
+        result.append({**row, "intervals": intervals})
     return result
 
 
@@ -125,24 +132,27 @@ def _mean(values: list[float | None]) -> float | None:
 
 def gain(ours: list[ScoredRun], theirs: list[ScoredRun], our_score: str = REFERENCE,
          their_score: str = "", metric: str = "auroc") -> dict | None:
-    """{"gain", "interval"} in points of percent, on the domains that both ran on; None if neither
-    is defined there. their_score: "" for the same."""
-    first, second = _by_domain(ours, our_score), _by_domain(theirs, their_score or our_score)
-    shared = [domain for domain in first if domain in second]
-    if not shared or metric not in _defined([*ours, *theirs]):
+    """{"gain", "interval"} in points of percent, on the domains and label spaces that both ran on;
+    None where the metric is defined on none. their_score: "" for the same."""
+    first, second = _by_cell(ours, our_score), _by_cell(theirs, their_score or our_score)
+    if metric == "auroc":
+        first, second = _having_both(first), _having_both(second)
+    shared = [cell for cell in first if cell in second]
+    if not shared:
         return None
     mean, interval = mean_gains(
-        {d: first[d] for d in shared}, {d: second[d] for d in shared}, (metric,)
+        {cell: first[cell] for cell in shared}, {cell: second[cell] for cell in shared}, (metric,)
     )[metric]
     return {"gain": mean, "interval": list(interval)}
 
 
-def _defined(runs: list[ScoredRun]) -> tuple[str, ...]:
-    has_ood = all((run.labels >= run.num_known).any() for run in runs)
-    return ("pacc", "auroc") if has_ood else ("pacc",)
+def _having_both(runs: Cells) -> Cells:
+    """Those of cells with known and unknown images."""
+    return {cell: group for cell, group in runs.items()
+            if all((outputs["test_labels"] >= known).any() for outputs, known in group)}
 
 
-def _by_domain(runs: list[ScoredRun], score: str) -> dict[str, list]:
+def _by_cell(runs: list[ScoredRun], score: str) -> Cells:
     found = defaultdict(list)
     for run in runs:
         if score in run.scores:
@@ -152,10 +162,8 @@ def _by_domain(runs: list[ScoredRun], score: str) -> dict[str, list]:
                 "test_scores_after": run.scores[score],
                 "test_paths": run.paths,
             }
-            found[f"{run.result['domain']} {run.result['setting']}"].append(
-                (outputs, run.num_known)
-            )
-    return found
+            found[run.result["domain"], run.result["setting"]].append((outputs, run.num_known))
+    return dict(found)
 
 
 # claims

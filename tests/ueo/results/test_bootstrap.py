@@ -101,6 +101,40 @@ def test_each_run_counts_once_also_where_seeds_have_other_shots():
     assert together == pytest.approx(np.mean(gains))
 
 
+def test_a_cell_counts_once_and_is_compared_with_itself_alone():
+    """Ours has three seeds where both are good, the base where both are bad: nobody gains."""
+    good, bad = run(0, 0.9), run(0)
+    ours = {("a", "closed"): [good] * 3, ("a", "open"): [bad]}
+    base = {("a", "closed"): [good], ("a", "open"): [bad] * 3}
+    for gain, bounds in mean_gains(ours, base, resamples=20).values():
+        assert [gain, *bounds] == pytest.approx([0, 0, 0], abs=1e-9)
+    ours[("a", "closed")] = [run(0, 0.95)] * 3
+    alone = mean_gains({"a": [run(0, 0.95)]}, {"a": [good]}, resamples=20)["pacc"]
+    half = mean_gains(ours, base, resamples=20)["pacc"]
+    assert half[0] == pytest.approx(alone[0] / 2)
+    assert half[1] == pytest.approx(tuple(np.divide(alone[1], 2)))
+
+
+def test_images_without_label_count_nowhere():
+    (ours, known), (base, _) = run(0, 0.5), run(0)
+    whole = mean_gains({"a": [(ours, known)]}, {"a": [(base, known)]}, resamples=2)
+    none = {"test_labels": [-1], "test_predictions_after": [0], "test_scores_after": [9.0],
+            "test_paths": ["none.png"]}
+    ours, base = ({key: np.concatenate([values, none[key] * 50]) for key, values in each.items()}
+                  for each in (ours, base))
+    with_some = mean_gains({"a": [(ours, known)]}, {"a": [(base, known)]}, resamples=2)
+    assert [m[0] for m in with_some.values()] == pytest.approx([m[0] for m in whole.values()])
+
+
+def test_an_h_score_without_an_unknown_image_drawn_is_not_defined():
+    outputs, known = run(0)
+    outputs[bootstrap.ACCEPTED] = outputs["test_scores_after"] > 0
+    unknown = outputs["test_labels"] >= known
+    counts = np.stack([np.ones(len(unknown)), ~unknown]).astype(np.float32)
+    found = bootstrap.resampled(outputs, known, counts)["h_score"]
+    assert 0 < found[0] < 1 and np.isnan(found[1])
+
+
 @pytest.mark.parametrize("draws, expected", [(10_000_000, 1000), (200_000, 500), (1, 200)])
 def test_large_domains_are_drawn_less_often_but_never_below_a_floor(monkeypatch, draws, expected):
     drawn, real = [], bootstrap.resample_counts

@@ -96,6 +96,33 @@ def test_a_method_without_its_shots_is_compared_on_the_same_images(tmp_path):
     assert "on the same images" in render.caption(summary)
 
 
+def test_gains_over_a_method_with_shots_are_on_the_same_images_too(tmp_path):
+    """All predict the same. Two runs lack an image each, which they get wrong."""
+    outputs, known = outputs_of(0)
+    wrong = np.flatnonzero(outputs["test_labels"] != outputs["test_predictions_after"])
+    wrong = wrong[outputs["test_labels"][wrong] < known]
+    found = []
+    for number, (name, seed, left_out) in enumerate([
+        ("Shots", 1, wrong[:5]), ("Shots", 2, wrong[5:20]), ("Tip", 1, wrong[:5]),
+        ("Tip", 2, wrong[5:20]), ("New", 1, []),
+    ]):
+        part = {key: np.delete(values, left_out) for key, values in outputs.items()}
+        values = metrics.evaluate(
+            part["test_labels"], part["test_predictions_after"], part["test_scores_after"], known)
+        result = record(name, "a", seed, 100 * values["pacc"], 100 * values["auroc"])
+        result["counts"] = {"known_classes": known, "shots_left_out_of_test": len(left_out)}
+        write_run(tmp_path / str(number), result, part)
+        found.append((tmp_path / str(number), result))
+    summary = tables.summarise(found, "Shots")
+    assert [row["method"] for row in summary["rows"]] == ["Shots", "New", "Tip"]
+    for row in summary["rows"][1:]:
+        for metric in ("pacc", "auroc"):
+            assert row["gain"]["a"][metric] == pytest.approx(0)
+            assert row["gain"]["mean"][metric] == pytest.approx(0)
+    for gain in summary["overall"]:
+        assert gain["pacc"]["seeds"] == [pytest.approx(0)] * len(gain["pacc"]["seeds"])
+
+
 def test_the_overall_gain_comes_with_an_interval_and_its_seeds(entries):
     gain = gains.overall_gain(entries, "New", "Zero")
     low, high = gain["pacc"]["interval"]
@@ -203,6 +230,27 @@ def test_a_gain_is_over_the_cells_that_both_methods_have(entries):
     assert gains.overall_gain(left, "New", "Zero")["cells"] == 1
     assert gains.overall_gain(entries, "New", "Zero")["cells"] == 2
     assert gains.overall_gain(entries, "Absent", "Zero") is None
+
+
+def test_seeds_that_a_label_space_lacks_are_no_gain(tmp_path):
+    """All predict alike: well in "closed", of which New has one seed, and badly in "open", of which
+    the base has one."""
+    found = []
+    for setting, better, seeds in (("closed", 0.9, {"Zero": 3, "New": 1}),
+                                   ("open", 0.0, {"Zero": 1, "New": 3})):
+        outputs, known = outputs_of(0, better)
+        values = metrics.evaluate(outputs["test_labels"], outputs["test_predictions_after"],
+                                  outputs["test_scores_after"], known)
+        for name, number in seeds.items():
+            for seed in range(1, number + 1):
+                result = record(name, "a", seed, 100 * values["pacc"], 100 * values["auroc"],
+                                setting=setting)
+                folder = tmp_path / f"{name}{setting}{seed}"
+                write_run(folder, result, outputs)
+                found.append((folder, result))
+    gain = gains.overall_gain(found, "New", "Zero")
+    for metric in gains.GAINS:
+        assert [gain[metric]["gain"], *gain[metric]["interval"]] == pytest.approx([0] * 3, abs=1e-9)
 
 
 def test_a_missing_domain_leaves_the_mean_empty(entries):

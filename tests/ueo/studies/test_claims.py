@@ -12,6 +12,7 @@ from ueo.studies.claims import claim, not_worse, table, verdict
     ([(0.1, 1.0), (-2.0, -0.5)], "held in part", "not held"),
     ([(-0.1, 1.0), (-0.2, 0.5)], "not decided", "held"),
     ([(-0.1, 1.0), (-0.9, -0.5)], "not held", "not held"),
+    ([(1e-14, 2e-14), (-1e-14, -1e-15)], "not decided", "held"),
 ])
 def test_a_verdict_follows_from_the_intervals(intervals, strict, weak):
     assert verdict(intervals) == strict

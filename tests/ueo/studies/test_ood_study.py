@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ueo.metrics import auroc
-from ueo.studies import ood_study, ood_tables, robustness
+from ueo.studies import ood_plots, ood_study, ood_tables, robustness
 from ueo.studies.ood_study import Arm
 from ueo.studies.scored_runs import ScoredRun
 
@@ -54,6 +54,31 @@ def test_a_gain_is_paired_by_domain_and_between_scores():
     same = ood_study.gain(good, good)
     assert same["gain"] == 0 and same["interval"] == [0, 0]
     assert ood_study.gain(good, [run("c")]) is None
+
+
+def test_label_spaces_of_one_domain_have_the_same_images():
+    """They are drawn together: four times the same runs are as sure as once."""
+    good, bad = run("a", 1, 0.5), run("a", 2, 2.0)
+    spaces = ("closed", "partial", "open", "open_partial")
+    four = [[ScoredRun(**{**vars(r), "result": {**r.result, "setting": space}})
+             for space in spaces] for r in (good, bad)]
+    assert ood_study.gain(*four) == ood_study.gain([good], [bad])
+    once, often = (ood_study.with_intervals(ood_study.means(ood_study.rows({ZERO: runs})),
+                                            {ZERO: runs}) for runs in ([good], four[0]))
+    assert often == once
+
+
+def test_a_label_space_without_unknown_images_leaves_detection_in_the_others(tmp_path):
+    plain, better = run(), run(noise=0.5)
+    whole = ScoredRun(**{**vars(plain), "num_known": 2 * KNOWN,
+                         "result": {**plain.result, "setting": "all"}})
+    runs = {ZERO: [plain, whole], Arm("CoOp", 4): [better, whole]}
+    found = ood_study.with_intervals(ood_study.means(ood_study.rows(runs)), runs, 20)
+    for row in found:
+        assert row["intervals"]["auroc"][0] < row["auroc"] < row["intervals"]["auroc"][1]
+        assert row["intervals"]["pacc"][0] < row["pacc"] < row["intervals"]["pacc"][1]
+    assert ood_study.gain([better, whole], [plain, whole]) == ood_study.gain([better], [plain])
+    ood_plots.draw(tmp_path, "study", runs, found)
 
 
 def test_shots_are_compared_at_eight_and_up_adapter_at_its_most():

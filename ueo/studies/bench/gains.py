@@ -1,6 +1,6 @@
 """What each method gains over zero-shot CLIP on the bench, from records alone."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict
     compared with, as `finished` gives them."""
     ours = [run | {"model": model} for model, (own, _) in by_model.items() for run in own]
     base = [run | {"model": model} for model, (_, zero) in by_model.items() for run in zero]
-    drawn = drawn_gains(_by_domain(ours), _by_domain(base), tuple(METRICS), RESAMPLES)
+    drawn = drawn_gains(_by_cell(ours), _by_cell(base), tuple(METRICS), RESAMPLES)
     each, before = _gain_of_each(ours, base), [_values(run) for run in base]
     gained = {"group": group, "method": method, "models": list(by_model), "by_domain": {
         domain: {m: _estimate([drawn[m][domain]]) for m in METRICS} for domain in drawn["pacc"]
@@ -96,10 +96,10 @@ def _estimate(drawn: Iterable[np.ndarray]) -> dict:
     return {"gain": gain, "interval": bounds}
 
 
-def _by_domain(runs: list[dict]) -> dict[str, list]:
+def _by_cell(runs: list[dict]) -> dict[tuple[str, ...], list]:
     found = defaultdict(list)
     for run in runs:
-        found[PARTS["domain"](run)].append((run["outputs"], _known(run)))
+        found[_cell(run)].append((run["outputs"], _known(run)))
     return found
 
 
@@ -116,21 +116,23 @@ PARTS: dict[str, Callable[[dict], str]] = {
 
 
 def _gain_of_each(ours: list[dict], base: list[dict]) -> list[dict[str, float]]:
-    """Of each run over zero-shot CLIP in its cell, on the images that the run was tested on."""
-    zero = {_cell(run): run for run in base}
+    """Of each run over that of the base in its cell, of the same seed where there is one, on the
+    images that both were tested on."""
     found = []
     for run in ours:
-        against = zero[_cell(run)]
-        paths = run["outputs"]["test_paths"]
-        if not np.array_equal(paths, against["outputs"]["test_paths"]):
-            against = against | {"outputs": cut(against["outputs"], paths.tolist())}
-        values, before = _values(run), _values(against)
+        beside = {PARTS["seed"](other): other for other in base if _cell(other) == _cell(run)}
+        pair = [run, beside.get(PARTS["seed"](run), next(iter(beside.values())))]
+        paths = [each["outputs"]["test_paths"] for each in pair]
+        if not np.array_equal(*paths):
+            shared = sorted(set(paths[0].tolist()).intersection(paths[1].tolist()))
+            pair = [each | {"outputs": cut(each["outputs"], shared)} for each in pair]
+        values, before = map(_values, pair)
         found.append({metric: 100 * (values[metric] - before[metric]) for metric in METRICS})
     return found
 
 
 def _cell(run: dict) -> tuple[str, ...]:
-    return tuple(PARTS[part](run) for part in ("model", "domain", "setting"))
+    return tuple(PARTS[part](run) for part in ("domain", "model", "setting"))
 
 
 def _values(run: dict) -> dict[str, float]:
@@ -140,8 +142,12 @@ def _values(run: dict) -> dict[str, float]:
 
 
 def _spread(runs: list[dict], gains: list[float], of: Callable[[dict], str]) -> dict[str, float]:
-    """Mean gain of each part of the runs, such as each seed."""
-    parts = defaultdict(list)
+    """Mean gain of each part of the runs, such as each seed. Each cell counts alike; seeds are
+    compared in the cells that have most of them."""
+    size = Counter(map(_cell, runs))
+    most, parts = max(size.values()), defaultdict(list)
     for run, gain in zip(runs, gains):
-        parts[of(run)].append(gain)
-    return {part: float(np.mean(values)) for part, values in sorted(parts.items())}
+        if of is not PARTS["seed"] or size[_cell(run)] == most:
+            parts[of(run)].append((gain, most / size[_cell(run)]))
+    return {part: float(np.average(values, weights=weights))
+            for part, pairs in sorted(parts.items()) for values, weights in [zip(*pairs)]}
