@@ -148,6 +148,47 @@ def test_an_ensemble_averages_cosines_and_each_prompt_learns_by_itself(build):
     torch.testing.assert_close(alone, together)
 
 
+RANDOM = ("CTX_INIT", ""), ("N_CTX", "3")
+
+
+def random_context(name, *more):
+    pairs = (*RANDOM, *more)
+    return [part for key, value in pairs for part in (f"TRAINER.{name}.{key}", value)]
+
+
+@pytest.mark.parametrize("name, more", [
+    ("UPL", ()), ("UPL", (("ENSEMBLE", "2"),)), ("CPL", ()), ("MARS", ()),
+    ("UEO", (("CSC", "True"),)),
+])
+def test_a_context_that_starts_at_random_is_told_what_zero_shot_clip_says(build, name, more):
+    zero_shot = build(trainer="ZeroshotCLIP")
+    zero_shot.before_train()
+    expected = zero_shot.passes.unlabelled_cosines()
+    trainer, told = build(*random_context(name, *more), trainer=name), []
+    before = [member.ctx.detach().clone() for member in trainer.model.prompt.members()]
+    prepare = trainer.prepare
+    trainer.prepare = lambda cosines: (told.append(cosines), prepare(cosines))
+    trainer.before_train()
+    torch.testing.assert_close(told[0], expected, rtol=0, atol=1e-6)
+    ours, own = (t.evaluations.history[0] for t in (trainer, zero_shot))
+    assert ours["test"]["accuracy"] == own["test"]["accuracy"]
+    if name == "MARS":  # which asks the model for its class features
+        prob = (trainer.model.logit_scale * expected).softmax(-1)
+        torch.testing.assert_close(trainer.zero_shot, prob, rtol=0, atol=1e-5)
+    for member, context in zip(trainer.model.prompt.members(), before):
+        assert torch.equal(member.ctx, context)
+    assert not torch.allclose(trainer.passes.unlabelled_cosines(), expected, atol=1e-3)
+
+
+def test_a_random_context_that_is_not_learnt_stays_what_is_asked_for(build):
+    trainer = build(*random_context("ZeroshotCLIP"), trainer="ZeroshotCLIP")
+    trainer.before_train()
+    found = trainer.evaluations.run(epoch=1)["unlabelled"]
+    first, last = trainer.evaluations.history
+    assert first["test"]["accuracy"] == last["test"]["accuracy"]
+    assert torch.equal(found, trainer.passes.unlabelled_cosines())
+
+
 def test_an_ensemble_of_equal_prompts_is_refused(toy, capsys):
     assert toy("x", "TRAINER.UPL.ENSEMBLE", "2", trainer="UPL")[0] == 2
     assert "CTX_INIT" in capsys.readouterr().err

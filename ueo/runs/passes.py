@@ -82,6 +82,13 @@ class Passes:
         return distributed.gather(torch.cat(parts))
 
 
+def zero_shot_prompt(trainer, names: list[str]) -> PromptLearner:
+    """The prompts of names in the template of the data set of `trainer`, or in CLIP's."""
+    template = getattr(trainer.dm.dataset, "template", TEMPLATE)
+    backbone, whole = trainer.model.backbone, not trainer.options.FAST
+    return PromptLearner(names, backbone, template, whole=whole).requires_grad_(False)
+
+
 class AgainstNames:
     """Scores of the images of `trainer`, a CLIPTrainer that has learnt nothing yet, against names
     that no class has; `asked`: which of them, by its SCORE and by what it keeps."""
@@ -100,11 +107,11 @@ class AgainstNames:
 
     def _prompts(self, names: list[str]) -> PromptLearner | PromptEnsemble:
         """Prompts of names with the contexts of the model as it is, or, where each class has one of
-        its own, with the data set's template."""
+        its own or nothing is learnt of a random one, with the data set's template."""
         model, options = self.trainer.model, self.trainer.options
+        if options.CSC or self.trainer.starts_at_random:
+            return zero_shot_prompt(self.trainer, names)
         template = getattr(self.trainer.dm.dataset, "template", TEMPLATE)
-        if options.CSC:
-            return PromptLearner(names, model.backbone, template, whole=not options.FAST)
         prompt = build_prompt(names, model.backbone, options, template, seed=0)
         for ours, own in zip(prompt.members(), model.prompt.members()):
             ours.ctx = own.ctx

@@ -5,6 +5,8 @@ computes once (`prepare`) and what it trains start from that.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -20,6 +22,7 @@ from ueo.images.other_datasets import check_labelled, complete
 from ueo.runs.checkpoint import MODEL, checkpoint_file, load_tuned, models_of
 from ueo.runs.current_inputs import method_inputs
 from ueo.runs.evaluation import Evaluations
+from ueo.runs.passes import zero_shot_prompt
 
 TRAINED = "Finish training\nFinished training"  # parsers wait for CoOp's words or for MaPLe's
 
@@ -79,7 +82,26 @@ class RecordedTrainer(TrainerX):
 
     def look_first(self) -> None:
         """Evaluate the zero-shot model, and let the method prepare from what it gives."""
-        self.prepare(self.evaluations.run(epoch=0)["unlabelled"])
+        with self.zero_shot():
+            self.prepare(self.evaluations.run(epoch=0)["unlabelled"])
+
+    @property
+    def starts_at_random(self) -> bool:
+        """Whether contexts that are to be learnt are random numbers as yet."""
+        return ("prompt" in self.groups and not self.options.CTX_INIT
+                and not self.cfg.MODEL.INIT_WEIGHTS and self.epochs_done == 0)
+
+    @contextmanager
+    def zero_shot(self) -> Iterator[None]:
+        """The model is zero-shot CLIP: in the place of contexts that start at random, which say
+        nothing of the classes, it has the data set's prompt."""
+        own = self.model.prompt
+        if self.starts_at_random:
+            self.model.prompt = zero_shot_prompt(self, list(self.dm.dataset.classnames))
+        try:
+            yield
+        finally:
+            self.model.prompt = own
 
     def before_train(self) -> None:
         self.look_first()

@@ -98,6 +98,18 @@ def test_a_learnt_context_stands_before_the_names_and_one_a_class_does_not(toy):
     torch.testing.assert_close(feature, learnt.features[0], atol=1e-5, rtol=0)
 
 
+def test_a_context_that_starts_at_random_scores_as_zero_shot_clip_until_it_is_learnt(toy):
+    random = ("TRAINER.UEO.CTX_INIT", "", "TRAINER.UEO.N_CTX", "3", "TRAINER.UEO.TUNE", "prompt")
+    _, zero_shot = toy("zero", *options("ZeroshotCLIP", "neglabel"), trainer="ZeroshotCLIP")
+    _, folder = toy("random", *options("UEO", "neglabel", *random), epochs=1)
+    expected, found = read_outputs(zero_shot), read_outputs(folder)
+    np.testing.assert_allclose(found["test_scores_before"], expected["test_scores_after"],
+                               rtol=1e-6)
+    start, learnt = (negative_names.read(f) for f in (zero_shot, folder))
+    assert start.names == learnt.names
+    assert not torch.allclose(start.features, learnt.features, atol=1e-3)
+
+
 def test_both_are_kept_beside_other_scores_and_change_none(toy):
     _, plain = toy("plain", "TEST.KEEP_OUTPUTS", "True", kind="vit")
     _, kept = toy("kept", "TEST.KEEP_OUTPUTS", "True", "TEST.KEEP_NEGATIVES", "True", kind="vit")

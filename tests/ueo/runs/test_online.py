@@ -220,6 +220,13 @@ def test_clipttas_memory_holds_what_has_come(build):
         assert len(drawn) and drawn.max() <= batch["index"].max()
 
 
+def test_a_random_context_is_told_what_zero_shot_clip_says_of_a_batch(stream):
+    zero_shot = answers(stream("zero-shot", "ZeroshotCLIP"))
+    random = ("TRAINER.UEO.CTX_INIT", "", "TRAINER.UEO.N_CTX", "3")
+    found = answers(stream("random", "UEO", *random), "before")
+    assert same(found[:1], zero_shot[:1]) and np.allclose(found[1], zero_shot[1], atol=1e-6)
+
+
 @pytest.mark.parametrize("size, steps, waiting", [("16", 3, 0), ("20", 3, 0), ("1", 3, 3)])
 def test_adand_learns_from_each_batch_and_from_queues_of_single_images(
         build, size, steps, waiting):

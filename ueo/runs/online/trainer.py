@@ -132,7 +132,8 @@ class OnlineTrainer(ShardsTrainer):
         """The stream, after the zero-shot model has seen all images, each by itself; from then on
         nothing gives the images of it before they come."""
         cfg, items = self.cfg, self._truth.items("unlabelled")
-        zero_shot = self.evaluations.run(epoch=0)["unlabelled"]
+        with self.zero_shot():
+            zero_shot = self.evaluations.run(epoch=0)["unlabelled"]
         domains = torch.tensor([item.domain for item in items]).numpy()
         found = batches(
             cfg.ONLINE.ORDER, self._truth.labels("unlabelled").numpy(), domains,

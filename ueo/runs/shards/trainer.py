@@ -57,8 +57,8 @@ class ShardsTrainer(RecordedTrainer):
         if not is_sharded(self.cfg):
             super().look_first()
             return
-        self.evaluations.run(epoch=0)
-        with torch.no_grad():
+        with torch.no_grad(), self.zero_shot():
+            self.evaluations.run(epoch=0)
             self._frozen = self.model.class_features().float().cpu()  # (K, embedding)
         self.train_loader_x.open(self.evaluations.look())
         self._epoch_seed, self._first, self._written = None, 0, time.monotonic()
