@@ -77,7 +77,7 @@ def start() -> None:
         return
     gpu = torch.cuda.is_available()
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=PATIENCE)
-    atexit.register(dist.destroy_process_group)
+    atexit.register(_leave)
     gpus = [None] * world_size()
     dist.all_gather_object(gpus, gpu)
     if len(set(gpus)) > 1:
@@ -85,6 +85,25 @@ def start() -> None:
             f"{world_size()} processes were started, but only {sum(gpus)} of them have a GPU; "
             "start one for each GPU"
         )
+
+
+def fail(status: int) -> None:
+    """Let this process, which failed, end with this exit status and without the others. They wait
+    for it elsewhere, and NCCL lets no process leave before all do; torchrun ends them."""
+    if launched() and dist.is_initialized():
+        atexit.register(_end_alone, status)  # called before `_leave`
+
+
+def _leave() -> None:
+    if hasattr(sys, "last_value"):  # an error that nobody caught
+        _end_alone(1)
+    dist.destroy_process_group()
+
+
+def _end_alone(status: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def barrier() -> None:

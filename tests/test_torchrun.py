@@ -27,7 +27,7 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-def two_processes(*words: str) -> tuple[list[int], str, str]:
+def two_processes(*words: str, timeout: float = 300) -> tuple[list[int], str, str]:
     """Both processes that torchrun would start, with the environment that it gives them:
     (their exit statuses, what they print, their errors)."""
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -35,7 +35,7 @@ def two_processes(*words: str) -> tuple[list[int], str, str]:
     shared = {**os.environ, "TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "MASTER_PORT": port,
               "MASTER_ADDR": "127.0.0.1"}
     both = [warm.Python(*words, env={**shared, "RANK": i, "LOCAL_RANK": i}) for i in "01"]
-    said = [process.communicate() for process in both]
+    said = [process.communicate(timeout) for process in both]
     return [p.returncode for p in both], *map("".join, zip(*said))
 
 
@@ -150,6 +150,45 @@ def test_batches_that_cannot_be_shared_are_named(script, tmp_path):
     assert "a batch cannot be shared equally by 2 processes" in err
 
 
+ONE_FAILS = '''
+import os
+import sys
+import time
+import torch
+from modern_dassl import distributed
+from ueo.errors import DataError
+from ueo.runs.status import status_of
+
+torch.distributed.destroy_process_group = lambda: time.sleep(1000)  # NCCL's waits for all
+
+
+def work():
+    distributed.start()
+    if not distributed.is_main():
+        raise {error}("an image that one process alone reads")
+    {main}
+
+
+sys.exit(status_of(work))
+'''
+
+
+def test_a_process_that_fails_does_not_wait_for_the_others(tmp_path):
+    script = ONE_FAILS.format(error="DataError", main="os._exit(0)")
+    (tmp_path / "script.py").write_text(script)
+    statuses, _, err = two_processes(str(tmp_path / "script.py"), timeout=60)
+    assert statuses == [0, 2]
+    assert "Error (process 1): an image that one process alone reads\n" in err
+
+
+def test_torchrun_ends_all_where_one_has_an_error_of_its_own(tmp_path):
+    script = ONE_FAILS.format(error="LookupError", main="distributed.barrier()")
+    (tmp_path / "script.py").write_text(script)
+    done = torchrun(str(tmp_path / "script.py"))
+    assert done.returncode == 1
+    assert "LookupError: an image that one process alone reads\n" in done.stderr
+
+
 def test_more_processes_than_gpus_are_one_line(monkeypatch, capsys):
     def gather(found, own):
         found[:] = [own, not own]  # the other process has what this one lacks
@@ -158,7 +197,7 @@ def test_more_processes_than_gpus_are_one_line(monkeypatch, capsys):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda *args, **options: None)
     monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
-    monkeypatch.setattr(distributed.atexit, "register", lambda function: None)
+    monkeypatch.setattr(distributed.atexit, "register", lambda *_: None)
     assert status_of(distributed.start) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "2 processes were started, but only 1 of them have a GPU" in line

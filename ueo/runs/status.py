@@ -43,6 +43,7 @@ def status_of(work: Callable[[], int | None]) -> int:
         return _told(f"out of memory; {LESS_MEMORY}", MISTAKE)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
+        distributed.fail(INTERRUPTED)
         return INTERRUPTED
     finally:
         sys.stdout = console
@@ -63,6 +64,7 @@ def run_to_status(settings: RunSettings) -> int:
 def _told(message: str, status: int) -> int:
     process = "" if distributed.is_main() else f" (process {distributed.rank()})"
     print(f"Error{process}: {message}", file=sys.stderr)
+    distributed.fail(status)
     return status
 
 
