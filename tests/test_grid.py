@@ -12,6 +12,8 @@ import warm
 from conftest import REPOSITORY, read
 
 from ueo.commands import grid
+from ueo.grids import slurm
+from ueo.inputs import DEVICE, PRECISION, TF32
 
 KILLS = 5
 
@@ -109,6 +111,29 @@ def test_slurms_local_executor_runs_every_shard(argv, unbroken, tmp_path):
         assert time.monotonic() < end, list((tmp_path / "slurm").iterdir())
         time.sleep(0.5)
     assert tables(tmp_path) == tables(unbroken)
+
+
+def test_a_login_node_without_a_gpu_submits_what_its_jobs_have_not_finished(
+    argv, unbroken, tmp_path, capsys, monkeypatch
+):
+    """Their records say cuda, and what it would be here is no matter."""
+    shutil.copytree(unbroken, tmp_path, dirs_exist_ok=True)
+    first, *others = records(tmp_path)
+    shutil.rmtree(first.parent)
+    for path in others:
+        result = read(path.parent)
+        result["inputs"].update({DEVICE: "cuda", PRECISION: "fp16", TF32: "convolutions"})
+        result["config"]["USE_CUDA"] = True
+        path.write_text(json.dumps(result))
+    submitted = []
+    monkeypatch.setattr(slurm, "submit", lambda jobs, settings: submitted.append(jobs.number))
+    words = [*argv[:1], "--output", str(tmp_path), "--slurm", "2", *argv[1:]]
+    words[words.index("--device") + 1] = "auto"
+    dry = [*words[:1], "--dry-run", *words[1:]]
+    assert grid.main(dry) == grid.main(words) == 0
+    assert "11 finished, 1 to do" in capsys.readouterr().out and submitted == [2]
+    assert grid.main([*words[:1], "--slurm-cluster", "local", *words[1:]]) == 2  # this machine's
+    assert "device: cuda -> cpu" in capsys.readouterr().err
 
 
 def test_records_of_two_machines_are_merged_by_copying(argv, unbroken, tmp_path, capsys):

@@ -10,6 +10,7 @@ from ueo.grids.choices import left_out
 from ueo.grids.grid_settings import GridSettings, PlannedRun
 from ueo.grids.parallel import clock, remove_consoles
 from ueo.grids.planned_inputs import PlannedInputs
+from ueo.inputs import OF_DEVICE
 from ueo.names import enumeration
 from ueo.results.check_outputs import check_outputs
 from ueo.results.paper.scores import PICTURE
@@ -20,8 +21,11 @@ OF_PLACE = ("TRAINER.NAME", "DATASET.NAME", "DATASET.TARGET_DOMAINS", "DATASET.S
 FEW = 40  # runs to do that a dry run names one by one
 
 
-def waiting(settings: GridSettings, runs: list[PlannedRun]) -> list[PlannedRun]:
-    """The runs that are not finished, announced, as is which trainers `all` leaves out.
+def waiting(
+    settings: GridSettings, runs: list[PlannedRun], elsewhere: bool = False
+) -> list[PlannedRun]:
+    """The runs that are not finished, announced, as is which trainers `all` leaves out. elsewhere:
+    they are of other machines, whose devices are not known here.
 
     With tables_only none: how many have a record is said, and DataError raised where no one has.
     """
@@ -30,7 +34,7 @@ def waiting(settings: GridSettings, runs: list[PlannedRun]) -> list[PlannedRun]:
     if settings.tables_only:
         _say_records(settings, runs)
         return []
-    finished = finished_runs(runs, settings.overwrite)
+    finished = finished_runs(runs, settings.overwrite, elsewhere)
     todo = [run for run in runs if run not in finished]
     _announce(settings, runs, todo, finished)
     if not settings.dry_run:
@@ -38,9 +42,12 @@ def waiting(settings: GridSettings, runs: list[PlannedRun]) -> list[PlannedRun]:
     return todo
 
 
-def finished_runs(runs: list[PlannedRun], overwrite: bool) -> dict[PlannedRun, dict]:
+def finished_runs(
+    runs: list[PlannedRun], overwrite: bool, elsewhere: bool = False
+) -> dict[PlannedRun, dict]:
     """{run: result} of the records that are there. One of another configuration or of other inputs
-    is an error; where the images are not there to be compared, that is said.
+    is an error, but for the device of a run elsewhere; where the images are not there to be
+    compared, that is said.
 
     Without its picture a run was killed at the very end; running it again draws that alone.
     """
@@ -51,6 +58,9 @@ def finished_runs(runs: list[PlannedRun], overwrite: bool) -> dict[PlannedRun, d
         present, why = inputs.of(run)
         if present is None:
             unseen[why].append(run)
+        elif elsewhere and (record := read_result(run.folder)):
+            recorded = record["inputs"]
+            present = {**present, **{k: recorded[k] for k in OF_DEVICE if k in recorded}}
         keep = [f"TEST.KEEP_{what}" in run.settings.options for what in ("OUTPUTS", "NEGATIVES")]
         result = finished_result(run.folder, run.config, present, "--output", *keep)
         if result is not None:

@@ -39,7 +39,8 @@ def run_grid(
     for path in filter(None, (published, expected)):
         reference.read_reference(path)  # what is wrong with it is said before hours of runs
     runs = shard([run for of_dataset in plans.values() for run in of_dataset], settings.shard)
-    todo = waiting(settings, runs)
+    elsewhere = bool(jobs) and jobs.cluster == "slurm" and settings.device != "cpu"
+    todo = waiting(settings, runs, elsewhere)
     if settings.dry_run:
         return 0
     if jobs:
