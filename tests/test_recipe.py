@@ -2,9 +2,12 @@
 defaults that a number depends on without saying so."""
 
 import inspect
+import math
 
 import pytest
+import torch
 from dassl.data.transforms import build_transform
+from dassl.optim import build_lr_scheduler
 from torchvision import transforms as T
 from torchvision.transforms import InterpolationMode
 
@@ -81,6 +84,15 @@ OTHERS = {  # what each method changes of UEO's recipe, and its own options as i
 }
 
 
+FLYP = {"OPTIM.NAME": "adamw", "OPTIM.LR": 1e-5, "OPTIM.WEIGHT_DECAY": 0.2, "OPTIM.MAX_EPOCH": 20,
+        "DATALOADER.TRAIN_X.BATCH_SIZE": 256, "INPUT.RRCROP_SCALE": [0.9, 1.0],
+        "INPUT.TRANSFORMS": ["random_resized_crop", "normalize"]}
+OF_PAPERS = {  # what the papers' public code has, and looks as if it were a default
+    "FLYP": FLYP, "FineTune": FLYP, "ARF": FLYP,
+    "POUF": {"OPTIM.LR": 1e-3, "TRAINER.POUF.LEARN_SCALE": False},  # its scale has 5e-7
+}
+
+
 @pytest.fixture
 def planned():
     """planned(data set, *options, method="UEO"): what <method>/main.sh plans."""
@@ -123,6 +135,25 @@ def test_the_other_methods_share_the_recipe_but_for_what_they_must_change(planne
                for key, value in OTHERS[name].items()}
     expected = {**RELEASED, "OPTIM.MAX_EPOCH": 50, f"TRAINER.{name}.EVAL_FREQ": 10, **changed}
     assert {key: config[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("name", OF_PAPERS)
+def test_a_papers_recipe_is_that_of_its_code(planned, name):
+    config = planned("office_home", "--recipe", "paper", method=name)[-1].config
+    assert {key: config[key] for key in OF_PAPERS[name]} == OF_PAPERS[name]
+
+
+def test_cpl_warms_up_from_nothing_to_its_full_rate(planned):
+    run = planned("office_home", "--recipe", "paper", method="CPL")[-1]
+    optim = build_cfg(run.settings).OPTIM
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=optim.LR)
+    schedule, rates = build_lr_scheduler(optimiser, optim), []
+    for _ in range(4):
+        rates += schedule.get_last_lr()
+        optimiser.step()
+        schedule.step()
+    half_a_cosine = 0.01 * (1 + math.cos(math.pi / 50))
+    assert rates == pytest.approx([0, 0.01, 0.02, half_a_cosine])
 
 
 def test_a_methods_own_recipe_stands_above_what_ueo_changes_for_a_data_set(tmp_path, monkeypatch):

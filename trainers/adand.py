@@ -66,6 +66,7 @@ class AdaND(CLIPTrainer):
         rows, known, cosines = self._labelled(batch["img"], noise)
         with torch.no_grad():
             scores = self.detector(rows[:own]).softmax(-1)[:, 1]
+        # released code: begins once step, counted from 0, exceeds WARM_UP: a step more than that
         if self.counts[2] <= self.options.WARM_UP:
             scores = msp(cosines, self.model.logit_scale)
         self._learn(rows, known)

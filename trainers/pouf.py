@@ -26,7 +26,7 @@ class POUF(CLIPTrainer):
     defaults = {
         "TRADE_OFF": Option(1.0, low=0),  # factor of the transport cost
         "LAMBDA_IM": Option(0.3, low=0),  # factor of information maximisation
-        "LEARN_SCALE": False,  # tune the logit scale too
+        "LEARN_SCALE": False,  # tune the logit scale too, at OPTIM.LR; released code: at 5e-7
     }
 
     def setup(self) -> None:

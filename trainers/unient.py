@@ -24,7 +24,7 @@ from ueo.trainers.entmin import EntMin
 
 SPLITS = {  # what tells the sides apart, of (cosines, logit scale)
     "max_cosine": lambda cosines, scale: max_logit(cosines),
-    "msp": msp,  # as CLIPTTA's authors run UniEnt on CLIP
+    "msp": msp,  # as CLIPTTA's authors run UniEnt on CLIP, by the model as it is
 }
 
 
@@ -33,7 +33,8 @@ class UniEnt(EntMin):
     by_image = False
     per_group = True  # a term is the mean of its side
     defaults = {
-        # released code: each of both factors from 1.0, 0.5, 0.2 and 0.1; 0.5 is its default
+        # released code: both from 1.0, 0.5, 0.2 and 0.1; the first is 0.5 unless set, the second
+        # has no default
         "TRADE_OFF": Option(0.5, low=0),  # factor of the marginal entropy
         "UNKNOWN_WEIGHT": Option(0.5, low=0),  # factor of the entropy of unknown images
         "SPLIT": Option("max_cosine", choices=SPLITS),
@@ -41,7 +42,8 @@ class UniEnt(EntMin):
 
     def prepare(self, zero_shot: Tensor) -> None:
         super().prepare(zero_shot)
-        # released code: scales 1 - score to [0, 1] first, which changes no share
+        # released code: scales 1 - score to [0, 1] first, which changes no share; its frozen model
+        # takes the statistics of the batch as well, these scores those of CLIP
         scores = SPLITS[self.options.SPLIT](zero_shot, self.model.logit_scale).numpy()
         known = self.sides(torch.from_numpy(upper_share(scores)).float())
         self.known = known.to(self.device)  # (images,)
