@@ -8,14 +8,15 @@ import pytest
 import torch
 
 from ueo.commands.studies import bench
+from ueo.errors import DataError
 from ueo.grids.grid_settings import GridSettings
 from ueo.losses import mutual_information
 from ueo.metrics import auroc
 from ueo.results.bootstrap import ACCEPTED, mean_gains
 from ueo.results.record import read_outputs, read_result
 from ueo.runs.configure import register
-from ueo.studies.bench import gains, judgement, protocol
-from ueo.studies.bench.report import markdown
+from ueo.studies.bench import gains, judgement, latex, protocol
+from ueo.studies.bench.report import gains_tables, markdown
 
 
 def test_the_tuning_domain_is_reported_nowhere():
@@ -156,7 +157,7 @@ def bench_run(domain, seed=1, right=0.5, rows=slice(None), images=600):
         ACCEPTED: rng.random(images) < 0.7,
     }
     result = {"domain": domain, "setting": "open", "seed": seed, "counts": {"known_classes": 4},
-              "trainer": "X", "inputs": {}, "environment": {"engine": "e"}}
+              "trainer": "X", "config": {}, "inputs": {}, "environment": {"engine": "e"}}
     return {"folder": "f", "result": result, "outputs": {k: v[rows] for k, v in outputs.items()}}
 
 
@@ -182,6 +183,32 @@ def test_a_method_is_judged_on_the_images_that_the_other_was_tested_on():
     for pair in ((ours, shots), (shots, ours)):
         found = gains.row("clean", "X", {"model": ([pair[0]], [pair[1]])})["pacc"]
         assert found["gain"] == 0 and found["by_seed"] == {"1": 0}
+
+
+def test_records_of_different_devices_are_not_compared():
+    ours, base = bench_run("d"), bench_run("d")
+    base["result"]["inputs"] = {"device": "cuda"}
+    ours["result"]["inputs"] = {"device": "cpu"}
+    with pytest.raises(DataError, match="cannot stand in one table: device is 'cpu' and 'cuda'"):
+        gains.row("clean", "X", {"model": ([ours], [base])})
+
+
+def test_tables_say_who_used_labels_and_by_which_score_images_are_told_apart():
+    ours, shots = bench_run("d"), bench_run("d", rows=slice(60, None))
+    shots["result"] |= {"uses_labels": True, "trainer": "CoOp"}
+    ours["result"]["config"] = {"TRAINER.X.SCORE": "max_logit"}
+    rows = [{"scope": "shipped"} | gains.row("clean", name, {"model": ([own], [bench_run("d")])})
+            for name, own in (("CoOp", shots), ("X", ours))]
+    text = markdown({"gains": rows, "choices": []})
+    assert "| CoOp†" in text and "| X " in text and "† trained with labelled images" in text
+    assert "OOD score: MCM, but max logit for X" in text
+    tex = latex.table(rows)
+    assert r"CoOp$^\dagger$" in tex and "max logit for X" in tex and "trained with labelled" in tex
+    over = {"scope": "shipped", "over": "CoOp"} | gains.row("clean", "X", {
+        "model": ([ours], [shots])})
+    table, *remarks = gains_tables([over], "over")
+    assert "| CoOp† " in table and len(remarks) == 2
+    assert gains_tables(rows[1:])[1:] == remarks[1:]  # of the same score, nobody used labels
 
 
 def test_a_judged_method_is_compared_with_the_others_by_its_own_score_too(finished, capsys):

@@ -49,7 +49,8 @@ def _show(settings: GridSettings, runs: list[PlannedRun]) -> None:
     groups = {method: _group(method) for method in summary["methods"]}
     stem = stem.replace("table-", "comparison-", 1)
     rows = comparison.compare(summary, entries, groups)
-    print(f"\n{comparison.write(folder, stem, rows, summary['base'])}")
+    text = comparison.write(folder, stem, rows, summary["base"], summary["uneven"])
+    print(f"\n{text}")
     print(f"Comparison: {folder / stem}.{{json,md}}")
 
 

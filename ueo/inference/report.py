@@ -22,7 +22,7 @@ from ueo.files import write_text
 from ueo.inference.summary import verdict_of
 from ueo.inference.thumbnails import MOST, choose, thumbnails
 from ueo.results.predictions import PREDICTIONS, SKIPPED
-from ueo.results.record import RESULT, read_outputs, read_result
+from ueo.results.record import RESULT, read_outputs, read_result, score_of
 from ueo.runs.checkpoint import chosen_threshold, read_facts
 from ueo.runs.folder import REPORT
 from ueo.text import shown
@@ -137,7 +137,7 @@ def _facts(result: dict) -> dict[str, str]:
     return {
         "method": f"{result['trainer']}, {result['backbone']}, seed {result['seed']}",
         "images": f"{counts['unlabelled']:,} adapted to, {counts['test']:,} on this page",
-        "score": result["config"].get(f"TRAINER.{result['trainer']}.SCORE", "mcm"),
+        "score": score_of(result),
         "probability": "the model's own, not calibrated: 90 % does not mean that nine in ten are "
                        "right",
         "versions": f"UEO toolbox {result['environment']['ueo']}, {result['environment']['engine']}"

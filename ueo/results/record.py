@@ -31,6 +31,7 @@ FACTS = {  # what a record holds at least, and of which type
     "backbone": str, "split_hash": str, "counts": dict, "config": dict, "environment": dict,
     "metrics": dict, "evaluations": list, "inputs": dict,
 }  # fmt: skip
+OWN_SCORE = "own"  # of a method that scores images by itself
 PERCENTAGES = ("accuracy", "pacc", "auroc", "fpr95", "aupr", "hm", "h_score", "ece")
 Threshold = tuple[str, float | None]  # rule, and least score of a known image; None: all are known
 NEEDED = ("test_labels", "test_predictions_after", "test_scores_after", "test_paths")
@@ -172,6 +173,13 @@ def labelled(result: dict) -> bool:
     """Whether some tested image of the run has a label."""
     test = result["metrics"]["test"]
     return any(test.get(name) is not None for name in PERCENTAGES)
+
+
+def score_of(result: dict) -> str:
+    """Name of the OOD score that a run reports: of its configuration, or OWN_SCORE."""
+    config, usual = result["config"], "mcm"
+    trainer = config.get("TRAINER.NAME", result["trainer"])
+    return result.get("score", config.get(f"TRAINER.{trainer}.SCORE", usual))
 
 
 def read_outputs(folder: str | Path) -> dict[str, np.ndarray]:

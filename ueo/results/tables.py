@@ -14,6 +14,7 @@ from ueo.images.class_names import doubts
 from ueo.results.comparable import Entry, check_comparable
 from ueo.results.coverage import uneven
 from ueo.results.gains import METRICS, mean, on_same_images, overall_gain
+from ueo.results.record import score_of
 
 LOWER_IS_BETTER = ("fpr95", "ece")
 MEAN = "mean"
@@ -48,6 +49,7 @@ def summarise(entries: list[Entry], base: str) -> dict:
         "methods": methods,
         "use_labels": sorted({r["trainer"] for r in results if r.get("uses_labels")}),
         "read_labels": sorted({r["trainer"] for r in results if r.get("reads_labels")}),
+        "scores": {r["trainer"]: score_of(r) for r in results},
         "domains": domains,
         "tuning_domain": tuning if tuning in domains else None,
         "as_published": _as_published(results),

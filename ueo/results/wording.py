@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from ueo import text
 from ueo.results import coverage
+from ueo.results.paper import names
 from ueo.results.paper.names import METRICS as NAMES
 from ueo.results.tables import MEAN
 
@@ -36,6 +37,8 @@ def notes(summary: dict, write: Callable[[str], str]) -> list[str]:
         )
     if summary["read_labels"]:
         parts.append("‡ an oracle, which reads the labels of the unlabelled images.")
+    if words := of_scores(summary["scores"]):
+        parts.append(write(words))
     if summary["as_published"] is False:
         parts.append("The images are not those of the published version: their number differs.")
     if summary["skipped_images"]:
@@ -43,6 +46,20 @@ def notes(summary: dict, write: Callable[[str], str]) -> list[str]:
     if summary["uneven"]:
         parts.append(write(coverage.sentence(summary["uneven"])))
     return parts
+
+
+def of_scores(scores: dict[str, str]) -> str:
+    """By which OOD score detection is measured, where it is not MCM for all. scores: {method: the
+    name of its score}."""
+    others: dict[str, list[str]] = {}
+    for method, score in scores.items():
+        if score != "mcm":
+            others.setdefault(score, []).append(method)
+    parts = [f"{names.score(score)} for {', '.join(methods)}" for score, methods in others.items()]
+    if len(others) == 1 and len(set(scores.values())) == 1:
+        return f"OOD score: {names.score(*others)}."
+    return (f"OOD score: MCM, but {'; '.join(parts)}: a gain in detection over a method with "
+            "another score is also one of the score.") if parts else ""
 
 
 def signed(value: float, digits: int = 2) -> str:

@@ -11,18 +11,25 @@ GROUPS = {"ZeroshotCLIP": comparison.ZERO_SHOT, "CoOp": comparison.FEW_SHOT,
 
 @pytest.fixture
 def rows():
-    """Four methods in two label spaces; StatA lacks one, UEO was scored with negative names."""
+    return compared()
+
+
+def compared(without=()):
+    """Four methods in two label spaces; StatA lacks one, UEO was scored with negative names.
+    without: (method, label space) that have no row."""
     values = {"ZeroshotCLIP": (50, 52), "CoOp": (60, 62), "StatA": (55, None), "UEO": (56, 60)}
     cells = [
         {"setting": setting, "method": method, "values": {"mean": {} if value is None else {
             metric: {"mean": value, "std": None, "seeds": 1} for metric in comparison.METRICS}}}
         for method, pair in values.items() for setting, value in zip(SETTINGS, pair)
+        if (method, setting) not in without
     ]
     gain = {"method": "UEO", "pacc": {"gain": 7.0, "interval": (5.0, 9.0)},
             "auroc": {"gain": -1.5, "interval": (-3.0, 0.0)}}
     summary = {"methods": list(values), "rows": cells, "overall": [gain]}
     entries = [
         ("folder", {"trainer": method, "uses_labels": method == "CoOp", "wall_seconds": seconds,
+                    "reads_labels": (method, "oracle") in without,
                     "config": {f"TRAINER.{method}.SCORE": "tanl" if method == "UEO" else "mcm"}})
         for method in values for seconds in (1.0, 3.0)
     ]
@@ -41,6 +48,19 @@ def test_each_method_says_what_it_uses(rows):
 def test_means_are_over_label_spaces_and_missing_where_one_is(rows):
     assert [row["pacc"] for row in rows] == [51, None, 58, 61]
     assert all(row["seconds"] == 2 for row in rows)
+
+
+def test_a_label_space_that_a_method_lacks_leaves_its_mean_empty():
+    (row,) = [row for row in compared([("UEO", "open")]) if row["method"] == "UEO"]
+    assert row["pacc"] is None and row["auroc"] is None
+
+
+def test_an_oracle_another_score_and_missing_runs_are_said():
+    text = comparison.markdown(compared([("UEO", "oracle")]), "ZeroshotCLIP", ["UEO lacks open b"])
+    (line,) = [line for line in text.splitlines() if "| UEO" in line]
+    assert "N O" in line and "O: the labels of the unlabelled images, as an oracle" in text
+    assert "OOD score: MCM, but TANL for UEO" in text
+    assert "Runs are missing: UEO lacks open b." in text
 
 
 def test_the_text_explains_its_marks_and_shows_gains_with_intervals(rows):

@@ -10,7 +10,7 @@ from ueo import metrics
 from ueo.errors import DataError
 from ueo.results import gains, render, tables
 from ueo.results.paper import latex
-from ueo.results.record import read_result, write_run
+from ueo.results.record import OWN_SCORE, read_result, score_of, write_run
 
 
 def record(trainer, domain, seed, pacc, auroc=70.0, setting="open", split="s", engine="e",
@@ -211,6 +211,26 @@ def test_an_oracle_is_marked_wherever_its_numbers_stand(entries):
     lines = [line.split(",") for line in render.csv_text([summary]).splitlines()]
     column = lines[0].index("reads_labels")
     assert {(line[4], line[column]) for line in lines[1:]} == {("New", "True"), ("Zero", "False")}
+
+
+def test_another_score_than_mcm_is_said(entries):
+    summary = tables.summarise(entries, "Zero")
+    assert summary["scores"] == {"Zero": "mcm", "New": "mcm"}
+    assert "OOD score" not in render.caption(summary)
+    scored = [(folder, {**r, "config": {**r["config"], "TRAINER.New.SCORE": "max_less_half_mean"}})
+              for folder, r in entries]
+    summary = tables.summarise(scored, "Zero")
+    for words in (render.caption(summary), latex.caption(summary)):
+        assert "OOD score: MCM, but max less half mean for New: a gain in detection" in words
+    alone = tables.summarise([e for e in scored if e[1]["trainer"] == "New"], "Zero")
+    assert "OOD score: max less half mean." in render.caption(alone)
+
+
+def test_the_score_is_that_of_the_trainer_whatever_the_table_calls_it(entries):
+    """As an ablation is called; and a method may score images by itself."""
+    config = {"TRAINER.NAME": "UEO", "TRAINER.UEO.SCORE": "energy"}
+    assert score_of(record("no-weights", "a", 1, 50.0, config=config)) == "energy"
+    assert score_of(record("AdaND", "a", 1, 50.0, score=OWN_SCORE)) == OWN_SCORE
 
 
 def test_without_labels_nothing_is_claimed(tmp_path):

@@ -18,6 +18,7 @@ from ueo.commands import train
 from ueo.errors import ConfigError
 from ueo.grids.choices import has_online_form
 from ueo.results.check_outputs import check_outputs
+from ueo.results.record import OWN_SCORE, score_of
 from ueo.runs.online import under_way
 
 ONLINE = ("DATASET.PROTOCOL", "online")
@@ -91,6 +92,7 @@ def test_a_stream_after_kill_9_goes_on_to_the_same_answers(stream, tmp_path, mon
     assert "Go on after batch 2" in capsys.readouterr().out
     assert all(np.array_equal(unbroken[name], again[name]) for name in unbroken)
     assert read(folder)["stream"] == read(folder.parent / "unbroken")["stream"]
+    assert score_of(read(folder)) == (OWN_SCORE if trainer == "AdaND" else "mcm")
     assert not (folder / under_way.FILE).exists()
 
 

@@ -3,17 +3,19 @@
 Data first: `compare` makes plain numbers of a table's summary and its records, `markdown` text.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tabulate import tabulate
 
 from ueo.files import write_json, write_text
 from ueo.results.comparable import Entry
+from ueo.results.coverage import sentence
 from ueo.results.gains import GAINS, mean
 from ueo.results.paper.names import METRICS as NAMES
+from ueo.results.record import score_of
 from ueo.results.tables import MEAN
-from ueo.results.wording import signed, signed_interval
+from ueo.results.wording import of_scores, signed, signed_interval
 from ueo.scores import AGAINST_NAMES
 
 ZERO_SHOT, TRANSDUCTIVE, TUNED, FEW_SHOT = GROUPS = (
@@ -22,6 +24,7 @@ USES = {
     "L": "labelled images of each class, which leave its test set",
     "N": "negative names",
     "A": "all images of an evaluation at once",
+    "O": "the labels of the unlabelled images, as an oracle",
 }
 METRICS = ("pacc", "auroc", "fpr95", "h_score", "ece")
 
@@ -41,6 +44,7 @@ def compare(summary: dict, entries: list[Entry], groups: Mapping[str, str]) -> l
             "group": groups[method],
             "method": method,
             "uses": _uses(records, groups[method]),
+            "score": score_of(records[0]),
             **{metric: _over_label_spaces(summary, method, metric) for metric in METRICS},
             "gains": {metric: gains[method][metric] for metric in GAINS} if method in gains else {},
             "seconds": mean([record.get("wall_seconds") for record in records]),
@@ -50,19 +54,22 @@ def compare(summary: dict, entries: list[Entry], groups: Mapping[str, str]) -> l
 
 def _uses(records: list[dict], group: str) -> list[str]:
     """Keys of USES."""
-    scores = {record["config"].get(f"TRAINER.{record['trainer']}.SCORE") for record in records}
     true = {"L": any(record.get("uses_labels") for record in records),
-            "N": not scores.isdisjoint(AGAINST_NAMES), "A": group == TRANSDUCTIVE}
+            "N": not set(map(score_of, records)).isdisjoint(AGAINST_NAMES),
+            "A": group == TRANSDUCTIVE,
+            "O": any(record.get("reads_labels") for record in records)}
     return [mark for mark in USES if true[mark]]
 
 
 def _over_label_spaces(summary: dict, method: str, metric: str) -> float | None:
-    cells = [row["values"][MEAN].get(metric) for row in summary["rows"] if row["method"] == method]
-    return mean([cell and cell["mean"] for cell in cells])
+    cells = {row["setting"]: row["values"][MEAN].get(metric) for row in summary["rows"]
+             if row["method"] == method}
+    settings = dict.fromkeys(row["setting"] for row in summary["rows"])
+    return mean([cells.get(setting) and cells[setting]["mean"] for setting in settings])
 
 
-def markdown(rows: list[dict], base: str) -> str:
-    """The table, and what its marks mean."""
+def markdown(rows: list[dict], base: str, missing: Sequence[str] = ()) -> str:
+    """The table, and what its marks mean. missing: clauses of `coverage.uneven`."""
     lines, last = [], ""
     for row in rows:
         lines.append([
@@ -79,7 +86,8 @@ def markdown(rows: list[dict], base: str) -> str:
     words = ("Means over domains, label spaces and seeds in percent; gain over "
              f"{base} in points with its paired 95 % bootstrap interval over test images; seconds "
              "of a run with its evaluations." + (f" {marks}." if marks else ""))
-    return f"{table}\n\n{words}\n"
+    scores = of_scores({row["method"]: row["score"] for row in rows})
+    return f"{table}\n\n{' '.join(filter(None, (words, scores, sentence(missing))))}\n"
 
 
 def _number(value: float | None) -> str:
@@ -90,9 +98,11 @@ def _gain(found: dict | None) -> str:
     return f"{signed(found['gain'])} {signed_interval(found['interval'])}" if found else ""
 
 
-def write(folder: Path, stem: str, rows: list[dict], base: str) -> str:
+def write(
+    folder: Path, stem: str, rows: list[dict], base: str, missing: Sequence[str] = ()
+) -> str:
     """Write stem.json and stem.md; returns the text."""
-    text = markdown(rows, base)
+    text = markdown(rows, base, missing)
     write_json(folder / f"{stem}.json", rows)
     write_text(folder / f"{stem}.md", text)
     return text

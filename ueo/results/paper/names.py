@@ -15,6 +15,7 @@ SCORES = {
     "max_less_half_mean": "max less half mean", "energy": "energy (T = 1)",
     "energy_logits": "energy (logits)", "kl_uniform": "KL to uniform", "gl_mcm": "GL-MCM",
     "mahalanobis": "Mahalanobis", "knn": "k-NN", "neglabel": "NegLabel", "tanl": "TANL",
+    "own": "its own",
 }  # fmt: skip
 METRICS = {
     "pacc": "PACC", "auroc": "AUROC", "fpr95": "FPR95", "hm": "HM", "h_score": "H-score",

@@ -6,7 +6,7 @@ from textwrap import fill
 import numpy as np
 
 from ueo.results.paper import names, stream, style
-from ueo.results.record import Threshold, read_outputs, read_result, read_threshold
+from ueo.results.record import Threshold, read_outputs, read_result, read_threshold, score_of
 
 PICTURES = (*stream.PICTURES, "scores.pdf", "scores.png")
 PICTURE = PICTURES[-1]  # written last: where it is, both are
@@ -65,7 +65,7 @@ def draw(result: dict, outputs: dict[str, np.ndarray], threshold: Threshold | No
 
 
 def score_name(result: dict) -> str:
-    return names.score(result["config"].get(f"TRAINER.{result['trainer']}.SCORE", "mcm"))
+    return names.score(score_of(result))
 
 
 def title_of(result: dict) -> str:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ueo.files import write_json
 from ueo.images.hidden_labels import SETS
-from ueo.results.record import HISTORY
+from ueo.results.record import HISTORY, OWN_SCORE
 from ueo.runs.evaluation import AFTER, BEFORE, Evaluations
 from ueo.runs.online.over_time import over_time, thresholds_so_far
 from ueo.runs.online.stream import Stream
@@ -27,6 +27,7 @@ class StreamEvaluations(Evaluations):
         listed = np.argsort(self.stream.order)
         rows = {name: found[listed] for name, found in answers.items()}
         given = {self.trainer.options.SCORE: rows["scores"]} if "scores" in rows else {}
+        self.score = {"score": OWN_SCORE} if given else {}
         self._cosines, entry = rows["cosines"], {"epoch": 1}
         for name in SETS:
             print(f"The *{name}* set, as it was answered in the stream")
@@ -56,4 +57,5 @@ class StreamEvaluations(Evaluations):
                   for part in ("predictions", "margins", "scores")),
                 len(self._truth.dataset.classnames),
             )
-        return {"stream": found, "notes": {}}  # those of a batch say nothing of the stream
+        notes = {}  # those of a batch say nothing of the stream
+        return {"stream": found, **self.score, "notes": notes}

@@ -10,8 +10,9 @@ from ueo.grids.grid_settings import ZERO_SHOT
 from ueo.open_set import RULE, THRESHOLDS, accepted
 from ueo.results.bootstrap import ACCEPTED, cut, drawn_gains, estimate, resampled
 from ueo.results.check_outputs import MARGINS
+from ueo.results.comparable import check_inputs
 from ueo.results.gains import RESAMPLES
-from ueo.results.record import read_outputs, read_result
+from ueo.results.record import read_outputs, read_result, score_of
 from ueo.studies.bench.protocol import SHIPPED
 from ueo.studies.bench.runs import Reported
 from ueo.studies.claims import verdict
@@ -49,14 +50,14 @@ def scopes(reported: Iterable[tuple[str, str, str]]) -> dict[str, list[str]]:
 
 
 def finished(folders: Iterable[Path]) -> list[dict]:
-    """{"result", "outputs"} of each record; none while one is missing."""
+    """{"folder", "result", "outputs"} of each record; none while one is missing."""
     found = []
     for folder in folders:
         if (result := read_result(folder)) is None:
             return []
         outputs = dict(read_outputs(folder))
         outputs[ACCEPTED] = _accepted(outputs)
-        found.append({"result": result, "outputs": outputs})
+        found.append({"folder": folder, "result": result, "outputs": outputs})
     return found
 
 
@@ -71,14 +72,21 @@ def _accepted(outputs: dict[str, np.ndarray]) -> np.ndarray:
 
 def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict]]]) -> dict:
     """What `method` gains on a group of domains. by_model: records of it, and of what it is
-    compared with, as `finished` gives them."""
+    compared with, as `finished` gives them. "uses_labels" and "scores" are of the two. Raises
+    DataError where records of a model are of different engines, devices, weights or images."""
+    for own, zero in by_model.values():
+        check_inputs((Path(run["folder"]), run["result"]) for run in (*own, *zero))
     ours = [run | {"model": model} for model, (own, _) in by_model.items() for run in own]
     base = [run | {"model": model} for model, (_, zero) in by_model.items() for run in zero]
     drawn = drawn_gains(_by_cell(ours), _by_cell(base), tuple(METRICS), RESAMPLES)
     each, before = _gain_of_each(ours, base), [_values(run) for run in base]
-    gained = {"group": group, "method": method, "models": list(by_model), "by_domain": {
-        domain: {m: _estimate([drawn[m][domain]]) for m in METRICS} for domain in drawn["pacc"]
-    }}
+    gained = {
+        "group": group, "method": method, "models": list(by_model),
+        "uses_labels": [bool(of[0]["result"].get("uses_labels")) for of in (ours, base)],
+        "scores": [score_of(of[0]["result"]) for of in (ours, base)],
+        "by_domain": {domain: {m: _estimate([drawn[m][domain]]) for m in METRICS}
+                      for domain in drawn["pacc"]},
+    }
     for metric in METRICS:
         found = _estimate(drawn[metric].values())
         gained[metric] = {

@@ -8,7 +8,7 @@ from tabulate import tabulate
 from ueo.files import write_json, write_text
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
 from ueo.results.paper import domains, style
-from ueo.results.wording import signed, signed_interval
+from ueo.results.wording import of_scores, signed, signed_interval
 from ueo.studies.bench import latex
 from ueo.studies.bench.gains import METRICS, measured
 from ueo.studies.bench.judgement import AS_THEY_ARE, BY_ITS_SCORE, EACH_SETTING
@@ -17,6 +17,9 @@ from ueo.studies.bench.runs import BY_LABELS, WITHOUT_LABELS, Reported
 
 STEM = "bench"
 TITLES = {"setting": "label space"}
+SIDES = {"method": 0, "over": 1}  # of whom the first column of a table is
+LABELS = ("† trained with labelled images, which left its test set; gains are on the images that "
+          "both methods were tested on.")
 
 
 def write(settings: GridSettings, models: tuple[str, ...], chosen: dict[tuple[str, str], dict],
@@ -57,11 +60,11 @@ def judgement(found: dict) -> str:
     method, parts = found["method"], []
     for (scope, group), rows in _parts(found[AS_THEY_ARE]).items():
         words, place = _words(scope, group), (scope, group)
-        parts += [f"## {method} over each method, {words}", gains_table(rows, "over"),
+        parts += [f"## {method} over each method, {words}", *gains_tables(rows, "over"),
                   f"### Each of them by {method}'s score, {found['score']}",
-                  gains_table(_parts(found[BY_ITS_SCORE])[place], "over"),
+                  *gains_tables(_parts(found[BY_ITS_SCORE])[place], "over"),
                   "### Over zero-shot CLIP in each label space",
-                  gains_table(_parts(found[EACH_SETTING])[place], "setting")]
+                  *gains_tables(_parts(found[EACH_SETTING])[place], "setting")]
     return "\n\n".join(parts or [f"{method} has not all its runs yet."]) + "\n"
 
 
@@ -96,18 +99,33 @@ def markdown(results: dict) -> str:
     for (scope, group), rows in _parts(results["gains"]).items():
         words, models = _words(scope, group), map(latex.short_name, rows[0]["models"])
         parts += [f"## Gains over zero-shot CLIP, {words}",
-                  f"Models: {', '.join(models)}.", gains_table(rows),
+                  f"Models: {', '.join(models)}.", *gains_tables(rows),
                   f"### Spread, {words}", _spread(rows)]
     if not parts:
         parts = ["No method has all its runs yet."]
     return "\n\n".join([*parts, "## What was chosen", _choices(results["choices"])]) + "\n"
 
 
-def gains_table(rows: list[dict], first: str = "method") -> str:
-    """A line a row: gain, 95 % interval over test images, verdict on "it gains"."""
-    lines = [[row[first], *(cell(row[m]) for m in METRICS)] for row in rows]
+def gains_tables(rows: list[dict], first: str = "method") -> list[str]:
+    """A table with a line a row: gain, 95 % interval over test images, verdict on "it gains"; and
+    what must be known of the methods."""
+    side = SIDES.get(first)
+    lines = [[row[first] + "†" * (side is not None and row["uses_labels"][side]),
+              *(cell(row[m]) for m in METRICS)] for row in rows]
     header = [TITLES.get(first, first), *(f"{name}, points" for name in METRICS.values())]
-    return tabulate(lines, header, "github", disable_numparse=True)
+    table = tabulate(lines, header, "github", disable_numparse=True)
+    return [table, *remarks(rows, first)]
+
+
+def remarks(rows: list[dict], first: str = "method") -> list[str]:
+    """Sentences below a table: who trained with labels, and by which scores detection is measured,
+    where that is not MCM."""
+    scores = {}
+    for row in rows:
+        over = row.get("over", ZERO_SHOT)
+        scores |= dict(zip((row["method"], over), row["scores"]))
+    labels = any(row["uses_labels"][SIDES[first]] for row in rows) if first in SIDES else False
+    return [*[LABELS] * labels, *filter(None, [of_scores(scores)])]
 
 
 def cell(found: dict) -> str:

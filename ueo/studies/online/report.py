@@ -11,7 +11,7 @@ from ueo.grids.grid_settings import GridSettings
 from ueo.results.gains import GAINS
 from ueo.results.paper import names, style
 from ueo.studies.bench.protocol import CLEAN, SHIFTED
-from ueo.studies.bench.report import cell, gains_table
+from ueo.studies.bench.report import cell, gains_tables
 from ueo.studies.online.gains import found
 from ueo.studies.online.runs import AXES, Runs
 
@@ -44,7 +44,7 @@ def markdown(results: dict[str, list[dict]]) -> str:
         for models, group in dict.fromkeys((tuple(r["models"]), r["group"]) for r in results[part]):
             rows = [r for r in results[part] if (tuple(r["models"]), r["group"]) == (models, group)]
             parts += [f"## Gain over zero-shot CLIP, {' and '.join(models)}{_words(group)}",
-                      gains_table(rows)]
+                      *gains_tables(rows)]
     for part, over in (("streams", "zero-shot CLIP"), ("changes", "itself in the usual stream")):
         for axis in _distinct(results[part], "axis"):
             of_axis = [r for r in results[part] if r["axis"] == axis]
