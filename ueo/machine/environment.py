@@ -1,6 +1,7 @@
 """Python, torch and its CUDA, the engine, optional packages."""
 
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -53,10 +54,12 @@ def _gpu(number: int, built: str | None, driver: str | None) -> Finding:
     name = torch.cuda.get_device_name(number)
     told = f"{name}, driver {driver or 'unknown'}, torch built for CUDA {built}"
     known = torch.cuda.get_arch_list()
-    # a build for sm_80 runs on 8.6 too, and PTX (compute_80) on what is newer
-    runs = [arch for arch in known if arch.startswith("compute_")
-            or arch.removeprefix("sm_").rstrip("af")[:-1] == str(major)]
-    if known and not runs:
+    # a build for sm_80 runs on 8.6 too, and PTX (compute_80) on all that is newer
+    builds = [(kind, divmod(int(digits), 10)) for arch in known
+              for kind, digits in re.findall(r"^(sm|compute)_(\d+)", arch)]
+    runs = [build <= (major, minor) and (kind == "compute" or build[0] == major)
+            for kind, build in builds]
+    if known and not any(runs):
         return Finding(WRONG, f"gpu {number}", f"{told}, which has no kernels for its architecture "
                        f"sm_{major}{minor} ({', '.join(known)}): install a torch that has")
     return Finding(OK, f"gpu {number}", told)

@@ -82,6 +82,8 @@ def gpus(monkeypatch, available: bool, built: str | None = "13.2", known=("sm_80
     ({"available": True}, "570.1", OK, "a GPU, driver 570.1, torch built for CUDA 13.2"),
     ({"available": True, "known": ("sm_90",)}, "570.1", WRONG, "no kernels for its architecture"),
     ({"available": True, "known": ("sm_70", "compute_70")}, "570.1", OK, "a GPU"),
+    ({"available": True, "known": ("sm_75", "compute_120")}, "570.1", WRONG, "no kernels"),
+    ({"available": True, "known": ("sm_89",)}, "570.1", WRONG, "no kernels"),
     ({"available": False}, None, NOTE, "runs use the CPU"),
     ({"available": False, "built": None}, "570.1", WRONG, "built without CUDA: install"),
     ({"available": False}, "450.2", WRONG, "cannot use driver 450.2"),
