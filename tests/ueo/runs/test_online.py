@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import made_shards
 import numpy as np
@@ -128,6 +129,17 @@ def test_a_damaged_file_is_named(toy, capsys):
 
 
 @pytest.mark.parametrize("reset", ["True", "False"])
+def test_it_goes_on_where_fewer_gpus_are_visible(tmp_path, monkeypatch):
+    state, given = torch.get_rng_state(), []
+    torch.save({"epoch": 0, "batches": 3, "state": {}, "random": state, "cuda": [state] * 4},
+               tmp_path / under_way.FILE)
+    monkeypatch.setattr(under_way, "put_back", lambda *_: None)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", given.extend)
+    assert under_way.go_on(SimpleNamespace(output_dir=tmp_path))["batches"] == 3
+    assert len(given) == 1
+
+
 def test_domains_come_one_after_another(stream, reset):
     options = ("ONLINE.ORDER", "listed", "DATALOADER.TRAIN_X.BATCH_SIZE", "20")
     both = stream("both", "UEO", *options, "ONLINE.THEN", "['blue']", "ONLINE.RESET", reset)

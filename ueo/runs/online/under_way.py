@@ -64,7 +64,7 @@ def go_on(trainer, epoch: int = 0) -> dict | None:
         put_back(trainer, found["state"])
         torch.set_rng_state(found["random"])
         if found["cuda"]:
-            torch.cuda.set_rng_state_all(found["cuda"])
+            torch.cuda.set_rng_state_all(found["cuda"][: torch.cuda.device_count()])
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path}: damaged; remove it, the stream begins again") from error
     print(f"Go on after batch {found['batches']}")
