@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 MOST = 6  # that are told one by one
+OF_ALL = "A mean over domains is over the seeds that all of them have."
+OF_SOME = "Means are over the runs that there are, so compare a method by its paired gains alone."
 
 
 def uneven(runs: Iterable[tuple[str, dict]]) -> list[str]:
@@ -32,13 +34,13 @@ def uneven(runs: Iterable[tuple[str, dict]]) -> list[str]:
     return clauses
 
 
-def sentence(clauses: list[str]) -> str:
-    """What stands below a table; "" where nothing is missing."""
+def sentence(clauses: list[str], means: str = OF_ALL) -> str:
+    """What stands below a table; "" where nothing is missing. means: OF_ALL or OF_SOME, what its
+    means are of."""
     if not clauses:
         return ""
     rest = f"; and {len(clauses) - MOST} more" if len(clauses) > MOST else ""
-    return (f"Runs are missing: {'; '.join(clauses[:MOST])}{rest}. A mean over domains is over the "
-            "seeds that all of them have.")
+    return f"Runs are missing: {'; '.join(clauses[:MOST])}{rest}. {means}"
 
 
 def _seeds(found: set[int]) -> str:

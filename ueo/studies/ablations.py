@@ -73,7 +73,7 @@ def verdict(found: list[tables.Entry]) -> str:
     lines = [f"The largest weight is {np.mean(ratios):.3f} times the smallest, on average."]
     for metric in gains.GAINS:
         low, high = gain[metric]["interval"]
-        matters = "does not matter" if low <= 0 <= high else "matters"
+        matters = "is not shown to matter" if low <= 0 <= high else "matters"
         lines.append(
             f"For {metric.upper()} the weighting {matters} here: {signed(gain[metric]['gain'])} "
             f"points {signed_interval((low, high))} over equal weights."

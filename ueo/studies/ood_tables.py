@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from tabulate import tabulate
 
-from ueo.results.coverage import sentence
+from ueo.results.coverage import OF_SOME, sentence
 from ueo.results.wording import signed, signed_interval
 from ueo.studies import claims
 from ueo.text import WRITERS, markdown
@@ -34,12 +34,13 @@ def arms_by_scores(means: list[dict], metric: str, form: str = "github") -> str:
 
 
 def marked(value: float | None, top: float | None, form: str) -> str:
-    """A number with two digits, marked if it is `top`; "-" for None."""
+    """A number with two digits, marked if `top` is printed alike; "-" for None."""
     if value is None:
         return "-"
-    if value != top:
-        return f"{value:.2f}"
-    return f"**{value:.2f}**" if form == "github" else f"{value:.2f}*"
+    shown = f"{value:.2f}"
+    if shown != f"{top:.2f}":
+        return shown
+    return f"**{shown}**" if form == "github" else f"{shown}*"
 
 
 def domain_table(comparisons: list[dict]) -> str:
@@ -62,7 +63,7 @@ def caption(study: dict, form: str = "simple") -> str:
         f"{study['title']}, {study['backbone']}, protocol {study['protocol']}: domains "
         f"{_listed(study['domains'])}; label spaces {_listed(study['settings'])}; seeds "
         f"{_listed(study['seeds'])}. Shots of UPL and UP-Adapter are pseudo-labelled images a "
-        f"class, those of the others labelled ones. {sentence(study['uneven'])}".strip()
+        f"class, those of the others labelled ones. {sentence(study['uneven'], OF_SOME)}".strip()
     )
 
 

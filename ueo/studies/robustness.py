@@ -7,7 +7,7 @@ the mean over its runs; gains are paired on the same test images.
 from tabulate import tabulate
 
 from ueo.metrics import harmonic_mean
-from ueo.results.coverage import sentence
+from ueo.results.coverage import OF_SOME, sentence
 from ueo.results.wording import signed, signed_interval
 from ueo.studies import claims
 from ueo.studies.ood_study import gain, over_domains
@@ -131,7 +131,8 @@ def caption(result: dict, form: str = "simple") -> str:
             f"{listed['seeds']}. PACC in percent: fine-tuned on one domain with all known classes, "
             "tested on it and on the others; fine-tuned on the base half of the known classes, "
             "tested on the base half, the new half, and both. HM: harmonic mean of the two columns "
-            "before. AUROC: known against unknown classes, MCM. " + sentence(result["uneven"]))
+            "before. AUROC: known against unknown classes, MCM. "
+            + sentence(result["uneven"], OF_SOME))
 
 
 def text(result: dict) -> str:

@@ -16,6 +16,7 @@ from tabulate import tabulate
 
 from ueo.label_space import STANDARD_SETTINGS
 from ueo.open_set import THRESHOLDS, at_threshold, separation, thresholds
+from ueo.results.coverage import sentence, uneven
 from ueo.results.record import read_outputs, read_result
 from ueo.text import shown
 
@@ -98,5 +99,7 @@ def tables(folders: Iterable[str | Path]) -> str:
     for part in filter(None, (tuning, others)):
         domains = shown(", ".join(sorted({result["domain"] for result, _ in part})))
         parts.append(f"{domains}: H-score (os_star / unk), percent\n\n{table(mean_figures(part))}")
+        missing = uneven((result["trainer"], result) for result, _ in part)
+        parts += filter(None, [shown(sentence(missing, "Means are over the runs that there are."))])
     return "\n\n".join(parts) or ("No threshold is measured: no finished run has labelled test "
                                   "images of known and of unknown classes")

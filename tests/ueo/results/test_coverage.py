@@ -2,7 +2,7 @@
 
 import pytest
 
-from ueo.results.coverage import MOST, sentence, uneven
+from ueo.results.coverage import MOST, OF_SOME, sentence, uneven
 
 
 def runs(method, domains="ab", seeds=(1, 2), setting="open"):
@@ -21,7 +21,8 @@ def test_nothing_is_said_where_all_is_there():
 ])
 def test_what_is_missing_is_named(found, clause):
     assert uneven(found) == [clause]
-    assert clause in sentence(uneven(found))
+    assert f"{clause}. A mean over domains is over the seeds" in sentence(uneven(found))
+    assert f"{clause}. Means are over the runs that there are" in sentence(uneven(found), OF_SOME)
 
 
 def test_a_long_list_is_cut():

@@ -176,6 +176,15 @@ def test_gain_against_severity(methods, names, severities):
     assert "clean\n50" in ticks and f"{severities[-1]}\n50" in ticks
 
 
+def test_a_label_space_without_detection_is_left_out_of_what_the_base_has():
+    """The label space "all", of which there is no gain either."""
+    summary = made(("UEO",), shifts(("fluent",), ("scene",), (0, 2)))
+    every = {d: {"pacc": {"mean": 90.0}, "auroc": None} for d in summary["domains"]}
+    summary["rows"].append({"method": "ZeroshotCLIP", "setting": "all", "values": every})
+    (page,) = severity.draw(summary)
+    assert {"clean\n50", "2\n50"} <= {text.get_text() for text in texts(page)}
+
+
 def test_a_shift_of_one_severity_is_no_picture():
     assert severity.draw(made(("UEO",), ["fluent+scene2", "noto_v1+scene2"])) == []
     assert severity.draw(made(("UEO",), ["a", "b"])) == []

@@ -112,6 +112,11 @@ def test_the_best_other_score_is_what_mcm_is_set_against():
     assert "**" not in ood_tables.arms_by_scores(found, "auroc", "simple")
 
 
+def test_equal_numbers_have_equal_marks():
+    found = [ood_tables.marked(v, 74.414, "github") for v in (74.414, 74.406, 74.4, None)]
+    assert found == ["**74.41**", "**74.41**", "74.40", "-"]
+
+
 def test_without_ood_images_only_accuracy_is_compared():
     plain = run(right=0.5)
     closed = ScoredRun(**{**vars(plain), "num_known": 2 * KNOWN})

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ueo.files import write_json
+from ueo.files import read_json, write_json
 from ueo.open_set import RULE, THRESHOLDS, at_threshold, thresholds
 from ueo.studies.thresholds import BEST, measure, measured_runs, tables
 
@@ -71,6 +71,17 @@ def test_tables_are_means_over_seeds_the_tuning_domain_apart(runs):
     found = [measure(outputs(i), 2)["mixture"]["hos"] for i in (0, 1)]
     assert f"| {50 * sum(found):.1f} (" in second
     assert len(list(measured_runs(runs))) == 3
+
+
+def test_runs_that_are_missing_are_named(runs):
+    """Their means are of other domains than those of the others."""
+    assert "Runs are missing" not in tables(runs)
+    for folder, seed in zip(runs[:2], (1, 2)):
+        record = read_json(folder / "result.json", dict, "")
+        write_json(folder / "result.json", {**record, "domain": "ab"[seed - 1], "seed": 1})
+    record["trainer"] = "EntMin"
+    write_json(runs[3] / "result.json", {**record, "domain": "b", "seed": 1})
+    assert "Runs are missing: EntMin lacks open a." in tables(runs)
 
 
 def test_runs_that_measure_nothing_are_said(runs):

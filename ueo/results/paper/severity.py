@@ -92,7 +92,9 @@ def _panel(axis, summary: dict, gains: dict, shift: str, severities: list[int], 
 
 
 def _base_value(summary: dict, domains: list[str], metric: str) -> str:
-    """What the method has that gains are over, the mean over these domains and label spaces."""
-    values = [row["values"][domain][metric]["mean"] for row in summary["rows"] for domain in domains
-              if row["method"] == summary["base"] and row["values"][domain]]
+    """What the method has that gains are over, the mean over these domains and the label spaces
+    that gains are of, those with both metrics."""
+    cells = [row["values"][domain] for row in summary["rows"] for domain in domains
+             if row["method"] == summary["base"]]
+    values = [cell[metric]["mean"] for cell in cells if cell and all(cell[m] for m in GAINS)]
     return f"{np.mean(values):.0f}"
