@@ -128,7 +128,6 @@ def test_a_damaged_file_is_named(toy, capsys):
     assert f"{under_way.FILE}: damaged; remove it" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("reset", ["True", "False"])
 def test_it_goes_on_where_fewer_gpus_are_visible(tmp_path, monkeypatch):
     state, given = torch.get_rng_state(), []
     torch.save({"epoch": 0, "batches": 3, "state": {}, "random": state, "cuda": [state] * 4},
@@ -140,6 +139,7 @@ def test_it_goes_on_where_fewer_gpus_are_visible(tmp_path, monkeypatch):
     assert len(given) == 1
 
 
+@pytest.mark.parametrize("reset", ["True", "False"])
 def test_domains_come_one_after_another(stream, reset):
     options = ("ONLINE.ORDER", "listed", "DATALOADER.TRAIN_X.BATCH_SIZE", "20")
     both = stream("both", "UEO", *options, "ONLINE.THEN", "['blue']", "ONLINE.RESET", reset)
