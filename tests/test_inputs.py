@@ -87,6 +87,7 @@ def replace_the_weights(root):
     torch.save(state, root / "weights.pt")
 
 
+SHOTS = ("DATASET.NUM_SHOTS", "2")
 AFTER_EPOCH = CLIPTrainer.after_epoch
 
 
@@ -362,6 +363,63 @@ def test_an_evaluation_tests_no_image_that_the_model_was_trained_on(
         assert train.main(wrong) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert "trained on would be tested" in line and str(shots) in line
+
+
+def test_an_evaluation_finds_its_run_by_any_spelling_of_the_domain(
+    toy_root, weights, shots, tmp_path, capsys
+):
+    argv = toy_arguments(toy_root, weights, tmp_path / "looked", trainer="CoOp", epochs=1)
+    argv[argv.index("--domain") + 1] = "Red"
+    at = argv.index("--seed")
+    look = ["--eval-only", "--model-dir", str(shots), *argv[:at], *argv[at + 2 :]]
+    capsys.readouterr()
+    assert train.main(look) == 0
+    out = capsys.readouterr().out
+    assert "DATASET.NUM_SHOTS 2, as in" in out and "SEED 3, as in" in out
+
+
+def test_an_evaluation_finds_its_run_by_any_spelling_of_the_path(mine, run, tmp_path, capsys):
+    assert run(mine, trainer="CoOp", folder="trained", *SHOTS) == 0
+    look = ("--eval-only", "--model-dir", str(tmp_path / "trained"))
+    (tmp_path / "link").symlink_to(mine)
+    for spelling in (mine / ".." / mine.name / "list.txt", tmp_path / "link" / "list.txt"):
+        capsys.readouterr()
+        assert run(mine, *look, "--path", str(spelling), trainer="CoOp", folder="looked") == 0
+        assert "DATASET.NUM_SHOTS 2, as in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("changed, wrong", [
+    (("DATASET.SUBSAMPLE_CLASSES", "new"), "are others"),
+    (("DATASET.SUBSAMPLE_CLASSES", "base"), ""),
+])
+@pytest.mark.parametrize("trainer, options", [
+    ("LinearProbe", ()), ("TipAdapter", ()), ("CoOp", ("TRAINER.CoOp.CSC", "True")),
+])
+def test_what_is_bound_to_its_classes_is_evaluated_on_no_others(
+    toy, toy_root, weights, tmp_path, capsys, trainer, options, changed, wrong
+):
+    options = ("DATASET.NUM_SHOTS", "2", *options)
+    status, folder = toy("trained", *options, "DATASET.SUBSAMPLE_CLASSES", "base", trainer=trainer)
+    assert status == 0
+    capsys.readouterr()
+    argv = [*toy_arguments(toy_root, weights, tmp_path / "looked", trainer=trainer), *options]
+    status = train.main(["--eval-only", "--model-dir", str(folder), *argv, *changed])
+    error = capsys.readouterr().err
+    assert status == (2 if wrong else 0)
+    assert not wrong or f"here (first 'guitar') {wrong}" in error and error.count("\n") == 1
+
+
+def test_what_is_bound_to_its_classes_needs_them_in_their_order(mine, run, tmp_path, capsys):
+    assert run(mine, *SHOTS, trainer="LinearProbe", folder="trained") == 0
+    (mine / "names.txt").write_text("mug\nbike\n")
+    lines = (mine / "list.txt").read_text()
+    swapped = lines.replace("png 0", "png x").replace("png 1", "png 0").replace("png x", "png 1")
+    (mine / "other.txt").write_text(swapped)
+    capsys.readouterr()
+    look = ("--eval-only", "--model-dir", str(tmp_path / "trained"))
+    status = run(mine, *look, "--path", str(mine / "other.txt"), *SHOTS, trainer="LinearProbe",
+                 folder="looked")
+    assert status == 2 and "are another order" in capsys.readouterr().err
 
 
 def test_shots_of_a_run_without_a_seed_cannot_be_told_from_test_images(

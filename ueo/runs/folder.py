@@ -4,9 +4,11 @@ What is in a folder counts as finished, or is resumed, only for the same configu
 inputs; a difference is said by its name.
 """
 
+import os
 import shutil
 from pathlib import Path
 
+from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY
 
 from ueo import inputs
@@ -30,7 +32,6 @@ RESULTS = (OUTPUTS, HISTORY, PREDICTIONS, SKIPPED, FEATURES, NEGATIVES, *PICTURE
 # what decides which images a run was trained on, besides its seed
 SPLIT_KEYS = ("DATASET.NUM_SHOTS", "DATASET.PROTOCOL", "DATASET.BAD_IMAGES")
 OPTIMISER = "OPTIM."
-SAME_IMAGES = ("DATASET.NAME", "DATASET.TARGET_DOMAINS", "DATASET.PATH")
 
 
 def finished_result(
@@ -188,7 +189,7 @@ def follow_run(cfg, folder: str, given: set[str]) -> None:
               "are those given here")
         return
     theirs, ours = started["config"], config.resolved(cfg)
-    if any(theirs.get(key) != ours.get(key) for key in SAME_IMAGES):
+    if _place(theirs) != _place(ours):
         return
     shots = theirs["DATASET.NUM_SHOTS"] > 0
     if shots and theirs["SEED"] < 0:
@@ -218,3 +219,13 @@ def follow_run(cfg, folder: str, given: set[str]) -> None:
             f"--model-dir {folder}: {' and '.join(differs)} changed since it was trained, so its "
             "labelled images cannot be told from the test images"
         )
+
+
+def _place(flat: dict) -> tuple[str, str, list[str]]:
+    """(data set, path of images of one's own, domains) of a configuration, in one spelling."""
+    name, path = flat["DATASET.NAME"], flat.get("DATASET.PATH")
+    if path:  # which is one domain
+        return name, os.path.realpath(os.path.expanduser(path)), []
+    known = name in DATASET_REGISTRY.registered_names()
+    spelt = getattr(DATASET_REGISTRY.get(name), "domain_of", str) if known else str
+    return name, "", [spelt(domain) for domain in flat["DATASET.TARGET_DOMAINS"]]

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from modern_dassl.unread import UnreadLosses
 from ueo.clip.published.prompts import load_prompt
+from ueo.errors import ConfigError
 from ueo.images.hidden_labels import Truth, Veiled, veil
 from ueo.images.loaders import TrainingLoader, loaders
 from ueo.images.other_datasets import check_labelled, complete
-from ueo.runs.checkpoint import MODEL, checkpoint_file, load_tuned, models_of
+from ueo.runs.checkpoint import FACTS, MODEL, checkpoint_file, load_tuned, models_of, read_facts
 from ueo.runs.current_inputs import method_inputs
 from ueo.runs.evaluation import Evaluations
 from ueo.runs.passes import zero_shot_prompt
@@ -169,7 +170,8 @@ class RecordedTrainer(TrainerX):
     def load_model(self, directory: str, epoch: int | None = None) -> None:
         """As the engine's; genuine Dassl's cannot read a checkpoint without a validation result.
 
-        Raises CheckpointError for one that is missing, damaged or of another model.
+        Raises CheckpointError for one that is missing, damaged or of another model, ConfigError as
+        `check_classes` does.
         """
         if not directory:
             return
@@ -177,7 +179,23 @@ class RecordedTrainer(TrainerX):
         if folder.name != MODEL:
             self._load_prompt(checkpoint_file(folder, epoch))
         elif self.get_model_names():
+            self.check_classes(directory)
             self.epochs_done = load_tuned(self._models[MODEL], folder, epoch)
+
+    def check_classes(self, directory: str) -> None:
+        """Raise ConfigError where what is learnt fits no other classes, and the run in `directory`
+        had others, or the same ones in another order."""
+        bound = self.bound_to_classes or self.options.CSC
+        if not bound or not Path(directory, FACTS).is_file():
+            return
+        theirs, ours = read_facts(directory)["class_names"], list(self.dm.dataset.classnames)
+        if theirs != ours:
+            what = "another order" if sorted(theirs) == sorted(ours) else "others"
+            raise ConfigError(
+                f"--model-dir {directory}: what {type(self).__name__} learns is bound to its "
+                f"{len(theirs)} classes (first {theirs[0]!r}), and the {len(ours)} here (first "
+                f"{ours[0]!r}) are {what}; evaluate it on its own"
+            )
 
     @torch.no_grad()
     def test(self, split=None) -> float:

@@ -124,10 +124,7 @@ def _build(settings: ElsewhereSettings, domain: str, classes: str) -> TrainerX:
     trainer = build_trainer(cfg)
     if not hasattr(trainer, "evaluations") or MODEL not in trainer.get_model_names():
         raise ConfigError(f"--model-dir: {cfg.TRAINER.NAME} tunes nothing that could be mixed")
-    trained_on = read_result(settings.model_dir)["config"]["DATASET.SUBSAMPLE_CLASSES"]
-    bound = trainer.bound_to_classes or trainer.options.CSC
-    if bound and cfg.DATASET.SUBSAMPLE_CLASSES != trained_on:
-        raise ConfigError(f"--classes: what {cfg.TRAINER.NAME} learns is bound to its classes")
+    trainer.check_classes(settings.model_dir)
     return trainer
 
 
