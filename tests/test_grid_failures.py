@@ -60,6 +60,19 @@ def test_a_process_without_a_last_word_is_told_by_its_status(tmp_path):
     assert parallel._outcome(-signal.SIGKILL, run) == ("killed by signal 9", True)
 
 
+def test_an_error_of_many_lines_is_told_by_its_first(tmp_path):
+    """CUDA's end with advice on how to build torch."""
+    run = PlannedRun(None, tmp_path, "run")
+    (tmp_path / parallel.CONSOLE).write_text(
+        "epoch [1/2]\nTraceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n"
+        "    loss.backward()\n    ~~~~~~~~~~~~~^^\n"
+        "torch.AcceleratorError: CUDA error: an illegal memory access was encountered\n"
+        "Search for `cudaErrorIllegalAddress' in the documentation\n"
+        "Compile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.\n\n")
+    assert parallel._outcome(1, run) == (
+        "torch.AcceleratorError: CUDA error: an illegal memory access was encountered", True)
+
+
 def test_failed_runs_are_listed_also_where_the_table_cannot_be_written(
     tmp_path, monkeypatch, capsys
 ):

@@ -17,6 +17,7 @@ from ueo.grids.slot import CONSOLE, Slot
 from ueo.results.record import read_result
 from ueo.settings.machine_share import share
 
+UNCAUGHT = 1  # Python's status after an error that nobody caught
 LOST = 255  # multiprocessing's status of a process whose fork server is gone
 
 
@@ -132,9 +133,16 @@ def _outcome(status: int | None, run: PlannedRun) -> tuple[str, bool]:
     with suppress(OSError):
         lines = (run.folder / CONSOLE).read_text(errors="replace").strip().splitlines()
         if lines:
-            return lines[-1], True
+            return _error(lines) if status == UNCAUGHT else lines[-1], True
     file = run.folder / CONSOLE
     return f"ended with status {status} and wrote nothing into {file}; is the disk full?", True
+
+
+def _error(lines: list[str]) -> str:
+    """Of what a process printed that ended with a traceback, the first line of the error's text."""
+    after = next((i for i, line in reversed([*enumerate(lines, 1)])
+                  if line.startswith("Traceback (")), len(lines))
+    return next((line for line in lines[after:] if line and not line[0].isspace()), lines[-1])
 
 
 def _summary(run: PlannedRun) -> str:
