@@ -379,7 +379,7 @@ def test_an_evaluation_finds_its_run_by_any_spelling_of_the_domain(
 
 
 def test_an_evaluation_finds_its_run_by_any_spelling_of_the_path(mine, run, tmp_path, capsys):
-    assert run(mine, trainer="CoOp", folder="trained", *SHOTS) == 0
+    assert run(mine, *SHOTS, trainer="CoOp", folder="trained") == 0
     look = ("--eval-only", "--model-dir", str(tmp_path / "trained"))
     (tmp_path / "link").symlink_to(mine)
     for spelling in (mine / ".." / mine.name / "list.txt", tmp_path / "link" / "list.txt"):
