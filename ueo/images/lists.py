@@ -54,10 +54,11 @@ def read_rows(path: Path, root: Path | None = None) -> list[Row]:
         raise DataError(f"{path}: the list is empty")
     split = _splitter(lines[0][1], columns)
     labelled = columns[2] is not None if columns else split(lines[0][1])[1] is not None
+    parted = labelled or columns is not None and columns[0] != " "
     rows, seen = [], {}
     for number, line in lines:
         where = f"{path}, line {number}"
-        name, label = split(line) if labelled else (line.strip(), None)
+        name, label = split(line) if parted else (line.strip(), None)
         if labelled and not (name and label):
             raise DataError(f"{where}: {line.strip()!r} is not `path label`, the label is missing")
         if ".." in name and ".." in PurePosixPath(name).parts:
@@ -145,14 +146,16 @@ def _one_spelling(name: str, root: Path | None) -> str:
 
 def _header(line: str) -> tuple[str, int, int | None, int] | None:
     """(separator, column of paths, column of labels or None, number of columns) of a line that
-    names the columns; None for any other."""
+    names the columns; None for any other. A column `id` beside another of labels, or before the
+    paths, numbers the images."""
     separator = next((s for s in SEPARATORS if s in line), " ")
     words = [word.strip(' "').casefold() for word in line.strip(" ").split(separator)]
     paths = [i for i, word in enumerate(words) if word in PATH_COLUMNS]
     labels = [i for i, word in enumerate(words) if word in LABEL_COLUMNS]
     if not paths or len(words) > 1 and not labels:
         return None
-    return separator, paths[0], labels[0] if labels else None, len(words)
+    sure = [i for i in labels if words[i] != "id"] or [i for i in labels if i > paths[0]]
+    return separator, paths[0], sure[0] if sure else None, len(words)
 
 
 def _splitter(first: str, columns: tuple | None) -> Split:

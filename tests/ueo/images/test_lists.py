@@ -6,7 +6,7 @@ import pytest
 
 from ueo.errors import DataError
 from ueo.images.class_names import read_names
-from ueo.images.lists import class_ids, read_list, read_rows
+from ueo.images.lists import class_ids, listed_paths, read_list, read_rows
 from ueo.images.splits import split, stored_split
 
 
@@ -22,6 +22,18 @@ def test_a_list_of_paths_alone(tmp_path):
     rows = read_rows(file)
     assert [(row.path, row.label) for row in rows] == [("a b.jpg", None), ("c.jpg", None)]
     assert class_ids(rows, ["a"]) == ([-1, -1], [])
+
+
+@pytest.mark.parametrize(("header", "line", "label"), [
+    ("image,id", "a 1.jpg,7", "7"), ("id,filename,label", "0,a 1.jpg,cat", "cat"),
+    ("filename;id;class", "a 1.jpg;0;cat", "cat"), ("id,filename", "0,a 1.jpg", None),
+    ("label,path", "cat,a 1.jpg", "cat"), ("image", "a 1.jpg", None),
+])
+def test_a_header_names_the_columns_and_ids_of_images_are_no_labels(tmp_path, header, line, label):
+    file = tmp_path / "list.csv"
+    file.write_text(f"{header}\n{line}\n")
+    assert [(row.path, row.label) for row in read_rows(file)] == [("a 1.jpg", label)]
+    assert list(listed_paths(file)) == ["a 1.jpg"]
 
 
 @pytest.mark.parametrize(("text", "part"), [
