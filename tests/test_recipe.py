@@ -89,6 +89,8 @@ FLYP = {"OPTIM.NAME": "adamw", "OPTIM.LR": 1e-5, "OPTIM.WEIGHT_DECAY": 0.2, "OPT
         "INPUT.TRANSFORMS": ["random_resized_crop", "normalize"]}
 OF_PAPERS = {  # what the papers' public code has, and looks as if it were a default
     "FLYP": FLYP, "FineTune": FLYP, "ARF": FLYP,
+    **{name: {f"TRAINER.{name}.TUNE": "visual_affine_all", f"TRAINER.{name}.BATCH_STATS": True}
+       for name in ("EntMin", "UniEnt", "UniEntPlus")},  # BatchNorm by its type, as in Tent
     "POUF": {"OPTIM.LR": 1e-3, "TRAINER.POUF.LEARN_SCALE": False},  # its scale has 5e-7
 }
 
