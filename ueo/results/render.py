@@ -64,8 +64,11 @@ def csv_text(summaries: list[dict]) -> str:
 
 
 def overview(summaries: list[dict]) -> str:
-    """Means of several data sets beside each other, PACC / AUROC, and over all their domains."""
-    titles = [text.shown(s["title"]) for s in summaries]
+    """Means of several data sets beside each other, PACC / AUROC, and over all their domains where
+    backbone and protocol are the same."""
+    alike = _alike(summaries)
+    titles = [text.shown(s["title"] if alike else f"{s['title']}, {s['backbone']}")
+              for s in summaries]
     rows: dict[tuple, list[str]] = {}
     for number, summary in enumerate(summaries):
         for row in summary["rows"]:
@@ -73,10 +76,14 @@ def overview(summaries: list[dict]) -> str:
             cells = rows.setdefault(key, ["-"] * len(summaries))
             cells[number] = _pair(row["values"][MEAN], {}, ("", ""))
     table = [
-        [*map(text.shown, key), *cells, _over_everything(summaries, key)]
+        [*map(text.shown, key), *cells, _over_everything(summaries, key) if alike else "-"]
         for key, cells in rows.items()
     ]
     return tabulate(table, ["label space", "method", *titles, "all domains"], disable_numparse=True)
+
+
+def _alike(summaries: list[dict]) -> bool:
+    return len({(s["backbone"], s["protocol"]) for s in summaries}) == 1
 
 
 def name(summary: dict, method: str) -> str:
@@ -86,8 +93,15 @@ def name(summary: dict, method: str) -> str:
 
 def signs(summary: dict, method: str) -> str:
     """† of a method that trains with labels, ‡ of an oracle."""
-    marked = {"†": summary["use_labels"], "‡": summary["read_labels"]}
+    marked = {"†": summary.get("use_labels", ()), "‡": summary.get("read_labels", ())}
     return "".join(sign for sign, methods in marked.items() if method in methods)
+
+
+def explained(summary: dict, methods: list[str]) -> str:
+    """A line of a picture's title that says what the marks of these methods mean; "" for none."""
+    marks = "".join(signs(summary, method) for method in methods)
+    found = [words for words in ("† trained with labels", "‡ an oracle") if words[0] in marks]
+    return f"\n{', '.join(found)}" if found else ""
 
 
 def number(value: dict) -> str:

@@ -16,6 +16,7 @@ from ueo.results.coverage import uneven
 from ueo.results.gains import METRICS, mean, on_same_images, overall_gain
 from ueo.results.record import score_of
 
+FEW = 50  # test images, below which a percentile interval is known to be too narrow
 LOWER_IS_BETTER = ("fpr95", "ece")
 MEAN = "mean"
 SETTINGS = ("closed", "partial", "open", "open_partial", "all", "as_is")  # their order in tables
@@ -54,6 +55,8 @@ def summarise(entries: list[Entry], base: str) -> dict:
         "tuning_domain": tuning if tuning in domains else None,
         "as_published": _as_published(results),
         "skipped_images": len({i for r in results for i in r.get("skipped_images", {})}),
+        "few_images": {r["domain"]: tested for r in results
+                       if (tested := r["counts"].get("test", FEW)) < FEW},
         "doubts": doubts(results),
         "uneven": uneven((r["trainer"], r) for r in results),
         "rows": rows,

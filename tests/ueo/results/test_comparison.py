@@ -55,6 +55,18 @@ def test_a_label_space_that_a_method_lacks_leaves_its_mean_empty():
     assert row["pacc"] is None and row["auroc"] is None
 
 
+def test_seconds_are_of_runs_that_were_not_resumed():
+    """A resumed one counts its last process alone."""
+    cells = [{"setting": "open", "method": "UEO", "values": {"mean": {}}}]
+    summary = {"methods": ["UEO"], "rows": cells, "overall": []}
+    entries = [("f", {"trainer": "UEO", "config": {}, "wall_seconds": seconds,
+                      "resumed_from_epoch": epoch}) for seconds, epoch in ((60.0, 0), (2.0, 9))]
+    (row,) = comparison.compare(summary, entries, GROUPS)
+    assert row["seconds"] == 60
+    (row,) = comparison.compare(summary, entries[1:], GROUPS)
+    assert row["seconds"] is None
+
+
 def test_an_oracle_another_score_and_missing_runs_are_said():
     text = comparison.markdown(compared([("UEO", "oracle")]), "ZeroshotCLIP", ["UEO lacks open b"])
     (line,) = [line for line in text.splitlines() if "| UEO" in line]

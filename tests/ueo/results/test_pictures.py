@@ -145,6 +145,20 @@ def test_gains_by_domain(methods, places, scale):
     assert intervals == 2 * methods * (places + (places > 1))
 
 
+@pytest.mark.parametrize("places", [["a", "b"], ["fluent", "fluent+fog1", "fluent+fog2"]])
+@pytest.mark.parametrize("methods", [("CoOp",), ("CoOp", "UEO"), METHODS[:4]])
+def test_who_used_labels_is_marked(places, methods):
+    summary = made(methods, places)
+    marked = {**summary, "use_labels": ["CoOp"], "read_labels": ["UEO"]}
+    for draw in (domains.draw, severity.draw):
+        for plain, figure in zip(draw(summary), draw(marked)):
+            check_legible(figure)
+            shown, before = " ".join(words(figure)), " ".join(words(plain))
+            assert ("CoOp†" in shown) == ("CoOp" in methods) == ("trained with labels" in shown)
+            assert ("UEO‡" in shown) == ("UEO" in methods) == ("an oracle" in shown)
+            assert "†" not in before and "trained with" not in before
+
+
 def test_a_method_without_runs_of_a_domain_is_said_to_have_none():
     (page,) = domains.draw(made(("UEO", "POUF"), ["a", "b"], missing={("POUF", "b")}))
     assert words(page).count("no runs") == 2  # in both panels

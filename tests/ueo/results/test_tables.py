@@ -213,6 +213,22 @@ def test_an_oracle_is_marked_wherever_its_numbers_stand(entries):
     assert {(line[4], line[column]) for line in lines[1:]} == {("New", "True"), ("Zero", "False")}
 
 
+def test_few_test_images_are_said(entries):
+    few = [(folder, {**r, "counts": {"known_classes": 5, "test": 12 if r["domain"] == "b" else 50}})
+           for folder, r in entries]
+    summary = tables.summarise(few, "Zero")
+    assert "Few test images (b 12): such intervals are too narrow." in render.caption(summary)
+    assert "Few" not in render.caption(tables.summarise(entries, "Zero"))
+
+
+def test_data_sets_with_other_backbones_have_no_mean_in_common(entries):
+    summary = tables.summarise(entries, "Zero")
+    assert render.overview([summary]).splitlines()[2].endswith("55.0 / 70.0")
+    text = render.overview([summary, {**summary, "title": "Other", "backbone": "ViT-B/16"}])
+    assert "Toy, RN50" in text and "Other, ViT-B/16" in text
+    assert all(line.rstrip().endswith(" -") for line in text.splitlines()[2:])
+
+
 def test_another_score_than_mcm_is_said(entries):
     summary = tables.summarise(entries, "Zero")
     assert summary["scores"] == {"Zero": "mcm", "New": "mcm"}

@@ -32,7 +32,7 @@ METRICS = ("pacc", "auroc", "fpr95", "h_score", "ece")
 def compare(summary: dict, entries: list[Entry], groups: Mapping[str, str]) -> list[dict]:
     """One row a method, in the order of GROUPS: means over domains (but the tuning domain), label
     spaces and seeds in percent, None where a run is missing; gains over the summary's base with
-    intervals; seconds of a run, all evaluations included.
+    intervals; seconds of a run, all evaluations included, of those that were not resumed.
 
     groups: of each method, one of GROUPS.
     """
@@ -40,6 +40,7 @@ def compare(summary: dict, entries: list[Entry], groups: Mapping[str, str]) -> l
     rows = []
     for method in sorted(summary["methods"], key=lambda m: GROUPS.index(groups[m])):
         records = [record for _, record in entries if record["trainer"] == method]
+        whole = [r.get("wall_seconds") for r in records if not r.get("resumed_from_epoch")]
         rows.append({
             "group": groups[method],
             "method": method,
@@ -47,7 +48,7 @@ def compare(summary: dict, entries: list[Entry], groups: Mapping[str, str]) -> l
             "score": score_of(records[0]),
             **{metric: _over_label_spaces(summary, method, metric) for metric in METRICS},
             "gains": {metric: gains[method][metric] for metric in GAINS} if method in gains else {},
-            "seconds": mean([record.get("wall_seconds") for record in records]),
+            "seconds": mean(whole) if whole else None,
         })
     return rows
 

@@ -2,6 +2,7 @@
 
 from ueo.results.gains import GAINS
 from ueo.results.paper import names, style
+from ueo.results.render import explained, signs
 
 ROW, HEAD, AROUND = 0.135, 0.19, 0.85  # inches: of a line, of a domain's heading, of the rest
 MEAN = "mean over domains"
@@ -48,7 +49,7 @@ def _page(summary: dict, blocks: list, methods: list[str], limits: dict):
             labels.append((y + HEAD / 2, _domain(domain), True))
             y += HEAD
         for number, method in enumerate(methods):
-            word = names.method(method) if len(methods) > 1 else _domain(domain)
+            word = _method(summary, method) if len(methods) > 1 else _domain(domain)
             labels.append((y + ROW / 2, word, len(methods) == 1 and domain == MEAN))
             lines.append((y + ROW / 2, number, own.get(method)))
             y += ROW
@@ -79,10 +80,14 @@ def _page(summary: dict, blocks: list, methods: list[str], limits: dict):
 
 
 def _title(summary: dict, methods: list[str]) -> str:
-    which = names.method(methods[0]) if len(methods) == 1 else "gains"
+    which = _method(summary, methods[0]) if len(methods) == 1 else "gains"
     return (f"{style.written(names.dataset(summary['title']), 40)}\n"
             f"{style.written(which)} over {style.written(names.method(summary['base']))}, "
-            "95 % intervals")
+            f"95 % intervals{explained(summary, methods)}")
+
+
+def _method(summary: dict, method: str) -> str:
+    return names.method(method) + signs(summary, method)
 
 
 def _domain(name: str) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 
 from ueo.results.gains import GAINS
 from ueo.results.paper import names, style
+from ueo.results.render import explained, signs
 
 MOST_LINES = 5  # in a panel; more methods take further pages
 ROW, AROUND = 1.2, 0.85  # inches: of a panel, of the rest
@@ -67,8 +68,8 @@ def _page(summary: dict, gains: dict[str, dict[Point, dict]], shifts: dict[str, 
                   ncols=3 if len(shifts) == 1 else MOST_LINES)
     base = style.written(names.method(summary["base"]))
     figure.suptitle(f"{style.written(names.dataset(summary['title']), 24)}: gain over {base}, 95 % "
-                    f"intervals\nbelow each severity: what {base} has there, %", x=0.01, ha="left",
-                    fontsize=7)
+                    f"intervals\nbelow each severity: what {base} has there, %"
+                    f"{explained(summary, list(gains))}", x=0.01, ha="left", fontsize=7)
     return figure
 
 
@@ -81,7 +82,8 @@ def _panel(axis, summary: dict, gains: dict, shift: str, severities: list[int], 
                   for p in found]
         aside = 0.09 * (number - (len(gains) - 1) / 2)  # so that intervals do not hide each other
         style.interval(axis, np.array(severities) + aside, *zip(*values),
-                       label=style.written(names.method(method), 20), **style.line(number))
+                       label=style.written(names.method(method) + signs(summary, method), 20),
+                       **style.line(number))
     domains = {key: point["domains"] for points in gains.values() for key, point in points.items()}
     axis.set_xticks(severities, [
         f"{severity or 'clean'}\n{_base_value(summary, domains[shift, severity], metric)}"
