@@ -105,6 +105,22 @@ def test_the_record_counts_what_is_both(lists):
     assert read(folder)["counts"]["unlabelled_and_tested"] == 2
 
 
+@pytest.mark.parametrize("name", ["./a", ".//a", "link", "hard"])
+def test_no_trainer_with_labels_is_tested_on_its_images_by_another_name(lists, tmp_path, name):
+    os.symlink(tmp_path / "a.png", tmp_path / "link.png")
+    os.link(tmp_path / "a.png", tmp_path / "hard.png")
+    status, said, _ = lists("a b c d", f"{name} e f", "released", trainer="LinearProbe")
+    assert status == 2 and said.count("\n") == 1
+    assert "LinearProbe trains with labels and would be tested on the same images; " in said
+    assert f"{tmp_path}/{name}.png is {tmp_path}/a.png; take one of them out" in said
+
+
+def test_a_trainer_with_labels_says_that_it_is_tested_on_copies(lists):
+    status, _, folder = lists("a b c d", "copy e f", "released", trainer="TipAdapter")
+    said = (folder / "log.txt").read_text()
+    assert status == 0 and "1 of 3 test images are copies of labelled images, the first is" in said
+
+
 @pytest.fixture
 def others(toy_root):
     """A data set of Dassl's kind: others(training images, tested ones, asked) -> dataset."""

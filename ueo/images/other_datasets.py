@@ -126,14 +126,23 @@ def untested_classes(dataset: DatasetBase) -> list[str]:
 
 
 def check_labelled(trainer: str, dataset: DatasetBase) -> None:
-    """Raise ConfigError where a trainer that uses labels lacks them, or has those it is tested on.
+    """Raise ConfigError where a trainer that uses labels lacks them, or has those it is tested on,
+    by whatever name of the file; say how many tested images are copies of labelled ones.
 
     trainer: its name; dataset: completed.
     """
     if any(item.label == NO_LABEL for item in dataset.train_x):
         raise ConfigError(f"{trainer} trains with labels, which {dataset.title!r} lacks")
-    if {i.impath for i in dataset.train_x} & {i.impath for i in dataset.test}:
+    labelled, tested = ([i.impath for i in part] for part in (dataset.train_x, dataset.test))
+    found = overlap(labelled, tested, dataset.files.contents)
+    if found.files:
+        remedy = "set DATASET.NUM_SHOTS, whose images leave the test set, or --protocol independent"
+        if not {*labelled}.intersection(tested):
+            remedy = "{1} is {0}; take one of them out".format(*found.files[0])
         raise ConfigError(
-            f"{trainer} trains with labels and would be tested on the same images; set "
-            "DATASET.NUM_SHOTS, whose images leave the test set, or --protocol independent"
+            f"{trainer} trains with labels and would be tested on the same images; {remedy}"
         )
+    if found.copies and dataset.overlap.copies is None:
+        train, test = found.copies[0]
+        print(f"{len(found.copies)} of {len(tested)} test images are copies of labelled images, "
+              f"the first is {test}, a copy of {train}")
