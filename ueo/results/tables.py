@@ -49,6 +49,8 @@ def summarise(entries: list[Entry], base: str) -> dict:
         "base": base,
         "methods": methods,
         "use_labels": sorted({r["trainer"] for r in results if r.get("uses_labels")}),
+        "shots": {r["trainer"]: shots for r in results if r.get("uses_labels")
+                  and (shots := r["config"].get("DATASET.NUM_SHOTS")) is not None},
         "read_labels": sorted({r["trainer"] for r in results if r.get("reads_labels")}),
         "scores": {r["trainer"]: score_of(r) for r in results},
         "domains": domains,

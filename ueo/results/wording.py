@@ -32,8 +32,8 @@ def notes(summary: dict, write: Callable[[str], str]) -> list[str]:
         )
     if summary["use_labels"]:
         parts.append(
-            "† trained with labels; the labelled images are left out of the method's test set, and "
-            f"gains are over {base} on the same images."
+            f"† trained with labels{write(_shots(summary['shots']))}; the labelled images are left "
+            f"out of the method's test set, and gains are over {base} on the same images."
         )
     if summary["read_labels"]:
         parts.append("‡ an oracle, which reads the labels of the unlabelled images.")
@@ -49,6 +49,14 @@ def notes(summary: dict, write: Callable[[str], str]) -> list[str]:
     if summary["uneven"]:
         parts.append(write(coverage.sentence(summary["uneven"])))
     return parts
+
+
+def _shots(shots: dict[str, int]) -> str:
+    """How many labelled images methods had. shots: {method: images a class, below 1 for all}."""
+    found = {m: f"{n} images a class" if n > 0 else "all of them" for m, n in shots.items()}
+    if len(set(found.values())) > 1:
+        return f" ({'; '.join(f'{method}: {words}' for method, words in found.items())})"
+    return "".join(f" ({words})" for words in set(found.values()))
 
 
 def of_scores(scores: dict[str, str]) -> str:

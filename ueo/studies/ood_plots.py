@@ -8,6 +8,7 @@ import numpy as np
 from ueo.grids.grid_settings import ZERO_SHOT
 from ueo.results.paper import names, style
 from ueo.studies.ood_study import REFERENCE, Arm, Runs, best_score, largest
+from ueo.studies.scored_runs import ScoredRun
 
 COLUMNS = 4  # of panels in a figure
 RATES = np.linspace(0, 1, 101)
@@ -91,9 +92,15 @@ def histograms(runs: Runs):
 
 
 def _pooled(group: list) -> tuple[np.ndarray, np.ndarray]:
-    """(is known, MCM score) of the test images of all runs."""
-    is_known = np.concatenate([run.labels < run.num_known for run in group])
-    return is_known, np.concatenate([run.scores[REFERENCE] for run in group])
+    """(is known, MCM score) of the labelled test images of all runs."""
+    parts = [_labelled(run, REFERENCE) for run in group]
+    is_known, scores = (np.concatenate(arrays) for arrays in zip(*parts))
+    return is_known, scores
+
+
+def _labelled(run: ScoredRun, score: str) -> tuple[np.ndarray, np.ndarray]:
+    at = run.labels >= 0
+    return run.labels[at] < run.num_known, run.scores[score][at]
 
 
 def roc(runs: Runs, found: list[dict]):
@@ -138,9 +145,11 @@ def _curve(group: list, score: str) -> np.ndarray | None:
 
     curves = []
     for run in group:
-        known = run.labels < run.num_known
-        if score in run.scores and known.any() and not known.all():
-            false_positive, true_positive, _ = roc_curve(known, run.scores[score])
+        if score not in run.scores:
+            continue
+        known, scores = _labelled(run, score)
+        if known.any() and not known.all():
+            false_positive, true_positive, _ = roc_curve(known, scores)
             curves.append(np.interp(RATES, false_positive, true_positive))
     return 100 * np.mean(curves, axis=0) if curves else None
 

@@ -213,6 +213,16 @@ def test_an_oracle_is_marked_wherever_its_numbers_stand(entries):
     assert {(line[4], line[column]) for line in lines[1:]} == {("New", "True"), ("Zero", "False")}
 
 
+def test_the_number_of_labelled_images_is_said(entries, tmp_path):
+    for number, (name, shots) in enumerate((("Shots", 16), ("Tuned", 0))):
+        config = {"SEED": 1, "DATASET.TARGET_DOMAINS": ["a"], "DATASET.NUM_SHOTS": shots}
+        result = record(name, "a", 1, 55.0, config=config) | {"uses_labels": True}
+        write_run(tmp_path / name, result, outputs_of(0)[0])
+        entries.append((tmp_path / name, result))
+        words = ("(16 images a class);", "(Shots: 16 images a class; Tuned: all of them);")[number]
+        assert f"† trained with labels {words}" in render.caption(tables.summarise(entries, "Zero"))
+
+
 def test_few_test_images_are_said(entries):
     few = [(folder, {**r, "counts": {"known_classes": 5, "test": 12 if r["domain"] == "b" else 50}})
            for folder, r in entries]

@@ -8,6 +8,7 @@ from test_ood_study import ZERO, area, run
 from ueo.results.paper import style
 from ueo.studies import ood_plots, ood_study
 from ueo.studies.ood_study import Arm
+from ueo.studies.scored_runs import ScoredRun
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +69,11 @@ def test_a_study_without_shots_is_drawn(study):
                        ood_plots.roc(runs, found)):
             check_legible(figure)
     assert np.isfinite(found[0]["auroc"])
+
+
+def test_images_without_label_are_of_neither_group():
+    plain = run(images=80)
+    labels = np.where(np.arange(80) < 20, -1, plain.labels)
+    known, scores = ood_plots._pooled([ScoredRun(**{**vars(plain), "labels": labels})] * 2)
+    assert known.sum() == 2 * ((labels >= 0) & (labels < plain.num_known)).sum()
+    assert len(known) == len(scores) == 2 * 60
