@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import PIL
 
 from ueo.errors import DataError
 from ueo.files import atomic_path, exclusive, read_arrays
@@ -196,7 +197,8 @@ def _remove_unused(index: Path) -> bool:
 def open_store(
     folder: Path | None, name: str, images: int, gigabytes: float | None
 ) -> PixelStore | None:
-    """The store `name` in `folder`, for a domain of so many images; None where there is none.
+    """The store `name` in `folder`, for a domain of so many images; None where there is none. Each
+    version of Pillow, which may decode or resize otherwise, has its own.
 
     gigabytes: budget of all stores of the folder. None: half of the memory, or half of what is free
     on the disk, whichever is less. 0: no store.
@@ -210,7 +212,8 @@ def open_store(
         if budget < (rows + 1) * ROW:
             print(f"Decoded images are not kept: {budget} bytes are too few; see DATASET.STORE_GB")
             return None
-        store = PixelStore(folder / re.sub(r"[^\w-]", "_", f"{name}-{rows}"), rows, budget)
+        called = re.sub(r"[^\w-]", "_", f"{name}-{PIL.__version__}-{rows}")
+        store = PixelStore(folder / called, rows, budget)
     except OSError as error:
         print(f"Decoded images are not kept: {folder}: {error.strerror}; see DATASET.STORE")
         return None

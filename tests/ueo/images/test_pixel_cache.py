@@ -6,6 +6,7 @@ import pickle
 from functools import partial
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -38,6 +39,13 @@ def test_what_was_kept_is_given_back_and_made_once(tmp_path):
     for number in range(100):
         kept = another.get(f"image {number}", never)
         assert (kept == pixels(number, 5 + number, 8)).all()
+
+
+def test_what_another_pillow_decoded_is_not_taken(tmp_path, monkeypatch):
+    open_store(tmp_path, "a", 10, 1).get("x", lambda: pixels(1))
+    assert (open_store(tmp_path, "a", 10, 1).get("x", never) == pixels(1)).all()
+    monkeypatch.setattr(PIL, "__version__", "99.0")
+    assert (open_store(tmp_path, "a", 10, 1).get("x", lambda: pixels(2)) == pixels(2)).all()
 
 
 def test_arrays_are_kept_beside_the_images(tmp_path):

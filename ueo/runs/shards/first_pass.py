@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import PIL
 import torch
 
 from modern_dassl import distributed
@@ -112,6 +113,6 @@ def _key(trainer, loader: EvaluationShards) -> str:
     return " ".join(map(str, (
         trainer.model.encoder_hash(), loader.dataset.view_name, loader.dataset.upright,
         loader.batch_size, trainer.device, trainer.precision, torch.__version__,
-        torch.get_num_threads(), trainer.inputs.get(TF32), trainer.cfg.INPUT.PIXEL_MEAN,
-        trainer.cfg.INPUT.PIXEL_STD, trainer.cfg.INPUT.TRANSFORMS,
+        PIL.__version__, torch.get_num_threads(), trainer.inputs.get(TF32),
+        trainer.cfg.INPUT.PIXEL_MEAN, trainer.cfg.INPUT.PIXEL_STD, trainer.cfg.INPUT.TRANSFORMS,
     )))
