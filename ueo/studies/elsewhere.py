@@ -21,7 +21,7 @@ from ueo.grids.parallel import Failure, remove_consoles
 from ueo.grids.plan import plugins_of, threads_of
 from ueo.images.hashes import content_hash
 from ueo.inputs import CHECKPOINT, Inputs
-from ueo.results.record import read_result
+from ueo.results.record import RESULT, read_result
 from ueo.runs.checkpoint import MODEL, checkpoint_file, mixed
 from ueo.runs.configure import RunSettings, as_options, build_cfg, register
 from ueo.runs.current_inputs import data_inputs
@@ -188,30 +188,34 @@ def plan_elsewhere(
 
 def execute_left(settings: GridSettings, tests: Tests) -> list[Failure]:
     """Run those evaluations whose run is finished and of which a record is missing, or is of other
-    weights or images than there are now. With tables_only none is run, and a record of other
-    weights is an error."""
+    weights or images than there are now. Records of weights that are gone are removed, so that
+    none counts where its run or its evaluation fails; with tables_only, where nothing is run, they
+    are an error."""
     known: dict = {}
-    ready = [test for test in tests if read_result(test.settings.model_dir) is not None]
+    for test, records in tests.items():
+        for record in _of_other_weights(test.settings, records):
+            if settings.tables_only:
+                raise ConfigError(
+                    f"{record}: was evaluated before {test.settings.model_dir} was trained anew; "
+                    "the same command without --tables-only evaluates it again"
+                )
+            (record / RESULT).unlink()
     if settings.tables_only:
-        for test in ready:
-            _refuse_other_weights(test.settings, tests[test])
         return []
+    ready = [test for test in tests if read_result(test.settings.model_dir) is not None]
     todo = [test for test in ready
             if settings.overwrite or not _up_to_date(test.settings, tests[test], known)]
     remove_consoles(test.folder for test in tests if test not in todo)
     return execute(settings, todo, evaluate_to_status) if todo else []
 
 
-def _refuse_other_weights(settings: ElsewhereSettings, records: list[Path]) -> None:
-    """Raise ConfigError where a record is of weights that its run no longer has."""
-    weights = content_hash(settings.weights)
-    for record in records:
-        result = read_result(record)
-        if result is not None and result["inputs"].get(CHECKPOINT) != weights:
-            raise ConfigError(
-                f"{record}: was evaluated before {settings.model_dir} was trained anew; the same "
-                "command without --tables-only evaluates it again"
-            )
+def _of_other_weights(settings: ElsewhereSettings, records: list[Path]) -> list[Path]:
+    """The records that are of weights that their run no longer has, or that is not finished."""
+    finished = read_result(settings.model_dir) is not None
+    weights = content_hash(settings.weights) if finished else None
+    found = {record: read_result(record) for record in records}
+    return [record for record, result in found.items()
+            if result is not None and result["inputs"].get(CHECKPOINT, "") != weights]
 
 
 def _up_to_date(

@@ -1,0 +1,56 @@
+"""Evaluations of runs on other domains count only as long as their run has the same weights."""
+
+import pytest
+from test_tables import record
+
+from ueo.errors import ConfigError
+from ueo.grids.grid_settings import GridSettings, PlannedRun
+from ueo.images.hashes import content_hash
+from ueo.inputs import CHECKPOINT
+from ueo.results.record import RESULT, read_result, write_run
+from ueo.runs.checkpoint import BEST, MODEL
+from ueo.studies import elsewhere
+
+
+@pytest.fixture
+def planned(tmp_path, monkeypatch):
+    """(the evaluation of a run on domain b, as `plan_elsewhere` gives it; the run's folder; that of
+    the record). No evaluation can be run."""
+    monkeypatch.setattr(elsewhere, "execute", lambda settings, todo, entry: ["failed"] * len(todo))
+    monkeypatch.setattr(elsewhere, "_up_to_date", lambda settings, records, known: all(
+        map(read_result, records)))
+    monkeypatch.setattr(elsewhere, "remove_consoles", lambda folders: None)
+    run = tmp_path / "run"
+    (run / MODEL).mkdir(parents=True)
+    weights = run / MODEL / BEST
+    weights.write_bytes(b"first")
+    write_run(run, record("New", "a", 1, 50.0, evaluations=[]), {})
+    there = run / "robust/b/alpha1"
+    there.mkdir(parents=True)
+    write_run(there, record("New", "b", 1, 60.0, evaluations=[]) | {
+        "inputs": {CHECKPOINT: content_hash(weights)}}, {})
+    asked = elsewhere.ElsewhereSettings(str(run), (1.0,), domain=("b",),
+                                        output_dir=str(run / "robust"))
+    return {PlannedRun(asked, run / "robust", "New", None, "", {}): [there]}, run, there
+
+
+def test_a_record_of_the_weights_that_are_there_stays(planned):
+    tests, run, there = planned
+    assert elsewhere.execute_left(GridSettings(), tests) == []
+    assert elsewhere.execute_left(GridSettings(tables_only=True), tests) == []
+    assert read_result(there)
+
+
+@pytest.mark.parametrize("retrained", [True, False])
+def test_a_record_of_weights_that_are_gone_counts_nowhere(planned, retrained):
+    """The run was trained anew, and its evaluation fails; or its training is under way or failed.
+    """
+    tests, run, there = planned
+    (run / MODEL / BEST).write_bytes(b"second")
+    if not retrained:
+        (run / RESULT).unlink()
+    with pytest.raises(ConfigError, match="was evaluated before .* was trained anew"):
+        elsewhere.execute_left(GridSettings(tables_only=True), tests)
+    assert read_result(there)
+    assert elsewhere.execute_left(GridSettings(), tests) == ["failed"] * retrained
+    assert read_result(there) is None
