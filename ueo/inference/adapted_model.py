@@ -29,7 +29,7 @@ from ueo.images.transforms import Normaliser, evaluation_transform, on_images, p
 from ueo.inputs import START, Inputs
 from ueo.results.predictions import Prediction, predictions_of
 from ueo.results.record import read_result
-from ueo.runs.checkpoint import MODEL, chosen_threshold, load_tuned, read_facts
+from ueo.runs.checkpoint import MODEL, chosen_threshold, load_tuned, of_new_images, read_facts
 from ueo.runs.configure import RunSettings, as_options, build_cfg
 from ueo.runs.start import chosen_device
 from ueo.scores import AGAINST_NAMES, SCORES
@@ -44,7 +44,7 @@ class AdaptedModel:
 
     def __init__(self, folder: str | Path, device: str = "auto", plugin: tuple[str, ...] = ()):
         self.folder = Path(folder)
-        self.facts = read_facts(folder)
+        self.facts = of_new_images(read_facts(folder))
         if not self.facts["independent"]:
             raise CheckpointError(
                 f"{folder}: its BatchNorm takes each batch's own statistics, so an image has no "

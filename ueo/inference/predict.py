@@ -23,7 +23,13 @@ from ueo.inference.summary import summary, tally_file, verdict_of
 from ueo.inference.unfinished import Unfinished, skipped_file
 from ueo.results.predictions import parted, skipped_reasons, why_not_read
 from ueo.results.record import RESULT
-from ueo.runs.checkpoint import FACTS, chosen_threshold, read_facts, with_threshold
+from ueo.runs.checkpoint import (
+    FACTS,
+    chosen_threshold,
+    of_new_images,
+    read_facts,
+    with_threshold,
+)
 from ueo.settings.machine_share import worker_processes
 from ueo.text import shown
 
@@ -53,7 +59,7 @@ def predict(settings: PredictSettings, say: Callable[[str], None] = print) -> Pa
 
     Raises ConfigError, DataError or CheckpointError for what cannot be predicted.
     """
-    facts = with_threshold(read_facts(settings.model), settings.threshold)
+    facts = with_threshold(of_new_images(read_facts(settings.model)), settings.threshold)
     images, others = NewImages(settings.path, settings.root), Unread()
     total = images.count(others)
     output = Path(settings.output or _default_output(settings)).expanduser()

@@ -23,7 +23,7 @@ from ueo.inference.summary import verdict_of
 from ueo.inference.thumbnails import MOST, choose, thumbnails
 from ueo.results.predictions import PREDICTIONS, SKIPPED
 from ueo.results.record import RESULT, read_outputs, read_result, score_of
-from ueo.runs.checkpoint import chosen_threshold, read_facts
+from ueo.runs.checkpoint import ALONE, chosen_threshold, read_facts
 from ueo.runs.folder import REPORT
 from ueo.text import shown
 
@@ -94,7 +94,9 @@ def page_data(folder: Path, result: dict, images: Path) -> dict:
         "subtitle": f"{len(paths):,} images, {len(facts['class_names']):,} classes, "
                     f"{result['trainer']} on {result['backbone']}",
         "sentences": [verdict_of(facts)],
-        "command": f"bash scripts/predict.sh --model {shlex.quote(shown(folder))} --path NEW",
+        # a threshold of this page means nothing to images whose scores are of another kind
+        "command": None if ALONE in facts else
+                   f"bash scripts/predict.sh --model {shlex.quote(shown(folder))} --path NEW",
         "skipped": left_out[:LISTED],
         "notRead": len(left_out),
         "facts": [*_facts(result).items(), ("thumbnails", _about(pictures, len(paths)))],

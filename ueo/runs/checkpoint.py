@@ -7,6 +7,7 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
 import torch
 from dassl.utils import load_checkpoint
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from modern_dassl.finite import first_not_finite
 from ueo.errors import CheckpointError, ConfigError, first_lines, from_here
 from ueo.files import read_json
 from ueo.names import did_you_mean
+from ueo.open_set import RULE, separation, thresholds
 from ueo.results.record import MODEL_FACTS as FACTS
 from ueo.settings.options import quoted
 
@@ -23,6 +25,7 @@ NEEDED = {"class_names": list, "template": str, "images": dict, "thresholds": di
           "separation": float, "score": str, "weights": str | None, "independent": bool,
           "trained": bool}
 GIVEN, NO_THRESHOLD = "given", "none"  # rules of a threshold that was asked for
+ALONE = "alone"  # facts of images that are predicted one by one, where the run's own are not such
 MODEL = "tuned"  # folder of a run's checkpoints: they hold the tuned parameters alone
 
 
@@ -107,6 +110,23 @@ def read_facts(folder: str | Path) -> dict:
             "train the model again"
         )
     return facts
+
+
+def threshold_facts(outputs: dict[str, np.ndarray], alone: np.ndarray | None) -> dict:
+    """The facts that decide which images are known, from scores of the unlabelled images.
+
+    outputs: of a run; alone: (images,), by the model that is kept, of each image by itself; None
+    where the run reports that.
+    """
+    after, before = (outputs[f"unlabelled_scores_{when}"] for when in ("after", "before"))
+    own, *other = ({"thresholds": thresholds(scores, before), "separation": separation(scores)}
+                   for scores in (after, alone) if scores is not None)
+    return {"rule": RULE, **own, **({ALONE: other[0]} if other not in ([], [own]) else {})}
+
+
+def of_new_images(facts: dict) -> dict:
+    """These facts, with the thresholds of images that are predicted one by one."""
+    return {**{key: value for key, value in facts.items() if key != ALONE}, **facts.get(ALONE, {})}
 
 
 def chosen_threshold(facts: dict) -> float | None:

@@ -16,7 +16,6 @@ from ueo.images.lists import NO_LABEL
 from ueo.inputs import WEIGHTS
 from ueo.losses import mutual_information
 from ueo.metrics import percent
-from ueo.open_set import RULE, separation, thresholds
 from ueo.results.check_outputs import h_score_of
 from ueo.results.kept_outputs import write_kept
 from ueo.results.predictions import (
@@ -28,10 +27,10 @@ from ueo.results.predictions import (
     write_skipped,
 )
 from ueo.results.record import HISTORY, RESULT, peak_memory, read_history, run_facts, write_run
-from ueo.runs.checkpoint import FACTS, chosen_threshold
+from ueo.runs.checkpoint import FACTS, chosen_threshold, threshold_facts
 from ueo.runs.evaluator import UFTEvaluator
 from ueo.runs.keep_outputs import KeptOutputs
-from ueo.runs.passes import AgainstNames, Passes
+from ueo.runs.passes import AgainstNames, Passes, rows_of
 
 BEFORE, AFTER = "before", "after"  # training
 
@@ -70,11 +69,11 @@ class Evaluations:
         classes = trainer.model.class_features()
         test = self.passes.cosines(features, classes)
         self.features, self._cosines = features, test
-        unlabelled, its = self._unlabelled(test, classes, zero_shot)
+        self._where, its = self._unlabelled(test, classes, zero_shot)
         cosines, keeps = {"test": test, "unlabelled": its}, self.kept.wanted and (last or zero_shot)
         names, scores = self.against_names, {name: {} for name in SETS}
         if names.reported or names.asked and keeps:
-            scores = names.scores(features, cosines, unlabelled)
+            scores = names.scores(features, cosines, self._where)
         entry = {"epoch": epoch}
         for name in SETS:
             print(f"Evaluate on the *{name}* set, epoch {epoch}")
@@ -209,19 +208,21 @@ class Evaluations:
     def _facts(self, outputs: dict[str, np.ndarray]) -> dict:
         """What model.json holds."""
         trainer, dataset = self.trainer, self._truth.dataset
-        before, after = (outputs[f"unlabelled_scores_{when}"] for when in (BEFORE, AFTER))
         return {
             "class_names": list(dataset.classnames),
             "template": getattr(dataset, "template", TEMPLATE),
             "images": {name: len(getattr(dataset, name)) for name in ("train_x", "train_u")},
-            "thresholds": thresholds(after, before),
-            "rule": RULE,
-            "separation": separation(after),
+            **threshold_facts(outputs, self._scores_alone()),
             "score": trainer.options.SCORE,
             "weights": trainer.inputs.get(WEIGHTS),
             "independent": trainer.model.independent,
             "trained": bool(trainer.get_model_names()),
         }
+
+    def _scores_alone(self) -> np.ndarray | None:
+        if hasattr(self.trainer.model.adapter, "jointly"):
+            features = rows_of(self._where, self.features)
+            return self.passes.scores_alone(features, self.against_names.names)
 
     def _write_predictions(self, outputs: dict[str, np.ndarray], threshold: float | None) -> None:
         """Of images of one's own, or of which some have no label. threshold: least score of a known

@@ -13,8 +13,14 @@ from modern_dassl import distributed
 from ueo.clip.negatives.names import NamesOfRun, NegativeNames
 from ueo.clip.prompts import TEMPLATE, PromptEnsemble, PromptLearner, build_prompt
 from ueo.inputs import TF32
-from ueo.scores import AGAINST_NAMES, TANL
+from ueo.scores import AGAINST_NAMES, SCORES, TANL
 from ueo.settings.config import setting_of
+
+
+def rows_of(unlabelled: Tensor, features: Tensor) -> Tensor:
+    """Features of the unlabelled images: themselves, or those of the test images where they stand
+    among these."""
+    return features[unlabelled] if unlabelled.dtype == torch.int64 else unlabelled
 
 
 def progress(batches: Iterable, title: str) -> Iterable:
@@ -35,17 +41,28 @@ class Passes:
         features = self.image_features(self.trainer.unlabelled_loader, "unlabelled")
         return self.cosines(features, self.trainer.model.class_features())
 
-    def cosines(self, features: Tensor, classes: Tensor | None) -> Tensor:
+    def cosines(self, features: Tensor, classes: Tensor | None, alone: bool = False) -> Tensor:
         """(images, K), fp32, on the CPU, of the features (images, embedding); all of them at once
-        where the adapter does so (ueo/transduction/adapters.py)."""
+        where the adapter does so (ueo/transduction/adapters.py), unless each is to be alone."""
         model, size = self.trainer.model, self.trainer.cfg.DATALOADER.TEST.BATCH_SIZE
-        if hasattr(model.adapter, "jointly"):
+        if hasattr(model.adapter, "jointly") and not alone:
             return model.adapter.jointly(features.to(self.trainer.device), classes).cpu()
         parts = features.to(model.dtype).split(size)
         return torch.cat([
             model.steadily(lambda rows: model.cosines(rows, classes), part.to(self.trainer.device))
             .float().cpu() for part in parts
         ])
+
+    @torch.no_grad()
+    def scores_alone(self, features: Tensor, names: NegativeNames | None) -> np.ndarray:
+        """(images,), the OOD scores of images by themselves, as of new ones. features: (images,
+        embedding); names: those of a score against names."""
+        model, score = self.trainer.model, self.trainer.options.SCORE
+        cosines = self.cosines(features, model.class_features(), alone=True)
+        if score in AGAINST_NAMES:
+            size = self.trainer.cfg.DATALOADER.TEST.BATCH_SIZE
+            return names.scores(score, model, features, cosines, size).numpy()
+        return SCORES[score](cosines).double().numpy()
 
     def image_features(self, loader: DataLoader, name: str, shared: bool = False) -> Tensor:
         """Unit vectors (images, embedding) of an evaluation loader's images, fp32, on the CPU.
@@ -125,8 +142,7 @@ class AgainstNames:
         where they stand among the test images; cosines: (images, K) of each set.
         """
         model, size = self.trainer.model, self.trainer.cfg.DATALOADER.TEST.BATCH_SIZE
-        among = unlabelled.dtype == torch.int64
-        its = features[unlabelled] if among else unlabelled
+        among, its = unlabelled.dtype == torch.int64, rows_of(unlabelled, features)
         names: NegativeNames = self._of_run.now()
         if TANL in self.asked:
             names = names.activate(model, its, cosines["unlabelled"], size)

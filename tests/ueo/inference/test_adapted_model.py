@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import read, toy_arguments, trainer_names
+from conftest import TOY_PLUGIN, read, toy_arguments, trainer_names
 from dassl.engine import TRAINER_REGISTRY
 
 import ueo
@@ -15,6 +15,9 @@ from ueo.commands import train
 from ueo.errors import CheckpointError, ConfigError
 from ueo.files import read_json, write_json
 from ueo.images.decoding import read_image
+from ueo.inference.predict import PredictSettings, predict
+from ueo.inference.report import write_report
+from ueo.open_set import mixture_threshold, otsu_threshold
 from ueo.results.record import read_outputs
 
 
@@ -43,6 +46,29 @@ def test_every_trainer_predicts_its_test_images_again(toy, toy_root, trainer):
     assert [p.before for p in found] == before
     assert all(p.probability >= p.runner_up_probability > 0 for p in found)
     assert len({p.name for p in found}) > 1
+
+
+@pytest.mark.parametrize("score", ["mcm", "neglabel"])
+@pytest.mark.parametrize("trainer", ["TransCLIP", "StatA", "ZLaP"])
+def test_images_that_come_alone_are_not_judged_by_scores_of_all_at_once(
+    toy, toy_root, few_words, tmp_path, trainer, score
+):
+    status, folder = toy("run", f"TRAINER.{trainer}.SCORE", score, trainer=trainer,
+                         setting="closed")
+    assert status == 0
+    outputs, facts = read_outputs(folder), read_json(folder / "model.json", dict, "")
+    listed = [path for path, label in zip(paths_of(toy_root, outputs), outputs["test_labels"])
+              if label < len(facts["class_names"])]
+    assert len(listed) == len(outputs["unlabelled_labels"])
+    model = ueo.load(folder, "cpu")
+    scores = np.array([p.score for p in model.predict(listed, before=False)])
+    assert facts["thresholds"]["otsu"] == otsu_threshold(outputs["unlabelled_scores_after"])
+    assert model.threshold == otsu_threshold(scores) != facts["thresholds"]["otsu"]
+    asked = PredictSettings(str(folder), f"{toy_root}/toy", str(tmp_path / "new.csv"),
+                            threshold="mixture", device="cpu", workers=0, plugin=(str(TOY_PLUGIN),))
+    predict(asked, said := [].append)
+    assert f"{mixture_threshold(scores):.4g} on (mixture)" in "".join(said.__self__)
+    assert '"command": null' in write_report(folder, toy_root).read_text()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,9 @@ import ueo
 from modern_dassl import distributed
 from ueo.commands import train
 from ueo.errors import ConfigError
+from ueo.files import read_json
 from ueo.grids.choices import has_online_form
+from ueo.open_set import otsu_threshold
 from ueo.results.check_outputs import check_outputs
 from ueo.results.record import OWN_SCORE, score_of
 from ueo.runs.online import under_way
@@ -118,6 +120,18 @@ def test_the_model_at_the_end_of_a_stream_predicts_new_images(toy, toy_root, tra
     assert [p.before for p in found] == [
         model.classes[i] for i in outputs["test_predictions_before"]]
     assert len({p.name for p in found}) > 1
+
+
+@pytest.mark.parametrize("trainer", ["TransCLIP", "StatA", "ZLaP", "TDA", "AdaND"])
+def test_new_images_are_judged_by_scores_of_the_model_that_is_kept(toy, toy_root, trainer):
+    """And the stream's own verdicts by the scores of its answers, which are others."""
+    _, folder = toy("run", *ONLINE, *OF_METHOD.get(trainer, ()), trainer=trainer)
+    outputs, model = np.load(folder / "outputs.npz"), ueo.load(folder, device="cpu")
+    found = [*model.predict([f"{toy_root}/toy/{path}" for path in outputs["test_paths"]])]
+    assert model.threshold == otsu_threshold(np.array([p.score for p in found]))
+    assert 0.2 < np.mean([p.known for p in found]) < 0.8
+    own = read_json(folder / "model.json", dict, "")["thresholds"]["otsu"]
+    assert own == otsu_threshold(outputs["unlabelled_scores_after"]) != model.threshold
 
 
 def test_a_damaged_file_is_named(toy, capsys):

@@ -44,6 +44,14 @@ class StreamEvaluations(Evaluations):
             outputs[f"test_margins_{when}"] = margins
         return {**outputs, ARRIVAL: order}
 
+    def _scores_alone(self) -> np.ndarray | None:
+        # those of a tuned image tower would take another pass; they are on the scale of its answers
+        model, groups = self.trainer.model, self.trainer.groups
+        tower = {id(p) for p in (*model.visual.parameters(), model.visual_prompt)}
+        if any(id(p) in tower for group in groups.values() for p in group.values()):
+            return None
+        return self.passes.scores_alone(self.features, None)
+
     def _further(self, outputs: dict[str, np.ndarray]) -> dict:
         """What the record says of the stream, and how the metrics went over time."""
         cfg, order = self.trainer.cfg, outputs[ARRIVAL]
