@@ -9,6 +9,7 @@ import math
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,7 +39,7 @@ from ueo.scores import AGAINST_NAMES, SCORES
 class AdaptedModel:
     """What a run ended with. `classes`: the K known names; `threshold`: the least score of a known
     image, None where all are; set it to move the verdict. `class_features`: (K, embedding), None
-    where each image has its own."""
+    where each image has its own. `pixels`: see `_pixels`, of an image."""
 
     knows_before = True  # whether it can say what the model predicted before it was adapted
 
@@ -60,7 +61,8 @@ class AdaptedModel:
         self.network.model.requires_grad_(False)
         self._before: nn.Module | None = None
         self.view_steps = on_images(evaluation_transform(self.cfg))
-        self._view = plain_way(self.view_steps)
+        # no method: what workers read images with is sent to them, and the model need not be
+        self.pixels = partial(_pixels, plain_way(self.view_steps), bool(self.cfg.DATASET.UPRIGHT))
         self.normalise = Normaliser(self.cfg.INPUT, self.device)
 
     def _configuration(self, device: str, plugin: tuple[str, ...]):
@@ -108,11 +110,6 @@ class AdaptedModel:
             pixels = torch.stack([self.pixels(path) for path in batch])
             yield from self.predict_pixels(batch, pixels, before)
 
-    def pixels(self, image: str | Path | Member) -> Tensor:
-        """An image as the encoder's input before normalisation: (height, width, 3), uint8."""
-        name, data = image if isinstance(image, Member) else (image, None)
-        return self._view(np.asarray(read_image(name, bool(self.cfg.DATASET.UPRIGHT), data=data)))
-
     def predict_pixels(
         self, names: list[str], pixels: Tensor, before: bool = True
     ) -> Iterator[Prediction]:
@@ -158,6 +155,13 @@ class AdaptedModel:
             features = model.steadily(model.image_features, self.normalise(pixels))
             cosines = model.steadily(lambda rows: model.cosines(rows, classes), features)
             return features, cosines.float().cpu()
+
+
+def _pixels(view: Callable[[np.ndarray], Tensor], upright: bool,
+            image: str | Path | Member) -> Tensor:
+    """An image as the encoder's input before normalisation: (height, width, 3), uint8."""
+    name, data = image if isinstance(image, Member) else (image, None)
+    return view(np.asarray(read_image(name, upright, data=data)))
 
 
 def configuration(flat: dict, device: str, plugin: tuple[str, ...]):

@@ -1,5 +1,6 @@
 """A finished run as a model: its own test predictions again, whatever the batch and the order."""
 
+import pickle
 import random
 import shutil
 from pathlib import Path
@@ -131,6 +132,13 @@ def test_only_a_path_is_an_image_and_only_a_number_a_threshold(finished, toy_roo
 def test_one_plugin_may_be_named_without_a_tuple(finished):
     with pytest.raises(ConfigError, match="--plugin: nowhere.py is no"):
         ueo.load(finished, "cpu", plugin="nowhere.py")
+
+
+def test_what_reads_images_travels_to_other_processes_without_the_model(finished, toy_root):
+    """Else, where they are not forked, as since Python 3.14, each has it, on a GPU too."""
+    model, path = ueo.load(finished, "cpu"), paths_of(toy_root, read_outputs(finished))[0]
+    sent = pickle.dumps(model.pixels)
+    assert len(sent) < 10_000 and torch.equal(pickle.loads(sent)(path), model.pixels(path))
 
 
 def test_probabilities_are_the_softmax_of_the_models_own_logits(finished, toy_root):
