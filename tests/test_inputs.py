@@ -393,7 +393,7 @@ def test_an_evaluation_finds_its_run_by_any_spelling_of_the_path(mine, run, tmp_
     (("DATASET.SUBSAMPLE_CLASSES", "base"), ""),
 ])
 @pytest.mark.parametrize("trainer, options", [
-    ("LinearProbe", ()), ("TipAdapter", ()), ("CoOp", ("TRAINER.CoOp.CSC", "True")),
+    ("LinearProbe", ()), ("TipAdapter", ()), ("CoOp", ("TRAINER.CoOp.CSC", "True")), ("Midway", ()),
 ])
 def test_what_is_bound_to_its_classes_is_evaluated_on_no_others(
     toy, toy_root, weights, tmp_path, capsys, trainer, options, changed, wrong
