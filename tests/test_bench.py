@@ -191,6 +191,12 @@ def test_records_of_different_devices_are_not_compared():
     ours["result"]["inputs"] = {"device": "cpu"}
     with pytest.raises(DataError, match="cannot stand in one table: device is 'cpu' and 'cuda'"):
         gains.row("clean", "X", {"model": ([ours], [base])})
+    fast, slow = bench_run("d", 1), bench_run("d", 2)
+    for run, rate in ((fast, 0.1), (slow, 0.01)):
+        run["result"]["config"] = {"OPTIM.LR": rate}
+    with pytest.raises(DataError, match="OPTIM.LR is 0.1 and 0.01"):
+        gains.row("clean", "X", {"model": ([fast, slow], [bench_run("d")])})
+    gains.row("clean", "X", {"model": ([fast], [slow])})  # as of one method in two streams
 
 
 def test_tables_say_who_used_labels_and_by_which_score_images_are_told_apart():

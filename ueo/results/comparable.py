@@ -21,7 +21,7 @@ def check_comparable(entries: list[Entry]) -> None:
     had another precision (TF32 included) or other code; or when thresholds follow other rules."""
     check_inputs(entries)
     first_folder, first = entries[0]
-    splits, configs = {}, {}
+    splits, methods = {}, {}
     for folder, result in entries:
         for name in ("dataset", "protocol", "backbone"):
             _same(name, first_folder, first[name], folder, result[name])
@@ -30,11 +30,22 @@ def check_comparable(entries: list[Entry]) -> None:
         cell = result["domain"], result["setting"]
         origin, split = splits.setdefault(cell, (folder, result["split_hash"]))
         _same("split of the images", origin, split, folder, result["split_hash"])
-        config = {k: v for k, v in result.get("config", {}).items() if k not in OWN_KEYS}
-        inputs = {name: result["inputs"].get(name) for name in (PRECISION, TF32, TRAINER_CODE)}
-        origin, other = configs.setdefault(result["trainer"], (folder, {**config, **inputs}))
-        for key in sorted({*config, *other}):
-            _same(key, origin, other.get(key), folder, {**config, **inputs}.get(key))
+        methods.setdefault(result["trainer"], []).append((folder, result))
+    for own in methods.values():
+        check_alike(own)
+
+
+def check_alike(entries: Iterable[Entry]) -> None:
+    """Raise DataError when runs of one method were configured differently, but for what differs
+    from run to run, or had another precision (TF32 included) or other code."""
+    origin, first = None, {}
+    for folder, result in entries:
+        found = {k: v for k, v in result.get("config", {}).items() if k not in OWN_KEYS}
+        found |= {name: result["inputs"].get(name) for name in (PRECISION, TF32, TRAINER_CODE)}
+        if origin is None:
+            origin, first = folder, found
+        for key in sorted({*first, *found}):
+            _same(key, origin, first.get(key), folder, found.get(key))
 
 
 def check_inputs(entries: Iterable[Entry]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ueo.grids.grid_settings import ZERO_SHOT
 from ueo.results.bootstrap import Run, drawn_gains, estimate, mean_gains
-from ueo.results.comparable import check_inputs
+from ueo.results.comparable import check_alike, check_inputs
 from ueo.results.record import read_outputs, read_result
 from ueo.studies.claims import claim, not_worse
 from ueo.studies.scored_runs import ScoredRun, measure, read_run
@@ -45,13 +45,15 @@ def read_runs(
     read: Callable[[str | Path], ScoredRun] = read_run,
 ) -> Runs:
     """The finished runs of each arm; an arm with none is left out. Raises DataError where they are
-    of different engines, devices, weights or images."""
-    found, entries = defaultdict(list), []
+    of different engines, devices, weights or images, or those of an arm configured differently."""
+    found, entries = defaultdict(list), defaultdict(list)
     for arm, folder in folders:
         if (result := read_result(folder)) is not None:
-            entries.append((Path(folder), result))
+            entries[arm].append((Path(folder), result))
             found[arm].append(read(folder))
-    check_inputs(entries)
+    check_inputs(entry for own in entries.values() for entry in own)
+    for own in entries.values():
+        check_alike(own)
     return dict(found)
 
 

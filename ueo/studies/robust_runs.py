@@ -18,7 +18,7 @@ from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.parallel import Failure
 from ueo.grids.plan import plan
 from ueo.grids.run_grid import selection
-from ueo.results.comparable import check_inputs
+from ueo.results.comparable import Entry, check_alike, check_inputs
 from ueo.results.coverage import uneven
 from ueo.results.record import read_result
 from ueo.studies import ood_study, robustness
@@ -198,18 +198,25 @@ def _read(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> robustnes
             for run in entry.half:
                 for part in (BASE, NEW, ALL):
                     tests[part].append(run.folder / FOLDER / part / record)
-    check_inputs(
-        (folder, result) for tests in folders.values() for where in tests.values()
-        for folder in where if (result := read_result(folder))
-    )
+    results = {folder: result for tests in folders.values() for where in tests.values()
+               for folder in where if (result := read_result(folder))}
+    check_inputs(results.items())
     found: robustness.Runs = {}
     for arm, tests in folders.items():
-        runs = {test: [ood_study.reported(folder) for folder in where if read_result(folder)]
+        for where in tests.values():
+            _check_alike([(folder, results[folder]) for folder in where if folder in results])
+        runs = {test: [ood_study.reported(folder) for folder in where if folder in results]
                 for test, where in tests.items()}
         runs = {test: group for test, group in runs.items() if group}
         if runs:
             found[arm] = runs
     return found
+
+
+def _check_alike(entries: list[Entry]) -> None:
+    """Of an arm on one test, which may be on relatives of the data set."""
+    for name in {result["dataset"] for _, result in entries}:
+        check_alike(entry for entry in entries if entry[1]["dataset"] == name)
 
 
 def _selection(study: RobustStudy, runs: list[PlannedRun]) -> list[str]:

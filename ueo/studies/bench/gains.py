@@ -10,7 +10,7 @@ from ueo.grids.grid_settings import ZERO_SHOT
 from ueo.open_set import RULE, THRESHOLDS, accepted
 from ueo.results.bootstrap import ACCEPTED, cut, drawn_gains, estimate, resampled
 from ueo.results.check_outputs import MARGINS
-from ueo.results.comparable import check_inputs
+from ueo.results.comparable import check_alike, check_inputs
 from ueo.results.gains import RESAMPLES
 from ueo.results.record import read_outputs, read_result, score_of
 from ueo.studies.bench.protocol import SHIPPED
@@ -73,9 +73,13 @@ def _accepted(outputs: dict[str, np.ndarray]) -> np.ndarray:
 def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict]]]) -> dict:
     """What `method` gains on a group of domains. by_model: records of it, and of what it is
     compared with, as `finished` gives them. "uses_labels" and "scores" are of the two. Raises
-    DataError where records of a model are of different engines, devices, weights or images."""
-    for own, zero in by_model.values():
-        check_inputs((Path(run["folder"]), run["result"]) for run in (*own, *zero))
+    DataError where records of a model are of different engines, devices, weights or images, or
+    those of one method were configured differently."""
+    for sides in by_model.values():
+        entries = [[(Path(run["folder"]), run["result"]) for run in side] for side in sides]
+        check_inputs(entry for side in entries for entry in side)
+        for side in entries:
+            check_alike(side)
     ours = [run | {"model": model} for model, (own, _) in by_model.items() for run in own]
     base = [run | {"model": model} for model, (_, zero) in by_model.items() for run in zero]
     drawn = drawn_gains(_by_cell(ours), _by_cell(base), tuple(METRICS), RESAMPLES)
