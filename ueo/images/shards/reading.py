@@ -36,8 +36,8 @@ Skip = Callable[[str, str], None]  # is told (name, why) of what is left out
 def images_of(shard: Shard, skip: Skip = lambda name, why: None) -> Iterator[Member]:
     """The images of a shard's samples, in their order, one a sample.
 
-    Left out are samples without an image, keys that come again, files without a suffix, and all
-    that comes after the place where the archive is damaged. Raises DataError for a shard that
+    Left out are samples without an image, keys that come again, files without a suffix, links, and
+    all that comes after the place where the archive is damaged. Raises DataError for a shard that
     cannot be opened or read to its end.
     """
     group, seen = library().tariterators.group_by_keys, set()
@@ -95,7 +95,9 @@ def _files(shard: Shard, skip: Skip) -> Iterator[dict]:
             archive = tarfile.open(fileobj=stream, mode="r|*", tarinfo=_Header)
             while (header := archive.next()) is not None:
                 archive.members = []  # which would grow
-                if header.isreg() and not META.match(header.name):
+                if header.islnk() or header.issym():
+                    skip(header.name, "a link")
+                elif header.isreg() and not META.match(header.name):
                     data = archive.extractfile(header).read()
                     if library().tariterators.base_plus_ext(header.name)[0] is None:
                         skip(header.name, "no suffix")

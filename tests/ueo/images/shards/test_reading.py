@@ -1,6 +1,8 @@
 """What is read of a shard, from a file, a command and a server, and what is left out."""
 
 import gzip
+import os
+import tarfile
 
 import pytest
 from made_shards import png, served, write_tar
@@ -32,6 +34,17 @@ def test_samples_without_one_image_are_left_out_and_named(tmp_path):
     })
     assert look(url) == (["dog/1.jpg", "3.png", "4.png", "5.png", "6.png"],
                          {"2": "no image", "no_suffix": "no suffix", "4": "key twice"})
+
+
+def test_links_are_left_out_and_named(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").write_bytes(png(1))
+    os.link(tmp_path / "a" / "1.png", tmp_path / "a" / "2.png")
+    os.symlink("1.png", tmp_path / "a" / "3.png")
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for name in ("a", "a/1.png", "a/2.png", "a/3.png"):
+            archive.add(tmp_path / name, name, recursive=False)
+    assert look(tmp_path / "x.tar") == (["a/1.png"], {"a/2.png": "a link", "a/3.png": "a link"})
 
 
 @pytest.mark.parametrize("keep", [5000, 9217, 9000])
