@@ -21,9 +21,9 @@ Drawn = dict[str, dict[str, np.ndarray]]  # as bootstrap.drawn_gains gives it
 
 def overall_gain(entries: list[Entry], method: str, base: str) -> dict | None:
     """Mean gain of `method` over `base` in points, over the domains and label spaces that both
-    have, with its paired 95 % bootstrap interval over test images and each seed's gain; the same by
-    domain, and where domains are shifts of others by severity. The tuning domain and the label
-    space "all" stay out. None where nothing can be compared."""
+    have, with its paired 95 % bootstrap interval over test images and the gain of each seed that
+    all of them have; the same by domain, and where domains are shifts of others by severity. The
+    tuning domain and the label space "all" stay out. None where nothing can be compared."""
     runs: dict[str, dict[tuple, list[Entry]]] = {method: defaultdict(list), base: defaultdict(list)}
     for folder, r in entries:
         measured = r["metrics"]["test"]["pacc"] is not None
@@ -45,8 +45,10 @@ def overall_gain(entries: list[Entry], method: str, base: str) -> dict | None:
                 own, its = pairs[folder]
                 by_seed[m][r["seed"]].append(own[m] - its[m])
     result = {"method": method, "base": base, "cells": len(cells)}
+    of_all = set.intersection(*({r["seed"] for _, r in runs[method][cell]} for cell in cells))
     for m, gain in _mean_gain(drawn, domains).items():
-        seeds = [float(np.mean(values)) for _, values in sorted(by_seed[m].items())]
+        seeds = [float(np.mean(values)) for seed, values in sorted(by_seed[m].items())
+                 if seed in of_all or not of_all]
         result[m] = {**gain, "seeds": seeds}
     result["by_domain"] = {domain: _mean_gain(drawn, [domain]) for domain in domains}
     tuned_on = shifted(entries[0][1]["tuning_domain"] or "")[0]

@@ -295,6 +295,7 @@ def test_seeds_that_a_label_space_lacks_are_no_gain(tmp_path):
                 write_run(folder, result, outputs)
                 found.append((folder, result))
     gain = gains.overall_gain(found, "New", "Zero")
+    assert len(gain["pacc"]["seeds"]) == 1  # seeds 2 and 3 are of one label space
     for metric in gains.GAINS:
         assert [gain[metric]["gain"], *gain[metric]["interval"]] == pytest.approx([0] * 3, abs=1e-9)
 

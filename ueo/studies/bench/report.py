@@ -51,7 +51,8 @@ def write_judgement(settings: GridSettings, found: dict) -> None:
     write_json(f"{stem}.json", found)
     write_text(f"{stem}.md", text)
     print(f"\n{text}\nResults: {stem}.{{json,md}}")
-    rows = [{**row, "method": row["over"]} for row in found[AS_THEY_ARE]]
+    rows = [{**row, "method": row["over"], "uses_labels": row["uses_labels"][::-1]}
+            for row in found[AS_THEY_ARE]]
     _draw(stem, rows, "each method", f"{found['method']}, ")
 
 
@@ -74,6 +75,7 @@ def _draw(stem: Path, gains: list[dict], base: str, of: str = "") -> None:
     for (scope, group), rows in _parts(gains).items():
         words = f"{of}{_words(scope, group)}"
         found = {"title": words[0].upper() + words[1:], "base": base, "overall": rows,
+                 "use_labels": [row["method"] for row in rows if row["uses_labels"][0]],
                  "domains": list(dict.fromkeys(d for row in rows for d in row["by_domain"]))}
         with style.styled():
             pages = domains.draw(found)
