@@ -180,6 +180,19 @@ def test_a_context_that_starts_at_random_is_told_what_zero_shot_clip_says(build,
     assert not torch.allclose(trainer.passes.unlabelled_cosines(), expected, atol=1e-3)
 
 
+def test_a_visual_prompt_takes_no_part_in_what_zero_shot_clip_says(build):
+    zero_shot = build(trainer="ZeroshotCLIP", kind="vit")
+    zero_shot.before_train()
+    expected = zero_shot.passes.unlabelled_cosines()
+    trainer, told = build("TRAINER.UEO.TUNE", "prompt+visual_prompt", kind="vit"), []
+    start, prepare = trainer.model.visual_prompt, trainer.prepare
+    trainer.prepare = lambda cosines: (told.append(cosines), prepare(cosines))
+    trainer.before_train()
+    torch.testing.assert_close(told[0], expected, rtol=0, atol=1e-6)
+    assert trainer.model.visual_prompt is start
+    assert not torch.allclose(trainer.passes.unlabelled_cosines(), expected, atol=1e-3)
+
+
 def test_a_random_context_that_is_not_learnt_stays_what_is_asked_for(build):
     trainer = build(*random_context("ZeroshotCLIP"), trainer="ZeroshotCLIP")
     trainer.before_train()

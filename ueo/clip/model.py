@@ -65,6 +65,8 @@ class PromptedCLIP(nn.Module):
         norm.register_forward_hook(self._with_visual_prompt)
 
     def _with_visual_prompt(self, module: nn.Module, args: tuple, tokens: Tensor) -> Tensor:
+        if self.visual_prompt is None:
+            return tokens
         prompt = self.visual_prompt.to(tokens.dtype).expand(tokens.shape[0], -1, -1)
         return torch.cat([tokens, prompt], dim=1)  # (batch, patches + prompt, width)
 

@@ -89,20 +89,26 @@ class RecordedTrainer(TrainerX):
     @property
     def starts_at_random(self) -> bool:
         """Whether contexts that are to be learnt are random numbers as yet."""
-        return ("prompt" in self.groups and not self.options.CTX_INIT
-                and not self.cfg.MODEL.INIT_WEIGHTS and self.epochs_done == 0)
+        return self._starts and "prompt" in self.groups and not self.options.CTX_INIT
+
+    @property
+    def _starts(self) -> bool:
+        return self.epochs_done == 0 and not self.cfg.MODEL.INIT_WEIGHTS
 
     @contextmanager
     def zero_shot(self) -> Iterator[None]:
         """The model is zero-shot CLIP: in the place of contexts that start at random, which say
-        nothing of the classes, it has the data set's prompt."""
-        own = self.model.prompt
+        nothing of the classes, it has the data set's prompt. A visual prompt starts so, too, and
+        is left out."""
+        model, own = self.model, (self.model.prompt, self.model.visual_prompt)
         if self.starts_at_random:
-            self.model.prompt = zero_shot_prompt(self, list(self.dm.dataset.classnames))
+            model.prompt = zero_shot_prompt(self, list(self.dm.dataset.classnames))
+        if self._starts:
+            model.visual_prompt = None
         try:
             yield
         finally:
-            self.model.prompt = own
+            model.prompt, model.visual_prompt = own
 
     def before_train(self) -> None:
         self.look_first()
