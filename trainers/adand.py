@@ -7,7 +7,7 @@ linear layer on its features learns in the stream whether it is of a known class
 
 The threshold is that of the last WINDOW confidences. For each eighth image of the stream an image
 of noise comes as well, always 0, so that a stream without unknown images teaches no image to be
-one. After WARM_UP steps of the detector its softmax is the OOD score, before that max p is. As
+one. After more than WARM_UP steps of the detector its softmax is the OOD score, before max p. As
 released, each batch is a step, however small; images that come one by one wait until there are
 QUEUE of them, and the rest of these teaches nothing.
 

@@ -9,7 +9,7 @@ L_nc is the mean entropy of the similarity to all classes, to the remembered fea
 outside the batch, and to the others of the batch; L_es pushes the entropy of the prediction away
 from ln(K) / 2 once it is further than a margin from it. The source's cross-entropy is dropped:
 there is none. Choices of ours: CLIP's logits stand for those of the source classifier, and the
-memory starts from the zero-shot features instead of at random.
+memory starts from the zero-shot features instead of at zero.
 """
 
 import math
