@@ -23,6 +23,7 @@ import PIL
 
 from ueo.errors import DataError
 from ueo.files import atomic_path, exclusive, read_arrays
+from ueo.settings.machine_share import name_in
 from ueo.temporaries import fcntl
 
 KEY, OFFSET, SHAPE, CHECK = range(4)  # columns of a row; an empty row holds zeros
@@ -198,7 +199,8 @@ def open_store(
     folder: Path | None, name: str, images: int, gigabytes: float | None
 ) -> PixelStore | None:
     """The store `name` in `folder`, for a domain of so many images; None where there is none. Each
-    version of Pillow, which may decode or resize otherwise, has its own.
+    version of Pillow, which may decode or resize otherwise, has its own; and so has each machine,
+    for none sees at once what others write through their maps of a file.
 
     gigabytes: budget of all stores of the folder. None: half of the memory, or half of what is free
     on the disk, whichever is less. 0: no store.
@@ -212,7 +214,8 @@ def open_store(
         if budget < (rows + 1) * ROW:
             print(f"Decoded images are not kept: {budget} bytes are too few; see DATASET.STORE_GB")
             return None
-        called = re.sub(r"[^\w-]", "_", f"{name}-{PIL.__version__}-{rows}")
+        called = "-".join(filter(None, (name_in(folder), name, PIL.__version__, str(rows))))
+        called = re.sub(r"[^\w-]", "_", called)
         store = PixelStore(folder / called, rows, budget)
     except OSError as error:
         print(f"Decoded images are not kept: {folder}: {error.strerror}; see DATASET.STORE")

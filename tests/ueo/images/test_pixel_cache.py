@@ -3,7 +3,9 @@
 import multiprocessing
 import os
 import pickle
+import socket
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import PIL
@@ -13,6 +15,7 @@ from PIL import Image
 from ueo.images import items
 from ueo.images.items import Images
 from ueo.images.pixel_cache import PixelStore, open_store
+from ueo.settings import machine_share
 
 
 def pixels(number: int, height: int = 10, width: int = 7) -> np.ndarray:
@@ -46,6 +49,27 @@ def test_what_another_pillow_decoded_is_not_taken(tmp_path, monkeypatch):
     assert (open_store(tmp_path, "a", 10, 1).get("x", never) == pixels(1)).all()
     monkeypatch.setattr(PIL, "__version__", "99.0")
     assert (open_store(tmp_path, "a", 10, 1).get("x", lambda: pixels(2)) == pixels(2)).all()
+
+
+def test_machines_that_share_a_folder_over_a_network_share_no_store(tmp_path, monkeypatch):
+    """None sees at once which rows and bytes another has taken: maps of a file are of one machine.
+    """
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 0:9 / {tmp_path} rw - nfs4 b:/c rw\n")
+    monkeypatch.setattr(machine_share, "MOUNTS", mounts)
+    stores = []
+    for machine in ("node1", "node2"):
+        monkeypatch.setattr(socket, "gethostname", lambda machine=machine: machine)
+        stores.append(open_store(tmp_path / "kept", "a", 10, 1))
+        stores[-1].index = np.array(stores[-1].index)
+    for number, store in enumerate(stores):
+        store.get(f"image {number}", partial(pixels, number))
+    for number, store in enumerate(stores):
+        assert (store.get(f"image {number}", never) == pixels(number)).all()
+    assert machine_share.name_in(tmp_path / "kept") == "node2"
+    assert not machine_share.name_in(Path("/"))
+    monkeypatch.setattr(machine_share, "MOUNTS", tmp_path / "none")  # as on macOS
+    assert not machine_share.name_in(tmp_path)
 
 
 def test_arrays_are_kept_beside_the_images(tmp_path):
