@@ -15,6 +15,7 @@ from PIL import Image
 from scipy.special import logsumexp
 
 from ueo.commands.studies import wise_ft
+from ueo.files import read_json
 from ueo.images.decoding import read_image
 from ueo.trainers.arf import ARF
 
@@ -233,6 +234,37 @@ def test_mixing_takes_other_domains_and_classes_and_refuses_what_it_cannot_mix(
         assert wise_ft.main(["--model-dir", str(model_dir), *argv]) == 2
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1
+
+
+def test_before_and_thresholds_of_a_random_context_are_zero_shot_clips_elsewhere(toy, toy_root):
+    _, folder = toy("run", "TRAINER.UPL.CTX_INIT", "", trainer="UPL")
+    assert wise_ft.main(["--model-dir", str(folder), "--root", toy_root, "--plugin",
+                         str(TOY_PLUGIN), "--device", "cpu", "--alpha", "1"]) == 0
+    run, there = (np.load(f / "outputs.npz") for f in (folder, folder / "wise_ft" / "alpha1"))
+    for part in ("predictions", "scores"):
+        for when in ("before", "after"):
+            name = f"unlabelled_{part}_{when}"
+            np.testing.assert_array_equal(run[name], there[name])
+    facts = [read_json(f / "model.json", dict, "") for f in (folder, folder / "wise_ft" / "alpha1")]
+    assert facts[0]["thresholds"] == facts[1]["thresholds"]
+
+
+@pytest.mark.parametrize("trainer", ["TDA", "TransCLIP", "ZLaP", "UPAdapter", "Midway"])
+def test_what_is_no_weight_is_neither_mixed_nor_taken_to_other_classes(
+    toy, toy_root, capsys, trainer
+):
+    _, folder = toy("run", "DATASET.SUBSAMPLE_CLASSES", "base", trainer=trainer, setting="closed")
+    argv = ["--model-dir", str(folder), "--root", toy_root, "--plugin", str(TOY_PLUGIN),
+            "--device", "cpu", "--alpha"]
+    for asked, words in (
+        (["0.5"], "--alpha: "), (["1", "--classes", "new"], "learns is bound to its 2 classes"),
+    ):
+        capsys.readouterr()
+        assert wise_ft.main([*argv, *asked]) == 2
+        error = capsys.readouterr().err
+        assert words in error and error.count("\n") == 1, error
+    assert wise_ft.main([*argv, "1"]) == 0
+    assert read(folder / "wise_ft/alpha1")["metrics"] == read(folder)["metrics"]
 
 
 def test_both_anchors_on_a_tower_of_timm(toy, anchors, small_backbones, pretended_transformers):

@@ -148,7 +148,9 @@ class AdaptedModel:
         model, classes = self.network.model, self.class_features
         if before:
             if self._before is None:
-                self._before = network(self.cfg, self.facts, self.device).model
+                start = network(self.cfg, self.facts, self.device)
+                start.make_zero_shot()
+                self._before = start.model
                 self._before_classes = _class_features(self._before)
             model, classes = self._before, self._before_classes
         with model.evaluating():

@@ -97,18 +97,21 @@ class RecordedTrainer(TrainerX):
 
     @contextmanager
     def zero_shot(self) -> Iterator[None]:
-        """The model is zero-shot CLIP: in the place of contexts that start at random, which say
-        nothing of the classes, it has the data set's prompt. A visual prompt starts so, too, and
-        is left out."""
-        model, own = self.model, (self.model.prompt, self.model.visual_prompt)
-        if self.starts_at_random:
-            model.prompt = zero_shot_prompt(self, list(self.dm.dataset.classnames))
-        if self._starts:
-            model.visual_prompt = None
+        """The model is zero-shot CLIP, see `make_zero_shot`; and then what it was."""
+        own = self.model.prompt, self.model.visual_prompt
+        self.make_zero_shot()
         try:
             yield
         finally:
-            model.prompt, model.visual_prompt = own
+            self.model.prompt, self.model.visual_prompt = own
+
+    def make_zero_shot(self) -> None:
+        """Give the model, in the place of contexts that start at random, which say nothing of the
+        classes, the data set's prompt. A visual prompt starts so, too, and is left out."""
+        if self.starts_at_random:
+            self.model.prompt = zero_shot_prompt(self, list(self.dm.dataset.classnames))
+        if self._starts:
+            self.model.visual_prompt = None
 
     def before_train(self) -> None:
         self.look_first()

@@ -13,6 +13,7 @@ from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TrainerX, build_trainer
 from dassl.utils import set_random_seed
 
+from ueo.clip.tuning import untuned_adapter
 from ueo.errors import ConfigError
 from ueo.files import check_writable
 from ueo.grids.execute import execute
@@ -125,6 +126,11 @@ def _build(settings: ElsewhereSettings, domain: str, classes: str) -> TrainerX:
     if not hasattr(trainer, "evaluations") or MODEL not in trainer.get_model_names():
         raise ConfigError(f"--model-dir: {cfg.TRAINER.NAME} tunes nothing that could be mixed")
     trainer.check_classes(settings.model_dir)
+    if {*settings.alpha} != {1.0} and (kept := untuned_adapter(trainer.model, trainer.groups)):
+        raise ConfigError(
+            f"--alpha: {cfg.TRAINER.NAME} keeps what is no weight ({min(kept)}), so it has nothing "
+            "between its start and its end; --alpha 1 evaluates it as it is"
+        )
     return trainer
 
 
@@ -135,7 +141,8 @@ def _evaluate(
     module, evaluations = trainer._models[MODEL], trainer.evaluations
     start = {name: value.clone() for name, value in module.state_dict().items()}
     trainer.output_dir = str(settings.record(domain, classes, settings.alpha[0]))
-    evaluations.run(epoch=0)
+    with trainer.zero_shot():
+        evaluations.run(epoch=0)
     before, rows = evaluations.history, []
     trainer.load_model(settings.model_dir, epoch=settings.load_epoch)
     trainer.inputs[CHECKPOINT] = content_hash(settings.weights)

@@ -49,6 +49,19 @@ def test_every_trainer_predicts_its_test_images_again(toy, toy_root, trainer):
     assert len({p.name for p in found}) > 1
 
 
+@pytest.mark.parametrize(("trainer", "options"), [
+    ("UPL", ("TRAINER.UPL.CTX_INIT", "")),
+    ("CoCoOp", ("TRAINER.CoCoOp.CTX_INIT", "", "DATASET.NUM_SHOTS", "2")),
+    ("UEO", ("TRAINER.UEO.TUNE", "visual_prompt")),
+])
+def test_what_was_before_a_random_prompt_is_zero_shot_clip(toy, toy_root, trainer, options):
+    status, folder = toy("run", *options, trainer=trainer, kind="vit")
+    assert status == 0
+    outputs, model = read_outputs(folder), ueo.load(folder, "cpu")
+    found = [p.before for p in model.predict(paths_of(toy_root, outputs))]
+    assert found == [model.classes[i] for i in outputs["test_predictions_before"]]
+
+
 @pytest.mark.parametrize("score", ["mcm", "neglabel"])
 @pytest.mark.parametrize("trainer", ["TransCLIP", "StatA", "ZLaP"])
 def test_images_that_come_alone_are_not_judged_by_scores_of_all_at_once(
