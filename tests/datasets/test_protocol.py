@@ -145,3 +145,18 @@ def test_the_protocol_of_others_data_is_what_holds(others):
     assert shared.protocol == "released" and len(shared.overlap.files) == 1
     with pytest.raises(DataError, match="1 of 2 test images are training images too, the first is"):
         others((0, 1, 2), (2, 3), "independent")
+
+
+def test_a_class_without_training_images_would_shift_the_names(toy_root):
+    """As DomainNet's painting, of which Dassl's data set has no class 327."""
+    cfg = get_cfg_default()
+    cfg.DATASET.NAME = "Others"
+    folder = f"{toy_root}/toy/red"
+    train, test = ([Datum(f"{folder}/{name}/000.png", label, 0, name) for label, name in part]
+                   for part in (((0, "bike"), (2, "mug")), ((1, "guitar"), (2, "mug"))))
+    with pytest.raises(DataError, match="Others: no training image has the label 1, so that 'mug'"):
+        complete(DatasetBase(train_x=train, test=test), cfg)
+    dataset = DatasetBase(train_x=train, test=test)
+    dataset._classnames = ["bike", "guitar", "mug"]
+    dataset._lab2cname = dict(enumerate(dataset._classnames))
+    complete(dataset, cfg)

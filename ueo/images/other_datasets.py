@@ -35,7 +35,8 @@ def complete(dataset: DatasetBase, cfg) -> None:
     no label of them. The label space is "all" unless labels without a class name are tested, which
     are out-of-distribution then. The protocol is "independent" unless unlabelled images are tested.
 
-    Raises DataError where --protocol independent is asked for and does not hold.
+    Raises DataError where --protocol independent is asked for and does not hold, and for labels
+    that are not the positions of the class names: Dassl's names are those of `train_x` alone.
     """
     if hasattr(dataset, "untested_classes"):
         return
@@ -51,6 +52,13 @@ def complete(dataset: DatasetBase, cfg) -> None:
 
 
 def _describe(dataset: DatasetBase, cfg) -> None:
+    for place, label in enumerate(sorted(dataset.lab2cname)):
+        if place != label:
+            raise DataError(
+                f"{cfg.DATASET.NAME}: no training image has the label {place}, so that "
+                f"{dataset.lab2cname[label]!r}, {label}, would be taken for it; train on domains "
+                "that hold every class, or set _classnames and _lab2cname in the data set"
+            )
     unlabelled = dataset.train_u or dataset.train_x
     dataset._train_u = unlabelled  # Dassl's data sets have no other way to set it later
     known = set(range(len(dataset.classnames)))
