@@ -56,10 +56,12 @@ class Unfinished:
         if fresh:
             for path in self._paths:
                 path.unlink(missing_ok=True)
-        write_json(self._facts, {**facts, BEGAN: now})
+        # until what was changed meanwhile is cut off, in case that it is killed again
+        write_json(self._facts, {**facts, BEGAN: now if fresh or since is None else since})
         for path, columns in zip(self._paths, (COLUMNS, SKIPPED_COLUMNS)):
             _begin(path, columns)
         lost = 0 if fresh else self._cut(images, since)
+        write_json(self._facts, {**facts, BEGAN: now})
         if not self.images and not lost:
             return ""
         again = (f"; {lost:,} lines follow an image that was changed, or are of images that are "

@@ -17,7 +17,7 @@ from ueo.files import exclusive, read_json, write_json
 from ueo.images.folders import Unread, images_below
 from ueo.inference.adapted_model import AdaptedModel
 from ueo.inference.new_images import NewImages
-from ueo.inference.unfinished import skipped_file
+from ueo.inference.unfinished import Unfinished, skipped_file
 
 NAMES = ("bike", "mug", "fan")
 
@@ -240,6 +240,10 @@ def test_an_image_that_was_replaced_under_its_name_is_predicted_again(interrupt,
     other = next(photo for photo in sorted(photos.iterdir())
                  if photo.read_bytes() != (new / line["image"]).read_bytes())
     shutil.copy(other, new / line["image"])
+    with pytest.MonkeyPatch.context() as patched:  # killed again, before it has found that out
+        patched.setattr(Unfinished, "_cut", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            call(path=new)
     status, out, _ = call(path=new)
     assert status == 0 and "follow an image that was changed" in out
     fresh = tmp_path / "fresh.csv"
