@@ -210,6 +210,12 @@ def test_tables_say_who_used_labels_and_by_which_score_images_are_told_apart():
     assert "OOD score: MCM, but max logit for X" in text
     tex = latex.table(rows)
     assert r"CoOp$^\dagger$" in tex and "max logit for X" in tex and "trained with labelled" in tex
+    assert "oracle" not in text + tex
+    ours["result"]["reads_labels"] = True
+    oracle = {"scope": "shipped"} | gains.row("clean", "X", {"model": ([ours], [bench_run("d")])})
+    text, tex = markdown({"gains": [oracle], "choices": []}), latex.table([oracle])
+    assert "| X‡" in text and "‡ an oracle" in text
+    assert r"X$^\ddagger$" in tex and r"$^\ddagger$ an oracle" in tex
     over = {"scope": "shipped", "over": "CoOp"} | gains.row("clean", "X", {
         "model": ([ours], [shots])})
     table, *remarks = gains_tables([over], "over")

@@ -72,6 +72,9 @@ def test_a_trainer_of_the_family_runs_and_leaves_a_record(toy, family, tmp_path,
     assert result["trainer"] == "ToyLinear" and result["uses_labels"]
     assert result["config"]["TRAINER.LINEAR.SCALE"] == 2.0
     assert 0 <= result["metrics"]["test"]["auroc"] <= 100
+    assert result["score"] == "msp"  # its logits are scaled
+    assert np.array_equal(outputs["test_scores_after"].astype(np.float32),
+                          outputs["test_confidences_after"])
     assert len(outputs["test_scores_after"]) == len(outputs["test_paths"])
     assert (folder / "scores.png").stat().st_size > 1000
     assert tables.summarise([(folder, result)], "ToyLinear")["use_labels"] == ["ToyLinear"]

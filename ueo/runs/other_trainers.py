@@ -71,6 +71,7 @@ def write_record(trainer, dataset: DatasetBase, started: float) -> bool:
         **run_facts(cfg, dataset, trainer.device, trainer.inputs),
         "uses_labels": getattr(trainer, "uses_labels", True),
         "reads_labels": False,
+        "score": "msp",  # the largest probability, of logits at their own scale
         "metrics": {"test": metrics},
         "evaluations": [{"epoch": trainer.max_epoch, "test": metrics}],
         "wall_seconds": time.monotonic() - started,

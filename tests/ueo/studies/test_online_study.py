@@ -100,7 +100,7 @@ def test_gains_are_over_the_same_stream_and_changes_over_the_usual_one(finished)
 def gain(axis, value, group, method, number):
     part = {"gain": number, "interval": (number - 1, number + 1), "verdict": "held"}
     return {"axis": axis, "value": value, "group": group, "method": method, "models": ["TinyCLIP"],
-            "uses_labels": [False, False], "scores": ["mcm", "mcm"],
+            "signs": ["", ""], "scores": ["mcm", "mcm"],
             **dict.fromkeys(("pacc", "auroc", "hm", "h_score"), part)}
 
 

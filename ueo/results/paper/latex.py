@@ -69,7 +69,7 @@ def caption(summary: dict) -> str:
         f"Bold: best of a label space{'; underlined: second' * (len(summary['methods']) > 2)}.",
         *notes({**summary, "base": names.method(summary["base"])}, text.latex),
     ]
-    return _signs(" ".join(filter(None, parts)))
+    return daggers(" ".join(filter(None, parts)))
 
 
 def _tabular(summary: dict, columns: list[str]) -> str:
@@ -79,7 +79,7 @@ def _tabular(summary: dict, columns: list[str]) -> str:
             before = line["setting"]
             heading = rf"\emph{{label space {_written(names.setting(before))}}}"
             lines += [r"\midrule", rf"\multicolumn{{{1 + len(columns)}}}{{l}}{{{heading}}} \\"]
-        method = _written(names.method(line["method"])) + _signs(signs(summary, line["method"]))
+        method = _written(names.method(line["method"])) + daggers(signs(summary, line["method"]))
         lines.append(row([method, *(_cell(line["values"][d], line["marks"][d]) for d in columns)]))
         if "gain" in line:
             gains = [SLASH.join(_gain(line["gain"][d][m]) for m in PAIR) for d in columns]
@@ -125,5 +125,5 @@ def _written(words: str) -> str:
     return text.latex(names.shortened(words, LONGEST))
 
 
-def _signs(words: str) -> str:
+def daggers(words: str) -> str:
     return words.replace("†", r"$^\dagger$").replace("‡", r"$^\ddagger$")

@@ -72,7 +72,7 @@ def _accepted(outputs: dict[str, np.ndarray]) -> np.ndarray:
 
 def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict]]]) -> dict:
     """What `method` gains on a group of domains. by_model: records of it, and of what it is
-    compared with, as `finished` gives them. "uses_labels" and "scores" are of the two. Raises
+    compared with, as `finished` gives them. "signs" and "scores" are of the two. Raises
     DataError where records of a model are of different engines, devices, weights or images, or
     those of one method were configured differently."""
     for sides in by_model.values():
@@ -86,7 +86,7 @@ def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict
     each, before = _gain_of_each(ours, base), [_values(run) for run in base]
     gained = {
         "group": group, "method": method, "models": list(by_model),
-        "uses_labels": [bool(of[0]["result"].get("uses_labels")) for of in (ours, base)],
+        "signs": [_signs(of[0]["result"]) for of in (ours, base)],
         "scores": [score_of(of[0]["result"]) for of in (ours, base)],
         "by_domain": {domain: {m: _estimate([drawn[m][domain]]) for m in METRICS}
                       for domain in drawn["pacc"]},
@@ -101,6 +101,11 @@ def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict
                for part, of in PARTS.items()},
         }
     return gained
+
+
+def _signs(result: dict) -> str:
+    """As `render.signs` of a table's method."""
+    return "†" * bool(result.get("uses_labels")) + "‡" * bool(result.get("reads_labels"))
 
 
 def _estimate(drawn: Iterable[np.ndarray]) -> dict:

@@ -5,11 +5,14 @@ from pathlib import Path
 from ueo import text
 from ueo.grids.grid_settings import ZERO_SHOT
 from ueo.results.paper import names
-from ueo.results.paper.latex import in_float, row, tabular
+from ueo.results.paper.latex import daggers, in_float, row, tabular
 from ueo.results.wording import of_scores, signed
 from ueo.studies.bench.gains import METRICS
 
 STYLE = {"held": r"\textbf{{{}}}", "not held": r"\emph{{{}}}"}  # by verdict
+
+MARKS = ("† trained with labelled images, which left its test set",
+         "‡ an oracle, which reads the labels of the unlabelled images")
 
 
 def table(gains: list[dict]) -> str:
@@ -22,7 +25,7 @@ def table(gains: list[dict]) -> str:
             before = found["group"]
             heading = rf"\multicolumn{{{len(heads)}}}{{l}}{{\emph{{{before} styles}}}}"
             lines += [r"\midrule", row([heading])]
-        method = text.latex(names.method(found["method"])) + r"$^\dagger$" * found["uses_labels"][0]
+        method = text.latex(names.method(found["method"])) + daggers(found["signs"][0])
         lines.append(row([method, *(_cell(found[m]) for m in METRICS)]))
     name = f"bench-{gains[0]['scope']}"
     return in_float(tabular(heads, lines), _caption(gains), name, r"\small")
@@ -35,14 +38,14 @@ def short_name(model: str) -> str:
 
 def _caption(gains: list[dict]) -> str:
     models = text.latex(", ".join(map(short_name, gains[0]["models"])))
-    labels = (r" $^\dagger$: trained with labelled images, which left its test set."
-              if any(found["uses_labels"][0] for found in gains) else "")
+    shown = "".join(found["signs"][0] for found in gains)
+    marks = daggers("".join(f" {words}." for words in MARKS if words[0] in shown))
     scores = of_scores({found["method"]: found["scores"][0] for found in gains}
                        | {ZERO_SHOT: gains[0]["scores"][1]})
     return (
         f"Gain over zero-shot CLIP in points, mean over domains, label spaces, seeds and models "
         rf"({models}), with 95\,\% bootstrap intervals over test images. Bold: the interval is "
-        f"above zero; italic: below.{labels} {text.latex(scores)}".strip()
+        f"above zero; italic: below.{marks} {text.latex(scores)}".strip()
     )
 
 

@@ -18,8 +18,11 @@ from ueo.studies.bench.runs import BY_LABELS, WITHOUT_LABELS, Reported
 STEM = "bench"
 TITLES = {"setting": "label space"}
 SIDES = {"method": 0, "over": 1}  # of whom the first column of a table is
-LABELS = ("† trained with labelled images, which left its test set; gains are on the images that "
-          "both methods were tested on.")
+SIGNS = {
+    "†": "† trained with labelled images, which left its test set; gains are on the images that "
+         "both methods were tested on.",
+    "‡": "‡ an oracle, which reads the labels of the unlabelled images.",
+}
 
 
 def write(settings: GridSettings, models: tuple[str, ...], chosen: dict[tuple[str, str], dict],
@@ -51,7 +54,7 @@ def write_judgement(settings: GridSettings, found: dict) -> None:
     write_json(f"{stem}.json", found)
     write_text(f"{stem}.md", text)
     print(f"\n{text}\nResults: {stem}.{{json,md}}")
-    rows = [{**row, "method": row["over"], "uses_labels": row["uses_labels"][::-1]}
+    rows = [{**row, "method": row["over"], "signs": row["signs"][::-1]}
             for row in found[AS_THEY_ARE]]
     _draw(stem, rows, "each method", f"{found['method']}, ")
 
@@ -75,7 +78,8 @@ def _draw(stem: Path, gains: list[dict], base: str, of: str = "") -> None:
     for (scope, group), rows in _parts(gains).items():
         words = f"{of}{_words(scope, group)}"
         found = {"title": words[0].upper() + words[1:], "base": base, "overall": rows,
-                 "use_labels": [row["method"] for row in rows if row["uses_labels"][0]],
+                 "use_labels": [row["method"] for row in rows if "†" in row["signs"][0]],
+                 "read_labels": [row["method"] for row in rows if "‡" in row["signs"][0]],
                  "domains": list(dict.fromkeys(d for row in rows for d in row["by_domain"]))}
         with style.styled():
             pages = domains.draw(found)
@@ -112,7 +116,7 @@ def gains_tables(rows: list[dict], first: str = "method") -> list[str]:
     """A table with a line a row: gain, 95 % interval over test images, verdict on "it gains"; and
     what must be known of the methods."""
     side = SIDES.get(first)
-    lines = [[row[first] + "†" * (side is not None and row["uses_labels"][side]),
+    lines = [[row[first] + ("" if side is None else row["signs"][side]),
               *(cell(row[m]) for m in METRICS)] for row in rows]
     header = [TITLES.get(first, first), *(f"{name}, points" for name in METRICS.values())]
     table = tabulate(lines, header, "github", disable_numparse=True)
@@ -120,14 +124,15 @@ def gains_tables(rows: list[dict], first: str = "method") -> list[str]:
 
 
 def remarks(rows: list[dict], first: str = "method") -> list[str]:
-    """Sentences below a table: who trained with labels, and by which scores detection is measured,
+    """Sentences below a table: what the signs mean, and by which scores detection is measured,
     where that is not MCM."""
     scores = {}
     for row in rows:
         over = row.get("over", ZERO_SHOT)
         scores |= dict(zip((row["method"], over), row["scores"]))
-    labels = any(row["uses_labels"][SIDES[first]] for row in rows) if first in SIDES else False
-    return [*[LABELS] * labels, *filter(None, [of_scores(scores)])]
+    shown = "".join(row["signs"][SIDES[first]] for row in rows) if first in SIDES else ""
+    marks = [words for sign, words in SIGNS.items() if sign in shown]
+    return [*marks, *filter(None, [of_scores(scores)])]
 
 
 def cell(found: dict) -> str:
