@@ -74,6 +74,8 @@ def test_what_has_images_what_has_none_and_what_is_misspelt_is_said():
     (b"mug\nf\0an\n", "NUL"),
     (b"mug\nfan\xe9\n", "no UTF-8 text"),
     (b"mug\nf\x1ban\n", "line 2: the class name 'f\\x1ban' holds a control character"),
+    ("mug\nfan\u200b\n".encode(), "line 2: the class name 'fan\\u200b' holds a control character"),
+    ("mug\n\ufefffan\n".encode(), "line 2: the class name '\\ufefffan' holds a control character"),
     ("mug\u2028fan\n".encode(), "line 1"),
     (f"mug\n{'a' * 3000}\n".encode(), "line 2: a class name of 3000 characters"),
 ])

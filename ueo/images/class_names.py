@@ -12,6 +12,7 @@ from ueo.names import MOST, closest, enumeration, spoken
 
 LONGEST = 300  # characters; CLIP reads 77 tokens of a prompt
 ALIKE = 0.65  # from here on, two spellings may be meant for one name
+UNSEEN = frozenset("\u00ad\u200b\u2060\ufeff")  # come with what is copied, and are read as words
 COMPARED = 50  # unknown classes, of more the first ones: comparing all with all takes long
 
 
@@ -33,15 +34,16 @@ def read_names(path: Path) -> list[str]:
 def check_names(named: Iterable[tuple[str, str]]) -> None:
     """Refuse class names that no prompt can be made of, given as (where it stands, name).
 
-    Raises DataError for a name that holds a control character or bytes that are not UTF-8, is very
-    long, or is the same as an earlier one to CLIP (see `names.spoken`).
+    Raises DataError for a name that holds a control character, one that nobody sees (UNSEEN) or
+    bytes that are not UTF-8, is very long, or is the same as an earlier one to CLIP (see
+    `names.spoken`).
     """
     seen = {}
     for where, name in named:
-        if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
+        if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in UNSEEN for c in name):
             raise DataError(
-                f"{where}: the class name {name!r} holds a control character or bytes "
-                "that are not UTF-8; remove them"
+                f"{where}: the class name {name!r} holds a control character, one that nobody "
+                "sees or bytes that are not UTF-8; remove them"
             )
         if len(name) > LONGEST:
             raise DataError(
