@@ -217,6 +217,8 @@ def test_an_unknown_class_is_the_same_in_the_list_that_is_tested(tmp_path, load)
 
 @pytest.mark.parametrize(("text", "part"), [
     ("images/mug/0.png 1\nimages/fan/0.png 2\nimages/sun/0.png 3\n", "labels count from 0"),
+    ("".join(f"images/{n}/0.png {i}\n" for i, n in enumerate(("mug", "fan", "sun", "sea"), 1)),
+     "no label is 0 and one is 3, the number of names"),
     ("images/mug/0.png 0\nimages/fan/0.png fan\n", "line 2: 'images/fan/0.png fan'"),
     ("images/mug/0.png mug\nimages/fan/0.png 1\n", "line 2: the label 1 is a number"),
     ("images/mug/0.png mgu\nimages/fan/0.png fna\n", "no label is one of the 3 class names"),

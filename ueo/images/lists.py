@@ -111,11 +111,12 @@ def class_ids(rows: list[Row], names: Sequence[str]) -> tuple[list[int], list[st
 
 
 def _refuse_counting_from_one(where: str, labels: list[int], known: int) -> None:
-    if 0 not in labels and max(labels) == known:
+    used = set(labels)
+    if 0 not in used and (max(used) == known or used.issuperset(range(1, known + 1))):
         raise DataError(
-            f"{where.rpartition(', line ')[0]}: no label is 0 and the highest is {known}, the "
-            f"number of names; labels count from 0, subtract 1 from each (if class 0 has no image, "
-            f"label the unknown class {known + 1})"
+            f"{where.rpartition(', line ')[0]}: no label is 0 and one is {known}, the number of "
+            "names; labels count from 0, subtract 1 from each (if class 0 has no image, label the "
+            f"unknown class {max(used) + 1})"
         )
 
 
