@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from dassl.config import get_cfg_default
 from safetensors.torch import save_file
 
 from ueo.clip.backbones import name_in_tables
@@ -36,6 +37,8 @@ from ueo.inference.exported_model import CLASSES, FORMAT, OPEN_CLIP, WEIGHTS, is
 from ueo.inference.model_card import card
 from ueo.results.record import read_result
 from ueo.runs.checkpoint import FACTS, chosen_threshold, with_threshold
+from ueo.settings.config import flatten
+from ueo.settings.known_keys import OWN
 from ueo.temporaries import temporary_folder
 
 OPENAI, ONNX, CARD = "clip_state_dict.pt", "model.onnx", "README.md"
@@ -132,12 +135,17 @@ def preprocessing(model: AdaptedModel) -> dict:
 
 
 def portable(model: AdaptedModel) -> dict:
-    """The keys of a run's configuration that its network is built from, without any path."""
+    """The keys of a run's configuration that its network is built from, without any path; of a
+    plug-in's trainer also those that its `extend_cfg` may have added."""
     config, name = read_result(model.folder)["config"], model.cfg.TRAINER.NAME
     paths = {f"TRAINER.{name}.{option}" for option in model.network.input_files}
+    added = set()
+    if not type(model.network).__module__.startswith("ueo."):
+        added = {*config} - {*flatten(get_cfg_default())} - {*flatten(OWN)}
     kept = {
         key: value for key, value in config.items()
-        if key.startswith(KEPT) and key not in paths and not os.path.isabs(str(value))
+        if (key.startswith(KEPT) or key in added and not key.startswith("DATASET."))
+        and key not in paths and not os.path.isabs(str(value))
     }
     backbone = name_in_tables(config["MODEL.BACKBONE.NAME"])
     return {**kept, "MODEL.BACKBONE.NAME": backbone, "DATASET.NAME": DATASET}

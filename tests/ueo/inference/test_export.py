@@ -255,6 +255,46 @@ def test_what_cannot_be_exported_is_said_in_one_line(runs, tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
 
 
+KEYED = '''
+from dassl.engine import TRAINER_REGISTRY
+from yacs.config import CfgNode
+
+from ueo.clip.adapters import Cosines
+from ueo.trainers.base import CLIPTrainer
+
+
+class Sharpened(Cosines):
+    def forward(self, features, class_features):
+        return self.power * super().forward(features, class_features)
+
+
+@TRAINER_REGISTRY.register(force=True)
+class Keyed(CLIPTrainer):
+    training_free = True
+
+    def adapter(self):
+        found = Sharpened()
+        found.power = self.cfg.KEYED.POWER
+        return found
+
+
+def extend_cfg(cfg):
+    cfg.KEYED = CfgNode({"POWER": 1.0})
+'''
+
+
+def test_what_a_plug_in_added_to_the_configuration_is_exported(toy_root, weights, tmp_path):
+    plugin = tmp_path / "keyed.py"
+    plugin.write_text(KEYED)
+    run = finish(tmp_path / "run", toy_root, weights, "KEYED.POWER", "3.0", trainer="Keyed",
+                 plugins=[str(plugin)])
+    paths, plugins = test_paths(toy_root, run, 4), (str(TOY_PLUGIN), str(plugin))
+    expected = answers(ueo.load(run, "cpu", plugins), paths)
+    assert export.main(["--model", str(run), "--output", str(tmp_path / "export"), "--no-onnx",
+                        "--plugin", *plugins]) == 0
+    assert answers(ueo.load(tmp_path / "export", "cpu", str(plugin)), paths) == expected
+
+
 def test_statistics_of_the_batch_are_refused(toy_root, weights, tmp_path, capsys):
     run = finish(tmp_path / "run", toy_root, weights, "TRAINER.EntMin.BATCH_STATS", "True",
                  trainer="EntMin")
