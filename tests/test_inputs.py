@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import trees
-from conftest import random_clip, read, size_of, toy_arguments
+from conftest import discerning_clip, random_clip, read, size_of, toy_arguments
 from dassl.engine import TRAINER_REGISTRY
 
 from ueo import inputs
@@ -466,6 +466,23 @@ def test_without_a_seed_shots_cannot_be_drawn_again_so_nothing_is_resumed(
     assert run(mine, *options, trainer="CoOp") == 0
     assert "is not used: without a seed its labelled images" in capsys.readouterr().out
     assert read(tmp_path / "run")["resumed_from_epoch"] == 0
+
+
+@pytest.mark.parametrize(("trainer", "seed", "words"), [
+    ("UEO", 5, "was adapted from the weights"), ("ZeroshotCLIP", 0, "ZeroshotCLIP tunes nothing"),
+])
+def test_a_model_is_not_evaluated_on_other_weights_nor_left_out(
+    toy_root, weights, tmp_path, capsys, trainer, seed, words
+):
+    run = tmp_path / "run"
+    assert train.main(toy_arguments(toy_root, weights, run, kind="vit")) == 0
+    torch.save(discerning_clip("vit", seed).state_dict(), tmp_path / "other.pt")
+    argv = toy_arguments(toy_root, {"vit": str(tmp_path / "other.pt")}, tmp_path / "look",
+                         kind="vit", trainer=trainer)
+    capsys.readouterr()
+    assert train.main(["--eval-only", "--model-dir", str(run), *argv]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
 
 
 def test_what_is_ordered_otherwise_is_something_else(tmp_path):

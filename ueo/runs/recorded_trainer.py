@@ -16,10 +16,11 @@ from torch import Tensor
 
 from modern_dassl.unread import UnreadLosses
 from ueo.clip.published.prompts import load_prompt
-from ueo.errors import ConfigError
+from ueo.errors import CheckpointError, ConfigError
 from ueo.images.hidden_labels import Truth, Veiled, veil
 from ueo.images.loaders import TrainingLoader, loaders
 from ueo.images.other_datasets import check_labelled, complete
+from ueo.inputs import WEIGHTS
 from ueo.runs.checkpoint import FACTS, MODEL, checkpoint_file, load_tuned, models_of, read_facts
 from ueo.runs.current_inputs import method_inputs
 from ueo.runs.evaluation import Evaluations
@@ -179,8 +180,8 @@ class RecordedTrainer(TrainerX):
     def load_model(self, directory: str, epoch: int | None = None) -> None:
         """As the engine's; genuine Dassl's cannot read a checkpoint without a validation result.
 
-        Raises CheckpointError for one that is missing, damaged or of another model, ConfigError as
-        `check_classes` does.
+        Raises CheckpointError for one that is missing, damaged, of another model or of other
+        weights; ConfigError where nothing is tuned, and as `check_classes` does.
         """
         if not directory:
             return
@@ -189,7 +190,23 @@ class RecordedTrainer(TrainerX):
             self._load_prompt(checkpoint_file(folder, epoch))
         elif self.get_model_names():
             self.check_classes(directory)
+            self._check_weights(directory)
             self.epochs_done = load_tuned(self._models[MODEL], folder, epoch)
+        elif checkpoint_file(folder, epoch).is_file():
+            raise ConfigError(
+                f"--model-dir {directory}: {type(self).__name__} tunes nothing, so nothing of that "
+                "run would be evaluated; name the run's own trainer, or leave out --model-dir"
+            )
+
+    def _check_weights(self, directory: str) -> None:
+        """Raise CheckpointError where the run in `directory` was adapted from other weights."""
+        ours, known = self.inputs.get(WEIGHTS), Path(directory, FACTS).is_file()
+        theirs = read_facts(directory)["weights"] if known else None
+        if theirs and ours and theirs != ours:
+            raise CheckpointError(
+                f"--model-dir {directory}: was adapted from the weights {theirs}, and those of "
+                f"{self.cfg.MODEL.BACKBONE.NAME} here are {ours}; name its own --backbone"
+            )
 
     def check_classes(self, directory: str) -> None:
         """Raise ConfigError where what is learnt fits no other classes, and the run in `directory`
