@@ -84,7 +84,8 @@ class OwnImages(UFTDataset):
         return whole, whole
 
     def independent(self, domain: str) -> tuple[list[Item], list[Item]]:
-        names = {os.path.relpath(path, self.root): (path, label) for path, label in self.whole()}
+        start = self._names_start_at()
+        names = {os.path.relpath(path, start): (path, label) for path, label in self.whole()}
         return stored_split(names, self.root / f"independent_{domain}.json", store=False)
 
     def notes(self, cfg) -> Path:

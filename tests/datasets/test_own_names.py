@@ -271,3 +271,16 @@ def test_hidden_folders_and_what_archives_bring_along_are_no_classes(tmp_path, l
     draw(tmp_path, "mug", "sun", "__MACOSX", ".cache")
     data = load(UFTFolder)
     assert of_folder(data) == {"mug": 0, "sun": 1} and data.classnames == ["mug", "sun"]
+
+
+def test_where_a_list_stands_does_not_move_its_split(tmp_path, load):
+    draw(tmp_path, "mug", "fan", images=9)
+    lines = "".join(f"images/{name}/{i}.png {label}\n"
+                    for label, name in enumerate(("mug", "fan")) for i in range(9))
+    tested = []
+    for folder in (tmp_path, tmp_path / "lists", tmp_path / "images"):
+        folder.mkdir(exist_ok=True)
+        (folder / "list.txt").write_text(lines)
+        data = load(UFTList, ["mug", "fan"], folder / "list.txt", PROTOCOL="independent")
+        tested.append([item.impath for item in data.test])
+    assert len(tested[0]) == 6 and tested[0] == tested[1] == tested[2]
