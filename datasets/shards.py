@@ -81,6 +81,9 @@ class UFTShards(OwnImages):
             raise ConfigError("DATASET.NUM_SHOTS: shards have no labels here")
         if setting_of(cfg, "SETTING") not in self.settings:
             raise ConfigError("DATASET.SETTING: shards have the label space as_is")
+        if setting_of(cfg, "SUBSAMPLE_CLASSES") != "all":
+            raise ConfigError("DATASET.SUBSAMPLE_CLASSES: images in shards have no labels to leave "
+                              "out; name the classes of one half with --names")
         if not setting_of(cfg, "NAMES"):
             raise ConfigError("DATASET.NAMES: say which classes there are, with --names FILE")
         self._set_classes(read_names(Path(setting_of(cfg, "NAMES")).expanduser()), [])

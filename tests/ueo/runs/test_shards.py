@@ -294,6 +294,7 @@ def test_shards_behind_commands_and_on_a_server_train_as_those_in_a_folder(
     ((), {"trainer": "CoOp"}, "CoOp reads labels"),
     (("TRAINER.UEO.REFRESH", "True"), {}, "UEO needs all images at once"),
     (("DATASET.PROTOCOL", "online"), {}, "--protocol online: images in shards"),
+    (("DATASET.SUBSAMPLE_CLASSES", "base"), {}, "DATASET.SUBSAMPLE_CLASSES: images in shards have"),
     (("TEST.KEEP_OUTPUTS", "True"), {}, "TEST.KEEP_OUTPUTS"),
     (("DATASET.NAMES", ""), {}, "DATASET.NAMES: say which classes"),
     ((), {"path": "gone/{0..3}.tar"}, "gone/0.tar: no such shard"),
