@@ -30,7 +30,7 @@ def resample_counts(samples: int, resamples: int, rng: np.random.Generator) -> n
 
 
 def weighted_pacc(labels: np.ndarray, predictions: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Mean recall over the known classes drawn, (resamples,), in [0, 1].
+    """Mean recall over the known classes drawn, (resamples,), in [0, 1]; NaN where none was.
 
     labels, predictions: (samples,) of known images alone; counts: (resamples, samples).
     """
@@ -40,7 +40,8 @@ def weighted_pacc(labels: np.ndarray, predictions: np.ndarray, counts: np.ndarra
     drawn = np.add.reduceat(sorted_counts, starts, axis=1)  # (resamples, classes)
     right = np.add.reduceat(sorted_counts * (labels == predictions)[order], starts, axis=1)
     recall = np.divide(right, drawn, out=np.zeros_like(right), where=drawn > 0)
-    return recall.sum(1, dtype=np.float64) / (drawn > 0).sum(1)
+    with np.errstate(invalid="ignore"):  # 0 / 0
+        return recall.sum(1, dtype=np.float64) / (drawn > 0).sum(1)
 
 
 def weighted_auroc(is_id: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:

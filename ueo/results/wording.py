@@ -95,10 +95,21 @@ def sentences(summary: dict, style: str = "simple") -> list[str]:
             parts.append(f"{NAMES[m]} {signed(gain[m]['gain'])} points "
                          f"{signed_interval(gain[m]['interval'])} (seeds {seeds})")
         found.append(
-            f"{write(gain['method'])} over {write(gain['base'])}, mean over domains and label "
-            f"spaces, paired 95 % bootstrap interval over test images: {'; '.join(parts)}."
+            f"{write(gain['method'])} over {write(gain['base'])}, {mean_of(summary, gain)}, paired "
+            f"95 % bootstrap interval over test images: {'; '.join(parts)}."
         )
     return found
+
+
+def mean_of(summary: dict, gain: dict) -> str:
+    """What an overall gain is the mean of: where fewer cells than the table's, how many."""
+    shown = sum(bool(row["values"][domain]) for row in summary["rows"]
+                for domain in summary["domains"]
+                if row["method"] == gain["method"] and domain != summary["tuning_domain"])
+    if gain["cells"] == shown:
+        return "mean over domains and label spaces"
+    return (f"mean over {gain['cells']} of {shown} pairs of a domain and a label space, those with "
+            "PACC and AUROC of both methods")
 
 
 def what_is_shown(summary: dict) -> str:

@@ -300,6 +300,18 @@ def test_seeds_that_a_label_space_lacks_are_no_gain(tmp_path):
         assert [gain[metric]["gain"], *gain[metric]["interval"]] == pytest.approx([0] * 3, abs=1e-9)
 
 
+def test_what_a_gain_leaves_out_is_said(entries):
+    """Domain b has no unknown image, so no AUROC."""
+    assert "mean over domains and label spaces" in render.sentences(
+        tables.summarise(entries, "Zero"))[0]
+    for _, result in entries:
+        if result["domain"] == "b":
+            result["metrics"]["test"]["auroc"] = None
+    summary = tables.summarise(entries, "Zero")
+    for text in (render.sentences(summary)[0], latex.table(summary, "toy")):
+        assert "mean over 1 of 2 pairs of a domain and a label space" in text
+
+
 def test_a_missing_domain_leaves_the_mean_empty(entries):
     left = [e for e in entries if not (e[1]["trainer"] == "New" and e[1]["domain"] == "b")]
     new = tables.summarise(left, "Zero")["rows"][1]

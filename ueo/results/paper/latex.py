@@ -9,7 +9,7 @@ from ueo import text
 from ueo.results.paper import names
 from ueo.results.render import signs
 from ueo.results.tables import MEAN
-from ueo.results.wording import PAIR, notes, signed
+from ueo.results.wording import PAIR, mean_of, notes, signed
 
 WIDEST = 6  # columns of numbers that fit on a page; more are set below
 LONGEST = 30  # signs of a name
@@ -29,7 +29,7 @@ def table(summary: dict, name: str) -> str:
     size = -(-len(columns) // parts)  # as even as they can be
     blocks = [columns[start : start + size] for start in range(0, len(columns), size)]
     tabulars = [_tabular(summary, block) for block in blocks]
-    gains = "".join(f"\n\n\\smallskip\n{_overall(gain)}" for gain in summary["overall"])
+    gains = "".join(f"\n\n\\smallskip\n{_overall(summary, gain)}" for gain in summary["overall"])
     look = "\\scriptsize\n\\setlength{\\tabcolsep}{3pt}"
     return in_float("\n\n\\medskip\n".join(tabulars) + gains, caption(summary), name, look)
 
@@ -110,14 +110,14 @@ def _gain(value: float | None) -> str:
     return "-" if value is None else f"${signed(value, 1)}$"
 
 
-def _overall(gain: dict) -> str:
+def _overall(summary: dict, gain: dict) -> str:
     """The mean gain over everything, with its intervals."""
     found = ", ".join(
         f"{names.METRICS[m]} ${signed(gain[m]['gain'])}$ "
         f"[${signed(gain[m]['interval'][0])}$, ${signed(gain[m]['interval'][1])}$]" for m in PAIR
     )
     ours, theirs = (_written(names.method(gain[key])) for key in ("method", "base"))
-    return (f"{ours} over {theirs}, mean over domains and label spaces, "
+    return (f"{ours} over {theirs}, {mean_of(summary, gain)}, "
             rf"95\,\% interval over test images: {found}")
 
 
