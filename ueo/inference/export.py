@@ -205,7 +205,11 @@ def _write_onnx(model: AdaptedModel, facts: dict, folder: Path, say: Callable[[s
         return
     said = {key: facts[key] for key in ("class_names", "score", "preprocessing")}
     said["threshold"] = chosen_threshold(facts)
-    differs = onnx_export.write_onnx(model, folder / ONNX, said)
+    try:
+        differs = onnx_export.write_onnx(model, folder / ONNX, said)
+    except onnx_export.NoGraphError:
+        say(f"{ONNX}: left out, torch cannot write what {facts['trainer']} does as one graph")
+        return
     say(f"{ONNX}: pixels to probabilities and score ({_size(folder / ONNX)}); onnxruntime's "
         f"differ from torch's by {differs:.0e} at most")
 

@@ -27,6 +27,10 @@ def missing_packages() -> list[str]:
     return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 
 
+class NoGraphError(Exception):
+    """torch cannot write what a network does as one graph."""
+
+
 class PixelsToPredictions(nn.Module):
     """What an ONNX file computes, from the model's own towers on the CPU."""
 
@@ -48,17 +52,21 @@ def write_onnx(model: AdaptedModel, path: Path, facts: dict) -> float:
     """Write `path`, run it and compare it with the model; returns the largest difference of a
     probability. facts: what the file is to say of itself, as JSON in its metadata.
 
-    Raises CheckpointError where the difference is above TOLERANCE.
+    Raises CheckpointError where the difference is above TOLERANCE, NoGraphError where torch cannot
+    write what the network does.
     """
     network = PixelsToPredictions(model).eval().requires_grad_(False)
     height, width = model.cfg.INPUT.SIZE
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (3, height, width, 3), dtype=torch.uint8, generator=generator)
-    with network.clip.evaluating(), _quiet():
-        program = torch.onnx.export(
-            network, (pixels[:2],), input_names=[INPUT], output_names=OUTPUTS, dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
-        )
+    with network.clip.evaluating(), _decided(network.clip.adapter), _quiet():
+        try:
+            program = torch.onnx.export(
+                network, (pixels[:2],), input_names=[INPUT], output_names=OUTPUTS, dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
+            )
+        except Exception as error:  # what a network makes of the exporter has no common base
+            raise NoGraphError from error
         program.model.metadata_props.update({k: json.dumps(v) for k, v in facts.items()})
         program.save(path)
         expected = network(pixels)
@@ -80,6 +88,23 @@ def run_onnx(path: Path, pixels: np.ndarray) -> list[np.ndarray]:
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return session.run(list(OUTPUTS), {INPUT: pixels})
+
+
+@contextmanager
+def _decided(adapter: nn.Module) -> Iterator[None]:
+    """Single numbers among the adapter's buffers are NumPy's, because no branch can be taken by a
+    tensor while a network is exported."""
+    single = {name: buffer for name, buffer in adapter.named_buffers(recurse=False)
+              if buffer.dim() == 0}
+    for name, buffer in single.items():
+        delattr(adapter, name)
+        setattr(adapter, name, buffer.numpy()[()])
+    try:
+        yield
+    finally:
+        for name, buffer in single.items():
+            delattr(adapter, name)
+            adapter.register_buffer(name, buffer)
 
 
 @contextmanager

@@ -169,13 +169,16 @@ def test_missing_packages_are_named_with_what_installs_them(runs, tmp_path, caps
 
 
 @needs_onnx
-@pytest.mark.parametrize("kind,options", [
-    ("rn", ()), ("vit", ("TRAINER.UEO.TUNE", "prompt+visual_prompt")),
+@pytest.mark.parametrize("kind,options,trainer", [
+    ("rn", (), "UEO"), ("vit", ("TRAINER.UEO.TUNE", "prompt+visual_prompt"), "UEO"),
+    ("vit", (), "TransCLIP"), ("rn", (), "ZLaP"),
 ])
-def test_onnxruntime_predicts_the_same(runs, toy_root, weights, tmp_path, capsys, kind, options):
+def test_onnxruntime_predicts_the_same(
+    runs, toy_root, weights, tmp_path, capsys, kind, options, trainer
+):
     run, _ = runs[kind]
-    if options:
-        run = finish(tmp_path / "run", toy_root, weights, *options, kind=kind)
+    if options or trainer != "UEO":
+        run = finish(tmp_path / "run", toy_root, weights, *options, kind=kind, trainer=trainer)
     capsys.readouterr()
     exported(run, tmp_path / "out", "--onnx")
     assert "differ from torch's by" in capsys.readouterr().out
@@ -188,6 +191,17 @@ def test_onnxruntime_predicts_the_same(runs, toy_root, weights, tmp_path, capsys
         expected = (model.network.model.logit_scale * cosines).softmax(-1)
         assert np.abs(probabilities - expected.numpy()).max() < 1e-4
         assert np.abs(scores - SCORES[model.facts["score"]](cosines).numpy()).max() < 1e-5
+
+
+@needs_onnx
+def test_what_torch_cannot_write_as_a_graph_is_left_out_and_said(
+    toy_root, weights, tmp_path, capsys
+):
+    run = finish(tmp_path / "run", toy_root, weights, "OPTIM.LR", "0.2", trainer="Midway")
+    exported(run, tmp_path / "out", "--onnx")
+    assert "model.onnx: left out, torch cannot write what Midway" in capsys.readouterr().out
+    paths = test_paths(toy_root, run, 3)
+    assert answers(ueo.load(tmp_path / "out", "cpu"), paths) == answers(ueo.load(run, "cpu"), paths)
 
 
 def test_the_card_says_what_it_is_and_names_no_path(runs, toy_root):
