@@ -52,6 +52,18 @@ def test_a_run_that_fails_ends_alone(way, message, tmp_path):
     assert found(first)["pid"] != found(second)["pid"] == found(third)["pid"]
 
 
+def test_a_gpu_on_which_all_runs_fail_does_not_take_all_that_are_waiting(tmp_path):
+    """As one that somebody else's program fills: a run that fails soon leaves its place free."""
+    said, runs = [], runs_in(tmp_path, *map(str, range(16)))
+    failures = parallel.execute(
+        runs, in_slots.find_one_gpu_full, 2, PRELOAD, ["0", "1"], said.append)
+    assert 1 < len(failures) <= 4  # the first two, and after 1 and 4 others
+    assert [line for line in said if line.startswith("GPU")] == [
+        "GPU 1: 2 runs in a row failed there; from now on it gets few, as long as others do better"]
+    runs = runs_in(tmp_path / "all", *map(str, range(6)))
+    assert len(execute(runs, in_slots.end_with_2, ["0", "1"], 2)) == 6  # nothing does better
+
+
 def test_a_run_finds_nothing_of_the_one_before(tmp_path):
     (tmp_path / "extra.py").write_text(
         "from dassl.engine import TRAINER_REGISTRY\n"

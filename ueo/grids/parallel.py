@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ueo.errors import UserError, reason
 from ueo.grids import fork_server
-from ueo.grids.gpus import least_used
+from ueo.grids.gpus import Turns
 from ueo.grids.grid_settings import PlannedRun
 from ueo.grids.slot import CONSOLE, Slot
 from ueo.results.record import read_result
@@ -43,20 +43,31 @@ def execute(
     """
     waiting, free, running = list(runs), [], []
     shares = share(min(workers, len(runs)), len(devices))
-    progress = Progress(len(runs), report)
+    progress, turns = Progress(len(runs), report), Turns(devices, workers)
     try:
         while waiting or running:
             while waiting and len(running) < workers:
+                gpu = turns.next([slot.gpu for slot in running])
+                if gpu is None:
+                    break
                 run, begin = waiting.pop(0), time.monotonic()
                 try:
-                    slot = _free(free) or _opened(entry, preload, devices, running, shares)
+                    slot = _free(free, gpu)
+                    if slot is None:
+                        fork_server.start(preload)  # again, if it was killed
+                        slot = Slot(entry, gpu, len(devices) > 1, shares)
                     slot.start(run)
                     running.append(slot)
                 except OSError as error:  # its folder cannot be written, or no process be made
                     progress.ended(run, begin, reason(error), failed=True)
             for slot in _ended(running):
                 running.remove(slot)
-                progress.ended(slot.run, slot.begin, *_outcome(slot.status(), slot.run))
+                message, failed = _outcome(slot.status(), slot.run)
+                progress.ended(slot.run, slot.begin, message, failed)
+                turns.ended(slot.gpu, failed)
+                if turns.failed[slot.gpu] == 2 and len(devices) > 1:
+                    report(f"GPU {slot.gpu}: 2 runs in a row failed there; from now on it gets few,"
+                           " as long as others do better")
                 free.append(slot)
             while free and not waiting:  # a GPU has more room for those that run
                 free.pop().close()
@@ -68,22 +79,17 @@ def execute(
     return progress.failures
 
 
-def _free(slots: list[Slot]) -> Slot | None:
-    """One whose process waits for a run; those whose process has ended are taken out."""
-    while slots:
-        slot = slots.pop()
-        if slot.process.is_alive():
-            return slot
-        slot.close()
-    return None
-
-
-def _opened(entry: Callable, preload: Sequence[str], devices: Sequence[str], others: list[Slot],
-            shares: dict[str, str]) -> Slot:
-    """A new one, on the GPU that the fewest others use. Raises OSError."""
-    fork_server.start(preload)  # again, if it was killed
-    gpu = least_used(devices, [slot.gpu for slot in others])
-    return Slot(entry, gpu, len(devices) > 1, shares)
+def _free(slots: list[Slot], gpu: str) -> Slot | None:
+    """One whose process waits for a run on this GPU; those whose process has ended are taken out.
+    """
+    for slot in list(slots):
+        if not slot.process.is_alive():
+            slot.close()
+            slots.remove(slot)
+    slot = next((slot for slot in slots if slot.gpu == gpu), None)
+    if slot is not None:
+        slots.remove(slot)
+    return slot
 
 
 def _ended(slots: list[Slot]) -> list[Slot]:
