@@ -86,6 +86,7 @@ class Midway(InfoMax):
     model_class = BesideFrozen
     needs_all_images = True
     by_image = False
+    bound_to_classes = True  # it keeps the features that their prompts had
     defaults = {
         "TRADE_OFF": Option(2.0, low=0),  # factor of the marginal entropy
         "STRENGTH": Option(1.5, low=0),  # m for each share of changed predictions

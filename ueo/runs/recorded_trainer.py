@@ -211,8 +211,7 @@ class RecordedTrainer(TrainerX):
     def check_classes(self, directory: str) -> None:
         """Raise ConfigError where what is learnt fits no other classes, and the run in `directory`
         had others, or the same ones in another order."""
-        keeps = hasattr(self.model.adapter, "classes")  # the class features, as Midway's does
-        bound = self.bound_to_classes or self.options.CSC or keeps
+        bound = self.bound_to_classes or self.options.CSC
         if not bound or not Path(directory, FACTS).is_file():
             return
         theirs, ours = read_facts(directory)["class_names"], list(self.dm.dataset.classnames)
