@@ -27,10 +27,11 @@ from ueo.images.decoding import read_image
 from ueo.images.hashes import of_file
 from ueo.images.shards.reading import Member
 from ueo.images.transforms import Normaliser, evaluation_transform, on_images, plain_way
-from ueo.inputs import START, Inputs
+from ueo.inputs import START, TRAINER_CODE, Inputs
 from ueo.results.predictions import Prediction, predictions_of
 from ueo.results.record import read_result
 from ueo.runs.checkpoint import MODEL, chosen_threshold, load_tuned, of_new_images, read_facts
+from ueo.runs.code_hash import code_hash
 from ueo.runs.configure import RunSettings, as_options, build_cfg
 from ueo.runs.start import chosen_device
 from ueo.scores import AGAINST_NAMES, SCORES
@@ -74,6 +75,7 @@ class AdaptedModel:
             )
         cfg = configuration(finished["config"], device, plugin)
         _check_start(self.folder, finished["inputs"], cfg.MODEL.INIT_WEIGHTS)
+        _say_other_code(self.folder, finished["inputs"], cfg.TRAINER.NAME)
         return cfg
 
     def _adapted(self):
@@ -184,6 +186,13 @@ def _check_start(folder: Path, inputs: Inputs, start: str) -> None:
     """Raise CheckpointError unless the file that the run started from is as it was."""
     if start and of_file(start, None) != inputs.get(START):
         raise CheckpointError(f"{folder}: started from {start}, which has changed or is not there")
+
+
+def _say_other_code(folder: Path, inputs: Inputs, trainer: str) -> None:
+    now, then = code_hash(TRAINER_REGISTRY.get(trainer)), inputs.get(TRAINER_CODE)
+    if now != then:
+        print(f"{folder}: was adapted by other code of {trainer} ({then}, now {now}), so its "
+              "predictions may be others; train it again to be sure")
 
 
 def network(cfg, facts: dict, device: torch.device, load: Callable[..., Backbone] = load_clip):

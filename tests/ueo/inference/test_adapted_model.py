@@ -18,6 +18,7 @@ from ueo.files import read_json, write_json
 from ueo.images.decoding import read_image
 from ueo.inference.predict import PredictSettings, predict
 from ueo.inference.report import write_report
+from ueo.inputs import TRAINER_CODE
 from ueo.open_set import mixture_threshold, otsu_threshold
 from ueo.results.record import read_outputs
 
@@ -106,6 +107,17 @@ def test_a_model_needs_neither_the_training_images_nor_their_list(
     (prediction,) = ueo.load(folder, "cpu").predict([image], before=False)
     assert prediction.image == str(image) and prediction.before is None
     assert prediction.score == outputs["test_scores_after"][0]
+
+
+def test_a_run_of_other_code_is_told(finished, toy_root, tmp_path, capsys):
+    ueo.load(finished, "cpu")
+    assert "other code" not in capsys.readouterr().out
+    folder = shutil.copytree(finished, tmp_path / "run")
+    result = read(folder)
+    result["inputs"][TRAINER_CODE] = "0" * 12
+    write_json(folder / "result.json", result)
+    ueo.load(folder, "cpu")
+    assert "other code of UEO (000000000000, now " in capsys.readouterr().out
 
 
 def test_one_image_may_be_named_alone(finished, toy_root):
