@@ -67,3 +67,7 @@ def test_a_kept_run_answers_alike(toy, toy_root):
 def test_scores_against_names_are_refused(toy, capsys):
     status, _ = toy("run", "TRAINER.Midway.SCORE", "neglabel", trainer="Midway")
     assert status == 2 and "TRAINER.Midway.SCORE" in capsys.readouterr().err
+    kept = ("TEST.KEEP_OUTPUTS", "True", "TEST.KEEP_NEGATIVES", "True")
+    status, _ = toy("run", *kept, trainer="Midway")
+    error = capsys.readouterr().err
+    assert status == 2 and "Midway has no score against names" in error and error.count("\n") == 1

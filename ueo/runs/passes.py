@@ -12,9 +12,11 @@ from tqdm import tqdm
 from modern_dassl import distributed
 from ueo.clip.negatives.names import NamesOfRun, NegativeNames
 from ueo.clip.prompts import TEMPLATE, PromptEnsemble, PromptLearner, build_prompt
+from ueo.errors import ConfigError
 from ueo.inputs import TF32
 from ueo.scores import AGAINST_NAMES, SCORES, TANL
 from ueo.settings.config import setting_of
+from ueo.settings.options import declared
 
 
 def rows_of(unlabelled: Tensor, features: Tensor) -> Tensor:
@@ -114,6 +116,10 @@ class AgainstNames:
         self.trainer, self.names, score = trainer, None, trainer.options.SCORE
         keeps = all(setting_of(trainer.cfg, k, "TEST") for k in ("KEEP_OUTPUTS", "KEEP_NEGATIVES"))
         self.reported = score in AGAINST_NAMES
+        choices = declared(type(trainer))["SCORE"].choices
+        if keeps and choices and not {*AGAINST_NAMES} & {*choices}:
+            raise ConfigError(f"TEST.KEEP_NEGATIVES: {type(trainer).__name__} has no score against "
+                              "names; leave it False")
         self.asked = AGAINST_NAMES if keeps else (score,) * self.reported
         if self.asked:
             # no class feature: each image has prompts of its own
