@@ -84,6 +84,8 @@ def mutual_information(prob: Tensor) -> float:
     """Of images and predicted classes, as a share of the most there can be, log(classes): 1 where
     each image is sure of one class and all classes are predicted alike, 0 where all images are
     predicted alike. prob: (images, classes)."""
+    if prob.shape[1] == 1:
+        return 0.0
     found = -sum(information_maximisation(prob.double())) / math.log(prob.shape[1])
     return max(float(found), 0.0)
 

@@ -106,6 +106,21 @@ def test_one_image(runs, photos, call, tmp_path):
     assert row == {key: expected[key] for key in row} and "Images: 1 read" in out
 
 
+def test_one_name_alone_is_adapted_to_and_predicted(photos, weights, tmp_path, call):
+    (tmp_path / "one.txt").write_text("mug")
+    assert train.main([
+        "--dataset-config-file", str(REPOSITORY / "configs/datasets/folder.yaml"),
+        "--config-file", str(REPOSITORY / "configs/trainers/UEO/tiny_clip.yaml"),
+        "--trainer", "UEO", "--path", str(photos), "--names", str(tmp_path / "one.txt"),
+        "--backbone", weights["vit"], "--seed", "1", "--device", "cpu",
+        "--output-dir", str(tmp_path / "run"), "OPTIM.MAX_EPOCH", "1", "INPUT.SIZE", "(32, 32)",
+        "DATALOADER.NUM_WORKERS", "0", "DATASET.STORE_GB", "0",
+    ]) == 0
+    status, out, _ = call(model=tmp_path / "run")
+    assert status == 0 and "There is one class name alone, 'mug'" in out
+    assert {row["probability"] for row in rows(tmp_path / "new.csv")} == {"1"}
+
+
 def test_what_cannot_be_read_is_counted_by_reason_and_listed(photos, call, tmp_path):
     new = shutil.copytree(photos, tmp_path / "new")
     (new / "00.png").write_bytes(b"no image")

@@ -124,7 +124,9 @@ class ShardEvaluations(Evaluations):
             sums = sums + torch.cat([prob.sum(0), entropy(prob).sum(0, keepdim=True)])
         found = {name: distributed.gather(values).numpy() for name, values in found.items()}
         means = distributed.gather(sums[None]).sum(0) / len(found["scores"])
-        information = (entropy(means[None, :-1])[0] - means[-1]) / math.log(len(means) - 1)
+        # of one class, 0 / 0: the images are predicted alike
+        most = math.log(len(means) - 1) or 1.0
+        information = (entropy(means[None, :-1])[0] - means[-1]) / most
         return found, percent(max(float(information), 0.0))
 
     # the record
