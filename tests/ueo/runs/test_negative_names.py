@@ -60,6 +60,16 @@ def test_every_trainer_reports_it_and_its_model_predicts_it_again(toy, toy_root,
         np.testing.assert_allclose([p.score for p in found], scores, rtol=1e-9)
 
 
+@pytest.mark.parametrize("score", ["neglabel", "tanl"])
+def test_an_image_alone_has_the_score_that_it_had_among_many(toy, toy_root, score):
+    _, folder = toy("run", "TRAINER.UEO.SCORE", score, trainer="UEO")
+    outputs, model = read_outputs(folder), ueo.load(folder, "cpu")
+    paths = [f"{toy_root}/toy/{path}" for path in outputs["test_paths"]]
+    for size in (1, 7):
+        found = [p.score for p in model.predict(paths, batch_size=size, before=False)]
+        np.testing.assert_array_equal(found, outputs["test_scores_after"])
+
+
 def test_it_is_the_formula_on_the_models_own_features(toy, weights, few_words):
     _, folder = toy("run", *options("ZeroshotCLIP", "neglabel", "TEST.KEEP_OUTPUTS", "True"),
                     trainer="ZeroshotCLIP", kind="vit")

@@ -53,12 +53,18 @@ class NegativeNames:
               steadily: bool = True) -> Tensor:
         """(batch,), fp64, by the score `name` of AGAINST_NAMES. features: as for `cosines`;
         cosines: (batch, K); steadily: as model.steadily computes."""
-        negatives = self._steady(model, features) if steadily else self.cosines(model, features)
         cosines = cosines.float().to(features.device)
-        if name == NEGLABEL:
-            return scores.neglabel(cosines, negatives, model.logit_scale)
-        activated = negatives[:, self.activated.to(negatives.device)]
-        return scores.tanl(cosines, activated, model.logit_scale)
+
+        def function(rows: Tensor) -> Tensor:
+            own, known = rows.split([features.shape[1], cosines.shape[1]], dim=1)
+            negatives = self.cosines(model, own.to(features))
+            if name == NEGLABEL:
+                return scores.neglabel(known, negatives, model.logit_scale)
+            activated = negatives[:, self.activated.to(negatives.device)]
+            return scores.tanl(known, activated, model.logit_scale)
+
+        rows = torch.cat([features.float(), cosines], dim=1)
+        return model.steadily(function, rows) if steadily else function(rows)
 
     def _steady(self, model: PromptedCLIP, features: Tensor) -> Tensor:
         return model.steadily(lambda rows: self.cosines(model, rows), features)
