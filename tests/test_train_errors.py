@@ -248,13 +248,15 @@ def test_an_interrupt_is_one_line_and_status_130(toy, tmp_path, capsys):
 def test_a_checkpoint_that_does_not_fit_or_is_damaged_is_named(fails, toy, tmp_path):
     _, folder = toy("vit", kind="vit", epochs=1)
     options = ["--eval-only", "--model-dir", str(folder)]
-    line = fails(arguments=options)
+    assert "was adapted from the weights" in fails(arguments=options)
+    longer = ("TRAINER.UEO.CTX_INIT", "", "TRAINER.UEO.N_CTX", "7")
+    line = fails(*longer, arguments=options, kind="vit")
     checkpoint = folder / "tuned" / "model.pth.tar-1"
     assert str(checkpoint) in line and "does not fit" in line
-    assert "no such model" in fails(arguments=[*options, "--load-epoch", "7"])
+    assert "no such model" in fails(arguments=[*options, "--load-epoch", "7"], kind="vit")
     for content in (b"", b"no checkpoint", checkpoint.read_bytes()[:-500]):
         checkpoint.write_bytes(content)
-        line = fails(arguments=options)
+        line = fails(arguments=options, kind="vit")
         assert str(checkpoint) in line and "damaged" in line
 
 
