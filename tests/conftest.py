@@ -69,12 +69,6 @@ SLOWEST = ("test_grid.py", "test_fifteen_domains.py", "test_guides.py", "test_of
            "test_collapse.py", "test_resume.py", "test_forks.py")
 
 
-@pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is none
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores, for a fifth of the time a test waits for another process."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items):
     """The files above come first, in this order; all others stay where they are."""
     rank = {name: place for place, name in enumerate(SLOWEST)}
