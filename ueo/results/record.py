@@ -177,9 +177,9 @@ def labelled(result: dict) -> bool:
 
 def score_of(result: dict) -> str:
     """Name of the OOD score that a run reports: of its configuration, or OWN_SCORE."""
-    config, usual = result["config"], "mcm"
+    config = result["config"]
     trainer = config.get("TRAINER.NAME", result["trainer"])
-    return result.get("score", config.get(f"TRAINER.{trainer}.SCORE", usual))
+    return result.get("score", config.get(f"TRAINER.{trainer}.SCORE", "mcm"))
 
 
 def read_outputs(folder: str | Path) -> dict[str, np.ndarray]:

@@ -30,7 +30,7 @@ from ueo.results.record import HISTORY, RESULT, peak_memory, read_history, run_f
 from ueo.runs.checkpoint import FACTS, chosen_threshold, threshold_facts
 from ueo.runs.evaluator import UFTEvaluator
 from ueo.runs.keep_outputs import KeptOutputs
-from ueo.runs.passes import AgainstNames, Passes, rows_of
+from ueo.runs.passes import AgainstNames, Passes, unlabelled_features
 
 BEFORE, AFTER = "before", "after"  # training
 
@@ -221,7 +221,7 @@ class Evaluations:
 
     def _scores_alone(self) -> np.ndarray | None:
         if hasattr(self.trainer.model.adapter, "jointly"):
-            features = rows_of(self._where, self.features)
+            features = unlabelled_features(self._where, self.features)
             return self.passes.scores_alone(features, self.against_names.names)
 
     def _write_predictions(self, outputs: dict[str, np.ndarray], threshold: float | None) -> None:

@@ -19,7 +19,7 @@ from ueo.settings.config import setting_of
 from ueo.settings.options import declared
 
 
-def rows_of(unlabelled: Tensor, features: Tensor) -> Tensor:
+def unlabelled_features(unlabelled: Tensor, features: Tensor) -> Tensor:
     """Features of the unlabelled images: themselves, or those of the test images where they stand
     among these."""
     return features[unlabelled] if unlabelled.dtype == torch.int64 else unlabelled
@@ -148,7 +148,8 @@ class AgainstNames:
         where they stand among the test images; cosines: (images, K) of each set.
         """
         model, size = self.trainer.model, self.trainer.cfg.DATALOADER.TEST.BATCH_SIZE
-        among, its = unlabelled.dtype == torch.int64, rows_of(unlabelled, features)
+        among = unlabelled.dtype == torch.int64
+        its = unlabelled_features(unlabelled, features)
         names: NegativeNames = self._of_run.now()
         if TANL in self.asked:
             names = names.activate(model, its, cosines["unlabelled"], size)

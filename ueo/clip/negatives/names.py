@@ -66,9 +66,6 @@ class NegativeNames:
         rows = torch.cat([features.float(), cosines], dim=1)
         return model.steadily(function, rows) if steadily else function(rows)
 
-    def _steady(self, model: PromptedCLIP, features: Tensor) -> Tensor:
-        return model.steadily(lambda rows: self.cosines(model, rows), features)
-
     def scores(self, name: str, model: PromptedCLIP, features: Tensor, cosines: Tensor,
                batch: int) -> Tensor:
         """As `score`, of any number of images, on the CPU, `batch` at a time."""
@@ -87,8 +84,8 @@ class NegativeNames:
         activation = torch.zeros(len(self.names), dtype=torch.float64)
         for sign, chosen in ((1, unknown), (-1, known)):
             for part, cos in _batches(model, features[chosen], cosines[chosen], batch):
-                shares = scores.mass(cos.float().to(part.device), self._steady(model, part),
-                                     model.logit_scale)
+                negatives = model.steadily(lambda rows: self.cosines(model, rows), part)
+                shares = scores.mass(cos.float().to(part.device), negatives, model.logit_scale)
                 activation += sign * shares.double().sum(0).cpu() / int(chosen.sum())
         order = activation.argsort(descending=True, stable=True)
         return replace(self, activated=order[: scores.ACTIVATED])

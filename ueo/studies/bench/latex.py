@@ -10,9 +10,10 @@ from ueo.results.wording import of_scores, signed
 from ueo.studies.bench.gains import METRICS
 
 STYLE = {"held": r"\textbf{{{}}}", "not held": r"\emph{{{}}}"}  # by verdict
-
-MARKS = ("† trained with labelled images, which left its test set",
-         "‡ an oracle, which reads the labels of the unlabelled images")
+MARKS = {
+    "†": "† trained with labelled images, which left its test set",
+    "‡": "‡ an oracle, which reads the labels of the unlabelled images",
+}
 
 
 def table(gains: list[dict]) -> str:
@@ -39,7 +40,7 @@ def short_name(model: str) -> str:
 def _caption(gains: list[dict]) -> str:
     models = text.latex(", ".join(map(short_name, gains[0]["models"])))
     shown = "".join(found["signs"][0] for found in gains)
-    marks = daggers("".join(f" {words}." for words in MARKS if words[0] in shown))
+    marks = daggers("".join(f" {words}." for sign, words in MARKS.items() if sign in shown))
     scores = of_scores({found["method"]: found["scores"][0] for found in gains}
                        | {ZERO_SHOT: gains[0]["scores"][1]})
     return (

@@ -19,9 +19,8 @@ STEM = "bench"
 TITLES = {"setting": "label space"}
 SIDES = {"method": 0, "over": 1}  # of whom the first column of a table is
 SIGNS = {
-    "†": "† trained with labelled images, which left its test set; gains are on the images that "
-         "both methods were tested on.",
-    "‡": "‡ an oracle, which reads the labels of the unlabelled images.",
+    "†": f"{latex.MARKS['†']}; gains are on the images that both methods were tested on.",
+    "‡": f"{latex.MARKS['‡']}.",
 }
 
 
