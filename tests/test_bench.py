@@ -18,6 +18,9 @@ from ueo.runs.configure import register
 from ueo.studies.bench import gains, judgement, latex, protocol
 from ueo.studies.bench.report import gains_tables, markdown
 
+REPORT = "bench-EntMin-TinyCLIP-MAX_EPOCH=1-open"
+JUDGEMENT = "bench-EntMin-over-ZeroshotCLIP-TinyCLIP-MAX_EPOCH=1-open"
+
 
 def test_the_tuning_domain_is_reported_nowhere():
     of_group = protocol.domains()
@@ -48,7 +51,7 @@ def finished(few_emoji, tmp_path_factory):
 
 def test_choices_and_gains_are_written(finished, capsys):
     output, words = finished
-    results = json.loads((output / "emoji_shift" / "bench.json").read_text())
+    results = json.loads((output / "emoji_shift" / f"{REPORT}.json").read_text())
     (choice,) = results["choices"]
     assert choice["key"] == "OPTIM.LR" and choice["by_labels"] in ("1e-3", "1e-1")
     assert choice["hm"][choice["by_labels"]] == max(choice["hm"].values())
@@ -71,16 +74,16 @@ def test_choices_and_gains_are_written(finished, capsys):
         recorded = zero[domain]["metrics"]["test"]
         for metric in gains.METRICS:
             assert row[metric]["base"] == pytest.approx(recorded[metric])
-        picture = output / "emoji_shift" / f"bench-gains-{row['group']}-shipped.png"
+        picture = output / "emoji_shift" / f"{REPORT}-{row['group']}-shipped.png"
         assert picture.is_file() and picture.with_suffix(".pdf").is_file()
     assert "| EntMin" in markdown(results)
-    tex = (output / "emoji_shift" / "bench.tex").read_text()
+    tex = (output / "emoji_shift" / f"{REPORT}.tex").read_text()
     for row in results["gains"]:
         bounds = ", ".join(f"{bound:+.2f}" for bound in row["pacc"]["interval"])
         assert f"[{bounds}]" in tex and f"{row['group']} styles" in tex
     assert tex.count(r" \\") == 1 + 2 * 2 and "(TinyCLIP)" in tex
     assert bench.main([*words, "--tables-only"]) == 0  # and from the records alone, the same
-    assert json.loads((output / "emoji_shift" / "bench.json").read_text()) == results
+    assert json.loads((output / "emoji_shift" / f"{REPORT}.json").read_text()) == results
 
 
 def test_every_method_runs_on_the_shipped_models_and_nine_on_the_others(monkeypatch):
@@ -234,14 +237,14 @@ def test_a_judged_method_is_compared_with_the_others_by_its_own_score_too(finish
         assert "over" in capsys.readouterr().out
     finally:
         patched.undo()
-    found = json.loads((output / "emoji_shift" / "bench-EntMin.json").read_text())
-    gained = json.loads((output / "emoji_shift" / "bench.json").read_text())["gains"]
+    found = json.loads((output / "emoji_shift" / f"{JUDGEMENT}.json").read_text())
+    gained = json.loads((output / "emoji_shift" / f"{REPORT}.json").read_text())["gains"]
     for ours, theirs in zip(found["as_they_are"], gained):
         assert ours["over"] == "ZeroshotCLIP" and ours["hm"]["interval"] == theirs["hm"]["interval"]
     assert [(row["group"], row["setting"]) for row in found["each_setting"]] == [
         ("shifted", "open"), ("clean", "open")]
     for group in ("shifted", "clean"):
-        picture = output / "emoji_shift" / f"bench-EntMin-{group}-shipped.png"
+        picture = output / "emoji_shift" / f"{JUDGEMENT}-{group}-shipped.png"
         assert picture.is_file() and picture.with_suffix(".pdf").is_file()
     (ours, *_), by_score = found["as_they_are"], found["by_its_score"]
     (over_zero,) = [r for r in by_score if (r["group"], r["over"]) == ("shifted", "ZeroshotCLIP")]

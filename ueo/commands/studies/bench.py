@@ -3,7 +3,8 @@
     bash scripts/bench.sh [--models TinyCLIP TinyViT models/resnet_left_out_2.safetensors ...]
 
 docs/bench.md is its protocol. Runs that the learning rates are chosen by come first, then those
-that are reported; what is finished is not run again. Results: OUTPUT/emoji_shift/bench.json, .md.
+that are reported; what is finished is not run again. Results: bench-all.json, .md and .tex in
+OUTPUT/emoji_shift; the names of other files say which methods and models were selected.
 """
 
 import argparse
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
             return []
         rescored, failures = judgement.rescore(settings, models, chosen, plans, args.judge)
         found = judgement.judged(plans, rescored, args.judge)
-        report.write_judgement(settings, found)
+        report.write_judgement(settings, models, found)
         return failures
 
     return run_and_show(settings, runs, show)

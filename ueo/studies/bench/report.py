@@ -6,16 +6,18 @@ from pathlib import Path
 from tabulate import tabulate
 
 from ueo.files import write_json, write_text
+from ueo.grids.choices import ALL, config_name, trainer_names
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
+from ueo.grids.run_grid import selection
 from ueo.results.paper import domains, style
 from ueo.results.wording import of_scores, signed, signed_interval
 from ueo.studies.bench import latex
 from ueo.studies.bench.gains import METRICS, measured
 from ueo.studies.bench.judgement import AS_THEY_ARE, BY_ITS_SCORE, EACH_SETTING
-from ueo.studies.bench.protocol import DATASET
+from ueo.studies.bench.protocol import DATASET, SHIPPED
 from ueo.studies.bench.runs import BY_LABELS, WITHOUT_LABELS, Reported
+from ueo.text import file_name
 
-STEM = "bench"
 TITLES = {"setting": "label space"}
 SIDES = {"method": 0, "over": 1}  # of whom the first column of a table is
 SIGNS = {
@@ -26,36 +28,45 @@ SIGNS = {
 
 def write(settings: GridSettings, models: tuple[str, ...], chosen: dict[tuple[str, str], dict],
           reported: Reported) -> None:
-    """Write bench.json, .md and .tex and pictures beside the records, and print the tables."""
+    """Write results, tables and pictures beside the records, and print the tables."""
     results = {
         "models": list(models),
         "choices": [{"architecture": kind, "method": method, **choice}
                     for (kind, method), choice in chosen.items()],
         "gains": measured(reported),
     }
-    folder = Path(settings.output, DATASET)
-    write_json(folder / f"{STEM}.json", results)
-    text = markdown(results)
-    write_text(folder / f"{STEM}.md", text)
+    stem, text = _stem(settings, models), markdown(results)
+    write_json(f"{stem}.json", results)
+    write_text(f"{stem}.md", text)
     scopes = dict.fromkeys(row["scope"] for row in results["gains"])
-    write_text(folder / f"{STEM}.tex", "\n".join(
+    write_text(f"{stem}.tex", "\n".join(
         latex.table([row for row in results["gains"] if row["scope"] == scope])
         for scope in scopes))
-    print(f"\n{text}\nResults: {folder / STEM}.{{json,md,tex}}")
-    _draw(folder / f"{STEM}-gains", results["gains"], ZERO_SHOT)
+    print(f"\n{text}\nResults: {stem}.{{json,md,tex}}")
+    _draw(stem, results["gains"], ZERO_SHOT)
 
 
-def write_judgement(settings: GridSettings, found: dict) -> None:
-    """Write bench-METHOD.json, .md and pictures beside the records, and print the tables. found:
-    as `judgement.judged` gives it."""
-    stem = Path(settings.output, DATASET, f"{STEM}-{found['method']}")
-    text = judgement(found)
+def write_judgement(settings: GridSettings, models: tuple[str, ...], found: dict) -> None:
+    """Write results, tables and pictures of one method over each other beside the records, and
+    print the tables. found: as `judgement.judged` gives it."""
+    stem, text = _stem(settings, models, found["method"]), judgement(found)
     write_json(f"{stem}.json", found)
     write_text(f"{stem}.md", text)
     print(f"\n{text}\nResults: {stem}.{{json,md}}")
     rows = [{**row, "method": row["over"], "signs": row["signs"][::-1]}
             for row in found[AS_THEY_ARE]]
     _draw(stem, rows, "each method", f"{found['method']}, ")
+
+
+def _stem(settings: GridSettings, models: tuple[str, ...], judged: str = "") -> Path:
+    """Of the files' names: what was selected, so that no report takes the place of another."""
+    names = [n for n in trainer_names(settings) if n not in (ZERO_SHOT, judged)]
+    methods = [ALL] if ALL in settings.trainers else names
+    whole = set(models) == set(SHIPPED.values())
+    parts = ["bench", *([judged, "over"] if judged else []), *(methods or [ZERO_SHOT]),
+             *([] if whole else map(latex.short_name, models)),
+             config_name("", settings).lstrip("+"), *selection(settings, [])]
+    return Path(settings.output, DATASET, file_name("-".join(filter(None, parts))))
 
 
 def judgement(found: dict) -> str:
