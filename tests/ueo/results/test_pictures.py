@@ -199,6 +199,32 @@ def test_a_label_space_without_detection_is_left_out_of_what_the_base_has():
     assert {"clean\n50", "2\n50"} <= {text.get_text() for text in texts(page)}
 
 
+def test_a_page_whose_methods_lack_a_severity_that_others_have_is_drawn():
+    """Of a grid that is half done."""
+    summary = made(METHODS[:7], shifts(("fluent",), ("scene",), (0, 1, 2)))
+    for gain in summary["overall"][4:]:
+        del gain["by_severity"][-1]
+    pages = severity.draw(summary)
+    assert len(pages) == 2
+    for page in pages:
+        check_legible(page)
+        assert {"clean\n50", "1\n50", "2\n50"} <= {text.get_text() for text in texts(page)}
+
+
+def test_methods_are_compared_over_the_same_styles():
+    """Of a grid that is half done: a method that has one style of two has no point."""
+    summary = made(("UEO", "POUF"), shifts(("fluent", "noto_v1"), ("scene",), (0, 1, 2)))
+    for point in summary["overall"][1]["by_severity"][1:]:
+        point["domains"] = point["domains"][:1]
+    (page,) = severity.draw(summary)
+    ours, theirs = (np.isfinite(each.lines[0].get_ydata()) for each in page.axes[0].containers)
+    assert ours.tolist() == [True, True, True] and theirs.tolist() == [True, False, False]
+    for point in summary["overall"][1]["by_severity"]:
+        point["domains"] = point["domains"][:1]
+    (page,) = severity.draw(summary)
+    assert "POUF" not in words(page)
+
+
 def test_a_shift_of_one_severity_is_no_picture():
     assert severity.draw(made(("UEO",), ["fluent+scene2", "noto_v1+scene2"])) == []
     assert severity.draw(made(("UEO",), ["a", "b"])) == []

@@ -15,10 +15,14 @@ def draw(summary: dict) -> list:
     """Figures, one a page, of a table's summary; none where no shift has two severities.
 
     One column of panels a shift, PACC above AUROC; below each severity stands what the method has
-    that gains are over. Ranges are those of all pages. To be called inside `style.styled`.
+    that gains are over. A gain over fewer styles than another method's is left out. Ranges are
+    those of all pages. To be called inside `style.styled`.
     """
     gains = {g["method"]: {(p["shift"], p["severity"]): p for p in g.get("by_severity", [])}
              for g in summary["overall"]}
+    domains = _domains(gains)
+    gains = {method: {key: p for key, p in points.items() if p["domains"] == domains[key]}
+             for method, points in gains.items()}
     gains = {method: points for method, points in gains.items() if points}
     shifts = _shifts(gains)
     if not shifts:
@@ -29,9 +33,18 @@ def draw(summary: dict) -> list:
     methods = list(gains)
     pages = -(-len(methods) // MOST_LINES)
     return [
-        _page(summary, {m: gains[m] for m in part}, shifts, limits)
+        _page(summary, {m: gains[m] for m in part}, shifts, domains, limits)
         for part in np.array_split(np.array(methods, object), pages)
     ]
+
+
+def _domains(gains: dict[str, dict[Point, dict]]) -> dict[Point, list[str]]:
+    """What a severity's gains are the mean of: the most domains that a method has."""
+    found: dict[Point, list[str]] = {}
+    for points in gains.values():
+        for key, point in points.items():
+            found[key] = max(found.get(key, []), point["domains"], key=len)
+    return found
 
 
 def _shifts(gains: dict[str, dict[Point, dict]]) -> dict[str, list[int]]:
@@ -44,16 +57,17 @@ def _shifts(gains: dict[str, dict[Point, dict]]) -> dict[str, list[int]]:
 
 
 def _page(summary: dict, gains: dict[str, dict[Point, dict]], shifts: dict[str, list[int]],
-          limits: dict):
+          domains: dict[Point, list[str]], limits: dict):
     columns = min(len(shifts), 4)
     bands = -(-len(shifts) // columns)  # of columns of two panels
     width = style.COLUMN if len(shifts) == 1 else style.PAGE
     figure, axes = style.sheet(width, 2 * bands * ROW + AROUND, 2 * bands, columns)
     for number, (shift, severities) in enumerate(shifts.items()):
         band, column = divmod(number, columns)
+        below = {severity: domains[shift, severity] for severity in severities}
         for row, metric in enumerate(GAINS):
             axis = axes[2 * band + row, column]
-            _panel(axis, summary, gains, shift, severities, metric)
+            _panel(axis, summary, gains, shift, below, metric)
             axis.set_ylim(limits[metric])
             if column == 0:
                 axis.set_ylabel(f"gain in {names.METRICS[metric]}, points")
@@ -73,8 +87,10 @@ def _page(summary: dict, gains: dict[str, dict[Point, dict]], shifts: dict[str, 
     return figure
 
 
-def _panel(axis, summary: dict, gains: dict, shift: str, severities: list[int], metric: str
-           ) -> None:
+def _panel(axis, summary: dict, gains: dict, shift: str, domains: dict[int, list[str]],
+           metric: str) -> None:
+    """domains: of each severity, in order."""
+    severities = list(domains)
     axis.axhline(0, color=style.INK, linewidth=0.6)
     for number, (method, points) in enumerate(gains.items()):
         found = [points.get((shift, severity)) for severity in severities]
@@ -84,10 +100,9 @@ def _panel(axis, summary: dict, gains: dict, shift: str, severities: list[int], 
         style.interval(axis, np.array(severities) + aside, *zip(*values),
                        label=style.written(names.method(method) + signs(summary, method), 20),
                        **style.line(number))
-    domains = {key: point["domains"] for points in gains.values() for key, point in points.items()}
     axis.set_xticks(severities, [
-        f"{severity or 'clean'}\n{_base_value(summary, domains[shift, severity], metric)}"
-        for severity in severities
+        f"{severity or 'clean'}\n{_base_value(summary, own, metric)}"
+        for severity, own in domains.items()
     ])
     axis.set_xlim(severities[0] - 0.5, severities[-1] + 0.5)
     axis.set_xlabel("severity")
