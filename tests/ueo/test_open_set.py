@@ -8,7 +8,7 @@ from test_metrics import sample
 
 from ueo import metrics, open_set
 from ueo.results import intervals
-from ueo.results.bootstrap import resample_counts
+from ueo.results.intervals import resample_counts
 
 
 def test_aupr_of_either_side_equals_scikit_learns():

@@ -5,62 +5,24 @@ label spaces and seeds are compared on the same images. PACC and AUROC are compu
 how often each image was drawn, exactly as on the repeated images.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+
+from ueo.results.intervals import BLOCK, interval, resample_counts, weighted_auroc, weighted_pacc
 
 Outputs = Mapping[str, np.ndarray]
 Run = tuple[Outputs, int]  # and the number of known classes
 Cell = str | tuple[str, ...]  # a domain, or with it what parts its runs, such as the label space
 Weighted = tuple[Outputs, int, float]  # a run, and how much it counts
+Group = tuple[list[Weighted], list[Weighted], slice | list[int]]  # ours, the base's, their images
 Estimate = tuple[float, tuple[float, float]]  # and its interval
 
 METRICS = ("pacc", "auroc")
 COMPARED = ("test_predictions_after", "test_scores_after")
 ACCEPTED = "test_accepted_after"  # (samples,) bool, which images a threshold takes for known ones
-BLOCK = 2_000_000  # counts held at once
 DRAWS = 10_000_000  # of a domain with more than 10,000 images, so that a table takes no minutes
 MIN_RESAMPLES = 200
-
-
-def resample_counts(samples: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each image is drawn: (resamples, samples), rows sum to samples."""
-    shares = np.full(samples, 1 / samples)
-    return rng.multinomial(samples, shares, size=resamples).astype(np.float32)
-
-
-def weighted_pacc(labels: np.ndarray, predictions: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Mean recall over the known classes drawn, (resamples,), in [0, 1]; NaN where none was.
-
-    labels, predictions: (samples,) of known images alone; counts: (resamples, samples).
-    """
-    order = np.argsort(labels, kind="stable")
-    starts = np.unique(labels[order], return_index=True)[1]
-    sorted_counts = counts[:, order]
-    drawn = np.add.reduceat(sorted_counts, starts, axis=1)  # (resamples, classes)
-    right = np.add.reduceat(sorted_counts * (labels == predictions)[order], starts, axis=1)
-    recall = np.divide(right, drawn, out=np.zeros_like(right), where=drawn > 0)
-    with np.errstate(invalid="ignore"):  # 0 / 0
-        return recall.sum(1, dtype=np.float64) / (drawn > 0).sum(1)
-
-
-def weighted_auroc(is_id: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve with ties counted half, (resamples,), in [0, 1]; NaN where not both
-    kinds were drawn.
-
-    is_id, scores: (samples,); counts: (resamples, samples).
-    """
-    order = np.argsort(scores, kind="stable")
-    starts = np.unique(scores[order], return_index=True)[1]
-    sorted_counts, sorted_id = counts[:, order], is_id[order]
-    positive, negative = sorted_counts * sorted_id, sorted_counts * ~sorted_id
-    if len(starts) < len(scores):  # ties: one entry a distinct score
-        positive = np.add.reduceat(positive, starts, axis=1)
-        negative = np.add.reduceat(negative, starts, axis=1)
-    below = np.cumsum(negative, axis=1) - negative / 2
-    area = (positive * below).sum(1, dtype=np.float64)
-    with np.errstate(invalid="ignore"):  # 0 / 0
-        return area / (positive.sum(1, dtype=np.float64) * negative.sum(1, dtype=np.float64))
 
 
 def resampled(outputs: Outputs, num_known: int, counts: np.ndarray) -> dict[str, np.ndarray]:
@@ -96,14 +58,6 @@ def _harmonic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return 2 * a * b / np.where(a + b == 0, 1, a + b)
 
 
-def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of resampled values; NaN, where a metric is not defined, does not count.
-    """
-    values = values[np.isfinite(values)]
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
 def mean_gains(
     runs: Mapping[Cell, list[Run]],
     base: Mapping[Cell, list[Run]],
@@ -123,6 +77,7 @@ def drawn_gains(
     metrics: tuple[str, ...] = METRICS,
     resamples: int = 1000,
     seed: int = 0,
+    object_of: Callable[[str], str] | None = None,
 ) -> dict[str, dict[str, np.ndarray]]:
     """{metric: {domain: gain of `runs` over `base`, (1 + resamples,), in [-1, 1]}}: on all images,
     then on each draw. base: None for the values of `runs` themselves.
@@ -131,6 +86,9 @@ def drawn_gains(
     counts once, and so does each cell of it, whatever its number of runs; domains are resampled
     independently of each other; large ones less often, DRAWS / images. A run is compared on the
     images that it and the base were tested on.
+
+    object_of: of a test image's path, the object that it shows, where domains show the same ones.
+    Then objects are drawn instead of images, in all domains alike.
     """
     rng = np.random.default_rng(seed)
     largest = max(len(outputs["test_labels"]) for group in runs.values() for outputs, _ in group)
@@ -139,11 +97,30 @@ def drawn_gains(
     for cell, ours in runs.items():
         domain = cell if isinstance(cell, str) else cell[0]
         cells.setdefault(domain, []).append((ours, base[cell] if base is not None else []))
-    for domain, pairs in cells.items():
-        difference = _difference(pairs, metrics, resamples, rng)
+    domains = {domain: _on_same_images(pairs) for domain, pairs in cells.items()}
+    shown = sorted({object_of(path) for images, _ in domains.values() for path in images}
+                   if object_of else ())
+    column = {name: i for i, name in enumerate(shown)}
+    for domain, (images, groups) in domains.items():
+        if object_of:
+            columns = [column[object_of(path)] for path in images]
+            draws = (counts[:, columns] for counts in
+                     _draws(len(shown), resamples, np.random.default_rng(seed)))
+        else:
+            draws = _draws(len(images), resamples, rng)
+        difference = _difference(groups, metrics, draws)
         for m in metrics:
             gains[m][domain] = difference[m]
     return gains
+
+
+def _draws(samples: int, resamples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Blocks of counts, (rows, samples): one row in which everything counts once, then the
+    resamples."""
+    yield np.ones((1, samples), np.float32)
+    size = max(BLOCK // samples, 1)
+    for start in range(0, resamples, size):
+        yield resample_counts(samples, min(size, resamples - start), rng)
 
 
 def estimate(drawn: Iterable[np.ndarray]) -> Estimate:
@@ -154,29 +131,21 @@ def estimate(drawn: Iterable[np.ndarray]) -> Estimate:
 
 
 def _difference(
-    pairs: list[tuple[list[Run], list[Run]]], metrics: tuple[str, ...], resamples: int,
-    rng: np.random.Generator,
+    groups: list[Group], metrics: tuple[str, ...], draws: Iterable[np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """{metric: (1 + resamples,)}: on all images, then on each draw. pairs: of each cell of a domain
-    our runs and the base's."""
-    samples, groups = _on_same_images(pairs)
+    """{metric: (draws,)}: the gain of a domain's runs over the base's on each draw. groups: as
+    `_on_same_images` gives them."""
     total = sum(weight for own, _, _ in groups for *_, weight in own)
     parts = {m: [] for m in metrics}
-    blocks = [np.ones((1, samples), np.float32)]
-    size = max(BLOCK // samples, 1)
-    for start in range(0, resamples, size):
-        if start:
-            blocks = []
-        blocks.append(resample_counts(samples, min(size, resamples - start), rng))
-        for counts in blocks:
-            gains = [
-                (_mean(own, metrics, counts[:, columns]), _mean(base, metrics, counts[:, columns]))
-                for own, base, columns in groups
-            ]
-            for m in metrics:
-                weighted = [sum(weight for *_, weight in own) * (a[m] - b[m])
-                            for (own, *_), (a, b) in zip(groups, gains)]
-                parts[m].append(np.sum(weighted, axis=0) / total)
+    for counts in draws:
+        gains = [
+            (_mean(own, metrics, counts[:, columns]), _mean(base, metrics, counts[:, columns]))
+            for own, base, columns in groups
+        ]
+        for m in metrics:
+            weighted = [sum(weight for *_, weight in own) * (a[m] - b[m])
+                        for (own, *_), (a, b) in zip(groups, gains)]
+            parts[m].append(np.sum(weighted, axis=0) / total)
     return {m: np.concatenate(values) for m, values in parts.items()}
 
 
@@ -198,19 +167,22 @@ def _mean(
     return {m: np.average([v[m] for v in values], axis=0, weights=weights) for m in metrics}
 
 
-def _on_same_images(
-    pairs: list[tuple[list[Run], list[Run]]]
-) -> tuple[int, list[tuple[list[Weighted], list[Weighted], slice | list[int]]]]:
-    """(number of images of the domain, groups), a group being runs of ours that were tested on the
-    same images, theirs on these, and the columns of these among the images. Each cell counts alike,
-    and the base's runs as much as those of ours beside them.
+def _on_same_images(pairs: list[tuple[list[Run], list[Run]]]) -> tuple[Sequence[str], list[Group]]:
+    """(images of the domain, groups), a group being runs of ours that were tested on the same
+    images, theirs on these, and the columns of these among the images. Each cell counts alike, and
+    the base's runs as much as those of ours beside them. Images have no name where a run says none.
 
     A method that trains on labelled shots is not tested on them, so its images may be fewer, and
     others for another seed.
     """
     paths = [o.get("test_paths") for ours, theirs in pairs for o, _ in (*ours, *theirs)]
     alike = any(p is None for p in paths) or all(np.array_equal(p, paths[0]) for p in paths)
-    images = [] if alike else sorted(set.union(*(set(p.tolist()) for p in paths)))
+    if not alike:
+        images = sorted(set.union(*(set(p.tolist()) for p in paths)))
+    elif any(p is None for p in paths):
+        images = [""] * len(pairs[0][0][0][0]["test_labels"])
+    else:
+        images = paths[0].tolist()
     shared = set(images).intersection(
         *(o["test_paths"].tolist() for _, theirs in pairs for o, _ in theirs if not alike))
     most, by_images = max(len(ours) for ours, _ in pairs), {}
@@ -224,7 +196,7 @@ def _on_same_images(
             for found, group in zip(by_images.setdefault(common, ([], [])), (own, base)):
                 found += [(o if alike else cut(o, common), *rest) for o, *rest in group]
     column = {path: i for i, path in enumerate(images)}
-    return len(images) or len(pairs[0][0][0][0]["test_labels"]), [
+    return images, [
         (own, base, slice(None) if alike else [column[path] for path in common])
         for common, (own, base) in by_images.items()
     ]

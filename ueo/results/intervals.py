@@ -7,9 +7,50 @@ the same draws: whether the intervals of two runs overlap says little.
 import numpy as np
 
 from ueo.metrics import refuse_not_finite
-from ueo.results.bootstrap import BLOCK, interval, resample_counts, weighted_auroc, weighted_pacc
 
 Interval = tuple[float, float]
+
+BLOCK = 2_000_000  # counts held at once
+
+
+def resample_counts(samples: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each image is drawn: (resamples, samples), rows sum to samples."""
+    shares = np.full(samples, 1 / samples)
+    return rng.multinomial(samples, shares, size=resamples).astype(np.float32)
+
+
+def weighted_pacc(labels: np.ndarray, predictions: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Mean recall over the known classes drawn, (resamples,), in [0, 1]; NaN where none was.
+
+    labels, predictions: (samples,) of known images alone; counts: (resamples, samples).
+    """
+    order = np.argsort(labels, kind="stable")
+    starts = np.unique(labels[order], return_index=True)[1]
+    sorted_counts = counts[:, order]
+    drawn = np.add.reduceat(sorted_counts, starts, axis=1)  # (resamples, classes)
+    right = np.add.reduceat(sorted_counts * (labels == predictions)[order], starts, axis=1)
+    recall = np.divide(right, drawn, out=np.zeros_like(right), where=drawn > 0)
+    with np.errstate(invalid="ignore"):  # 0 / 0
+        return recall.sum(1, dtype=np.float64) / (drawn > 0).sum(1)
+
+
+def weighted_auroc(is_id: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve with ties counted half, (resamples,), in [0, 1]; NaN where not both
+    kinds were drawn.
+
+    is_id, scores: (samples,); counts: (resamples, samples).
+    """
+    order = np.argsort(scores, kind="stable")
+    starts = np.unique(scores[order], return_index=True)[1]
+    sorted_counts, sorted_id = counts[:, order], is_id[order]
+    positive, negative = sorted_counts * sorted_id, sorted_counts * ~sorted_id
+    if len(starts) < len(scores):  # ties: one entry a distinct score
+        positive = np.add.reduceat(positive, starts, axis=1)
+        negative = np.add.reduceat(negative, starts, axis=1)
+    below = np.cumsum(negative, axis=1) - negative / 2
+    area = (positive * below).sum(1, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # 0 / 0
+        return area / (positive.sum(1, dtype=np.float64) * negative.sum(1, dtype=np.float64))
 
 
 def weighted_fpr(
@@ -42,6 +83,14 @@ def weighted_oscr(
     rights, knowns, others = (counts[:, of].sum(1) for of in (right, known, ~known))
     none_right = (rights == 0) & (knowns > 0) & (others > 0)
     return np.where(none_right, 0.0, rights / knowns.astype(np.float64) * area)
+
+
+def interval(values: np.ndarray, level: float = 0.95) -> Interval:
+    """Percentile interval of resampled values; NaN, where a metric is not defined, does not count.
+    """
+    values = values[np.isfinite(values)]
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def intervals(

@@ -6,7 +6,8 @@ from test_metrics import sample
 
 from ueo import metrics
 from ueo.results import bootstrap
-from ueo.results.bootstrap import mean_gains, resample_counts, weighted_auroc, weighted_pacc
+from ueo.results.bootstrap import drawn_gains, estimate, mean_gains
+from ueo.results.intervals import resample_counts, weighted_auroc, weighted_pacc
 
 
 def test_weighted_metrics_equal_those_of_repeated_images():
@@ -144,3 +145,34 @@ def test_large_domains_are_drawn_less_often_but_never_below_a_floor(monkeypatch,
     )
     mean_gains({"a": [run(0)]}, {"a": [run(0)]})  # 400 images
     assert sum(drawn) == expected
+
+
+def test_images_of_one_object_are_drawn_together():
+    """Two domains that are one another's copy say no more of other objects than one of them."""
+    (ours, known), (base, _) = run(0, 0.5), run(0)
+    names = [f"{i:04}.png" for i in range(len(ours["test_labels"]))]
+    cells = {domain: {"test_paths": np.array([f"{domain}/{name}" for name in names])}
+             for domain in "ab"}
+    own = {domain: [({**ours, **paths}, known)] for domain, paths in cells.items()}
+    theirs = {domain: [({**base, **paths}, known)] for domain, paths in cells.items()}
+
+    def of(*domains, **words):
+        drawn = drawn_gains({d: own[d] for d in domains}, theirs, resamples=500, **words)["pacc"]
+        return estimate(drawn.values())
+
+    one, together = of("a"), of("a", "b", object_of=lambda path: path[2:])
+    assert together == one
+    gain, (low, high) = of("a", "b")
+    assert gain == one[0] and high - low < 0.85 * (one[1][1] - one[1][0])  # 1 / sqrt(2) expected
+
+
+def test_objects_that_only_one_domain_shows_are_drawn_too():
+    (ours, known), (base, _) = run(0, 0.5), run(0)
+    names = np.array([f"{i:04}.png" for i in range(len(ours["test_labels"]))])
+    ours, base = ours | {"test_paths": names}, base | {"test_paths": names}
+    fewer = {"a": [({k: v[:300] for k, v in ours.items()}, known)], "b": [(ours, known)]}
+    drawn = drawn_gains(fewer, {"a": [(base, known)], "b": [(base, known)]}, resamples=50,
+                        object_of=str)
+    assert {len(values) for values in drawn["auroc"].values()} == {51}
+    whole = drawn_gains({"b": [(ours, known)]}, {"b": [(base, known)]}, resamples=50)
+    assert np.array_equal(drawn["auroc"]["b"], whole["auroc"]["b"])  # all objects are its own

@@ -82,7 +82,8 @@ def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict
             check_alike(side)
     ours = [run | {"model": model} for model, (own, _) in by_model.items() for run in own]
     base = [run | {"model": model} for model, (_, zero) in by_model.items() for run in zero]
-    drawn = drawn_gains(_by_cell(ours), _by_cell(base), tuple(METRICS), RESAMPLES)
+    drawn = drawn_gains(
+        _by_cell(ours), _by_cell(base), tuple(METRICS), RESAMPLES, object_of=object_of)
     each, before = _gain_of_each(ours, base), [_values(run) for run in base]
     gained = {
         "group": group, "method": method, "models": list(by_model),
@@ -101,6 +102,12 @@ def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict
                for part, of in PARTS.items()},
         }
     return gained
+
+
+def object_of(path: str) -> str:
+    """What a drawing shows, such as "reptile/t_rex.png": styles show the same objects, so that
+    their images are not independent."""
+    return "/".join(Path(path).parts[-2:])
 
 
 def _signs(result: dict) -> str:
