@@ -72,7 +72,7 @@ def _page(summary: dict, blocks: list, methods: list[str], limits: dict):
         axis.spines["left"].set_visible(False)
         axis.grid(axis="x", color=style.PALE, linewidth=0.3)
     axes[0, 0].set_yticks([place for place, *_ in labels],
-                          [style.written(word, 26) for _, word, _ in labels])
+                          [style.written(word, 30) for _, word, _ in labels])
     for tick, (*_, heading) in zip(axes[0, 0].get_yticklabels(), labels):
         tick.set_fontweight("bold" if heading else "normal")
     figure.suptitle(_title(summary, methods), x=0.01, ha="left", fontsize=7)

@@ -45,8 +45,8 @@ def _caption(gains: list[dict]) -> str:
                        | {ZERO_SHOT: gains[0]["scores"][1]})
     return (
         f"Gain over zero-shot CLIP in points, mean over domains, label spaces, seeds and models "
-        rf"({models}), with 95\,\% bootstrap intervals over test images. Bold: the interval is "
-        f"above zero; italic: below.{marks} {text.latex(scores)}".strip()
+        rf"({models}), with 95\,\% bootstrap intervals over the objects shown. Bold: the interval "
+        f"is above zero; italic: below.{marks} {text.latex(scores)}".strip()
     )
 
 

@@ -9,7 +9,7 @@ from ueo.files import write_json, write_text
 from ueo.grids.choices import ALL, config_name, trainer_names
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
 from ueo.grids.run_grid import selection
-from ueo.results.paper import domains, style
+from ueo.results.paper import domains, names, style
 from ueo.results.wording import of_scores, signed, signed_interval
 from ueo.studies.bench import latex
 from ueo.studies.bench.gains import METRICS, measured
@@ -60,8 +60,8 @@ def write_judgement(settings: GridSettings, models: tuple[str, ...], found: dict
 
 def _stem(settings: GridSettings, models: tuple[str, ...], judged: str = "") -> Path:
     """Of the files' names: what was selected, so that no report takes the place of another."""
-    names = [n for n in trainer_names(settings) if n not in (ZERO_SHOT, judged)]
-    methods = [ALL] if ALL in settings.trainers else names
+    others = [n for n in trainer_names(settings) if n not in (ZERO_SHOT, judged)]
+    methods = [ALL] if ALL in settings.trainers else others
     whole = set(models) == set(SHIPPED.values())
     parts = ["bench", *([judged, "over"] if judged else []), *(methods or [ZERO_SHOT]),
              *([] if whole else map(latex.short_name, models)),
@@ -123,10 +123,10 @@ def markdown(results: dict) -> str:
 
 
 def gains_tables(rows: list[dict], first: str = "method") -> list[str]:
-    """A table with a line a row: gain, 95 % interval over test images, verdict on "it gains"; and
+    """A table with a line a row: gain, 95 % interval over objects, verdict on "it gains"; and
     what must be known of the methods."""
-    side = SIDES.get(first)
-    lines = [[row[first] + ("" if side is None else row["signs"][side]),
+    shown = names.setting if first == "setting" else names.method
+    lines = [[shown(row[first]) + (row["signs"][SIDES[first]] if first in SIDES else ""),
               *(cell(row[m]) for m in METRICS)] for row in rows]
     header = [TITLES.get(first, first), *(f"{name}, points" for name in METRICS.values())]
     table = tabulate(lines, header, "github", disable_numparse=True)
@@ -156,7 +156,8 @@ def _spread(rows: list[dict]) -> str:
     parts = {"by_seed": "seeds", "by_model": "models", "by_domain": "domains",
              "by_setting": "label spaces"}
     lines = [
-        [row["method"], METRICS[metric], *(_range(row[metric][part].values()) for part in parts)]
+        [names.method(row["method"]), METRICS[metric],
+         *(_range(row[metric][part].values()) for part in parts)]
         for row in rows for metric in ("pacc", "auroc")
     ]
     return tabulate(lines, ["method", "metric", *parts.values()], "github", disable_numparse=True)
@@ -171,7 +172,7 @@ def _choices(choices: list[dict]) -> str:
     lines = []
     for choice in choices:
         picked = [choice[rule] for rule in (BY_LABELS, WITHOUT_LABELS)]
-        lines.append([choice["architecture"], choice["method"], choice["key"],
+        lines.append([choice["architecture"], names.method(choice["method"]), choice["key"],
                       *("-" if value is None or choice["hm"][value] is None
                         else f"{value} ({choice['hm'][value]:.1f})" for value in picked)])
     header = ["architecture", "method", "option", "by labels (HM)", "without labels (HM)"]
