@@ -18,13 +18,16 @@ KEYS = {"image", "captions"}
 def captions_of(source: str, items: list, root: Path) -> list[list[str]]:
     """The captions of each item (Dassl's Datum), in the order of `items`.
 
-    source: the file, or EMBEDDED for that of the emoji data set. root: the data set's folder, to
-    which its paths are relative. Raises DataError as `read_captions` does; for an item without
+    source: the file, or EMBEDDED for that of the emoji data set, in which a picture under shift has
+    the captions of its drawing. root: the data set's folder, to which its paths are relative.
+    Raises DataError as `read_captions` does; for an item without
     captions; and for an image that the data set does not hold.
     """
     path = asset("emoji_captions.jsonl") if source == EMBEDDED else Path(source).expanduser()
     captions = read_captions(path)
     names = [Path(os.path.relpath(item.impath, root)).as_posix() for item in items]
+    if source == EMBEDDED:
+        names = [_drawing(name) for name in names]
     missing = [name for name in names if name not in captions]
     if missing:
         raise DataError(
@@ -36,6 +39,13 @@ def captions_of(source: str, items: list, root: Path) -> list[list[str]]:
         if name not in used and not Path(root, name).is_file():
             raise DataError(f"{path}: there is no image {name!r} in {root}")
     return [captions[name] for name in names]
+
+
+def _drawing(name: str) -> str:
+    """What a picture of the emoji set was made from: shifted/DOMAIN/STYLE/CLASS/NAME.png from
+    images/STYLE/CLASS/NAME.webp. A drawing is itself."""
+    first, *rest = Path(name).parts
+    return Path("images", *rest[1:]).with_suffix(".webp").as_posix() if first == "shifted" else name
 
 
 def read_captions(path: str | Path) -> dict[str, list[str]]:

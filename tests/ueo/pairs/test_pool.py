@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,3 +169,11 @@ def test_a_wrong_line_is_named(tmp_path, text, message):
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         read_captions(tmp_path / "none.jsonl")
+
+
+def test_a_picture_under_shift_has_the_captions_of_its_drawing(few_emoji):
+    root = Path(few_emoji, "emoji")
+    names = ("images/fluent_3d/aircraft/airplane.webp",
+             "shifted/fluent_3d+scene2/fluent_3d/aircraft/airplane.png")
+    drawing, shifted = (captions_of("embedded", [Item(root / name)], root) for name in names)
+    assert shifted == drawing
