@@ -6,8 +6,8 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -67,42 +67,44 @@ def predictions_of(
     """One prediction an image. probabilities: (images, K); scores: (images,); threshold: None for
     every image known; names: the K known classes; before: (images,), class ids."""
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
+    return of_leading(images, order, np.take_along_axis(probabilities, order, 1), scores, threshold,
+                      names, before)
+
+
+def of_leading(
+    images: Iterable[str], classes: np.ndarray, probabilities: np.ndarray, scores: np.ndarray,
+    threshold: float | None, names: list[str], before: np.ndarray | None = None,
+) -> Iterator[Prediction]:
+    """As `predictions_of`, of each image's two most probable classes, or of the only one there is:
+    class ids and probabilities, both (images, 2) or (images, 1)."""
     for i, image in enumerate(images):
-        first, second = order[i, 0], order[i, 1] if len(names) > 1 else None
+        (first, probability), *second = zip(classes[i], probabilities[i])
         yield Prediction(
-            image=image,
+            image=str(image),
             name=names[first],
-            probability=float(probabilities[i, first]),
+            probability=float(probability),
             score=float(scores[i]),
             known=threshold is None or bool(scores[i] >= threshold),
-            runner_up=None if second is None else names[second],
-            runner_up_probability=None if second is None else float(probabilities[i, second]),
+            runner_up=names[second[0][0]] if second else None,
+            runner_up_probability=float(second[0][1]) if second else None,
             before=None if before is None else names[before[i]],
         )
 
 
-def write_rows(file: IO[str], predictions: Iterable[Prediction], header: bool) -> None:
-    """Append lines to an open file; header: after the line of column names."""
-    table = csv.writer(file)
-    if header:
-        table.writerow(COLUMNS)
-    table.writerows(prediction.row() for prediction in predictions)
-
-
 def write_predictions(path: str | Path, predictions: Iterable[Prediction]) -> None:
     """The whole file, or none."""
-    with atomic_path(Path(path)) as temporary:
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            write_rows(file, predictions, header=True)
+    _write(path, COLUMNS, (prediction.row() for prediction in predictions))
 
 
 def write_skipped(path: str | Path, skipped: Iterable[tuple[str, str, str]]) -> None:
     """The whole file, or none. skipped: (file, reason in a word or two, further detail)."""
-    with atomic_path(Path(path)) as temporary:
+    _write(path, SKIPPED_COLUMNS, (map(csv_cell, row) for row in skipped))
+
+
+def _write(path: str | Path, columns: tuple[str, ...], rows: Iterable) -> None:
+    with atomic_path(path) as temporary:
         with open(temporary, "w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(SKIPPED_COLUMNS)
-            table.writerows(map(csv_cell, row) for row in skipped)
+            csv.writer(file).writerows(chain([columns], rows))
 
 
 def skipped_reasons(path: str | Path) -> Counter:

@@ -24,8 +24,8 @@ from ueo.metrics import percent
 from ueo.results.predictions import (
     PREDICTIONS,
     SKIPPED,
-    Prediction,
     not_read,
+    of_leading,
     write_predictions,
     write_skipped,
 )
@@ -142,22 +142,12 @@ class ShardEvaluations(Evaluations):
         return {**found, "test_paths": np.array(self._paths())}
 
     def _write_predictions(self, outputs: dict[str, np.ndarray], threshold: float | None) -> None:
-        names, folder = self._truth.dataset.classnames, Path(self.trainer.output_dir)
-        rows, before = self.leading, outputs["test_predictions_before"]
-
-        def each() -> Iterator[Prediction]:
-            for i, path in enumerate(outputs["test_paths"]):
-                first, *second = zip(rows["classes"][i], rows["probabilities"][i])
-                score = float(rows["scores"][i])
-                yield Prediction(
-                    str(path), names[first[0]], float(first[1]), score,
-                    threshold is None or score >= threshold,
-                    names[second[0][0]] if second else None,
-                    float(second[0][1]) if second else None, names[before[i]],
-                )
-
-        write_skipped(folder / SKIPPED, not_read(self._truth.dataset))
-        write_predictions(folder / PREDICTIONS, each())
+        dataset, folder, rows = self._truth.dataset, Path(self.trainer.output_dir), self.leading
+        write_skipped(folder / SKIPPED, not_read(dataset))
+        write_predictions(folder / PREDICTIONS, of_leading(
+            outputs["test_paths"], rows["classes"], rows["probabilities"], rows["scores"],
+            threshold, dataset.classnames, outputs["test_predictions_before"],
+        ))
 
     def _further(self, outputs: dict[str, np.ndarray]) -> dict:
         """What the record says of the shards."""
