@@ -61,9 +61,9 @@ class AdaptedModel:
         self.network, self.class_features = self._adapted()
         self.network.model.requires_grad_(False)
         self._before: nn.Module | None = None
-        self.view_steps = on_images(evaluation_transform(self.cfg))
+        view = plain_way(on_images(evaluation_transform(self.cfg)))
         # no method: what workers read images with is sent to them, and the model need not be
-        self.pixels = partial(_pixels, plain_way(self.view_steps), bool(self.cfg.DATASET.UPRIGHT))
+        self.pixels = partial(_pixels, view, bool(self.cfg.DATASET.UPRIGHT))
         self.normalise = Normaliser(self.cfg.INPUT, self.device)
 
     def _configuration(self, device: str, plugin: tuple[str, ...]):
@@ -120,10 +120,11 @@ class AdaptedModel:
         features, cosines = self._features_and_cosines(pixels)
         probabilities = (self.network.model.logit_scale * cosines).softmax(-1)
         scores = self.score(features, cosines).cpu().double().numpy()
+        start = None
+        if before and self.knows_before:
+            start = self.cosines(pixels, before=True).argmax(-1).numpy()
         return predictions_of(
-            names, probabilities.numpy(), scores, self.threshold,
-            self.classes, self._classes_before(pixels) if before and self.knows_before else None,
-        )
+            names, probabilities.numpy(), scores, self.threshold, self.classes, start)
 
     @torch.no_grad()
     def score(self, features: Tensor, cosines: Tensor, steadily: bool = True) -> Tensor:
@@ -133,9 +134,6 @@ class AdaptedModel:
         if self.negatives is None:
             return SCORES[name](cosines)
         return self.negatives.score(name, self.network.model, features, cosines, steadily)
-
-    def _classes_before(self, pixels: Tensor) -> np.ndarray:
-        return self.cosines(pixels, before=True).argmax(-1).numpy()
 
     def cosines(self, pixels: Tensor, before: bool = False) -> Tensor:
         """(batch, K), unscaled, fp32, on the CPU, of pixels (batch, height, width, 3), uint8.
@@ -148,6 +146,10 @@ class AdaptedModel:
     ) -> tuple[Tensor, Tensor]:
         """(features (batch, embedding), on the device; what `cosines` gives)."""
         model, classes = self.network.model, self.class_features
+        if before and not self.knows_before:
+            raise CheckpointError(
+                f"{self.folder}: an export does not hold the model as it was before; ask the run"
+            )
         if before:
             if self._before is None:
                 start = network(self.cfg, self.facts, self.device)

@@ -76,14 +76,3 @@ class ExportedModel(AdaptedModel):
         if wrong := [*absent, *unexpected]:
             raise RuntimeError(f"{wrong[0]} is missing, or is one too many")
         return trainer
-
-    def _features_and_cosines(
-        self, pixels: Tensor, before: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        """See AdaptedModel; there is no `before`."""
-        if before:
-            raise CheckpointError(
-                f"{self.folder}: an export does not hold the model as it was before; ask the run"
-            )
-        return super()._features_and_cosines(pixels)
-
