@@ -12,7 +12,7 @@ import os
 
 from ueo.pairs.captioner import Captioner, check_output, write_captions
 from ueo.runs.start import chosen_device
-from ueo.runs.status import status_of
+from ueo.runs.status import command
 from ueo.settings.options import folder, number
 
 
@@ -33,7 +33,8 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run(args: argparse.Namespace) -> int:
+@command(parser)
+def main(args: argparse.Namespace) -> int:
     if check_output(args.output, args.images):
         print(f"Finished before: {args.output}; remove it to caption anew, as with another --model")
         return 0
@@ -44,8 +45,3 @@ def run(args: argparse.Namespace) -> int:
     count = write_captions(args.images, args.output, how, args.batch_size, captioner)
     print(f"{args.output}: {count} images captioned")
     return 0
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 2 a user's mistake, 130 interrupted."""
-    return status_of(lambda: run(parser().parse_args(argv)))

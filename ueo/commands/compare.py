@@ -17,7 +17,7 @@ from ueo.grids.run_grid import plan_all, table_stem
 from ueo.results.paper import comparison
 from ueo.results.record import labelled, read_result
 from ueo.runs.folder import takes_no_step
-from ueo.runs.status import status_of
+from ueo.runs.status import command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,7 +27,8 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run(args: argparse.Namespace) -> int:
+@command(parser)
+def main(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed or differ."""
     settings = arguments.grid_settings(args)
     plans = plan_all(settings)
@@ -61,8 +62,3 @@ def _group(method: str) -> str:
     if getattr(kind, "uses_labels", True):  # a trainer of others says so where it does not
         return comparison.FEW_SHOT
     return comparison.TRANSDUCTIVE if takes_no_step(method) else comparison.TUNED
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 1 some runs failed or differ, 2 a user's mistake, 130 interrupted."""
-    return status_of(lambda: run(parser().parse_args(argv)))

@@ -17,7 +17,7 @@ from ueo.images.folders import Unread
 from ueo.images.shards.writing import make_shards
 from ueo.names import did_you_mean
 from ueo.runs.configure import register
-from ueo.runs.status import status_of
+from ueo.runs.status import command
 from ueo.settings.options import folder, number
 from ueo.text import shown
 
@@ -79,7 +79,8 @@ def shard(args: argparse.Namespace) -> int:
     return 0
 
 
-def run(args: argparse.Namespace) -> int:
+@command(parser)
+def main(args: argparse.Namespace) -> int:
     """0 as published, 1 something differs."""
     if args.command == "shard":
         return shard(args)
@@ -96,8 +97,3 @@ def run(args: argparse.Namespace) -> int:
             ensure(kind, args.root, domains, unasked=True)
         good = check(kind, args.root, domains, args.deep) and good
     return 0 if good else 1
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 as published, 1 something differs, 2 a user's mistake, 130 interrupted."""
-    return status_of(lambda: run(parser().parse_args(argv)))

@@ -18,7 +18,7 @@ from ueo.grids.choices import BENCHMARK
 from ueo.machine.examine import Examination, examine
 from ueo.machine.findings import WRONG
 from ueo.results.record import environment
-from ueo.runs.status import status_of
+from ueo.runs.status import command
 from ueo.settings.options import folder, number
 
 
@@ -41,7 +41,8 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run(args: argparse.Namespace) -> int:
+@command(parser)
+def main(args: argparse.Namespace) -> int:
     """0 everything works, 1 something does not."""
     check_name(args.backbone)
     findings = []
@@ -55,8 +56,3 @@ def run(args: argparse.Namespace) -> int:
         write_json(Path(args.json), {"environment": environment(device),
                                      "findings": [finding.as_dict() for finding in findings]})
     return 1 if wrong else 0
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 works, 1 something does not, 2 a user's mistake, 130 interrupted."""
-    return status_of(lambda: run(parser().parse_args(argv)))

@@ -9,7 +9,7 @@ import argparse
 
 from ueo.commands.train import as_settings
 from ueo.inference.export import ExportSettings, export
-from ueo.runs.status import status_of
+from ueo.runs.status import command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,10 +26,6 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run(settings: ExportSettings) -> None:
-    print(f"Exported to {export(settings)}")
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 2 a user's mistake, 130 interrupted."""
-    return status_of(lambda: run(as_settings(ExportSettings, parser().parse_args(argv))))
+@command(parser)
+def main(args: argparse.Namespace) -> None:
+    print(f"Exported to {export(as_settings(ExportSettings, args))}")

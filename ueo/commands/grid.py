@@ -13,7 +13,7 @@ from ueo.errors import ConfigError
 from ueo.grids import slurm
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.run_grid import plan_all, run_grid
-from ueo.runs.status import status_of
+from ueo.runs.status import command
 from ueo.settings.options import number
 from ueo.studies import thresholds
 
@@ -39,7 +39,8 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run(args: argparse.Namespace) -> int:
+@command(parser)
+def main(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed or differ."""
     settings = _demonstrated(arguments.grid_settings(args))
     return run_planned(args, settings, plan_all(settings))
@@ -69,8 +70,3 @@ def _demonstrated(settings: GridSettings) -> GridSettings:
     shown = DEMONSTRATED
     return replace(settings, datasets=shown.datasets, domain=settings.domain or shown.domain,
                    trainers=tuple(dict.fromkeys((*shown.trainers, *settings.trainers))))
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 1 some runs failed or differ, 2 a user's mistake, 130 interrupted."""
-    return status_of(lambda: run(parser().parse_args(argv)))

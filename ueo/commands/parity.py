@@ -15,7 +15,7 @@ from tabulate import tabulate
 from ueo.clip.backbones import load_clip, name_in_tables
 from ueo.errors import ConfigError
 from ueo.files import write_json
-from ueo.runs.status import status_of
+from ueo.runs.status import command
 from ueo.studies import parity
 from ueo.studies.released_code import released_code
 
@@ -60,7 +60,8 @@ def agrees(row: dict, precision: str) -> bool:
     return good and near
 
 
-def run(args: argparse.Namespace) -> int:
+@command(parser)
+def main(args: argparse.Namespace) -> int:
     """0 when all stay within the tolerances, 1 otherwise."""
     if not args.steps and not args.epochs:
         raise ConfigError("--steps 0 --epochs 0: nothing would be compared")
@@ -89,8 +90,3 @@ def run(args: argparse.Namespace) -> int:
     write_json(Path(args.output), {"steps": steps, "epochs": epochs, "backbone": shown,
                                    "domain": args.domain, "lr": args.lr, "batch": args.batch})
     return 0 if all(row["good"] for row in steps + epochs) else 1
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 alike, 1 different, 2 a user's mistake, 130 interrupted."""
-    return status_of(lambda: run(parser().parse_args(argv)))

@@ -10,7 +10,7 @@ import argparse
 
 from ueo.commands.train import as_settings
 from ueo.inference.predict import PredictSettings, predict
-from ueo.runs.status import status_of
+from ueo.runs.status import command
 from ueo.settings.options import folder, number
 
 MOST_WORKERS, LARGEST_BATCH = 1024, 1 << 16
@@ -42,10 +42,6 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run(settings: PredictSettings) -> None:
-    predict(settings)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 2 a user's mistake, 130 interrupted."""
-    return status_of(lambda: run(as_settings(PredictSettings, parser().parse_args(argv))))
+@command(parser)
+def main(args: argparse.Namespace) -> None:
+    predict(as_settings(PredictSettings, args))

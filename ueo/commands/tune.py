@@ -13,7 +13,7 @@ import argparse
 from ueo.commands import arguments
 from ueo.grids.choices import ALL
 from ueo.grids.execute import run_and_show
-from ueo.runs.status import status_of
+from ueo.runs.status import command
 from ueo.studies import tuning
 
 
@@ -25,7 +25,8 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run(args: argparse.Namespace) -> int:
+@command(parser)
+def main(args: argparse.Namespace) -> int:
     """0, also where a run failed: one that diverges is a result."""
     settings = arguments.grid_settings(args)
     dataset = arguments.one_dataset(settings)
@@ -34,8 +35,3 @@ def run(args: argparse.Namespace) -> int:
     runs = [run for plan in by_value.values() for run in plan]
     run_and_show(settings, runs, lambda: tuning.report(settings, dataset, by_value, args.key))
     return 0
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 2 a user's mistake, 130 interrupted."""
-    return status_of(lambda: run(parser().parse_args(argv)))

@@ -1,6 +1,7 @@
 """How a command ends: its exit status, and one line for a mistake of the user's."""
 
 import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
 import dassl.utils
@@ -47,6 +48,19 @@ def status_of(work: Callable[[], int | None]) -> int:
         return INTERRUPTED
     finally:
         sys.stdout = console
+
+
+def command(parser: Callable[[], ArgumentParser]) -> Callable[[Callable], Callable]:
+    """Make a command's `main` of what it does with the arguments that `parser` reads: main(argv),
+    the process's own arguments unless given, returns an exit status as `status_of` does."""
+
+    def with_arguments(work: Callable[[Namespace], int | None]) -> Callable:
+        def main(argv: list[str] | None = None) -> int:
+            return status_of(lambda: work(parser().parse_args(argv)))
+
+        return main
+
+    return with_arguments
 
 
 def run_to_status(settings: RunSettings) -> int:

@@ -12,7 +12,7 @@ from ueo.commands import arguments
 from ueo.errors import ConfigError
 from ueo.grids.execute import run_and_show
 from ueo.grids.grid_settings import GridSettings
-from ueo.runs.status import status_of
+from ueo.runs.status import command
 from ueo.studies import ablations
 
 
@@ -22,7 +22,8 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run(args: argparse.Namespace) -> int:
+@command(parser)
+def main(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed."""
     settings, only = arguments.grid_settings(args), tuple(args.only)
     if settings.trainers != GridSettings().trainers:
@@ -33,8 +34,3 @@ def run(args: argparse.Namespace) -> int:
     return run_and_show(
         settings, runs, lambda: ablations.show(settings, dataset, by_name, only)
     )
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 1 some runs failed, 2 a user's mistake, 130 interrupted."""
-    return status_of(lambda: run(parser().parse_args(argv)))

@@ -17,7 +17,7 @@ from ueo.grids.execute import run_and_show
 from ueo.grids.grid_settings import GridSettings
 from ueo.grids.parallel import Failure
 from ueo.runs.configure import register
-from ueo.runs.status import status_of
+from ueo.runs.status import command
 from ueo.studies.bench import judgement, report
 from ueo.studies.bench.protocol import DATASET, SHIPPED
 from ueo.studies.bench.runs import choices, reported, trials
@@ -36,7 +36,8 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run(args: argparse.Namespace) -> int:
+@command(parser)
+def main(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed."""
     settings, models = arguments.grid_settings(args), tuple(dict.fromkeys(args.models))
     _check(settings)
@@ -68,8 +69,3 @@ def _check(settings: GridSettings) -> None:
     for name in FIXED:
         if getattr(settings, name) != getattr(GridSettings(), name):
             raise ConfigError(f"--{name}: the bench's protocol fixes it; use scripts/tables.sh")
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 1 some runs failed, 2 a user's mistake, 130 interrupted."""
-    return status_of(lambda: run(parser().parse_args(argv)))

@@ -11,7 +11,7 @@ import argparse
 from ueo.commands import arguments
 from ueo.grids.execute import run_and_show
 from ueo.runs.configure import register
-from ueo.runs.status import status_of
+from ueo.runs.status import command
 from ueo.settings.known_keys import ONLINE
 from ueo.studies.online import report
 from ueo.studies.online.runs import planned
@@ -23,15 +23,11 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run(args: argparse.Namespace) -> int:
+@command(parser)
+def main(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed."""
     settings = arguments.grid_settings(args)
     register(settings.plugin)
     runs = planned(settings)
     every = [run for of_stream in runs.values() for part in of_stream.values() for run in part]
     return run_and_show(settings, every, lambda: report.write(settings, runs))
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 1 some runs failed, 2 a user's mistake, 130 interrupted."""
-    return status_of(lambda: run(parser().parse_args(argv)))

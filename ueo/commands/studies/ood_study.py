@@ -11,7 +11,7 @@ import argparse
 
 from ueo.commands import arguments
 from ueo.grids.execute import run_and_show
-from ueo.runs.status import status_of
+from ueo.runs.status import command
 from ueo.settings.options import number
 from ueo.studies import ood_runs
 
@@ -25,7 +25,8 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run(args: argparse.Namespace) -> int:
+@command(parser)
+def main(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed."""
     asked = arguments.grid_settings(args)
     dataset = arguments.one_dataset(asked)
@@ -33,8 +34,3 @@ def run(args: argparse.Namespace) -> int:
     arms = ood_runs.plans(study)
     runs = [run for plan in arms.values() for run in plan]
     return run_and_show(study.run_settings, runs, lambda: ood_runs.show(study, arms))
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 1 some runs failed, 2 a user's mistake, 130 interrupted."""
-    return status_of(lambda: run(parser().parse_args(argv)))

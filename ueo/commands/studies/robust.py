@@ -10,7 +10,7 @@ import argparse
 
 from ueo.commands import arguments
 from ueo.grids.execute import run_and_show
-from ueo.runs.status import status_of
+from ueo.runs.status import command
 from ueo.settings.options import number
 from ueo.studies import robust_runs
 
@@ -26,7 +26,8 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run(args: argparse.Namespace) -> int:
+@command(parser)
+def main(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed."""
     asked = arguments.grid_settings(args)
     dataset = arguments.one_dataset(asked)
@@ -39,8 +40,3 @@ def run(args: argparse.Namespace) -> int:
     return run_and_show(
         study.run_settings, runs, lambda: robust_runs.show(study, zero, methods)
     )
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 1 some runs failed, 2 a user's mistake, 130 interrupted."""
-    return status_of(lambda: run(parser().parse_args(argv)))

@@ -12,7 +12,7 @@ import argparse
 from tabulate import tabulate
 
 from ueo.commands.train import as_settings
-from ueo.runs.status import status_of
+from ueo.runs.status import command
 from ueo.settings.known_keys import MOST_THREADS, OWN
 from ueo.settings.options import folder, number
 from ueo.studies.elsewhere import METRICS, ElsewhereSettings, evaluate_elsewhere
@@ -43,14 +43,11 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def run(settings: ElsewhereSettings) -> None:
+@command(parser)
+def main(args: argparse.Namespace) -> None:
+    settings = as_settings(ElsewhereSettings, args)
     rows = evaluate_elsewhere(settings)
     names = ["domain", "classes", "alpha", *(name.upper() for name in METRICS)]
     print(tabulate(rows, names, floatfmt=("", "", "", *[".2f"] * len(METRICS))))
     levels = "<domain>/" * bool(settings.domain) + "<classes>/" * bool(settings.classes)
     print(f"Test set, percent. Records: {settings.output}/{levels}alpha<A>/result.json")
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 2 a user's mistake, 130 interrupted."""
-    return status_of(lambda: run(as_settings(ElsewhereSettings, parser().parse_args(argv))))
