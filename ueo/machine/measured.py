@@ -24,7 +24,7 @@ from ueo.images.loaders import EvaluationLoader, TrainingLoader
 from ueo.images.pixel_cache import open_store
 from ueo.images.transforms import evaluation_transform
 from ueo.losses import universal_entropy
-from ueo.runs.memory import keep_freed_memory
+from ueo.runs.start import keep_freed_memory
 
 WORDS = ("alarm clock", "backpack", "battery", "bed", "bike", "bottle", "bucket", "calculator",
          "calendar", "candles", "chair", "clipboards", "computer", "couch", "curtains", "desk lamp",
