@@ -1,10 +1,8 @@
 """OpenAI's architectures with random weights: for checks and benchmarks, which need no download."""
 
 import torch
-from clip.model import CLIP, convert_weights
+from clip.model import CLIP
 
-from ueo.clip.towers.interface import Backbone
-from ueo.clip.towers.openai import wrap
 from ueo.errors import ConfigError
 
 # embedding, resolution, vision layers, vision width, patch, context, vocabulary, text width, heads,
@@ -18,18 +16,10 @@ ARCHITECTURES = {
 }
 
 
-def random_clip(name: str, seed: int = 0) -> CLIP:
+def random_clip(name: str) -> CLIP:
     """A CLIP of OpenAI's architecture `name` in evaluation mode. Raises ConfigError for a name that
     is not among ARCHITECTURES."""
     if name not in ARCHITECTURES:
         raise ConfigError(f"{name!r} with random weights: known are {', '.join(ARCHITECTURES)}")
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     return CLIP(*ARCHITECTURES[name]).eval()
-
-
-def random_backbone(name: str, precision: str, device: torch.device) -> Backbone:
-    """It as a frozen Backbone on `device`; precision: "fp16" or "fp32"."""
-    model = random_clip(name)
-    if precision == "fp16":
-        convert_weights(model)
-    return wrap(model.requires_grad_(False).to(device))

@@ -7,6 +7,7 @@ WRONG, with what to do.
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -54,5 +55,5 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         write_json(Path(args.json), {"environment": environment(device),
-                                     "findings": [finding.as_dict() for finding in findings]})
+                                     "findings": list(map(asdict, findings))})
     return 1 if wrong else 0

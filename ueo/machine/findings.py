@@ -1,7 +1,7 @@
 """What an examination of a machine finds: one line each, fine or with what to do."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from ueo.errors import UserError
 from ueo.runs.status import one_line
@@ -21,9 +21,6 @@ class Finding:
 
     def line(self) -> str:
         return shown(f"{self.state:5} {self.name}: {self.text}")
-
-    def as_dict(self) -> dict:
-        return asdict(self)
 
 
 def looked_for(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:

@@ -5,18 +5,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ueo.clip.architectures import ARCHITECTURES
 from ueo.clip.towers.openai_files import address, published_hash, weights_file
 from ueo.errors import DataError
 from ueo.files import sha256
 from ueo.grids.choices import dataset_class
 from ueo.machine.findings import NOTE, OK, WRONG, Finding
 
-BACKBONES = ("RN50", "RN101", "ViT-B/32", "ViT-B/16", "ViT-L/14")
-
 
 def weights() -> Iterator[Finding]:
     """Each of OpenAI's backbones in clip's cache, its checksum compared."""
-    for name in BACKBONES:
+    for name in ARCHITECTURES:
         file = weights_file(name)
         if not file.is_file():
             yield Finding(NOTE, f"weights {name}", f"{file} is not there: the first run that needs "

@@ -11,7 +11,7 @@ import torch
 from dassl.data.transforms import build_transform
 from PIL import Image
 
-from ueo.clip.architectures import ARCHITECTURES, random_backbone
+from ueo.clip.architectures import ARCHITECTURES, random_clip
 from ueo.clip.backbones import load_clip
 from ueo.clip.captured import CapturedStep
 from ueo.clip.model import PromptedCLIP
@@ -57,9 +57,8 @@ def made_up(name: str, device: torch.device) -> Backbone:
     """OpenAI's architecture with random weights, or another backbone with its own, on `device`; in
     half precision on a GPU."""
     precision = "fp16" if device.type == "cuda" else "fp32"
-    if name in ARCHITECTURES:
-        return random_backbone(name, precision, device)
-    return load_clip(name, precision, device)
+    weights = random_clip(name).state_dict() if name in ARCHITECTURES else None
+    return load_clip(name, precision, device, weights)
 
 
 class Way:

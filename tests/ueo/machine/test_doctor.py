@@ -35,7 +35,7 @@ def test_a_machine_without_data_and_weights_is_told_and_is_not_broken(home, caps
     found = {what.split(":")[0]: (state, what) for state, what in lines[:-1]}
     assert {state for state, _ in found.values()} <= {OK, NOTE}
     assert lines[-1] == ["nothing", "wrong"]
-    for name in (*(f"weights {b}" for b in materials.BACKBONES), "data root", "gpu"):
+    for name in (*(f"weights {b}" for b in materials.ARCHITECTURES), "data root", "gpu"):
         assert found[name][0] == NOTE
     assert "by hand" in found["weights RN50"][1] and "--root" in found["data root"][1]
     for name in ("python", "torch", "engine", "output", "disk", "memory", "run on the CPU", "time"):
