@@ -33,7 +33,7 @@ def temporary_file(folder: Path, prefix: str, suffix: str = "") -> Iterator[Path
 @contextmanager
 def temporary_folder(folder: Path, prefix: str) -> Iterator[Path]:
     """Yield an empty folder in `folder`, removed in the end with what is in it."""
-    with _locked(folder, prefix, "", _new_folder) as path:
+    with _locked(folder, prefix, "", tempfile.mkdtemp) as path:
         try:
             yield path
         finally:
@@ -69,10 +69,6 @@ def _new_file(**options) -> str:
     handle, name = tempfile.mkstemp(**options)
     os.close(handle)
     return name
-
-
-def _new_folder(**options) -> str:
-    return tempfile.mkdtemp(**options)
 
 
 def _lock(path: Path, wait: bool) -> int | None:

@@ -25,7 +25,8 @@ MARKDOWN = {
 
 def shown(words) -> str:
     """For consoles and logs: one line, control characters as \\x1b, half characters as \\udcff."""
-    return "".join(_escaped(sign) if _commands(sign) else sign for sign in str(words))
+    return "".join(sign.encode("unicode_escape").decode() if _commands(sign) else sign
+                   for sign in str(words))
 
 
 def csv_cell(value):
@@ -65,8 +66,9 @@ def file_name(words) -> str:
     )
     if set(found) <= {"."}:
         return found.replace(".", "%2E") or "%"
-    size = len(found.encode())
-    return found if size <= LONGEST else f"{_cut(found, LONGEST - 9)}-{short_hash(found)}"
+    if len(found.encode()) <= LONGEST:
+        return found
+    return f"{found.encode()[:LONGEST - 9].decode(errors='ignore')}-{short_hash(found)}"
 
 
 def label(words) -> str:
@@ -80,17 +82,9 @@ def short_hash(words: str) -> str:
     return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
-def _cut(words: str, size: int) -> str:
-    return words.encode()[:size].decode(errors="ignore")
-
-
 def _commands(sign: str) -> bool:
     """Whether a character moves, colours or ends lines instead of showing itself."""
     return unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") or sign in DIRECTIONS
-
-
-def _escaped(sign: str) -> str:
-    return sign.encode("unicode_escape").decode()
 
 
 def _is_number(words: str) -> bool:

@@ -66,7 +66,7 @@ def csv_text(summaries: list[dict]) -> str:
 def overview(summaries: list[dict]) -> str:
     """Means of several data sets beside each other, PACC / AUROC, and over all their domains where
     backbone and protocol are the same."""
-    alike = _alike(summaries)
+    alike = len({(s["backbone"], s["protocol"]) for s in summaries}) == 1
     titles = [text.shown(s["title"] if alike else f"{s['title']}, {s['backbone']}")
               for s in summaries]
     rows: dict[tuple, list[str]] = {}
@@ -80,10 +80,6 @@ def overview(summaries: list[dict]) -> str:
         for key, cells in rows.items()
     ]
     return tabulate(table, ["label space", "method", *titles, "all domains"], disable_numparse=True)
-
-
-def _alike(summaries: list[dict]) -> bool:
-    return len({(s["backbone"], s["protocol"]) for s in summaries}) == 1
 
 
 def name(summary: dict, method: str) -> str:

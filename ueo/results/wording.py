@@ -14,9 +14,11 @@ PAIR = ("pacc", "auroc")  # of the compact table
 def caption(summary: dict, style: str = "simple") -> str:
     """What the table shows, in a few sentences."""
     write = text.WRITERS[style]
+    shown = (f"{summary['title']}, {summary['backbone']}, protocol {summary['protocol']}, split "
+             f"{summary['split']}")
     parts = [
-        f"{write(what_is_shown(summary))}: PACC / AUROC in percent on the test set, mean±standard "
-        f"deviation over seeds; gain over {write(summary['base'])} in points."
+        f"{write(shown)}: PACC / AUROC in percent on the test set, mean±standard deviation over "
+        f"seeds; gain over {write(summary['base'])} in points."
     ]
     if len(summary["methods"]) > 2:
         parts.append("¹ best, ² second.")
@@ -110,9 +112,3 @@ def mean_of(summary: dict, gain: dict) -> str:
         return "mean over domains and label spaces"
     return (f"mean over {gain['cells']} of {shown} pairs of a domain and a label space, those with "
             "PACC and AUROC of both methods")
-
-
-def what_is_shown(summary: dict) -> str:
-    """Data set, backbone, protocol and split."""
-    return (f"{summary['title']}, {summary['backbone']}, protocol {summary['protocol']}, split "
-            f"{summary['split']}")

@@ -121,7 +121,8 @@ def build_cfg(settings: RunSettings) -> CfgNode:
     for key, value in settings.keys().items():
         config.set_key(cfg, key, value, config.COMMAND_LINE, known)
     cfg.USE_CUDA = cfg.USE_CUDA and settings.device != "cpu"
-    config.merge_options(cfg, settings.options, known)
+    for key, value in pairs(settings.options, config.COMMAND_LINE):
+        config.set_key(cfg, key, value, config.COMMAND_LINE, known)
     config.check(cfg, known)
     cfg.DATASET.SETTING = parse_setting(cfg.DATASET.SETTING)
     check_name("trainer", cfg.TRAINER.NAME, TRAINER_REGISTRY)

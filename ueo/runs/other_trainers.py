@@ -22,11 +22,6 @@ from ueo.runs.evaluator import UFTEvaluator
 from ueo.settings.config import is_online
 
 
-def is_other(trainer) -> bool:
-    """Whether `trainer` leaves its record to others."""
-    return not hasattr(trainer, "evaluations")
-
-
 def prepare(trainer) -> DatasetBase:
     """Make its data set fit to be described; returns it, with labels and paths. Raises ConfigError
     where labels of tested images would be trained on, or the images are to come as a stream."""

@@ -102,7 +102,7 @@ def chosen_device(device: str) -> str:
 def _train(cfg) -> None:
     started = time.monotonic()
     trainer = build_trainer(cfg)
-    if not other_trainers.is_other(trainer):
+    if hasattr(trainer, "evaluations"):  # of this project
         trainer.train()
         return
     dataset = other_trainers.prepare(trainer)

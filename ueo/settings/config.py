@@ -6,6 +6,7 @@ with a sentence that names the file and what is known.
 
 import hashlib
 import json
+from dataclasses import replace
 
 from dassl.config import get_cfg_default
 from yacs.config import CfgNode
@@ -13,7 +14,7 @@ from yacs.config import CfgNode
 from ueo.errors import ConfigError, UndeclaredOption
 from ueo.names import did_you_mean
 from ueo.settings.known_keys import DASSL, ONLINE, OWN, SHARDED
-from ueo.settings.options import Option, declared, pairs, quoted
+from ueo.settings.options import Option, declared, quoted
 from ueo.settings.yaml_files import read_yaml
 
 COMMAND_LINE = "command line"
@@ -64,9 +65,8 @@ def declarations(cfg: CfgNode, trainers: dict[str, type]) -> dict[str, Option]:
     for name, trainer in trainers.items():
         if hasattr(trainer, "defaults"):
             known.update(flatten({"TRAINER": {name: declared(trainer)}}))
-    return {
-        key: known.get(key, Option()).with_default(value) for key, value in flatten(cfg).items()
-    }
+    return {key: replace(known.get(key, Option()), default=value)
+            for key, value in flatten(cfg).items()}
 
 
 def setting_of(cfg: CfgNode, key: str, node: str = "DATASET"):
@@ -115,12 +115,6 @@ def merge_file(cfg: CfgNode, path: str, known: dict[str, Option]) -> None:
     """Merge a yaml file. Raises ConfigError for a missing file, bad yaml, key or value."""
     for key, value in read_yaml(path).items():
         set_key(cfg, key, value, path, known)
-
-
-def merge_options(cfg: CfgNode, options: list[str], known: dict[str, Option]) -> None:
-    """Merge KEY VALUE pairs from the command line."""
-    for key, value in pairs(options, COMMAND_LINE):
-        set_key(cfg, key, value, COMMAND_LINE, known)
 
 
 def set_key(cfg: CfgNode, key: str, value, origin: str, known: dict[str, Option]) -> None:

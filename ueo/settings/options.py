@@ -44,10 +44,6 @@ class Option:
     length: int | None = None
     check: Callable[[Any], Any] | None = None
 
-    def with_default(self, default) -> "Option":
-        """The same declaration with another default."""
-        return replace(self, default=default)
-
     def checked(self, value, name: str):
         """`value` in the option's type; a string is read as a Python literal, as yacs does.
 

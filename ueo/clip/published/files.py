@@ -41,7 +41,8 @@ def unwrapped(content, path: Path) -> tuple[dict[str, torch.Tensor], list[str]]:
     around = []
     while isinstance(content, dict) and all(isinstance(name, str) for name in content):
         key = next((key for key in WRAPPINGS if isinstance(content.get(key), dict)), None)
-        prefix = next((p for p in PREFIXES if _all_begin_with(p, content)), None)
+        prefix = next((p for p in PREFIXES if content and all(n.startswith(p) for n in content)),
+                      None)
         if key is not None:
             content = content[key]
             around.append(repr(key))
@@ -51,10 +52,6 @@ def unwrapped(content, path: Path) -> tuple[dict[str, torch.Tensor], list[str]]:
         else:
             return _checked(content, path), around
     raise CheckpointError(f"{path}: holds a {type(content).__name__}, no state dict; {PICKLED}")
-
-
-def _all_begin_with(prefix: str, names: dict) -> bool:
-    return bool(names) and all(name.startswith(prefix) for name in names)
 
 
 def _checked(state: dict, path: Path) -> dict[str, torch.Tensor]:

@@ -86,8 +86,9 @@ def wrap(model: nn.Module, encode: Callable[..., Tensor], config: dict | None = 
         of_text.transformer.resblocks, of_text.positional_embedding, of_text.ln_final,
         of_text.text_projection, causal=of_text.attn_mask is not None, pooling=pooling,
     )
+    end_of_text = getattr(model, "text_eos_id", None) or getattr(of_text, "eos_id", None)
     tokenise = Tokeniser(lambda texts, length: encode(texts, context_length=length),
-                         of_text.context_length, pooling, _end_of_text(model, of_text))
+                         of_text.context_length, pooling, end_of_text)
     return Backbone(
         model=model,
         visual=model.visual,
@@ -99,10 +100,6 @@ def wrap(model: nn.Module, encode: Callable[..., Tensor], config: dict | None = 
         affine=affine_by_type if hasattr(model.visual, "trunk") else affine_by_name,
         config=config,
     )
-
-
-def _end_of_text(model: nn.Module, of_text: nn.Module) -> int | None:
-    return getattr(model, "text_eos_id", None) or getattr(of_text, "eos_id", None)
 
 
 def _embedding(text: TextEncoder) -> int:

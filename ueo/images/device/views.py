@@ -24,7 +24,7 @@ class KeptViews:
     def batches(self, size: int) -> Iterator[Tensor]:
         """All views in order, `size` at a time. What is not there is read by threads."""
         todo = [self.positions[i : i + size] for i in range(self.done, len(self.positions), size)]
-        made = in_turn(self._view, todo, self.threads)
+        made = in_turn(lambda position: self.images[position]["img"], todo, self.threads)
         for begin in range(0, len(self.positions), size):
             views = self.views[begin : begin + size]
             if self.done < begin + len(views):
@@ -33,9 +33,6 @@ class KeptViews:
                 views.copy_(batch, non_blocking=True)
                 self.done = begin + len(views)
             yield views
-
-    def _view(self, position: int) -> Tensor:
-        return self.images[position]["img"]
 
 
 def keep_views(images: Images, positions: Sequence[int], budget: Budget, otherwise: str

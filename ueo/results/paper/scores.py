@@ -55,17 +55,13 @@ def draw(result: dict, outputs: dict[str, np.ndarray], threshold: Threshold | No
         title = f"{WHEN[when] if streamed else f'{when} training'}: " if trained else ""
         entry = result["evaluations"][0] if when == "before" else result["metrics"]
         axis.set_title(title + _found(entry["test"], scores, line), loc="left")
-        axis.set_xlabel(f"{style.written(score_name(result))} score")
+        axis.set_xlabel(f"{style.written(names.score(score_of(result)))} score")
     _finish(figure, axes[: len(models)], max(axis.get_ylim()[1] for axis in axes[: len(models)]))
     if len(curves) > 1:
         _curves(axes[-1], curves)
     figure.suptitle(fill(title_of(result), 104 if len(axes) > 1 else 52), x=0.01, y=0.985,
                     ha="left", va="top")
     return figure
-
-
-def score_name(result: dict) -> str:
-    return names.score(score_of(result))
 
 
 def title_of(result: dict) -> str:

@@ -59,8 +59,9 @@ def _reported(settings: GridSettings, figure: bool) -> Reported:
     bench = dataset == DATASET
     few = slice(1 if figure and bench else None)
     groups, models = (domains(), tuple(SHIPPED.values())[few]) if bench else ({}, ("",))
+    targets = tuple(domain for of in groups.values() for domain in of[few])
     settings = replace(settings, setting=_label_spaces(settings, few),
-                       domain=settings.domain or _targets(dataset, groups, few))
+                       domain=settings.domain or targets or reported_domains(dataset))
     found = {}
     for model in (settings.backbone,) if settings.backbone else models:
         for run in plan(replace(settings, backbone=model), dataset):
@@ -69,12 +70,6 @@ def _reported(settings: GridSettings, figure: bool) -> Reported:
             place = run.settings.backbone, group, run.settings.trainer
             found.setdefault(place, []).append(run)
     return found
-
-
-def _targets(dataset: str, groups: dict[str, tuple[str, ...]], few: slice) -> tuple[str, ...]:
-    if groups:
-        return tuple(domain for of in groups.values() for domain in of[few])
-    return reported_domains(dataset)
 
 
 def _label_spaces(settings: GridSettings, few: slice) -> tuple[str, ...]:
