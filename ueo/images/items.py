@@ -1,5 +1,6 @@
 """Images of a list as items; what an unsupervised trainer may see, and nothing more."""
 
+import copy
 import hashlib
 import os
 from collections.abc import Sequence
@@ -62,11 +63,8 @@ class Images(Dataset):
 
     def only(self, chosen: list[int]) -> "Images":
         """The same images at these positions of the list alone."""
-        part = Images(
-            self._items, self.transform, self.hide, self.store, self.keep_views, self.plain,
-            self.upright,
-        )
-        part.chosen = chosen
+        part = copy.copy(self)
+        part.chosen, part.seed = chosen, torch.tensor(-1).share_memory_()
         return part
 
     def __len__(self) -> int:
