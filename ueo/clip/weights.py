@@ -27,13 +27,14 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         )
     if layout is not OPENAI:
         raise CheckpointError(f"{path}: holds {layout.what}; {layout.remedy}")
+    return usable(state, path)
+
+
+def usable(state: dict[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
+    """The weights read from `path`, with the embedding rows of the tokens that were trained spread
+    out into the whole vocabulary. Raises CheckpointError for a number that is not finite."""
     if name := first_not_finite(state):
         raise CheckpointError(f"{path}: {name} holds NaN or infinity; these weights are of no use")
-    return expand_vocabulary(state)
-
-
-def expand_vocabulary(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Scatter the embedding rows of the tokens that were trained into the whole vocabulary."""
     ids = state.pop("token_embedding.ids", None)
     if ids is not None:
         rows = state["token_embedding.weight"]  # (tokens used, width)

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from modern_dassl.finite import first_not_finite
 from ueo.clip.published.files import read_state
 from ueo.clip.published.layouts import layout_of
 from ueo.clip.towers import openai_files
@@ -28,7 +27,7 @@ from ueo.clip.towers.open_clip_names import (
     refusal,
     weights_of,
 )
-from ueo.clip.weights import expand_vocabulary
+from ueo.clip.weights import usable
 from ueo.errors import CheckpointError, ConfigError, first_lines
 from ueo.files import asset
 from ueo.settings.preprocessing import Preprocessing
@@ -115,10 +114,7 @@ def _read_config(path: Path) -> dict:
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """State dict of a file. Raises CheckpointError for what is no file of weights."""
-    state = expand_vocabulary(read_state(path))
-    if name := first_not_finite(state):
-        raise CheckpointError(f"{path}: {name} holds NaN or infinity; these weights are of no use")
-    return state
+    return usable(read_state(path), path)
 
 
 def weights_file(name: str) -> Path:
