@@ -85,6 +85,13 @@ def signed_interval(bounds: tuple[float, float]) -> str:
     return f"[{signed(bounds[0])}, {signed(bounds[1])}]"
 
 
+def gain_of(found: dict, missing: str = "-") -> str:
+    """"+1.20 [+0.80, +1.60]" of {"gain", "interval"}; missing: of what has none."""
+    if "gain" not in found:
+        return missing
+    return f"{signed(found['gain'])} {signed_interval(found['interval'])}"
+
+
 def sentences(summary: dict, style: str = "simple") -> list[str]:
     """What is doubtful about the images, then one sentence an overall gain, interval and seeds
     included."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tabulate import tabulate
 
-from ueo.results.wording import signed, signed_interval
+from ueo.results.wording import gain_of
 from ueo.text import WRITERS
 
 HELD, NOT_HELD, PARTLY, OPEN, UNTESTED = (
@@ -52,11 +52,8 @@ def table(claims: list[dict], form: str = "github") -> str:
     for entry in claims:
         first = [write(f"{entry['claim']} ({entry['rule']})"), entry["verdict"]]
         for comparison in entry["comparisons"] or [{"of": "", "metric": ""}]:
-            figure = ""
-            if "gain" in comparison:
-                bounds = signed_interval(comparison["interval"])
-                figure = f"{signed(comparison['gain'])} {bounds}"
-            lines.append([*first, write(comparison["of"]), comparison["metric"].upper(), figure])
+            lines.append([*first, write(comparison["of"]), comparison["metric"].upper(),
+                          gain_of(comparison, "")])
             first = ["", ""]
     header = ["claim", "here", "comparison", "metric", "gain, points [95 %]"]
     widths = [38, None, 34, None, None] if form == "simple" else None

@@ -85,14 +85,15 @@ def rows(runs: Runs) -> list[dict]:
     return found
 
 
-def means(found: list[dict], metrics: tuple[str, ...] = ("pacc", *MEASURED)) -> list[dict]:
+def means(found: list[dict]) -> list[dict]:
     """One row for each arm and score: means over domains, of each the mean over its runs."""
     groups = defaultdict(list)
     for row in found:
         groups[row["method"], row["shots"], row["score"]].append(row)
     return [
         {"method": method, "shots": shots, "score": score,
-         **{name: over_domains((row["domain"], row[name]) for row in group) for name in metrics}}
+         **{name: over_domains((row["domain"], row[name]) for row in group)
+            for name in ("pacc", *MEASURED)}}
         for (method, shots, score), group in groups.items()
     ]
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from tabulate import tabulate
 
 from ueo.results.coverage import OF_SOME, sentence
-from ueo.results.wording import signed, signed_interval
+from ueo.results.wording import gain_of
 from ueo.studies import claims
 from ueo.text import WRITERS, markdown
 
@@ -49,8 +49,7 @@ def domain_table(comparisons: list[dict]) -> str:
     lines = {}
     for c in comparisons:
         line = lines.setdefault((c["of"], c["metric"]), dict.fromkeys(domains, "-"))
-        if "gain" in c:
-            line[c["domain"]] = f"{signed(c['gain'])} {signed_interval(c['interval'])}"
+        line[c["domain"]] = gain_of(c)
     rows = [[markdown(of), metric.upper(), *cells.values()]
             for (of, metric), cells in lines.items()]
     header = ["", "metric", *map(markdown, domains)]

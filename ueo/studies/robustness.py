@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from ueo.metrics import harmonic_mean
 from ueo.results.coverage import OF_SOME, sentence
-from ueo.results.wording import signed, signed_interval
+from ueo.results.wording import gain_of
 from ueo.studies import claims
 from ueo.studies.ood_study import gain, over_domains
 from ueo.studies.ood_tables import marked
@@ -62,10 +62,10 @@ def compare(runs: Runs, ours: str, theirs: str, test: str, metric: str) -> dict:
     return {"of": f"{ours} over {theirs}, {test}", "metric": metric, **(found or {})}
 
 
-def gains(runs: Runs, base: str = CONTRASTIVE) -> list[dict]:
-    """Each arm over `base` on what COMPARED names."""
-    return [compare(runs, arm, base, test, metric)
-            for arm in runs if arm != base for test, metric in COMPARED]
+def gains(runs: Runs) -> list[dict]:
+    """Each other arm over CONTRASTIVE on what COMPARED names."""
+    return [compare(runs, arm, CONTRASTIVE, test, metric)
+            for arm in runs if arm != CONTRASTIVE for test, metric in COMPARED]
 
 
 def claimed(runs: Runs) -> list[dict]:
@@ -103,24 +103,17 @@ def table(rows: list[dict], form: str = "github") -> str:
                     disable_numparse=True, stralign="right", colalign=("left",))
 
 
-def gains_table(found: list[dict], arms: list[str], base: str = CONTRASTIVE,
-                form: str = "github") -> str:
-    """One line an arm, one column a test: gain over `base` with its interval."""
-    cells = {(c["of"], c["metric"]): c for c in found}
+def gains_table(found: list[dict], arms: list[str]) -> str:
+    """One line an arm, one column a test: gain over CONTRASTIVE with its interval."""
+    cells = {(c["of"], c["metric"]): gain_of(c) for c in found}
     lines = []
     for arm in arms:
-        line = [WRITERS[form](arm)]
-        for test, metric in COMPARED:
-            cell = cells.get((f"{arm} over {base}, {test}", metric), {})
-            if "gain" in cell:
-                line.append(f"{signed(cell['gain'])} {signed_interval(cell['interval'])}")
-            else:
-                line.append("-")
-        if arm != base:
-            lines.append(line)
-    header = [WRITERS[form](f"over {base}"),
-              *(f"{metric.upper()} {test}" for test, metric in COMPARED)]
-    return tabulate(lines, header, tablefmt=form, disable_numparse=True)
+        if arm != CONTRASTIVE:
+            of = f"{arm} over {CONTRASTIVE}"
+            lines.append([WRITERS["github"](arm), *(cells.get((f"{of}, {test}", metric), "-")
+                                                    for test, metric in COMPARED)])
+    header = [f"over {CONTRASTIVE}", *(f"{metric.upper()} {test}" for test, metric in COMPARED)]
+    return tabulate(lines, header, "github", disable_numparse=True)
 
 
 def caption(result: dict, form: str = "simple") -> str:

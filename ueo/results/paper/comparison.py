@@ -15,7 +15,7 @@ from ueo.results.gains import GAINS, mean
 from ueo.results.paper.names import METRICS as NAMES
 from ueo.results.record import score_of
 from ueo.results.tables import MEAN
-from ueo.results.wording import of_scores, signed, signed_interval
+from ueo.results.wording import gain_of, of_scores
 from ueo.scores import AGAINST_NAMES
 
 ZERO_SHOT, TRANSDUCTIVE, TUNED, FEW_SHOT = GROUPS = (
@@ -76,7 +76,8 @@ def markdown(rows: list[dict], base: str, missing: Sequence[str] = ()) -> str:
         lines.append([
             row["group"] if row["group"] != last else "", row["method"], " ".join(row["uses"]),
             *(_number(row[metric]) for metric in METRICS),
-            *(_gain(row["gains"].get(metric)) for metric in GAINS), _number(row["seconds"]),
+            *(gain_of(row["gains"].get(metric, {}), "") for metric in GAINS),
+            _number(row["seconds"]),
         ])
         last = row["group"]
     header = ["group", "method", "uses", *(NAMES[m] for m in METRICS),
@@ -93,10 +94,6 @@ def markdown(rows: list[dict], base: str, missing: Sequence[str] = ()) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
-
-
-def _gain(found: dict | None) -> str:
-    return f"{signed(found['gain'])} {signed_interval(found['interval'])}" if found else ""
 
 
 def write(

@@ -10,7 +10,7 @@ from ueo.grids.choices import ALL, config_name, trainer_names
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
 from ueo.grids.run_grid import selection
 from ueo.results.paper import domains, names, style
-from ueo.results.wording import of_scores, signed, signed_interval
+from ueo.results.wording import gain_of, of_scores, signed
 from ueo.studies.bench import latex
 from ueo.studies.bench.gains import METRICS, measured
 from ueo.studies.bench.judgement import AS_THEY_ARE, BY_ITS_SCORE, EACH_SETTING
@@ -147,8 +147,7 @@ def remarks(rows: list[dict], first: str = "method") -> list[str]:
 
 def cell(found: dict) -> str:
     """Gain, interval and verdict."""
-    bounds = signed_interval(found["interval"])
-    return f"{signed(found['gain'])} {bounds}, {found['verdict']}"
+    return f"{gain_of(found)}, {found['verdict']}"
 
 
 def _spread(rows: list[dict]) -> str:
