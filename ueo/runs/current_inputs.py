@@ -7,21 +7,12 @@ from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY
 
 import modern_dassl
+from ueo import inputs
 from ueo.clip.backbones import fetch_unidentified, weights_hash
 from ueo.clip.precision import tf32
 from ueo.images.hashes import cache_of, of_file
 from ueo.images.other_datasets import complete
-from ueo.inputs import (
-    DATASET_CODE,
-    DEVICE,
-    ENGINE,
-    PRECISION,
-    START,
-    TF32,
-    TRAINER_CODE,
-    WEIGHTS,
-    Inputs,
-)
+from ueo.inputs import Inputs
 from ueo.runs.code_hash import code_hash
 from ueo.settings.config import options_of, setting_of
 
@@ -61,20 +52,20 @@ def of_method(cfg, device: str, engine: str, weights: str | None, trainer: type,
     """
     options = options_of(cfg, trainer)
     found = {
-        DEVICE: device,
-        ENGINE: engine,
-        TRAINER_CODE: code_hash(trainer),
-        DATASET_CODE: code_hash(dataset),
+        inputs.DEVICE: device,
+        inputs.ENGINE: engine,
+        inputs.TRAINER_CODE: code_hash(trainer),
+        inputs.DATASET_CODE: code_hash(dataset),
     }
     if weights is not None:
-        found[WEIGHTS] = weights
+        found[inputs.WEIGHTS] = weights
     if device == "cuda":
-        found[TF32] = tf32(setting_of(cfg, "TF32", "MODEL"))
+        found[inputs.TF32] = tf32(setting_of(cfg, "TF32", "MODEL"))
     if "PREC" in options:
-        found[PRECISION] = options["PREC"] if device == "cuda" else "fp32"
+        found[inputs.PRECISION] = options["PREC"] if device == "cuda" else "fp32"
     cache = cache_of(cfg, "files")
     if cfg.MODEL.INIT_WEIGHTS:
-        found[START] = of_file(cfg.MODEL.INIT_WEIGHTS, cache)
+        found[inputs.START] = of_file(cfg.MODEL.INIT_WEIGHTS, cache)
     for option in getattr(trainer, "input_files", ()):
         path = getattr(options, option)
         if path and os.path.exists(os.path.expanduser(path)):

@@ -6,16 +6,8 @@ from dataclasses import replace
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.plan import plan
 from ueo.studies import tuning
-from ueo.studies.bench.protocol import (
-    DATASET,
-    SHIPPED,
-    architecture,
-    domains,
-    methods,
-    seeds,
-    to_tune,
-    tuning_settings,
-)
+from ueo.studies.bench import protocol
+from ueo.studies.bench.protocol import DATASET, SHIPPED, domains
 
 BY_LABELS, WITHOUT_LABELS = "by_labels", "without_labels"
 INFORMATION = "unlabelled", "mutual_information"
@@ -28,11 +20,11 @@ Reported = dict[tuple[str, str, str], list[PlannedRun]]  # (model, group of doma
 def trials(settings: GridSettings, models: Iterable[str]) -> Trials:
     """The runs that the option of each method is chosen by, on the shipped models."""
     found = {}
-    for kind in dict.fromkeys(map(architecture, models)):
+    for kind in dict.fromkeys(map(protocol.architecture, models)):
         model = SHIPPED[kind]
-        on_model = tuning_settings(settings, model)
-        for method in methods(settings, model):
-            key, values = to_tune(settings, method, model)
+        on_model = protocol.tuning_settings(settings, model)
+        for method in protocol.methods(settings, model):
+            key, values = protocol.to_tune(settings, method, model)
             found[kind, method] = key, {
                 value: plan(on_model.having(key, value, trainers=(method,)), DATASET)
                 for value in values
@@ -64,15 +56,15 @@ def reported(
     """Every run of the tables. A method of which nothing could be chosen has none."""
     found = {}
     for model in models:
-        kind = architecture(model)
+        kind = protocol.architecture(model)
         for group, of_group in domains().items():
             on_model = replace(settings, backbone=model, domain=of_group)
             found[model, group, ZERO_SHOT] = plan(
                 replace(on_model, trainers=(ZERO_SHOT,)), DATASET
             )
-            for method in methods(settings, model):
+            for method in protocol.methods(settings, model):
                 choice = chosen[kind, method]
-                asked = replace(on_model, trainers=(method,), seed=seeds(method, model))
+                asked = replace(on_model, trainers=(method,), seed=protocol.seeds(method, model))
                 if choice[BY_LABELS] is not None:
                     asked = asked.having(choice["key"], choice[BY_LABELS])
                 elif choice["key"]:
