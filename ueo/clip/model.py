@@ -93,14 +93,15 @@ class PromptedCLIP(nn.Module):
             finally:
                 self._folded = ()
 
-    def steadily(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-        """`function` of rows (batch, ...), a result a row, computed in a batch of LEAST_ROWS at
+    def steadily(self, function: Callable[..., Tensor], *parts: Tensor) -> Tensor:
+        """`function` of parts (batch, ...), a result a row, computed in a batch of LEAST_ROWS at
         least: alone or among many, an image gets the same result on a CPU, bit for bit. Where
         BatchNorm takes the batch's own statistics it does not, and the batch stays as it is."""
-        missing = LEAST_ROWS - len(rows)
-        if missing <= 0 or not len(rows) or not self.independent:
-            return function(rows)
-        return function(torch.cat([rows, rows[:1].expand(missing, *rows.shape[1:])]))[: len(rows)]
+        rows = len(parts[0])
+        if not 0 < rows < LEAST_ROWS or not self.independent:
+            return function(*parts)
+        repeated = (part[:1].expand(LEAST_ROWS - rows, *part.shape[1:]) for part in parts)
+        return function(*map(torch.cat, zip(parts, repeated)))[:rows]
 
     @property
     def independent(self) -> bool:

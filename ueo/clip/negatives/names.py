@@ -53,18 +53,16 @@ class NegativeNames:
               steadily: bool = True) -> Tensor:
         """(batch,), fp64, by the score `name` of AGAINST_NAMES. features: as for `cosines`;
         cosines: (batch, K); steadily: as model.steadily computes."""
-        cosines = cosines.float().to(features.device)
 
-        def function(rows: Tensor) -> Tensor:
-            own, known = rows.split([features.shape[1], cosines.shape[1]], dim=1)
-            negatives = self.cosines(model, own.to(features))
+        def function(features: Tensor, known: Tensor) -> Tensor:
+            negatives = self.cosines(model, features)
             if name == NEGLABEL:
                 return scores.neglabel(known, negatives, model.logit_scale)
             activated = negatives[:, self.activated.to(negatives.device)]
             return scores.tanl(known, activated, model.logit_scale)
 
-        rows = torch.cat([features.float(), cosines], dim=1)
-        return model.steadily(function, rows) if steadily else function(rows)
+        known = cosines.float().to(features.device)
+        return model.steadily(function, features, known) if steadily else function(features, known)
 
     def scores(self, name: str, model: PromptedCLIP, features: Tensor, cosines: Tensor,
                batch: int) -> Tensor:
