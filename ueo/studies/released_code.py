@@ -6,8 +6,9 @@ What the checkout lacks (data_list.py) and what it needs a GPU for is stood in f
 import importlib.util
 import sys
 import types
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -48,15 +49,10 @@ def released_code(folder: str) -> types.ModuleType:
 @contextmanager
 def without_gpu(device: torch.device):
     """Let `.cuda()` do nothing where the models are on the CPU."""
-    if device.type == "cuda":
+    with ExitStack() as patches:
+        for kind in (torch.Tensor, nn.Module) if device.type != "cuda" else ():
+            patches.enter_context(patch.object(kind, "cuda", lambda self, *args, **options: self))
         yield
-        return
-    kept = torch.Tensor.cuda, nn.Module.cuda
-    torch.Tensor.cuda = nn.Module.cuda = lambda self, *args, **options: self
-    try:
-        yield
-    finally:
-        torch.Tensor.cuda, nn.Module.cuda = kept
 
 
 @contextmanager
@@ -73,8 +69,6 @@ def recorded(module: types.ModuleType):
         weights.append(weight.detach().float().cpu())
         return weighted(prob, weight)
 
-    torch.Tensor.backward, module.loss_entropy_wei = spy, spy_weights
-    try:
+    with (patch.object(torch.Tensor, "backward", spy),
+          patch.object(module, "loss_entropy_wei", spy_weights)):
         yield losses, weights
-    finally:
-        torch.Tensor.backward, module.loss_entropy_wei = backward, weighted
