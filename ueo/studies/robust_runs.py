@@ -20,7 +20,7 @@ from ueo.grids.plan import plan
 from ueo.grids.run_grid import selection
 from ueo.results.comparable import Entry, check_alike, check_inputs
 from ueo.results.coverage import uneven
-from ueo.results.record import read_result
+from ueo.results.record import read_result, score_of
 from ueo.studies import ood_study, robustness
 from ueo.studies.elsewhere import Tests, execute_left, plan_elsewhere
 from ueo.studies.robustness import ALL, BASE, NEW, OWN, SHIFT
@@ -173,6 +173,7 @@ def _write(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> None:
         "backbone": name_in_tables(first["backbone"]),
         "domains": [d for d in study.run_settings.domain if d in {r["domain"] for r in tuned}],
         "seeds": sorted({r["seed"] for r in tuned}), "shots": study.shots,
+        "scores": {arm: score_of(r) for arm, r in every},
         "uneven": [f"{test}: {c}" for test, found in by_test.items() for c in uneven(found)],
         "means": robustness.means(runs), "gains": robustness.gains(runs),
         "claims": robustness.claimed(runs),

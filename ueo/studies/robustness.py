@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from ueo.metrics import harmonic_mean
 from ueo.results.coverage import OF_SOME, sentence
-from ueo.results.wording import gain_of
+from ueo.results.wording import gain_of, of_scores
 from ueo.studies import claims
 from ueo.studies.ood_study import gain, over_domains
 from ueo.studies.ood_tables import marked
@@ -118,13 +118,15 @@ def gains_table(found: list[dict], arms: list[str]) -> str:
 
 def caption(result: dict, form: str = "simple") -> str:
     """What was run on what, and what the columns mean."""
+    shots, scores = result["shots"], of_scores(result["scores"])
+    trained = f"{shots} shots a class" if shots else "all labelled images"
     listed = {key: ", ".join(map(str, result[key])) for key in ("domains", "seeds")}
     return WRITERS[form](f"{result['title']}, {result['backbone']}, protocol {result['protocol']}, "
-            f"{result['shots']} shots a class: domains {listed['domains']}; seeds "
-            f"{listed['seeds']}. PACC in percent: fine-tuned on one domain with all known classes, "
-            "tested on it and on the others; fine-tuned on the base half of the known classes, "
-            "tested on the base half, the new half, and both. HM: harmonic mean of the two columns "
-            "before. AUROC: known against unknown classes, MCM. "
+            f"{trained}: domains {listed['domains']}; seeds {listed['seeds']}. "
+            "PACC in percent: fine-tuned on one domain with all known classes, tested on it and on "
+            "the others; fine-tuned on the base half of the known classes, tested on the base half, "
+            "the new half, and both. HM: harmonic mean of the two columns before. AUROC: known "
+            f"against unknown classes{f'. {scores}' if scores else ', MCM.'} "
             + sentence(result["uneven"], OF_SOME))
 
 

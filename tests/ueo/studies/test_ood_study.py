@@ -156,3 +156,17 @@ def test_claims_of_anchors_are_paired_with_the_contrastive_peer():
     text = robustness.gains_table(robustness.gains(runs), list(runs))
     assert text.splitlines()[0].startswith("| over contrastive")
     assert len(text.splitlines()) == 2 + 3
+
+
+@pytest.mark.parametrize(("changes", "shown", "hidden"), [
+    ({}, "4 shots a class: domains a; seeds 1. PACC in percent", "OOD score"),
+    ({}, "AUROC: known against unknown classes, MCM. ", "OOD score"),
+    ({"shots": 0}, "protocol independent, all labelled images: domains", "0 shots"),
+    ({"scores": {"zero-shot": "mcm", "Midway": "own"}},
+     "unknown classes. OOD score: MCM, but its own for Midway", ", MCM."),
+])
+def test_the_caption_of_robustness_says_shots_and_score(changes, shown, hidden):
+    result = {"title": "Toy", "backbone": "RN50", "protocol": "independent", "shots": 4,
+              "domains": ["a"], "seeds": [1], "scores": {"zero-shot": "mcm"}, "uneven": []}
+    found = robustness.caption(result | changes)
+    assert shown in found and hidden not in found
