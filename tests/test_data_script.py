@@ -133,6 +133,27 @@ def test_an_archive_put_there_by_hand_is_unpacked_without_a_question(
     assert not server.paths and UFTOfficeHome.find(str(office_home)) is not None
 
 
+def test_an_archive_beside_what_is_there_is_unpacked_without_a_question(tmp_path, monkeypatch):
+    """Wherever the data set stands, which has several names."""
+    folder = trees.domainnet(tmp_path / "data", ("sketch", "real")).rename(
+        tmp_path / "data/domain_net")
+    shutil.make_archive(str(folder / "real"), "zip", folder, "real")
+    shutil.rmtree(folder / "real")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    ensure(UFTDomainNet, str(tmp_path / "data"), {"real"}, unasked=False)
+    assert (folder / "real").is_dir()
+
+
+def test_the_end_of_the_input_is_no_answer(office_home, monkeypatch):
+    def ended(question):
+        raise EOFError
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", ended)
+    with pytest.raises(DataError, match="Office-Home is not there"):
+        ensure(UFTOfficeHome, str(office_home), {"Art"}, unasked=False)
+
+
 @pytest.mark.parametrize(("argv", "part"), [
     (["download", "office_hom"], "did you mean 'office_home'"),
     (["check", "office_home"], "Office-Home is not there"),

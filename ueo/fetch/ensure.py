@@ -17,7 +17,7 @@ def is_published(kind: type) -> bool:
 
 def fetch(kind: type, root: str, pieces: list[Piece]) -> None:
     """Bring `pieces` below the data root; the terms are shown when nothing was fetched before."""
-    folder = kind.find(root) or Path(root).expanduser() / kind.dataset_dir
+    folder = _folder(kind, root)
     if not (folder / "download.json").exists():
         print(kind.terms)
     download(kind.title, pieces, folder, is_there=lambda piece: kind.is_there(root, piece))
@@ -36,12 +36,25 @@ def ensure(kind: type, root: str, domains: set[str], unasked: bool) -> None:
     if not pieces:
         kind.locate(root)  # what has no pieces may be missing all the same
         return
-    folder = Path(root).expanduser() / kind.dataset_dir
+    folder = _folder(kind, root)
     if not unasked and not all(is_by_hand(piece, folder) for piece in pieces):
         if not sys.stdin.isatty():
             raise kind.not_there(root)
         names = ", ".join(piece.name for piece in pieces)
         question = f"{kind.title} ({names}) is not in {root}; fetch it, {kind.size}? [y/N] "
-        if input(question) not in ("y", "Y", "yes"):
+        if _answer(question) not in ("y", "Y", "yes"):
             raise kind.not_there(root)
     fetch(kind, root, pieces)
+
+
+def _folder(kind: type, root: str) -> Path:
+    """Where the data set is, or will be."""
+    return kind.find(root) or Path(root).expanduser() / kind.dataset_dir
+
+
+def _answer(question: str) -> str:
+    """What is typed, "" at the end of the input."""
+    try:
+        return input(question)
+    except EOFError:
+        return ""

@@ -32,7 +32,7 @@ def fetch(url: str, file: Path) -> None:
                 os.replace(part, file)
                 return
             reason = "the connection broke"
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:  # ValueError: a bad redirect
             reason = brief(error)
             if isinstance(error, (requests.TooManyRedirects, requests.exceptions.InvalidSchema)):
                 break
@@ -122,8 +122,9 @@ def origin(file: Path) -> tuple[str, str]:
 
 
 def brief(error: BaseException) -> str:
-    """The last cause in a few words: requests nests urllib3's long messages."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__
+    """The last cause in a few words: requests nests urllib3's long messages. Not that a length is
+    no number, where a connection broke."""
+    while (cause := error.__cause__ or error.__context__) and type(cause) is not ValueError:
+        error = cause
     words = first_line(error)
     return words if len(words) < 120 else words[:117] + "..."

@@ -124,9 +124,9 @@ def caption(result: dict, form: str = "simple") -> str:
     return WRITERS[form](f"{result['title']}, {result['backbone']}, protocol {result['protocol']}, "
             f"{trained}: domains {listed['domains']}; seeds {listed['seeds']}. "
             "PACC in percent: fine-tuned on one domain with all known classes, tested on it and on "
-            "the others; fine-tuned on the base half of the known classes, tested on the base half, "
-            "the new half, and both. HM: harmonic mean of the two columns before. AUROC: known "
-            f"against unknown classes{f'. {scores}' if scores else ', MCM.'} "
+            "the others; fine-tuned on the base half of the known classes, tested on the base "
+            "half, the new half, and both. HM: harmonic mean of the two columns before. AUROC: "
+            f"known against unknown classes{f'. {scores}' if scores else ', MCM.'} "
             + sentence(result["uneven"], OF_SOME))
 
 

@@ -104,3 +104,18 @@ def test_a_copy_is_of_the_file_as_it_is_now(state, tmp_path):
     path.unlink()
     with pytest.raises(ConfigError, match="neither a file"):
         own_copy(str(path), "fp32")
+
+
+def test_a_damaged_file_that_was_put_there_by_hand_is_said_to_be_damaged(tmp_path, monkeypatch):
+    def fails(*_):
+        raise OSError("no network")
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(openai_files.clip.clip, "_download", fails)
+    file = tmp_path / ".cache/clip/RN50.pt"
+    with pytest.raises(CheckpointError, match=f"{file}$"):
+        openai_files.download("RN50")
+    file.write_bytes(b"half of it")
+    with pytest.raises(CheckpointError, match=f"{file} in place of the file there, which is dam"):
+        openai_files.download("RN50")
+    assert file.read_bytes() == b"half of it"

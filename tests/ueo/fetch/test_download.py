@@ -64,7 +64,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if path.isdecimal():
             return self.send_error(int(path))
         if path.startswith("redirect"):
-            targets = {"redirect-loop": f"/{path}", "redirect-ftp": "ftp://127.0.0.1/file.zip"}
+            targets = {"redirect-loop": f"/{path}", "redirect-ftp": "ftp://127.0.0.1/file.zip",
+                       "redirect-nowhere": "http://.a..b/", "redirect-nonsense": "http://[::1/"}
             self.send_response(301 if path == "redirect-301" else 302)
             self.send_header("Location", targets.get(path, "/file.zip"))
             return self.end_headers()
@@ -242,7 +243,8 @@ def test_a_redirect_is_followed(fetch, path):
 @pytest.mark.parametrize(("path", "reason"), [
     ("404", "answered 404"), ("403", "answered 403"), ("500", "answered 500"),
     ("truncated", "IncompleteRead"), ("redirect-loop", "redirects"),
-    ("redirect-ftp", "No connection adapters"), ("page", "web page ('Quota exceeded')"),
+    ("redirect-ftp", "No connection adapters"), ("redirect-nowhere", "label empty"),
+    ("redirect-nonsense", "Invalid IPv6 URL"), ("page", "web page ('Quota exceeded')"),
     ("text", "no archive"), ("http://127.0.0.1:9/x", "refused"),
     ("http://no-such-host.invalid/x", ""),
 ])

@@ -51,17 +51,19 @@ def download(name: str) -> Path:
 
     It appears there whole or not at all, also when several processes download it at once.
     """
-    target = weights_file(name)
+    target, there = weights_file(name), ""
     try:
-        if target.is_file() and sha256(target) == published_hash(name):
-            return target
+        if target.is_file():
+            if sha256(target) == published_hash(name):
+                return target
+            there = " in place of the file there, which is damaged, cut off or another"
         with temporary_folder(target.parent, f".{target.stem}-") as folder:
             os.replace(clip.clip._download(address(name), str(folder)), target)
         return target
     except (OSError, http.client.HTTPException, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"the weights of {name} could not be downloaded ({error}); fetch {address(name)} "
-            f"by hand and put it at {target}"
+            f"by hand and put it at {target}{there}"
         ) from error
 
 
