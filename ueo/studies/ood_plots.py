@@ -46,6 +46,8 @@ def _panels(count: int, height: float = 1.35):
     figure, axes = style.sheet(width, height * rows + 0.6, rows, columns, sharex=True, sharey=True)
     for axis in axes.ravel()[count:]:
         axis.set_axis_off()
+    if not count:
+        figure.text(0.5, 0.5, "no such runs", ha="center")
     for axis in axes.ravel()[max(count - columns, 0) : count]:  # the lowest of its column
         axis.tick_params(labelbottom=True)
     return figure, axes.ravel()[:count]
@@ -157,8 +159,7 @@ def _curve(group: list, score: str) -> np.ndarray | None:
 def against_shots(found: list[dict]):
     """AUROC against the number of shots with intervals: one panel a score, one line a method that
     has shots, and zero-shot CLIP by the same score."""
-    methods = [m for m in dict.fromkeys(row["method"] for row in found)
-               if len({row["shots"] for row in found if row["method"] == m}) > 1]
+    methods = list(dict.fromkeys(row["method"] for row in found if row["shots"]))
     defined = [row for row in found if row["auroc"] is not None]
     scores = list(dict.fromkeys(row["score"] for row in defined if row["method"] in methods))
     figure, axes = _panels(len(scores), 1.45)

@@ -11,6 +11,7 @@ from ueo.results import report, tables
 from ueo.results.paper import latex, names
 
 HOSTILE = r"50% & {more} #1 $x$ \_ ~^"
+BRACKET = "photographs of [raw] things, * and [others]"
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def summary(entries):  # noqa: F811
 @pytest.fixture
 def hostile(summary):
     """Seven more domains, a title and a method with signs that LaTeX reads as orders."""
-    more = [f"{HOSTILE}{i}+scene{i}" for i in range(1, 8)]
+    more = [BRACKET, *(f"{HOSTILE}{i}+scene{i}" for i in range(1, 7))]
     for row in summary["rows"]:
         for key in ("values", "marks", "gain"):
             if key in row:
@@ -42,6 +43,12 @@ def test_environments_and_columns_agree(hostile):
         assert len(columns) - 1 <= latex.WIDEST
     assert opened.count("tabular") == 2  # eleven columns do not fit beside each other
     assert len(re.findall(r"(?<!\\)(?<!\d)%", text)) == 0  # nothing is a comment
+
+
+def test_no_line_of_a_head_is_taken_for_an_argument_of_the_break_before_it(hostile):
+    heads = re.findall(r"\\shortstack{.*?}[ &*]", latex.table(hostile, "toy"))
+    (head,) = (head for head in heads if "photo" in head)
+    assert head.count(r"\\\relax ") == 2 and not re.search(r"\\\\[\[*]", head)
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="there is no pdflatex")

@@ -77,3 +77,16 @@ def test_images_without_label_are_of_neither_group():
     known, scores = ood_plots._pooled([ScoredRun(**{**vars(plain), "labels": labels})] * 2)
     assert known.sum() == 2 * ((labels >= 0) & (labels < plain.num_known)).sum()
     assert len(known) == len(scores) == 2 * 60
+
+
+def test_a_method_with_one_number_of_shots_is_shown_and_none_at_all_is_said(study):
+    """A study that is half done, or was asked for one number alone."""
+    _, found = study
+    one = [row for row in found if row["shots"] in (0, 16)]
+    with style.styled():
+        figure = ood_plots.against_shots(one)
+        check_legible(figure)
+        assert {"CoOp", "Tip-Adapter-F", "zero-shot CLIP", "16"} <= set(words(figure))
+        figure = ood_plots.against_shots([row for row in found if not row["shots"]])
+        check_legible(figure)
+        assert "no such runs" in words(figure)

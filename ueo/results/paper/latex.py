@@ -92,7 +92,9 @@ def _head(domain: str) -> str:
     """A domain's name; a long one, and its shift, on lines of their own."""
     lines = [line for part in names.domain(domain).split(", ")
              for line in wrap(names.shortened(part, LONGEST), 15, break_on_hyphens=False)]
-    words = r"\\".join(map(text.latex, lines))
+    # relax: else LaTeX takes a line's first sign for a part of the line break before it
+    safe = [r"\relax " * line.startswith(("[", "*")) + text.latex(line) for line in lines]
+    words = r"\\".join(safe)
     return rf"\shortstack{{{words}}}" if len(lines) > 1 else words
 
 
