@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A finished run as one folder to take elsewhere: weights, threshold, a card, an ONNX file.
-#   bash scripts/export.sh --model output/photos/UEO/vit_b16/as_is/photos/seed1
+#   bash scripts/export.sh --model output/folder/UEO/vit_b16/as_is/photos/seed1
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 exec "$PYTHON" -m ueo.commands export "$@"

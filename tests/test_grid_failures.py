@@ -60,6 +60,11 @@ def test_a_process_without_a_last_word_is_told_by_its_status(tmp_path):
     assert parallel._outcome(-signal.SIGKILL, run) == ("killed by signal 9", True)
 
 
+def test_a_run_without_labels_is_said_to_be_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "read_result", lambda _: {"metrics": {"test": {"images": 9}}})
+    assert parallel._outcome(0, run_in(tmp_path)) == ("done", False)
+
+
 def test_an_error_of_many_lines_is_told_by_its_first(tmp_path):
     """CUDA's end with advice on how to build torch."""
     run = PlannedRun(None, tmp_path, "run")

@@ -155,7 +155,7 @@ def _summary(run: PlannedRun) -> str:
     result = read_result(run.folder)
     test = result["metrics"]["test"] if result else {}
     parts = [f"{k.upper()} {test[k]:.1f}" for k in ("pacc", "auroc") if test.get(k) is not None]
-    return " ".join(parts)
+    return " ".join(parts) or "done"
 
 
 def clock(seconds: float) -> str:

@@ -1,6 +1,6 @@
 """Load the model that a run has adapted, and predict images with it.
 
-    model = ueo.load("output/photos/UEO/vit_b16/as_is/photos/seed1")
+    model = ueo.load("output/folder/UEO/vit_b16/as_is/photos/seed1")
     for prediction in model.predict(["a.jpg", "b.jpg"]):
         print(prediction.image, prediction.name if prediction.known else "none of these")
 """
@@ -22,11 +22,12 @@ from torch import Tensor, nn
 from ueo.clip.backbones import load_clip, weights_hash
 from ueo.clip.negatives import names as negative_names
 from ueo.clip.towers.interface import Backbone
-from ueo.errors import CheckpointError, ConfigError
+from ueo.errors import CheckpointError, ConfigError, DataError
 from ueo.images.decoding import read_image
 from ueo.images.hashes import of_file
 from ueo.images.shards.reading import Member
 from ueo.images.transforms import Normaliser, evaluation_transform, on_images, plain_way
+from ueo.images.unreadable import why_unreadable
 from ueo.inputs import START, TRAINER_CODE, Inputs
 from ueo.results.predictions import Prediction, predictions_of
 from ueo.results.record import read_result
@@ -109,8 +110,17 @@ class AdaptedModel:
         paths = iter([images] if one else images)
         size = batch_size or self.cfg.DATALOADER.TEST.BATCH_SIZE
         while batch := [os.fsdecode(path) for path in islice(paths, size)]:
-            pixels = torch.stack([self.pixels(path) for path in batch])
+            pixels = torch.stack([self._read(path) for path in batch])
             yield from self.predict_pixels(batch, pixels, before)
+
+    def _read(self, path: str) -> Tensor:
+        try:
+            return self.pixels(path)
+        except DataError as error:  # its advice is for a run
+            raise DataError(
+                f"{path}: {why_unreadable(path, error)}; leave it out, or take scripts/predict.sh, "
+                "which reads folders and skips such files"
+            ) from error
 
     def predict_pixels(
         self, names: list[str], pixels: Tensor, before: bool = True

@@ -13,7 +13,7 @@ from dassl.engine import TRAINER_REGISTRY
 
 import ueo
 from ueo.commands import train
-from ueo.errors import CheckpointError, ConfigError
+from ueo.errors import CheckpointError, ConfigError, DataError
 from ueo.files import read_json, write_json
 from ueo.images.decoding import read_image
 from ueo.inference.predict import PredictSettings, predict
@@ -204,3 +204,15 @@ def test_what_is_no_model_is_said_in_one_line(finished, tmp_path, harm, words):
     with pytest.raises(CheckpointError) as raised:
         ueo.load(folder, "cpu")
     assert words in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_file_that_cannot_be_read_is_named_without_advice_for_runs(toy, tmp_path):
+    status, folder = toy("unread", trainer="ZeroshotCLIP")
+    assert status == 0
+    (tmp_path / "text.jpg").write_text("no image")
+    model = ueo.load(folder, device="cpu")
+    for path, why in ((tmp_path / "text.jpg", "no image that Pillow can read"),
+                      (tmp_path, "no regular file"), (tmp_path / "b.jpg", "no such image")):
+        with pytest.raises(DataError, match=f"{path}: {why}; leave it out") as raised:
+            list(model.predict([path]))
+        assert "BAD_IMAGES" not in str(raised.value)
