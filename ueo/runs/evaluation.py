@@ -30,7 +30,7 @@ from ueo.results.record import HISTORY, RESULT, peak_memory, read_history, run_f
 from ueo.runs.checkpoint import FACTS, chosen_threshold, threshold_facts
 from ueo.runs.evaluator import UFTEvaluator
 from ueo.runs.keep_outputs import KeptOutputs
-from ueo.runs.passes import AgainstNames, Passes, unlabelled_features
+from ueo.runs.passes import AgainstNames, Passes
 
 BEFORE, AFTER = "before", "after"  # training
 
@@ -69,11 +69,18 @@ class Evaluations:
         classes = trainer.model.class_features()
         test = self.passes.cosines(features, classes)
         self.features, self._cosines = features, test
-        self._where, its = self._unlabelled(test, classes, zero_shot)
+        rows, unlabelled = self._truth.rows_in_test(self._truth.items("unlabelled")), None
+        if rows is None:
+            loader = trainer.unlabelled_loader
+            unlabelled = self.passes.image_features(loader, "unlabelled", shared=zero_shot)
+            its = self.passes.cosines(unlabelled, classes)
+        else:  # they stand among the test images, and are not computed again
+            its = test[rows]
+        self._rows, self._unlabelled = rows, unlabelled
         cosines, keeps = {"test": test, "unlabelled": its}, self.kept.wanted and (last or zero_shot)
         names, scores = self.against_names, {name: {} for name in SETS}
         if names.reported or names.asked and keeps:
-            scores = names.scores(features, cosines, self._where)
+            scores = names.scores(features, cosines, rows, unlabelled)
         entry = {"epoch": epoch}
         for name in SETS:
             print(f"Evaluate on the *{name}* set, epoch {epoch}")
@@ -93,18 +100,6 @@ class Evaluations:
             # those to come, in case that it is killed again
             later = [e for e in self.earlier if e["epoch"] > entry["epoch"]]
             write_json(folder / HISTORY, self.history + later)
-
-    def _unlabelled(
-        self, test: Tensor, classes: Tensor | None, zero_shot: bool
-    ) -> tuple[Tensor, Tensor]:
-        """(features, cosines) of the unlabelled images; of test images, which are not computed
-        again, where they stand among them instead of the features."""
-        rows = self._truth.rows_in_test(self._truth.items("unlabelled"))
-        if rows is not None:
-            return torch.tensor(rows), test[rows]
-        loader = self.trainer.unlabelled_loader
-        features = self.passes.image_features(loader, "unlabelled", zero_shot)
-        return features, self.passes.cosines(features, classes)
 
     def _measure(
         self, name: str, cosines: Tensor, against_names: dict[str, Tensor], epoch: int
@@ -221,7 +216,7 @@ class Evaluations:
 
     def _scores_alone(self) -> np.ndarray | None:
         if hasattr(self.trainer.model.adapter, "jointly"):
-            features = unlabelled_features(self._where, self.features)
+            features = self.features[self._rows] if self._unlabelled is None else self._unlabelled
             return self.passes.scores_alone(features, self.against_names.names)
 
     def _write_predictions(self, outputs: dict[str, np.ndarray], threshold: float | None) -> None:

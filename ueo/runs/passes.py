@@ -19,12 +19,6 @@ from ueo.settings.config import setting_of
 from ueo.settings.options import declared
 
 
-def unlabelled_features(unlabelled: Tensor, features: Tensor) -> Tensor:
-    """Features of the unlabelled images: themselves, or those of the test images where they stand
-    among these."""
-    return features[unlabelled] if unlabelled.dtype == torch.int64 else unlabelled
-
-
 def progress(batches: Iterable, title: str) -> Iterable:
     """`batches` with a bar on a terminal, of the main process alone."""
     hidden = None if distributed.is_main() else True  # None: unless it is a terminal
@@ -140,16 +134,15 @@ class AgainstNames:
             ours.ctx = own.ctx
         return prompt
 
-    def scores(self, features: Tensor, cosines: dict[str, Tensor], unlabelled: Tensor
-               ) -> dict[str, dict[str, Tensor]]:
+    def scores(self, features: Tensor, cosines: dict[str, Tensor], rows: list[int] | None,
+               unlabelled: Tensor | None) -> dict[str, dict[str, Tensor]]:
         """{"test": {score: (N,)}, "unlabelled": {score: (images,)}} by the model as it is.
 
-        features: (N, embedding) of the test images; unlabelled: those of the unlabelled images, or
-        where they stand among the test images; cosines: (images, K) of each set.
+        features: (N, embedding) of the test images; cosines: (images, K) of each set. rows: where
+        the unlabelled images stand among the test images, or else unlabelled: their features.
         """
         model, size = self.trainer.model, self.trainer.cfg.DATALOADER.TEST.BATCH_SIZE
-        among = unlabelled.dtype == torch.int64
-        its = unlabelled_features(unlabelled, features)
+        its = features[rows] if unlabelled is None else unlabelled
         names: NegativeNames = self._of_run.now()
         if TANL in self.asked:
             names = names.activate(model, its, cosines["unlabelled"], size)
@@ -157,6 +150,6 @@ class AgainstNames:
         for score in self.asked:
             test = names.scores(score, model, features, cosines["test"], size)
             found["test"][score] = test
-            found["unlabelled"][score] = test[unlabelled] if among else names.scores(
+            found["unlabelled"][score] = test[rows] if unlabelled is None else names.scores(
                 score, model, its, cosines["unlabelled"], size)
         return found
