@@ -13,7 +13,7 @@ from ueo.errors import ConfigError
 from ueo.names import did_you_mean
 
 STANDARD_SETTINGS = ("closed", "partial", "open", "open_partial")  # those of the paper
-SETTINGS = (*STANDARD_SETTINGS, "all", "as_is")
+SETTINGS = (*STANDARD_SETTINGS, "all", "as_is")  # in the order of tables
 ALIASES = {
     "CDA": "closed",
     "PDA": "partial",

@@ -13,8 +13,9 @@ from tabulate import tabulate
 
 from ueo import text
 from ueo.errors import DataError, unread
+from ueo.label_space import SETTINGS
 from ueo.names import loose, meanings
-from ueo.results.tables import METRICS, SETTINGS
+from ueo.results.tables import METRICS
 from ueo.results.wording import signed
 
 COLUMNS = ("dataset", "backbone", "domain", "label_space", "method", "metric", "value",

@@ -11,6 +11,7 @@ import numpy as np
 
 from ueo.clip.backbones import name_in_tables
 from ueo.images.class_names import doubts
+from ueo.label_space import SETTINGS
 from ueo.results.comparable import Entry, check_comparable
 from ueo.results.coverage import uneven
 from ueo.results.gains import METRICS, mean, on_same_images, overall_gain
@@ -19,7 +20,6 @@ from ueo.results.record import score_of
 FEW = 50  # test images, below which a percentile interval is known to be too narrow
 LOWER_IS_BETTER = ("fpr95", "ece")
 MEAN = "mean"
-SETTINGS = ("closed", "partial", "open", "open_partial", "all", "as_is")  # their order in tables
 
 
 def summarise(entries: list[Entry], base: str) -> dict:

@@ -32,10 +32,11 @@ from ueo.clip.architectures import random_clip
 from ueo.clip.backbones import load_clip
 from ueo.clip.towers.openai import in_fp64
 from ueo.grids.choices import dataset_yaml, trainer_yamls
+from ueo.label_space import STANDARD_SETTINGS
 from ueo.runs.configure import RunSettings, build_cfg
 from ueo.studies.released_code import Triples, recorded, without_gpu
 
-SETTINGS = ("closed", "partial", "open", "open_partial", "all")
+SETTINGS = (*STANDARD_SETTINGS, "all")
 METRICS = {"GACC": "accuracy", "PACC": "pacc", "AUROC": "auroc"}
 
 
