@@ -69,8 +69,8 @@ class Passes:
         if not shared or images.store is None or distributed.launched():
             return self.rows(loader, model.image_features, name)
         key = f"{model.encoder_hash()} {images.content_hash()} {loader.batch_size}"
-        make = lambda: self.rows(loader, model.image_features, name).numpy()  # noqa: E731
-        return torch.from_numpy(self.kept(key, make))
+        kept = self.kept(key, lambda: self.rows(loader, model.image_features, name).numpy())
+        return torch.from_numpy(kept)
 
     def kept(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """The array kept under `key` by an earlier run that computes as this one does; that of
