@@ -141,7 +141,7 @@ def _read(archive: str | Path) -> list[Entry]:
             if not _is_folder(member, name) and not litter:
                 entries.append(Entry(name, parts, member))
         if isinstance(file, tarfile.TarFile):
-            _refuse_cut(file)
+            refuse_cut(file)
     _refuse_repeated(entries, archive)
     return entries
 
@@ -172,8 +172,9 @@ def _refuse_special(member, name: str, archive: str | Path) -> None:
         raise BadArchive(archive, f"refused, the entry {name!r} is a link or no ordinary file")
 
 
-def _refuse_cut(file: tarfile.TarFile) -> None:
-    """tarfile takes a damaged header, or the end of the file, for the end of the archive."""
+def refuse_cut(file: tarfile.TarFile) -> None:
+    """Raise tarfile.ReadError for an archive, all of which was read, that has no end: tarfile takes
+    a damaged header, or the end of the file, for it."""
     file.fileobj.seek(file.offset)
     end = file.fileobj.read(tarfile.BLOCKSIZE)
     if end != bytes(tarfile.BLOCKSIZE):

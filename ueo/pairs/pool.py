@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from modern_dassl.loading import EpochLoader, Seeded
 from ueo.errors import DataError
-from ueo.fetch.archives import remove_left, unpack_top
+from ueo.fetch.archives import refuse_cut, remove_left, unpack_top
 from ueo.files import asset, file_version, verify
 from ueo.images.decoding import image_suffixes, read_image
 from ueo.images.lists import NO_LABEL
@@ -58,7 +58,7 @@ class Pool:
     def text(self, position: int) -> str:
         """The text. Raises DataError for one that is empty or not UTF-8."""
         try:
-            text = " ".join(self.read(position, 1).decode().split())
+            text = " ".join(self.read(position, 1).decode("utf-8-sig").split())
         except UnicodeDecodeError as error:
             raise DataError(f"{self.name(position)}: its text is not UTF-8") from error
         except OSError as error:
@@ -148,6 +148,7 @@ def _members(archive: Path) -> Iterable[tuple[tuple[str, str, str], tuple[int, i
                     key, dot, ending = name.partition(".")
                     where = (member.offset_data, member.size, member.name)
                     yield (f"{folder}/{key}", dot, ending), where
+            refuse_cut(opened)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(
             f"{archive}: not readable as an uncompressed tar archive ({error})"

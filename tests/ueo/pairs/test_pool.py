@@ -81,6 +81,22 @@ def test_halves_of_pairs_and_doubles_are_named(tmp_path, change, message):
         open_pool(str(tmp_path / "0.tar"), str(tmp_path))
 
 
+@pytest.mark.parametrize("kept", [0, 512, 700])  # bytes behind the whole pairs; a header is cut
+def test_an_archive_that_was_cut_off_behind_a_pair_is_not_taken_for_whole(tmp_path, kept):
+    path = tmp_path / "0.tar"
+    write_tar(path, {"a.png": png(1), "a.txt": b"one", "b.png": png(2), "b.txt": b"two"})
+    with tarfile.open(path) as file:
+        end = file.getmember("b.png").offset
+    path.write_bytes(path.read_bytes()[: end + kept])
+    with pytest.raises(DataError, match="0.tar: not readable as an uncompressed tar"):
+        open_pool(str(path), str(tmp_path))
+
+
+def test_the_mark_that_windows_puts_before_a_text_is_no_part_of_it(tmp_path):
+    write_tar(tmp_path / "0.tar", {"a.png": png(1), "a.txt": "\ufeffone".encode()})
+    assert open_pool(str(tmp_path / "0.tar"), str(tmp_path)).text(0) == "one"
+
+
 def test_what_cannot_be_read_is_named(tmp_path):
     (tmp_path / "0.tar").write_bytes(b"no archive" * 100)
     with pytest.raises(DataError, match="0.tar: not readable as an uncompressed tar"):
