@@ -152,3 +152,13 @@ def test_backbones_that_the_readme_names_are_known_and_have_a_recipe():
         assert name in README and name in available_backbones()
         (recipe,) = trainer_yamls("UEO", name, "office31", "common")
         assert Path(recipe).stem == ("tiny_clip" if name == "TinyCLIP" else "common")
+
+
+@pytest.mark.parametrize("name", ["grid", "tune", "train", "predict"])
+def test_help_gives_a_default_where_there_is_one_and_once(name):
+    parser = module_of(name).parser()
+    formatter = parser._get_formatter()
+    for action in parser._actions:
+        text = formatter._get_help_string(action)
+        assert text.count("(default:") <= 1
+        assert not re.search(r"default: (\)|None|False|\(|\[)", text)

@@ -3,10 +3,24 @@
     python -m ueo.commands grid office_home --trainers ZeroshotCLIP UEO
 """
 
+import argparse
 import importlib
 from types import ModuleType
 
 STUDIES = ("ablations", "bench", "online", "ood_study", "robust", "wise_ft")  # in studies/
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Adds an option's default to its help, in place of what the help says happens without one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        default = action.default
+        if default is None or default is False or default in ("", (), []):
+            return action.help
+        if isinstance(default, list | tuple):
+            said = action.help.partition(" (default: ")[0]
+            return f"{said} (default: {' '.join(map(str, default))})"
+        return super()._get_help_string(action)
 
 
 def module_of(name: str) -> ModuleType:

@@ -2,6 +2,7 @@
 
 import argparse
 
+from ueo.commands import HelpFormatter
 from ueo.commands.train import ListBackbones, as_settings
 from ueo.errors import ConfigError
 from ueo.grids.choices import dataset_names
@@ -13,37 +14,35 @@ from ueo.settings.options import folder, number, pairs
 
 def parser(description: str) -> argparse.ArgumentParser:
     """The arguments of GridSettings, with its defaults."""
-    p = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    p = argparse.ArgumentParser(description=description, formatter_class=HelpFormatter)
     add = p.add_argument
     add("datasets", nargs="*",
-        help="names of files in configs/datasets/, paths of yaml files, or all for the 15 domains")
-    add("--trainers", nargs="+", help="names of trainers, the first is what gains are over; or all")
-    add("--domain", nargs="+", help="target domains; all targets unless given")
-    add("--setting", nargs="+", help="label spaces; the data set's unless given")
+        help="data sets in configs/datasets/, paths of yaml files, or all for the 15 domains")
+    add("--trainers", nargs="+", help="trainers, or all; gains are over the first")
+    add("--domain", nargs="+", help="target domains (default: all)")
+    add("--setting", nargs="+", help="label spaces (default: those of the data set)")
     add("--seed", nargs="+", type=number("--seed", low=-1, high=LARGEST_SEED),
-        help="seeds; unless given 1 2 3, of images of one's own 1")
-    add("--backbone", help="CLIP backbone; that of the data set's yaml, else RN50")
-    add("--list-backbones", action=ListBackbones, help="say which there are, and stop")
-    add("--config-file", help="yaml file, instead of the backbone's")
+        help="seeds (default: 1 2 3; 1 for your own images)")
+    add("--backbone", help="CLIP backbone (default: that of the data set's yaml, or RN50)")
+    add("--list-backbones", action=ListBackbones, help="list the backbones and stop")
+    add("--config-file", help="yaml file to use instead of the backbone's")
     add("--plugin", nargs="+", help="Python files with further trainers or data sets")
     add("--recipe", choices=("common", "paper"),
         help="UEO's recipe for all methods, or each method's own paper's")
     add("--protocol", help="released, independent or online")
-    add("--path", help="images of one's own: their folder or list")
-    add("--names", help="images of one's own: file of class names")
-    add("--recursive", action="store_true", help="images of one's own: sub-folders too")
+    add("--path", help="your own images: their folder or list")
+    add("--names", help="your own images: file of class names")
+    add("--recursive", action="store_true", help="your own images: read sub-folders too")
     add("--root", type=folder("--root"), help="data root")
-    add("--download", action="store_true", help="fetch data sets that are missing, unasked")
+    add("--download", action="store_true", help="download missing data sets without asking")
     add("--output", type=folder("--output"), help="folder of all records")
     add("--device", choices=("auto", "cpu", "cuda"), help="where to run")
     add("--jobs", type=number("--jobs", low=0, high=MOST_THREADS),
-        help="runs at once; 0: one a GPU, else one a CPU core")
-    add("--shard", metavar="I/N", help="only every N-th run, from the I-th on")
-    add("--dry-run", action="store_true", help="say what would run, and stop")
-    add("--tables-only", action="store_true", help="run nothing, make the tables of what is there")
-    add("--overwrite", action="store_true", help="run again what is finished")
+        help="runs at once; 0: one per GPU, or without a GPU one per CPU core")
+    add("--shard", metavar="I/N", help="only every N-th run, starting with the I-th")
+    add("--dry-run", action="store_true", help="print what would run and stop")
+    add("--tables-only", action="store_true", help="run nothing; make tables of the finished runs")
+    add("--overwrite", action="store_true", help="repeat finished runs")
     add("--set", nargs="+", dest="options", metavar="KEY VALUE", help="configuration keys")
     p.set_defaults(**vars(GridSettings()))
     return p

@@ -10,6 +10,7 @@ extra `captions` (transformers). An interrupted call goes on where it stopped.
 import argparse
 import os
 
+from ueo.commands import HelpFormatter
 from ueo.pairs.captioner import Captioner, check_output, write_captions
 from ueo.runs.start import chosen_device
 from ueo.runs.status import command
@@ -17,17 +18,15 @@ from ueo.settings.options import folder, number
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=HelpFormatter)
     add = p.add_argument
     add("--images", type=folder("--images"), required=True,
         help="folder, captioned with all below it")
     add("--output", type=folder("--output"), required=True, help="file of JSON lines to write")
     add("--model", default="Salesforce/blip-image-captioning-base",
         help="folder of weights or id on the Hugging Face hub")
-    add("--number", type=number("--number", low=1), default=1, help="captions an image")
-    add("--length", type=number("--length", low=1), default=30, help="tokens a caption, at most")
+    add("--number", type=number("--number", low=1), default=1, help="captions per image")
+    add("--length", type=number("--length", low=1), default=30, help="most tokens per caption")
     add("--batch-size", type=number("--batch-size", low=1), default=16, help="images at once")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
     return p

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
 
+from ueo.commands import HelpFormatter
 from ueo.errors import ConfigError
 from ueo.fetch.ensure import ensure, is_published
 from ueo.grids.choices import CONFIGS, dataset_class
@@ -45,21 +46,20 @@ def check(kind: type, root: str, domains: set[str], deep: bool) -> bool:
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = p.add_subparsers(dest="command", required=True)
-    form = argparse.ArgumentDefaultsHelpFormatter
     for name, what in (("download", "fetch published data sets"),
                        ("check", "compare data sets with what is published")):
-        c = commands.add_parser(name, help=what, description=what, formatter_class=form)
-        c.add_argument("datasets", nargs="+", help=f"of {', '.join(sorted(published()))}")
+        c = commands.add_parser(name, help=what, description=what, formatter_class=HelpFormatter)
+        c.add_argument("datasets", nargs="+", help=f"any of {', '.join(sorted(published()))}")
         c.add_argument("--root", type=folder("--root"), default="data", help="data root")
-        c.add_argument("--domain", nargs="+", default=[], help="domains; all unless given")
+        c.add_argument("--domain", nargs="+", default=[], help="domains (default: all)")
         c.add_argument("--deep", action="store_true", help="decode each image")
     what = "put the images of a folder, at any depth, into tar files (docs/streams.md)"
-    c = commands.add_parser("shard", help=what, description=what, formatter_class=form)
-    c.add_argument("folder", type=folder("FOLDER"), metavar="FOLDER", help="of images")
+    c = commands.add_parser("shard", help=what, description=what, formatter_class=HelpFormatter)
+    c.add_argument("folder", type=folder("FOLDER"), metavar="FOLDER", help="folder of images")
     c.add_argument("--output", type=folder("--output"),
-                   help="new folder of the shards; FOLDER-shards unless given")
+                   help="new folder of the shards (default: FOLDER-shards)")
     c.add_argument("--size", type=number("--size", low=1, high=LARGEST), default=256,
-                   help="megabytes of images in a shard, at most")
+                   help="most megabytes of images in a shard")
     return p
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from ueo.clip.backbones import check_name
+from ueo.commands import HelpFormatter
 from ueo.commands.train import as_settings
 from ueo.files import write_json
 from ueo.grids.choices import BENCHMARK
@@ -24,9 +25,7 @@ from ueo.settings.options import folder, number
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=HelpFormatter)
     add, unless = p.add_argument, Examination()
     add("--root", type=folder("--root"), default=unless.root, help="data root")
     add("--output", type=folder("--output"), default=unless.output, help="folder of all records")

@@ -16,11 +16,11 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = p.add_argument
     add("--model", required=True, metavar="RUN", help="folder of a finished run")
-    add("--output", default="", help="folder to write; RUN/export unless given")
+    add("--output", default="", help="folder to write (default: RUN/export)")
     add("--onnx", action=argparse.BooleanOptionalAction, default=None,
-        help="an ONNX file too, or none; unless given, one wherever its packages are installed")
+        help="with or without an ONNX file (default: with, if its packages are installed)")
     add("--threshold", default="", metavar="RULE|NUMBER",
-        help="least score of a known image; by the run's rule unless given")
+        help="lowest score of a known image (default: by the run's rule)")
     add("--overwrite", action="store_true", help="replace an export that is there")
     add("--plugin", nargs="+", default=[], help="Python files that the run's trainer needs")
     return p

@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     p = arguments.parser(__doc__.splitlines()[0])
     add = p.add_argument
     p.set_defaults(datasets=[])
-    add("--reference", default="", metavar="CSV", help="published numbers, laid beside")
+    add("--reference", default="", metavar="CSV", help="published numbers to show in the tables")
     add("--expect", default="", metavar="CSV", help="numbers to compare with; differences fail")
     add("--thresholds", action="store_true",
         help="a table of thresholds chosen without labels too (docs/thresholds.md)")

@@ -13,6 +13,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from ueo.clip.backbones import load_clip, name_in_tables
+from ueo.commands import HelpFormatter
 from ueo.errors import ConfigError
 from ueo.files import write_json
 from ueo.runs.status import command
@@ -25,15 +26,13 @@ FURTHER = 2.0  # times as far from fp64 as the released code in half precision, 
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=HelpFormatter)
     add = p.add_argument
     add("dataset", nargs="?", default="emoji", help="name in configs/datasets/")
     add("--released", required=True, help="checkout of github.com/tim-learn/UEO")
     add("--domain", default="fluent", help="target domain")
     add("--setting", nargs="+", default=[], choices=parity.SETTINGS,
-        help="label spaces; unless given all for the steps, open for the epochs")
+        help="label spaces (default: all for the steps, open for the epochs)")
     add("--backbone", default="TinyCLIP", help="name, file, or random:<architecture>")
     add("--steps", type=int, default=50, help="steps to compare; 0: none")
     add("--epochs", type=int, default=3, help="epochs with augmentation; 0: none")

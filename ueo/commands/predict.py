@@ -24,18 +24,18 @@ def parser() -> argparse.ArgumentParser:
     add("--path", required=True, type=folder("--path"), metavar="NEW",
         help="folder of images, list of paths, shards, or one image")
     add("--output", default="", metavar="CSV",
-        help="file of predictions; RUN/predictions/<name of NEW>.csv unless given")
+        help="file of predictions (default: RUN/predictions/<name of NEW>.csv)")
     add("--root", type=folder("--root"), default=".",
-        help="folder that relative paths of a list start from; the current one unless given")
+        help="folder where relative paths of a list start (default: the current one)")
     add("--threshold", default="", metavar="RULE|NUMBER",
-        help="least score of a known image: a rule of docs/thresholds.md, a number, or none for "
-             "every image known; by the run's rule unless given")
+        help="lowest score of a known image: a rule of docs/thresholds.md, a number, or none to "
+             "count every image as known (default: the run's rule)")
     add("--no-before", action="store_false", dest="before",
-        help="leave out what the model said before it was adapted: half the time")
+        help="leave out the predictions of the model before adaptation: half the time")
     add("--batch-size", type=number("--batch-size", low=1, high=LARGEST_BATCH), default=0,
-        help="images at once; the run's unless given, and no result depends on it")
+        help="images at once (default: that of the run); changes no result")
     add("--workers", type=number("--workers", low=0, high=MOST_WORKERS), default=None,
-        help="processes that read images; one a CPU core unless given")
+        help="processes that read images (default: one per CPU core)")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
     add("--plugin", nargs="+", default=[], help="Python files that the run's trainer needs")
     add("--overwrite", action="store_true", help="replace a file of predictions that is there")

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import fields
 
 from ueo.clip.backbones import listing
+from ueo.commands import HelpFormatter
 from ueo.runs.configure import RunSettings
 from ueo.runs.status import run_to_status, status_of
 from ueo.settings.known_keys import LARGEST_SEED, MOST_THREADS
@@ -23,9 +24,7 @@ class ListBackbones(argparse.Action):
 
 def parser() -> argparse.ArgumentParser:
     """The command line, which is that of the CoOp family."""
-    p = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=HelpFormatter)
     add = p.add_argument
     add("--root", type=folder("--root"), default="data", help="data root")
     add("--output-dir", type=folder("--output-dir"), help="folder of this run")
@@ -34,14 +33,14 @@ def parser() -> argparse.ArgumentParser:
     add("--dataset-config-file", default="", help="yaml file of the data set")
     add("--dataset", default="", help="name of the data set, instead of its yaml file")
     add("--domain", "--target-domains", nargs="+", default=[], help="target domain")
-    add("--source-domains", nargs="+", default=[], help="for trainers that use sources")
+    add("--source-domains", nargs="+", default=[], help="for trainers that use source domains")
     add("--setting", default="", help="label space, such as open_partial")
     add("--protocol", default="", help="released, independent or online")
-    add("--path", default="", help="images of one's own: their folder or list")
-    add("--names", default="", help="images of one's own: file of class names")
-    add("--recursive", action="store_true", help="images of one's own: sub-folders too")
+    add("--path", default="", help="your own images: their folder or list")
+    add("--names", default="", help="your own images: file of class names")
+    add("--recursive", action="store_true", help="your own images: read sub-folders too")
     add("--backbone", default="", help="CLIP backbone, or a file of weights: docs/backbones.md")
-    add("--list-backbones", action=ListBackbones, help="say which there are, and stop")
+    add("--list-backbones", action=ListBackbones, help="list the backbones and stop")
     add("--transforms", nargs="+", default=[], help="augmentations of the training images")
     add("--seed", type=number("--seed", low=-1, high=LARGEST_SEED), help="seed; -1: not fixed")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
@@ -52,8 +51,8 @@ def parser() -> argparse.ArgumentParser:
     add("--eval-only", action="store_true", help="evaluate --model-dir and stop")
     add("--model-dir", default="", help="folder of the run whose checkpoint is evaluated")
     add("--load-epoch", type=number("--load-epoch", low=1),
-        help="its epoch; the last one unless given")
-    add("--overwrite", action="store_true", help="run again what is finished")
+        help="epoch of that checkpoint (default: the last)")
+    add("--overwrite", action="store_true", help="repeat a finished run")
     add("options", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="configuration keys")
     return p
 

@@ -11,6 +11,7 @@ import argparse
 
 from tabulate import tabulate
 
+from ueo.commands import HelpFormatter
 from ueo.commands.train import as_settings
 from ueo.runs.status import command
 from ueo.settings.known_keys import MOST_THREADS, OWN
@@ -19,20 +20,18 @@ from ueo.studies.elsewhere import METRICS, ElsewhereSettings, evaluate_elsewhere
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=HelpFormatter)
     add = p.add_argument
     add("--model-dir", required=True, help="folder of the finished run")
     add("--alpha", nargs="+", type=number("--alpha", float), default=[0.0, 0.25, 0.5, 0.75, 1.0],
         help="shares of the tuned weights")
     add("--load-epoch", type=number("--load-epoch", low=1),
-        help="its epoch; the last one unless given")
+        help="its epoch (default: the last)")
     add("--domain", nargs="+", default=[], help="evaluate on these domains, not on the run's")
     add("--classes", nargs="+", default=[], choices=OWN["DATASET"]["SUBSAMPLE_CLASSES"].choices,
-        help="evaluate on all known classes, the base half, the new half; as the run unless given")
+        help="evaluate on all known classes, the base half or the new half (default: as the run)")
     add("--output-dir", type=folder("--output-dir"),
-        help="folder of the records; RUN/wise_ft unless given")
+        help="folder of the records (default: RUN/wise_ft)")
     add("--root", type=folder("--root"), default="data", help="data root")
     add("--plugin", nargs="+", default=[], help="Python files with further trainers or data sets")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
