@@ -6,6 +6,7 @@ import pytest
 
 from ueo.commands import tune
 from ueo.commands.studies import ablations
+from ueo.studies.ablations import VARIATIONS
 from ueo.studies.tuning import choose
 
 
@@ -75,6 +76,14 @@ def test_ablations_stand_in_one_table_and_end_in_a_verdict(options, tmp_path, ca
     summary = json.loads(file.read_text())
     assert summary["methods"] == ["ZeroshotCLIP", "UEO", "prompt-only", "uniform"]
     assert "the smallest" in summary["verdict"]
+
+
+def test_what_needs_a_vit_is_an_ablation_where_it_is_named_alone(options, tmp_path, capsys):
+    argv = ["emoji", "--domain", "fluent", "--seed", "1", *options, "--dry-run"]
+    assert ablations.main(argv) == 0
+    assert f"{len(VARIATIONS)} runs" in capsys.readouterr().out  # zero-shot CLIP, and all but it
+    assert ablations.main([*argv[:5], "--only", "visual-prompt", *argv[5:]]) == 0
+    assert "3 runs" in capsys.readouterr().out
 
 
 def test_an_unknown_variation(capsys):

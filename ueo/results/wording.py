@@ -9,6 +9,7 @@ from ueo.results.paper.names import METRICS as NAMES
 from ueo.results.tables import MEAN
 
 PAIR = ("pacc", "auroc")  # of the compact table
+ROUNDING = 1e-5  # points, what no difference at all may come out as: a bootstrap has fp32 recalls
 
 
 def caption(summary: dict, style: str = "simple") -> str:
@@ -77,7 +78,7 @@ def of_scores(scores: dict[str, str]) -> str:
 
 def signed(value: float, digits: int = 2) -> str:
     """A difference with its sign. No difference, but for rounding, is +0, never -0."""
-    return f"{round(value, 9) + 0.0:+.{digits}f}"  # -0.0 + 0.0 is 0.0
+    return f"{value if abs(value) > ROUNDING else 0.0:+.{digits}f}"
 
 
 def signed_interval(bounds: tuple[float, float]) -> str:

@@ -4,13 +4,12 @@ from collections.abc import Callable
 
 from tabulate import tabulate
 
-from ueo.results.wording import gain_of
+from ueo.results.wording import ROUNDING, gain_of
 from ueo.text import WRITERS
 
 HELD, NOT_HELD, PARTLY, OPEN, UNTESTED = (
     "held", "not held", "held in part", "not decided", "untested"
 )
-ROUNDING = 1e-9  # points, what no difference at all may come out as
 
 
 def verdict(intervals: list[tuple[float, float]]) -> str:

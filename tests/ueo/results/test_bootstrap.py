@@ -8,6 +8,7 @@ from ueo import metrics
 from ueo.results import bootstrap
 from ueo.results.bootstrap import drawn_gains, estimate, mean_gains
 from ueo.results.intervals import resample_counts, weighted_auroc, weighted_pacc
+from ueo.results.wording import ROUNDING, signed
 
 
 def test_weighted_metrics_equal_those_of_repeated_images():
@@ -43,6 +44,18 @@ def test_no_difference_has_an_interval_of_zero_and_a_gain_lies_in_its_own():
     better = {"a": [run(0, 0.5)], "b": [run(1, 0.5)]}
     for gain, (low, high) in mean_gains(better, base, resamples=200).values():
         assert 0 < low < gain < high
+
+
+def test_the_same_mean_of_other_recalls_is_no_gain_but_for_rounding():
+    """1/3 + 2/3 + 1/3 is 1/3 + 1 + 0, though not in fp32 to the last bit."""
+    labels, scores = np.repeat([0, 1, 2, 3, 9], [3, 3, 3, 7, 1]), np.linspace(0, 1, 17)
+    several = {}
+    for name, right in (("one", (1, 2, 1, 1)), ("other", (1, 3, 0, 1))):
+        taken = np.concatenate([np.arange(n) < k for n, k in zip((3, 3, 3, 7, 1), (*right, 0))])
+        several[name] = {"a": [({"test_labels": labels, "test_scores_after": scores,
+                                 "test_predictions_after": np.where(taken, labels, 8)}, 4)]}
+    gain, _ = mean_gains(several["one"], several["other"], ("pacc",), 20)["pacc"]
+    assert abs(gain) < ROUNDING and signed(gain) == signed(-gain) == "+0.00"
 
 
 def test_blocks_of_resamples_change_nothing(monkeypatch):

@@ -63,7 +63,8 @@ def test_what_is_not_known_of_the_images_is_not_claimed(summary, entries):  # no
 
 @pytest.mark.parametrize(("value", "digits", "expected"), [
     (0.0, 1, "+0.0"), (-0.0, 1, "+0.0"), (-1e-14, 2, "+0.00"), (65.4 - 65.3 - 0.1, 1, "+0.0"),
-    (-0.04, 1, "-0.0"), (0.04, 1, "+0.0"), (-1.25, 2, "-1.25"), (3, 2, "+3.00"),
+    (-4.3e-7, 2, "+0.00"), (-0.04, 1, "-0.0"), (0.04, 1, "+0.0"), (-1.25, 2, "-1.25"),
+    (3, 2, "+3.00"),
 ])
 def test_no_gain_is_not_a_loss(value, digits, expected):
     assert wording.signed(value, digits) == expected

@@ -13,6 +13,7 @@ from ueo.studies.claims import claim, not_worse, table, verdict
     ([(-0.1, 1.0), (-0.2, 0.5)], "not decided", "held"),
     ([(-0.1, 1.0), (-0.9, -0.5)], "not held", "not held"),
     ([(1e-14, 2e-14), (-1e-14, -1e-15)], "not decided", "held"),
+    ([(4.3e-7, 0.5), (-0.5, -4.3e-7)], "not decided", "held"),
 ])
 def test_a_verdict_follows_from_the_intervals(intervals, strict, weak):
     assert verdict(intervals) == strict

@@ -18,7 +18,9 @@ from ueo.studies import ablations
 
 def parser() -> argparse.ArgumentParser:
     p = arguments.parser(__doc__.splitlines()[0])
-    p.add_argument("--only", nargs="+", default=[], help=f"of {', '.join(ablations.VARIATIONS)}")
+    p.add_argument("--only", nargs="+", default=[],
+                   help=f"of {', '.join(ablations.VARIATIONS)}; all but {ablations.VIT_ALONE}, "
+                   "which needs a ViT, unless given")
     return p
 
 
