@@ -1,14 +1,16 @@
 """The other methods: what each computes once, tunes, sees and remembers."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import SHUFFLED, killed_in_epoch, read, trainer_names
+from conftest import SHUFFLED, killed_in_epoch, read, toy_arguments, trainer_names
 from dassl.engine import TRAINER_REGISTRY
 
+from ueo.commands import train
 from ueo.pseudo_labels import most_confident
 
 TRAINERS = trainer_names()
@@ -16,12 +18,28 @@ UNSUPERVISED = [t for t in TRAINERS
                 if not TRAINER_REGISTRY.get(t).uses_labels and t != "ZeroshotCLIP"]
 SUPERVISED = [t for t in TRAINERS if TRAINER_REGISTRY.get(t).uses_labels]
 
+
+@pytest.fixture(scope="module")
+def unbroken(toy_root, weights, tmp_path_factory):
+    """unbroken(trainer): folder of its run of three epochs, made once, and its options."""
+    place = tmp_path_factory.mktemp("unbroken")
+
+    def run(trainer: str) -> tuple[Path, tuple[str, ...]]:
+        folder, learns = place / trainer, TRAINER_REGISTRY.get(trainer).uses_labels
+        options = ("DATASET.NUM_SHOTS", "3", "OPTIM.LR", "0.1") if learns else ()
+        argv = toy_arguments(toy_root, weights, folder, trainer=trainer, epochs=3)
+        assert train.main([*argv, *options]) == 0  # at once where it is finished
+        return folder, options
+
+    return run
+
+
 @pytest.mark.parametrize("trainer", UNSUPERVISED)
-def test_permuted_labels_of_the_unlabelled_set_change_nothing(toy, tmp_path, trainer):
+def test_permuted_labels_of_the_unlabelled_set_change_nothing(toy, tmp_path, unbroken, trainer):
     plugin = tmp_path / "shuffled_toy.py"
     plugin.write_text(SHUFFLED)
-    _, plain = toy("plain", trainer=trainer)
-    status, permuted = toy("permuted", "DATASET.NAME", "ShuffledToy", trainer=trainer,
+    plain, _ = unbroken(trainer)
+    status, permuted = toy("permuted", "DATASET.NAME", "ShuffledToy", trainer=trainer, epochs=3,
                            plugins=[str(plugin)])
     assert status == 0
     a, b = (np.load(f / "outputs.npz") for f in (plain, permuted))
@@ -32,19 +50,20 @@ def test_permuted_labels_of_the_unlabelled_set_change_nothing(toy, tmp_path, tra
 
 
 @pytest.mark.parametrize("trainer", SUPERVISED)
-def test_the_supervised_ones_learn_from_their_labels_and_meet_no_shot_again(toy, tmp_path, trainer):
+def test_the_supervised_ones_learn_from_their_labels_and_meet_no_shot_again(
+    toy, tmp_path, unbroken, trainer
+):
     plugin = tmp_path / "shuffled_toy.py"
     plugin.write_text(SHUFFLED)
-    options = ("DATASET.NUM_SHOTS", "3", "OPTIM.LR", "0.1")
-    _, plain = toy("plain", *options, trainer=trainer)
+    plain, options = unbroken(trainer)
     status, permuted = toy("permuted", *options, "DATASET.NAME", "ShuffledToy", trainer=trainer,
-                           plugins=[str(plugin)])
+                           epochs=3, plugins=[str(plugin)])
     assert status == 0
     a, b = (np.load(f / "outputs.npz")["test_scores_after"] for f in (plain, permuted))
     assert (a != b).any()
     counts = read(plain)["counts"]
     assert counts["shots_left_out_of_test"] == 4 * 3 and read(plain)["uses_labels"]
-    _, whole = toy("whole", trainer="ZeroshotCLIP")
+    whole, _ = unbroken("ZeroshotCLIP")
     assert counts["test"] == read(whole)["counts"]["test"] - 12
     assert read(whole)["split_hash"] == read(plain)["split_hash"]
 
@@ -57,16 +76,15 @@ def test_training_on_what_is_tested_is_refused(toy, capsys):
 
 @pytest.mark.parametrize("trainer",
                          [t for t in TRAINERS if not TRAINER_REGISTRY.get(t).training_free])
-def test_a_resumed_run_ends_in_the_same_numbers(toy, trainer, monkeypatch):
+def test_a_resumed_run_ends_in_the_same_numbers(toy, trainer, unbroken):
     """Also where a method has state of its own."""
-    shots = ("DATASET.NUM_SHOTS", "2") if TRAINER_REGISTRY.get(trainer).uses_labels else ()
-    _, unbroken = toy("unbroken", *shots, trainer=trainer, epochs=3)
+    whole, options = unbroken(trainer)
     kind = TRAINER_REGISTRY.get(trainer)
     with killed_in_epoch(kind):
-        assert toy("resumed", *shots, trainer=trainer, epochs=3)[0] == 130
-    status, resumed = toy("resumed", *shots, trainer=trainer, epochs=3)
+        assert toy("resumed", *options, trainer=trainer, epochs=3)[0] == 130
+    status, resumed = toy("resumed", *options, trainer=trainer, epochs=3)
     assert status == 0 and read(resumed)["resumed_from_epoch"] == 1
-    a, b = (np.load(f / "outputs.npz") for f in (unbroken, resumed))
+    a, b = (np.load(f / "outputs.npz") for f in (whole, resumed))
     np.testing.assert_array_equal(a["test_scores_after"], b["test_scores_after"])
     if not (a["test_scores_after"] != a["test_scores_before"]).any():
         pytest.skip(f"{trainer} took no step on these images: this test says nothing of it")

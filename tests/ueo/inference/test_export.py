@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 
@@ -52,22 +53,35 @@ def answers(model, paths: list[str]) -> list[tuple]:
             for p in model.predict(paths, before=False)]
 
 
-@pytest.mark.parametrize("trainer", trainer_names())
-def test_every_trainer_predicts_bit_for_bit_without_its_weights(
-    toy_root, weights, tmp_path, trainer
+@pytest.mark.parametrize(("trainer", "options"), [
+    *((name, ()) for name in trainer_names()),
+    ("UEO", ("TRAINER.UEO.TUNE", "prompt+visual_affine+visual_prompt")),
+])
+def test_every_trainer_predicts_its_test_images_again_and_its_export_does_without_its_weights(
+    toy_root, weights, tmp_path, trainer, options
 ):
-    kind = "vit" if trainer in ("FLYP", "UPL", "CoOp", "TipAdapterF", "UEO") else "rn"
-    options = ["DATASET.NUM_SHOTS", "2"] if TRAINER_REGISTRY.get(trainer).uses_labels else []
-    if trainer == "UEO":
-        options += ["TRAINER.UEO.TUNE", "prompt+visual_affine+visual_prompt"]
+    kind = "vit" if options or trainer in ("FLYP", "UPL", "CoOp", "TipAdapterF") else "rn"
+    shots = ("DATASET.NUM_SHOTS", "2") if TRAINER_REGISTRY.get(trainer).uses_labels else ()
     own = {kind: shutil.copy(weights[kind], tmp_path)}  # a file that is removed below
-    run = finish(tmp_path / "run", toy_root, own, *options, trainer=trainer, kind=kind)
-    paths = test_paths(toy_root, run, 12)
-    expected = answers(ueo.load(run, "cpu"), paths)
+    run = finish(tmp_path / "run", toy_root, own, *shots, *options, trainer=trainer, kind=kind)
+    outputs, model, paths = read_outputs(run), ueo.load(run, "cpu"), test_paths(toy_root, run)
+    order = random.Random(0).sample(range(len(paths)), len(paths))
+    found = list(model.predict([paths[i] for i in order], batch_size=3))
+    names = [model.classes[i] for i in outputs["test_predictions_after"][order]]
+    if hasattr(model.network.model.adapter, "jointly"):  # the run answered all images at once
+        assert np.mean([p.name == name for p, name in zip(found, names)]) > 0.7
+    else:
+        assert [p.name for p in found] == names
+        assert np.array_equal([p.score for p in found], outputs["test_scores_after"][order])
+    before = [model.classes[i] for i in outputs["test_predictions_before"][order]]
+    assert [p.before for p in found] == before
+    assert all(p.probability >= p.runner_up_probability > 0 for p in found)
+    assert len({p.name for p in found}) > 1
+    expected = answers(model, paths[:12])
     exported(run, tmp_path / "export")
     shutil.rmtree(run)
     os.unlink(own[kind])
-    assert answers(ueo.load(tmp_path / "export", "cpu"), paths) == expected
+    assert answers(ueo.load(tmp_path / "export", "cpu"), paths[:12]) == expected
     assert {path.name for path in (tmp_path / "export").iterdir()} == FILES
 
 
