@@ -23,7 +23,8 @@ def trained(toy_root, weights, tmp_path):
     def run(name: str, kind: str, *options: str, device: str = "auto", evaluate: bool = False):
         argv = toy_arguments(toy_root, weights, tmp_path, kind=kind, trainer=name)
         argv[argv.index("--device") + 1] = device
-        options = ("OPTIM.LR", "0.01", "DATALOADER.TRAIN_X.BATCH_SIZE", "5", "DATASET.NUM_SHOTS",
+        size = "5" if TRAINER_REGISTRY.get(name).uses_labels else "9"  # shots are fewer
+        options = ("OPTIM.LR", "0.01", "DATALOADER.TRAIN_X.BATCH_SIZE", size, "DATASET.NUM_SHOTS",
                    "3", f"TRAINER.{name}.PREC", "fp32", *options)
         losses = []
         with pretended_gpu(), pretended_graphs():

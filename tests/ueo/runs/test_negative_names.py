@@ -40,9 +40,11 @@ def options(trainer: str, score: str, *more: str) -> list[str]:
     return [f"TRAINER.{trainer}.SCORE", score, *more, *["DATASET.NUM_SHOTS", "2"] * labels]
 
 
-def predicted(folder, root: str) -> list:
+def predicted(folder, root: str, model=None) -> list:
+    """Of the run's test images. model: where it is loaded already."""
     paths = [f"{root}/toy/{path}" for path in read_outputs(folder)["test_paths"]]
-    return list(ueo.load(folder, "cpu").predict(paths, batch_size=5, before=False))
+    model = model or ueo.load(folder, "cpu")
+    return list(model.predict(paths, batch_size=5, before=False))
 
 
 @pytest.mark.parametrize("trainer", [name for name in trainer_names() if name != "Midway"])
@@ -54,8 +56,9 @@ def test_every_trainer_reports_it_and_its_model_predicts_it_again(toy, toy_root,
     scores = outputs["test_scores_after"]
     assert len(np.unique(scores)) > len(scores) // 2 and ((0 <= scores) & (scores <= 1)).all()
     assert result["metrics"]["test"]["auroc"] is not None
-    found = predicted(folder, toy_root)
-    if not hasattr(ueo.load(folder, "cpu").network.model.adapter, "jointly"):
+    model = ueo.load(folder, "cpu")
+    found = predicted(folder, toy_root, model)
+    if not hasattr(model.network.model.adapter, "jointly"):
         # a method that classifies all images at once says other things of one alone
         np.testing.assert_allclose([p.score for p in found], scores, rtol=1e-9)
 
