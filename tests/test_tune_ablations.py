@@ -38,6 +38,12 @@ def test_every_method_is_tuned_on_the_same_grid_by_the_same_rule(options, tmp_pa
     next((tmp_path / "output/emoji/UEO").glob("*LR=1e-3/open/fluent_3d/seed1/result.json")).unlink()
     assert tune.main([*argv, "--tables-only"]) == 0
     assert "Not measured with every value (-): UEO; what is chosen" in capsys.readouterr().out
+    before = {file: file.read_bytes() for file in (tmp_path / "output/emoji").glob("tuning-*")}
+    less = argv[:3] + argv[4:]  # without EntMin
+    for call in (less, [*argv, "--seed", "1", "2"], [*less, "--rates", "1e-1"]):
+        assert tune.main([*call, "--tables-only"]) == 0
+    assert len([*(tmp_path / "output/emoji").glob("tuning-*")]) == 4
+    assert all(file.read_bytes() == kept for file, kept in before.items())
 
 
 def test_a_rate_that_diverged_is_never_chosen():

@@ -4,8 +4,9 @@
     bash scripts/tune.sh emoji --trainers TipAdapter --key TRAINER.TipAdapter.ALPHA --values 1 3
 
 Runs are those of a grid with `--set KEY <value>`; what is finished is not run again. Results go to
-OUTPUT/<dataset>/tuning-<configuration>.json, with -<KEY> for another key; the chosen values are
-written by hand into configs/trainers/<METHOD>/<dataset>.yaml.
+OUTPUT/<dataset>/tuning-<configuration>.json, with -<KEY> for another key and with what is selected
+of label spaces, seeds, methods and values; the chosen values are written by hand into
+configs/trainers/<METHOD>/<dataset>.yaml.
 """
 
 import argparse
@@ -21,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     p = arguments.parser(__doc__.splitlines()[0])
     p.add_argument("--key", default=tuning.RATE, help="what is chosen")
     p.add_argument("--values", "--rates", nargs="+", default=list(tuning.RATES), help="its values")
-    p.set_defaults(trainers=[ALL], seed=[1])
+    p.set_defaults(trainers=[ALL], seed=list(tuning.SEEDS))
     return p
 
 

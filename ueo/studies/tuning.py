@@ -12,9 +12,10 @@ from tabulate import tabulate
 
 from ueo.errors import ConfigError
 from ueo.files import write_json
-from ueo.grids.choices import config_name, dataset_class, output_name, trainer_names
+from ueo.grids.choices import ALL, config_name, dataset_class, output_name, trainer_names
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.plan import plan
+from ueo.grids.run_grid import selection
 from ueo.results.gains import mean
 from ueo.results.record import read_result
 from ueo.text import file_name
@@ -22,6 +23,7 @@ from ueo.text import file_name
 HM = "test", "hm"  # what is chosen by: images, metric
 RATE = "OPTIM.LR"
 RATES = ("1e-3", "3e-3", "1e-2", "3e-2")
+SEEDS = (1,)
 
 Plans = dict[tuple[str, str], list[PlannedRun]]  # (trainer, value) -> its runs
 
@@ -69,13 +71,16 @@ def report(settings: GridSettings, dataset: str, by_value: Plans, key: str) -> N
     for (name, value), runs in by_value.items():
         scores.setdefault(name, {})[value] = mean_of(runs, *HM)
     chosen = choose(scores)
-    backbone = next(iter(by_value.values()))[0].config["MODEL.BACKBONE.NAME"]
+    runs, values = next(iter(by_value.values())), list(dict.fromkeys(v for _, v in by_value))
+    backbone = runs[0].config["MODEL.BACKBONE.NAME"]
     parts = ["tuning", config_name(backbone, settings), *[key] * (key != RATE)]
+    parts += selection(settings, runs, usual=replace(settings, seed=SEEDS, setting=()))
+    parts += scores if ALL not in settings.trainers else []
+    parts += ["+".join(values)] * (values != [*RATES])
     file = Path(settings.output, output_name(dataset), f"{file_name('-'.join(parts))}.json")
     (domain,) = settings.domain
     write_json(file, {"domain": domain, "seeds": list(settings.seed), "rule": "highest mean HM",
                       "key": key, "scores": scores, "chosen": chosen})
-    values = list(dict.fromkeys(value for _, value in by_value))
     rows = [
         [name, *("-" if by[v] is None else f"{by[v]:.2f}" for v in values), chosen[name]]
         for name, by in scores.items()
