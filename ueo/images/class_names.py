@@ -34,7 +34,7 @@ def read_names(path: Path) -> list[str]:
 def check_names(named: Iterable[tuple[str, str]]) -> None:
     """Refuse class names that no prompt can be made of, given as (where it stands, name).
 
-    Raises DataError for a name that holds a control character, one that nobody sees (UNSEEN) or
+    Raises DataError for a name that holds a control character, an invisible one (UNSEEN) or
     bytes that are not UTF-8, is very long, or is the same as an earlier one to CLIP (see
     `names.spoken`).
     """
@@ -42,8 +42,8 @@ def check_names(named: Iterable[tuple[str, str]]) -> None:
     for where, name in named:
         if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in UNSEEN for c in name):
             raise DataError(
-                f"{where}: the class name {name!r} holds a control character, one that nobody "
-                "sees or bytes that are not UTF-8; remove them"
+                f"{where}: the class name {name!r} holds a control character, an invisible "
+                "one or bytes that are not UTF-8; remove them"
             )
         if len(name) > LONGEST:
             raise DataError(
