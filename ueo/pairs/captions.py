@@ -20,8 +20,8 @@ def captions_of(source: str, items: list, root: Path) -> list[list[str]]:
 
     source: the file, or EMBEDDED for that of the emoji data set, in which a picture under shift has
     the captions of its drawing. root: the data set's folder, to which its paths are relative.
-    Raises DataError as `read_captions` does; for an item without
-    captions; and for an image that the data set does not hold.
+    Raises DataError as `read_captions` does; for an item without captions; and for an image that
+    the data set does not hold.
     """
     path = asset("emoji_captions.jsonl") if source == EMBEDDED else Path(source).expanduser()
     captions = read_captions(path)
