@@ -16,6 +16,7 @@ from ueo.results.check_outputs import check_outputs
 from ueo.results.paper.scores import PICTURE
 from ueo.results.record import RESULT, read_result
 from ueo.runs.folder import finished_result
+from ueo.settings.known_keys import OWN
 
 OF_PLACE = ("TRAINER.NAME", "DATASET.NAME", "DATASET.TARGET_DOMAINS", "DATASET.SETTING", "SEED")
 FEW = 40  # runs to do that a dry run names one by one
@@ -61,7 +62,7 @@ def finished_runs(
         elif elsewhere and (record := read_result(run.folder)):
             recorded = record["inputs"]
             present = {**present, **{k: recorded[k] for k in OF_DEVICE if k in recorded}}
-        keep = [f"TEST.KEEP_{what}" in run.settings.options for what in ("OUTPUTS", "NEGATIVES")]
+        keep = [run.config.get(f"TEST.{key}", False) for key in OWN["TEST"]]
         result = finished_result(run.folder, run.config, present, "--output", *keep)
         if result is not None:
             found[run] = result

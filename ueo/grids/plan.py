@@ -72,7 +72,7 @@ def _resolve(runs: list[PlannedRun]) -> None:
     cfg = build_cfg(first)
     check_asked(cfg, first.options, TRAINER_REGISTRY.get(first.trainer))
     check_output(cfg)
-    shared = config.resolved(cfg)
+    shared = config.resolved(cfg) | {f"TEST.{key}": cfg.TEST[key] for key in OWN["TEST"]}
     for run in runs:
         asked = run.settings
         run.config.update(shared)

@@ -7,13 +7,14 @@ import pytest
 
 from ueo.commands import compare
 from ueo.errors import ConfigError
-from ueo.grids import run_grid
+from ueo.grids import finished, run_grid
 from ueo.grids.choices import left_out
 from ueo.grids.finished import estimate
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, Place, PlannedRun, shard
 from ueo.grids.parallel import clock
 from ueo.grids.plan import plan
 from ueo.grids.run_grid import table_stem
+from ueo.results.paper.scores import PICTURE
 from ueo.runs.configure import RunSettings
 
 
@@ -40,26 +41,48 @@ def test_wrong_shards(part):
 
 
 def test_the_estimate_comes_from_finished_runs_of_the_same_kind():
-    finished = {r: {"wall_seconds": s} for r, s in (
+    done = {r: {"wall_seconds": s} for r, s in (
         (run("New", "a", 1), 10.0), (run("New", "a", 2), 20.0), (run("New", "b", 1), 90.0))}
     todo = [run("New", "a", 3), run("New", "b", 2), run("New", "c", 1), run("Zero", "a", 1)]
     # a: 15, b: 90, c: the mean of all three, Zero: nothing is known
-    assert estimate(todo, finished, 2) == ((15 + 90 + 40) / 2, 1)
+    assert estimate(todo, done, 2) == ((15 + 90 + 40) / 2, 1)
     assert estimate(todo, {}, 1) == (0, 4)
     assert clock(3723) == "1:02:03"
 
 
 def test_wall_times_of_a_clock_set_back_are_not_averaged():
-    finished = {run("New", "a", 1): {"wall_seconds": -3500.0},
-                run("New", "a", 2): {"wall_seconds": 20.0},
-                run("New", "a", 4): {"wall_seconds": 0.0}}
-    assert estimate([run("New", "a", 3)], finished, 1) == (20, 0)
+    done = {run("New", "a", 1): {"wall_seconds": -3500.0},
+            run("New", "a", 2): {"wall_seconds": 20.0},
+            run("New", "a", 4): {"wall_seconds": 0.0}}
+    assert estimate([run("New", "a", 3)], done, 1) == (20, 0)
 
 
 def test_a_run_given_twice_counts_once_and_two_in_one_folder_are_refused():
     assert shard([*RUNS, *RUNS], "") == RUNS
     with pytest.raises(ConfigError, match="two different runs"):
         shard([*RUNS, PlannedRun(RunSettings(seed=9), RUNS[0].folder, "")], "")
+
+
+@pytest.mark.parametrize(("lines", "options", "kept"), [
+    ("", (), False),
+    ("", ("TEST.KEEP_OUTPUTS", "True"), True),
+    ("", ("TEST.KEEP_OUTPUTS", "False"), False),
+    ("TEST:\n  KEEP_OUTPUTS: True\n", (), True),
+])
+def test_outputs_are_kept_by_the_value_wherever_it_stands(
+        tmp_path, monkeypatch, lines, options, kept):
+    (tmp_path / "own.yaml").write_text("OPTIM:\n  MAX_EPOCH: 1\n" + lines)
+    asked = GridSettings(trainers=(ZERO_SHOT,), domain=("fluent",), setting=("open",), seed=(1,),
+                         config_file=str(tmp_path / "own.yaml"), options=options,
+                         output=str(tmp_path))
+    (planned,) = plan(asked, "emoji")
+    planned.folder.mkdir(parents=True)
+    (planned.folder / PICTURE).touch()
+    found = []
+    monkeypatch.setattr(finished, "finished_result", lambda *args: found.append(args[-2:]))
+    monkeypatch.setattr(finished.PlannedInputs, "of", lambda self, run: ({}, ""))
+    finished.finished_runs([planned], overwrite=False)
+    assert found == [(kept, False)]
 
 
 def test_an_option_of_one_trainer_leaves_the_runs_of_others_where_they_are():

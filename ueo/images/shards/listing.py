@@ -1,10 +1,12 @@
 """Which shards there are: a folder of tar files, a list with braces, commands and addresses."""
 
+import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from ueo.errors import ConfigError, DataError
+from ueo.errors import ConfigError, DataError, first_line
 from ueo.images.folders import images_in
 
 TAR = (".tar", ".tar.gz", ".tgz")
@@ -44,14 +46,16 @@ def list_of(path: str) -> list[Shard]:
     if folder.is_dir():
         urls = [str(file) for file in _in_folder(folder)]
     else:
-        urls = [_local(url) for url in library().shardlists.expand_urls(path)]
+        urls = _expanded(path)
     if not urls:
         raise DataError(f"{path}: holds no shard, which is a file called {' or '.join(TAR)}")
     ends = [url.rstrip("/").rpartition("/")[2] for url in urls]
     names = ends if len(set(ends)) == len(urls) else urls
-    if twice := next((url for i, url in enumerate(urls) if url in urls[:i]), None):
-        raise DataError(f"{path}: names the shard {twice} twice")
     shards = [Shard(*pair) for pair in zip(urls, names)]
+    places = [os.path.abspath(shard.path) if shard.path else shard.url for shard in shards]
+    of_place = Counter(places)
+    if twice := next((url for url, place in zip(urls, places) if of_place[place] > 1), None):
+        raise DataError(f"{path}: names the shard {twice} twice")
     for shard in shards:
         if shard.path and not shard.path.is_file():
             raise DataError(f"{shard.url}: no such shard; {path} names {len(urls)}")
@@ -62,7 +66,7 @@ def title_of(path: str) -> str:
     """What shards are called together: as the folder that holds them."""
     if Path(path).expanduser().is_dir():
         return Path(path).expanduser().resolve().name
-    first = _local(library().shardlists.expand_urls(path)[0])
+    first = _expanded(path)[0]
     if not REMOTE.match(first):
         return Path(first).absolute().parent.name or "shards"
     parts = first.split("/")
@@ -82,6 +86,14 @@ def library():
 
 def _in_folder(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.name.endswith(TAR) and file.is_file())
+
+
+def _expanded(path: str) -> list[str]:
+    """Raises DataError for braces of which one is missing."""
+    try:
+        return [_local(url) for url in library().shardlists.expand_urls(path)]
+    except ValueError as error:
+        raise DataError(f"{path}: a brace is missing ({first_line(error)})") from error
 
 
 def _local(url: str) -> str:

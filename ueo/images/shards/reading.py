@@ -65,7 +65,8 @@ def again(shard: Shard, names: list[str], start: int, stop: int) -> Iterator[tup
             member = next(found, None)
             if member is None:
                 raise DataError(f"{shard.url}: lacks {names[row]}, which it held when it was first "
-                                "read; was it replaced? --overwrite begins again")
+                                "read; was it replaced? remove what is stored of it "
+                                "(docs/streams.md) and the run's folder, and run again")
             if member.name == names[row]:
                 if row >= start:
                     yield row, member

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ueo.errors import ConfigError, DataError
+from ueo.errors import ConfigError, DataError, first_line
 from ueo.files import atomic_path, file_version, read_json, write_json
 from ueo.images.shards.listing import Shard
 
@@ -48,7 +48,8 @@ class Tables:
             write_json(self._facts(shard), {"url": self.shards[shard].url, "names": table.names,
                                             "skipped": table.skipped})
         except OSError as error:
-            raise ConfigError(f"{self.folder}: features cannot be kept ({error.strerror}); "
+            reason = error.strerror or first_line(error)  # NumPy gives a short write no strerror
+            raise ConfigError(f"{self.folder}: features cannot be kept ({reason}); "
                               "DATASET.STORE names another folder") from error
 
     def read(self, shard: int) -> Table:
@@ -81,7 +82,13 @@ class Tables:
 
 
 def _digest(shard: Shard, key: str) -> str:
-    """Another one where a local shard was changed; one at an address is known by that alone."""
-    version = shard.path and (str(shard.path.absolute()), file_version(shard.path))
-    return hashlib.blake2b(f"{version or shard.url} {key}".encode(errors="surrogateescape"),
+    """Another one where a local shard was changed. One at an address is known by that alone, a
+    command by its words and the folder that it runs in."""
+    if shard.path:
+        known = str(shard.path.absolute()), file_version(shard.path)
+    elif shard.url.startswith("pipe:"):
+        known = str(Path.cwd()), shard.url
+    else:
+        known = shard.url
+    return hashlib.blake2b(f"{known} {key}".encode(errors="surrogateescape"),
                            digest_size=16).hexdigest()

@@ -3,6 +3,7 @@ stream, and at other sizes of a batch and in other orders."""
 
 from dataclasses import replace
 
+from ueo.clip.backbones import name_in_tables
 from ueo.errors import ConfigError
 from ueo.grids.choices import dataset_class, reported_domains
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
@@ -67,7 +68,7 @@ def _reported(settings: GridSettings, figure: bool) -> Reported:
         for run in plan(replace(settings, backbone=model), dataset):
             (domain,) = run.settings.domain
             group = next((name for name, of in groups.items() if domain in of), OTHER)
-            place = run.settings.backbone, group, run.settings.trainer
+            place = name_in_tables(run.settings.backbone), group, run.settings.trainer
             found.setdefault(place, []).append(run)
     return found
 

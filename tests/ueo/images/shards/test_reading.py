@@ -4,12 +4,14 @@ import gzip
 import os
 import tarfile
 
+import numpy as np
 import pytest
 from made_shards import png, served, write_tar
 
-from ueo.errors import DataError
+from ueo.errors import ConfigError, DataError
 from ueo.images.shards.listing import Shard, list_of, names_shards, title_of
 from ueo.images.shards.reading import again, images_of
+from ueo.images.shards.tables import Table, Tables
 
 
 @pytest.fixture
@@ -104,6 +106,28 @@ def test_what_names_shards(tmp_path):
     (folder / "c.png").write_bytes(png(0))
     assert not names_shards(str(folder)) and not names_shards("photos")
     for path, why in ((f"{folder}/{{0..3}}.tar", "3.tar: no such shard"),
-                      (str(tmp_path), "holds no shard"), (f"{folder}/{{0,0}}.tar", "twice")):
+                      (str(tmp_path), "holds no shard"), (f"{folder}/{{0,0}}.tar", "twice"),
+                      (f"{folder}/0.tar::file:{folder}/../my/0.tar", "twice"),
+                      (f"{folder}/{{0..1.tar", "a brace is missing")):
         with pytest.raises(DataError, match=why):
             list_of(path)
+    with pytest.raises(DataError, match="a brace is missing"):
+        title_of(f"{folder}/{{0..1.tar")
+
+
+def test_a_command_with_relative_paths_reads_other_shards_in_another_folder(tmp_path, monkeypatch):
+    """So what is kept of them stands apart."""
+    shards, files = [Shard("pipe:cat 0.tar", "0.tar")], []
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        files += Tables(tmp_path, shards, "key").files
+    assert files[0] != files[1]
+
+
+def test_a_full_disk_is_named_where_numpy_gives_no_reason(tmp_path, monkeypatch):
+    def short(file, values):
+        raise OSError("3 requested and 0 written")
+    monkeypatch.setattr(np, "save", short)
+    with pytest.raises(ConfigError, match="cannot be kept .3 requested and 0 written."):
+        Tables(tmp_path, [Shard("pipe:x", "x")], "").write(0, Table([], np.zeros((0, 2)), []))
