@@ -31,6 +31,8 @@ def test_no_table_takes_the_place_of_another(stem, tmp_path):
         [*usual, "UPL"], [*usual, "--domain", "fluent"], [*usual, "--domain", "noto_v1"],
         [*usual, "--setting", "open"], [*usual, "--seed", "1"], [*usual, "--seed", "2"],
         [*usual, "--recipe", "paper"], [*usual, "--set", "OPTIM.LR", "0.1"],
+        *([*usual, "EntMin", "--set", f"TRAINER.{name}.SCORE", "energy"]
+          for name in ("UEO", "EntMin")),
         *(["list", "--path", str(tmp_path / name)] for name in ("a.txt", "b.txt")),
         *(["folder", "--path", str(tmp_path / f"photos{v}")] for v in ("", ".v1", ".v2")),
     ]

@@ -1,5 +1,6 @@
 """What the names of a grid's options stand for: data sets, trainers, and their yaml files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
@@ -15,7 +16,7 @@ from ueo.runs.folder import takes_no_step
 from ueo.runs.online.trainer import OnlineTrainer
 from ueo.settings.config import decides
 from ueo.settings.known_keys import ONLINE
-from ueo.settings.options import pairs
+from ueo.settings.options import declared, pairs
 from ueo.settings.yaml_files import read_yaml
 
 CONFIGS = Path(ueo.__file__).resolve().parents[1] / "configs"
@@ -158,12 +159,23 @@ def _check_whole(recipe: Path, trainer: str) -> None:
         )
 
 
-def config_name(backbone: str, settings: GridSettings) -> str:
-    """Name of the configuration in output paths: the backbone and what departs from its yaml."""
-    changes = [f"{key.split('.')[-1]}={value}" for key, value in pairs(settings.options, "--set")
+def config_name(backbone: str, settings: GridSettings, methods: Sequence[str] = ()) -> str:
+    """Name of the configuration in output paths: the backbone and what departs from its yaml.
+    methods: of a table, in which several may have an option of one name."""
+    changes = [f"{_short(key, methods)}={value}" for key, value in pairs(settings.options, "--set")
                if decides(key)]
     if settings.protocol and settings.protocol != "released":
         changes.insert(0, settings.protocol)
     if settings.recipe != "common":
         changes.insert(0, settings.recipe)
     return "+".join([name_in_paths(backbone), *changes])
+
+
+def _short(key: str, methods: Sequence[str]) -> str:
+    """The end of an option's name, with its trainer where others of `methods` have one like it."""
+    *nodes, end = key.split(".")
+    if nodes[:1] == ["TRAINER"]:
+        having = [name for name in methods if end in declared(TRAINER_REGISTRY.get(name))]
+        if len(having) > 1:
+            return f"{nodes[-1]}.{end}"
+    return end

@@ -111,7 +111,8 @@ def _run(settings: GridSettings, dataset: str, backbone: str, trainer: str, sett
         options=own.options,
     )
     label = shown(f"{trainer} {name} {setting} {domain} seed {seed}")
-    return PlannedRun(asked, folder, label, place, config_name(backbone, settings))
+    grid = config_name(backbone, settings, trainer_names(settings))
+    return PlannedRun(asked, folder, label, place, grid)
 
 
 def threads_of(settings: GridSettings) -> int:
