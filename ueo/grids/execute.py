@@ -25,7 +25,7 @@ def fetch_missing(settings: GridSettings, todo: list[PlannedRun]) -> None:
     domains, names = {}, set()
     for run in todo:
         domains.setdefault(run.config["DATASET.NAME"], set()).update(
-            run.config["DATASET.TARGET_DOMAINS"]
+            [*run.config["DATASET.TARGET_DOMAINS"], *run.config.get("ONLINE.THEN", ())]
         )
         names.add(run.config["MODEL.BACKBONE.NAME"])
     for name, wanted in domains.items():

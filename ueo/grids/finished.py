@@ -14,7 +14,7 @@ from ueo.inputs import OF_DEVICE
 from ueo.names import enumeration
 from ueo.results.check_outputs import check_outputs
 from ueo.results.paper.scores import PICTURE
-from ueo.results.record import RESULT, read_result
+from ueo.results.record import RESULT, read_result, was_resumed
 from ueo.runs.folder import finished_result
 from ueo.settings.known_keys import OWN
 
@@ -75,13 +75,14 @@ def estimate(
     todo: list[PlannedRun], finished: dict[PlannedRun, dict], workers: int
 ) -> tuple[float, int]:
     """(seconds for `todo`, how many of it no finished run tells about), from the wall times of
-    finished runs of the same method, of the same domain where there are some.
+    finished runs of the same method, of the same domain where there are some. Runs that were
+    resumed do not count, nor those during which a clock was set back.
 
     finished: {run: result}.
     """
     by_domain, by_method = defaultdict(list), defaultdict(list)
     for run, result in finished.items():
-        if (wall := result["wall_seconds"]) > 0:  # a clock was set back where it is not
+        if (wall := result["wall_seconds"]) > 0 and not was_resumed(result):
             by_domain[run.place.method, run.place.domain].append(wall)
             by_method[run.place.method].append(wall)
     seconds, unknown = 0.0, 0

@@ -131,6 +131,11 @@ def write_run(folder: str | Path, result: dict, outputs: dict[str, np.ndarray]) 
     write_json(folder / RESULT, result)
 
 
+def was_resumed(result: dict) -> bool:
+    """Whether a run's times are those of its last process alone."""
+    return bool(result.get("resumed_from_epoch") or result.get("resumed_from_batch"))
+
+
 def read_result(folder: str | Path) -> dict | None:
     """result.json of a finished run, or None. Raises DataError for one that is no record."""
     path = Path(folder) / RESULT

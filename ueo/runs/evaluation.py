@@ -53,7 +53,7 @@ class Evaluations:
         self.against_names = AgainstNames(trainer, self.passes)
         self.started = time.monotonic()
         self.train_seconds, self.train_images = 0.0, 0
-        self.resumed_from = 0
+        self.resumed_from = self.resumed_from_batch = 0
         history = Path(trainer.output_dir, HISTORY)
         resuming = trainer.cfg.RESUME and history.is_file()
         self.earlier: list[dict] = read_history(history) if resuming else []
@@ -181,6 +181,7 @@ class Evaluations:
             "notes": trainer.notes,
             "evaluations": self.history,
             "resumed_from_epoch": self.resumed_from,
+            "resumed_from_batch": self.resumed_from_batch,  # of that epoch, or of a stream
             "wall_seconds": time.monotonic() - self.started,
             "train_seconds": seconds,
             "train_images_per_second": self.train_images / seconds if seconds else None,

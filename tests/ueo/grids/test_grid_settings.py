@@ -7,7 +7,7 @@ import pytest
 
 from ueo.commands import compare
 from ueo.errors import ConfigError
-from ueo.grids import finished, run_grid
+from ueo.grids import execute, finished, run_grid
 from ueo.grids.choices import left_out
 from ueo.grids.finished import estimate
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, Place, PlannedRun, shard
@@ -54,6 +54,8 @@ def test_wall_times_of_a_clock_set_back_are_not_averaged():
     done = {run("New", "a", 1): {"wall_seconds": -3500.0},
             run("New", "a", 2): {"wall_seconds": 20.0},
             run("New", "a", 4): {"wall_seconds": 0.0}}
+    done[run("New", "a", 5)] = {"wall_seconds": 1.0, "resumed_from_batch": 3}
+    done[run("New", "a", 6)] = {"wall_seconds": 1.0, "resumed_from_epoch": 1}
     assert estimate([run("New", "a", 3)], done, 1) == (20, 0)
 
 
@@ -83,6 +85,17 @@ def test_outputs_are_kept_by_the_value_wherever_it_stands(
     monkeypatch.setattr(finished.PlannedInputs, "of", lambda self, run: ({}, ""))
     finished.finished_runs([planned], overwrite=False)
     assert found == [(kept, False)]
+
+
+def test_the_domains_that_a_stream_goes_on_with_are_fetched_too(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(execute, "ensure", lambda kind, root, wanted, unasked: asked.append(wanted))
+    monkeypatch.setattr(execute.backbones, "fetch", lambda name: None)
+    settings = GridSettings(datasets=("office_home",), trainers=("UEO",), domain=("Art",),
+                            setting=("open",), seed=(1,), protocol="online", output=str(tmp_path),
+                            options=("ONLINE.THEN", "['Clipart']"))
+    execute.fetch_missing(settings, plan(settings, "office_home"))
+    assert asked == [{"Art", "Clipart"}]
 
 
 def test_an_option_of_one_trainer_leaves_the_runs_of_others_where_they_are():

@@ -60,7 +60,8 @@ def test_seconds_are_of_runs_that_were_not_resumed():
     cells = [{"setting": "open", "method": "UEO", "values": {"mean": {}}}]
     summary = {"methods": ["UEO"], "rows": cells, "overall": []}
     entries = [("f", {"trainer": "UEO", "config": {}, "wall_seconds": seconds,
-                      "resumed_from_epoch": epoch}) for seconds, epoch in ((60.0, 0), (2.0, 9))]
+                      "resumed_from_epoch": epoch, "resumed_from_batch": batch})
+               for seconds, epoch, batch in ((60.0, 0, 0), (2.0, 9, 0), (2.0, 0, 7))]
     (row,) = comparison.compare(summary, entries, GROUPS)
     assert row["seconds"] == 60
     (row,) = comparison.compare(summary, entries[1:], GROUPS)

@@ -95,6 +95,7 @@ def test_a_stream_after_kill_9_goes_on_to_the_same_answers(stream, tmp_path, mon
     assert "Go on after batch 2" in capsys.readouterr().out
     assert all(np.array_equal(unbroken[name], again[name]) for name in unbroken)
     assert read(folder)["stream"] == read(folder.parent / "unbroken")["stream"]
+    assert read(folder)["resumed_from_batch"] == 2
     assert score_of(read(folder)) == (OWN_SCORE if trainer == "AdaND" else "mcm")
     assert not (folder / under_way.FILE).exists()
 

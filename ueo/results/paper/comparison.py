@@ -13,7 +13,7 @@ from ueo.results.comparable import Entry
 from ueo.results.coverage import sentence
 from ueo.results.gains import GAINS, mean
 from ueo.results.paper.names import METRICS as NAMES
-from ueo.results.record import score_of
+from ueo.results.record import score_of, was_resumed
 from ueo.results.tables import MEAN
 from ueo.results.wording import gain_of, of_scores
 from ueo.scores import AGAINST_NAMES
@@ -40,7 +40,7 @@ def compare(summary: dict, entries: list[Entry], groups: Mapping[str, str]) -> l
     rows = []
     for method in sorted(summary["methods"], key=lambda m: GROUPS.index(groups[m])):
         records = [record for _, record in entries if record["trainer"] == method]
-        whole = [r.get("wall_seconds") for r in records if not r.get("resumed_from_epoch")]
+        whole = [r.get("wall_seconds") for r in records if not was_resumed(r)]
         rows.append({
             "group": groups[method],
             "method": method,

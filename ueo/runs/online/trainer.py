@@ -102,6 +102,7 @@ class OnlineTrainer(ShardsTrainer):
         self.stream = self._open_stream()
         start = under_way.state_of(self) if self.cfg.ONLINE.RESET else None
         found = under_way.go_on(self) or {"batches": 0, "answers": {}}
+        self.evaluations.resumed_from_batch = found["batches"]
         first, answers = found["batches"], {n: [rows] for n, rows in found["answers"].items()}
         self.epoch, self.num_batches, began = 0, len(self.stream), time.monotonic()
         coming = tqdm(self.stream.starting_with(first), "stream", self.num_batches, leave=False,

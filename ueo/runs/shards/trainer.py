@@ -71,6 +71,7 @@ class ShardsTrainer(RecordedTrainer):
             found = under_way.go_on(self, self.start_epoch)
             if found:
                 self._epoch_seed, self._first = found["seed"], found["batches"]
+                self.evaluations.resumed_from_batch = self._first
 
     def all_steps(self) -> int:
         if is_sharded(self.cfg) and not hasattr(self.train_loader_x, "order"):
