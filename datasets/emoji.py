@@ -27,6 +27,11 @@ class Emoji(UFTDataset):
     published_split = True
     counts = ClassCounts(total=40, known=28, partial=20, open_partial=20, seen_ood=8)
 
+    @staticmethod
+    def object_of(path: str) -> str:
+        """What a picture shows, such as "reptile/t_rex.png", in every style."""
+        return "/".join(Path(path).parts[-2:])
+
     @classmethod
     def prepare(cls, root: str) -> None:
         folder = Path(root).expanduser() / cls.dataset_dir

@@ -159,9 +159,28 @@ def bench_run(domain, seed=1, right=0.5, rows=slice(None), images=600):
         "test_paths": np.array([f"{domain}/{i}" for i in range(images)]),
         ACCEPTED: rng.random(images) < 0.7,
     }
-    result = {"domain": domain, "setting": "open", "seed": seed, "counts": {"known_classes": 4},
-              "trainer": "X", "config": {}, "inputs": {}, "environment": {"engine": "e"}}
+    result = {"dataset": "", "domain": domain, "setting": "open", "seed": seed, "trainer": "X",
+              "counts": {"known_classes": 4}, "config": {}, "inputs": {},
+              "environment": {"engine": "e"}}
     return {"folder": "f", "result": result, "outputs": {k: v[rows] for k, v in outputs.items()}}
+
+
+def test_objects_are_drawn_only_where_domains_show_the_same_ones():
+    """Of two domains that are one another's copy, emoji says no more than of one."""
+    register()
+
+    def width(dataset, *domains):
+        ours, base = ([bench_run(domain, right=right) for domain in domains]
+                      for right in (0.9, 0.5))
+        for run in (*ours, *base):
+            run["result"] |= {"dataset": dataset}
+            run["outputs"]["test_paths"] = np.array(
+                [f"{run['result']['domain']}/class/{i}" for i in range(600)])
+        low, high = gains.row("clean", "X", {"m": (ours, base)})["pacc"]["interval"]
+        return high - low
+
+    assert width("EmojiShift", "a", "b") == pytest.approx(width("EmojiShift", "a"))
+    assert width("UFTOfficeHome", "a", "b") < 0.85 * width("UFTOfficeHome", "a")
 
 
 def test_a_model_counts_once_whatever_its_number_of_seeds():

@@ -176,13 +176,12 @@ def _on_same_images(pairs: list[tuple[list[Run], list[Run]]]) -> tuple[Sequence[
     others for another seed.
     """
     paths = [o.get("test_paths") for ours, theirs in pairs for o, _ in (*ours, *theirs)]
-    alike = any(p is None for p in paths) or all(np.array_equal(p, paths[0]) for p in paths)
-    if not alike:
-        images = sorted(set.union(*(set(p.tolist()) for p in paths)))
-    elif any(p is None for p in paths):
+    unnamed = any(p is None for p in paths)
+    alike = unnamed or all(np.array_equal(p, paths[0]) for p in paths)
+    if unnamed:
         images = [""] * len(pairs[0][0][0][0]["test_labels"])
     else:
-        images = paths[0].tolist()
+        images = paths[0].tolist() if alike else sorted(set().union(*(p.tolist() for p in paths)))
     shared = set(images).intersection(
         *(o["test_paths"].tolist() for _, theirs in pairs for o, _ in theirs if not alike))
     most, by_images = max(len(ours) for ours, _ in pairs), {}

@@ -10,7 +10,8 @@ SHARED = ("dassl", "modern_dassl", "torch", "builtins", "abc", "typing")
 SHARED_MODULES = ("ueo.runs.recorded_trainer", "ueo.runs.shards.trainer",
                   "ueo.runs.online.trainer", "ueo.trainers.base", "ueo.datasets.base",
                   "ueo.datasets.published")
-DECLARATIONS = ("by_image",)  # say where a method can run, and change nothing that it computes
+# where a method can run, and which images show one object: no run computes otherwise by them
+DECLARATIONS = ("by_image", "object_of")
 
 
 def code_hash(kind: type) -> str:

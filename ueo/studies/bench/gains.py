@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+from dassl.data.datasets import DATASET_REGISTRY
 
 from ueo.grids.grid_settings import ZERO_SHOT
 from ueo.open_set import RULE, THRESHOLDS, accepted
@@ -82,8 +83,8 @@ def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict
             check_alike(side)
     ours = [run | {"model": model} for model, (own, _) in by_model.items() for run in own]
     base = [run | {"model": model} for model, (_, zero) in by_model.items() for run in zero]
-    drawn = drawn_gains(
-        _by_cell(ours), _by_cell(base), tuple(METRICS), RESAMPLES, object_of=object_of)
+    drawn = drawn_gains(_by_cell(ours), _by_cell(base), tuple(METRICS), RESAMPLES,
+                        object_of=_object_of(ours[0]["result"]["dataset"]))
     each, before = _gain_of_each(ours, base), [_values(run) for run in base]
     gained = {
         "group": group, "method": method, "models": list(by_model),
@@ -104,10 +105,11 @@ def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict
     return gained
 
 
-def object_of(path: str) -> str:
-    """What a drawing shows, such as "reptile/t_rex.png": styles show the same objects, so that
-    their images are not independent."""
-    return "/".join(Path(path).parts[-2:])
+def _object_of(dataset: str) -> Callable[[str], str] | None:
+    """Of a data set whose domains show the same objects, so that their images are not independent,
+    what finds an image's; None of another."""
+    known = dataset in DATASET_REGISTRY.registered_names()
+    return getattr(DATASET_REGISTRY.get(dataset), "object_of", None) if known else None
 
 
 def _signs(result: dict) -> str:

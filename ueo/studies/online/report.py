@@ -39,7 +39,8 @@ def write(settings: GridSettings, runs: Runs) -> None:
 def markdown(results: dict[str, list[dict]]) -> str:
     """The usual stream on all models and on each, then a table an axis and metric: methods down,
     values across."""
-    parts = ["Points, with paired 95 % bootstrap intervals over objects."]
+    parts = ["Points, with paired 95 % bootstrap intervals over test images, or over the objects "
+             "that several domains show."]
     for part in ("table", "models"):
         for models, group in dict.fromkeys((tuple(r["models"]), r["group"]) for r in results[part]):
             rows = [r for r in results[part] if (tuple(r["models"]), r["group"]) == (models, group)]
