@@ -1,8 +1,8 @@
 """The boxes and flips of many images at once, bit for bit as torchvision draws them one by one.
 
 Image i of an epoch is drawn in the random state of `seed` + i (modern_dassl/loading.py). Torch's
-generator on the CPU is the Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998), which NumPy
-has too: of each image's state the first words are taken, and all else is computed side by side.
+generator on the CPU is the Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998): of a state of
+624 words a draw needs the first few alone, and they are computed for all images side by side.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from modern_dassl.loading import torch_state_of
 
 TRIES = 10  # of RandomResizedCrop.get_params, before it takes the centre
 NUMBERS = 2 * TRIES + 3  # that an image may need: tries, top, left, flip
+SHIFT = 397  # of MT19937
 CHECKED = 4  # images; should torch's generator ever change, torchvision itself draws them all
 
 
@@ -92,10 +93,17 @@ def _uniform(words: np.ndarray) -> np.ndarray:
 
 def _first_words(seeds: np.ndarray) -> np.ndarray:
     """(NUMBERS, images), int64: what MT19937 gives first when seeded by the low 32 bits."""
-    generator = np.random.MT19937()
-    state = np.random.RandomState(generator)
-    words = np.empty((NUMBERS, len(seeds)), np.int64)
-    for image, seed in enumerate((seeds & 0xFFFFFFFF).tolist()):
-        state.seed(seed)
-        words[:, image] = generator.random_raw(NUMBERS)
-    return words
+    state = (seeds & 0xFFFFFFFF).astype(np.uint32)
+    kept = {0: state}
+    for i in range(1, SHIFT + NUMBERS):
+        state = (state ^ (state >> np.uint32(30))) * np.uint32(1812433253) + np.uint32(i)
+        if i <= NUMBERS or i >= SHIFT:
+            kept[i] = state
+    begin = np.stack([kept[i] for i in range(NUMBERS + 1)])
+    joined = (begin[:-1] & np.uint32(1 << 31)) | (begin[1:] & np.uint32((1 << 31) - 1))
+    words = np.stack([kept[i] for i in range(SHIFT, SHIFT + NUMBERS)])
+    words = words ^ (joined >> np.uint32(1)) ^ ((joined & np.uint32(1)) * np.uint32(0x9908B0DF))
+    words ^= words >> np.uint32(11)
+    words ^= (words << np.uint32(7)) & np.uint32(0x9D2C5680)
+    words ^= (words << np.uint32(15)) & np.uint32(0xEFC60000)
+    return (words ^ (words >> np.uint32(18))).astype(np.int64)
