@@ -22,9 +22,9 @@ import numpy as np
 import PIL
 
 from ueo.errors import DataError
-from ueo.files import atomic_path, exclusive, read_arrays
+from ueo.files import atomic_path, read_arrays
 from ueo.settings.machine_share import name_in
-from ueo.temporaries import fcntl
+from ueo.temporaries import fcntl, locked
 
 KEY, OFFSET, SHAPE, CHECK = range(4)  # columns of a row; an empty row holds zeros
 USED, COUNT = 0, 1  # columns of the first row: bytes reserved, rows taken
@@ -41,13 +41,15 @@ class PixelStore:
         self.lock = self.file.parent / "lock"
         self.full = False
         self.trusted: set[int] = set()  # rows whose checksum was compared
-        with exclusive(self.lock):
+        self.lock.touch()
+        with locked(self.lock):
             self._open()
 
     def __reduce__(self):
         return PixelStore, (self.file, self.rows, self.budget)  # a memory map would be copied
 
     def _open(self) -> None:
+        self.count = open(self.lock, "w+b", buffering=0)  # noqa: SIM115  (see _room)
         index = self.file.with_suffix(".index")
         size = (self.rows + 1) * ROW
         if not index.is_file() or index.stat().st_size != size:
@@ -64,8 +66,7 @@ class PixelStore:
     def get(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """The pixels (height, width, 3), uint8, kept under `key`; those of `make` where there are
         none. Not to be written to."""
-        number = _number(key)
-        row = self._find(number)
+        row = self._find(number := _number(key))
         kept = self._read(row)
         if kept is None:
             kept = make()
@@ -84,7 +85,7 @@ class PixelStore:
         with suppress(DataError):
             return read_arrays(path, "", ("array",))["array"]
         array = make()
-        with exclusive(self.lock):
+        with locked(self.lock):
             if self._room(array.nbytes + 1024):  # with what a file adds
                 with suppress(OSError), atomic_path(path) as temporary:
                     np.savez(temporary, array=array)
@@ -131,7 +132,7 @@ class PixelStore:
 
     def _reserve(self, number: int, pixels: np.ndarray) -> bool:
         """Whether there is a row with room for the pixels, perhaps one of another process."""
-        with exclusive(self.lock):
+        with locked(self.lock):
             row = self._find(number)
             if int(self.index[row, KEY]) == number:
                 return True
@@ -139,23 +140,33 @@ class PixelStore:
             if 2 * int(taken) >= self.rows or not self._room(pixels.nbytes):
                 self.full = True
                 return False
-            height, width, _ = pixels.shape
-            self.index[row, SHAPE] = (height << 32) + width
+            self.index[row, SHAPE] = (pixels.shape[0] << 32) + pixels.shape[1]
             self.index[row, OFFSET] = used
             self.index[row, KEY] = number
             self.index[0, USED], self.index[0, COUNT] = used + pixels.nbytes, taken + 1
         return True
 
     def _room(self, size: int) -> bool:
-        """Whether `size` bytes more fit the budget, after removing the longest unused stores of
-        other domains."""
+        """Whether `size` bytes more fit the budget, and will be taken, after removing the longest
+        unused stores of other domains. To count what all take is slow, and every image asks: the
+        lock's file holds the last count and what came since; nothing once a store was opened."""
+        held = int.from_bytes(os.pread(self.count.fileno(), 8, 0), "little")
+        if not held or held + size > self.budget:
+            held = self._counted(self.budget - size)
+        fits = held + size <= self.budget
+        with suppress(OSError):
+            os.pwrite(self.count.fileno(), (held + size * fits).to_bytes(8, "little"), 0)
+        return fits
+
+    def _counted(self, most: int) -> int:
+        """Bytes of all stores, after removing the longest unused ones while they exceed `most`."""
         stores = {file: _used(file) for file in self.file.parent.glob("*.index")}
         for file in sorted(stores, key=_last_opened):
-            if sum(stores.values()) + size <= self.budget:
+            if sum(stores.values()) <= most:
                 break
             if file.stem != self.file.name and _remove_unused(file):
                 del stores[file]
-        return sum(stores.values()) + size <= self.budget
+        return sum(stores.values())
 
 
 def _number(key: str) -> int:
@@ -166,11 +177,10 @@ def _number(key: str) -> int:
 
 def _used(index: Path) -> int:
     """Bytes of the store's pixels, index and arrays."""
-    try:
+    with suppress(OSError, IndexError):
         pixels = int(np.fromfile(index, np.uint64, count=1)[0])
         return pixels + sum(file.stat().st_size for file in (index, *_arrays(index)))
-    except (OSError, IndexError):
-        return 0
+    return 0
 
 
 def _arrays(index: Path) -> list[Path]:
@@ -178,10 +188,9 @@ def _arrays(index: Path) -> list[Path]:
 
 
 def _last_opened(index: Path) -> float:
-    try:
+    with suppress(OSError):
         return index.stat().st_mtime
-    except OSError:
-        return 0.0
+    return 0.0
 
 
 def _remove_unused(index: Path) -> bool:

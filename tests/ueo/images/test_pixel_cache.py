@@ -3,7 +3,9 @@
 import multiprocessing
 import os
 import pickle
+import signal
 import socket
+import time
 from functools import partial
 from pathlib import Path
 
@@ -12,10 +14,12 @@ import PIL
 import pytest
 from PIL import Image
 
-from ueo.images import items
+from ueo.files import exclusive
+from ueo.images import items, pixel_cache
 from ueo.images.items import Images
 from ueo.images.pixel_cache import PixelStore, open_store
 from ueo.settings import machine_share
+from ueo.temporaries import locked
 
 
 def pixels(number: int, height: int = 10, width: int = 7) -> np.ndarray:
@@ -119,6 +123,35 @@ def test_stores_that_nobody_uses_make_room_and_those_in_use_do_not(tmp_path):
     assert (used.get("3", never) == pixels(3)).all()
 
 
+def test_what_all_stores_take_is_not_counted_anew_for_each_image(tmp_path, monkeypatch):
+    """That is slow, and all others wait meanwhile. A store that is opened is counted, too."""
+    counted, count = [], pixel_cache._used
+    monkeypatch.setattr(pixel_cache, "_used", lambda index: counted.append(index) or count(index))
+    budget = (30 * 210 + 2 * INDEX) / 1e9
+    store = open_store(tmp_path, "a", 100, budget)
+    for number in range(20):
+        store.get(str(number), partial(pixels, number))
+    assert len(counted) == 1
+    another = open_store(tmp_path, "b", 100, budget)
+    for number in range(20):
+        another.get(str(number), partial(pixels, number))
+    assert another.full and size_of(tmp_path) == 30 * 210 + 2 * INDEX
+    assert len(counted) < 10
+
+
+def test_a_process_that_is_forked_while_a_row_is_reserved_keeps_no_lock(tmp_path):
+    lock = tmp_path / "lock"
+    lock.touch()
+    with locked(lock):
+        child = os.fork()
+        if not child:
+            time.sleep(30)
+            os._exit(0)
+    with exclusive(lock, 1):
+        os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
 def test_a_row_that_was_reserved_but_not_written_is_made_again(tmp_path):
     store = open_store(tmp_path, "a", 10, 1)
     store.get("x", lambda: pixels(1))
@@ -195,9 +228,9 @@ def test_a_changed_image_is_decoded_anew(tmp_path, monkeypatch, times):
     monkeypatch.setattr(
         items, "read_image", lambda path, *how: read.append(path) or real(path, *how)
     )
-    for number, time in enumerate(times, 1):
+    for number, changed in enumerate(times, 1):
         Image.fromarray(pixels(number)).save(Item.impath)
-        os.utime(Item.impath, (time, time))
+        os.utime(Item.impath, (changed, changed))
         for _ in range(2):
             assert (images[0]["img"].numpy() == pixels(number)).all()
         assert len(read) == number
