@@ -31,6 +31,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import dataloader
 
+from ueo.clip.fused import resnet
+
 ROOT = Path(__file__).resolve().parents[1]
 CPU, GPU, EITHER = "cpu", "cuda", "either"  # EITHER: made inside an operator, from no tensor
 NO_LAUNCH = set("""
@@ -247,6 +249,8 @@ def pretended_gpu() -> Iterator[PretendedGPU]:
             answer = lambda *_, fact=fact: fact  # noqa: E731
             stack.enter_context(patch.object(torch.cuda, name, answer))
         stack.enter_context(patch.object(torch, "autocast", HalfAutocast))
+        # Triton would launch on a device that is not there
+        stack.enter_context(patch.object(resnet, "kernels", lambda: None))
         stack.enter_context(patch.object(loader, "__init__", without_pinning))
         stack.enter_context(patch.object(loader, "__iter__", pinned))
         stack.enter_context(Functions(gpu))

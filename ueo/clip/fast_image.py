@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ueo.clip.attention import after_attention, merge_heads, project, split_heads
+from ueo.clip.fused.resnet import normalised, pooled
 from ueo.clip.towers.layouts import RESNET, VIT, layout
 
 
@@ -26,11 +27,23 @@ def before_pool(visual: nn.Module, images: Tensor) -> Tensor:
     x = images.contiguous(memory_format=torch.channels_last)
     for convolution, norm in ((visual.conv1, visual.bn1), (visual.conv2, visual.bn2),
                               (visual.conv3, visual.bn3)):
-        x = F.relu(norm(convolution(x)), inplace=True)
-    x = visual.avgpool(x)
+        x = normalised(norm, convolution(x))
+    x = pooled(visual.avgpool, x)
     for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
-        x = layer(x)
+        for block in layer:
+            x = _bottleneck(block, x)
     return x
+
+
+def _bottleneck(block: nn.Module, x: Tensor) -> Tensor:
+    """A residual block of CLIP's ResNet."""
+    y = normalised(block.bn1, block.conv1(x))
+    y = normalised(block.bn2, block.conv2(y))
+    y = block.conv3(pooled(block.avgpool, y))
+    if block.downsample is not None:
+        pool, convolution, norm = block.downsample
+        x = normalised(norm, convolution(pooled(pool, x)), relu=False)
+    return normalised(block.bn3, y, x)
 
 
 def attention_pool(pool: nn.Module, x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from conftest import random_clip, size_of
 
+from ueo.clip.fast_image import before_pool
 from ueo.clip.local_features import local_features
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.prompts import PromptLearner
@@ -38,12 +39,11 @@ def test_a_vits_places_keep_their_own_values():
 @torch.no_grad()
 def test_a_resnets_places_go_through_value_and_output():
     visual = random_clip("rn").visual
-    grid = []
-    visual.layer4.register_forward_hook(lambda *call: grid.append(call[2].numpy()))
+    grid = before_pool(visual, images("rn")).numpy()
     found = local_features(visual, images("rn")).numpy()
     value, out = visual.attnpool.v_proj, visual.attnpool.c_proj
     for row, column in np.ndindex(2, 2):
-        x = grid[0][:, :, row, column] @ value.weight.numpy().T + value.bias.numpy()
+        x = grid[:, :, row, column] @ value.weight.numpy().T + value.bias.numpy()
         x = x @ out.weight.numpy().T + out.bias.numpy()
         x /= np.linalg.norm(x, axis=1, keepdims=True)
         np.testing.assert_allclose(found[:, 2 * row + column], x, atol=1e-5)
