@@ -31,7 +31,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import dataloader
 
-from ueo.clip.fused import resnet
+from ueo.clip.fused import available
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU, GPU, EITHER = "cpu", "cuda", "either"  # EITHER: made inside an operator, from no tensor
@@ -250,7 +250,7 @@ def pretended_gpu() -> Iterator[PretendedGPU]:
             stack.enter_context(patch.object(torch.cuda, name, answer))
         stack.enter_context(patch.object(torch, "autocast", HalfAutocast))
         # Triton would launch on a device that is not there
-        stack.enter_context(patch.object(resnet, "kernels", lambda: None))
+        stack.enter_context(patch.object(available, "available", lambda: False))
         stack.enter_context(patch.object(loader, "__init__", without_pinning))
         stack.enter_context(patch.object(loader, "__iter__", pinned))
         stack.enter_context(Functions(gpu))

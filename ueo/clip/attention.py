@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SLOPE = 1.702  # of QuickGELU, x * sigmoid(1.702 x)
+from ueo.clip.fused.available import fits
+from ueo.clip.fused.transformer import SLOPE, QuickGELU, layer_norm
 
 
 def project(attention: nn.MultiheadAttention, x: Tensor, parts: int = 3) -> Tensor:
@@ -33,16 +34,19 @@ def after_attention(block: nn.Module, x: Tensor, seen: Tensor) -> Tensor:
     x: (..., tokens, width); seen: alike, what attention gave.
     """
     x = x + block.attn.out_proj(seen)
-    return x + _mlp(block.mlp, block.ln_2(x))
+    return x + _mlp(block.mlp, layer_norm(block.ln_2, x))
 
 
 def _mlp(mlp: nn.Sequential, x: Tensor) -> Tensor:
-    """CLIP's MLP of x (..., tokens, width). QuickGELU is silu(SLOPE * x) / SLOPE, and the division
-    is a factor of the last product: two passes over the hidden layer instead of three, two instead
-    of five backward."""
+    """CLIP's MLP of x (..., tokens, width). QuickGELU is silu(SLOPE * x) / SLOPE, and where no kernel
+    computes it the division is a factor of the last product: two passes over the hidden layer
+    instead of three, two instead of five backward."""
     if type(mlp.gelu).__name__ != "QuickGELU":  # a class of its own in each library
         return mlp(x)
-    hidden = F.silu(SLOPE * mlp.c_fc(x))
+    hidden = mlp.c_fc(x)
+    if fits(hidden):
+        return mlp.c_proj(QuickGELU.apply(hidden))
+    hidden = F.silu(SLOPE * hidden)
     last = mlp.c_proj
     out = torch.addmm(last.bias, hidden.flatten(0, -2), last.weight.T, alpha=1 / SLOPE)
     return out.view(x.shape)

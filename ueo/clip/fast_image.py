@@ -9,6 +9,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ueo.clip.attention import after_attention, merge_heads, project, split_heads
 from ueo.clip.fused.resnet import normalised, pooled
+from ueo.clip.fused.transformer import layer_norm
 from ueo.clip.towers.layouts import RESNET, VIT, layout
 
 
@@ -69,12 +70,12 @@ def _vision_transformer(visual: nn.Module, images: Tensor) -> Tensor:
     """The last block works on the class token alone: the others are not read after it."""
     x = before_last_block(visual, images)
     last = visual.transformer.resblocks[-1]
-    normalised = last.ln_1(x)
+    normalised = layer_norm(last.ln_1, x)
     _, key, value = split_heads(project(last.attn, normalised), last.attn)
     (query,) = split_heads(project(last.attn, normalised[:, :1], parts=1), last.attn)
     seen = F.scaled_dot_product_attention(query, key, value)
     token = after_attention(last, x[:, :1], merge_heads(seen))
-    return visual.ln_post(token[:, 0]) @ visual.proj
+    return layer_norm(visual.ln_post, token[:, 0]) @ visual.proj
 
 
 def before_last_block(visual: nn.Module, images: Tensor) -> Tensor:
@@ -83,10 +84,10 @@ def before_last_block(visual: nn.Module, images: Tensor) -> Tensor:
     x = visual.conv1(images).flatten(2).transpose(1, 2)  # (batch, patches, width)
     start = visual.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
     x = torch.cat([start, x], dim=1) + visual.positional_embedding.to(x.dtype)
-    x = visual.ln_pre(x)
+    x = visual.ln_pre(x)  # a visual prompt hooks on to it
     *blocks, _ = visual.transformer.resblocks
     for block in blocks:
-        parts = split_heads(project(block.attn, block.ln_1(x)), block.attn)
+        parts = split_heads(project(block.attn, layer_norm(block.ln_1, x)), block.attn)
         x = after_attention(block, x, merge_heads(F.scaled_dot_product_attention(*parts)))
     return x
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ueo.clip.attention import after_attention, merge_heads, project, split_heads
+from ueo.clip.fused.transformer import layer_norm
 
 
 class OwnTokens(nn.Module):
@@ -86,7 +87,7 @@ def encode_shared(tower: nn.Module, prefix: Tensor, own: OwnTokens) -> Tensor:
     x = x + tower.positional_embedding.index_select(0, own.position).to(x.dtype)
     *blocks, last = tower.blocks
     for block in blocks:
-        x = after_attention(block, x, own.attend(block.attn, block.ln_1(x), own.places))
-    seen = own.attend(last.attn, last.ln_1(x), own.last_places)
+        x = after_attention(block, x, own.attend(block.attn, layer_norm(block.ln_1, x), own.places))
+    seen = own.attend(last.attn, layer_norm(last.ln_1, x), own.last_places)
     x = after_attention(last, x.index_select(1, own.last_rows), seen)
     return tower.project(x, prefix.dtype)

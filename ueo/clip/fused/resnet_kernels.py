@@ -24,7 +24,8 @@ def norm(
     centre = tl.load(mean + column, wide, 0.0)
     value = tl.load(x + place, inside, 0.0).to(tl.float32)
     value = (value - centre[None]) * scale[None] + tl.load(bias + column, wide, 0.0)[None]
-    if RESIDUAL:
+    if RESIDUAL:  # rounded before, as where the norm is a kernel of its own
+        value = value.to(y.dtype.element_ty).to(tl.float32)
         value += tl.load(other + place, inside, 0.0).to(tl.float32)
     if RELU:
         value = tl.maximum(value, 0.0)

@@ -1,0 +1,70 @@
+"""Whether kernels of the project's own run here and give what torch gives."""
+
+import functools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ueo.errors import first_line
+
+CHANNELS = 24  # of the tensors compared: no power of two, so that a block has a margin
+
+
+def fits(x: Tensor) -> bool:
+    """Whether kernels may read x, (..., columns): on a GPU, in half or single precision, where they
+    were found to agree with torch's."""
+    return x.is_cuda and x.dtype in (torch.float16, torch.float32) and available()
+
+
+@functools.cache
+def available() -> bool:
+    """Compared once a process, on a few numbers; a difference, or no Triton, is said."""
+    try:
+        worst = differences(torch.device("cuda"))
+    except Exception as error:  # no Triton, no C compiler for it, a GPU that it does not know
+        why = first_line(error)
+    else:
+        name = max(worst, key=worst.get)
+        if worst[name] < 1e-4:  # a NaN is not less
+            return True
+        why = f"{name} differs from torch's by {worst[name]:.1e}"
+    print(f"Kernels between convolutions and around attention are torch's, which is slower: {why}")
+    return False
+
+
+def differences(device: torch.device) -> dict[str, float]:
+    """{operation: largest difference of values and gradients from torch's}, in fp32."""
+    from ueo.clip.fused import resnet, transformer
+
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        drawn = torch.randn(shape, generator=generator).to(device)
+        return drawn.contiguous(memory_format=torch.channels_last) if len(shape) == 4 else drawn
+
+    norm, layer = nn.BatchNorm2d(CHANNELS).to(device).eval(), nn.LayerNorm(CHANNELS).to(device)
+    for value in (norm.weight, norm.bias, norm.running_mean, layer.weight, layer.bias):
+        value.data += draw(CHANNELS) / 4
+    image, other, tokens = draw(5, CHANNELS, 6, 6), draw(5, CHANNELS, 6, 6), draw(37, CHANNELS)
+    of_norm, of_layer = [norm.weight, norm.bias], [layer.weight, layer.bias]
+    cases = {
+        "BatchNorm": (lambda x: resnet.Norm.of(norm, x, None, True),
+                      lambda x: F.relu(norm(x)), [image], of_norm),
+        "BatchNorm with a residual": (lambda x, y: resnet.Norm.of(norm, x, y, True),
+                                      lambda x, y: F.relu(norm(x) + y), [image, other], of_norm),
+        "average pooling": (resnet.Pool.apply, lambda x: F.avg_pool2d(x, 2), [image], []),
+        "LayerNorm": (lambda x: transformer.Norm.of(layer, x), layer, [tokens], of_layer),
+        "QuickGELU": (transformer.QuickGELU.apply, lambda x: x * torch.sigmoid(1.702 * x),
+                      [tokens], []),
+    }
+    return {name: _difference(*case) for name, case in cases.items()}
+
+
+def _difference(ours, torchs, inputs: list[Tensor], parameters: list[nn.Parameter]) -> float:
+    found = []
+    for function in (ours, torchs):
+        leaves = [x.clone().requires_grad_() for x in inputs]
+        out = function(*leaves)
+        found.append([out, *torch.autograd.grad(out.square().mean(), [*leaves, *parameters])])
+    return max((a - b).abs().max().item() for a, b in zip(*found))
