@@ -38,9 +38,11 @@ def after_attention(block: nn.Module, x: Tensor, seen: Tensor) -> Tensor:
 
 
 def _mlp(mlp: nn.Sequential, x: Tensor) -> Tensor:
-    """CLIP's MLP of x (..., tokens, width). QuickGELU is silu(SLOPE * x) / SLOPE, and where no kernel
-    computes it the division is a factor of the last product: two passes over the hidden layer
-    instead of three, two instead of five backward."""
+    """CLIP's MLP of x (..., tokens, width).
+
+    QuickGELU is silu(SLOPE * x) / SLOPE. Where no kernel computes it, the division is a factor of
+    the last product: two passes over the hidden layer instead of three, two instead of five back.
+    """
     if type(mlp.gelu).__name__ != "QuickGELU":  # a class of its own in each library
         return mlp(x)
     hidden = mlp.c_fc(x)

@@ -1,0 +1,67 @@
+"""Kernels of the project's own against torch's, by Triton's interpreter and, where there is one, on
+a GPU."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ueo.clip.fused import available
+
+IN_HALF = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+from ueo.clip.fused import available, resnet, transformer
+
+worst = available.differences(torch.device("cpu"))
+assert len(worst) == 5 and max(worst.values()) < 2e-6, worst
+torch.manual_seed(0)
+half = torch.randn(2, 3, 96, 10, 10).half()
+x, other = (t.contiguous(memory_format=torch.channels_last) for t in half)
+norm = nn.BatchNorm2d(96).eval()
+norm.weight.data.uniform_(0.3, 2)
+norm.running_var.uniform_(0.3, 2)
+expected = F.relu(norm(x.float()).half() + other)  # rounded where torch's kernels round
+torch.testing.assert_close(resnet.Norm.of(norm, x, other, True), expected, atol=0, rtol=2e-3)
+tokens = half[0].transpose(1, 3)  # not contiguous
+layer = nn.LayerNorm(96)
+expected = layer(tokens.float()).half()
+torch.testing.assert_close(transformer.Norm.of(layer, tokens), expected, atol=1e-6, rtol=2e-3)
+wide = torch.randn(5, 1000).half()  # more numbers than a program works on, and no multiple of them
+expected = (wide.double() * torch.sigmoid(1.702 * wide.double())).half()
+torch.testing.assert_close(transformer.QuickGELU.apply(wide), expected, atol=1e-6, rtol=2e-3)
+"""
+
+
+def test_kernels_give_what_torch_gives():
+    pytest.importorskip("triton")
+    done = subprocess.run([sys.executable, "-c", IN_HALF], capture_output=True, text=True,
+                          env={**os.environ, "TRITON_INTERPRET": "1"})
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_on_a_gpu_too():
+    assert max(available.differences(torch.device("cuda")).values()) < 1e-5
+
+
+@pytest.mark.parametrize(("found", "said"), [
+    (ImportError("No module named 'triton'"), "No module named 'triton'"),
+    ({"LayerNorm": 1e-7, "QuickGELU": float("nan")}, "QuickGELU differs from torch's by nan"),
+    ({"LayerNorm": 0.1, "QuickGELU": 1e-7}, "LayerNorm differs from torch's by 1.0e-01"),
+])
+def test_torchs_are_taken_and_it_is_said_once_where_they_do_not(monkeypatch, capsys, found, said):
+    def differences(device):
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(available, "differences", differences)
+    available.available.cache_clear()
+    assert not available.available()
+    assert not available.available()
+    available.available.cache_clear()
+    assert capsys.readouterr().out.count(said) == 1
