@@ -149,10 +149,11 @@ class WholeBatch:
     """How the rows of one batch are put together from the shares of all processes.
 
     once: positions among the gathered rows without doubles, see `batch_share`; None: one process
-    has them all.
+    has them all. counts: rows of each process, which need not be asked for again.
     """
 
     once: tuple[int, ...] | None = None
+    counts: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, index: Tensor) -> "WholeBatch":
@@ -160,13 +161,17 @@ class WholeBatch:
         that does not belong to the batch."""
         if not launched():
             return cls()
-        seen = gather(index).tolist()
+        counts = _counts(index)
+        seen = _Gather.apply(index, counts).tolist()
         return cls(tuple(i for i, position in enumerate(seen)
-                         if position >= 0 and position not in seen[:i]))
+                         if position >= 0 and position not in seen[:i]), counts)
 
     def rows(self, share: Tensor) -> Tensor:
         """(batch, ...) of the rows (own share, ...) of this process, see `gather`."""
-        return share if self.once is None else gather(share)[list(self.once)]
+        if self.once is None:
+            return share
+        gathered = _Gather.apply(share, self.counts)
+        return gathered if len(self.once) == len(gathered) else gathered[list(self.once)]
 
 
 def gather(rows: Tensor) -> Tensor:
@@ -176,14 +181,12 @@ def gather(rows: Tensor) -> Tensor:
     computes from the result in the same way has, averaged over processes, the gradient that a
     single process would have got.
     """
-    return _Gather.apply(rows) if launched() else rows
+    return _Gather.apply(rows, _counts(rows)) if launched() else rows
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, rows: Tensor) -> Tensor:
-        start()
-        counts = _counts(rows)
+    def forward(ctx, rows: Tensor, counts: tuple[int, ...]) -> Tensor:
         ctx.begin, ctx.count = sum(counts[: rank()]), counts[rank()]
         padded = rows.new_zeros(max(counts), *rows.shape[1:])
         padded[: len(rows)] = rows
@@ -192,15 +195,17 @@ class _Gather(torch.autograd.Function):
         return torch.cat([part[:count] for part, count in zip(parts, counts)])
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        return gradient[ctx.begin : ctx.begin + ctx.count] * world_size()
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient[ctx.begin : ctx.begin + ctx.count] * world_size(), None
 
 
-def _counts(rows: Tensor) -> list[int]:
-    own = torch.tensor([len(rows)], device=rows.device)
+def _counts(rows: Tensor) -> tuple[int, ...]:
+    """How many rows each process has. The host waits for the device, to read them."""
+    start()
+    own = torch.full((1,), len(rows), device=rows.device)
     counts = [torch.empty_like(own) for _ in range(world_size())]
     dist.all_gather(counts, own)
-    return [int(count) for count in counts]
+    return tuple(torch.cat(counts).tolist())
 
 
 def unify(module: nn.Module) -> None:

@@ -12,6 +12,7 @@ import warm
 from conftest import REPOSITORY, read
 from dassl.utils import load_checkpoint
 from PIL import Image
+from pretended_gpu import pretended_gpu
 
 from modern_dassl import distributed
 from ueo.commands import train
@@ -201,3 +202,24 @@ def test_more_processes_than_gpus_are_one_line(monkeypatch, capsys):
     assert status_of(distributed.start) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "2 processes were started, but only 1 of them have a GPU" in line
+
+
+def test_rows_of_a_batch_are_put_together_without_a_look_at_the_gpu(monkeypatch):
+    """Two are needed for the batch itself: how many images each process has, and which."""
+    def gather(parts: list[torch.Tensor], own: torch.Tensor) -> None:
+        parts[0].copy_(own)
+        parts[1].copy_(own + 3 if len(own) == 3 else own)  # the images that follow; as many
+
+    for name, value in (("launched", True), ("world_size", 2), ("rank", 0), ("start", None)):
+        monkeypatch.setattr(distributed, name, lambda value=value: value)
+    monkeypatch.setattr(torch.distributed, "all_gather", gather)
+    with pretended_gpu() as gpu:
+        index = torch.arange(3, device="cuda")
+        features = torch.zeros(3, 2, device="cuda", requires_grad=True)
+        gpu.reset()
+        whole = distributed.WholeBatch.of(index)
+        assert sum(gpu.reads.values()) == 2
+        gpu.reset()
+        (whole.rows(features) * torch.arange(6.0, device="cuda")[:, None]).sum().backward()
+        assert not gpu.reads
+        assert features.grad.cpu().tolist() == [[0, 0], [2, 2], [4, 4]]  # times two processes
