@@ -43,7 +43,7 @@ from ueo.temporaries import temporary_folder
 
 OPENAI, ONNX, CARD = "clip_state_dict.pt", "model.onnx", "README.md"
 OF_OPEN_CLIP = (open_clip_files.CONFIG, open_clip_files.WEIGHTS[0])
-KEPT = ("TRAINER.", "INPUT.", "SEED", "MODEL.BACKBONE.NAME", "DATASET.NUM_SHOTS",
+KEPT = ("TRAINER.", "INPUT.", "SEED", "MODEL.BACKBONE.NAME", "MODEL.TF32", "DATASET.NUM_SHOTS",
         "DATASET.UPRIGHT", "DATALOADER.TEST.BATCH_SIZE")  # keys that predicting needs
 TURNED = "turned as the camera noted (EXIF)"
 AS_STORED = "not turned, whatever the camera noted (EXIF)"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ueo.clip.precision import set_tf32
 from ueo.errors import ConfigError, DataError
 from ueo.files import alone, check_file, check_writable, sha256, writing
 from ueo.images.folders import Unread
@@ -71,6 +72,7 @@ def predict(settings: PredictSettings, say: Callable[[str], None] = print) -> Pa
                 f"--output {output}: is there already; name another, or pass --overwrite"
             )
         model = load(settings.model, settings.device, settings.plugin)
+        set_tf32(model.cfg.MODEL.TF32)  # as in the run
         model.threshold = chosen_threshold(facts)
         lines = Unfinished(output)
         went_on = lines.take_up(_depends_on(settings, model), images, settings.overwrite)

@@ -12,7 +12,7 @@ import trees
 import warm
 from conftest import REPOSITORY, disk, size_of
 
-from ueo.commands import predict, train
+from ueo.commands import export, predict, train
 from ueo.files import exclusive, read_json, write_json
 from ueo.images.folders import Unread, images_below
 from ueo.inference.adapted_model import AdaptedModel
@@ -372,6 +372,21 @@ def test_a_mistake_is_one_line(call, runs, tmp_path, monkeypatch, options, words
 def test_a_model_is_not_written_to_unless_it_predicts(runs, call, tmp_path):
     assert call("--output", "", path=tmp_path)[0] == 2
     assert not (runs["vit"] / "predictions").exists()
+
+
+def test_fp32_is_rounded_on_a_gpu_as_in_the_run(runs, call, tmp_path, monkeypatch):
+    """The choice of its MODEL.TF32, which an export keeps."""
+    run, exported = tmp_path / "run", tmp_path / "export"
+    shutil.copytree(runs["vit"], run)
+    result = read_json(run / "result.json", dict, "")
+    result["config"]["MODEL.TF32"] = False
+    write_json(run / "result.json", result)
+    assert export.main(["--model", str(run), "--output", str(exported), "--no-onnx"]) == 0
+    allowed = []
+    monkeypatch.setattr("ueo.inference.predict.set_tf32", allowed.append)
+    for model in (run, exported):
+        assert call("--overwrite", model=model)[0] == 0
+    assert allowed == [False, False]
 
 
 def test_weights_in_half_are_loaded_on_a_cpu(runs, photos, call, tmp_path):
