@@ -85,6 +85,22 @@ def test_a_wrong_name_key_or_value_is_named_with_what_is_known(fails, options, p
     (["TRAINER.UEO.DECAY", "2"], ["TRAINER.UEO.DECAY", "TRAINER.UEO.SCHEDULE inverse"]),
     (["TRAINER.UEO.N_CTX", "16"], ["TRAINER.UEO.N_CTX", "TRAINER.UEO.CTX_INIT ''"]),
     (["TRAINER.UEO.N_VISUAL_CTX", "4"], ["N_VISUAL_CTX", "visual_prompt in TRAINER.UEO.TUNE"]),
+    (["OPTIM.ADAM_BETA1", "0.5"], ["ADAM_BETA1: counts with OPTIM.NAME adam or amsgrad or"]),
+    (["OPTIM.RMSPROP_ALPHA", "0.5"], ["RMSPROP_ALPHA: counts with OPTIM.NAME rmsprop alone"]),
+    (["OPTIM.NAME", "adamw", "OPTIM.MOMENTUM", "0.5"], ["counts with OPTIM.NAME sgd or rmsprop"]),
+    (["INPUT.COLORJITTER_B", "0.9"], ["COLORJITTER_B: counts with colorjitter in INPUT.TRANSF"]),
+    (["INPUT.RANDAUGMENT_M", "5"], ["RANDAUGMENT_M", "randaugment in INPUT.TRANSFORMS"]),
+    (["INPUT.TRANSFORMS", "('normalize',)", "INPUT.RRCROP_SCALE", "(0.2, 1.0)"],
+     ["RRCROP_SCALE: counts with random_resized_crop in INPUT.TRANSFORMS"]),
+    (["DATALOADER.TEST.SAMPLER", "RandomSampler"], ["TEST.SAMPLER: UEO does not read it"]),
+    (["MODEL.HEAD.NAME", "mlp"], ["MODEL.HEAD.NAME: UEO does not read it"]),
+    (["INPUT.NO_TRANSFORM", "True"], ["INPUT.NO_TRANSFORM", "INPUT.SIZE"]),
+    (["TRAINER.UEO.TUNE", "prompt", "TRAINER.UEO.VISUAL_LR", "0.1"],
+     ["VISUAL_LR: counts with visual_affine in TRAINER.UEO.TUNE"]),
+    (["TRAINER.UEO.TUNE", "visual+text", "TRAINER.UEO.PROMPT_LR", "0.1"],
+     ["PROMPT_LR: counts with prompt in TRAINER.UEO.TUNE"]),
+    (["TRAINER.UEO.CTX_INIT", "None"], ["CTX_INIT: 'None' would be a word", "''"]),
+    (["TRAINER.UEO.CTX_INIT", "''"], ["CTX_INIT: \"''\" would be a word"]),
 ])
 def test_a_key_that_would_move_nothing_is_refused(fails, options, parts):
     line = fails(*options)

@@ -31,6 +31,7 @@ from ueo.text import shown
 OPTION_OF = {  # keys that --set does not take, because what a run is called or reads follows them
     "TRAINER.NAME": "--trainers", "DATASET.PROTOCOL": "--protocol", "DATASET.SETTING": "--setting",
     "DATASET.TARGET_DOMAINS": "--domain", "MODEL.BACKBONE.NAME": "--backbone", "SEED": "--seed",
+    "OUTPUT_DIR": "--output", "DATASET.ROOT": "--root",
 }
 
 

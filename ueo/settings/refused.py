@@ -15,11 +15,31 @@ NOT_READ = {
     "DATALOADER.TRAIN_X.N_": "it draws its images by no class or domain",
     "DATALOADER.K_TRANSFORMS": "a batch holds one view of an image",
     "DATALOADER.RETURN_IMG0": "a batch holds one view of an image",
+    "DATALOADER.TEST.SAMPLER": "images are tested in the order of their list",
+    "MODEL.HEAD.": "its classifier is the text tower",
+    "MODEL.BACKBONE.PRETRAINED": "MODEL.BACKBONE.NAME says which weights there are",
     "TRAIN.COUNT_ITER": "an epoch is one pass over its images",
     "OPTIM.STAGED_LR": "its rates are OPTIM.LR, or PROMPT_LR and VISUAL_LR",
     "OPTIM.NEW_LAYERS": "its rates are OPTIM.LR, or PROMPT_LR and VISUAL_LR",
     "OPTIM.BASE_LR_MULT": "its rates are OPTIM.LR, or PROMPT_LR and VISUAL_LR",
 }
+# keys, or how they begin, and the values of OPTIM.NAME, or of INPUT.TRANSFORMS, that read them
+OF_OPTIMISERS = {
+    "OPTIM.MOMENTUM": ("sgd", "rmsprop"), "OPTIM.SGD_": ("sgd",), "OPTIM.RMSPROP_": ("rmsprop",),
+    "OPTIM.ADAM_": ("adam", "amsgrad", "adamw", "radam"),
+}
+OF_TRANSFORMS = {
+    "INPUT.CROP_PADDING": ("random_crop",), "INPUT.RRCROP_SCALE": ("random_resized_crop",),
+    "INPUT.CUTOUT_": ("cutout",), "INPUT.GN_": ("gaussian_noise",),
+    "INPUT.RANDAUGMENT_N": ("randaugment", "randaugment_fixmatch", "randaugment2"),
+    "INPUT.RANDAUGMENT_M": ("randaugment",), "INPUT.COLORJITTER_": ("colorjitter",),
+    "INPUT.RGS_": ("randomgrayscale",), "INPUT.GB_": ("gaussian_blur",),
+}
+OF_TUNED = {  # rates, and the parts that have them
+    "PROMPT_LR": ("both", "prompt"),
+    "VISUAL_LR": ("both", "visual_affine", "visual_affine_all", "visual_prompt"),
+}
+NO_WORDS = ("None", "''", '""')  # texts that are meant for no text
 OF_EPOCHS = ("OPTIM.LR_SCHEDULER", "OPTIM.STEPSIZE", "OPTIM.GAMMA", "OPTIM.WARMUP_")
 
 
@@ -42,9 +62,15 @@ def _check_counts(key: str, cfg, trainer: type) -> None:
     for beginning, instead in NOT_READ.items():
         if key.startswith(beginning):
             raise ConfigError(f"{key}: {name} does not read it; {instead}")
-    own = f"TRAINER.{name}."
+    own, parts = f"TRAINER.{name}.", options.TUNE.split("+")
     for beginning, counts, needed in (
+        *((part, cfg.OPTIM.NAME in names, f"OPTIM.NAME {' or '.join(names)}")
+          for part, names in OF_OPTIMISERS.items()),
+        *((part, not {*names}.isdisjoint(cfg.INPUT.TRANSFORMS),
+           f"{' or '.join(names)} in INPUT.TRANSFORMS") for part, names in OF_TRANSFORMS.items()),
         *((part, options.SCHEDULE == "epoch", f"{own}SCHEDULE epoch") for part in OF_EPOCHS),
+        *((own + rate, not {*tuned}.isdisjoint(parts), f"{tuned[1]} in {own}TUNE")
+          for rate, tuned in OF_TUNED.items()),
         (f"{own}DECAY", options.SCHEDULE == "inverse", f"{own}SCHEDULE inverse"),
         (f"{own}N_CTX", not options.CTX_INIT, f"{own}CTX_INIT ''"),
         (f"{own}N_VISUAL_CTX", "visual_prompt" in options.TUNE, f"visual_prompt in {own}TUNE"),
@@ -83,6 +109,13 @@ def check_trainer(name: str, cfg, options) -> None:
         raise ConfigError(
             f"DATALOADER.TRAIN_X.SAMPLER: {name} draws its images at random, by RandomSampler "
             f"alone, and by no label or domain; {cfg.DATALOADER.TRAIN_X.SAMPLER!r} is refused"
+        )
+    if cfg.INPUT.NO_TRANSFORM:
+        raise ConfigError(f"INPUT.NO_TRANSFORM: {name} reads images of INPUT.SIZE; leave it False")
+    if options.CTX_INIT in NO_WORDS:
+        raise ConfigError(
+            f"TRAINER.{name}.CTX_INIT: {options.CTX_INIT!r} would be a word of the prompt; an "
+            "empty text, '' in a yaml file or a shell, is a random context"
         )
     if options.ENSEMBLE > 1 and options.CTX_INIT:
         raise ConfigError(

@@ -164,6 +164,7 @@ def test_a_comparison_plans_its_grid_once(tmp_path, monkeypatch):
 @pytest.mark.parametrize("key, value, option", [
     ("DATASET.PROTOCOL", "online", "--protocol"), ("SEED", "3", "--seed"),
     ("DATASET.SETTING", "open", "--setting"), ("MODEL.BACKBONE.NAME", "TinyViT", "--backbone"),
+    ("OUTPUT_DIR", "/elsewhere", "--output"), ("DATASET.ROOT", "/elsewhere", "--root"),
 ])
 def test_what_an_option_says_is_not_taken_from_set(key, value, option):
     with pytest.raises(ConfigError, match=f"^--set {key}: many runs take it as {option};"):
