@@ -57,7 +57,10 @@ class MixedDevices(RuntimeError):
 
 
 class PretendedGPU:
-    """Where storages are, and what was counted. goal: the device that a function is asked for."""
+    """Where storages are, and what was counted. goal: the device that a function is asked for.
+    recording: whether a graph is recorded (pretended_graph.py), and nothing may be read."""
+
+    recording = False
 
     def __init__(self):
         self.kernels: Counter[str] = Counter()
@@ -76,6 +79,8 @@ class PretendedGPU:
 
     def read(self, what: str) -> None:
         """Count a read at the innermost line of this project."""
+        if self.recording:
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
         ours = [f for f in traceback.extract_stack() if f.filename.startswith(str(ROOT))
                 and f.filename != __file__ and "/.venv/" not in f.filename]
         at = f"{Path(ours[-1].filename).relative_to(ROOT)}:{ours[-1].lineno}" if ours else "?"

@@ -2,7 +2,7 @@
 
     with pretended_gpu(), pretended_graphs(): ...
 
-As on CUDA, operators alone are recorded, no Python.
+As on CUDA, operators alone are recorded, no Python, and the host can read nothing meanwhile.
 """
 
 import weakref
@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 import torch
+from pretended_gpu import PretendedGPU
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -42,6 +43,14 @@ class Recorder(TorchDispatchMode):
     def __init__(self, graph: Graph, capture_error_mode: str = "global"):
         super().__init__()
         self.graph, graph.mode = graph, capture_error_mode
+
+    def __enter__(self):
+        PretendedGPU.recording = True
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        PretendedGPU.recording = False
+        return super().__exit__(*error)
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         out = function(*args, **(kwargs or {}))

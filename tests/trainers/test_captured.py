@@ -68,6 +68,26 @@ def test_an_evaluation_in_between_changes_nothing(trained):
     assert captured == eager
 
 
+def test_what_the_host_reads_is_not_recorded():
+    """As on CUDA: the tests above would fail for a loss that does."""
+    with pretended_gpu(), pretended_graphs():
+        weight = torch.nn.Parameter(torch.ones(2, device="cuda"))
+        captured = CapturedStep(
+            lambda batch: {"loss": batch["img"].sum() * weight[0].item()}, [weight], "UEO")
+        with pytest.raises(ConfigError, match="not permitted when stream is capturing"):
+            captured({"img": torch.ones(2, device="cuda")})
+
+
+def test_a_batch_may_come_from_the_cpu():
+    """As losses have it, which send it to the device; and as the parity check gives it."""
+    with pretended_gpu(), pretended_graphs():
+        weight = torch.nn.Parameter(torch.ones(2, device="cuda"))
+        captured = CapturedStep(
+            lambda batch: {"loss": (weight * batch["img"].to("cuda")).sum()}, [weight], "UEO")
+        losses = [captured({"img": torch.full((2,), float(i))})["loss"] for i in range(3)]
+        assert [loss.item() for loss in losses] == [0, 2, 4]
+
+
 def test_what_a_loss_keeps_in_python_is_caught():
     """So the test above would fail for a method that is wrongly called capturable."""
     weight, calls = torch.nn.Parameter(torch.ones(2)), []
@@ -90,7 +110,7 @@ def test_what_cannot_be_recorded_is_one_line():
             raise RuntimeError("operation not permitted when stream is capturing\nmore")
         return {"loss": batch["img"].sum()}
 
-    captured = CapturedStep(step, [], "UEO")
+    captured = CapturedStep(step, [torch.nn.Parameter(torch.ones(2))], "UEO")
     with pretended_graphs(), pytest.raises(ConfigError) as caught:
         captured({"img": torch.ones(2)})
     assert str(caught.value) == (
@@ -115,7 +135,7 @@ def test_a_full_gpu_is_not_taken_for_a_step_that_cannot_be_recorded():
         return {"loss": batch["img"].sum()}
 
     with pretended_graphs(), pytest.raises(torch.cuda.OutOfMemoryError):
-        CapturedStep(step, [], "UEO")({"img": torch.ones(2)})
+        CapturedStep(step, [torch.nn.Parameter(torch.ones(2))], "UEO")({"img": torch.ones(2)})
 
 
 @pytest.mark.parametrize("name, options, device, why", [

@@ -82,8 +82,10 @@ class CapturedStep:
                 for name, value in self._losses.items()}  # the next replay overwrites them
 
     def _capture(self, batch: dict) -> dict:
-        """Record the step on copies of this batch, replay it, and compare."""
-        self._batch = {k: v.clone() if isinstance(v, Tensor) else v for k, v in batch.items()}
+        """Record the step on a copy of this batch on the device, replay it, and compare."""
+        device = self.parameters[0].device  # from the CPU nothing can be recorded
+        self._batch = {k: v.to(device, copy=True) if isinstance(v, Tensor) else v
+                       for k, v in batch.items()}
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
