@@ -1,13 +1,14 @@
 """A finished run as a model: its own test predictions again, whatever the batch and the order."""
 
 import pickle
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import TOY_PLUGIN, read, toy_arguments
+from conftest import REPOSITORY, TOY_PLUGIN, read, toy_arguments
 
 import ueo
 from ueo.commands import train
@@ -100,6 +101,27 @@ def test_one_image_may_be_named_alone(finished, toy_root):
     path = paths_of(toy_root, read_outputs(finished))[0]
     (expected,) = model.predict([path])
     assert [*model.predict(path), *model.predict(Path(path))] == [expected, expected]
+
+
+def test_the_document_s_loop_over_a_loader_gives_what_predict_gives(finished, toy_root):
+    text = (REPOSITORY / "docs" / "own_images.md").read_text()
+    (block,) = re.findall(r"```python\n(from torch.utils.data.*?)```", text, re.DOTALL)
+    for written, here in (
+        ("output/folder/UEO/vit_b16/as_is/photos/seed1", str(finished)),
+        ("my/new_photos", f"{toy_root}/toy/red"), ("num_workers=4", "num_workers=0"),
+    ):
+        assert written in block
+        block = block.replace(written, here)
+    exec(block, found := {})
+    clip, paths = found["clip"], [path for path, _ in found["data"].imgs]
+    expected = [p.probability for p in found["model"].predict(paths, before=False)]
+    last = found["probabilities"].amax(-1).tolist()
+    assert last == pytest.approx(expected[-len(last):], abs=1e-5)
+    assert not found["cosines"].requires_grad
+    for part in (clip.visual, clip.prompt.ctx):
+        part.requires_grad_(True)
+        assert clip(found["images"]).requires_grad
+        part.requires_grad_(False)
 
 
 def test_the_threshold_moves_the_verdict(finished, toy_root):
