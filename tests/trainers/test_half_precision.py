@@ -65,6 +65,16 @@ def test_adam_trains_every_method_in_half_precision_or_says_what_to_set(build, h
             f"keeps model, and steps would be NaN; set TRAINER.{name}.PREC amp or" in str(error)
         way = "CTX_FP32 True" if "CTX_FP32" in str(error) else "PREC amp"
         trainer = build(*options, *f"TRAINER.{name}.{way}".split(), **arguments)
+    tuned, moved = epoch_of(trainer)
+    assert all(p.dtype == torch.float32 and torch.isfinite(p).all() for p in tuned)
+    plain = [*options[:2], f"TRAINER.{name}.PREC", "fp32", *options[4:]]
+    if not moved and not epoch_of(build(*plain, **arguments))[1]:
+        pytest.skip(f"{name} took no step on these images: this test says nothing of it")
+    assert moved
+
+
+def epoch_of(trainer) -> tuple[list, bool]:
+    """(what is tuned, whether an epoch has moved any of it)."""
     tuned = [p for group in trainer.groups.values() for p in group.values()]
     trainer.before_train()
     trainer.epoch = trainer.batch_idx = 0
@@ -72,8 +82,7 @@ def test_adam_trains_every_method_in_half_precision_or_says_what_to_set(build, h
     before = [p.detach().clone() for p in tuned]
     for batch in trainer.train_loader_x:
         trainer.forward_backward(batch)
-    assert all(p.dtype == torch.float32 and torch.isfinite(p).all() for p in tuned)
-    assert any((p != old).any() for p, old in zip(tuned, before))
+    return tuned, any((p != old).any() for p, old in zip(tuned, before))
 
 
 def test_a_loss_in_half_precision_has_a_finite_gradient_from_the_first_step_on():
