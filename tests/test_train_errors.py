@@ -146,7 +146,8 @@ def test_a_wrong_argument_is_named(fails, monkeypatch, arguments, parts):
 
 
 def test_a_missing_plugin_is_named(fails):
-    assert "--plugin: absent.py is not a Python file" in fails(plugins=["absent.py"])
+    line = fails(plugins=["absent.py"])
+    assert "--plugin: absent.py is not a Python file (a relative path, looked for in " in line
 
 
 def test_an_unknown_argument_keeps_the_usage_message(capsys):

@@ -46,6 +46,16 @@ def test_every_method_is_tuned_on_the_same_grid_by_the_same_rule(options, tmp_pa
     assert all(file.read_bytes() == kept for file, kept in before.items())
 
 
+def test_runs_with_different_values_have_different_names(capsys):
+    argv = ["emoji", "--trainers", "UEO", "--setting", "open", "--dry-run"]
+    assert tune.main([*argv, "--rates", "1e-3", "1e-1"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    for rate in ("1e-3", "1e-1"):
+        assert f"UEO emoji open fluent_3d seed 1 (tiny_clip+LR={rate})" in said
+    assert tune.main([*argv, "--rates", "1e-3"]) == 0
+    assert "UEO emoji open fluent_3d seed 1" in capsys.readouterr().out.splitlines()
+
+
 def test_a_rate_that_diverged_is_never_chosen():
     assert choose({"A": {"1": None, "2": 50.0}, "B": {"1": None}}) == {"A": "2", "B": None}
 

@@ -1,8 +1,10 @@
 """Run what is left of a grid: data and weights first, then all of it in parallel."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
@@ -54,13 +56,20 @@ def run_and_show(
 
     show: writes and prints what there is; may return further failures.
     """
-    todo = waiting(settings, shard(runs, settings.shard))
+    todo = waiting(settings, shard(named_apart(runs), settings.shard))
     if settings.dry_run:
         return 0
     failures = execute(settings, todo)
     with failures_at_the_end(failures):
         failures += show() or []
     return 1 if failures else 0
+
+
+def named_apart(runs: list[PlannedRun]) -> list[PlannedRun]:
+    """The runs; labels that several of them have get the runs' configurations behind them."""
+    labels = Counter(label for label, _ in {(run.label, run.folder) for run in runs})
+    return [replace(run, label=f"{run.label} ({run.place.config})")
+            if run.place and labels[run.label] > 1 else run for run in runs]
 
 
 @contextmanager

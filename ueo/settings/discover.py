@@ -11,7 +11,7 @@ from types import ModuleType
 
 from yacs.config import CfgNode
 
-from ueo.errors import ConfigError, UserError
+from ueo.errors import ConfigError, UserError, from_here
 
 FILES = "ueo_plugins_"  # what names of their packages begin with
 
@@ -35,7 +35,7 @@ def import_file(file: str) -> ModuleType:
     """
     path = Path(file).expanduser().resolve()
     if not path.is_file() or path.suffix != ".py":
-        raise ConfigError(f"--plugin: {file} is not a Python file")
+        raise ConfigError(f"--plugin: {file} is not a Python file{from_here(file)}")
     name = f"{_package_of(path.parent)}.{path.stem.replace('.', '_')}"
     source = path.read_bytes()
     known = sys.modules.get(name)
