@@ -65,8 +65,10 @@ def test_what_a_command_forks_can_use_cuda(command, tmp_path, monkeypatch, capsy
     assert not found(probe)["bad_fork"]
 
 
-def test_no_import_before_the_fork_asks_for_cuda():
-    """Also where torch was built without CUDA, so that asking would do no harm."""
+@pytest.fixture(scope="module")
+def imports() -> list[str]:
+    """Whether a command's modules bring torch's compiler; what those of the server asked CUDA,
+    also where torch was built without it, so that asking would do no harm."""
     code = (
         "import sys, torch, importlib\n"
         "asked = []\n"
@@ -74,11 +76,33 @@ def test_no_import_before_the_fork_asks_for_cuda():
         "    known = getattr(torch.cuda, name)\n"
         "    spy = lambda *a, name=name, known=known, **k: asked.append(name) or known(*a, **k)\n"
         "    setattr(torch.cuda, name, spy)\n"
+        "import ueo.commands.train\n"
+        "print('torch._dynamo' in sys.modules)\n"
         "for name in sys.argv[1:]: importlib.import_module(name)\n"
         "print(asked)"
     )
     done = python(code, *PRELOAD)
-    assert done.stdout.splitlines()[-1:] == ["[]"], done.stdout + done.stderr
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-2:]
+
+
+def test_no_import_before_the_fork_asks_for_cuda(imports):
+    assert imports[1] == "[]"
+
+
+def test_a_command_starts_without_the_compiler(imports):
+    """It takes as long as all of torch, and torchvision would import it."""
+    assert imports[0] == "False"
+
+
+def test_torchvision_has_its_answer_from_the_compiler_all_the_same():
+    from torchvision.ops import roi_align  # a function, as torchvision exports it
+
+    asked = sys.modules[roi_align.__module__].is_compile_supported
+    from torch._dynamo.utils import is_compile_supported
+
+    assert asked("cpu") == is_compile_supported("cpu")
+    assert asked("meta") == is_compile_supported("meta")
 
 
 @pytest.mark.skipif(not hasattr(torch._C, "_cuda_isInBadFork"), reason="torch without CUDA")

@@ -11,7 +11,8 @@ def _import_clip() -> None:
     default device; here it asks when it is called.
     """
     import torch
-    import torchvision.transforms  # noqa: F401  (no other import may meet the answer below)
+
+    import modern_dassl.torchvision_alone  # noqa: F401  (no other import may meet the answer below)
 
     asked, torch.cuda.is_available = torch.cuda.is_available, lambda: False
     try:

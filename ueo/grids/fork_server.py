@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 from multiprocessing import forkserver
 
-PRELOAD = (  # what each run would import, or be slow to import when it draws its picture
+PRELOAD = (  # what each run would import, or be slow to import for its optimiser and picture
     "ueo.grids.slot", "ueo.runs.status", "ueo.trainers", "ueo.datasets", "sklearn.metrics",
-    "matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf",
+    "torch._dynamo", "matplotlib.figure", "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_pdf",
 )
 
 
