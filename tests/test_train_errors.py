@@ -192,6 +192,36 @@ def test_a_missing_or_empty_data_root_is_named(fails, tmp_path, own_root):
     assert "has no image" in fails(root=str(own_root))
 
 
+ITEMS_PLUGIN = """
+import numpy as np
+from dassl.data.datasets import DATASET_REGISTRY
+from pathlib import Path
+
+@DATASET_REGISTRY.register(force=True)
+class Listed(DATASET_REGISTRY.get("Toy")):
+    def items(self, domain, part):
+        return [{item} for path, label in super().items(domain, {part})]
+"""
+
+
+@pytest.mark.parametrize(("item", "parts"), [
+    ("(path, label + 1)", ["has class id 6; ids go from 0 to 5", "count from 1?"]),
+    ("(path, label - 2)", ["has class id -2; ids go from 0 to 5"]),
+    ("(path, str(label))", ["has class id '0'; ids go from 0 to 5"]),
+    ("(path, np.int64(label))", ["has class id", "ids go from 0 to 5", "int()"]),
+    ("(path, label)", [".png", "is listed twice", "each image to one part"]),
+    ("(Path(path), label)", [".png", "is given as a ", "Path; str() makes a text of it"]),
+])
+def test_items_of_a_data_set_that_are_no_text_and_class_id_are_named(
+    fails, tmp_path, item, parts
+):
+    (plugin := tmp_path / "listed.py").write_text(
+        ITEMS_PLUGIN.format(item=item, part="part" if item != "(path, label)" else "'test'"))
+    line = fails("DATASET.NAME", "Listed", plugins=[str(plugin)])
+    for part in parts:
+        assert part in line
+
+
 def _damage(path, how: str) -> None:
     if how == "truncated":
         path.write_bytes(path.read_bytes()[:-60])

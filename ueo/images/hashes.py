@@ -6,6 +6,7 @@ Contents are hashed once and kept beside the data, so that a start reads no imag
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -14,7 +15,9 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from ueo.errors import DataError
 from ueo.files import digests, exclusive, file_version, write_json
+from ueo.images.lists import NO_LABEL
 from ueo.inputs import CLASS_NAMES, IMAGE_LIST, IMAGES, LABELS, Inputs
 from ueo.settings.config import setting_of
 
@@ -44,13 +47,17 @@ def files_of(paths: Iterable[str], root: Path, cache: Path | None) -> Files:
 
 
 def of_data(
-    names: Sequence[str], parts: Sequence[Sequence[tuple[str, int]]], files: Files
+    names: Sequence[str], parts: Sequence[Sequence[tuple[str, int]]], files: Files,
+    all_named: bool = True,
 ) -> Inputs:
     """Class names, lists, labels and contents of the images of one domain.
 
     names: by class id. parts: lists of (path, class id), such as the unlabelled and the test list;
-    their order counts. files: of their images.
+    their order counts. files: of their images. all_named: a class has a name, so that DataError is
+    raised for an id without one; and for an image that stands twice in what is the only list.
     """
+    if all_named:
+        _check_items(parts, len(names))
     listed = [[files.names[path] for path, _ in part] for part in parts]
     paths = dict.fromkeys(path for part in parts for path, _ in part)
     return {
@@ -61,12 +68,33 @@ def of_data(
     }
 
 
+def _check_items(parts: Sequence[Sequence[tuple[str, int]]], number: int) -> None:
+    """Raise DataError as `of_data` does. number: of classes."""
+    items = [item for part in parts for item in part]
+    allowed = range(NO_LABEL, number)
+    for path, label in items:
+        if type(label) is not int or label not in allowed:
+            hint = "; does it count from 1?" if label == number else ""
+            raise DataError(f"{path!r} has class id {label!r}; ids go from 0 to {number - 1}, as "
+                            f"int() gives them, and {NO_LABEL} is no label{hint}")
+    counts = Counter(path for path, _ in parts[0])
+    if len(counts) < len(parts[0]) and all({*part} == {*parts[0]} for part in parts):
+        path, _ = counts.most_common(1)[0]
+        raise DataError(f"{path!r} is listed twice; the data set's items() gives each image to one "
+                        "part alone")
+
+
 def relative_names(paths: Iterable[str], root: Path) -> dict[str, str]:
-    """{path: its name relative to `root`}, each once, in their order."""
-    start = f"{root}{os.sep}"
+    """{path: its name relative to `root`}, each once, in their order. Raises DataError for a path
+    that is no text."""
+    start, paths = f"{root}{os.sep}", dict.fromkeys(paths)
+    for path in paths:
+        if not isinstance(path, str):
+            raise DataError(f"{str(path)!r} is given as a {type(path).__name__}; str() makes a "
+                            "text of it")
     return {
         path: path[len(start):] if path.startswith(start) else os.path.relpath(path, root)
-        for path in dict.fromkeys(paths)
+        for path in paths
     }
 
 

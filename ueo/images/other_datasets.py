@@ -93,7 +93,7 @@ def _read_inputs(dataset: DatasetBase, cfg) -> None:
         cache_of(cfg, f"{cfg.DATASET.NAME}-{dataset.domain}"),
     )
     whatever = listed if cfg.DATASET.NUM_SHOTS < 1 else listed[:1]
-    dataset.inputs = of_data(dataset.classnames, whatever, dataset.files)
+    dataset.inputs = of_data(dataset.classnames, whatever, dataset.files, all_named=False)
 
 
 def _check_protocol(dataset: DatasetBase, asked: str) -> None:

@@ -33,7 +33,7 @@ def on_tuning_domain(settings: GridSettings, dataset: str) -> GridSettings:
     another one is asked for."""
     kind = dataset_class(dataset)
     if kind.tuning_domain is None:
-        raise ConfigError(f"{dataset} has no tuning domain; name one in its wrapper")
+        raise ConfigError(f"{dataset} has no tuning domain; set tuning_domain in {kind.__name__}")
     if [kind.domain_of(domain) for domain in settings.domain] not in ([], [kind.tuning_domain]):
         raise ConfigError(
             f"--domain {' '.join(settings.domain)}: choosing reads labels, of {kind.tuning_domain} "
