@@ -1,7 +1,7 @@
 """Images of a list as batches, from the memory of the device or read by worker processes; and
 images of which some may not be readable."""
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -73,13 +73,18 @@ class TrainingLoader(OnDevice, EpochLoader):
         self.normalise = Normaliser(cfg.INPUT, device)
         self.budget, self.kept = budget, UNSEEN if budget else None
 
+    @property
+    def used(self) -> Sequence[int]:
+        """Positions of the images of an epoch."""
+        return getattr(self.order, "indices", range(len(self.dataset)))
+
     def __iter__(self) -> Iterator[dict]:
         if self.kept is UNSEEN:
             self.kept = keep_decoded(self.dataset, self.budget, self._otherwise())
         if self.kept is None:
             yield from map(self._prepared, super().__iter__())
             return
-        crops = self.kept.epoch(self.begin_epoch())
+        crops = self.kept.epoch(self.begin_epoch(), self.used)
         for positions in self.batch_sampler:
             yield self._prepared({"img": crops(positions), **self._facts(positions)})
 

@@ -61,15 +61,17 @@ class DecodedImages:
                 list(pool.map(read, range(part.start, part.stop), begins))
                 self.pixels[first : first + length].copy_(staging[:length])
 
-    def epoch(self, seed: int) -> Callable[[Sequence[int]], Tensor]:
-        """Draw for all images; returns what gives the crops at some positions of the list, (images,
-        height, width, 3), uint8. seed: of the epoch."""
-        boxes, flipped = draw(self.crop, self.flips, self.sizes, seed + self.index)
-        size = tuple(self.crop.size)
+    def epoch(self, seed: int, used: Sequence[int]) -> Callable[[Sequence[int]], Tensor]:
+        """Draw for the images at positions `used` of the list; returns what gives the crops at some
+        of these, (images, height, width, 3), uint8. seed: of the epoch."""
+        boxes, flipped = draw(self.crop, self.flips, self.sizes[used], seed + self.index[used])
+        size, row_of = tuple(self.crop.size), np.empty(len(self.sizes), int)
+        row_of[used] = np.arange(len(used))
 
         def crops(positions: Sequence[int]) -> Tensor:
-            planned = plan(self.offsets[positions], self.sizes[positions, 1], boxes[positions],
-                           flipped[positions], size)
+            rows = row_of[positions]
+            planned = plan(self.offsets[positions], self.sizes[positions, 1], boxes[rows],
+                           flipped[rows], size)
             return crop_batch(self.pixels, planned)
 
         return crops

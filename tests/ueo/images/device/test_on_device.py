@@ -1,5 +1,6 @@
 """Images that are kept on the device: the same batches as those that worker processes read."""
 
+from itertools import islice
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,10 +16,10 @@ from torch.utils.data import dataloader
 from modern_dassl import distributed, loading
 from ueo.errors import DataError
 from ueo.images import items
-from ueo.images.device import decoded
+from ueo.images.device import decoded, draws
 from ueo.images.device.budget import Budget
 from ueo.images.items import Images
-from ueo.images.loaders import EvaluationLoader, TrainingLoader
+from ueo.images.loaders import EvaluationLoader, Redrawn, TrainingLoader
 from ueo.images.pixel_cache import open_store
 from ueo.settings.machine_share import RUNS_ON_GPU
 
@@ -111,6 +112,21 @@ def test_a_selection_is_kept_alone_and_has_the_same_crops(cfg, listed):
         found.append(passes(loader))
     assert_same(*found)
     assert len(loader.kept.sizes) == len(chosen)
+
+
+def test_a_few_that_are_redrawn_cost_no_draw_of_all(cfg, listed, monkeypatch):
+    """A memory of few images begins anew every few steps."""
+    drawn, found = [], []
+    monkeypatch.setattr(decoded, "draw", lambda crop, flips, sizes, seeds: drawn.append(
+        len(seeds)) or draws.draw(crop, flips, sizes, seeds))
+    for budget in (None, Budget(CPU, 1.0, 2)):
+        training = loaders_of(cfg, listed, budget)[0]
+        passes(training, 1)
+        again = Redrawn(training, cfg, CPU)
+        again.chosen = [20, 3, 11, 5, 17, 30, 2, 8, 9]
+        found.append([*islice(again, 4)])
+    assert_same(*found)
+    assert drawn == [len(listed), 9, 9]
 
 
 @pytest.mark.parametrize("rank", [0, 1])
