@@ -23,8 +23,9 @@ LESS_MEMORY = ("lower DATALOADER.TRAIN_X.BATCH_SIZE and DATALOADER.TEST.BATCH_SI
 LESS_GPU_MEMORY = (f"{LESS_MEMORY}, use --device cpu, run fewer at once (--jobs), or, with the "
                    "same results, set DATASET.DEVICE_GB 0 and the trainer's GRAPH False")
 ALLOCATOR = "DefaultCPUAllocator"  # stands in what torch says where the host runs out of memory
-# and these where a GPU does, in CUDA itself or in cuBLAS, as one that other processes fill
-GPU_FULL = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+# and these where a GPU does, as one that other processes fill: in CUDA itself, in cuBLAS, in Triton
+GPU_FULL = ("CUDA error: out of memory", "CUDA driver error: out of memory",
+            "CUBLAS_STATUS_ALLOC_FAILED", "Triton Error [CUDA]: out of memory")
 
 
 def status_of(work: Callable[[], int | None]) -> int:
