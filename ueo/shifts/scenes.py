@@ -6,7 +6,7 @@ white inside a drawing stays.
 """
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageFilter
 
 from ueo.shifts.corruptions import as_jpeg, plasma
 
@@ -36,10 +36,10 @@ def in_scene(drawing: np.ndarray, severity: int, rng: np.random.Generator) -> np
 
 def matte(drawing: np.ndarray) -> np.ndarray:
     """(height, width), uint8: 0 on the white background, 255 on the drawing, soft between."""
-    framed = np.pad(drawing.min(2) >= 255 - WHITE, 1, constant_values=True)
-    filled = Image.fromarray((framed * 255).astype(np.uint8)).copy()  # that of an array is fixed
-    ImageDraw.floodfill(filled, (0, 0), 128)
-    drawn = (np.asarray(filled)[1:-1, 1:-1] != 128).astype(np.uint8) * 255
+    from scipy.ndimage import label  # scikit-learn brings scipy; most commands make no scene
+
+    regions, _ = label(np.pad(drawing.min(2) >= 255 - WHITE, 1, constant_values=True))
+    drawn = (regions[1:-1, 1:-1] != regions[0, 0]).astype(np.uint8) * 255
     return np.asarray(Image.fromarray(drawn).filter(ImageFilter.GaussianBlur(0.5)))
 
 

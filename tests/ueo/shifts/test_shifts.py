@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from ueo.shifts import scenes
 from ueo.shifts.corruptions import CORRUPTIONS, SEVERITIES, plasma
@@ -42,6 +42,21 @@ def test_the_matte_keeps_the_drawing_and_the_white_inside_it():
     matte = scenes.matte(drawing())
     assert matte[0, 0] == matte[63, 63] == matte[2, 32] == 0
     assert matte[32, 32] == matte[32, 12] == 255
+
+
+def test_the_matte_ends_where_a_fill_from_the_border_ends():
+    """Also in mazes, and around white that touches the rest at a corner alone."""
+    rng = np.random.default_rng(0)
+    for share in (0.4, 0.55, 0.6, 0.65, 0.8):
+        white = rng.random((40, 30)) < share
+        filled = Image.fromarray(np.pad(white, 1, constant_values=True).astype(np.uint8)).copy()
+        ImageDraw.floodfill(filled, (0, 0), 2)
+        outside = np.asarray(filled)[1:-1, 1:-1] == 2
+        assert outside.any() and (white & ~outside).any()
+        painted = np.repeat(white[..., None] * np.uint8(255), 3, 2)
+        expected = Image.fromarray(np.where(outside, 0, 255).astype(np.uint8))
+        expected = np.asarray(expected.filter(ImageFilter.GaussianBlur(0.5)))
+        assert np.array_equal(scenes.matte(painted), expected)
 
 
 def test_a_drawing_is_seen_in_its_scene_and_the_background_is_not_white():
