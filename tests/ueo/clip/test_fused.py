@@ -10,14 +10,21 @@ import torch
 
 from ueo.clip.fused import available
 
-IN_HALF = """
+INTERPRETED = """
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
 from ueo.clip.fused import available, resnet, transformer
 
-worst = available.differences(torch.device("cpu"))
-assert len(worst) == 5 and max(worst.values()) < 2e-6, worst
+for mode in (nullcontext(), torch.no_grad(), torch.inference_mode(), FlopCounterMode(display=False),
+             torch.autocast("cpu", torch.bfloat16)):
+    with mode:
+        worst = available.differences(torch.device("cpu"))
+    assert len(worst) == 5 and max(worst.values()) < 2e-6, (mode, worst)
 torch.manual_seed(0)
 half = torch.randn(2, 3, 96, 10, 10).half()
 x, other = (t.contiguous(memory_format=torch.channels_last) for t in half)
@@ -38,7 +45,7 @@ torch.testing.assert_close(transformer.QuickGELU.apply(wide), expected, atol=1e-
 
 def test_kernels_give_what_torch_gives():
     pytest.importorskip("triton")
-    done = subprocess.run([sys.executable, "-c", IN_HALF], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-c", INTERPRETED], capture_output=True, text=True,
                           env={**os.environ, "TRITON_INTERPRET": "1"})
     assert done.returncode == 0, done.stderr
 

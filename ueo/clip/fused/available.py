@@ -36,7 +36,15 @@ def available() -> bool:
 
 
 def differences(device: torch.device) -> dict[str, float]:
-    """{operation: largest difference of values and gradients from torch's}, in fp32."""
+    """{operation: largest difference of values and gradients from torch's}, in fp32, whatever mode
+    the caller is in."""
+    plain = torch.autocast(device.type, enabled=False)
+    with torch.inference_mode(False), torch.enable_grad(), plain:
+        return {name: _difference(*case) for name, case in _cases(device).items()}
+
+
+def _cases(device: torch.device) -> dict[str, tuple]:
+    """{operation: (ours, torch's, its inputs, its parameters)}."""
     from ueo.clip.fused import resnet, transformer
 
     generator = torch.Generator().manual_seed(0)
@@ -50,7 +58,7 @@ def differences(device: torch.device) -> dict[str, float]:
         value.data += draw(CHANNELS) / 4
     image, other, tokens = draw(5, CHANNELS, 6, 6), draw(5, CHANNELS, 6, 6), draw(37, CHANNELS)
     of_norm, of_layer = [norm.weight, norm.bias], [layer.weight, layer.bias]
-    cases = {
+    return {
         "BatchNorm": (lambda x: resnet.Norm.of(norm, x, None, True),
                       lambda x: F.relu(norm(x)), [image], of_norm),
         "BatchNorm with a residual": (lambda x, y: resnet.Norm.of(norm, x, y, True),
@@ -60,13 +68,16 @@ def differences(device: torch.device) -> dict[str, float]:
         "QuickGELU": (transformer.QuickGELU.apply, lambda x: x * torch.sigmoid(1.702 * x),
                       [tokens], []),
     }
-    return {name: _difference(*case) for name, case in cases.items()}
 
 
 def _difference(ours, torchs, inputs: list[Tensor], parameters: list[nn.Parameter]) -> float:
     found = []
     for function in (ours, torchs):
         leaves = [x.clone().requires_grad_() for x in inputs]
+        for parameter in parameters:
+            parameter.grad = None
         out = function(*leaves)
-        found.append([out, *torch.autograd.grad(out.square().mean(), [*leaves, *parameters])])
+        # not autograd.grad: a counter of operations, which may be looking on, cannot follow it
+        out.square().mean().backward()
+        found.append([out, *(x.grad for x in (*leaves, *parameters))])
     return max((a - b).abs().max().item() for a, b in zip(*found))

@@ -32,7 +32,10 @@ def normalised(
 
 def pooled(pool: nn.Module, x: Tensor) -> Tensor:
     """What an AvgPool2d or Identity makes of x (batch, channels, height, width)."""
-    halves = isinstance(pool, nn.AvgPool2d) and (pool.kernel_size, pool.padding) == (2, 0)
+    if isinstance(pool, nn.AvgPool2d) and pool.kernel_size == pool.stride == 1:
+        return x  # in the first block's shortcut; torch would copy
+    halves = (isinstance(pool, nn.AvgPool2d)
+              and (pool.kernel_size, pool.stride, pool.padding) == (2, 2, 0))
     even = x.shape[2] % 2 == x.shape[3] % 2 == 0
     return Pool.apply(x) if halves and even and _channels_last(x) and fits(x) else pool(x)
 
