@@ -47,6 +47,7 @@ setup(
         "numpy>=1.24",
         "Pillow>=10",
         "scikit-learn>=1.3",
+        "scipy>=1.10",
         "safetensors>=0.4",
         "filelock>=3.12",
         "matplotlib>=3.7",

@@ -24,6 +24,8 @@ def available() -> bool:
     """Compared once a process, on a few numbers; a difference, or no Triton, is said."""
     try:
         worst = differences(torch.device("cuda"))
+    except torch.cuda.OutOfMemoryError:
+        raise
     except Exception as error:  # no Triton, no C compiler for it, a GPU that it does not know
         why = first_line(error)
     else:
