@@ -64,6 +64,13 @@ def test_the_study_of_scores_measures_every_score_and_never_runs_twice(call, tmp
     assert "6 runs, 5 finished, 1 to do" in call(ood_study, *argv, "--dry-run")[1]
 
 
+def test_anchors_are_in_the_plan_where_captions_are_embedded(call, tmp_path):
+    for dataset in ("emoji", "emoji_shift"):
+        status, out = call(robust, dataset, "--seed", "1", "--dry-run", "--output", str(tmp_path))
+        assert status == 0
+        assert "ARF" in out
+
+
 def test_the_table_of_robustness_holds_every_test(call, tmp_path):
     argv = ["--trainers", "FLYP", "TipAdapter", "--shots", "4"]
     status, out = call(robust, *argv)

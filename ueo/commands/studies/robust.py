@@ -20,8 +20,10 @@ def parser() -> argparse.ArgumentParser:
     add = p.add_argument
     add("--shots", type=number("--shots", low=0), default=robust_runs.SHOTS,
         help="labelled images a class; 0: all")
-    add("--captions", default="", help="JSON lines of images and captions; embedded on emoji")
-    add("--pool", default="", help="folder or tar of image-text pairs; embedded on emoji")
+    add("--captions", default="", help="JSON lines of images and captions; embedded on emoji, "
+        "under shift, too")
+    add("--pool", default="", help="folder or tar of image-text pairs; embedded on emoji, under "
+        "shift, too")
     p.set_defaults(trainers=robust_runs.TRAINERS)
     return p
 
@@ -31,7 +33,7 @@ def main(args: argparse.Namespace) -> int:
     """0 done, 1 some runs failed."""
     asked = arguments.grid_settings(args)
     dataset = arguments.one_dataset(asked)
-    usual = "embedded" if dataset == "emoji" else ""
+    usual = "embedded" if dataset in ("emoji", "emoji_shift") else ""
     study = robust_runs.RobustStudy(
         asked, dataset, args.shots, args.captions or usual, args.pool or usual
     )
