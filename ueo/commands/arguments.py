@@ -25,7 +25,7 @@ def parser(description: str) -> argparse.ArgumentParser:
         help="seeds (default: 1 2 3; 1 for your own images)")
     add("--backbone", help="CLIP backbone (default: that of the data set's yaml, or RN50)")
     add("--list-backbones", action=ListBackbones, help="list the backbones and stop")
-    add("--config-file", help="yaml file to use instead of the backbone's")
+    add("--config-file", help="yaml file to use instead of the backbone's, a whole recipe")
     add("--plugin", nargs="+", help="Python files with further trainers or data sets")
     add("--recipe", choices=("common", "paper"),
         help="UEO's recipe for all methods, or each method's own paper's")

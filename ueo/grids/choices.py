@@ -1,6 +1,6 @@
 """What the names of a grid's options stand for: data sets, trainers, and their yaml files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
@@ -135,7 +135,9 @@ def trainer_yamls(
     stem = name_in_paths(backbone)
     if recipe == "paper" and trainer not in OF_PAPER:
         files = [_paper_yaml(trainer)]
-        _check_whole(files[0], trainer)
+        if not files[0].is_file():
+            raise ConfigError(f"--recipe paper: there is no configs/trainers/{trainer}/paper.yaml")
+        check_whole(files[0], trainer)
     else:
         first = base / (f"{stem}.yaml" if (base / f"{stem}.yaml").is_file() else COMMON)
         changed = [own / COMMON] if own != base else []  # UEO's is no change
@@ -145,17 +147,18 @@ def trainer_yamls(
     return [str(file) for file in dict.fromkeys(files) if file.is_file()]
 
 
-def _check_whole(recipe: Path, trainer: str) -> None:
-    """Raise ConfigError unless a paper's recipe is there and sets what every recipe must: what it
-    leaves out would be the engine's default."""
-    if not recipe.is_file():
-        raise ConfigError(f"--recipe paper: there is no configs/trainers/{trainer}/paper.yaml")
+def check_whole(recipe: Path, trainer: str, besides: Iterable[str] = ()) -> None:
+    """Raise ConfigError unless a recipe that stands alone, a paper's or one's own, sets what every
+    recipe must: what it leaves out would be the engine's default, which is no CLIP's.
+
+    besides: keys that are set elsewhere.
+    """
     steps = () if takes_no_step(trainer) else OF_STEPS
-    given = read_yaml(str(recipe))
+    given = {*read_yaml(str(recipe)), *besides}
     if missing := [key for key in (*OF_IMAGES, *steps) if key not in given]:
         raise ConfigError(
-            f"configs/trainers/{trainer}/paper.yaml leaves out {', '.join(missing)}; a paper's "
-            "recipe stands alone and must set them"
+            f"{recipe} leaves out {', '.join(missing)}; a recipe stands alone and must set them "
+            "(to change some options alone, use --set KEY VALUE)"
         )
 
 

@@ -9,6 +9,7 @@ from dassl.engine import TRAINER_REGISTRY
 from ueo.clip import backbones
 from ueo.errors import ConfigError, from_here
 from ueo.grids.choices import (
+    check_whole,
     config_name,
     dataset_class,
     dataset_yaml,
@@ -88,7 +89,11 @@ def _run(settings: GridSettings, dataset: str, backbone: str, trainer: str, sett
     place = Place.of(name, trainer, config_name(backbone, own), setting, domain, f"seed{seed}")
     folder = place.below(settings.output)
     yamls = [settings.config_file]
-    if not settings.config_file:
+    if settings.config_file:
+        asked_for = (key for key, _ in pairs(settings.options, "--set"))
+        besides = ("MODEL.BACKBONE.NAME", *read_yaml(str(dataset_yaml(dataset))), *asked_for)
+        check_whole(Path(settings.config_file), trainer, besides)
+    else:
         online = settings.protocol == ONLINE
         yamls = trainer_yamls(trainer, backbone, name, settings.recipe, online)
     asked = RunSettings(

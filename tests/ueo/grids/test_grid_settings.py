@@ -8,7 +8,7 @@ import pytest
 from ueo.commands import compare
 from ueo.errors import ConfigError
 from ueo.grids import execute, finished, run_grid
-from ueo.grids.choices import left_out
+from ueo.grids.choices import CONFIGS, left_out
 from ueo.grids.finished import estimate
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, Place, PlannedRun, shard
 from ueo.grids.parallel import clock
@@ -73,7 +73,8 @@ def test_a_run_given_twice_counts_once_and_two_in_one_folder_are_refused():
 ])
 def test_outputs_are_kept_by_the_value_wherever_it_stands(
         tmp_path, monkeypatch, lines, options, kept):
-    (tmp_path / "own.yaml").write_text("OPTIM:\n  MAX_EPOCH: 1\n" + lines)
+    whole = (CONFIGS / "trainers/UEO/tiny_clip.yaml").read_text()
+    (tmp_path / "own.yaml").write_text(whole + lines)
     asked = GridSettings(trainers=(ZERO_SHOT,), domain=("fluent",), setting=("open",), seed=(1,),
                          config_file=str(tmp_path / "own.yaml"), options=options,
                          output=str(tmp_path))
@@ -85,6 +86,16 @@ def test_outputs_are_kept_by_the_value_wherever_it_stands(
     monkeypatch.setattr(finished.PlannedInputs, "of", lambda self, run: ({}, ""))
     finished.finished_runs([planned], overwrite=False)
     assert found == [(kept, False)]
+
+
+def test_a_recipe_of_ones_own_stands_alone(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("OPTIM:\n  LR: 1e-3\n  MAX_EPOCH: 5\n")
+    asked = GridSettings(trainers=("UEO",), domain=("fluent",), setting=("open",), seed=(1,),
+                         config_file=str(own), options=("INPUT.SIZE", "(64, 64)"),
+                         output=str(tmp_path / "output"))
+    with pytest.raises(ConfigError, match=r"own.yaml leaves out INPUT.INTERPOLATION, .*BATCH_SIZE"):
+        plan(asked, "emoji")
 
 
 def test_the_domains_that_a_stream_goes_on_with_are_fetched_too(tmp_path, monkeypatch):
