@@ -33,7 +33,9 @@ REFUSED, TAKEN_SO, USAGE = "refused", "taken, as documented", "usage"
 GOOD = (REFUSED, TAKEN_SO, USAGE)
 IMAGES, FOLDERS = "images", ("out", "run", "cut", "grid")
 SMALL = """
-INPUT: {SIZE: [64, 64], TRANSFORMS: ["random_flip", "normalize"]}
+INPUT:
+  {SIZE: [64, 64], INTERPOLATION: "bicubic", PIXEL_MEAN: [0.48, 0.46, 0.41],
+   PIXEL_STD: [0.27, 0.26, 0.28], TRANSFORMS: ["random_flip", "normalize"]}
 DATALOADER: {NUM_WORKERS: 0, TRAIN_X: {BATCH_SIZE: 4}}
 OPTIM: {NAME: "sgd", LR: 1e-3, MAX_EPOCH: 2}
 TRAIN: {CHECKPOINT_FREQ: 1}
