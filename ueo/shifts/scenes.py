@@ -36,7 +36,7 @@ def in_scene(drawing: np.ndarray, severity: int, rng: np.random.Generator) -> np
 
 def matte(drawing: np.ndarray) -> np.ndarray:
     """(height, width), uint8: 0 on the white background, 255 on the drawing, soft between."""
-    from scipy.ndimage import label  # scikit-learn brings scipy; most commands make no scene
+    from scipy.ndimage import label  # late: most commands make no scene
 
     regions, _ = label(np.pad(drawing.min(2) >= 255 - WHITE, 1, constant_values=True))
     drawn = (regions[1:-1, 1:-1] != regions[0, 0]).astype(np.uint8) * 255

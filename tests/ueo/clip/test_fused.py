@@ -33,6 +33,11 @@ norm.weight.data.uniform_(0.3, 2)
 norm.running_var.uniform_(0.3, 2)
 expected = F.relu(norm(x.float()).half() + other)  # rounded where torch's kernels round
 torch.testing.assert_close(resnet.Norm.of(norm, x, other, True), expected, atol=0, rtol=2e-3)
+lost = x.clone().index_fill_(0, torch.tensor([1]), float("nan")).requires_grad_()
+found = resnet.Norm.of(norm, lost, None, True)  # a model that diverged shall be seen to
+assert found[1].isnan().all() and not found[0].isnan().any()
+(gradient,) = torch.autograd.grad(found[1].sum(), norm.weight)
+assert gradient.isnan().all()
 tokens = half[0].transpose(1, 3)  # not contiguous
 layer = nn.LayerNorm(96)
 expected = layer(tokens.float()).half()

@@ -28,7 +28,7 @@ def norm(
         value = value.to(y.dtype.element_ty).to(tl.float32)
         value += tl.load(other + place, inside, 0.0).to(tl.float32)
     if RELU:
-        value = tl.maximum(value, 0.0)
+        value = tl.where(value < 0.0, 0.0, value)  # keeps a NaN, as torch's does
     tl.store(y + place, value.to(y.dtype.element_ty), inside)
 
 
@@ -59,7 +59,7 @@ def norm_backward(
                 out = tl.load(y + place, inside, 0.0).to(tl.float32)
             else:
                 out = (value * scale[None] + shift[None]).to(x.dtype.element_ty).to(tl.float32)
-            g = tl.where(out > 0.0, g, 0.0)
+            g = tl.where(out <= 0.0, 0.0, g)
         of_weight += g * value * inverse[None]
         of_bias += g
         if RESIDUAL:

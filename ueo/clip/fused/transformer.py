@@ -13,7 +13,7 @@ from ueo.clip.fused.available import fits
 
 SLOPE = 1.702  # of QuickGELU, x * sigmoid(1.702 x)
 ELEMENTS = 4096  # that a program works on at once
-WIDEST = 8192  # tokens; wider ones are torch's
+WIDEST = 8192  # width of tokens; of wider ones the norm is torch's
 PROGRAMS = 1024  # of a backward pass at most; each leaves a row of sums
 
 
