@@ -7,6 +7,8 @@ neighbours stand side by side. Sums are of fp32, in an order that does not chang
 import triton
 import triton.language as tl
 
+from ueo.clip.fused.sums import store_sums
+
 
 @triton.jit
 def norm(
@@ -66,9 +68,7 @@ def norm_backward(
             tl.store(of_other + place, g.to(of_other.dtype.element_ty), inside)
         if INPUT:
             tl.store(of_x + place, (g * scale[None]).to(of_x.dtype.element_ty), inside)
-    mine = sums + tl.program_id(0) * 2 * columns + column
-    tl.store(mine, tl.sum(of_weight, 0), wide)
-    tl.store(mine + columns, tl.sum(of_bias, 0), wide)
+    store_sums(sums, of_weight, of_bias, column, wide, columns)
 
 
 @triton.jit

@@ -7,6 +7,8 @@ run.
 import triton
 import triton.language as tl
 
+from ueo.clip.fused.sums import store_sums
+
 
 @triton.jit
 def norm(x, weight, bias, eps, y, rows, columns, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
@@ -52,9 +54,7 @@ def norm_backward(
             along = (tl.sum(g * value, 1) / columns)[:, None]
             g = (g - (tl.sum(g, 1) / columns)[:, None] - value * along) * inverse[:, None]
             tl.store(of_x + place, g.to(of_x.dtype.element_ty), inside)
-    mine = sums + tl.program_id(0) * 2 * columns + column
-    tl.store(mine, tl.sum(of_weight, 0), wide)
-    tl.store(mine + columns, tl.sum(of_bias, 0), wide)
+    store_sums(sums, of_weight, of_bias, column, wide, columns)
 
 
 @triton.jit
