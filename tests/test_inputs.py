@@ -1,5 +1,7 @@
 """A result counts only for the images, names, weights, device and code that it was made with."""
 
+import ast
+import gc
 import json
 import os
 import shutil
@@ -528,3 +530,20 @@ def test_an_edited_base_class_makes_another_method(tmp_path):
     (tmp_path / "base.py").write_text("class Base:\n    rate = 2\n")
     import_file(str(tmp_path / "base.py"))
     assert code_hash(method) != first
+
+
+def test_the_hash_of_code_survives_a_collection_that_parses_python_itself():
+    def parse(phase, info):
+        if phase == "stop":
+            ast.parse("a = 1")
+
+    method = TRAINER_REGISTRY.get("UEO")
+    usual, thresholds = code_hash(method), gc.get_threshold()
+    gc.callbacks.append(parse)
+    gc.set_threshold(5)
+    try:
+        again = {code_hash(method) for _ in range(5)}
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(parse)
+    assert again == {usual}

@@ -1,6 +1,7 @@
 """Which code a class runs: a hash that comments, docstrings and layout do not change."""
 
 import ast
+import gc
 import hashlib
 import sys
 from pathlib import Path
@@ -36,7 +37,7 @@ def _source(module: str) -> str:
 
 def _structure(source: str) -> str:
     """The syntax tree as text, the same in every version of Python; docstrings are left out."""
-    tree = ast.parse(source)
+    tree = _parsed(source)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_text(body[0]):
@@ -44,6 +45,19 @@ def _structure(source: str) -> str:
         if isinstance(node, ast.ClassDef):
             node.body = [part for part in body if not _is_declaration(part)]
     return repr(_plain(tree))
+
+
+def _parsed(source: str) -> ast.Module:
+    """`ast.parse` while no garbage is collected. Before Python 3.11.8 a collection that itself
+    parses Python, or gives way to a thread that does, ends the outer call in a SystemError
+    (CPython gh-106905)."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return ast.parse(source)
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _is_declaration(node: ast.AST) -> bool:
