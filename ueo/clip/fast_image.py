@@ -5,7 +5,7 @@ import copy
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ueo.clip.attention import after_attention, merge_heads, project, split_heads
 from ueo.clip.fused.resnet import normalised, pooled
@@ -104,14 +104,33 @@ def folded(visual: nn.Module) -> nn.Module:
     exact = all(m.running_mean is not None and not m.training for m in norms)
     if not exact or next(visual.parameters()).dtype != torch.float32:
         return visual
-    visual = copy.deepcopy(visual)
+    visual = _twin(visual)
     for module in visual.modules():
         children = dict(module.named_children())
         for norm, child in children.items():
             if isinstance(child, nn.BatchNorm2d):
                 # conv1 stands before bn1; in `downsample`, 0 before 1
                 convolution = norm.replace("bn", "conv") if "bn" in norm else "0"
-                fused = fuse_conv_bn_eval(children[convolution], child)
-                setattr(module, convolution, fused)
+                setattr(module, convolution, _fused(children[convolution], child))
                 setattr(module, norm, nn.Identity())
-    return visual.to(memory_format=torch.channels_last)
+    return visual
+
+
+def _twin(module: nn.Module) -> nn.Module:
+    """The same module anew: other children can take the place of its own. Tensors are shared."""
+    twin = copy.copy(module)
+    twin._modules = {name: child if child is None else _twin(child)
+                     for name, child in module._modules.items()}
+    return twin
+
+
+def _fused(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    weight, bias = fuse_conv_bn_weights(
+        convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps,
+        norm.weight, norm.bias
+    )
+    fused = copy.copy(convolution)
+    fused._parameters = {
+        "weight": nn.Parameter(weight.contiguous(memory_format=torch.channels_last)), "bias": bias,
+    }
+    return fused

@@ -87,11 +87,17 @@ class PromptedCLIP(nn.Module):
     def evaluating(self) -> Iterator[None]:
         """Without gradients, and while no parameter moves: a faster image encoder."""
         with torch.no_grad():
-            self._folded = (folded(self.visual),) if self.fast else ()
+            kept = self._folded
+            if not kept:
+                self.fold()
             try:
                 yield
             finally:
-                self._folded = ()
+                self._folded = kept
+
+    def fold(self) -> None:
+        """Make the faster image encoder for good: of a model whose parameters move no more."""
+        self._folded = (folded(self.visual),) if self.fast else ()
 
     def steadily(self, function: Callable[..., Tensor], *parts: Tensor) -> Tensor:
         """`function` of parts (batch, ...), a result a row, computed in a batch of LEAST_ROWS at
