@@ -7,10 +7,12 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import ueo  # noqa: F401  isort: skip  (makes `dassl` importable)
 
+import copy
 import json
 import resource
 import sys
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +28,7 @@ from dassl.utils import set_random_seed
 from PIL import Image
 from safetensors.torch import save_file
 
+from ueo.clip import backbones
 from ueo.clip.negatives import names as negative_names
 from ueo.clip.negatives import words
 from ueo.commands import train
@@ -103,6 +106,28 @@ def server_of_undrawn_runs():
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def backbones_read_once():
+    """A file of weights is read once in a process and copied then, as on a GPU; torch's random
+    numbers go on as after reading."""
+    read = backbones._read
+
+    @lru_cache(maxsize=16)
+    def kept(name, precision, version, before):
+        return read(name, precision), torch.get_rng_state()
+
+    def copied(name, precision):
+        version = backbones.file_version(backbones.weights_file(name))
+        before = torch.get_rng_state().numpy().tobytes()
+        backbone, after = kept(name, precision, version, before)
+        torch.set_rng_state(after)
+        return copy.deepcopy(backbone)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backbones, "_read", copied)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def drawn_where_marked(request, monkeypatch):
     """A run in a test that is marked with `draws` draws its two pictures; others are there, empty
@@ -113,6 +138,14 @@ def drawn_where_marked(request, monkeypatch):
 
 def random_clip(kind: str, seed: int = 0) -> CLIP:
     """A small CLIP with random weights: kind "rn" (64 pixels) or "vit" (32 pixels)."""
+    model, random_state = _drawn_clip(kind, seed)
+    torch.set_rng_state(random_state)
+    return copy.deepcopy(model)
+
+
+@lru_cache
+def _drawn_clip(kind: str, seed: int) -> tuple[CLIP, torch.Tensor]:
+    """A random CLIP, and the state of torch's random numbers after it was drawn."""
     torch.manual_seed(seed)
     if kind == "rn":
         model = CLIP(32, 64, (1, 1, 1, 1), 8, None, 77, 49408, 64, 1, 1)
@@ -131,7 +164,7 @@ def random_clip(kind: str, seed: int = 0) -> CLIP:
             if name.endswith("weight") and ("bn" in name or "ln" in name):
                 parameter.uniform_(0.5, 1.5)  # CLIP starts each block's last BatchNorm at zero
         model.token_embedding.weight.mul_(20)  # prompts of different names must differ
-    return model.eval()
+    return model.eval(), torch.get_rng_state()
 
 
 def trainer_names() -> list[str]:

@@ -16,7 +16,7 @@ two ways and bound one; they are no times.
 All patches end with the block. `torch.autocast` casts as it does on a CPU, to half precision.
 """
 
-import traceback
+import sys
 import weakref
 from collections import Counter
 from collections.abc import Iterator
@@ -28,7 +28,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.data import dataloader
 
 from ueo.clip.fused import available
@@ -49,7 +48,14 @@ DEVICE, IS_CUDA = Tensor.device.__get__, Tensor.is_cuda.__get__
 
 
 def _tensors(values) -> list[Tensor]:
-    return [value for value in tree_leaves(values) if isinstance(value, Tensor)]
+    """Those in tuples, lists and dictionaries of any depth."""
+    if isinstance(values, Tensor):
+        return [values]
+    if isinstance(values, dict):
+        values = values.values()
+    elif not isinstance(values, tuple | list):
+        return []
+    return [tensor for value in values for tensor in _tensors(value)]
 
 
 class MixedDevices(RuntimeError):
@@ -81,10 +87,16 @@ class PretendedGPU:
         """Count a read at the innermost line of this project."""
         if self.recording:
             raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
-        ours = [f for f in traceback.extract_stack() if f.filename.startswith(str(ROOT))
-                and f.filename != __file__ and "/.venv/" not in f.filename]
-        at = f"{Path(ours[-1].filename).relative_to(ROOT)}:{ours[-1].lineno}" if ours else "?"
+        frame = sys._getframe(1)
+        while frame is not None and not self._is_ours(frame.f_code.co_filename):
+            frame = frame.f_back
+        at = "?" if frame is None else (
+            f"{Path(frame.f_code.co_filename).relative_to(ROOT)}:{frame.f_lineno}")
         self.reads[f"{what} {at}"] += 1
+
+    @staticmethod
+    def _is_ours(file: str) -> bool:
+        return file.startswith(str(ROOT)) and file != __file__ and "/.venv/" not in file
 
     def copied(self, source: Tensor, target: str, non_blocking: bool) -> None:
         """Count a copy that the host waits for."""
