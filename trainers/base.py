@@ -25,7 +25,7 @@ from ueo.clip.model import PromptedCLIP
 from ueo.clip.optimisation import SCHEDULES, LossScaler, build_optimiser, build_schedule
 from ueo.clip.precision import PRECISIONS, resolve_precision
 from ueo.clip.prompts import CONTEXT, POSITIONS, TEMPLATE, build_prompt
-from ueo.clip.tuning import as_module, parse_parts, select, untuned_adapter
+from ueo.clip.tuning import as_module, counted, parse_parts, select, untuned_adapter
 from ueo.errors import ConfigError
 from ueo.runs.checkpoint import MODEL
 from ueo.runs.online.trainer import OnlineTrainer
@@ -138,6 +138,7 @@ class CLIPTrainer(OnlineTrainer):
         self.build_network()
         if self.groups and not self.uses_labels and self._has_no_loss():
             raise self._without_loss()
+        print(counted(self.groups, self.model))
         self.scaler = LossScaler() if self.precision == "amp" else None
         if self.groups:
             self._build_optimiser()

@@ -50,6 +50,14 @@ def select(model: nn.Module, tune: str) -> dict[str, dict[str, nn.Parameter]]:
     return {part: available[part] for part in parts}
 
 
+def counted(groups: dict[str, dict[str, nn.Parameter]], model: nn.Module) -> str:
+    """How many parameters each group has, and the model without what a method adds to it."""
+    numbers = (f"{part} {sum(p.numel() for p in group.values()):,}"
+               for part, group in groups.items())
+    whole = sum(p.numel() for p in model.backbone.model.parameters())
+    return f"Tuned parameters: {', '.join(numbers) or 'none'}; the backbone has {whole:,}"
+
+
 def untuned_adapter(
     model: nn.Module, groups: dict[str, dict[str, nn.Parameter]]
 ) -> dict[str, Tensor]:

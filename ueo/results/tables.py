@@ -53,6 +53,7 @@ def summarise(entries: list[Entry], base: str) -> dict:
                   and (shots := r["config"].get("DATASET.NUM_SHOTS")) is not None},
         "read_labels": sorted({r["trainer"] for r in results if r.get("reads_labels")}),
         "scores": {r["trainer"]: score_of(r) for r in results},
+        "set_by_hand": {r["trainer"]: _values(r.get("set_by_hand", {})) for r in results},
         "domains": domains,
         "tuning_domain": tuning if tuning in domains else None,
         "as_published": _as_published(results),
@@ -66,6 +67,11 @@ def summarise(entries: list[Entry], base: str) -> dict:
             gain for m in methods if m != base and (gain := overall_gain(entries, m, base))
         ],
     }
+
+
+def _values(changed: dict[str, list]) -> dict[str, str]:
+    """{key: its value} of a record's departures from the recipe."""
+    return {key: str(value) for key, (value, _) in changed.items()}
 
 
 def _as_published(results: list[dict]) -> bool | None:

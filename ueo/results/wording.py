@@ -42,6 +42,8 @@ def notes(summary: dict, write: Callable[[str], str]) -> list[str]:
         parts.append("‡ an oracle, which reads the labels of the unlabelled images.")
     if words := of_scores(summary["scores"]):
         parts.append(write(words))
+    if words := _by_hand(summary["set_by_hand"]):
+        parts.append(write(words))
     if summary["as_published"] is False:
         parts.append("The images are not those of the published version: their number differs.")
     if summary["skipped_images"]:
@@ -60,6 +62,17 @@ def _shots(shots: dict[str, int]) -> str:
     if len(set(found.values())) > 1:
         return f" ({'; '.join(f'{method}: {words}' for method, words in found.items())})"
     return "".join(f" ({words})" for words in set(found.values()))
+
+
+def _by_hand(changed: dict[str, dict[str, str]]) -> str:
+    """Where methods depart from their recipes. changed: {method: {key: value}}."""
+    methods: dict[str, list[str]] = {}
+    for method, values in changed.items():
+        for key, value in values.items():
+            methods.setdefault(f"{key} {value}", []).append(method)
+    parts = [words if len(those) == len(changed) else f"{words} ({', '.join(those)})"
+             for words, those in methods.items()]
+    return f"Set by hand: {', '.join(parts)}." if parts else ""
 
 
 def of_scores(scores: dict[str, str]) -> str:

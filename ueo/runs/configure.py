@@ -106,6 +106,19 @@ def register(plugins: tuple[str, ...] | list[str] = ()) -> list:
 def build_cfg(settings: RunSettings) -> CfgNode:
     """Configuration of a run: defaults, plug-ins', data set yaml, trainer yaml, what was asked for,
     KEY VALUE. Raises ConfigError for an unknown key or name, or a value out of range."""
+    cfg, known = cfg_of_files(settings)
+    for key, value in pairs(settings.options, config.COMMAND_LINE):
+        config.set_key(cfg, key, value, config.COMMAND_LINE, known)
+    config.check(cfg, known)
+    cfg.DATASET.SETTING = parse_setting(cfg.DATASET.SETTING)
+    check_name("trainer", cfg.TRAINER.NAME, TRAINER_REGISTRY)
+    check_name("data set", cfg.DATASET.NAME, DATASET_REGISTRY)
+    cfg.freeze()
+    return cfg
+
+
+def cfg_of_files(settings: RunSettings) -> tuple[CfgNode, dict]:
+    """(the configuration before KEY VALUE, not checked yet; the declarations of its keys)."""
     plugins = register(settings.plugin)
     trainers = {n: TRAINER_REGISTRY.get(n) for n in TRAINER_REGISTRY.registered_names()}
     cfg = config.extend(get_cfg_default(), trainers)
@@ -121,14 +134,7 @@ def build_cfg(settings: RunSettings) -> CfgNode:
     for key, value in settings.keys().items():
         config.set_key(cfg, key, value, config.COMMAND_LINE, known)
     cfg.USE_CUDA = cfg.USE_CUDA and settings.device != "cpu"
-    for key, value in pairs(settings.options, config.COMMAND_LINE):
-        config.set_key(cfg, key, value, config.COMMAND_LINE, known)
-    config.check(cfg, known)
-    cfg.DATASET.SETTING = parse_setting(cfg.DATASET.SETTING)
-    check_name("trainer", cfg.TRAINER.NAME, TRAINER_REGISTRY)
-    check_name("data set", cfg.DATASET.NAME, DATASET_REGISTRY)
-    cfg.freeze()
-    return cfg
+    return cfg, known
 
 
 def _see_as_trained(cfg: CfgNode, settings: RunSettings, known: dict) -> None:

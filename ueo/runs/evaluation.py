@@ -172,6 +172,7 @@ class Evaluations:
         metrics["test"]["h_score"] = percent(score)
         result = {
             **run_facts(trainer.cfg, dataset, trainer.device, trainer.inputs),
+            "set_by_hand": trainer.set_by_hand,
             "precision": trainer.precision,
             "uses_labels": trainer.uses_labels,
             "reads_labels": trainer.reads_labels,

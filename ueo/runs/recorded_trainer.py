@@ -34,6 +34,7 @@ class RecordedTrainer(TrainerX):
     parameter}, empty where nothing is tuned) and `evaluations`, and defines `prepare`."""
 
     uses_labels = False  # True: train on labelled images, which are not tested
+    set_by_hand: dict[str, list] = {}  # recipe.set_by_hand; kept in the record
     epochs_done = 0  # by the model as it is, those of a loaded checkpoint included
     evaluations: Evaluations
 

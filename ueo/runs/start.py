@@ -18,7 +18,7 @@ from ueo.clip.precision import set_tf32, tf32
 from ueo.errors import ConfigError
 from ueo.files import alone, check_writable, set_aside
 from ueo.results.paper.scores import PICTURE, plot_run
-from ueo.runs import other_trainers
+from ueo.runs import other_trainers, recipe
 from ueo.runs.configure import RunSettings, build_cfg
 from ueo.runs.folder import STARTED, follow_run, prepare_folder
 from ueo.settings.refused import check_asked, check_output
@@ -62,7 +62,9 @@ def _run(settings: RunSettings, held: ExitStack) -> None:
     if settings.eval_only:
         _evaluate(cfg, settings)
     else:
-        _train(cfg)
+        changed = recipe.set_by_hand(settings, cfg)
+        recipe.say(settings, changed)
+        _train(cfg, changed)
         _draw(cfg)
 
 
@@ -99,10 +101,12 @@ def chosen_device(device: str) -> str:
     return "cuda" if there and device != "cpu" else "cpu"
 
 
-def _train(cfg) -> None:
+def _train(cfg, changed: dict[str, list]) -> None:
+    """changed: see recipe.set_by_hand."""
     started = time.monotonic()
     trainer = build_trainer(cfg)
     if hasattr(trainer, "evaluations"):  # of this project
+        trainer.set_by_hand = changed
         trainer.train()
         return
     dataset = other_trainers.prepare(trainer)
