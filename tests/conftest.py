@@ -123,6 +123,7 @@ def backbones_read_once():
         torch.set_rng_state(after)
         return copy.deepcopy(backbone)
 
+    copied.__wrapped__ = read
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backbones, "_read", copied)
         yield

@@ -39,6 +39,8 @@ class PromptedCLIP(nn.Module):
             self.visual.to(memory_format=torch.channels_last)
         # in a tuple, because a registered module's parameters are saved and tuned
         self._folded: tuple[nn.Module, ...] = ()
+        self.keeps_folded = False  # between evaluations: for a model that is evaluated often
+        self._kept_fold: tuple[list, tuple[nn.Module, ...]] | None = None
         self.prompt = prompt
         self.text_encoder = backbone.text
         self.token_embedding = backbone.token_embedding
@@ -87,17 +89,23 @@ class PromptedCLIP(nn.Module):
     def evaluating(self) -> Iterator[None]:
         """Without gradients, and while no parameter moves: a faster image encoder."""
         with torch.no_grad():
-            kept = self._folded
-            if not kept:
-                self.fold()
+            self._folded = self._fold() if self.fast else ()
             try:
                 yield
             finally:
-                self._folded = kept
+                self._folded = ()
 
-    def fold(self) -> None:
-        """Make the faster image encoder for good: of a model whose parameters move no more."""
-        self._folded = (folded(self.visual),) if self.fast else ()
+    def _fold(self) -> tuple[nn.Module, ...]:
+        """The faster image encoder. Where it is kept, it is made anew when a tensor of the image
+        encoder has changed, or been replaced, since."""
+        if not self.keeps_folded:
+            return (folded(self.visual),)
+        tensors = (*self.visual.parameters(), *self.visual.buffers())
+        state = [*((tensor.data_ptr(), tensor._version) for tensor in tensors),
+                 *(module.training for module in self.visual.modules())]
+        if self._kept_fold is None or self._kept_fold[0] != state:
+            self._kept_fold = state, (folded(self.visual),)
+        return self._kept_fold[1]
 
     def steadily(self, function: Callable[..., Tensor], *parts: Tensor) -> Tensor:
         """`function` of parts (batch, ...), a result a row, computed in a batch of LEAST_ROWS at

@@ -61,7 +61,7 @@ class AdaptedModel:
                           if self.facts["score"] in AGAINST_NAMES else None)
         self.network, self.class_features = self._adapted()
         self.network.model.requires_grad_(False)
-        self.network.model.fold()
+        self.network.model.keeps_folded = True
         self._before: nn.Module | None = None
         view = plain_way(on_images(evaluation_transform(self.cfg)))
         # no method: what workers read images with is sent to them, and the model need not be
@@ -166,7 +166,7 @@ class AdaptedModel:
                 start = network(self.cfg, self.facts, self.device)
                 start.make_zero_shot()
                 self._before = start.model
-                self._before.fold()
+                self._before.keeps_folded = True
                 self._before_classes = _class_features(self._before)
             model, classes = self._before, self._before_classes
         with model.evaluating():

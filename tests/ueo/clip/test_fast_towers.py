@@ -97,8 +97,10 @@ def test_what_cannot_be_folded_is_left():
     assert folded(batch_statistics) is batch_statistics
 
 
-def test_the_folded_tower_is_gone_when_training_goes_on():
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_folded_tower_is_gone_when_training_goes_on(kept):
     model = prompted("rn", True)
+    model.keeps_folded = kept
     images = torch.randn(2, 3, 64, 64)
     with model.evaluating():
         first = model.image_features(images)
@@ -109,4 +111,13 @@ def test_the_folded_tower_is_gone_when_training_goes_on():
     assert not torch.allclose(first, second, atol=1e-4)
     with model.evaluating():
         torch.testing.assert_close(model.image_features(images), second, atol=1e-5, rtol=0)
-    assert "_folded" not in dict(model.named_modules())
+    assert not any("fold" in name for name, _ in model.named_modules())
+
+
+def test_a_folded_tower_that_is_kept_is_made_once():
+    model = prompted("rn", True)
+    model.keeps_folded, towers = True, []
+    for _ in range(2):
+        with model.evaluating():
+            towers += model._folded
+    assert towers[0] is towers[1] is not model.visual
