@@ -1,6 +1,7 @@
 """The study of streams: what it plans, what it says, what it draws."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from pictures import check_legible, words
@@ -59,6 +60,19 @@ def test_what_is_asked_for_takes_the_place_of_the_protocol():
         assert {place[:2] for place in of_stream} == {("TinyViT", "clean"), ("TinyViT", "other")}
 
 
+def test_no_call_takes_the_place_of_another():
+    narrower = (
+        ("--trainers", "TDA"), ("--trainers", "TDA", "UEO"), ("--trainers", "ZeroshotCLIP"),
+        ("--domain", "noto_v1"), ("--setting", "open"), ("--seed", "2"), ("--backbone", "TinyViT"),
+        ("--set", "OPTIM.LR", "0.1"), ("--recipe", "paper"))
+    names = [report.stem(settings, {}) for settings in (asked("emoji", *words)
+                                                        for words in ((), *narrower))]
+    assert names[:2] == ["online", "online-TDA"] and len(set(names)) == len(names)
+    of_images = asked("folder", "--path", "my/photos", "--trainers", "TDA")
+    run = SimpleNamespace(settings=SimpleNamespace(domain=("photos",)))
+    assert report.stem(of_images, {runs.TABLE: {("", "", ""): [run]}}) == "online-TDA-photos"
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """One style, two sizes of a batch and two orders."""
@@ -78,7 +92,8 @@ def finished(tmp_path_factory):
 
 
 def test_gains_are_over_the_same_stream_and_changes_over_the_usual_one(finished):
-    found = json.loads((finished / "online.json").read_text())
+    stem = "online-StatA-tiny_clip-noto_v1-open"
+    found = json.loads((finished / f"{stem}.json").read_text())
     results = {(r["trainer"], r["stream"]["batch_size"], r["stream"]["order"]): r["metrics"]["test"]
                for r in (read_result(file.parent) for file in finished.rglob("result.json"))}
     zero = results["ZeroshotCLIP", 64, "shuffled"]
@@ -94,7 +109,8 @@ def test_gains_are_over_the_same_stream_and_changes_over_the_usual_one(finished)
     assert set(changes) == {("batch", "1"), ("order", "classes")}
     change = changes["batch", "1"]["pacc"]["gain"]
     assert change == pytest.approx(single["pacc"] - usual["pacc"], abs=1e-4) and change
-    assert (finished / "online-batch.png").is_file() and (finished / "online-order.pdf").is_file()
+    assert (finished / f"{stem}-batch.png").is_file()
+    assert (finished / f"{stem}-order.pdf").is_file()
 
 
 def gain(axis, value, group, method, number):

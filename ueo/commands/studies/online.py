@@ -3,7 +3,8 @@
     bash scripts/online.sh emoji_shift [--trainers ZeroshotCLIP UEO TDA] [options as in tables.sh]
 
 docs/online.md is the protocol, of emoji_shift; what is asked for takes the place of what it fixes.
-Results: OUTPUT/<dataset>/online.json, online.md and a figure each of batches and of orders.
+Results: OUTPUT/<dataset>/online.json, online.md and a figure each of batches and of orders; the
+names of other files say what was selected.
 """
 
 import argparse

@@ -1,21 +1,23 @@
 """The study's results as data, tables, and a figure an axis."""
 
+from dataclasses import replace
 from itertools import product, zip_longest
 from pathlib import Path
 
 from tabulate import tabulate
 
 from ueo.files import write_json, write_text
-from ueo.grids.choices import output_name
-from ueo.grids.grid_settings import GridSettings
+from ueo.grids.choices import ALL, config_name, output_name, trainer_names
+from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
+from ueo.grids.run_grid import selection
 from ueo.results.gains import GAINS
 from ueo.results.paper import names, style
 from ueo.studies.bench.protocol import CLEAN, SHIFTED
 from ueo.studies.bench.report import cell, gains_tables
 from ueo.studies.online.gains import found
 from ueo.studies.online.runs import AXES, Runs
+from ueo.text import file_name
 
-STEM = "online"
 TITLES = {"batch": "images a batch, in random order",
           "order": "order (numbers: gamma), 64 images a batch"}
 GROUPS = {SHIFTED: "in scenes", CLEAN: "clean"}
@@ -23,17 +25,28 @@ COLUMNS, ROW, AROUND = 3, 1.4, 0.6  # panels in a row; inches of a row, of the r
 
 
 def write(settings: GridSettings, runs: Runs) -> None:
-    """Write online.json, online.md and the figures beside the records, and print the tables."""
-    results = found(runs)
+    """Write results, tables and figures beside the records, and print the tables."""
+    results, name = found(runs), stem(settings, runs)
     folder = Path(settings.output, output_name(settings.datasets[0]))
-    write_json(folder / f"{STEM}.json", results)
+    write_json(folder / f"{name}.json", results)
     text = markdown(results)
-    write_text(folder / f"{STEM}.md", text)
-    print(f"\n{text}\nResults: {folder / STEM}.{{json,md}}")
+    write_text(folder / f"{name}.md", text)
+    print(f"\n{text}\nResults: {folder / name}.{{json,md}}")
     for axis in _distinct(results["streams"], "axis"):
         with style.styled():
-            path = style.save(draw(results["streams"], axis), folder / f"{STEM}-{axis}.png")[-1]
+            path = style.save(draw(results["streams"], axis), folder / f"{name}-{axis}.png")[-1]
         print(f"         {path} and .pdf")
+
+
+def stem(settings: GridSettings, runs: Runs) -> str:
+    """Of the files' names: "online" for the whole study, and behind it what was selected, so that
+    no call takes the place of another."""
+    methods = [n for n in trainer_names(settings) if n != ZERO_SHOT] or [ZERO_SHOT]
+    every = [run for of_stream in runs.values() for part in of_stream.values() for run in part]
+    parts = ["online", *(methods if ALL not in settings.trainers else []),
+             config_name(settings.backbone, replace(settings, protocol="")).lstrip("+"),
+             *selection(settings, every)]
+    return file_name("-".join(filter(None, parts)))
 
 
 def markdown(results: dict[str, list[dict]]) -> str:
