@@ -4,6 +4,7 @@ import ast
 import gc
 import hashlib
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 # the engine, libraries, and what all methods and data sets share: versions of these are recorded
@@ -35,6 +36,7 @@ def _source(module: str) -> str:
     return Path(file).read_text(encoding="utf-8") if file and Path(file).is_file() else ""
 
 
+@lru_cache(maxsize=256)  # plans of many runs ask for the same files again and again
 def _structure(source: str) -> str:
     """The syntax tree as text, the same in every version of Python; docstrings are left out."""
     tree = _parsed(source)
