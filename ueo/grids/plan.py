@@ -41,6 +41,9 @@ def plan(settings: GridSettings, dataset: str) -> list[PlannedRun]:
     for key, _ in pairs(settings.options, "--set"):
         if key in OPTION_OF:
             raise ConfigError(f"--set {key}: many runs take it as {OPTION_OF[key]}; say it there")
+        if key == "RESUME":
+            raise ConfigError(f"--set {key}: each of many runs resumes from its own folder; leave "
+                              "it out, or use train.py --resume for one run")
     if settings.protocol:
         OWN["DATASET"]["PROTOCOL"].checked(settings.protocol, "--protocol")
     kind, data = dataset_class(dataset), read_yaml(str(dataset_yaml(dataset)))
