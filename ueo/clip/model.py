@@ -40,7 +40,9 @@ class PromptedCLIP(nn.Module):
         # in a tuple, because a registered module's parameters are saved and tuned
         self._folded: tuple[nn.Module, ...] = ()
         self.keeps_folded = False  # between evaluations: for a model that is evaluated often
-        self._kept_fold: tuple[list, tuple[nn.Module, ...]] | None = None
+        self._kept_fold: tuple[list, tuple[nn.Module, ...], dict] | None = None
+        self._evaluations: list[None] = []  # under way; a list, whose changes threads cannot lose
+        self._norms = tuple(m for m in self.visual.modules() if isinstance(m, _BatchNorm))
         self.prompt = prompt
         self.text_encoder = backbone.text
         self.token_embedding = backbone.token_embedding
@@ -78,7 +80,8 @@ class PromptedCLIP(nn.Module):
 
     def encode_images(self, images: Tensor) -> Tensor:
         """What the image encoder gives, (batch, embedding): not normalised."""
-        visual, images = (*self._folded, self.visual)[0], images.to(self.dtype)
+        visual = (*self._folded, self.visual)[0] if self._evaluations else self.visual
+        images = images.to(self.dtype)
         if layout(visual) is None:
             # on a CPU, torch 2.15 writes beyond the memory of a weight's gradient where a 1 x 1
             # convolution with stride reads three channels last, as the first of FastViT does
@@ -87,24 +90,27 @@ class PromptedCLIP(nn.Module):
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Without gradients, and while no parameter moves: a faster image encoder."""
+        """Without gradients, and while no parameter moves: a faster image encoder. Where that is
+        kept, by several threads at once."""
         with torch.no_grad():
             self._folded = self._fold() if self.fast else ()
+            self._evaluations.append(None)
             try:
                 yield
             finally:
-                self._folded = ()
+                self._evaluations.pop()
+                if not self.keeps_folded:
+                    self._folded = ()
 
     def _fold(self) -> tuple[nn.Module, ...]:
         """The faster image encoder. Where it is kept, it is made anew when a tensor of the image
         encoder has changed, or been replaced, since."""
         if not self.keeps_folded:
             return (folded(self.visual),)
-        tensors = (*self.visual.parameters(), *self.visual.buffers())
-        state = [*((tensor.data_ptr(), tensor._version) for tensor in tensors),
-                 *(module.training for module in self.visual.modules())]
+        state = [*map(_state, self.visual.modules())]
         if self._kept_fold is None or self._kept_fold[0] != state:
-            self._kept_fold = state, (folded(self.visual),)
+            # its tensors are held, so that no later one gets their place in memory
+            self._kept_fold = state, (folded(self.visual),), self.visual.state_dict()
         return self._kept_fold[1]
 
     def steadily(self, function: Callable[..., Tensor], *parts: Tensor) -> Tensor:
@@ -120,8 +126,7 @@ class PromptedCLIP(nn.Module):
     @property
     def independent(self) -> bool:
         """Whether an image's result is the same whatever images are beside it in a batch."""
-        norms = [m for m in self.visual.modules() if isinstance(m, _BatchNorm)]
-        return all(norm.running_mean is not None for norm in norms)
+        return all(norm.running_mean is not None for norm in self._norms)
 
     def member_features(self) -> list[Tensor]:
         """Unit vectors (K, embedding) of the known classes' prompts, of each prompt learnt."""
@@ -181,3 +186,12 @@ class PromptedCLIP(nn.Module):
                 digest.update(name.encode())
                 digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def _state(module: nn.Module) -> tuple:
+    """What changes where a tensor of a module is written to, not by way of its `data`, or replaced,
+    or where the module is to train."""
+    own = (*module._parameters.values(), *module._buffers.values())
+    # of what was made in inference mode no change is counted
+    return module.training, *((t.data_ptr(), t.is_inference() or t._version)
+                              for t in own if t is not None)

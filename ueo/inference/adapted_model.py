@@ -7,8 +7,10 @@
 
 import math
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,16 +19,18 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from dassl.engine import TRAINER_REGISTRY
+from PIL.Image import Image
 from torch import Tensor, nn
 
 from ueo.clip.backbones import load_clip, weights_hash
+from ueo.clip.model import PromptedCLIP
 from ueo.clip.negatives import names as negative_names
 from ueo.clip.towers.interface import Backbone
 from ueo.errors import CheckpointError, ConfigError, DataError
 from ueo.images.decoding import read_image
 from ueo.images.hashes import of_file
 from ueo.images.shards.reading import Member
-from ueo.images.transforms import Normaliser, evaluation_transform, on_images, plain_way
+from ueo.images.transforms import Normaliser, evaluation_transform, on_images
 from ueo.images.unreadable import why_unreadable
 from ueo.inputs import START, TRAINER_CODE, Inputs
 from ueo.results.predictions import Prediction, predictions_of
@@ -36,6 +40,9 @@ from ueo.runs.code_hash import code_hash
 from ueo.runs.configure import RunSettings, as_options, build_cfg
 from ueo.runs.start import chosen_device
 from ueo.scores import AGAINST_NAMES, SCORES
+
+# no attribute of a model, which could not be copied or sent to another process then
+ONE_AT_A_TIME = threading.Lock()
 
 
 class AdaptedModel:
@@ -62,8 +69,8 @@ class AdaptedModel:
         self.network, self.class_features = self._adapted()
         self.network.model.requires_grad_(False)
         self.network.model.keeps_folded = True
-        self._before: nn.Module | None = None
-        view = plain_way(on_images(evaluation_transform(self.cfg)))
+        self._before: tuple[PromptedCLIP, Tensor | None] | None = None
+        view = on_images(evaluation_transform(self.cfg))
         # no method: what workers read images with is sent to them, and the model need not be
         self.pixels = partial(_pixels, view, bool(self.cfg.DATASET.UPRIGHT))
         self.normalise = Normaliser(self.cfg.INPUT, self.device)
@@ -156,30 +163,38 @@ class AdaptedModel:
         self, pixels: Tensor, before: bool = False
     ) -> tuple[Tensor, Tensor]:
         """(features (batch, embedding), on the device; what `cosines` gives)."""
-        model, classes = self.network.model, self.class_features
-        if before and not self.knows_before:
-            raise CheckpointError(
-                f"{self.folder}: an export does not hold the model as it was before; ask the run"
-            )
-        if before:
-            if self._before is None:
-                start = network(self.cfg, self.facts, self.device)
-                start.make_zero_shot()
-                self._before = start.model
-                self._before.keeps_folded = True
-                self._before_classes = _class_features(self._before)
-            model, classes = self._before, self._before_classes
-        with model.evaluating():
+        model, classes = self._start() if before else (self.network.model, self.class_features)
+        with _alone(model), model.evaluating():
             features = model.steadily(model.image_features, self.normalise(pixels))
             cosines = model.steadily(lambda rows: model.cosines(rows, classes), features)
             return features, cosines.float().cpu()
 
+    def _start(self) -> tuple[PromptedCLIP, Tensor | None]:
+        """(the model before it was adapted, its class features), made when first asked for."""
+        if not self.knows_before:
+            raise CheckpointError(
+                f"{self.folder}: an export does not hold the model as it was before; ask the run"
+            )
+        with ONE_AT_A_TIME:
+            if self._before is None:
+                start = network(self.cfg, self.facts, self.device)
+                start.make_zero_shot()
+                start.model.keeps_folded = True
+                self._before = start.model, _class_features(start.model)
+        return self._before
 
-def _pixels(view: Callable[[np.ndarray], Tensor], upright: bool,
-            image: str | Path | Member) -> Tensor:
+
+def _alone(model: PromptedCLIP) -> AbstractContextManager:
+    """While it lasts, no other thread is in here with a model that computes features in its own
+    way: such a one may exchange its weights meanwhile, as Midway's does."""
+    own = type(model).image_features is not PromptedCLIP.image_features
+    return ONE_AT_A_TIME if own else nullcontext()
+
+
+def _pixels(view: Callable[[Image], Image], upright: bool, image: str | Path | Member) -> Tensor:
     """An image as the encoder's input before normalisation: (height, width, 3), uint8."""
     name, data = image if isinstance(image, Member) else (image, None)
-    return view(np.asarray(read_image(name, upright, data=data)))
+    return torch.from_numpy(np.array(view(read_image(name, upright, data=data))))
 
 
 def configuration(flat: dict, device: str, plugin: tuple[str, ...]):

@@ -121,3 +121,41 @@ def test_a_folded_tower_that_is_kept_is_made_once():
         with model.evaluating():
             towers += model._folded
     assert towers[0] is towers[1] is not model.visual
+
+
+def _loaded(visual):
+    visual.load_state_dict({name: 1.1 * value for name, value in visual.state_dict().items()})
+
+
+def _exchanged(visual):
+    for _ in range(2):  # the second may get the memory of what was there at first
+        visual.conv2.weight.data = visual.conv2.weight.data * 1.5
+
+
+def _replaced(visual):
+    visual.bn1.weight = torch.nn.Parameter(visual.bn1.weight * 1.5)
+
+
+@pytest.mark.parametrize("move", [_loaded, _exchanged, _replaced])
+def test_a_folded_tower_that_is_kept_is_made_anew_where_its_weights_moved(move):
+    model, images = prompted("rn", True), torch.randn(2, 3, 64, 64)
+    model.keeps_folded = True
+    with model.evaluating():
+        model.image_features(images)
+    with torch.no_grad():
+        move(model.visual)
+    plain = prompted("rn", True)
+    plain.visual.load_state_dict(model.visual.state_dict())
+    with model.evaluating(), plain.evaluating():
+        assert torch.equal(model.image_features(images), plain.image_features(images))
+    with torch.no_grad():
+        assert torch.equal(model.image_features(images), plain.image_features(images))
+
+
+def test_a_model_that_was_made_in_inference_mode_is_evaluated_outside_it():
+    with torch.inference_mode():
+        model = prompted("rn", True)
+    model.keeps_folded = True
+    for _ in range(2):
+        with model.evaluating():
+            assert model.image_features(torch.randn(2, 3, 64, 64)).isfinite().all()

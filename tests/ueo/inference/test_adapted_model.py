@@ -3,6 +3,8 @@
 import pickle
 import re
 import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +124,34 @@ def test_the_document_s_loop_over_a_loader_gives_what_predict_gives(finished, to
         part.requires_grad_(True)
         assert clip(found["images"]).requires_grad
         part.requires_grad_(False)
+
+
+def test_the_documents_model_can_be_trained_on(finished):
+    clip = ueo.load(finished, "cpu").network.model
+    clip.visual.requires_grad_(True)
+    images = torch.randn(2, 3, *[clip.visual.input_resolution] * 2)
+    clip(images).square().sum().backward()
+    tuned = dict(clip.visual.named_parameters())
+    assert {name for name, p in tuned.items() if p.grad is None} <= {"attnpool.k_proj.bias"}
+
+
+@pytest.mark.parametrize("trainer", ["UEO", "Midway"])
+def test_threads_that_share_a_model_get_what_one_gets(toy, toy_root, trainer, capsys):
+    _, folder = toy("run", "OPTIM.LR", "1e-2", trainer=trainer, epochs=1)
+    paths = paths_of(toy_root, read_outputs(folder))[:6]
+    expected = list(ueo.load(folder, "cpu").predict(paths))
+    capsys.readouterr()
+    model = ueo.load(folder, "cpu")
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda path: next(model.predict(path)), paths * 3))
+    finally:
+        sys.setswitchinterval(interval)
+    assert found == expected * 3
+    assert capsys.readouterr().out.count("Precision: ") == 2, "the model before is made once"
+    assert list(pickle.loads(pickle.dumps(model)).predict(paths)) == expected
 
 
 def test_the_threshold_moves_the_verdict(finished, toy_root):
