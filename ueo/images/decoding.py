@@ -113,7 +113,8 @@ def as_rgb(image: Image.Image) -> Image.Image:
     Pillow's own conversion would cut off at 255."""
     if image.mode == "F" or image.mode.startswith("I"):
         image = Image.fromarray(eight_bits(np.asarray(image)))
-    return image.convert("RGB")
+    image.load()
+    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
 
 
 def eight_bits(values: np.ndarray) -> np.ndarray:

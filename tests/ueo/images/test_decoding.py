@@ -148,3 +148,13 @@ def test_a_link_to_nothing_and_a_pipe_are_bad_images(folder, tmp_path):
     paths = [str(folder / name) for name in ("a.jpg", "link.jpg", "pipe.jpg")]
     for _ in range(2):  # looked at, then taken from the report
         assert set(unreadable(paths, tmp_path / "bad.json")) == set(paths[1:])
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "bmp"])
+def test_what_is_rgb_is_read_without_a_copy(tmp_path, monkeypatch, suffix):
+    path = tmp_path / f"image.{suffix}"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)).save(path)
+    with Image.open(path) as image:
+        expected = np.asarray(image.convert("RGB"))
+    monkeypatch.setattr(Image.Image, "copy", lambda image: pytest.fail("copied"))
+    assert np.array_equal(np.asarray(read_image(path, upright=True)), expected)
