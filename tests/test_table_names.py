@@ -48,3 +48,16 @@ def test_without_any_record_the_tables_say_so(tmp_path, capsys):
     assert "10 runs, 0 with a record, 10 without" in out and "finished" not in out
     (line,) = err.splitlines()
     assert "no run has a record" in line and str(tmp_path) in line
+
+
+def test_records_of_other_options_are_named(tmp_path, capsys):
+    for config in ("tiny_clip+TRADE_OFF=2", "tiny_vit"):
+        file = tmp_path / "emoji" / "UEO" / config / "open" / "fluent" / "seed1" / "result.json"
+        file.parent.mkdir(parents=True)
+        file.write_text("{}")
+    argv = ["emoji", "--seed", "1", "--setting", "open", "--output", str(tmp_path)]
+    assert grid.main([*argv, "--tables-only"]) == 2
+    said = [line for line in capsys.readouterr().out.splitlines() if "these options" in line]
+    assert said == ["UEO emoji: has no record with these options, but has of "
+                    "'tiny_clip+TRADE_OFF=2', 'tiny_vit'; --tables-only needs the --set, --recipe, "
+                    "--protocol and --backbone of the runs"]

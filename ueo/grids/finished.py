@@ -17,6 +17,7 @@ from ueo.results.paper.scores import PICTURE
 from ueo.results.record import RESULT, read_result, was_resumed
 from ueo.runs.folder import finished_result
 from ueo.settings.known_keys import OWN
+from ueo.text import shown
 
 OF_PLACE = ("TRAINER.NAME", "DATASET.NAME", "DATASET.TARGET_DOMAINS", "DATASET.SETTING", "SEED")
 FEW = 40  # runs to do that a dry run names one by one
@@ -96,8 +97,9 @@ def estimate(
 
 def _say_records(settings: GridSettings, runs: list[PlannedRun]) -> None:
     """How many runs have a record, and which have none; each record must follow from its outputs.
+    Of a trainer without any, which other configurations have some.
     """
-    without = []
+    without, silent = [], {run.folder.parents[3]: run.place for run in runs}
     for run in runs:
         result = read_result(run.folder)
         if result is None:
@@ -105,7 +107,13 @@ def _say_records(settings: GridSettings, runs: list[PlannedRun]) -> None:
         else:
             _check_place(run, result["config"])
             check_outputs(run.folder, result)
+            silent.pop(run.folder.parents[3], None)
     print(f"{len(runs)} runs, {len(runs) - len(without)} with a record, {len(without)} without")
+    for folder, place in silent.items():
+        if others := sorted({path.parents[3].name for path in folder.glob(f"*/*/*/*/{RESULT}")}):
+            print(shown(f"{place.trainer} {place.dataset}: has no record with these options, but "
+                        f"has of {enumeration(others)}; --tables-only needs the --set, --recipe, "
+                        "--protocol and --backbone of the runs"))
     if len(without) == len(runs):
         raise DataError(
             f"--tables-only: no run has a record below {settings.output}, there is no table to "

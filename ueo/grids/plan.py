@@ -1,7 +1,9 @@
 """Which runs a grid has: data sets x trainers x label spaces x domains x seeds."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from dassl.engine import TRAINER_REGISTRY
@@ -41,6 +43,9 @@ def plan(settings: GridSettings, dataset: str) -> list[PlannedRun]:
     for key, _ in pairs(settings.options, "--set"):
         if key in OPTION_OF:
             raise ConfigError(f"--set {key}: many runs take it as {OPTION_OF[key]}; say it there")
+        if key == "RESUME":
+            raise ConfigError(f"--set {key}: each of many runs resumes from its own folder; leave "
+                              "it out, or use train.py --resume for one run")
     if settings.protocol:
         OWN["DATASET"]["PROTOCOL"].checked(settings.protocol, "--protocol")
     kind, data = dataset_class(dataset), read_yaml(str(dataset_yaml(dataset)))
@@ -53,12 +58,8 @@ def plan(settings: GridSettings, dataset: str) -> list[PlannedRun]:
     for trainer in trainer_names(settings):
         deterministic = getattr(TRAINER_REGISTRY.get(trainer), "deterministic", False)
         deterministic = deterministic and settings.protocol != ONLINE  # a seed is an order there
-        of_trainer = [
-            _run(settings, dataset, backbone, trainer, space, domain, seed)
-            for space in spaces
-            for domain in domains
-            for seed in (seeds[:1] if deterministic else seeds)
-        ]
+        each = product(spaces, domains, seeds[:1] if deterministic else seeds)
+        of_trainer = _runs(settings, dataset, backbone, trainer, each)
         _resolve(of_trainer)
         runs += of_trainer
     _check_known(settings.options, runs)
@@ -82,12 +83,13 @@ def _resolve(runs: list[PlannedRun]) -> None:
                            "DATASET.TARGET_DOMAINS": list(asked.domain)})
 
 
-def _run(settings: GridSettings, dataset: str, backbone: str, trainer: str, setting: str,
-         domain: str, seed: int) -> PlannedRun:
+def _runs(settings: GridSettings, dataset: str, backbone: str, trainer: str,
+          each: Iterable[tuple[str, str, int]]) -> list[PlannedRun]:
+    """Of one trainer; what they share is worked out once. each: (label space, domain, seed)."""
     name = output_name(dataset)
     own = replace(settings, options=_options_for(trainer, settings.options))
-    place = Place.of(name, trainer, config_name(backbone, own), setting, domain, f"seed{seed}")
-    folder = place.below(settings.output)
+    config, grid = (config_name(backbone, own),
+                    config_name(backbone, settings, trainer_names(settings)))
     yamls = [settings.config_file]
     if settings.config_file:
         asked_for = (key for key, _ in pairs(settings.options, "--set"))
@@ -96,29 +98,31 @@ def _run(settings: GridSettings, dataset: str, backbone: str, trainer: str, sett
     else:
         online = settings.protocol == ONLINE
         yamls = trainer_yamls(trainer, backbone, name, settings.recipe, online)
-    asked = RunSettings(
+    shared = RunSettings(
         root=settings.root,
-        output_dir=str(folder),
         trainer=trainer,
         config_file=tuple(yamls),
         dataset_config_file=str(dataset_yaml(dataset)),
-        domain=(domain,),
-        setting=setting,
         protocol=settings.protocol,
         path=settings.path,
         names=settings.names,
         recursive=settings.recursive,
         backbone=backbone,
-        seed=seed,
         device=settings.device,
         threads=threads_of(settings),
         plugin=plugins_of(settings),
         overwrite=settings.overwrite,
         options=own.options,
     )
-    label = shown(f"{trainer} {name} {setting} {domain} seed {seed}")
-    grid = config_name(backbone, settings, trainer_names(settings))
-    return PlannedRun(asked, folder, label, place, grid)
+    runs = []
+    for setting, domain, seed in each:
+        place = Place.of(name, trainer, config, setting, domain, f"seed{seed}")
+        folder = place.below(settings.output)
+        asked = replace(shared, output_dir=str(folder), setting=setting, domain=(domain,),
+                        seed=seed)
+        label = shown(f"{trainer} {name} {setting} {domain} seed {seed}")
+        runs.append(PlannedRun(asked, folder, label, place, grid))
+    return runs
 
 
 def threads_of(settings: GridSettings) -> int:

@@ -182,6 +182,11 @@ def test_what_an_option_says_is_not_taken_from_set(key, value, option):
         plan(GridSettings(options=("OPTIM.LR", "1e-3", key, value)), "emoji")
 
 
+def test_many_runs_resume_from_no_folder_but_their_own():
+    with pytest.raises(ConfigError, match="^--set RESUME: each of many runs resumes from its own"):
+        plan(GridSettings(options=("RESUME", "output/elsewhere")), "emoji")
+
+
 def test_streams_have_recipes_orders_and_methods_of_their_own():
     def planned(**changed):
         return plan(GridSettings(("emoji",), domain=("fluent",), setting=("open",), seed=(1, 2),
