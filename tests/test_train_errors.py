@@ -99,6 +99,12 @@ def test_a_wrong_name_key_or_value_is_named_with_what_is_known(fails, options, p
      ["VISUAL_LR: counts with visual_affine in TRAINER.UEO.TUNE"]),
     (["TRAINER.UEO.TUNE", "visual+text", "TRAINER.UEO.PROMPT_LR", "0.1"],
      ["PROMPT_LR: counts with prompt in TRAINER.UEO.TUNE"]),
+    (["TRAINER.UEO.WEIGHTING", "uniform", "TRAINER.UEO.TEMPERATURE", "0.01"],
+     ["TEMPERATURE: counts with TRAINER.UEO.WEIGHTING confidence alone"]),
+    (["TRAINER.UEO.WEIGHTING", "oracle", "TRAINER.UEO.REFRESH", "True"],
+     ["REFRESH: counts with TRAINER.UEO.WEIGHTING confidence alone"]),
+    (["TRAINER.UEO.WEIGHTING", "uniform", "TRAINER.UEO.DOUBT", "linear"],
+     ["DOUBT: counts with TRAINER.UEO.WEIGHTING confidence or oracle alone"]),
     (["TRAINER.UEO.CTX_INIT", "None"], ["CTX_INIT: 'None' would be a word", "''"]),
     (["TRAINER.UEO.CTX_INIT", "''"], ["CTX_INIT: \"''\" would be a word"]),
 ])

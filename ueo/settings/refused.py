@@ -63,6 +63,7 @@ def _check_counts(key: str, cfg, trainer: type) -> None:
         if key.startswith(beginning):
             raise ConfigError(f"{key}: {name} does not read it; {instead}")
     own, parts = f"TRAINER.{name}.", options.TUNE.split("+")
+    weighting = options.get("WEIGHTING", "confidence")  # UEO's
     for beginning, counts, needed in (
         *((part, cfg.OPTIM.NAME in names, f"OPTIM.NAME {' or '.join(names)}")
           for part, names in OF_OPTIMISERS.items()),
@@ -72,6 +73,9 @@ def _check_counts(key: str, cfg, trainer: type) -> None:
         *((own + rate, not {*tuned}.isdisjoint(parts), f"{tuned[1]} in {own}TUNE")
           for rate, tuned in OF_TUNED.items()),
         (f"{own}DECAY", options.SCHEDULE == "inverse", f"{own}SCHEDULE inverse"),
+        *((own + part, weighting == "confidence", f"{own}WEIGHTING confidence")
+          for part in ("TEMPERATURE", "REFRESH")),
+        (f"{own}DOUBT", weighting != "uniform", f"{own}WEIGHTING confidence or oracle"),
         (f"{own}N_CTX", not options.CTX_INIT, f"{own}CTX_INIT ''"),
         (f"{own}N_VISUAL_CTX", "visual_prompt" in options.TUNE, f"visual_prompt in {own}TUNE"),
     ):
