@@ -21,7 +21,7 @@ from ueo.results.paper.scores import PICTURE, plot_run
 from ueo.runs import other_trainers, recipe
 from ueo.runs.configure import RunSettings, build_cfg
 from ueo.runs.folder import STARTED, follow_run, prepare_folder
-from ueo.settings.refused import check_asked, check_output
+from ueo.settings.refused import check_asked, check_output, check_own_images
 from ueo.text import shown
 
 LOG = "log.txt"  # as Dassl calls it
@@ -40,6 +40,7 @@ def _run(settings: RunSettings, held: ExitStack) -> None:
     """held: what is given back when the run ends."""
     cfg = build_cfg(settings)
     check_asked(cfg, settings.options, TRAINER_REGISTRY.get(cfg.TRAINER.NAME))
+    check_own_images(cfg)
     check_output(cfg)
     set_device(settings.device, settings.threads, cfg.MODEL.TF32)
     if cfg.SEED >= 0:  # before shots are drawn

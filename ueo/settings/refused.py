@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dassl.config import get_cfg_default
+from dassl.data.datasets import DATASET_REGISTRY
 
 from ueo.errors import ConfigError
-from ueo.settings.config import extend, flatten, is_sharded, options_of, setting_of
+from ueo.settings.config import extend, flatten, is_online, is_sharded, options_of, setting_of
 from ueo.settings.preprocessing import Preprocessing
 
 # keys, or how they begin, that our trainers never read, and what stands in their place
@@ -76,11 +77,29 @@ def _check_counts(key: str, cfg, trainer: type) -> None:
         *((own + part, weighting == "confidence", f"{own}WEIGHTING confidence")
           for part in ("TEMPERATURE", "REFRESH")),
         (f"{own}DOUBT", weighting != "uniform", f"{own}WEIGHTING confidence or oracle"),
+        ("ONLINE.", is_online(cfg), "--protocol online"),
+        ("ONLINE.GAMMA", cfg.ONLINE.ORDER == "correlated", "ONLINE.ORDER correlated"),
+        ("ONLINE.RESET", bool(cfg.ONLINE.THEN), "ONLINE.THEN"),
+        ("SHARDS.", is_sharded(cfg), "the data set shards"),
         (f"{own}N_CTX", not options.CTX_INIT, f"{own}CTX_INIT ''"),
         (f"{own}N_VISUAL_CTX", "visual_prompt" in options.TUNE, f"visual_prompt in {own}TUNE"),
     ):
         if key.startswith(beginning) and not counts:
             raise ConfigError(f"{key}: counts with {needed} alone; set that too, or leave it out")
+
+
+def check_own_images(cfg) -> None:
+    """Raise ConfigError where images or class names of one's own are named, and the data set, one
+    of ours, reads others: the results would be taken for those of one's own images."""
+    kind = DATASET_REGISTRY.get(cfg.DATASET.NAME)
+    if getattr(kind, "own", False) or not kind.__module__.startswith("ueo.datasets."):
+        return
+    for key in ("PATH", "NAMES", "RECURSIVE"):
+        if setting_of(cfg, key):
+            raise ConfigError(
+                f"DATASET.{key}, --{key.lower()}: the data set {kind.__name__} has its own images "
+                "and class names; for yours name the data set folder, list or shards"
+            )
 
 
 def check_output(cfg) -> None:

@@ -187,6 +187,24 @@ def test_many_runs_resume_from_no_folder_but_their_own():
         plan(GridSettings(options=("RESUME", "output/elsewhere")), "emoji")
 
 
+@pytest.mark.parametrize("asked", [{"path": "my/photos"}, {"names": "names.txt"},
+                                   {"recursive": True}, {"options": ("DATASET.PATH", "photos")}])
+def test_images_of_ones_own_are_not_left_for_those_of_another_data_set(asked):
+    with pytest.raises(ConfigError, match="has its own images .* name the data set folder, list"):
+        plan(GridSettings(**asked), "emoji")
+
+
+def test_what_is_of_streams_or_shards_alone_is_refused_elsewhere():
+    for options, protocol, said in (
+        (("ONLINE.ORDER", "classes"), "", "counts with --protocol online alone"),
+        (("ONLINE.GAMMA", "0.5"), "online", "counts with ONLINE.ORDER correlated alone"),
+        (("ONLINE.RESET", "True"), "online", "counts with ONLINE.THEN alone"),
+        (("SHARDS.LANES", "2"), "", "counts with the data set shards alone"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{options[0]}: {said}"):
+            plan(GridSettings(protocol=protocol, options=options), "emoji")
+
+
 def test_streams_have_recipes_orders_and_methods_of_their_own():
     def planned(**changed):
         return plan(GridSettings(("emoji",), domain=("fluent",), setting=("open",), seed=(1, 2),
