@@ -176,7 +176,10 @@ class RecordedTrainer(TrainerX):
 
     def _load_prompt(self, path: Path) -> None:
         name, backbone = type(self).__name__, self.cfg.MODEL.BACKBONE.NAME
-        self.epochs_done = load_prompt(self.model, path, name, backbone)
+        classnames = list(self.dm.dataset.classnames)
+        self.epochs_done = load_prompt(self.model, path, name, backbone, classnames)
+        if self.options.CSC:  # of a run of ours, whose file holds no names
+            self.check_classes(str(path.absolute().parents[1]), str(path))
 
     def load_model(self, directory: str, epoch: int | None = None) -> None:
         """As the engine's; genuine Dassl's cannot read a checkpoint without a validation result.
@@ -209,9 +212,9 @@ class RecordedTrainer(TrainerX):
                 f"{self.cfg.MODEL.BACKBONE.NAME} here are {ours}; name its own --backbone"
             )
 
-    def check_classes(self, directory: str) -> None:
+    def check_classes(self, directory: str, named: str = "") -> None:
         """Raise ConfigError where what is learnt fits no other classes, and the run in `directory`
-        had others, or the same ones in another order."""
+        had others, or the same ones in another order. named: for the message, its file."""
         bound = self.bound_to_classes or self.options.CSC
         if not bound or not Path(directory, FACTS).is_file():
             return
@@ -219,9 +222,9 @@ class RecordedTrainer(TrainerX):
         if theirs != ours:
             what = "another order" if sorted(theirs) == sorted(ours) else "others"
             raise ConfigError(
-                f"--model-dir {directory}: what {type(self).__name__} learns is bound to its "
-                f"{len(theirs)} classes (first {theirs[0]!r}), and the {len(ours)} here (first "
-                f"{ours[0]!r}) are {what}; evaluate it on its own"
+                f"{named or f'--model-dir {directory}'}: what {type(self).__name__} learns is "
+                f"bound to its {len(theirs)} classes (first {theirs[0]!r}), and the {len(ours)} "
+                f"here (first {ours[0]!r}) are {what}; use it on its own"
             )
 
     @torch.no_grad()

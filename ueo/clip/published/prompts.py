@@ -25,20 +25,24 @@ WIDTH = 7  # place of the text tower's width in ARCHITECTURES
 SAME = 0.01  # distance of two start tokens in one backbone, by their length: rounding to fp16
 
 
-def load_prompt(model: PromptedCLIP, path: Path, trainer: str, backbone: str) -> int:
+def load_prompt(
+    model: PromptedCLIP, path: Path, trainer: str, backbone: str, classnames: list[str]
+) -> int:
     """Take over the prompt, and whatever else was learnt, from the file `path`; returns the number
     of epochs it was learnt for, 0 where the file does not say.
 
-    trainer, backbone: the run's, for messages. Raises CheckpointError for a file that holds no such
-    prompt or does not fit, which says what it holds and which options would fit; ConfigError for an
-    ensemble.
+    trainer, backbone: the run's, for messages; classnames: the K known names. Raises
+    CheckpointError for a file that holds no such prompt or does not fit, which says what it holds
+    and which options would fit; ConfigError for an ensemble.
     """
     if not isinstance(model.prompt, PromptLearner):
         raise ConfigError(f"{path}: holds one prompt; set TRAINER.{trainer}.ENSEMBLE 1")
-    state, start, epoch = _read_prompt(path)
+    state, start, suffix, epoch = _read_prompt(path)
     _check_context(state["prompt.ctx"], model.prompt, path, trainer)
     if start is not None:
         _check_backbone(start, model.prompt.before, path, backbone)
+    if suffix is not None and state["prompt.ctx"].dim() == 3:
+        _check_names(suffix, model, classnames, path)
     own = model.state_dict()
     _check_rest(state, own, path, trainer)
     for name, tensor in state.items():
@@ -49,9 +53,9 @@ def load_prompt(model: PromptedCLIP, path: Path, trainer: str, backbone: str) ->
     return epoch
 
 
-def _read_prompt(path: Path) -> tuple[dict[str, Tensor], Tensor | None, int]:
+def _read_prompt(path: Path) -> tuple[dict[str, Tensor], Tensor | None, Tensor | None, int]:
     """(what was learnt, by our names; the embedded start of text, (classes, 1, width), or None;
-    epochs)."""
+    the embedded class names and what follows them, (classes, length, width), or None; epochs)."""
     content = read_file(path)
     state, _ = unwrapped(content, path)
     layout = layout_of(state)
@@ -65,7 +69,7 @@ def _read_prompt(path: Path) -> tuple[dict[str, Tensor], Tensor | None, int]:
         raise CheckpointError(f"{path}: {name} holds NaN or infinity; its run diverged")
     learnt = {_our_name(n): tensor for n, tensor in state.items() if n not in (PREFIX, SUFFIX)}
     epoch = content.get("epoch")
-    return learnt, state.get(PREFIX), epoch if isinstance(epoch, int) else 0
+    return learnt, state.get(PREFIX), state.get(SUFFIX), epoch if isinstance(epoch, int) else 0
 
 
 def _our_name(name: str) -> str:
@@ -111,12 +115,30 @@ def _check_backbone(theirs: Tensor, ours: Tensor, path: Path, backbone: str) -> 
 
     theirs, ours: (classes, 1, width).
     """
-    theirs, ours = theirs[0].float(), ours[0].float().cpu()
-    if theirs.shape != ours.shape or (theirs - ours).norm() > SAME * ours.norm():
+    if not _alike(theirs[0], ours[0]):
         raise CheckpointError(
             f"{path}: was learnt with another backbone than {backbone}, which embeds the start of "
             f"text otherwise ({PREFIX}); {ITS_BACKBONE}"
         )
+
+
+def _check_names(theirs: Tensor, model: PromptedCLIP, classnames: list[str], path: Path) -> None:
+    """Raise CheckpointError where contexts of single classes are those of other class names, or of
+    these in another order. theirs: (classes, length, width)."""
+    for k, name in enumerate(classnames):
+        length = model.backbone.tokenise.count(name.replace("_", " "))
+        length += length == model.prompt.name_lengths[k]  # and the period, where that comes next
+        if not _alike(theirs[k, :length], model.prompt.after[k, :length]):
+            raise CheckpointError(
+                f"{path}: holds a context for each of {len(theirs)} classes, of which number "
+                f"{k + 1} is not {name!r} ({SUFFIX}); such contexts fit their own class names "
+                "alone, in their order"
+            )
+
+
+def _alike(theirs: Tensor, ours: Tensor) -> bool:
+    theirs, ours = theirs.float(), ours.float().cpu()
+    return theirs.shape == ours.shape and bool((theirs - ours).norm() <= SAME * ours.norm())
 
 
 def _check_rest(state: dict[str, Tensor], own: dict[str, Tensor], path: Path, trainer: str) -> None:

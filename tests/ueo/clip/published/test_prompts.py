@@ -1,5 +1,6 @@
 """Prompts that others have learnt, in their files' layout, against the forward pass of theirs."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -215,6 +216,31 @@ def test_options_that_do_not_fit_are_named(line, theirs, trainer, options, said)
     options = [*fitting(trainer), "MODEL.INIT_WEIGHTS", str(theirs), *options]
     (error,) = line(trainer=trainer, options=options, status=2).splitlines()
     assert said in error
+
+
+@pytest.mark.parametrize(("names", "number"), [
+    (SIX[3::-1], "1 is not 'bike'"), ([*SIX[:3], "sun"], "4 is not 'mug'"),
+    (["bike", "desk", *SIX[2:4]], "2 is not 'desk_lamp'"),
+    ([*SIX[:3], "mug_shot"], "4 is not 'mug'"),
+])
+def test_contexts_of_single_classes_are_those_of_the_same_names(line, tmp_path, names, number):
+    path = save(learnt(discerning_clip("vit"), names, csc=True), tmp_path / "model.pth.tar-50")
+    options = [*fitting("UEO", "CSC", "True"), "MODEL.INIT_WEIGHTS", str(path)]
+    (error,) = line(options=options, status=2).splitlines()
+    assert f"{path}: holds a context for each of 4 classes, of which number {number}" in error
+
+
+def test_contexts_of_a_run_of_ours_are_those_of_the_same_names(toy, line):
+    csc = ["TRAINER.CoOp.CSC", "True"]
+    folder = toy("first", "DATASET.NUM_SHOTS", "2", *csc, trainer="CoOp", kind="vit")[1]
+    facts = json.loads((folder / "model.json").read_text())
+    facts["class_names"].reverse()
+    (folder / "model.json").write_text(json.dumps(facts))
+    file = folder / "tuned" / "model.pth.tar-2"
+    options = ["TRAINER.UEO.CSC", "True", "MODEL.INIT_WEIGHTS", str(file)]
+    (error,) = line(options=options, status=2).splitlines()
+    assert f"{file}: what UEO learns is bound to its 4 classes" in error
+    assert "are another order" in error
 
 
 def test_a_folder_of_maples_and_a_missing_epoch_are_named(line, theirs, tmp_path):
