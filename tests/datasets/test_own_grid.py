@@ -45,3 +45,12 @@ def test_it_ends_in_predictions_and_a_report_with_labels_or_without(command, tmp
     assert bool(list((tmp_path / "out/folder").glob("table*"))) == labels
     again = command("--tables-only")
     assert said[said.index("UEO on photos, "):] == again[again.index("UEO on photos, "):]
+
+
+def test_images_that_no_run_can_read_are_refused_once(tmp_path, capsys):
+    for name in ("loose.jpg", "bike/1.jpg"):
+        trees.draw(tmp_path / "photos" / name, 1)
+    argv = ["folder", "--path", str(tmp_path / "photos"), "--output", str(tmp_path / "out")]
+    assert grid.main([*argv, "--backbone", "TinyCLIP", "--device", "cpu"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: ") and "holds loose images ('loose.jpg')" in line

@@ -17,12 +17,15 @@ from ueo.grids.finished import waiting
 from ueo.grids.fork_server import PRELOAD
 from ueo.grids.grid_settings import GridSettings, PlannedRun, shard
 from ueo.grids.parallel import Failure
+from ueo.runs.configure import build_cfg
+from ueo.runs.current_inputs import data_inputs
 from ueo.runs.status import run_to_status
 from ueo.text import shown
 
 
 def fetch_missing(settings: GridSettings, todo: list[PlannedRun]) -> None:
-    """Data and weights, once, before runs start in parallel."""
+    """Data and weights, once, before runs start in parallel. Raises DataError for images of one's
+    own that no run could read."""
     check_writable(Path(settings.output), "--output")
     domains, names = {}, set()
     for run in todo:
@@ -32,6 +35,10 @@ def fetch_missing(settings: GridSettings, todo: list[PlannedRun]) -> None:
         names.add(run.config["MODEL.BACKBONE.NAME"])
     for name, wanted in domains.items():
         ensure(DATASET_REGISTRY.get(name), settings.root, wanted, settings.download)
+    for run in todo:
+        if getattr(DATASET_REGISTRY.get(run.config["DATASET.NAME"]), "own", False):
+            data_inputs(build_cfg(run.settings))
+            break  # they are one domain
     for name in sorted(names):
         backbones.fetch(name)
 
