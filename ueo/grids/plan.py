@@ -74,6 +74,10 @@ def _resolve(runs: list[PlannedRun]) -> None:
     first = runs[0].settings
     cfg = build_cfg(first)
     check_asked(cfg, first.options, TRAINER_REGISTRY.get(first.trainer))
+    for key in first.options[::2]:
+        if key.startswith("ONLINE.") and not config.is_online(cfg):  # its folder would be named so
+            raise ConfigError(f"--set {key}: counts with --protocol online alone; set that too, or "
+                              "leave it out")
     check_own_images(cfg)
     check_output(cfg)
     shared = config.resolved(cfg) | {f"TEST.{key}": cfg.TEST[key] for key in OWN["TEST"]}

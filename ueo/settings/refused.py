@@ -77,9 +77,9 @@ def _check_counts(key: str, cfg, trainer: type) -> None:
         *((own + part, weighting == "confidence", f"{own}WEIGHTING confidence")
           for part in ("TEMPERATURE", "REFRESH")),
         (f"{own}DOUBT", weighting != "uniform", f"{own}WEIGHTING confidence or oracle"),
-        ("ONLINE.", is_online(cfg), "--protocol online"),
-        ("ONLINE.GAMMA", cfg.ONLINE.ORDER == "correlated", "ONLINE.ORDER correlated"),
-        ("ONLINE.RESET", bool(cfg.ONLINE.THEN), "ONLINE.THEN"),
+        ("ONLINE.GAMMA", not is_online(cfg) or cfg.ONLINE.ORDER == "correlated",
+         "ONLINE.ORDER correlated"),
+        ("ONLINE.RESET", not is_online(cfg) or bool(cfg.ONLINE.THEN), "ONLINE.THEN"),
         ("SHARDS.", is_sharded(cfg), "the data set shards"),
         (f"{own}N_CTX", not options.CTX_INIT, f"{own}CTX_INIT ''"),
         (f"{own}N_VISUAL_CTX", "visual_prompt" in options.TUNE, f"visual_prompt in {own}TUNE"),
