@@ -71,6 +71,7 @@ def test_a_trainer_of_the_family_runs_and_leaves_a_record(toy, family, tmp_path,
     result, outputs = read(folder), np.load(folder / "outputs.npz")
     assert result["trainer"] == "ToyLinear" and result["uses_labels"]
     assert result["config"]["TRAINER.LINEAR.SCALE"] == 2.0
+    assert result["set_by_hand"]["DATASET.NUM_SHOTS"] == [3, -1]
     assert 0 <= result["metrics"]["test"]["auroc"] <= 100
     assert result["score"] == "msp"  # its logits are scaled
     assert np.array_equal(outputs["test_scores_after"].astype(np.float32),

@@ -29,6 +29,11 @@ def shown(words) -> str:
                    for sign in str(words))
 
 
+def written(value) -> str:
+    """The value of an option in a sentence, where an empty text would be overlooked."""
+    return "''" if value == "" else str(value)
+
+
 def csv_cell(value):
     """A cell that no spreadsheet computes: text that begins as a formula gets a leading apostrophe,
     unless it is a number. Numbers and None stay what they are."""

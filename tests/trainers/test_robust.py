@@ -213,6 +213,7 @@ def test_mixing_ends_in_the_run_and_begins_where_training_began(
     result = read(folder / "wise_ft/alpha1")
     assert result["metrics"] == read(folder)["metrics"]
     assert result["notes"]["wise_ft"] == {"run": str(folder), "alpha": 1.0}
+    assert result["set_by_hand"] == read(folder)["set_by_hand"] != {}
     assert read(folder)["notes"].get("wise_ft") is None
 
 

@@ -6,6 +6,7 @@ Data first: `summarise` turns records into plain numbers, ueo.results.render tur
 import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from ueo.results.comparable import Entry, check_comparable
 from ueo.results.coverage import uneven
 from ueo.results.gains import METRICS, mean, on_same_images, overall_gain
 from ueo.results.record import score_of
+from ueo.text import written
 
 FEW = 50  # test images, below which a percentile interval is known to be too narrow
 LOWER_IS_BETTER = ("fpr95", "ece")
@@ -53,7 +55,7 @@ def summarise(entries: list[Entry], base: str) -> dict:
                   and (shots := r["config"].get("DATASET.NUM_SHOTS")) is not None},
         "read_labels": sorted({r["trainer"] for r in results if r.get("reads_labels")}),
         "scores": {r["trainer"]: score_of(r) for r in results},
-        "set_by_hand": {r["trainer"]: _values(r.get("set_by_hand", {})) for r in results},
+        "set_by_hand": {m: _by_hand(r for r in results if r["trainer"] == m) for m in methods},
         "domains": domains,
         "tuning_domain": tuning if tuning in domains else None,
         "as_published": _as_published(results),
@@ -69,9 +71,11 @@ def summarise(entries: list[Entry], base: str) -> dict:
     }
 
 
-def _values(changed: dict[str, list]) -> dict[str, str]:
-    """{key: its value} of a record's departures from the recipe."""
-    return {key: str(value) for key, (value, _) in changed.items()}
+def _by_hand(results: Iterable[dict]) -> dict[str, str]:
+    """{key: its value} of one method's departures from its recipe. Its runs were configured alike,
+    and older records among them do not say what was set."""
+    return {key: written(value) for result in results
+            for key, (value, _) in result.get("set_by_hand", {}).items()}
 
 
 def _as_published(results: list[dict]) -> bool | None:

@@ -70,9 +70,18 @@ def _by_hand(changed: dict[str, dict[str, str]]) -> str:
     for method, values in changed.items():
         for key, value in values.items():
             methods.setdefault(f"{key} {value}", []).append(method)
-    parts = [words if len(those) == len(changed) else f"{words} ({', '.join(those)})"
-             for words, those in methods.items()]
+    parts = [f"{words}{_of_methods(those, [*changed])}" for words, those in methods.items()]
     return f"Set by hand: {', '.join(parts)}." if parts else ""
+
+
+def _of_methods(those: list[str], methods: list[str]) -> str:
+    """Which of the methods a sentence holds for: " (UEO)", " (all but UEO)"; "" for all."""
+    others = [method for method in methods if method not in those]
+    if not others:
+        return ""
+    if len(others) < len(those) - 1:
+        return f" (all but {', '.join(others)})"
+    return f" ({', '.join(those)})"
 
 
 def of_scores(scores: dict[str, str]) -> str:

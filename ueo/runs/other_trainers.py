@@ -64,6 +64,7 @@ def write_record(trainer, dataset: DatasetBase, started: float) -> bool:
     metrics = evaluator.measure(seen)
     result = {
         **run_facts(cfg, dataset, trainer.device, trainer.inputs),
+        "set_by_hand": trainer.set_by_hand,
         "uses_labels": getattr(trainer, "uses_labels", True),
         "reads_labels": False,
         "score": "msp",  # the largest probability, of logits at their own scale

@@ -4,17 +4,19 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
+from ueo.results.comparable import OWN_KEYS
 from ueo.runs.configure import RunSettings, cfg_of_files
 from ueo.settings.config import decides, flatten
-from ueo.text import shown
+from ueo.text import shown, written
 
 
 def set_by_hand(settings: RunSettings, cfg: CfgNode) -> dict[str, list]:
     """{key: [its value, the recipe's]} of what KEY VALUE changed, of all that decides what a run
-    computes. cfg: what `build_cfg` made of `settings`."""
+    computes, but for its seed, domain and label space, which no recipe names. cfg: what `build_cfg`
+    made of `settings`."""
     now, recipe = flatten(cfg), flatten(cfg_of_files(settings)[0])
     return {key: [now[key], recipe[key]] for key in settings.options[::2]
-            if decides(key) and now[key] != recipe[key]}
+            if decides(key) and key not in OWN_KEYS and now[key] != recipe[key]}
 
 
 def say(settings: RunSettings, changed: dict[str, list]) -> None:
@@ -23,5 +25,6 @@ def say(settings: RunSettings, changed: dict[str, list]) -> None:
     if files:
         print(f"Recipe: {shown(', '.join(files))}")
     if changed:
-        words = (f"{key} {value} (recipe: {recipe})" for key, (value, recipe) in changed.items())
+        words = (f"{key} {written(value)} (recipe: {written(recipe)})"
+                 for key, (value, recipe) in changed.items())
         print(f"Set by hand: {shown(', '.join(words))}")

@@ -106,8 +106,8 @@ def _train(cfg, changed: dict[str, list]) -> None:
     """changed: see recipe.set_by_hand."""
     started = time.monotonic()
     trainer = build_trainer(cfg)
+    trainer.set_by_hand = changed
     if hasattr(trainer, "evaluations"):  # of this project
-        trainer.set_by_hand = changed
         trainer.train()
         return
     dataset = other_trainers.prepare(trainer)

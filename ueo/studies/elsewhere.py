@@ -145,6 +145,7 @@ def _evaluate(
         evaluations.run(epoch=0)
     before, rows = evaluations.history, []
     trainer.load_model(settings.model_dir, epoch=settings.load_epoch)
+    trainer.set_by_hand = read_result(settings.model_dir).get("set_by_hand", {})
     trainer.inputs[CHECKPOINT] = content_hash(settings.weights)
     tuned = {name: value.clone() for name, value in module.state_dict().items()}
     for alpha in dict.fromkeys(settings.alpha):

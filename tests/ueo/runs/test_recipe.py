@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from conftest import read, trainer_names
 
 from ueo.results import tables, wording
@@ -30,3 +31,29 @@ def test_a_table_says_which_methods_depart_from_their_recipes(toy):
     words = wording.caption(tables.summarise(entries, "EntMin"))
     assert "Set by hand: " in words and "OPTIM.LR 0.01," in words
     assert "TRAINER.InfoMax.SCORE energy (InfoMax)." in words
+
+
+def test_what_run_it_is_is_no_departure_and_an_empty_value_is_seen(toy, capsys):
+    _, folder = toy("run", "TRAINER.UEO.CTX_INIT", "", "SEED", "3", "DATASET.SETTING", "closed",
+                    epochs=1)
+    assert "TRAINER.UEO.CTX_INIT '' (recipe: a photo of a)\n" in capsys.readouterr().out
+    record = read(folder)
+    assert {"TRAINER.UEO.CTX_INIT"} == {*record["set_by_hand"]} - {
+        "OPTIM.MAX_EPOCH", "DATALOADER.TRAIN_X.BATCH_SIZE"}
+    caption = wording.caption(tables.summarise([(folder, record)], "UEO"))
+    assert "TRAINER.UEO.CTX_INIT ''." in caption
+
+
+@pytest.mark.parametrize("older", [1, 2])
+def test_older_records_of_a_method_hide_nothing_that_was_set(toy, older):
+    _, folder = toy("run", "OPTIM.LR", "1e-2", epochs=1)
+    entries = [(folder, read(folder) | {"seed": seed}) for seed in (1, 2)]
+    del entries[older - 1][1]["set_by_hand"]
+    assert "OPTIM.LR 0.01" in wording.caption(tables.summarise(entries, "UEO"))
+
+
+def test_many_methods_are_named_by_those_that_are_left_out():
+    changed = {name: {"OPTIM.LR": "0.01", "X": "1"} for name in "ABCDE"} | {"Z": {"X": "1"}}
+    changed["A"]["Y"] = "2"
+    assert wording._by_hand(changed) == (
+        "Set by hand: OPTIM.LR 0.01 (all but Z), X 1, Y 2 (A).")
