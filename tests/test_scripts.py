@@ -207,6 +207,15 @@ def test_the_main_script_hands_its_arguments_to_the_grid(tmp_path, capsys):
     assert "8 runs, 0 finished, 8 to do" in capsys.readouterr().out
 
 
+def test_a_method_s_script_takes_other_trainers_where_they_are_named(tmp_path, capsys):
+    line = (f"bash scripts/ueo/main.sh emoji --dry-run --domain fluent --seed 1 --output {tmp_path}"
+            " --trainers ZeroshotCLIP EntMin UEO")
+    command, *argv = called(line, tmp_path)
+    assert command == "grid" and grid.main(argv) == 0
+    out = capsys.readouterr().out
+    assert "12 runs, 0 finished, 12 to do" in out and "EntMin emoji open" in out
+
+
 def test_every_method_of_the_readme_has_a_script_of_its_own():
     """Zero-shot CLIP stands in every table and needs none; nor does a trainer that was added."""
     readme = (REPOSITORY / "README.md").read_text()
