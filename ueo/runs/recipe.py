@@ -6,7 +6,7 @@ from yacs.config import CfgNode
 
 from ueo.results.comparable import OWN_KEYS
 from ueo.runs.configure import RunSettings, cfg_of_files
-from ueo.settings.config import decides, flatten
+from ueo.settings.config import flatten, resolved
 from ueo.text import shown, written
 
 
@@ -14,9 +14,9 @@ def set_by_hand(settings: RunSettings, cfg: CfgNode) -> dict[str, list]:
     """{key: [its value, the recipe's]} of what KEY VALUE changed, of all that decides what a run
     computes, but for its seed, domain and label space, which no recipe names. cfg: what `build_cfg`
     made of `settings`."""
-    now, recipe = flatten(cfg), flatten(cfg_of_files(settings)[0])
+    kept, now, recipe = resolved(cfg), flatten(cfg), flatten(cfg_of_files(settings)[0])
     return {key: [now[key], recipe[key]] for key in settings.options[::2]
-            if decides(key) and key not in OWN_KEYS and now[key] != recipe[key]}
+            if key in kept and key not in OWN_KEYS and now[key] != recipe[key]}
 
 
 def say(settings: RunSettings, changed: dict[str, list]) -> None:

@@ -33,9 +33,9 @@ def test_a_table_says_which_methods_depart_from_their_recipes(toy):
     assert "TRAINER.InfoMax.SCORE energy (InfoMax)." in words
 
 
-def test_what_run_it_is_is_no_departure_and_an_empty_value_is_seen(toy, capsys):
+def test_what_run_it_is_and_what_is_not_read_are_no_departures_but_an_empty_value_is(toy, capsys):
     _, folder = toy("run", "TRAINER.UEO.CTX_INIT", "", "SEED", "3", "DATASET.SETTING", "closed",
-                    epochs=1)
+                    "ONLINE.ORDER", "classes", epochs=1)
     assert "TRAINER.UEO.CTX_INIT '' (recipe: a photo of a)\n" in capsys.readouterr().out
     record = read(folder)
     assert {"TRAINER.UEO.CTX_INIT"} == {*record["set_by_hand"]} - {
