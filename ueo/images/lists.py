@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 from ueo.errors import DataError, unread
 from ueo.images.decoding import image_suffixes
 from ueo.images.folders import Item
-from ueo.names import did_you_mean, match
+from ueo.names import did_you_mean, enumeration, match
+from ueo.text import shown
 
 NO_LABEL = -1
 SEPARATORS = "\t,;"  # besides a space
@@ -38,7 +39,8 @@ class Row:
 
 
 def read_rows(path: Path, root: Path | None = None) -> list[Row]:
-    """The lines of a list, blank ones and a header left out. Paths may hold spaces.
+    """The lines of a list, blank ones and a header left out; columns that are not read are named on
+    the console. Paths may hold spaces.
 
     root: what relative paths start from; an absolute path below it is the same image.
 
@@ -49,7 +51,9 @@ def read_rows(path: Path, root: Path | None = None) -> list[Row]:
     lines = [(n, line) for n, line in enumerate(text_lines(path), 1) if line.strip()]
     columns = _header(lines[0][1]) if lines else None
     if columns:
-        lines = lines[1:]
+        words = _words(lines.pop(0)[1], columns[0])
+        if others := [word for i, word in enumerate(words) if i not in columns[1:3]]:
+            print(f"{shown(path)}: not read of its columns: {enumeration(others)}")
     if not lines:
         raise DataError(f"{path}: the list is empty")
     split = _splitter(lines[0][1], columns)
@@ -150,13 +154,17 @@ def _header(line: str) -> tuple[str, int, int | None, int] | None:
     names the columns; None for any other. A column `id` beside another of labels, or before the
     paths, numbers the images."""
     separator = next((s for s in SEPARATORS if s in line), " ")
-    words = [word.strip(' "').casefold() for word in line.strip(" ").split(separator)]
+    words = [word.casefold() for word in _words(line, separator)]
     paths = [i for i, word in enumerate(words) if word in PATH_COLUMNS]
     labels = [i for i, word in enumerate(words) if word in LABEL_COLUMNS]
     if not paths or len(words) > 1 and not labels:
         return None
     sure = [i for i in labels if words[i] != "id"] or [i for i in labels if i > paths[0]]
     return separator, paths[0], sure[0] if sure else None, len(words)
+
+
+def _words(header: str, separator: str) -> list[str]:
+    return [word.strip(' "') for word in header.strip(" ").split(separator)]
 
 
 def _splitter(first: str, columns: tuple | None) -> Split:

@@ -36,6 +36,18 @@ def test_a_header_names_the_columns_and_ids_of_images_are_no_labels(tmp_path, he
     assert list(listed_paths(file)) == ["a 1.jpg"]
 
 
+@pytest.mark.parametrize(("header", "line", "said"), [
+    ("Image,Label,Split", "a.jpg,cat,train", ["'Split'"]), ("image,label", "a.jpg,cat", []),
+    (',image,label,"class"', "0,a.jpg,cat,7", ["'', 'class'"]), ("id,image", "0,a.jpg", ["'id'"]),
+])
+def test_columns_that_are_not_read_are_named(tmp_path, capsys, header, line, said):
+    file = tmp_path / "list.csv"
+    file.write_text(f"{header}\n{line}\n")
+    assert [row.path for row in read_rows(file)] == ["a.jpg"]
+    named = [f"{file}: not read of its columns: {columns}" for columns in said]
+    assert capsys.readouterr().out.splitlines() == named
+
+
 @pytest.mark.parametrize(("text", "part"), [
     ("a.jpg 0\nb.jpg\n", "line 2: 'b.jpg' is not `path label`"),
     ("a.jpg 0\n7\n", "line 2: '7' is not `path label`"),
