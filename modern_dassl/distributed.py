@@ -83,7 +83,7 @@ def start() -> None:
     if len(set(gpus)) > 1:
         raise ProcessesError(
             f"{world_size()} processes were started, but only {sum(gpus)} of them have a GPU; "
-            "start one for each GPU"
+            "start one for each GPU, or hide all GPUs (CUDA_VISIBLE_DEVICES=)"
         )
 
 

@@ -16,6 +16,8 @@ from pretended_gpu import pretended_gpu
 
 from modern_dassl import distributed
 from ueo.commands import train
+from ueo.errors import ConfigError
+from ueo.runs import start
 from ueo.runs.status import status_of
 
 TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -202,6 +204,26 @@ def test_more_processes_than_gpus_are_one_line(monkeypatch, capsys):
     assert status_of(distributed.start) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "2 processes were started, but only 1 of them have a GPU" in line
+
+
+@pytest.mark.parametrize("asked", [["--device", "cpu"], ["USE_CUDA", "False"]])
+def test_processes_on_the_cpu_see_no_gpu(monkeypatch, few_emoji, tmp_path, asked):
+    """Of more processes than GPUs some would have one and some none."""
+    seen = []
+    for name, value in (("TORCHELASTIC_RUN_ID", "1"), ("WORLD_SIZE", "2"), ("RANK", "0"),
+                        ("CUDA_VISIBLE_DEVICES", "0")):
+        monkeypatch.setenv(name, value)
+
+    def look(*_):
+        seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+        raise ConfigError("enough")
+
+    monkeypatch.setattr(start, "set_device", look)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: seen.append("asked"))  # too early
+    argv = ["--root", few_emoji, "--trainer", "UEO", "--output-dir", str(tmp_path / "run"),
+            "--dataset-config-file", str(REPOSITORY / "configs/datasets/emoji.yaml"),
+            "--domain", "fluent", "--seed", "1", *asked]
+    assert train.main(argv) == 2 and seen == [""]
 
 
 def test_rows_of_a_batch_are_put_together_without_a_look_at_the_gpu(monkeypatch):

@@ -4,6 +4,7 @@ A run that is finished is not run again; one that was interrupted resumes.
 """
 
 import ctypes
+import os
 import sys
 import time
 from contextlib import ExitStack
@@ -42,6 +43,8 @@ def _run(settings: RunSettings, held: ExitStack) -> None:
     check_asked(cfg, settings.options, TRAINER_REGISTRY.get(cfg.TRAINER.NAME))
     check_own_images(cfg)
     check_output(cfg)
+    if distributed.launched() and not cfg.USE_CUDA:  # or one might have a GPU and another none
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     set_device(settings.device, settings.threads, cfg.MODEL.TF32)
     if cfg.SEED >= 0:  # before shots are drawn
         set_random_seed(cfg.SEED)
