@@ -110,22 +110,9 @@ def server_of_undrawn_runs():
 def backbones_read_once():
     """A file of weights is read once in a process and copied then, as on a GPU; torch's random
     numbers go on as after reading."""
-    read = backbones._read
-
-    @lru_cache(maxsize=16)
-    def kept(name, precision, version, before):
-        return read(name, precision), torch.get_rng_state()
-
-    def copied(name, precision):
-        version = backbones.file_version(backbones.weights_file(name))
-        before = torch.get_rng_state().numpy().tobytes()
-        backbone, after = kept(name, precision, version, before)
-        torch.set_rng_state(after)
-        return copy.deepcopy(backbone)
-
-    copied.__wrapped__ = read
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backbones, "_read", copied)
+        patch.setattr(backbones, "_serves_many_runs", lambda device: True)
+        patch.setattr(backbones, "_kept", lru_cache(maxsize=16)(backbones._kept.__wrapped__))
         yield
 
 

@@ -44,12 +44,17 @@ def load_clip(
     """
     if weights is not None:
         backbone = _library(name).load(name, precision, weights)
-    elif torch.device(device).type == "cuda":  # a process there does many runs, one on a CPU
+    elif _serves_many_runs(device):
         backbone = own_copy(name, precision)
     else:
         backbone = _read(name, precision)
     backbone.model.to(device).eval().requires_grad_(False)
     return backbone
+
+
+def _serves_many_runs(device: torch.device | str) -> bool:
+    """Whether a process does many runs there; on a CPU each run has one of its own."""
+    return torch.device(device).type == "cuda"
 
 
 @dataclass
