@@ -27,7 +27,7 @@ from ueo.runs.folder import OPTIMISER, takes_no_step
 from ueo.settings import config
 from ueo.settings.known_keys import ONLINE, OWN
 from ueo.settings.options import pairs, quoted
-from ueo.settings.refused import check_asked, check_output, check_own_images
+from ueo.settings.refused import check_run
 from ueo.settings.yaml_files import read_yaml
 from ueo.text import shown
 
@@ -73,13 +73,11 @@ def _resolve(runs: list[PlannedRun]) -> None:
         return
     first = runs[0].settings
     cfg = build_cfg(first)
-    check_asked(cfg, first.options, TRAINER_REGISTRY.get(first.trainer))
+    check_run(cfg, first.options, TRAINER_REGISTRY.get(first.trainer))
     for key in first.options[::2]:
         if key.startswith("ONLINE.") and not config.is_online(cfg):  # its folder would be named so
             raise ConfigError(f"--set {key}: counts with --protocol online alone; set that too, or "
                               "leave it out")
-    check_own_images(cfg)
-    check_output(cfg)
     shared = config.resolved(cfg) | {f"TEST.{key}": cfg.TEST[key] for key in OWN["TEST"]}
     for run in runs:
         asked = run.settings

@@ -22,7 +22,7 @@ from ueo.results.paper.scores import PICTURE, plot_run
 from ueo.runs import other_trainers, recipe
 from ueo.runs.configure import RunSettings, build_cfg
 from ueo.runs.folder import STARTED, follow_run, prepare_folder
-from ueo.settings.refused import check_asked, check_output, check_own_images
+from ueo.settings.refused import check_run
 from ueo.text import shown
 
 LOG = "log.txt"  # as Dassl calls it
@@ -40,9 +40,7 @@ def run(settings: RunSettings) -> None:
 def _run(settings: RunSettings, held: ExitStack) -> None:
     """held: what is given back when the run ends."""
     cfg = build_cfg(settings)
-    check_asked(cfg, settings.options, TRAINER_REGISTRY.get(cfg.TRAINER.NAME))
-    check_own_images(cfg)
-    check_output(cfg)
+    check_run(cfg, settings.options, TRAINER_REGISTRY.get(cfg.TRAINER.NAME))
     if distributed.launched() and not cfg.USE_CUDA:  # or one might have a GPU and another none
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     set_device(settings.device, settings.threads, cfg.MODEL.TF32)

@@ -44,7 +44,15 @@ NO_WORDS = ("None", "''", '""')  # texts that are meant for no text
 OF_EPOCHS = ("OPTIM.LR_SCHEDULER", "OPTIM.STEPSIZE", "OPTIM.GAMMA", "OPTIM.WARMUP_")
 
 
-def check_asked(cfg, asked: Sequence[str], trainer: type) -> None:
+def check_run(cfg, asked: Sequence[str], trainer: type) -> None:
+    """Raise ConfigError for what a run must not be started with. asked: KEY, VALUE, ...; trainer:
+    the class."""
+    _check_asked(cfg, asked, trainer)
+    _check_own_images(cfg)
+    _check_output(cfg)
+
+
+def _check_asked(cfg, asked: Sequence[str], trainer: type) -> None:
     """Raise ConfigError for a key that was set by hand, not to its default, and moves nothing: the
     record would name a setting that the run did not have.
 
@@ -88,7 +96,7 @@ def _check_counts(key: str, cfg, trainer: type) -> None:
             raise ConfigError(f"{key}: counts with {needed} alone; set that too, or leave it out")
 
 
-def check_own_images(cfg) -> None:
+def _check_own_images(cfg) -> None:
     """Raise ConfigError where images or class names of one's own are named, and the data set, one
     of ours, reads others: the results would be taken for those of one's own images."""
     kind = DATASET_REGISTRY.get(cfg.DATASET.NAME)
@@ -102,7 +110,7 @@ def check_own_images(cfg) -> None:
             )
 
 
-def check_output(cfg) -> None:
+def _check_output(cfg) -> None:
     """Raise ConfigError where results would lie in a folder of images of one's own: the next run
     would read their pictures as images, or their folders as classes."""
     images = Path(cfg.DATASET.PATH).expanduser()
