@@ -1,6 +1,7 @@
 """Which runs of a grid are finished, which are left, and how long these may take."""
 
 from collections import defaultdict
+from pathlib import Path
 
 from tabulate import tabulate
 
@@ -99,7 +100,7 @@ def _say_records(settings: GridSettings, runs: list[PlannedRun]) -> None:
     """How many runs have a record, and which have none; each record must follow from its outputs.
     Of a trainer without any, which other configurations have some.
     """
-    without, silent = [], {run.folder.parents[3]: run.place for run in runs}
+    without, silent = [], dict.fromkeys((run.place.dataset, run.place.trainer) for run in runs)
     for run in runs:
         result = read_result(run.folder)
         if result is None:
@@ -107,11 +108,13 @@ def _say_records(settings: GridSettings, runs: list[PlannedRun]) -> None:
         else:
             _check_place(run, result["config"])
             check_outputs(run.folder, result)
-            silent.pop(run.folder.parents[3], None)
+            silent.pop((run.place.dataset, run.place.trainer), None)
     print(f"{len(runs)} runs, {len(runs) - len(without)} with a record, {len(without)} without")
-    for folder, place in silent.items():
-        if others := sorted({path.parents[3].name for path in folder.glob(f"*/*/*/*/{RESULT}")}):
-            print(shown(f"{place.trainer} {place.dataset}: has no record with these options, but "
+    for dataset, trainer in silent:
+        folder = Path(settings.output, dataset, trainer)
+        found = folder.glob(f"*/*/*/*/{RESULT}")
+        if others := sorted({path.relative_to(folder).parts[0] for path in found}):
+            print(shown(f"{trainer} {dataset}: has no record with these options, but "
                         f"has of {enumeration(others)}; --tables-only needs the --set, --recipe, "
                         "--protocol and --backbone of the runs"))
     if len(without) == len(runs):
