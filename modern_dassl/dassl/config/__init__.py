@@ -3,8 +3,6 @@
 from dassl.config.defaults import _C as cfg_default
 from yacs.config import CfgNode
 
-__all__ = ["cfg_default", "clean_cfg", "get_cfg_default"]
-
 
 def get_cfg_default() -> CfgNode:
     """A fresh copy of the defaults, free to be changed."""

@@ -15,7 +15,6 @@ from torchvision import transforms as T
 from modern_dassl.lent_names import lent_by
 from modern_dassl.loading import EpochLoader, Seeded
 
-__all__ = ["DataManager", "DatasetWrapper", "build_data_loader"]
 __getattr__ = lent_by(__name__)
 
 

@@ -5,33 +5,3 @@ from dassl.engine.da import ADDA, CDAC, DAEL, DANN, M3SDA, MCD, MME, SE, AdaBN, 
 from dassl.engine.dg import DAELDG, DDAIG, CrossGrad, DomainMix, Vanilla
 from dassl.engine.ssl import EntMin, FixMatch, MeanTeacher, MixMatch, SupBaseline
 from dassl.engine.trainer import SimpleNet, SimpleTrainer, TrainerBase, TrainerX, TrainerXU
-
-__all__ = [
-    "ADDA",
-    "CDAC",
-    "DAEL",
-    "DAELDG",
-    "DANN",
-    "DDAIG",
-    "M3SDA",
-    "MCD",
-    "MME",
-    "SE",
-    "TRAINER_REGISTRY",
-    "AdaBN",
-    "CrossGrad",
-    "DomainMix",
-    "EntMin",
-    "FixMatch",
-    "MeanTeacher",
-    "MixMatch",
-    "SimpleNet",
-    "SimpleTrainer",
-    "SourceOnly",
-    "SupBaseline",
-    "TrainerBase",
-    "TrainerX",
-    "TrainerXU",
-    "Vanilla",
-    "build_trainer",
-]

@@ -1,13 +1,12 @@
 """Trainers of classifiers: TrainerX (labelled images), TrainerXU (and unlabelled ones)."""
 
-from dassl.engine.base import TrainerBase
+from dassl.engine.base import TrainerBase  # noqa: F401  (its place in Dassl)
 from dassl.engine.simple_trainer import SimpleTrainer
-from dassl.modeling import SimpleNet
+from dassl.modeling import SimpleNet  # noqa: F401  (the same)
 from dassl.utils import DataValueError
 
 from modern_dassl.lent_names import lent_by
 
-__all__ = ["SimpleNet", "SimpleTrainer", "TrainerBase", "TrainerX", "TrainerXU"]
 __getattr__ = lent_by(__name__)
 
 

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from modern_dassl.lent_names import lent_by
 
-__all__ = ["Classification", "EvaluatorBase"]
 __getattr__ = lent_by(__name__)
 
 

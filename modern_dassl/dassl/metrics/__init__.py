@@ -6,10 +6,3 @@ from dassl.metrics.distance import (
     cosine_distance,
     euclidean_squared_distance,
 )
-
-__all__ = [
-    "compute_accuracy",
-    "compute_distance_matrix",
-    "cosine_distance",
-    "euclidean_squared_distance",
-]

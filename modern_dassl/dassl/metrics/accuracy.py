@@ -4,8 +4,6 @@ import torch
 from dassl.utils import ConfigValueError
 from torch import Tensor
 
-__all__ = ["compute_accuracy"]
-
 
 @torch.no_grad()
 def compute_accuracy(output, target: Tensor, topk=(1,)) -> list[Tensor]:

@@ -5,8 +5,6 @@ from dassl.utils import ConfigValueError, check_availability
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["compute_distance_matrix", "cosine_distance", "euclidean_squared_distance"]
-
 
 def euclidean_squared_distance(input1: Tensor, input2: Tensor) -> Tensor:
     """(m, features), (n, features) -> (m, n)."""

@@ -3,8 +3,6 @@
 from dassl.utils import ConfigValueError, Registry
 from dassl.utils.errors import nearest
 
-__all__ = ["build_registered"]
-
 
 def build_registered(registry: Registry, what: str, name: str, verbose: bool, **kwargs):
     """Call what is registered under `name` with `kwargs`.

@@ -5,8 +5,6 @@ from dassl.modeling.head import build_head
 from dassl.utils import ConfigValueError
 from torch import nn
 
-__all__ = ["SimpleNet"]
-
 
 class SimpleNet(nn.Module):
     """The network of MODEL.BACKBONE and MODEL.HEAD; a classifier follows if num_classes > 0.

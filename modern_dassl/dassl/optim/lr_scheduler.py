@@ -11,12 +11,6 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR
 
 from modern_dassl.lent_names import lent_by
 
-__all__ = [
-    "AVAI_SCHEDS",
-    "ConstantWarmupScheduler",
-    "LinearWarmupScheduler",
-    "build_lr_scheduler",
-]
 __getattr__ = lent_by(__name__)
 
 AVAI_SCHEDS = ["single_step", "multi_step", "cosine"]

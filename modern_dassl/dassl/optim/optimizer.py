@@ -7,8 +7,6 @@ from dassl.optim.radam import RAdam
 from dassl.utils import ConfigTypeError, ConfigValueError, check_availability
 from torch import nn
 
-__all__ = ["AVAI_OPTIMS", "build_optimizer"]
-
 AVAI_OPTIMS = ["adam", "amsgrad", "sgd", "rmsprop", "radam", "adamw"]
 
 

@@ -4,7 +4,6 @@ import torch
 
 from modern_dassl.lent_names import lent_by
 
-__all__ = ["RAdam"]
 __getattr__ = lent_by(__name__)
 
 

@@ -8,7 +8,6 @@ from contextlib import suppress
 from modern_dassl import distributed
 from modern_dassl.lent_names import lent_by
 
-__all__ = ["Logger", "setup_logger"]
 __getattr__ = lent_by(__name__)
 
 

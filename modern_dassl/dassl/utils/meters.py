@@ -5,8 +5,6 @@ from collections import defaultdict
 import torch
 from dassl.utils.errors import ConfigTypeError
 
-__all__ = ["AverageMeter", "MetricMeter"]
-
 
 class AverageMeter:
     """Last value and average of a number.

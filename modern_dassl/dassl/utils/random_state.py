@@ -5,8 +5,6 @@ import random
 import numpy as np
 import torch
 
-__all__ = ["get_random_states", "set_random_states"]
-
 
 def get_random_states() -> dict:
     """States of Python, NumPy, torch on the CPU and on every CUDA device."""

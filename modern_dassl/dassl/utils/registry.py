@@ -2,8 +2,6 @@
 
 from dassl.utils.errors import RegistryKeyError, nearest
 
-__all__ = ["Registry"]
-
 
 class Registry:
     """Name -> class or function.

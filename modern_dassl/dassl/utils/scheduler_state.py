@@ -4,8 +4,6 @@ from collections import Counter
 
 import torch
 
-__all__ = ["load_plain_state", "plain_state"]
-
 
 def is_plain(value) -> bool:
     """Whether a value is a number, text, tensor, None, or a container of such."""

@@ -17,20 +17,6 @@ from PIL import Image
 
 from modern_dassl.lent_names import lent_by
 
-__all__ = [
-    "mkdir_if_missing",
-    "check_isfile",
-    "read_json",
-    "write_json",
-    "set_random_seed",
-    "download_url",
-    "read_image",
-    "collect_env_info",
-    "listdir_nohidden",
-    "get_most_similar_str_to_a_from_b",
-    "check_availability",
-    "tolist_if_not",
-]
 __getattr__ = lent_by(__name__)
 
 

@@ -15,7 +15,7 @@ from dassl.utils.errors import (
     ConfigValueError,
     MissingFileError,
 )
-from dassl.utils.layers import (
+from dassl.utils.layers import (  # noqa: F401  (their place in Dassl)
     count_num_param,
     init_network_weights,
     open_all_layers,
@@ -30,16 +30,6 @@ from modern_dassl.finite import first_not_finite
 from modern_dassl.lent_names import lent_by
 from modern_dassl.safe_load import UnreadableError, read_checkpoint
 
-__all__ = [
-    "save_checkpoint",
-    "load_checkpoint",
-    "resume_from_checkpoint",
-    "open_all_layers",
-    "open_specified_layers",
-    "count_num_param",
-    "load_pretrained_weights",
-    "init_network_weights",
-]
 __getattr__ = lent_by(__name__)
 
 POINTER = "checkpoint"  # text file beside the checkpoints: the name of the last epoch's

@@ -14,7 +14,6 @@ from dassl.utils import DataValueError, MissingFileError, check_availability, do
 
 from modern_dassl.lent_names import lent_by
 
-__all__ = ["DatasetBase", "Datum"]
 __getattr__ = lent_by(__name__)
 
 

@@ -9,5 +9,4 @@ from dassl.data.samplers.samplers import (
 
 from modern_dassl.lent_names import lent_by
 
-__all__ = ["RandomClassSampler", "RandomDomainSampler", "SeqDomainSampler", "build_sampler"]
 __getattr__ = lent_by(__name__)

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dassl.utils import ConfigValueError, check_availability
 from torch.utils.data import RandomSampler, Sampler, SequentialSampler
 
-__all__ = ["RandomClassSampler", "RandomDomainSampler", "SeqDomainSampler", "build_sampler"]
-
 NAMES = [
     "RandomSampler",
     "SequentialSampler",

@@ -11,19 +11,3 @@ from dassl.data.transforms.transforms import (
     Random2DTranslation,
     build_transform,
 )
-
-__all__ = [
-    "AVAI_CHOICES",
-    "INTERPOLATION_MODES",
-    "CIFAR10Policy",
-    "Cutout",
-    "GaussianNoise",
-    "ImageNetPolicy",
-    "InstanceNormalization",
-    "RandAugment",
-    "RandAugment2",
-    "RandAugmentFixMatch",
-    "Random2DTranslation",
-    "SVHNPolicy",
-    "build_transform",
-]

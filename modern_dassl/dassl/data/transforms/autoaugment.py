@@ -12,7 +12,6 @@ from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 
 from modern_dassl.lent_names import lent_by
 
-__all__ = ["CIFAR10Policy", "ImageNetPolicy", "SVHNPolicy"]
 __getattr__ = lent_by(__name__)
 
 GREY = (128, 128, 128)

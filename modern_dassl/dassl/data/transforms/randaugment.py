@@ -32,7 +32,6 @@ from dassl.utils import ConfigValueError
 
 from modern_dassl.lent_names import lent_by
 
-__all__ = ["RandAugment", "RandAugment2", "RandAugmentFixMatch"]
 __getattr__ = lent_by(__name__)
 
 

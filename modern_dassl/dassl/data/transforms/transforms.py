@@ -14,7 +14,6 @@ from torchvision.transforms.functional import InterpolationMode
 
 from modern_dassl.lent_names import lent_by
 
-__all__ = ["AVAI_CHOICES", "INTERPOLATION_MODES", "build_transform"]
 __getattr__ = lent_by(__name__)
 
 AVAI_CHOICES = [

@@ -2,8 +2,6 @@
 
 from torch import nn
 
-__all__ = ["Backbone"]
-
 
 class Backbone(nn.Module):
     """Images to features, (batch, out_features). A subclass sets _out_features."""

@@ -3,8 +3,6 @@
 from dassl.modeling.registered import build_registered
 from dassl.utils import Registry
 
-__all__ = ["BACKBONE_REGISTRY", "build_backbone"]
-
 BACKBONE_REGISTRY = Registry("BACKBONE")
 
 

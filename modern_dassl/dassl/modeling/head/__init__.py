@@ -5,5 +5,4 @@ from dassl.modeling.head.mlp import MLP, mlp
 
 from modern_dassl.lent_names import lend_below
 
-__all__ = ["HEAD_REGISTRY", "MLP", "build_head", "mlp"]
 lend_below(__name__)

@@ -3,8 +3,6 @@
 from dassl.modeling.registered import build_registered
 from dassl.utils import Registry
 
-__all__ = ["HEAD_REGISTRY", "build_head"]
-
 HEAD_REGISTRY = Registry("HEAD")
 
 

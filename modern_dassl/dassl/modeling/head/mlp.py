@@ -4,8 +4,6 @@ from dassl.modeling.head.build import HEAD_REGISTRY
 from dassl.utils import ConfigValueError, check_availability
 from torch import Tensor, nn
 
-__all__ = ["MLP", "mlp"]
-
 ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU}
 
 

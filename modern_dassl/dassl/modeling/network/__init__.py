@@ -10,12 +10,4 @@ from dassl.modeling.network.ddaig_fcn import (
 
 from modern_dassl.lent_names import lend_below
 
-__all__ = [
-    "NETWORK_REGISTRY",
-    "build_network",
-    "fcn_3x32_gctx",
-    "fcn_3x32_gctx_stn",
-    "fcn_3x64_gctx",
-    "fcn_3x64_gctx_stn",
-]
 lend_below(__name__)

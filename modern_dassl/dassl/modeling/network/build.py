@@ -3,8 +3,6 @@
 from dassl.modeling.registered import build_registered
 from dassl.utils import Registry
 
-__all__ = ["NETWORK_REGISTRY", "build_network"]
-
 NETWORK_REGISTRY = Registry("NETWORK")
 
 

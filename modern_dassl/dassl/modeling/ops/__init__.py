@@ -31,33 +31,4 @@ from dassl.modeling.ops.transnorm import TransNorm1d, TransNorm2d
 
 from modern_dassl.lent_names import lend_below
 
-__all__ = [
-    "Attention",
-    "Conv2dDynamic",
-    "DSBN1d",
-    "DSBN2d",
-    "EFDMix",
-    "MaximumMeanDiscrepancy",
-    "MinibatchEnergyDistance",
-    "MixStyle",
-    "ReverseGrad",
-    "Sequential2",
-    "SinkhornDivergence",
-    "TransNorm1d",
-    "TransNorm2d",
-    "activate_efdmix",
-    "activate_mixstyle",
-    "cross_entropy",
-    "crossdomain_efdmix",
-    "crossdomain_mixstyle",
-    "deactivate_efdmix",
-    "deactivate_mixstyle",
-    "mixup",
-    "random_efdmix",
-    "random_mixstyle",
-    "run_with_efdmix",
-    "run_with_mixstyle",
-    "run_without_efdmix",
-    "run_without_mixstyle",
-]
 lend_below(__name__)

@@ -7,16 +7,6 @@ from dassl.utils import ConfigValueError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = [
-    "create_onehot",
-    "ema_model_update",
-    "linear_rampup",
-    "reverse_index",
-    "sharpen_prob",
-    "shuffle_index",
-    "sigmoid_rampup",
-]
-
 
 def sharpen_prob(p: Tensor, temperature: float = 2) -> Tensor:
     """(batch, classes) probabilities to the power of `temperature`, normalised again."""

@@ -10,7 +10,4 @@ from dassl.data.datasets.da.visda17 import VisDA17
 
 from modern_dassl.lent_names import lend_below
 
-__all__ = [
-    "CIFARSTL", "Digit5", "DomainNet", "Office31", "OfficeHome", "VisDA17", "miniDomainNet",
-]
 lend_below(__name__)

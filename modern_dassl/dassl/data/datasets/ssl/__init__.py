@@ -6,5 +6,4 @@ from dassl.data.datasets.ssl.svhn import SVHN
 
 from modern_dassl.lent_names import lend_below
 
-__all__ = ["CIFAR10", "CIFAR100", "STL10", "SVHN"]
 lend_below(__name__)
