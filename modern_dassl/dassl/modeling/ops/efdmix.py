@@ -4,7 +4,7 @@ Zhang et al., Exact Feature Distribution Matching for Arbitrary Style Transfer a
 Generalization, CVPR 2022.
 """
 
-from dassl.modeling.ops.feature_mixing import FeatureMixing, switched
+from dassl.modeling.ops.feature_mixing import FeatureMixing, switches
 from torch import Tensor
 
 
@@ -18,34 +18,5 @@ class EFDMix(FeatureMixing):
         return (values + (target - values.detach()) * (1 - weight[..., 0])).view_as(x)
 
 
-# for model.apply(...)
-
-
-def activate_efdmix(m) -> None:
-    if isinstance(m, EFDMix):
-        m.set_activation_status(True)
-
-
-def deactivate_efdmix(m) -> None:
-    if isinstance(m, EFDMix):
-        m.set_activation_status(False)
-
-
-def random_efdmix(m) -> None:
-    if isinstance(m, EFDMix):
-        m.update_mix_method("random")
-
-
-def crossdomain_efdmix(m) -> None:
-    if isinstance(m, EFDMix):
-        m.update_mix_method("crossdomain")
-
-
-def run_with_efdmix(model, mix: str | None = None):
-    """Within the block the model mixes (`mix`: random, crossdomain), afterwards it does not."""
-    return switched(model, EFDMix, True, mix)
-
-
-def run_without_efdmix(model):
-    """Within the block the model does not mix, afterwards it does."""
-    return switched(model, EFDMix, False)
+(activate_efdmix, deactivate_efdmix, random_efdmix, crossdomain_efdmix, run_with_efdmix,
+ run_without_efdmix) = switches(EFDMix)

@@ -55,19 +55,38 @@ class FeatureMixing(nn.Module):
         raise NotImplementedError
 
 
-@contextmanager
-def switched(model: nn.Module, kind: type, active: bool, mix: str | None = None):
-    """Within the block the layers of `kind` in a model are active or not, afterwards the reverse.
+def switches(kind: type[FeatureMixing]) -> tuple:
+    """The six functions that Dassl has of a layer `kind`: (activate, deactivate, random,
+    crossdomain), for model.apply(...), and (run_with, run_without), which make contexts."""
 
-    mix: how they mix from now on, None for as before.
-    """
-    layers = [layer for layer in model.modules() if isinstance(layer, kind)]
-    for layer in layers:
+    def setting(method: str, value):
+        def switch(m) -> None:
+            if isinstance(m, kind):
+                getattr(m, method)(value)
+
+        return switch
+
+    activate, deactivate = (setting("set_activation_status", status) for status in (True, False))
+    at_random, across = (setting("update_mix_method", mix) for mix in ("random", "crossdomain"))
+
+    @contextmanager
+    def run_with(model, mix: str | None = None):
+        """Within the block the model mixes (`mix`: random, crossdomain), afterwards it does not."""
         if mix is not None:
-            layer.update_mix_method(mix)
-        layer.set_activation_status(active)
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.set_activation_status(not active)
+            model.apply(setting("update_mix_method", mix))
+        model.apply(activate)
+        try:
+            yield
+        finally:
+            model.apply(deactivate)
+
+    @contextmanager
+    def run_without(model):
+        """Within the block the model does not mix, afterwards it does."""
+        model.apply(deactivate)
+        try:
+            yield
+        finally:
+            model.apply(activate)
+
+    return activate, deactivate, at_random, across, run_with, run_without

@@ -3,7 +3,7 @@
 Zhou et al., Domain Generalization with MixStyle, ICLR 2021.
 """
 
-from dassl.modeling.ops.feature_mixing import FeatureMixing, switched
+from dassl.modeling.ops.feature_mixing import FeatureMixing, switches
 from torch import Tensor
 
 
@@ -18,34 +18,5 @@ class MixStyle(FeatureMixing):
         return (x - mean) / deviation * new_deviation + new_mean
 
 
-# for model.apply(...)
-
-
-def activate_mixstyle(m) -> None:
-    if isinstance(m, MixStyle):
-        m.set_activation_status(True)
-
-
-def deactivate_mixstyle(m) -> None:
-    if isinstance(m, MixStyle):
-        m.set_activation_status(False)
-
-
-def random_mixstyle(m) -> None:
-    if isinstance(m, MixStyle):
-        m.update_mix_method("random")
-
-
-def crossdomain_mixstyle(m) -> None:
-    if isinstance(m, MixStyle):
-        m.update_mix_method("crossdomain")
-
-
-def run_with_mixstyle(model, mix: str | None = None):
-    """Within the block the model mixes (`mix`: random, crossdomain), afterwards it does not."""
-    return switched(model, MixStyle, True, mix)
-
-
-def run_without_mixstyle(model):
-    """Within the block the model does not mix, afterwards it does."""
-    return switched(model, MixStyle, False)
+(activate_mixstyle, deactivate_mixstyle, random_mixstyle, crossdomain_mixstyle, run_with_mixstyle,
+ run_without_mixstyle) = switches(MixStyle)
