@@ -102,6 +102,26 @@ def test_batch_statistics_replace_clips_own_in_the_tuned_model_alone(build):
     assert (trainer.model(batch)[:1] - trainer.model(batch[:8])[:1]).abs().max() > 1e-4
 
 
+def test_an_evaluation_with_batch_statistics_does_not_follow_the_list(build):
+    trainer = build("TRAINER.EntMin.BATCH_STATS", "True", "DATALOADER.TEST.BATCH_SIZE", "16",
+                    trainer="EntMin", kind="rn")
+    loader, size = trainer.test_loader, 16
+    listed = torch.cat([batch["img"] for batch in loader]).mean((1, 2, 3))[:, None]
+
+    def first_batch() -> torch.Tensor:
+        seen = []
+        rows = trainer.passes.rows(
+            loader, lambda images: seen.append(images.mean((1, 2, 3))[:, None]) or seen[-1], "")
+        torch.testing.assert_close(rows, listed)  # in the order of the list, whatever was seen
+        return seen[0]
+
+    torch.testing.assert_close(first_batch(), listed[:size])
+    trainer.prepare(None)
+    drawn = first_batch()
+    assert len(drawn) == size and not torch.isin(drawn, listed[:size]).all()
+    torch.testing.assert_close(first_batch(), drawn)  # the same draw each time
+
+
 def test_a_vit_has_no_batch_statistics(toy, capsys):
     status, _ = toy("x", "TRAINER.EntMin.BATCH_STATS", "True", trainer="EntMin", kind="vit")
     assert status == 2 and "no BatchNorm" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from modern_dassl import distributed
 from ueo.clip.negatives.names import NamesOfRun, NegativeNames
 from ueo.clip.prompts import TEMPLATE, PromptEnsemble, PromptLearner, build_prompt
 from ueo.errors import ConfigError
+from ueo.images.loaders import EvaluationLoader
 from ueo.inputs import TF32
 from ueo.scores import AGAINST_NAMES, SCORES, TANL
 from ueo.settings.config import setting_of
@@ -66,7 +67,7 @@ class Passes:
         shared: take those of an earlier run with the same images and the same image encoder.
         """
         model, images = self.trainer.model, loader.dataset
-        if not shared or images.store is None or distributed.launched():
+        if not shared or images.store is None or not model.independent or distributed.launched():
             return self.rows(loader, model.image_features, name)
         key = f"{model.encoder_hash()} {images.content_hash()} {loader.batch_size}"
         kept = self.kept(key, lambda: self.rows(loader, model.image_features, name).numpy())
@@ -85,14 +86,24 @@ class Passes:
 
     def rows(self, loader: DataLoader, function: Callable[[Tensor], Tensor], name: str) -> Tensor:
         """`function` of all images of an evaluation loader, one row each: (images, ...), fp32, on
-        the CPU. Under torchrun every process computes a part and gets them all."""
-        model = self.trainer.model
+        the CPU. Under torchrun every process computes a part and gets them all.
+
+        Where a result depends on what is beside an image in its batch, batches are drawn at random:
+        most lists stand class after class, and their batches would tell of labels.
+        """
+        model, place = self.trainer.model, slice(None)
+        if not model.independent:
+            images, generator = loader.dataset, torch.Generator().manual_seed(0)
+            order = torch.randperm(len(images), generator=generator)
+            drawn = images.only([images.chosen[i] for i in order.tolist()])
+            loader = EvaluationLoader(drawn, self.trainer.cfg, self.trainer.device)
+            place = order.argsort()
         with model.evaluating():
             parts = [
                 model.steadily(function, batch["img"].to(self.trainer.device)).float().cpu()
                 for batch in progress(loader, f"evaluate {name}")
             ]
-        return distributed.gather(torch.cat(parts))
+        return distributed.gather(torch.cat(parts))[place]
 
 
 def zero_shot_prompt(trainer, names: list[str]) -> PromptLearner:
