@@ -49,7 +49,7 @@ class Evaluations:
         # "before" or "after" training -> "test_scores" and the like -> (images,)
         self.outputs: dict[str, dict[str, np.ndarray]] = {BEFORE: {}, AFTER: {}}
         self.passes = Passes(trainer)
-        self.kept = KeptOutputs(trainer, truth)
+        self.kept = KeptOutputs(trainer, truth, self.passes)
         self.against_names = AgainstNames(trainer, self.passes)
         self.started = time.monotonic()
         self.train_seconds, self.train_images = 0.0, 0
@@ -86,7 +86,7 @@ class Evaluations:
             print(f"Evaluate on the *{name}* set, epoch {epoch}")
             entry[name] = self._measure(name, cosines[name], scores[name], epoch)
         if keeps:
-            self.kept.add(epoch, cosines, features, classes, scores["test"], self.passes)
+            self.kept.add(epoch, cosines, features, classes, scores["test"])
         self.remember(entry)
         return cosines
 
@@ -164,7 +164,7 @@ class Evaluations:
         if not distributed.is_main():
             return
         trainer, dataset = self.trainer, self._truth.dataset
-        seconds, outputs = self.train_seconds, self._all_outputs(dataset)
+        seconds, outputs = self.train_seconds, self._all_outputs()
         facts = self._facts(outputs)
         threshold = chosen_threshold(facts)
         metrics = {name: dict(self.history[-1][name]) for name in SETS}
@@ -234,14 +234,17 @@ class Evaluations:
                 threshold, dataset.classnames, outputs["test_predictions_before"],
             ))
 
-    def _all_outputs(self, dataset) -> dict[str, np.ndarray]:
-        """What outputs.npz holds. Where nothing was trained, the model is after as it was before.
-        """
+    def _all_outputs(self) -> dict[str, np.ndarray]:
+        """What outputs.npz holds. Where nothing was trained, "after" is the same as "before"."""
         found = {f"{name}_before": array for name, array in self.outputs[BEFORE].items()}
         found |= {f"{name}_after": array for name, array in self._after().items()}
         found |= {f"{name}_labels": self._truth.labels(name).numpy() for name in SETS}
-        paths = [os.path.relpath(item.impath, dataset.root) for item in dataset.test]
-        return {**found, "test_paths": np.array(paths)}
+        return {**found, "test_paths": np.array(self._paths())}
+
+    def _paths(self) -> list[str]:
+        """Of the test images, from the data set's folder on."""
+        dataset = self._truth.dataset
+        return [os.path.relpath(item.impath, dataset.root) for item in dataset.test]
 
     def _after(self) -> dict[str, np.ndarray]:
         return {**self.outputs[BEFORE], **self.outputs[AFTER]}

@@ -9,37 +9,39 @@ from ueo.clip.towers.layouts import described, layout
 from ueo.images.hidden_labels import Truth
 from ueo.images.items import Images
 from ueo.images.loaders import EvaluationLoader
+from ueo.runs.passes import Passes
 from ueo.scores import local_mcm
 from ueo.settings.config import setting_of
 
 
 class KeptOutputs:
-    """What a run of `trainer` (a CLIPTrainer) keeps for later; nothing unless it was asked to."""
+    """What a run of `trainer` (a CLIPTrainer) keeps for later; nothing unless it was asked to.
+    passes: the run's, over further images."""
 
-    def __init__(self, trainer, truth: Truth):
-        self.trainer, self._truth = trainer, truth
+    def __init__(self, trainer, truth: Truth, passes: Passes):
+        self.trainer, self._truth, self._passes = trainer, truth, passes
         self.wanted = setting_of(trainer.cfg, "KEEP_OUTPUTS", "TEST")
         self.arrays: dict[str, np.ndarray] = {}
 
     def add(
         self, epoch: int, cosines: dict, features: Tensor, classes: Tensor | None,
-        against_names: dict[str, Tensor], passes
+        against_names: dict[str, Tensor],
     ) -> None:
         """Take in the model as it is, before training (epoch 0) or after.
 
         cosines: {"test": (N, K), "unlabelled": (images, K)}; features: (N, embedding) of the test
         images; classes: (K, embedding), or None where prompts depend on the image; against_names:
-        {score: (N,)} of the test images; passes: the run's, over further images.
+        {score: (N,)} of the test images.
         """
         found = {
             "test_cosines": cosines["test"],
             "test_features": features,
-            **self._training(cosines["unlabelled"], features, passes),
+            **self._training(cosines["unlabelled"]),
             **{f"test_{name}": scores for name, scores in against_names.items()},
         }
         if classes is not None:
             found["class_features"] = classes
-            self._add_local_score(found, epoch, classes, passes)
+            self._add_local_score(found, epoch, classes)
         when = "before" if epoch == 0 else "after"
         for name, tensor in found.items():
             tensor = tensor if tensor.dtype in (torch.int64, torch.float64) else tensor.float()
@@ -48,7 +50,7 @@ class KeptOutputs:
         if self.trainer.model.logit_bias is not None:
             self.arrays["logit_bias"] = np.array(self.trainer.model.logit_bias)
 
-    def _add_local_score(self, found: dict, epoch: int, classes: Tensor, passes) -> None:
+    def _add_local_score(self, found: dict, epoch: int, classes: Tensor) -> None:
         visual, embedding = self.trainer.model.visual, self.trainer.model.embedding
         if classes.shape[1] != embedding:
             print("No local scores are kept of the adapted model, so there is no GL-MCM after "
@@ -64,9 +66,10 @@ class KeptOutputs:
                 print("No local scores are kept, so there is no GL-MCM: the image tower is a "
                       f"{described(visual)}, and they need a ViT or ResNet made as OpenAI's")
             return
-        found["test_local_score"] = passes.rows(self.trainer.test_loader, score, "places of test")
+        loader = self.trainer.test_loader
+        found["test_local_score"] = self._passes.rows(loader, score, "places of test")
 
-    def _training(self, unlabelled: Tensor, features: Tensor, passes) -> dict[str, Tensor]:
+    def _training(self, unlabelled: Tensor) -> dict[str, Tensor]:
         """Labels and features of the training images; unlabelled: (images, K) cosines."""
         trainer, dataset = self.trainer, self._truth.dataset
         items = dataset.train_x if trainer.uses_labels else dataset.train_u
@@ -85,5 +88,5 @@ class KeptOutputs:
         loader = EvaluationLoader(images, trainer.cfg, trainer.device)
         return {
             "train_labels": labels,
-            "train_features": passes.image_features(loader, "training images"),
+            "train_features": self._passes.image_features(loader, "training images"),
         }
