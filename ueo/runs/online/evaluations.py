@@ -35,8 +35,8 @@ class StreamEvaluations(Evaluations):
         self.history.append(entry)
         write_json(Path(self.trainer.output_dir, HISTORY), self.history)
 
-    def _all_outputs(self, dataset) -> dict[str, np.ndarray]:
-        outputs, order = super()._all_outputs(dataset), self.stream.order
+    def _all_outputs(self) -> dict[str, np.ndarray]:
+        outputs, order = super()._all_outputs(), self.stream.order
         for when in (BEFORE, AFTER):
             scores = outputs[f"test_scores_{when}"]
             margins = np.empty(len(scores))

@@ -134,13 +134,6 @@ class ShardEvaluations(Evaluations):
     def _paths(self) -> list[str]:
         return self.tables.each(lambda shard, table: [*map(shard.name_of, table.names)])
 
-    def _all_outputs(self, dataset) -> dict[str, np.ndarray]:
-        found = {f"{name}_before": array for name, array in self.outputs[BEFORE].items()}
-        found |= {f"{name}_after": array for name, array in self._after().items()}
-        labels = np.full(len(found["test_scores_after"]), NO_LABEL)
-        found |= {f"{name}_labels": labels for name in SETS}
-        return {**found, "test_paths": np.array(self._paths())}
-
     def _write_predictions(self, outputs: dict[str, np.ndarray], threshold: float | None) -> None:
         dataset, folder, rows = self._truth.dataset, Path(self.trainer.output_dir), self.leading
         write_skipped(folder / SKIPPED, not_read(dataset))
