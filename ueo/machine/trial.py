@@ -1,6 +1,5 @@
 """Short runs of UEO on the embedded emoji, forked as a grid's are: on the CPU and on the GPU."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,9 +31,8 @@ def short_run(folder: Path, device: str, precision: str, epochs: int) -> Run:
         options=("OPTIM.MAX_EPOCH", str(epochs), "TRAINER.UEO.PREC", precision),
     )
     (run,) = plan(settings, "emoji")
-    with open(os.devnull, "w") as nowhere:
-        failures = parallel.execute([run], run_to_status, 1, PRELOAD, gpus.visible(device),
-                                    lambda line: print(line, file=nowhere))
+    failures = parallel.execute([run], run_to_status, 1, PRELOAD, gpus.visible(device),
+                                report=lambda line: None)
     if failures:
         raise DataError(failures[0].message)
     result = read_result(run.folder)

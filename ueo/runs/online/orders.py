@@ -14,15 +14,7 @@ from ueo.images.lists import NO_LABEL
 NEED_LABELS = ("correlated", "classes")
 
 
-def _listed(labels: np.ndarray, rng: np.random.Generator, gamma: float, size: int) -> np.ndarray:
-    return np.arange(len(labels))
-
-
-def _shuffled(labels: np.ndarray, rng: np.random.Generator, gamma: float, size: int) -> np.ndarray:
-    return rng.permutation(len(labels))
-
-
-def _classes(labels: np.ndarray, rng: np.random.Generator, gamma: float, size: int) -> np.ndarray:
+def _classes(labels: np.ndarray, rng: np.random.Generator, *_) -> np.ndarray:
     """Class after class, in random order, and the images of each in random order."""
     images = rng.permutation(len(labels))
     rank = rng.permutation(labels.max() + 1)
@@ -49,8 +41,11 @@ def _correlated(
     return images[slot[images].argsort(kind="stable")]
 
 
-ORDERS: dict[str, Callable] = {
-    "listed": _listed, "shuffled": _shuffled, "correlated": _correlated, "classes": _classes,
+ORDERS: dict[str, Callable] = {  # (labels, generator, gamma, size of a batch) -> positions
+    "listed": lambda labels, *_: np.arange(len(labels)),
+    "shuffled": lambda labels, rng, *_: rng.permutation(len(labels)),
+    "correlated": _correlated,
+    "classes": _classes,
 }
 
 
