@@ -20,16 +20,14 @@ def check_comparable(entries: list[Entry]) -> None:
     one domain and label space was cut differently; or when one method was configured differently,
     had another precision (TF32 included) or other code; or when thresholds follow other rules."""
     check_inputs(entries)
-    first_folder, first = entries[0]
-    splits, methods = {}, {}
+    firsts, methods = {}, {}
     for folder, result in entries:
         for name in ("dataset", "protocol", "backbone"):
-            _same(name, first_folder, first[name], folder, result[name])
-        rules = _rule(first), _rule(result)
-        _same("rule of the threshold", first_folder, rules[0], folder, rules[1], OTHER_RULE)
+            _check_same(firsts, name, folder, result[name])
+        rule = result.get("threshold_rule", FIRST_RULE)
+        _check_same(firsts, "rule of the threshold", folder, rule, remedy=OTHER_RULE)
         cell = result["domain"], result["setting"]
-        origin, split = splits.setdefault(cell, (folder, result["split_hash"]))
-        _same("split of the images", origin, split, folder, result["split_hash"])
+        _check_same(firsts, "split of the images", folder, result["split_hash"], cell)
         methods.setdefault(result["trainer"], []).append((folder, result))
     for own in methods.values():
         check_alike(own)
@@ -38,44 +36,42 @@ def check_comparable(entries: list[Entry]) -> None:
 def check_alike(entries: Iterable[Entry]) -> None:
     """Raise DataError when runs of one method were configured differently, but for what differs
     from run to run, or had another precision (TF32 included) or other code."""
-    origin, first = None, {}
+    runs = []
     for folder, result in entries:
         found = {k: v for k, v in result.get("config", {}).items() if k not in OWN_KEYS}
         found |= {name: result["inputs"].get(name) for name in (PRECISION, TF32, TRAINER_CODE)}
-        if origin is None:
-            origin, first = folder, found
-        for key in sorted({*first, *found}):
-            _same(key, origin, first.get(key), folder, found.get(key))
+        runs.append((folder, found))
+    firsts, keys = {}, sorted(set().union(*(found for _, found in runs)))
+    for folder, found in runs:
+        for key in keys:
+            _check_same(firsts, key, folder, found.get(key))
 
 
 def check_inputs(entries: Iterable[Entry]) -> None:
     """Raise DataError when runs are of different engines, devices or weights, or when one domain
     had other images, labels or class names; or when known classes without a test image differ in
     one label space: PACC is a mean over the others."""
-    origins: dict = {}
+    firsts = {}
     for folder, result in entries:
+        domain, inputs = result["domain"], result["inputs"]
         engine = result["environment"]["engine"]
-        origin, other = origins.setdefault(ENGINE, (folder, engine))
-        _same(ENGINE, origin, other, folder, engine, OTHER_ENGINE)
-        for name in (DEVICE, WEIGHTS, *OF_DATA):
-            value = result["inputs"].get(name)
-            place = (name, result["domain"]) if name in OF_DATA else name
-            origin, other = origins.setdefault(place, (folder, value))
-            _same(name, origin, other, folder, value)
-        untested = result.get("untested_classes", [])
+        _check_same(firsts, ENGINE, folder, engine, remedy=OTHER_ENGINE)
+        for name in (DEVICE, WEIGHTS):
+            _check_same(firsts, name, folder, inputs.get(name))
+        for name in OF_DATA:
+            _check_same(firsts, name, folder, inputs.get(name), domain)
         half = result.get("config", {}).get("DATASET.SUBSAMPLE_CLASSES")
-        place = "untested", result["domain"], result["setting"], half
-        origin, other = origins.setdefault(place, (folder, untested))
-        _same("known classes without a test image", origin, other, folder, untested, OTHER_CLASSES)
+        _check_same(firsts, "known classes without a test image", folder,
+                    result.get("untested_classes", []), (domain, result["setting"], half),
+                    OTHER_CLASSES)
 
 
-def _rule(result: dict) -> str:
-    return result.get("threshold_rule", FIRST_RULE)
-
-
-def _same(what: str, folder: Path, value, other_folder: Path, other, remedy: str = "") -> None:
-    if value != other:
+def _check_same(firsts: dict, what: str, folder: Path, value, place=None, remedy: str = "") -> None:
+    """Raise DataError unless `value` is that of the first run that was checked for `what` in this
+    place. firsts: those runs' folders and values so far."""
+    first_folder, first = firsts.setdefault((what, place), (folder, value))
+    if value != first:
         raise DataError(
-            f"{folder} and {other_folder} cannot stand in one table: {what} is {value!r} and "
-            f"{other!r}{remedy}"
+            f"{first_folder} and {folder} cannot stand in one table: {what} is {first!r} and "
+            f"{value!r}{remedy}"
         )
