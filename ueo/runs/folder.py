@@ -24,6 +24,7 @@ from ueo.runs.checkpoint import FACTS, MODEL, POINTER
 from ueo.runs.current_inputs import data_inputs, method_inputs
 from ueo.runs.online.under_way import FILE as UNDER_WAY
 from ueo.settings import config
+from ueo.settings.discover import of_registered
 
 STARTED, REPORT = "config.json", "report.html"
 # what else a run leaves; what is older than its record would be taken for its own
@@ -146,8 +147,7 @@ def _difference(earlier: dict, started: dict) -> str:
 
 def takes_no_step(trainer: str) -> bool:
     """Whether a trainer's method is training-free; False for one that is not known."""
-    known = trainer in TRAINER_REGISTRY.registered_names()
-    return known and getattr(TRAINER_REGISTRY.get(trainer), "training_free", False)
+    return of_registered(TRAINER_REGISTRY, trainer, "training_free", False)
 
 
 def _that_count(flat: dict) -> dict:
@@ -226,6 +226,5 @@ def _place(flat: dict) -> tuple[str, str, list[str]]:
     name, path = flat["DATASET.NAME"], flat.get("DATASET.PATH")
     if path:  # which is one domain
         return name, os.path.realpath(os.path.expanduser(path)), []
-    known = name in DATASET_REGISTRY.registered_names()
-    spelt = getattr(DATASET_REGISTRY.get(name), "domain_of", str) if known else str
+    spelt = of_registered(DATASET_REGISTRY, name, "domain_of", str)
     return name, "", [spelt(domain) for domain in flat["DATASET.TARGET_DOMAINS"]]

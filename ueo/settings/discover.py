@@ -9,6 +9,7 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
+from dassl.utils import Registry
 from yacs.config import CfgNode
 
 from ueo.errors import ConfigError, UserError, from_here
@@ -58,6 +59,13 @@ def forget_files() -> None:
     """Forget the files that were imported: the next import of one registers its classes anew."""
     for name in [name for name in sys.modules if name.startswith(FILES)]:
         del sys.modules[name]
+
+
+def of_registered(registry: Registry, name: str, attribute: str, otherwise):
+    """An attribute of what is registered under `name`; `otherwise` where nothing is, as where its
+    plug-in is missing, or where it has no such attribute."""
+    known = name in registry.registered_names()
+    return getattr(registry.get(name), attribute, otherwise) if known else otherwise
 
 
 def extend_cfg(plugin: ModuleType, cfg: CfgNode) -> None:

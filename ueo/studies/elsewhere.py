@@ -29,6 +29,7 @@ from ueo.runs.current_inputs import data_inputs
 from ueo.runs.folder import follow_run
 from ueo.runs.start import set_device
 from ueo.runs.status import status_of
+from ueo.settings.discover import of_registered
 
 METRICS = ("pacc", "accuracy", "auroc", "fpr95")
 
@@ -95,7 +96,9 @@ def settings_there(settings: ElsewhereSettings, domain: str, classes: str) -> Ru
     options = [*as_options(finished["config"])]
     options += ["DATALOADER.NUM_WORKERS", str(finished["environment"].get("workers", 0))]
     options += ["DATASET.TARGET_DOMAINS", str((domain,))] if domain else []
-    if relative := relatives(finished["config"]["DATASET.NAME"]).get(domain):
+    # data sets on which a run on its own can be tested as on another domain
+    own = finished["config"]["DATASET.NAME"]
+    if relative := of_registered(DATASET_REGISTRY, own, "relatives", {}).get(domain):
         options += ["DATASET.NAME", relative]
     options += ["DATASET.SUBSAMPLE_CLASSES", classes] if classes else []
     return RunSettings(
@@ -106,12 +109,6 @@ def settings_there(settings: ElsewhereSettings, domain: str, classes: str) -> Ru
         plugin=settings.plugin,
         options=(*options, *settings.options),
     )
-
-
-def relatives(dataset: str) -> dict[str, str]:
-    """Data sets on which a run on `dataset` can be tested as on another domain."""
-    known = dataset in DATASET_REGISTRY.registered_names()
-    return getattr(DATASET_REGISTRY.get(dataset), "relatives", {}) if known else {}
 
 
 def _build(settings: ElsewhereSettings, domain: str, classes: str) -> TrainerX:

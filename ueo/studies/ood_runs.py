@@ -30,7 +30,6 @@ SHOTS_OF = {  # what sets a method's number of images a class; None: it has no s
 TRAINERS, SETTING = tuple(SHOTS_OF), ("closed",)
 SHOTS = (1, 2, 4, 8, 16)
 KEPT = ("TEST.KEEP_OUTPUTS", "True", "TEST.KEEP_NEGATIVES", "True")
-COMPARED = 8  # shots of the methods that UP-Adapter is set beside
 
 Arms = dict[Arm, list[PlannedRun]]
 
@@ -87,12 +86,12 @@ def _shifted(study: OODStudy, arms: Arms) -> tuple[ood_study.Runs, list[Failure]
           for folder in records),
         *((ZERO, run.folder) for run in arms.get(ZERO, [])),
     ]
-    return ood_study.read_runs(folders, ood_study.reported), failures
+    return ood_study.read_runs(folders, ood_study.read_reported), failures
 
 
 def _elsewhere(study: OODStudy, arms: Arms) -> dict[Arm, Tests]:
     """Evaluations of the compared arms' runs on the other domains."""
-    pairs = ood_study.beside_up_adapter(arms, COMPARED)
+    pairs = ood_study.beside_up_adapter(arms)
     chosen = dict.fromkeys(arm for pair in pairs for arm in pair if arm in arms and arm != ZERO)
     domains = sorted({run.settings.domain[0] for runs in arms.values() for run in runs})
     found: dict[Arm, Tests] = {}
@@ -118,8 +117,8 @@ def _write(study: OODStudy, arms: Arms, moved: ood_study.Runs) -> None:
         **{f"{key}s": sorted({row[key] for row in rows}) for key in ("domain", "setting", "seed")},
         "uneven": uneven((str(arm), run.result) for arm, group in runs.items() for run in group),
         "means": means,
-        "claims": ood_study.claims(runs, means, moved, COMPARED),
-        "by_domain": ood_study.by_domain(runs, COMPARED),
+        "claims": ood_study.claims(runs, means, moved),
+        "by_domain": ood_study.by_domain(runs),
         "rows": rows,
     }
     folder = Path(study.settings.output, output_name(study.dataset))

@@ -20,6 +20,7 @@ from ueo.studies.scored_runs import ScoredRun, measure, read_run
 
 MEASURED = ("auroc", "fpr95", "aupr", "aupr_out", "detection_accuracy", "oscr", "hos")
 REFERENCE = "mcm"  # the score whose rank is asked for
+COMPARED = 8  # shots of the methods that UP-Adapter is set beside
 RESAMPLES = 1000
 
 
@@ -57,7 +58,7 @@ def read_runs(
     return dict(found)
 
 
-def reported(folder: str | Path) -> ScoredRun:
+def read_reported(folder: str | Path) -> ScoredRun:
     """A finished run that kept no outputs: with the one score that was reported."""
     result, outputs = read_result(folder), read_outputs(folder)
     return ScoredRun(
@@ -208,7 +209,7 @@ def gains_of(runs: Runs, pairs: list[tuple[Arm | None, Arm | None]], metric: str
     ]
 
 
-def by_domain(runs: Runs, shots: int = 8) -> list[dict]:
+def by_domain(runs: Runs) -> list[dict]:
     """UP-Adapter against the others on each domain: comparisons with their "domain"."""
     domains = dict.fromkeys(run.result["domain"] for group in runs.values() for run in group)
     found = []
@@ -218,33 +219,31 @@ def by_domain(runs: Runs, shots: int = 8) -> list[dict]:
         here = {arm: group for arm, group in here.items() if group}
         for metric in ("pacc", "auroc"):
             found += [{"domain": domain, **comparison}
-                      for comparison in gains_of(here, beside_up_adapter(here, shots), metric)]
+                      for comparison in gains_of(here, beside_up_adapter(here), metric)]
     return found
 
 
-def beside_up_adapter(group: Iterable[Arm], shots: int) -> list[tuple[Arm | None, Arm | None]]:
+def beside_up_adapter(group: Iterable[Arm]) -> list[tuple[Arm | None, Arm | None]]:
     """UP-Adapter with the most images a class, and each of those that it is set beside."""
     ours = largest(group, "UPAdapter")
-    others = [ZERO, *(largest(group, m, shots) for m in ("CoOp", "TipAdapter")),
+    others = [ZERO, *(largest(group, m, COMPARED) for m in ("CoOp", "TipAdapter")),
               largest(group, "UPL")]
     return [(ours, other) for other in others]
 
 
-def claims(runs: Runs, found: list[dict], shifted: Runs | None = None, shots: int = 8
-           ) -> list[dict]:
+def claims(runs: Runs, found: list[dict], shifted: Runs | None = None) -> list[dict]:
     """What the two papers claim, beside what was measured. found: `means`; shifted: the runs tested
-    on domains that they were not adapted to; shots: of the methods that UP-Adapter is set beside.
-    """
+    on domains that they were not adapted to."""
     zero_shot_beaten = [(largest(runs, m), ZERO) for m in ("CoOp", "CoCoOp", "UPL", "UEO")]
     result = [
         claim("MCM is consistently the right OOD score after fine-tuning",
               scores_compared(runs, found), not_worse),
         claim("prompt learning detects OOD images better than zero-shot CLIP",
               gains_of(runs, zero_shot_beaten, "auroc")),
-        claim(f"UP-Adapter beats {shots}-shot CoOp, {shots}-shot Tip-Adapter, UPL, zero-shot CLIP",
-              gains_of(runs, beside_up_adapter(runs, shots), "pacc")),
+        claim(f"UP-Adapter beats {COMPARED}-shot CoOp, {COMPARED}-shot Tip-Adapter, UPL, zero-shot "
+              "CLIP", gains_of(runs, beside_up_adapter(runs), "pacc")),
     ]
     if shifted:
         result.append(claim("UP-Adapter beats them on domains that it was not adapted to",
-                            gains_of(shifted, beside_up_adapter(shifted, shots), "pacc")))
+                            gains_of(shifted, beside_up_adapter(shifted), "pacc")))
     return result

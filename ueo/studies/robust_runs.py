@@ -206,7 +206,7 @@ def _read(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> robustnes
     for arm, tests in folders.items():
         for where in tests.values():
             _check_alike([(folder, results[folder]) for folder in where if folder in results])
-        runs = {test: [ood_study.reported(folder) for folder in where if folder in results]
+        runs = {test: [ood_study.read_reported(folder) for folder in where if folder in results]
                 for test, where in tests.items()}
         runs = {test: group for test, group in runs.items() if group}
         if runs:

@@ -14,6 +14,7 @@ from ueo.results.check_outputs import MARGINS
 from ueo.results.comparable import check_alike, check_inputs
 from ueo.results.gains import RESAMPLES
 from ueo.results.record import read_outputs, read_result, score_of
+from ueo.settings.discover import of_registered
 from ueo.studies.bench.protocol import SHIPPED
 from ueo.studies.bench.runs import Reported
 from ueo.studies.claims import verdict
@@ -83,8 +84,10 @@ def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict
             check_alike(side)
     ours = [run | {"model": model} for model, (own, _) in by_model.items() for run in own]
     base = [run | {"model": model} for model, (_, zero) in by_model.items() for run in zero]
+    # where domains show the same objects, their images are not independent
+    object_of = of_registered(DATASET_REGISTRY, ours[0]["result"]["dataset"], "object_of", None)
     drawn = drawn_gains(_by_cell(ours), _by_cell(base), tuple(METRICS), RESAMPLES,
-                        object_of=_object_of(ours[0]["result"]["dataset"]))
+                        object_of=object_of)
     each, before = _gain_of_each(ours, base), [_values(run) for run in base]
     gained = {
         "group": group, "method": method, "models": list(by_model),
@@ -103,13 +106,6 @@ def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict
                for part, of in PARTS.items()},
         }
     return gained
-
-
-def _object_of(dataset: str) -> Callable[[str], str] | None:
-    """Of a data set whose domains show the same objects, so that their images are not independent,
-    what finds an image's; None of another."""
-    known = dataset in DATASET_REGISTRY.registered_names()
-    return getattr(DATASET_REGISTRY.get(dataset), "object_of", None) if known else None
 
 
 def _signs(result: dict) -> str:
