@@ -218,7 +218,7 @@ def test_processes_on_the_cpu_see_no_gpu(monkeypatch, few_emoji, tmp_path, asked
         seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
         raise ConfigError("enough")
 
-    monkeypatch.setattr(start, "set_device", look)
+    monkeypatch.setattr(start, "set_up_torch", look)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: seen.append("asked"))  # too early
     argv = ["--root", few_emoji, "--trainer", "UEO", "--output-dir", str(tmp_path / "run"),
             "--dataset-config-file", str(REPOSITORY / "configs/datasets/emoji.yaml"),

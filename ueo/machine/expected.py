@@ -17,7 +17,7 @@ from ueo.machine.measured import Way, batches, pictures
 from ueo.machine.space import memory
 from ueo.machine.workload import BATCH, hours, recipe, work
 from ueo.results.record import peak_memory
-from ueo.runs.start import set_device
+from ueo.runs.start import set_up_torch
 
 SMALL, ROUNDS = 8, 10  # images of a measured step on a CPU; rounds on a GPU, on a CPU one
 
@@ -41,7 +41,7 @@ def measure(backbone: str, names: set[int], device: torch.device, folder: Path, 
             ) -> Parts:
     """The parts on `device`, with random weights and JPEGs of pixels x pixels that are decoded
     once. On a CPU few images are measured, and the rest is in proportion."""
-    set_device(device.type, 0, None)
+    set_up_torch(device.type, 0, None)
     batch = BATCH if device.type == "cuda" else SMALL
     cfg = recipe(backbone)
     cfg.DATALOADER.TRAIN_X.BATCH_SIZE = cfg.DATALOADER.TEST.BATCH_SIZE = batch

@@ -33,46 +33,41 @@ MMAP_MAX, TRIM_THRESHOLD = -4, -1  # of mallopt, malloc.h
 
 def run(settings: RunSettings) -> None:
     """Run what is asked for. Raises UserError for a mistake of the user's."""
-    with ExitStack() as held:
-        _run(settings, held)
-
-
-def _run(settings: RunSettings, held: ExitStack) -> None:
-    """held: what is given back when the run ends."""
-    cfg = build_cfg(settings)
-    check_run(cfg, settings.options, TRAINER_REGISTRY.get(cfg.TRAINER.NAME))
-    if distributed.launched() and not cfg.USE_CUDA:  # or one might have a GPU and another none
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    set_device(settings.device, settings.threads, cfg.MODEL.TF32)
-    if cfg.SEED >= 0:  # before shots are drawn
-        set_random_seed(cfg.SEED)
-    if settings.eval_only:
-        check_writable(Path(cfg.OUTPUT_DIR))
-        if settings.model_dir:
-            follow_run(cfg, settings.model_dir, settings.given())
-    elif not _start_or_continue(cfg, settings.overwrite, held):
-        print(f"Finished before: {shown(cfg.OUTPUT_DIR)}")
-        if not Path(cfg.OUTPUT_DIR, PICTURE).is_file():  # killed before it was drawn
+    with ExitStack() as held:  # what is given back when the run ends
+        cfg = build_cfg(settings)
+        check_run(cfg, settings.options, TRAINER_REGISTRY.get(cfg.TRAINER.NAME))
+        if distributed.launched() and not cfg.USE_CUDA:  # or one might have a GPU and another none
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        set_up_torch(settings.device, settings.threads, cfg.MODEL.TF32)
+        if cfg.SEED >= 0:  # before shots are drawn
+            set_random_seed(cfg.SEED)
+        if settings.eval_only:
+            check_writable(Path(cfg.OUTPUT_DIR))
+            if settings.model_dir:
+                follow_run(cfg, settings.model_dir, settings.given())
+        elif not _start_or_continue(cfg, settings.overwrite, held):
+            print(f"Finished before: {shown(cfg.OUTPUT_DIR)}")
+            if not Path(cfg.OUTPUT_DIR, PICTURE).is_file():  # killed before it was drawn
+                _draw(cfg)
+            return
+        if cfg.SEED >= 0:
+            print(f"Setting fixed seed: {cfg.SEED}")
+            set_random_seed(cfg.SEED)
+        _start_log(Path(cfg.OUTPUT_DIR), settings.eval_only)
+        if chosen_device(settings.device) == "cuda":
+            print(f"TF32: {tf32(cfg.MODEL.TF32)}; MODEL.TF32 True or False sets it")
+        if settings.eval_only:
+            _evaluate(cfg, settings)
+        else:
+            changed = recipe.set_by_hand(settings, cfg)
+            recipe.say(settings, changed)
+            _train(cfg, changed)
             _draw(cfg)
-        return
-    if cfg.SEED >= 0:
-        print(f"Setting fixed seed: {cfg.SEED}")
-        set_random_seed(cfg.SEED)
-    _start_log(Path(cfg.OUTPUT_DIR), settings.eval_only)
-    if chosen_device(settings.device) == "cuda":
-        print(f"TF32: {tf32(cfg.MODEL.TF32)}; MODEL.TF32 True or False sets it")
-    if settings.eval_only:
-        _evaluate(cfg, settings)
-    else:
-        changed = recipe.set_by_hand(settings, cfg)
-        recipe.say(settings, changed)
-        _train(cfg, changed)
-        _draw(cfg)
 
 
-def set_device(device: str, threads: int, tf32_allowed: bool | None) -> None:
-    """Threads (0: torch's own choice), memory, TF32 (None: as torch has it); and CUDA insisted on:
-    "auto", "cpu" or "cuda"."""
+def set_up_torch(device: str, threads: int, tf32_allowed: bool | None) -> None:
+    """Set torch's threads (0: its own choice) and TF32 (None: as torch has it), and on the CPU how
+    memory is freed. device: as `chosen_device` takes it. Raises ConfigError as that does."""
     set_tf32(tf32_allowed)
     if threads:
         torch.set_num_threads(threads)

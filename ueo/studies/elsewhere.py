@@ -27,7 +27,7 @@ from ueo.runs.checkpoint import MODEL, checkpoint_file, mixed
 from ueo.runs.configure import RunSettings, as_options, build_cfg, register
 from ueo.runs.current_inputs import data_inputs
 from ueo.runs.folder import follow_run
-from ueo.runs.start import set_device
+from ueo.runs.start import set_up_torch
 from ueo.runs.status import status_of
 from ueo.settings.discover import of_registered
 
@@ -114,7 +114,7 @@ def settings_there(settings: ElsewhereSettings, domain: str, classes: str) -> Ru
 def _build(settings: ElsewhereSettings, domain: str, classes: str) -> TrainerX:
     """The run's trainer, untrained."""
     cfg = build_cfg(settings_there(settings, domain, classes))
-    set_device(settings.device, settings.threads, cfg.MODEL.TF32)
+    set_up_torch(settings.device, settings.threads, cfg.MODEL.TF32)
     check_writable(Path(cfg.OUTPUT_DIR))
     if cfg.SEED >= 0:
         set_random_seed(cfg.SEED)
