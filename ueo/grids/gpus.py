@@ -36,7 +36,8 @@ class Turns:
     """
 
     def __init__(self, devices: Sequence[str], workers: int):
-        self.devices, self.room = devices, -(-workers // max(1, len(devices)))
+        self.devices, self.workers = devices, workers
+        self.room = -(-workers // max(1, len(devices)))  # runs at once on one GPU
         self.well = 0  # runs that ended so
         self.failed: Counter[str] = Counter()  # in a row
         self.until: Counter[str] = Counter()  # the number of runs that end well
@@ -44,12 +45,16 @@ class Turns:
     def next(self, used: list[str]) -> str | None:
         """The GPU that the fewest others use, "" without any; None where the next run must wait.
         used: that of each run under way."""
+        if len(used) >= self.workers:
+            return None
         if not self.devices:
             return ""
         fit = [gpu for gpu in self.devices if self.until[gpu] <= self.well] or self.devices
         return least_used([gpu for gpu in fit if used.count(gpu) < self.room], used) or None
 
-    def ended(self, gpu: str, failed: bool) -> None:
+    def ended(self, gpu: str, failed: bool) -> bool:
+        """Count a run that ended; returns whether the GPU gets few from now on."""
         self.well += not failed
         self.failed[gpu] = self.failed[gpu] + 1 if failed else 0
         self.until[gpu] = self.well + 2 ** max(self.failed[gpu] - 1, 0) - 1
+        return self.failed[gpu] == 2 and len(self.devices) > 1

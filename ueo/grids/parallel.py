@@ -46,10 +46,7 @@ def execute(
     progress, turns = Progress(len(runs), report), Turns(devices, workers)
     try:
         while waiting or running:
-            while waiting and len(running) < workers:
-                gpu = turns.next([slot.gpu for slot in running])
-                if gpu is None:
-                    break
+            while waiting and (gpu := turns.next([slot.gpu for slot in running])) is not None:
                 run, begin = waiting.pop(0), time.monotonic()
                 try:
                     slot = _free(free, gpu)
@@ -64,8 +61,7 @@ def execute(
                 running.remove(slot)
                 message, failed = _outcome(slot.status(), slot.run)
                 progress.ended(slot.run, slot.begin, message, failed)
-                turns.ended(slot.gpu, failed)
-                if turns.failed[slot.gpu] == 2 and len(devices) > 1:
+                if turns.ended(slot.gpu, failed):
                     report(f"GPU {slot.gpu}: 2 runs in a row failed there; from now on it gets few,"
                            " as long as others do better")
                 free.append(slot)
