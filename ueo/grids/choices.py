@@ -124,12 +124,12 @@ def _paper_yaml(trainer: str) -> Path:
 def trainer_yamls(
     trainer: str, backbone: str, dataset: str, recipe: str, online: bool = False
 ) -> list[str]:
-    """Yaml files of a trainer, later ones win.
+    """Yaml files of a trainer that are there; later ones win.
 
-    "common": UEO's (for the backbone, where it has one of its own) and what UEO changes for the
-    data set; then what the trainer changes, for the backbone and for the data set; `online`, what
-    UEO and the trainer change for streams, and not what the trainer has for the data set. "paper":
-    the trainer's own paper's instead. Raises ConfigError where there is no such recipe.
+    recipe "common": UEO's of the backbone, or else its common one; UEO's of the data set; the
+    trainer's common one; the trainer's of the backbone; then with `online` UEO's and the trainer's
+    of streams, else the trainer's of the data set. "paper": that of the trainer's paper; then,
+    unless `online`, the trainer's of the data set. Raises ConfigError where it has no paper's.
     """
     base, own = CONFIGS / "trainers" / "UEO", CONFIGS / "trainers" / trainer
     stem = name_in_paths(backbone)

@@ -62,7 +62,7 @@ class Place:
 
     @classmethod
     def of(cls, *levels: str) -> "Place":
-        """Signs that no file name holds are written as others."""
+        """Escapes what names of folders cannot hold."""
         return cls(*map(file_name, levels))
 
     def below(self, output: str | Path) -> Path:

@@ -38,9 +38,9 @@ class Unfinished:
         self.images = 0  # that both files hold
 
     def take_up(self, facts: dict, images: Iterable[Image], overwrite: bool) -> str:
-        """Keep the lines that are of the first of these images and newer than these, cut off all
-        others; returns a sentence on them, "" where nothing was there. facts: what the lines depend
-        on.
+        """Keep the lines that are of the first images, up to one that was changed since, and cut
+        off all others; returns a sentence on that, "" where there were none. facts: what the lines
+        depend on.
 
         Raises ConfigError where there are lines of other facts and not `overwrite`.
         """

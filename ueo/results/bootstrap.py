@@ -168,12 +168,12 @@ def _mean(
 
 
 def _on_same_images(pairs: list[tuple[list[Run], list[Run]]]) -> tuple[Sequence[str], list[Group]]:
-    """(images of the domain, groups), a group being runs of ours that were tested on the same
-    images, theirs on these, and the columns of these among the images. Each cell counts alike, and
-    the base's runs as much as those of ours beside them. Images have no name where a run says none.
+    """(names of the domain's test images, groups of runs to compare on the same images).
 
     A method that trains on labelled shots is not tested on them, so its images may be fewer, and
-    others for another seed.
+    others for another seed. A group is (runs of ours that were tested on the same images, the
+    base's runs on these images, their columns among the names). Each cell counts alike, and within
+    a group ours as much as the base's. Names are empty where a run has none.
     """
     paths = [o.get("test_paths") for ours, theirs in pairs for o, _ in (*ours, *theirs)]
     unnamed = any(p is None for p in paths)

@@ -25,7 +25,7 @@ NEEDED = {"class_names": list, "template": str, "images": dict, "thresholds": di
           "separation": float, "score": str, "weights": str | None, "independent": bool,
           "trained": bool}
 GIVEN, NO_THRESHOLD = "given", "none"  # rules of a threshold that was asked for
-ALONE = "alone"  # facts of images that are predicted one by one, where the run's own are not such
+ALONE = "alone"  # of images that are predicted one by one: those facts that differ from the run's
 MODEL = "tuned"  # folder of a run's checkpoints: they hold the tuned parameters alone
 
 
@@ -115,8 +115,8 @@ def read_facts(folder: str | Path) -> dict:
 def threshold_facts(outputs: dict[str, np.ndarray], alone: np.ndarray | None) -> dict:
     """The facts that decide which images are known, from scores of the unlabelled images.
 
-    outputs: of a run; alone: (images,), by the model that is kept, of each image by itself; None
-    where the run reports that.
+    outputs: the run's; alone: (images,), their scores by the kept model where it sees each image by
+    itself, None where the run's own scores are such.
     """
     after, before = (outputs[f"unlabelled_scores_{when}"] for when in ("after", "before"))
     own, *other = ({"thresholds": thresholds(scores, before), "separation": separation(scores)}

@@ -62,7 +62,7 @@ class Evaluations:
     def run(self, epoch: int, last: bool = False) -> dict[str, Tensor]:
         """Evaluate both sets, extend the history; returns each set's cosines, (images, K).
 
-        epoch: finished ones of the model as it is; last: it is the one that the run ends with.
+        epoch: how many the model has been trained for; last: the run ends with it.
         """
         trainer, zero_shot = self.trainer, epoch == 0
         features = self.passes.image_features(trainer.test_loader, "test", shared=zero_shot)
@@ -91,13 +91,12 @@ class Evaluations:
         return cosines
 
     def remember(self, entry: dict) -> None:
-        """Extend the history and its file. That of a finished run, which is evaluated alone, stays.
-        """
+        """Extend the history and its file; a finished run that is only evaluated keeps its file."""
         self.history.append(entry)
         folder = Path(self.trainer.output_dir)
         only_looking = self.history[0]["epoch"] > 0 and (folder / RESULT).exists()
         if not only_looking and distributed.is_main():
-            # those to come, in case that it is killed again
+            # an interrupted run's later entries stay until they are made anew
             later = [e for e in self.earlier if e["epoch"] > entry["epoch"]]
             write_json(folder / HISTORY, self.history + later)
 

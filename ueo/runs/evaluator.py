@@ -43,9 +43,9 @@ class UFTEvaluator(EvaluatorBase):
         self._logits: list[Tensor] = []
         self._labels: list[Tensor] = []
 
-    def know(self, labels: list[int]) -> None:
-        """Take these, in the order of what is processed, for the labels that `process` is given:
-        of a trainer from which labels are hidden."""
+    def use_labels(self, labels: list[int]) -> None:
+        """Use these, in the order in which outputs are processed, and not those that `process` is
+        given by a trainer from which labels are hidden."""
         self._truth = torch.tensor(labels)
 
     def process(self, mo: Tensor, gt: Tensor) -> None:

@@ -42,7 +42,7 @@ def _hide_labels(trainer) -> None:
     dataset, test = trainer.dm.dataset, trainer.test_loader
     in_order = trainer.cfg.DATALOADER.TEST.SAMPLER == "SequentialSampler"
     if in_order and isinstance(trainer.evaluator, UFTEvaluator) and not distributed.launched():
-        trainer.evaluator.know([item.label for item in dataset.test])
+        trainer.evaluator.use_labels([item.label for item in dataset.test])
         test = Blind(test)
     labelled, unlabelled = (
         loader and Blind(loader) for loader in (trainer.train_loader_x, trainer.train_loader_u)

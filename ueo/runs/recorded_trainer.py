@@ -99,7 +99,8 @@ class RecordedTrainer(TrainerX):
 
     @contextmanager
     def zero_shot(self) -> Iterator[None]:
-        """The model is zero-shot CLIP, see `make_zero_shot`; and then what it was."""
+        """Within the block the model is zero-shot CLIP (`make_zero_shot`), then again what it was.
+        """
         own = self.model.prompt, self.model.visual_prompt
         self.make_zero_shot()
         try:

@@ -80,7 +80,7 @@ def line(number: int) -> dict:
 
 
 def interval(axis, x, y, low, high, horizontal: bool = False, **look) -> None:
-    """Points, (points,) or one, with their intervals; a NaN is a gap. horizontal: those of x."""
+    """Points, (points,) or one, with intervals of y, or with `horizontal` of x; a NaN is a gap."""
     x, y, low, high = (np.atleast_1d(np.asarray(part, float)) for part in (x, y, low, high))
     values = x if horizontal else y
     reach = np.maximum([values - low, high - values], 0)

@@ -45,7 +45,7 @@ class StreamEvaluations(Evaluations):
         return {**outputs, ARRIVAL: order}
 
     def _scores_alone(self) -> np.ndarray | None:
-        # those of a tuned image tower would take another pass; they are on the scale of its answers
+        # with a tuned image tower they would take another pass; its answers are on the same scale
         model, groups = self.trainer.model, self.trainer.groups
         tower = {id(p) for p in (*model.visual.parameters(), model.visual_prompt)}
         if any(id(p) in tower for group in groups.values() for p in group.values()):

@@ -45,7 +45,7 @@ class OnlineTrainer(ShardsTrainer):
 
     def prepare_batch(self, batch: dict) -> dict:
         """Compute what the steps on a batch of the stream need; returns it as `loss` is given it.
-        By default a batch is to a method what all images are to it otherwise."""
+        By default `prepare` sees the batch as if it were all images."""
         self.prepare(batch["zero_shot"])
         return {**batch, "index": torch.arange(len(batch["index"]))}
 
