@@ -15,21 +15,6 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-_SAFE = {
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    ("torch", "Size"): torch.Size,
-    ("torch", "device"): torch.device,
-    ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
-}
-_SAFE.update({
-    ("torch", str(value).removeprefix("torch.")): value
-    for value in vars(torch).values()
-    if isinstance(value, torch.dtype)
-})
-_STORAGES = {name for name in dir(torch) if name.endswith("Storage")}
-
 # parts of the standard library that schedulers hold; they become placeholders, the rest is refused
 _HARMLESS = {"collections", "copyreg", "copy_reg", "functools", "weakref", "enum", "types",
              "datetime", "pathlib", "argparse", "decimal", "fractions", "numbers"}
@@ -92,30 +77,37 @@ def _latin1(text, encoding=""):
     return text.encode("latin1") if isinstance(text, str) else b""
 
 
-def _find(module: str, name: str):
-    """What a name in a file stands for. Raises _Refused for what no checkpoint needs."""
-    if (module, name) in _SAFE:
-        return _SAFE[module, name]
-    if module in ("torch", "torch.cuda", "torch.storage") and name in _STORAGES:
-        return getattr(torch, name)
-    if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "scalar":
-        return _numpy_scalar
-    if (module, name) == ("numpy", "dtype"):
-        return _NumpyDtype
-    if (module, name) == ("_codecs", "encode"):
-        return _latin1
-    top = module.split(".")[0]
-    if top in ("builtins", "__builtin__"):
-        if name not in _HARMLESS_BUILTINS:
-            raise _Refused(f"{top}.{name}")
-    elif top not in _HARMLESS and (top in sys.stdlib_module_names or top in ("os", "posix", "nt")):
-        raise _Refused(f"{module}.{name}")
-    return type("Placeholder", (_Placeholder,), {})
+_SAFE = {
+    ("collections", "OrderedDict"): collections.OrderedDict,
+    ("torch", "Size"): torch.Size,
+    ("torch", "device"): torch.device,
+    ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
+    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
+    ("numpy.core.multiarray", "scalar"): _numpy_scalar,
+    ("numpy._core.multiarray", "scalar"): _numpy_scalar,
+    ("numpy", "dtype"): _NumpyDtype,
+    ("_codecs", "encode"): _latin1,
+    **{("torch", str(value).removeprefix("torch.")): value
+       for value in vars(torch).values() if isinstance(value, torch.dtype)},
+    **{(module, name): getattr(torch, name)
+       for module in ("torch", "torch.cuda", "torch.storage")
+       for name in dir(torch) if name.endswith("Storage")},
+}
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str):
-        return _find(module, name)
+        """What a name in a file stands for. Raises _Refused for what no checkpoint needs."""
+        if (module, name) in _SAFE:
+            return _SAFE[module, name]
+        top = module.split(".")[0]
+        if top in ("builtins", "__builtin__"):
+            if name not in _HARMLESS_BUILTINS:
+                raise _Refused(f"{top}.{name}")
+        elif top in sys.stdlib_module_names and top not in _HARMLESS:
+            raise _Refused(f"{module}.{name}")
+        return type("Placeholder", (_Placeholder,), {})
 
 
 def _load(file, **kwargs):
