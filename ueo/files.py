@@ -99,11 +99,6 @@ def set_aside(path: str | Path) -> Path | None:
     return path.rename(next(new for new in named if not new.exists()))
 
 
-def json_text(data) -> str:
-    """`data` as indented JSON. NaN is refused: it is not JSON."""
-    return json.dumps(data, indent=2, allow_nan=False) + "\n"
-
-
 def write_text(path: str | Path, text: str) -> None:
     """Write a text in UTF-8, whole or not at all."""
     with atomic_path(path) as temporary:
@@ -111,8 +106,8 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, data) -> None:
-    """Write `json_text` of `data`, whole or not at all."""
-    write_text(path, json_text(data))
+    """Write `data` as indented JSON, whole or not at all. NaN is refused: it is not JSON."""
+    write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
 def file_version(path: str | Path) -> tuple[int, int, int] | None:
