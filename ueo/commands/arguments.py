@@ -3,7 +3,7 @@
 import argparse
 
 from ueo.commands import HelpFormatter
-from ueo.commands.train import ListBackbones, as_settings
+from ueo.commands.train import ListBackbones, as_settings, defaults_of
 from ueo.errors import ConfigError
 from ueo.grids.choices import dataset_names
 from ueo.grids.grid_settings import GridSettings
@@ -44,7 +44,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     add("--tables-only", action="store_true", help="run nothing; make tables of the finished runs")
     add("--overwrite", action="store_true", help="repeat finished runs")
     add("--set", nargs="+", dest="options", metavar="KEY VALUE", help="configuration keys")
-    p.set_defaults(**vars(GridSettings()))
+    p.set_defaults(**defaults_of(GridSettings))
     return p
 
 

@@ -14,7 +14,7 @@ import torch
 
 from ueo.clip.backbones import check_name
 from ueo.commands import HelpFormatter
-from ueo.commands.train import as_settings
+from ueo.commands.train import as_settings, defaults_of
 from ueo.files import write_json
 from ueo.grids.choices import BENCHMARK
 from ueo.machine.examine import Examination, examine
@@ -26,18 +26,17 @@ from ueo.settings.options import folder, number
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=HelpFormatter)
-    add, unless = p.add_argument, Examination()
-    add("--root", type=folder("--root"), default=unless.root, help="data root")
-    add("--output", type=folder("--output"), default=unless.output, help="folder of all records")
-    add("--backbone", default=unless.backbone, help="whose step is measured; OpenAI's with random "
-        "weights, any other with its own, which are fetched")
-    add("--datasets", nargs="+", choices=BENCHMARK, default=list(unless.datasets),
-        help="what is looked for and counted")
-    add("--pixels", type=number("--pixels", low=16, high=10_000), default=unless.pixels,
+    add = p.add_argument
+    add("--root", type=folder("--root"), help="data root")
+    add("--output", type=folder("--output"), help="folder of all records")
+    add("--backbone", help="whose step is measured; OpenAI's with random weights, any other with "
+        "its own, which are fetched")
+    add("--datasets", nargs="+", choices=BENCHMARK, help="what is looked for and counted")
+    add("--pixels", type=number("--pixels", low=16, high=10_000),
         help="side of the JPEGs that are measured")
-    add("--epochs", type=number("--epochs", low=1, high=100), default=unless.epochs,
-        help="of the short runs")
-    add("--json", default="", metavar="FILE", help="where the findings go too")
+    add("--epochs", type=number("--epochs", low=1, high=100), help="of the short runs")
+    add("--json", metavar="FILE", help="where the findings go too")
+    p.set_defaults(**defaults_of(Examination))
     return p
 
 

@@ -7,7 +7,7 @@ Python reads it with `ueo.load(FOLDER)`, without the run and without the backbon
 
 import argparse
 
-from ueo.commands.train import as_settings
+from ueo.commands.train import as_settings, defaults_of
 from ueo.inference.export import ExportSettings, export
 from ueo.runs.status import command
 
@@ -16,13 +16,14 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = p.add_argument
     add("--model", required=True, metavar="RUN", help="folder of a finished run")
-    add("--output", default="", help="folder to write (default: RUN/export)")
-    add("--onnx", action=argparse.BooleanOptionalAction, default=None,
+    add("--output", help="folder to write (default: RUN/export)")
+    add("--onnx", action=argparse.BooleanOptionalAction,
         help="with or without an ONNX file (default: with, if its packages are installed)")
-    add("--threshold", default="", metavar="RULE|NUMBER",
+    add("--threshold", metavar="RULE|NUMBER",
         help="lowest score of a known image (default: by the run's rule)")
     add("--overwrite", action="store_true", help="replace an export that is there")
-    add("--plugin", nargs="+", default=[], help="Python files that the run's trainer needs")
+    add("--plugin", nargs="+", help="Python files that the run's trainer needs")
+    p.set_defaults(**defaults_of(ExportSettings))
     return p
 
 

@@ -14,6 +14,7 @@ from tabulate import tabulate
 
 from ueo.clip.backbones import load_clip, name_in_tables
 from ueo.commands import HelpFormatter
+from ueo.commands.train import as_settings, defaults_of
 from ueo.errors import ConfigError
 from ueo.files import write_json
 from ueo.runs.status import command
@@ -34,15 +35,16 @@ def parser() -> argparse.ArgumentParser:
     add("--setting", nargs="+", default=[], choices=parity.SETTINGS,
         help="label spaces (default: all for the steps, open for the epochs)")
     add("--backbone", default="TinyCLIP", help="name, file, or random:<architecture>")
-    add("--steps", type=int, default=50, help="steps to compare; 0: none")
-    add("--epochs", type=int, default=3, help="epochs with augmentation; 0: none")
-    add("--seeds", nargs="+", type=int, default=[1, 2, 3], help="of those epochs")
-    add("--lr", type=float, default=1e-4, help="of prompt and affine parameters")
-    add("--batch", type=int, default=64, help="batch size")
-    add("--precision", default="fp32", choices=("fp32", "fp16"), help="fp16 is slow on a CPU")
-    add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
-    add("--root", default="data", help="data root")
+    add("--steps", type=int, help="steps to compare; 0: none")
+    add("--epochs", type=int, help="epochs with augmentation; 0: none")
+    add("--seeds", nargs="+", type=int, help="of those epochs")
+    add("--lr", type=float, help="of prompt and affine parameters")
+    add("--batch", type=int, help="batch size")
+    add("--precision", choices=("fp32", "fp16"), help="fp16 is slow on a CPU")
+    add("--device", choices=("auto", "cpu", "cuda"), help="where to run")
+    add("--root", help="data root")
     add("--output", default="output/parity.json", help="where the numbers go")
+    p.set_defaults(**defaults_of(parity.ParitySettings))
     return p
 
 
@@ -69,12 +71,10 @@ def main(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         if backbone.startswith(RANDOM):
             backbone = parity.random_weights(backbone.removeprefix(RANDOM), Path(folder))
-        asked = parity.ParitySettings(
-            args.dataset, args.domain, backbone,
-            load_clip(backbone, "fp32").preprocessing.size[0], Path(folder), args.steps,
-            args.epochs, tuple(args.seeds), args.lr, args.batch, args.precision, args.device,
-            args.root,
-        )
+        asked = as_settings(parity.ParitySettings, argparse.Namespace(**{
+            **vars(args), "backbone": backbone, "scratch": Path(folder),
+            "size": load_clip(backbone, "fp32").preprocessing.size[0],
+        }))
         steps = [parity.compare_steps(module, asked, setting)
                  for setting in args.setting or parity.SETTINGS if args.steps]
         epochs = [row for setting in args.setting or ("open",) if args.epochs

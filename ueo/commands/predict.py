@@ -8,7 +8,7 @@ NEW is a folder of images at any depth, a text file with one path a line, one im
 
 import argparse
 
-from ueo.commands.train import as_settings
+from ueo.commands.train import as_settings, defaults_of
 from ueo.inference.predict import PredictSettings, predict
 from ueo.runs.status import command
 from ueo.settings.options import folder, number
@@ -23,22 +23,23 @@ def parser() -> argparse.ArgumentParser:
         help="folder of a finished run")
     add("--path", required=True, type=folder("--path"), metavar="NEW",
         help="folder of images, list of paths, shards, or one image")
-    add("--output", default="", metavar="CSV",
+    add("--output", metavar="CSV",
         help="file of predictions (default: RUN/predictions/<name of NEW>.csv)")
-    add("--root", type=folder("--root"), default=".",
+    add("--root", type=folder("--root"),
         help="folder where relative paths of a list start (default: the current one)")
-    add("--threshold", default="", metavar="RULE|NUMBER",
+    add("--threshold", metavar="RULE|NUMBER",
         help="lowest score of a known image: a rule of docs/thresholds.md, a number, or none to "
              "count every image as known (default: the run's rule)")
     add("--no-before", action="store_false", dest="before",
         help="leave out the predictions of the model before adaptation: half the time")
-    add("--batch-size", type=number("--batch-size", low=1, high=LARGEST_BATCH), default=0,
+    add("--batch-size", type=number("--batch-size", low=1, high=LARGEST_BATCH),
         help="images at once (default: that of the run); changes no result")
-    add("--workers", type=number("--workers", low=0, high=MOST_WORKERS), default=None,
+    add("--workers", type=number("--workers", low=0, high=MOST_WORKERS),
         help="processes that read images (default: one per CPU core)")
-    add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
-    add("--plugin", nargs="+", default=[], help="Python files that the run's trainer needs")
+    add("--device", choices=("auto", "cpu", "cuda"), help="where to run")
+    add("--plugin", nargs="+", help="Python files that the run's trainer needs")
     add("--overwrite", action="store_true", help="replace a file of predictions that is there")
+    p.set_defaults(**defaults_of(PredictSettings))
     return p
 
 

@@ -1,7 +1,7 @@
 """One run: adapt one trainer to one domain under one label space, evaluate it, write its record."""
 
 import argparse
-from dataclasses import fields
+from dataclasses import MISSING, fields
 
 from ueo.clip.backbones import listing
 from ueo.commands import HelpFormatter
@@ -26,40 +26,46 @@ def parser() -> argparse.ArgumentParser:
     """The command line, which is that of the CoOp family."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=HelpFormatter)
     add = p.add_argument
-    add("--root", type=folder("--root"), default="data", help="data root")
+    add("--root", type=folder("--root"), help="data root")
     add("--output-dir", type=folder("--output-dir"), help="folder of this run")
-    add("--trainer", default="", help="name of the trainer")
-    add("--config-file", nargs="+", default=[], help="yaml files of the trainer, later ones win")
-    add("--dataset-config-file", default="", help="yaml file of the data set")
-    add("--dataset", default="", help="name of the data set, instead of its yaml file")
-    add("--domain", "--target-domains", nargs="+", default=[], help="target domain")
-    add("--source-domains", nargs="+", default=[], help="for trainers that use source domains")
-    add("--setting", default="", help="label space, such as open_partial")
-    add("--protocol", default="", help="released, independent or online")
-    add("--path", default="", help="your own images: their folder or list")
-    add("--names", default="", help="your own images: file of class names")
+    add("--trainer", help="name of the trainer")
+    add("--config-file", nargs="+", help="yaml files of the trainer, later ones win")
+    add("--dataset-config-file", help="yaml file of the data set")
+    add("--dataset", help="name of the data set, instead of its yaml file")
+    add("--domain", "--target-domains", nargs="+", help="target domain")
+    add("--source-domains", nargs="+", help="for trainers that use source domains")
+    add("--setting", help="label space, such as open_partial")
+    add("--protocol", help="released, independent or online")
+    add("--path", help="your own images: their folder or list")
+    add("--names", help="your own images: file of class names")
     add("--recursive", action="store_true", help="your own images: read sub-folders too")
-    add("--backbone", default="", help="CLIP backbone, or a file of weights: docs/backbones.md")
+    add("--backbone", help="CLIP backbone, or a file of weights: docs/backbones.md")
     add("--list-backbones", action=ListBackbones, help="list the backbones and stop")
-    add("--transforms", nargs="+", default=[], help="augmentations of the training images")
+    add("--transforms", nargs="+", help="augmentations of the training images")
     add("--seed", type=number("--seed", low=-1, high=LARGEST_SEED), help="seed; -1: not fixed")
-    add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
-    add("--threads", type=number("--threads", low=0, high=MOST_THREADS), default=0,
+    add("--device", choices=("auto", "cpu", "cuda"), help="where to run")
+    add("--threads", type=number("--threads", low=0, high=MOST_THREADS),
         help="CPU threads; 0: torch's own choice")
-    add("--plugin", nargs="+", default=[], help="Python files with further trainers or data sets")
-    add("--resume", default="", help="folder of an interrupted run to continue")
+    add("--plugin", nargs="+", help="Python files with further trainers or data sets")
+    add("--resume", help="folder of an interrupted run to continue")
     add("--eval-only", action="store_true", help="evaluate --model-dir and stop")
-    add("--model-dir", default="", help="folder of the run whose checkpoint is evaluated")
+    add("--model-dir", help="folder of the run whose checkpoint is evaluated")
     add("--load-epoch", type=number("--load-epoch", low=1),
         help="epoch of that checkpoint (default: the last)")
     add("--overwrite", action="store_true", help="repeat a finished run")
     add("options", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="configuration keys")
+    p.set_defaults(**defaults_of(RunSettings))
     return p
 
 
 def settings_of(argv: list[str] | None = None) -> RunSettings:
     """What a command line asks for; the process's own unless given."""
     return as_settings(RunSettings, parser().parse_args(argv))
+
+
+def defaults_of(kind: type) -> dict:
+    """{argument: default} of a dataclass of settings, without the fields that must be given."""
+    return {field.name: field.default for field in fields(kind) if field.default is not MISSING}
 
 
 def as_settings(kind: type, args: argparse.Namespace):

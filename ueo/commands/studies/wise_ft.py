@@ -12,7 +12,7 @@ import argparse
 from tabulate import tabulate
 
 from ueo.commands import HelpFormatter
-from ueo.commands.train import as_settings
+from ueo.commands.train import as_settings, defaults_of
 from ueo.runs.status import command
 from ueo.settings.known_keys import MOST_THREADS, OWN
 from ueo.settings.options import folder, number
@@ -23,22 +23,20 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=HelpFormatter)
     add = p.add_argument
     add("--model-dir", required=True, help="folder of the finished run")
-    add("--alpha", nargs="+", type=number("--alpha", float), default=[0.0, 0.25, 0.5, 0.75, 1.0],
-        help="shares of the tuned weights")
-    add("--load-epoch", type=number("--load-epoch", low=1),
-        help="its epoch (default: the last)")
-    add("--domain", nargs="+", default=[], help="evaluate on these domains, not on the run's")
-    add("--classes", nargs="+", default=[], choices=OWN["DATASET"]["SUBSAMPLE_CLASSES"].choices,
+    add("--alpha", nargs="+", type=number("--alpha", float), help="shares of the tuned weights")
+    add("--load-epoch", type=number("--load-epoch", low=1), help="its epoch (default: the last)")
+    add("--domain", nargs="+", help="evaluate on these domains, not on the run's")
+    add("--classes", nargs="+", choices=OWN["DATASET"]["SUBSAMPLE_CLASSES"].choices,
         help="evaluate on all known classes, the base half or the new half (default: as the run)")
     add("--output-dir", type=folder("--output-dir"),
         help="folder of the records (default: RUN/wise_ft)")
-    add("--root", type=folder("--root"), default="data", help="data root")
-    add("--plugin", nargs="+", default=[], help="Python files with further trainers or data sets")
-    add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
-    add("--threads", type=number("--threads", low=0, high=MOST_THREADS), default=0,
+    add("--root", type=folder("--root"), help="data root")
+    add("--plugin", nargs="+", help="Python files with further trainers or data sets")
+    add("--device", choices=("auto", "cpu", "cuda"), help="where to run")
+    add("--threads", type=number("--threads", low=0, high=MOST_THREADS),
         help="CPU threads; 0: torch's own choice")
-    add("--set", nargs="+", default=[], dest="options", metavar="KEY VALUE",
-        help="configuration keys")
+    add("--set", nargs="+", dest="options", metavar="KEY VALUE", help="configuration keys")
+    p.set_defaults(**defaults_of(ElsewhereSettings))
     return p
 
 
