@@ -19,61 +19,44 @@ MODULES = {
     "F": "torch.nn.functional", "Image": "PIL.Image", "model_zoo": "torch.utils.model_zoo",
     "nn": "torch.nn", "np": "numpy", "osp": "os.path",
 }  # fmt: skip
-HOMES = {  # where a name comes from; one that is missing here is a module
-    "AVAI_C_TYPES": "dassl.data.datasets.dg.cifar_c:CORRUPTIONS",
-    "_LRScheduler": "torch.optim.lr_scheduler",
-    "AdamW": "torch.optim",
-    "CN": "yacs.config:CfgNode",
-    "Cutout": "dassl.data.transforms.operations",
-    "CutoutDefault": "dassl.data.transforms.transforms",
-    "DataManager": "dassl.data",
-    "Flip": "dassl.data.transforms.operations",
-    "Experts": "dassl.engine.da.dael",
-    "Function": "torch.autograd",
-    "Lighting": "dassl.data.transforms.operations",
-    "DigitsDG": "dassl.data.datasets.dg",
-    "Optimizer": "torch.optim",
-    "OrderedDict": "collections",
-    "PlainRAdam": "dassl.optim.radam:RAdam",
-    "RandomSampler": "torch.utils.data",
-    "ReverseGrad": "dassl.modeling.ops",
-    "SamplePairing": "dassl.data.transforms.operations",
-    "Sampler": "torch.utils.data",
-    "SequentialSampler": "torch.utils.data",
-    "SimpleNet": "dassl.modeling",
-    "SummaryWriter": "torch.utils.tensorboard",
-    "TorchDataset": "torch.utils.data:Dataset",
-    "adjust_learning_rate": "dassl.utils.layers",
-    "build_backbone": "dassl.modeling",
-    "build_evaluator": "dassl.evaluation",
-    "build_head": "dassl.modeling",
-    "build_lr_scheduler": "dassl.optim",
-    "build_optimizer": "dassl.optim",
-    "build_transform": "dassl.data.transforms",
-    "compute_accuracy": "dassl.metrics",
-    "confusion_matrix": "sklearn.metrics",
-    "contextmanager": "contextlib",
-    "defaultdict": "collections",
-    "f1_score": "sklearn.metrics",
-    "load_state_dict_from_url": "torch.hub",
-    "partial": "functools",
-    "set_bn_to_eval": "dassl.utils.layers",
+HOMES = {  # module: names that come from it, or "there=here"; any other name is a module
+    "collections": "OrderedDict defaultdict",
+    "contextlib": "contextmanager",
+    "dassl.data": "DataManager",
+    "dassl.data.datasets.base_dataset": "DatasetBase Datum",
+    "dassl.data.datasets.dg": "DigitsDG",
+    "dassl.data.datasets.dg.cifar_c": "AVAI_C_TYPES=CORRUPTIONS",
+    "dassl.data.transforms": "build_transform",
+    "dassl.data.transforms.operations": "Cutout Flip Lighting SamplePairing",
+    "dassl.data.transforms.transforms": "CutoutDefault",
+    "dassl.engine.da.dael": "Experts",
+    "dassl.evaluation": "build_evaluator",
+    "dassl.metrics": "compute_accuracy",
+    "dassl.modeling": "SimpleNet build_backbone build_head",
+    "dassl.modeling.backbone": "BACKBONE_REGISTRY Backbone",
+    "dassl.modeling.backbone.weights": "init_pretrained_weights model_urls",
+    "dassl.modeling.ops": "ReverseGrad",
+    "dassl.modeling.ops.utils": "create_onehot ema_model_update",
+    "dassl.optim": "build_lr_scheduler build_optimizer",
+    "dassl.optim.radam": "PlainRAdam=RAdam",
+    "dassl.utils": "AverageMeter MetricMeter check_availability check_isfile count_num_param "
+    "init_network_weights listdir_nohidden load_checkpoint load_pretrained_weights "
+    "mkdir_if_missing resume_from_checkpoint save_checkpoint tolist_if_not",
+    "dassl.utils.layers": "adjust_learning_rate set_bn_to_eval",
+    "functools": "partial",
+    "sklearn.metrics": "confusion_matrix f1_score",
+    "torch.autograd": "Function",
+    "torch.hub": "load_state_dict_from_url",
+    "torch.optim": "AdamW Optimizer",
+    "torch.optim.lr_scheduler": "_LRScheduler",
+    "torch.utils.data": "RandomSampler Sampler SequentialSampler TorchDataset=Dataset",
+    "torch.utils.tensorboard": "SummaryWriter",
+    "torchvision.models.resnet": "BasicBlock Bottleneck conv3x3",
+    "torchvision.transforms": "CenterCrop ColorJitter Compose GaussianBlur Normalize RandomApply "
+    "RandomCrop RandomGrayscale RandomHorizontalFlip RandomResizedCrop Resize ToTensor",
     "tqdm": "tqdm",
-    **dict.fromkeys(("DatasetBase", "Datum"), "dassl.data.datasets.base_dataset"),
-    **dict.fromkeys(("create_onehot", "ema_model_update"), "dassl.modeling.ops.utils"),
-    **dict.fromkeys(("BasicBlock", "Bottleneck", "conv3x3"), "torchvision.models.resnet"),
-    **dict.fromkeys(("init_pretrained_weights", "model_urls"), "dassl.modeling.backbone.weights"),
-    **dict.fromkeys(("Backbone", "BACKBONE_REGISTRY"), "dassl.modeling.backbone"),
-    **dict.fromkeys(
-        ("AverageMeter", "MetricMeter", "check_availability", "check_isfile", "count_num_param",
-         "init_network_weights", "listdir_nohidden", "load_checkpoint", "load_pretrained_weights",
-         "mkdir_if_missing", "resume_from_checkpoint", "save_checkpoint", "tolist_if_not"),
-        "dassl.utils"),
-    **dict.fromkeys(
-        ("CenterCrop", "ColorJitter", "Compose", "GaussianBlur", "Normalize", "RandomApply",
-         "RandomCrop", "RandomGrayscale", "RandomHorizontalFlip", "RandomResizedCrop", "Resize",
-         "ToTensor"), "torchvision.transforms"),
-}  # fmt: skip
+    "yacs.config": "CN=CfgNode",
+}
 LENT = {
     "dassl.config.defaults": "CN",
     "dassl.data.data_manager": "TorchDataset",
@@ -146,15 +129,21 @@ def lend_below(package: str) -> None:
 def alias(module: str, ours: ModuleType, names: str) -> None:
     """Make a module of Dassl importable whose names stand in `ours`: "here", or "there=here"."""
     made = importlib.util.module_from_spec(ModuleSpec(module, None))
-    for pair in names.split():
-        there, _, here = pair.partition("=")
-        setattr(made, there, getattr(ours, here or there))
+    for there, here in _pairs(names):
+        setattr(made, there, getattr(ours, here))
     made.__getattr__ = lent_by(module)
     sys.modules[module] = made
 
 
 def _found(name: str):
-    if name not in HOMES:
-        return importlib.import_module(MODULES.get(name, name))
-    home, _, original = HOMES[name].partition(":")
-    return getattr(importlib.import_module(home), original or name)
+    for module, names in HOMES.items():
+        for there, here in _pairs(names):
+            if there == name:
+                return getattr(importlib.import_module(module), here)
+    return importlib.import_module(MODULES.get(name, name))
+
+
+def _pairs(names: str) -> list[tuple[str, str]]:
+    """(name that is asked for, its name where it stands) of "here" and "there=here"."""
+    pairs = (pair.partition("=") for pair in names.split())
+    return [(there, here or there) for there, _, here in pairs]
