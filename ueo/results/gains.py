@@ -26,8 +26,7 @@ def overall_gain(entries: list[Entry], method: str, base: str) -> dict | None:
     tuning domain and the label space "all" stay out. None where nothing can be compared."""
     runs: dict[str, dict[tuple, list[Entry]]] = {method: defaultdict(list), base: defaultdict(list)}
     for folder, r in entries:
-        measured = r["metrics"]["test"]["pacc"] is not None
-        measured = measured and r["metrics"]["test"]["auroc"] is not None
+        measured = None not in (r["metrics"]["test"][m] for m in GAINS)
         if r["trainer"] in runs and r["domain"] != r["tuning_domain"] and measured:
             runs[r["trainer"]][r["domain"], r["setting"]].append((folder, r))
     cells = sorted(set(runs[method]) & set(runs[base]))
@@ -38,18 +37,9 @@ def overall_gain(entries: list[Entry], method: str, base: str) -> dict | None:
                     for of in (method, base))
     drawn = drawn_gains(ours, theirs, GAINS, RESAMPLES)
     pairs = on_same_images([e for e in entries if e[1]["trainer"] in runs], base)
-    by_seed = {m: defaultdict(list) for m in GAINS}
-    for cell in cells:
-        for m in GAINS:
-            for folder, r in runs[method][cell]:
-                own, its = pairs[folder]
-                by_seed[m][r["seed"]].append(own[m] - its[m])
     result = {"method": method, "base": base, "cells": len(cells)}
-    of_all = set.intersection(*({r["seed"] for _, r in runs[method][cell]} for cell in cells))
     for m, gain in _mean_gain(drawn, domains).items():
-        seeds = [float(np.mean(values)) for seed, values in sorted(by_seed[m].items())
-                 if seed in of_all or not of_all]
-        result[m] = {**gain, "seeds": seeds}
+        result[m] = {**gain, "seeds": _of_seeds(m, [runs[method][cell] for cell in cells], pairs)}
     result["by_domain"] = {domain: _mean_gain(drawn, [domain]) for domain in domains}
     tuned_on = shifted(entries[0][1]["tuning_domain"] or "")[0]
     if severities := by_severity(domains, tuned_on):
@@ -58,6 +48,20 @@ def overall_gain(entries: list[Entry], method: str, base: str) -> dict | None:
             for (shift, severity), own in severities.items()
         ]
     return result
+
+
+def _of_seeds(
+    metric: str, cells: list[list[Entry]], pairs: dict[Path, tuple[dict, dict]]
+) -> list[float]:
+    """Mean gain of each seed that all cells have, or of every seed where they share none. cells:
+    their runs; pairs: as `on_same_images` gives them."""
+    shared = set.intersection(*({r["seed"] for _, r in cell} for cell in cells))
+    by_seed = defaultdict(list)
+    for folder, r in (run for cell in cells for run in cell):
+        own, its = pairs[folder]
+        by_seed[r["seed"]].append(own[metric] - its[metric])
+    return [float(np.mean(values)) for seed, values in sorted(by_seed.items())
+            if seed in shared or not shared]
 
 
 def by_severity(domains: list[str], left_out: str = "") -> dict[tuple[str, int], list[str]]:

@@ -111,18 +111,21 @@ def _rows(entries, methods: list[str], domains: list[str], tuning: str | None, b
         for method, row in block.items():
             row["marks"] = {d: _marks(block, method, d) for d in (*domains, MEAN)}
             if method != base:
-                ours, theirs = (
-                    _with_mean({d: {seed: pair[side] for seed, pair in
-                                    pairs.get((setting, method, d), {}).items()}
-                                for d in domains}, reported)
-                    for side in (0, 1)
-                )
-                row["gain"] = {
-                    d: {m: _minus(ours[d], theirs[d], m) for m in METRICS}
-                    for d in (*domains, MEAN)
-                }
+                own = {d: pairs.get((setting, method, d), {}) for d in domains}
+                row["gain"] = _gains(own, reported)
         rows += block.values()
     return rows
+
+
+def _gains(pairs: dict[str, dict[int, tuple[dict, dict]]], reported: list[str]) -> dict[str, dict]:
+    """{domain or MEAN: {metric: gain}}. pairs: {domain: {seed: (a method's metrics, the base's)}}.
+    """
+    ours, theirs = (
+        _with_mean({d: {seed: pair[side] for seed, pair in by_seed.items()}
+                    for d, by_seed in pairs.items()}, reported)
+        for side in (0, 1)
+    )
+    return {d: {m: _minus(ours[d], theirs[d], m) for m in METRICS} for d in ours}
 
 
 def _with_mean(by_domain: dict[str, dict[int, dict]], reported: list[str]) -> dict[str, dict]:
