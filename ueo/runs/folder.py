@@ -14,7 +14,7 @@ from dassl.engine import TRAINER_REGISTRY
 from ueo import inputs
 from ueo.clip.negatives.names import FILE as NEGATIVES
 from ueo.errors import ConfigError, DataError
-from ueo.files import check_writable, read_json, write_json
+from ueo.files import read_json, write_json
 from ueo.inputs import ENGINE, IMAGE_LIST, LABELS, OTHER_ENGINE, Inputs
 from ueo.results.kept_outputs import FEATURES, has_kept
 from ueo.results.paper.scores import PICTURES
@@ -71,7 +71,6 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
     configuration or of other inputs is an error: nothing finished is lost unless `overwrite`.
     """
     folder, flat = Path(cfg.OUTPUT_DIR), config.resolved(cfg)
-    check_writable(folder)
     found = _inputs_of_images_there(cfg, folder, overwrite)
     if not overwrite and finished_result(
         folder, flat, found, "--output-dir", cfg.TEST.KEEP_OUTPUTS, cfg.TEST.KEEP_NEGATIVES
@@ -81,7 +80,7 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
     pointers = list(folder.glob(f"*/{POINTER}"))
     earlier = _earlier(folder, overwrite)
     if (folder / RESULT).is_file() or not _may_go_on(earlier, started, bool(pointers)):
-        # not those of no run of this
+        # checkpoints of other names go only where a run of ours has begun
         ours = [p.parent for p in pointers if (folder / STARTED).is_file()]
         for models in (folder / MODEL, *ours):
             shutil.rmtree(models, ignore_errors=True)

@@ -131,8 +131,8 @@ def _start_log(folder: Path, eval_only: bool) -> None:
 def _start_or_continue(cfg, overwrite: bool, held: ExitStack) -> bool:
     folder = Path(cfg.OUTPUT_DIR)
     with distributed.main_first():  # what it prepares, the others find prepared
+        check_writable(folder)
         if distributed.is_main():
-            check_writable(folder)
             held.enter_context(alone(
                 folder / LOCK, f"{folder}: another process is at work on this run; wait for it, "
                 "or name another folder", PATIENCE
