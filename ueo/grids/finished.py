@@ -1,6 +1,8 @@
 """Which runs of a grid are finished, which are left, and how long these may take."""
 
+import json
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 from tabulate import tabulate
@@ -10,17 +12,19 @@ from ueo.grids import gpus
 from ueo.grids.choices import left_out
 from ueo.grids.grid_settings import GridSettings, PlannedRun
 from ueo.grids.parallel import clock, remove_consoles
-from ueo.grids.planned_inputs import PlannedInputs
-from ueo.inputs import OF_DEVICE
+from ueo.inputs import OF_DEVICE, Inputs
 from ueo.names import enumeration
 from ueo.results.check_outputs import check_outputs
 from ueo.results.paper.scores import PICTURE
 from ueo.results.record import RESULT, read_result, was_resumed
+from ueo.runs.configure import build_cfg
+from ueo.runs.current_inputs import data_inputs, method_inputs
 from ueo.runs.folder import finished_result
 from ueo.settings.known_keys import OWN
 from ueo.text import shown
 
 OF_PLACE = ("TRAINER.NAME", "DATASET.NAME", "DATASET.TARGET_DOMAINS", "DATASET.SETTING", "SEED")
+DIFFERS = ("SEED", "DATASET.SETTING")  # between runs with the same inputs
 FEW = 40  # runs to do that a dry run names one by one
 
 
@@ -71,6 +75,32 @@ def finished_runs(
     for why, unknown in unseen.items():
         print(f"{len(unknown)} finished runs are not compared with their images: {why}")
     return found
+
+
+class PlannedInputs:
+    """The inputs of planned runs (ueo/inputs.py) as they are now: those of a domain's images, and
+    those of a method, are read once."""
+
+    def __init__(self):
+        self.known: dict[str, tuple[Inputs | None, str]] = {}
+
+    def of(self, run: PlannedRun) -> tuple[Inputs | None, str]:
+        """(inputs, ""), or (None, why) where the images are not there."""
+        flat = {key: value for key, value in run.config.items() if key not in DIFFERS}
+        of_data = {k: value for k, value in flat.items() if k.startswith(("DATASET.", "ONLINE."))}
+        data, why = self._once(run, of_data, data_inputs)
+        flat.pop("DATASET.TARGET_DOMAINS")
+        method, _ = self._once(run, flat, method_inputs)
+        return (None, why) if data is None else ({**data, **method}, "")
+
+    def _once(self, run: PlannedRun, part: dict, read: Callable) -> tuple[Inputs | None, str]:
+        key = json.dumps([read.__name__, part, run.settings.root])
+        if key not in self.known:
+            try:
+                self.known[key] = read(build_cfg(run.settings)), ""
+            except DataError as error:
+                self.known[key] = None, str(error)
+        return self.known[key]
 
 
 def estimate(
