@@ -44,7 +44,7 @@ def _handlers() -> dict[logging.Logger, list[logging.Handler]]:
     return {one: list(one.handlers) for one in loggers if isinstance(one, logging.Logger)}
 
 
-class Before:
+class ProcessState:
     """What a run may change in its process, as it is now."""
 
     def __init__(self):

@@ -9,7 +9,7 @@ import threading
 PR_SET_PDEATHSIG = 1  # prctl(2): the signal that a process gets when the thread that forked it ends
 
 
-def take_along() -> None:
+def kill_offspring_at_end() -> None:
     """Processes that this one forks from now on are killed when it ends, even by SIGKILL.
 
     torch's workers look for their parent themselves, but one whose parent is killed while it starts

@@ -16,9 +16,9 @@ from contextlib import suppress
 
 import torch
 
-from ueo.grids.afresh import Before
+from ueo.grids.afresh import ProcessState
 from ueo.grids.grid_settings import PlannedRun
-from ueo.grids.offspring import take_along
+from ueo.grids.offspring import kill_offspring_at_end
 
 PATIENCE = 30  # seconds that a process without a run has to end
 CONSOLE = "console.txt"  # what a run printed, kept only when it failed
@@ -89,9 +89,9 @@ def _serve(entry: Callable, runs: multiprocessing.connection.Connection, method:
     """
     threading.Thread(target=_end_with_parents, daemon=True).start()
     multiprocessing.set_start_method(method, force=True)
-    take_along()
+    kill_offspring_at_end()
     os.environ.update(environment)
-    before = Before()
+    before = ProcessState()
     while True:
         try:
             run = runs.recv()

@@ -75,7 +75,7 @@ def predict(settings: PredictSettings, say: Callable[[str], None] = print) -> Pa
         set_tf32(model.cfg.MODEL.TF32)  # as in the run
         model.threshold = chosen_threshold(facts)
         lines = Unfinished(output)
-        went_on = lines.take_up(_depends_on(settings, model), images, settings.overwrite)
+        went_on = lines.resume(_depends_on(settings, model), images, settings.overwrite)
         if went_on:
             say(went_on)
         # what else is in shards is found while they are read

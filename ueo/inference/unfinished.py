@@ -37,7 +37,7 @@ class Unfinished:
         self._facts = output.with_name(f"{output.name}.partial.json")
         self.images = 0  # that both files hold
 
-    def take_up(self, facts: dict, images: Iterable[Image], overwrite: bool) -> str:
+    def resume(self, facts: dict, images: Iterable[Image], overwrite: bool) -> str:
         """Keep the lines that are of the first images, up to one that was changed since, and cut
         off all others; returns a sentence on that, "" where there were none. facts: what the lines
         depend on.

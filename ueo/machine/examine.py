@@ -9,7 +9,7 @@ import torch
 
 from ueo.grids.choices import BENCHMARK
 from ueo.machine import environment, expected, materials, space, trial
-from ueo.machine.findings import Finding, looked_for
+from ueo.machine.findings import Finding, findings_of
 from ueo.runs.configure import register
 
 
@@ -44,4 +44,4 @@ def examine(asked: Examination) -> Iterator[Finding]:
             ("time", lambda: expected.expected(asked.backbone, datasets, device, folder,
                                                asked.pixels)),
         ):
-            yield from looked_for(what, check)
+            yield from findings_of(what, check)

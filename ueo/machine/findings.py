@@ -23,7 +23,7 @@ class Finding:
         return shown(f"{self.state:5} {self.name}: {self.text}")
 
 
-def looked_for(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def findings_of(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     """The findings of a check; one that ends in an error is a finding too, and stops no other."""
     try:
         yield from check()

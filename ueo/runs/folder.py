@@ -79,7 +79,7 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
     started = {"config": flat, "inputs": found}
     pointers = list(folder.glob(f"*/{POINTER}"))
     earlier = _earlier(folder, overwrite)
-    if (folder / RESULT).is_file() or not _may_go_on(earlier, started, bool(pointers)):
+    if (folder / RESULT).is_file() or not _may_resume(earlier, started, bool(pointers)):
         # checkpoints of other names go only where a run of ours has begun
         ours = [p.parent for p in pointers if (folder / STARTED).is_file()]
         for models in (folder / MODEL, *ours):
@@ -125,7 +125,7 @@ def _earlier(folder: Path, overwrite: bool) -> dict | None:
         raise
 
 
-def _may_go_on(earlier: dict | None, started: dict, begun: bool) -> bool:
+def _may_resume(earlier: dict | None, started: dict, begun: bool) -> bool:
     """Whether what an interrupted run left belongs to this one; says why not where it had begun."""
     if earlier is None:
         return False

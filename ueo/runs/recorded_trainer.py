@@ -83,7 +83,7 @@ class RecordedTrainer(TrainerX):
             self.test()
         self.evaluations.write_record()
 
-    def look_first(self) -> None:
+    def start_from_zero_shot(self) -> None:
         """Evaluate the zero-shot model, and let the method prepare from what it gives."""
         with self.zero_shot():
             self.prepare(self.evaluations.run(epoch=0)["unlabelled"])
@@ -117,7 +117,7 @@ class RecordedTrainer(TrainerX):
             self.model.visual_prompt = None
 
     def before_train(self) -> None:
-        self.look_first()
+        self.start_from_zero_shot()
         if self.groups:
             super().before_train()  # resumes, if asked; hence after the zero-shot model was used
             self.evaluations.resume(self.start_epoch)

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux'
 
 CODE = """
 import os, signal
-from ueo.grids.offspring import take_along
-take_along()
+from ueo.grids.offspring import kill_offspring_at_end
+kill_offspring_at_end()
 read, write = os.pipe()
 if os.fork() == 0:
     if os.fork() == 0:  # a worker's own

@@ -12,7 +12,7 @@ from pretended_graph import pretended_graphs
 from ueo.commands import doctor
 from ueo.errors import DataError
 from ueo.machine import environment, expected, materials, space, trial
-from ueo.machine.findings import NOTE, OK, WRONG, Finding, looked_for
+from ueo.machine.findings import NOTE, OK, WRONG, Finding, findings_of
 
 QUICK = ["--backbone", "TinyCLIP", "--pixels", "32", "--datasets", "office31"]
 
@@ -146,7 +146,7 @@ def test_a_check_that_fails_is_a_finding():
         yield Finding(OK, "first", "")
         raise ValueError("a\nb")
 
-    first, last = looked_for("it", check)
+    first, last = findings_of("it", check)
     assert first.state == OK and last.state == WRONG and "\n" not in last.line()
 
 

@@ -150,7 +150,7 @@ def test_it_goes_on_where_fewer_gpus_are_visible(tmp_path, monkeypatch):
     monkeypatch.setattr(under_way, "put_back", lambda *_: None)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "set_rng_state_all", given.extend)
-    assert under_way.go_on(SimpleNamespace(output_dir=tmp_path))["batches"] == 3
+    assert under_way.resume(SimpleNamespace(output_dir=tmp_path))["batches"] == 3
     assert len(given) == 1
 
 

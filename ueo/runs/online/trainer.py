@@ -101,7 +101,7 @@ class OnlineTrainer(ShardsTrainer):
         """Answer the whole stream, from where an earlier process came to; write the record."""
         self.stream = self._open_stream()
         start = under_way.state_of(self) if self.cfg.ONLINE.RESET else None
-        found = under_way.go_on(self) or {"batches": 0, "answers": {}}
+        found = under_way.resume(self) or {"batches": 0, "answers": {}}
         self.evaluations.resumed_from_batch = found["batches"]
         first, answers = found["batches"], {n: [rows] for n, rows in found["answers"].items()}
         self.epoch, self.num_batches, began = 0, len(self.stream), time.monotonic()
@@ -127,7 +127,7 @@ class OnlineTrainer(ShardsTrainer):
             self.epochs_done = self.max_epoch
         print(TRAINED)
         self.evaluations.write_record()
-        under_way.done(self)
+        under_way.remove(self)
 
     def _open_stream(self) -> Stream:
         """The stream, after the zero-shot model has seen all images, each by itself; from then on

@@ -39,7 +39,7 @@ def put_back(trainer, state: dict) -> None:
 
 def write(trainer, batches: int, epoch: int = 0, **further) -> None:
     """Keep what the first `batches` batches of an epoch, or of a stream, have led to. further: what
-    else `go_on` is to give back."""
+    else `resume` is to give back."""
     found = {
         "epoch": epoch, "batches": batches, "state": state_of(trainer),
         "random": torch.get_rng_state(),
@@ -51,7 +51,7 @@ def write(trainer, batches: int, epoch: int = 0, **further) -> None:
         torch.save(found, temporary)
 
 
-def go_on(trainer, epoch: int = 0) -> dict | None:
+def resume(trainer, epoch: int = 0) -> dict | None:
     """What `write` kept of this epoch, and `trainer` as it was then; None where it kept nothing.
     Raises CheckpointError for a damaged file."""
     path = Path(trainer.output_dir, FILE)
@@ -71,5 +71,5 @@ def go_on(trainer, epoch: int = 0) -> dict | None:
     return found
 
 
-def done(trainer) -> None:
+def remove(trainer) -> None:
     Path(trainer.output_dir, FILE).unlink(missing_ok=True)

@@ -43,7 +43,7 @@ class ShardEvaluations(Evaluations):
 
     tables: Tables | None = None
 
-    def look(self) -> Tables:
+    def take_tables(self) -> Tables:
         """The tables, by a first pass where some are missing."""
         if self.tables is None:
             self.tables = first_pass(self.trainer)
@@ -53,7 +53,7 @@ class ShardEvaluations(Evaluations):
     @torch.no_grad()
     def run(self, epoch: int, last: bool = False) -> None:
         """Evaluate the model as it is after `epoch` epochs and extend the history."""
-        self.look()
+        self.take_tables()
         classes = self.trainer.model.class_features()
         cosines = self._kept(classes) if epoch == 0 else self._anew(classes)
         found, information = self._collected(cosines)

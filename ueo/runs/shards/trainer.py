@@ -53,14 +53,14 @@ class ShardsTrainer(RecordedTrainer):
         every = EvaluationShards(dataset.shards, self.cfg, self.device)
         return training, every, every
 
-    def look_first(self) -> None:
+    def start_from_zero_shot(self) -> None:
         if not is_sharded(self.cfg):
-            super().look_first()
+            super().start_from_zero_shot()
             return
         with torch.no_grad(), self.zero_shot():
             self.evaluations.run(epoch=0)
             self._frozen = self.model.class_features().float().cpu()  # (K, embedding)
-        self.train_loader_x.open(self.evaluations.look())
+        self.train_loader_x.open(self.evaluations.take_tables())
         self._epoch_seed, self._first, self._written = None, 0, time.monotonic()
         if self.groups and self.options.SCHEDULE == "iteration":
             self.sched.T_max = self.all_steps()
@@ -68,7 +68,7 @@ class ShardsTrainer(RecordedTrainer):
     def before_train(self) -> None:
         super().before_train()
         if is_sharded(self.cfg) and self.groups:
-            found = under_way.go_on(self, self.start_epoch)
+            found = under_way.resume(self, self.start_epoch)
             if found:
                 self._epoch_seed, self._first = found["seed"], found["batches"]
                 self.evaluations.resumed_from_batch = self._first
@@ -90,7 +90,7 @@ class ShardsTrainer(RecordedTrainer):
     def after_train(self) -> None:
         super().after_train()
         if is_sharded(self.cfg) and distributed.is_main():
-            under_way.done(self)
+            under_way.remove(self)
 
     def with_zero_shot(self, batch: dict) -> dict:
         """Let the method prepare from the frozen model's cosines of a batch, found by the images'
@@ -99,7 +99,7 @@ class ShardsTrainer(RecordedTrainer):
         self.prepare(features @ self._frozen.T)
         return batch
 
-    def keep_place(self, seed: int, batches: int) -> None:
+    def save_progress(self, seed: int, batches: int) -> None:
         """Every half minute, write what so many batches of an epoch have led to."""
         if time.monotonic() - self._written > under_way.SECONDS:
             self.check_losses()
@@ -127,4 +127,4 @@ class _Epoch:
         seed = self.loader.begin_epoch() if self.seed is None else self.seed
         for number, batch in enumerate(self.loader.epoch(seed, self.first), self.first):
             yield {**self.trainer.with_zero_shot(batch), "number": number}
-            self.trainer.keep_place(seed, number + 1)  # the step has been taken
+            self.trainer.save_progress(seed, number + 1)  # the step has been taken
