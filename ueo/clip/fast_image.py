@@ -1,7 +1,5 @@
 """CLIP's image towers without unused computation: the same features up to rounding."""
 
-import copy
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -118,7 +116,8 @@ def folded(visual: nn.Module) -> nn.Module:
 
 def _twin(module: nn.Module) -> nn.Module:
     """The same module anew: other children can take the place of its own. Tensors are shared."""
-    twin = copy.copy(module)
+    twin = object.__new__(type(module))  # copy.copy refuses what is parametrized
+    twin.__dict__.update(vars(module))
     twin._modules = {name: child if child is None else _twin(child)
                      for name, child in module._modules.items()}
     return twin
@@ -129,7 +128,8 @@ def _fused(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
         convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps,
         norm.weight, norm.bias
     )
-    fused = copy.copy(convolution)
+    fused = _twin(convolution)
+    fused.__class__, fused._modules = nn.Conv2d, {}  # a parametrized weight is computed already
     fused._parameters = {
         "weight": nn.Parameter(weight.contiguous(memory_format=torch.channels_last)), "bias": bias,
     }

@@ -13,6 +13,7 @@ from ueo.clip.adapters import Cosines
 from ueo.clip.fast_image import encode_images, folded
 from ueo.clip.fast_text import encode_shared
 from ueo.clip.prompts import CONTEXT_STD, PromptEnsemble, PromptLearner
+from ueo.clip.towers.as_loaded import AsLoaded
 from ueo.clip.towers.interface import Backbone
 from ueo.clip.towers.layouts import VIT, described, layout
 from ueo.errors import ConfigError
@@ -26,7 +27,7 @@ class PromptedCLIP(nn.Module):
     BatchNorm uses CLIP's running statistics and never moves them.
 
     adapter: (image features, class features) -> cosines; see adapters.py.
-    fast: skip unused computation (fast_text.py, fast_image.py).
+    fast: skip unused computation (fast_text.py, fast_image.py), in a tower that is as loaded.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class PromptedCLIP(nn.Module):
         self._norms = tuple(m for m in self.visual.modules() if isinstance(m, _BatchNorm))
         self.prompt = prompt
         self.text_encoder = backbone.text
+        self.loaded = AsLoaded(self.visual), AsLoaded(self.text_encoder)
         self.token_embedding = backbone.token_embedding
         self.dtype = backbone.dtype
         self.embedding = backbone.embedding  # length of an image's and of a class's feature
@@ -67,6 +69,7 @@ class PromptedCLIP(nn.Module):
         start = torch.randn(tokens, norm.weight.shape[0], generator=generator) * CONTEXT_STD
         self.visual_prompt = nn.Parameter(start.to(norm.weight))
         norm.register_forward_hook(self._with_visual_prompt)
+        self.loaded = AsLoaded(self.visual), self.loaded[1]
 
     def _with_visual_prompt(self, module: nn.Module, args: tuple, tokens: Tensor) -> Tensor:
         if self.visual_prompt is None:
@@ -86,14 +89,19 @@ class PromptedCLIP(nn.Module):
             # on a CPU, torch 2.15 writes beyond the memory of a weight's gradient where a 1 x 1
             # convolution with stride reads three channels last, as the first of FastViT does
             images = images.contiguous()
-        return encode_images(visual, images) if self.fast else visual(images)
+        return encode_images(visual, images) if self.skips else visual(images)
+
+    @property
+    def skips(self) -> bool:
+        """Whether unused computation is skipped in the image tower."""
+        return self.fast and not self.loaded[0].changed()
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Without gradients, and while no parameter moves: a faster image encoder. Where that is
         kept, by several threads at once."""
         with torch.no_grad():
-            self._folded = self._fold() if self.fast else ()
+            self._folded = self._fold() if self.skips else ()
             self._evaluations.append(None)
             try:
                 yield
@@ -135,7 +143,7 @@ class PromptedCLIP(nn.Module):
     def encode(self, prompt: PromptLearner, shifts: Tensor | None = None) -> Tensor:
         """Text features (contexts, K, embedding), not normalised: of one context, or of one for
         each of `shifts`, (contexts, width), added to every context vector."""
-        if self.fast and prompt.begins_alike:
+        if self.fast and prompt.begins_alike and not self.loaded[1].changed():
             return encode_shared(self.text_encoder, prompt.beginning(shifts), prompt.own)
         shifts = [0.0] if shifts is None else shifts
         return torch.stack([self.text_encoder(prompt(shift), prompt.end) for shift in shifts])
@@ -148,7 +156,7 @@ class PromptedCLIP(nn.Module):
         """
         tokens = self.backbone.tokenise(texts, truncate=True)
         ids, device = tokens.ids, self.token_embedding.weight.device
-        if self.text_encoder.ends_at_read:
+        if self.text_encoder.ends_at_read and not self.loaded[1].changed():
             ids = ids[:, : int(tokens.read.max()) + 1]
         embedded = self.token_embedding(ids.to(device)).to(self.dtype)
         return F.normalize(self.text_encoder(embedded, tokens.read.to(device)), dim=-1)

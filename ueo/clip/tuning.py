@@ -51,11 +51,14 @@ def select(model: nn.Module, tune: str) -> dict[str, dict[str, nn.Parameter]]:
 
 
 def counted(groups: dict[str, dict[str, nn.Parameter]], model: nn.Module) -> str:
-    """How many parameters each group has, and the model without what a method adds to it."""
+    """How many parameters each group has, and the model without what a method adds to it; and
+    where a method changed the image tower, so that FAST skips nothing there."""
     numbers = (f"{part} {sum(p.numel() for p in group.values()):,}"
                for part, group in groups.items())
     whole = sum(p.numel() for p in model.backbone.model.parameters())
-    return f"Tuned parameters: {', '.join(numbers) or 'none'}; the backbone has {whole:,}"
+    changed = model.loaded[0].changed() if model.fast else ""
+    slow = f"\nFAST skips nothing in the image tower, which is changed in {changed}" * bool(changed)
+    return f"Tuned parameters: {', '.join(numbers) or 'none'}; the backbone has {whole:,}{slow}"
 
 
 def untuned_adapter(

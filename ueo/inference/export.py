@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from ueo.clip.backbones import name_in_tables
 from ueo.clip.model import PromptedCLIP
 from ueo.clip.towers import open_clip_files
+from ueo.clip.towers.as_loaded import plain_state
 from ueo.clip.towers.openai_layout import (
     OWN_TEXT,
     image_tower,
@@ -173,24 +174,34 @@ def _with_onnx(asked: bool | None, say: Callable[[str], None]) -> bool:
 
 def _write_weights(model: AdaptedModel, folder: Path, say: Callable[[str], None]) -> None:
     clip, classes = model.network.model, model.class_features
-    state, config = clip.state_dict(), clip.backbone.config
-    if config:
-        write_json(folder / OF_OPEN_CLIP[0], config)
-        _save(smallest(clip.backbone.model.state_dict()), folder / OF_OPEN_CLIP[1])
-    else:
-        with saving(folder / OPENAI):
-            torch.save(smallest(openai_layout(state, clip.logit_scale)), folder / OPENAI)
+    state, whole = clip.state_dict(), _write_whole(model, folder)
     if classes is not None:
         state = {n: t for n, t in state.items() if not n.startswith(OWN_TEXT)}
         state[CLASSES] = classes
     _save(smallest(state), folder / WEIGHTS)
     if model.negatives is not None:
         model.negatives.write(folder)
-    without, whole = not_merged(model.network), OF_OPEN_CLIP[1] if config else OPENAI
-    readers = "open_clip (local-dir:)" if config else "clip.load and open_clip"
     say(f"{WEIGHTS}: what predicting needs ({_size(folder / WEIGHTS)})")
-    say(f"{whole}: the whole CLIP for {readers} ({_size(folder / whole)})"
-        + (f"; it has no place for {', '.join(without)}" if without else ""))
+    say(whole)
+
+
+def _write_whole(model: AdaptedModel, folder: Path) -> str:
+    """Write the whole CLIP as the library it comes from reads it, unless that has no place for what
+    the trainer changed; returns what to say of it."""
+    clip = model.network.model
+    config, file = clip.backbone.config, OF_OPEN_CLIP[1] if clip.backbone.config else OPENAI
+    if changed := next(filter(None, (tower.changed() for tower in clip.loaded)), ""):
+        return f"{file}: left out, {model.cfg.TRAINER.NAME} changed a tower in {changed}"
+    if config:
+        write_json(folder / OF_OPEN_CLIP[0], config)
+        _save(smallest(plain_state(clip.backbone.model)), folder / file)
+    else:
+        with saving(folder / file):
+            torch.save(smallest(openai_layout(plain_state(clip), clip.logit_scale)), folder / file)
+    without = not_merged(model.network)
+    readers = "open_clip (local-dir:)" if config else "clip.load and open_clip"
+    return (f"{file}: the whole CLIP for {readers} ({_size(folder / file)})"
+            + (f"; it has no place for {', '.join(without)}" if without else ""))
 
 
 def _save(state: dict[str, torch.Tensor], file: Path) -> None:

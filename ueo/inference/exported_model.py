@@ -8,7 +8,12 @@ from torch import Tensor
 
 from ueo.clip.backbones import load_clip
 from ueo.clip.towers import open_clip_exports
-from ueo.clip.towers.openai_layout import OWN_TEXT, openai_layout, with_a_text_tower
+from ueo.clip.towers.openai_layout import (
+    OWN_TEXT,
+    openai_layout,
+    with_a_text_tower,
+    with_an_image_tower,
+)
 from ueo.errors import CheckpointError, DataError, UserError, first_line
 from ueo.files import read_json
 from ueo.inference.adapted_model import AdaptedModel, configuration, network
@@ -67,8 +72,10 @@ class ExportedModel(AdaptedModel):
                            self.facts["logit_scale"], self.facts["logit_bias"],
                            state.get("token_embedding.weight"))
         else:
+            tower = self.facts["image_tower"]
             weights = openai_layout(state, self.facts["logit_scale"])
-            embedding = self.facts["image_tower"]["arguments"]["output_dim"]
+            weights = with_an_image_tower(weights, tower)
+            embedding = tower["arguments"]["output_dim"]
             load = partial(load_clip, weights=with_a_text_tower(weights, embedding))
         trainer = network(self.cfg, self.facts, self.device, load)
         missing, unexpected = trainer.model.load_state_dict(state, strict=False)

@@ -61,10 +61,12 @@ class KeptOutputs:
             local = local_features(visual, images)
             return local_mcm(local.float() @ classes.float().T)
 
-        if layout(visual) is None:
+        changed = self.trainer.model.loaded[0].changed()
+        if layout(visual) is None or changed:
             if epoch == 0:
                 print("No local scores are kept, so there is no GL-MCM: the image tower is a "
-                      f"{described(visual)}, and they need a ViT or ResNet made as OpenAI's")
+                      f"{described(visual)}{', changed in ' * bool(changed)}{changed}, and they "
+                      "need a ViT or ResNet made as OpenAI's")
             return
         loader = self.trainer.test_loader
         found["test_local_score"] = self._passes.rows(loader, score, "places of test")

@@ -323,6 +323,79 @@ def test_what_a_plug_in_added_to_the_configuration_is_exported(toy_root, weights
     assert answers(ueo.load(tmp_path / "export", "cpu", str(plugin)), paths) == expected
 
 
+LOW_RANK = '''
+import torch
+from dassl.engine import TRAINER_REGISTRY
+from torch import nn
+from torch.nn.utils import parametrize
+
+from ueo.trainers.ueo import UEO
+
+
+class Added(nn.Module):
+    def __init__(self, weight):
+        super().__init__()
+        self.a = nn.Parameter(torch.full((1, weight.shape[1]), 0.1))
+        self.b = nn.Parameter(torch.zeros(weight.shape[0], 1))
+
+    def forward(self, weight):
+        return weight + self.b @ self.a
+
+
+@TRAINER_REGISTRY.register(force=True)
+class LowRank(UEO):
+    defaults = {"REPLACED": False}
+
+    def setup(self):
+        for block in self.model.visual.transformer.resblocks:
+            last = block.mlp.c_proj
+            parametrize.register_parametrization(last, "weight", Added(last.weight))
+            if self.options.REPLACED:
+                block.mlp.c_proj = nn.Sequential(last)
+
+    def trainable(self):
+        named = self.model.named_parameters()
+        return {"added": {n: p for n, p in named if n.endswith((".a", ".b"))}}
+'''
+
+
+@pytest.mark.parametrize("tower", ["vit", "tiny_vit"])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_what_a_plug_in_did_to_a_tower_is_merged_or_the_file_left_out(
+    tower, replaced, toy_root, weights, tmp_path, capsys
+):
+    plugin = tmp_path / "low_rank.py"
+    plugin.write_text(LOW_RANK)
+    given = {"kind": "vit"} if tower == "vit" else {"backbone": "TinyViT"}
+    run = finish(tmp_path / "run", toy_root, weights, "TRAINER.LowRank.REPLACED", str(replaced),
+                 trainer="LowRank", plugins=[str(plugin)], **given)
+    assert ("FAST skips nothing" in capsys.readouterr().out) == replaced
+    paths, plugins = test_paths(toy_root, run, 4), (str(TOY_PLUGIN), str(plugin))
+    model, folder = ueo.load(run, "cpu", plugins), tmp_path / "export"
+    learnt = [p for n, p in model.network.model.named_parameters() if n.endswith(".b")]
+    assert learnt and all(p.abs().max() > 0 for p in learnt)
+    assert export.main(["--model", str(run), "--output", str(folder), "--no-onnx",
+                        "--plugin", *plugins]) == 0
+    out = capsys.readouterr().out
+    assert answers(ueo.load(folder, "cpu", plugins), paths) == answers(model, paths)
+    whole = folder / ("clip_state_dict.pt" if tower == "vit" else "open_clip_model.safetensors")
+    if replaced:
+        assert not whole.exists() and "left out, LowRank changed a tower in transformer" in out
+        assert whole.name not in (folder / "README.md").read_text()
+        return
+    pixels = model.normalise(torch.stack([model.pixels(path) for path in paths]))
+    if tower == "vit":
+        theirs = build_model(torch.load(whole)).float().eval()
+    else:
+        import open_clip
+
+        theirs = open_clip.create_model(f"local-dir:{folder}").eval()
+    with torch.no_grad():
+        found = F.normalize(theirs.encode_image(pixels), dim=-1)
+        torch.testing.assert_close(found, model.network.model.image_features(pixels),
+                                   atol=1e-3, rtol=0)
+
+
 def test_statistics_of_the_batch_are_refused(toy_root, weights, tmp_path, capsys):
     run = finish(tmp_path / "run", toy_root, weights, "TRAINER.EntMin.BATCH_STATS", "True",
                  trainer="EntMin")

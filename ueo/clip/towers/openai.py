@@ -1,12 +1,13 @@
 """OpenAI's `clip.model.CLIP` behind the interface."""
 
 import clip
-from clip.model import CLIP, LayerNorm
+from clip.model import CLIP, LayerNorm, ResidualAttentionBlock
 from torch import Tensor, nn
 
 from ueo.clip.towers.interface import Backbone
 from ueo.clip.towers.text import TextEncoder
 from ueo.clip.towers.tokens import Tokeniser
+from ueo.errors import ConfigError
 from ueo.settings.preprocessing import Preprocessing
 
 NORM_MARKS = ("bn", "ln")
@@ -17,11 +18,24 @@ class OpenAITextEncoder(TextEncoder):
 
     def through_blocks(self, x: Tensor, mask: Tensor | None) -> Tensor:
         x = x.permute(1, 0, 2)
-        for block in self.blocks:
-            h = block.ln_1(x)
-            x = x + block.attn(h, h, h, need_weights=False, attn_mask=mask)[0]
-            x = x + block.mlp(block.ln_2(x))
+        for number, block in enumerate(self.blocks):
+            if _as_made(block):
+                h = block.ln_1(x)
+                x = x + block.attn(h, h, h, need_weights=False, attn_mask=mask)[0]
+                x = x + block.mlp(block.ln_2(x))
+            elif len(x) == len(self.positional_embedding):
+                x = block(x)
+            else:
+                raise ConfigError(
+                    f"block {number} of the text tower was replaced or has a hook: it needs "
+                    "prompts of full length, so set the trainer's option FAST to False"
+                )
         return x.permute(1, 0, 2)
+
+
+def _as_made(block: nn.Module) -> bool:
+    hooks = block._forward_hooks or block._forward_pre_hooks
+    return type(block) is ResidualAttentionBlock and not hooks and "forward" not in vars(block)
 
 
 def wrap(model: CLIP) -> Backbone:

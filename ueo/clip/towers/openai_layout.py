@@ -2,6 +2,7 @@
 
 import math
 
+import clip.model
 import torch
 from clip.model import CLIP, VisionTransformer
 from torch import Tensor
@@ -35,6 +36,15 @@ def with_a_text_tower(state: dict[str, Tensor], embedding: int) -> dict[str, Ten
         smallest = CLIP(embedding, 32, 1, 64, 32, 77, 49408, 64, 1, 1).state_dict()
     zeros = {n: torch.zeros(t.shape) for n, t in smallest.items() if not n.startswith(IMAGE)}
     return {**zeros, **state}
+
+
+def with_an_image_tower(state: dict[str, Tensor], made: dict) -> dict[str, Tensor]:
+    """`state` with the weights of the tower that is `made` so (see `image_tower`) and no others:
+    zeros for those that have other names since a trainer changed the tower."""
+    with torch.device("meta"):  # shapes alone
+        tower = getattr(clip.model, made["class"])(**made["arguments"]).state_dict()
+    zeros = {IMAGE + n: torch.zeros(t.shape, dtype=t.dtype) for n, t in tower.items()}
+    return {**zeros, **{n: t for n, t in state.items() if n in zeros or not n.startswith(IMAGE)}}
 
 
 def not_merged(network) -> list[str]:
