@@ -359,8 +359,7 @@ class LowRank(UEO):
 '''
 
 
-@pytest.mark.parametrize("tower", ["vit", "tiny_vit"])
-@pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.parametrize("tower, replaced", [("vit", False), ("vit", True), ("tiny_vit", False)])
 def test_what_a_plug_in_did_to_a_tower_is_merged_or_the_file_left_out(
     tower, replaced, toy_root, weights, tmp_path, capsys
 ):
