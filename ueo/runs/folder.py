@@ -80,12 +80,7 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
     pointers = list(folder.glob(f"*/{POINTER}"))
     earlier = _earlier(folder, overwrite)
     if (folder / RESULT).is_file() or not _may_resume(earlier, started, bool(pointers)):
-        # checkpoints of other names go only where a run of ours has begun
-        ours = [p.parent for p in pointers if (folder / STARTED).is_file()]
-        for models in (folder / MODEL, *ours):
-            shutil.rmtree(models, ignore_errors=True)
-        for name in (RESULT, *RESULTS):  # the record first: without it nothing counts as finished
-            (folder / name).unlink(missing_ok=True)
+        _clear(folder, pointers)
         write_json(folder / STARTED, started)
     elif pointers and not cfg.RESUME:
         cfg.defrost()
@@ -94,6 +89,16 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
     if cfg.RESUME and Path(cfg.RESUME) != folder:
         _check_resumed(Path(cfg.RESUME), started)
     return True
+
+
+def _clear(folder: Path, pointers: list[Path]) -> None:
+    """Remove what a run left in `folder`, its checkpoints (which `pointers` name) included."""
+    # checkpoints of other names go only where a run of ours has begun
+    ours = [p.parent for p in pointers if (folder / STARTED).is_file()]
+    for models in (folder / MODEL, *ours):
+        shutil.rmtree(models, ignore_errors=True)
+    for name in (RESULT, *RESULTS):  # the record first: without it nothing counts as finished
+        (folder / name).unlink(missing_ok=True)
 
 
 def _check_resumed(folder: Path, started: dict) -> None:
@@ -211,8 +216,7 @@ def follow_run(cfg, folder: str, given: set[str]) -> None:
         config.put(cfg, "DATASET.UNTESTED_CLASSES", "allow")
     cfg.freeze()
     now = data_inputs(cfg, prepare=True)
-    differs = {k: started["inputs"].get(k) for k in (IMAGE_LIST, LABELS)
-               if started["inputs"].get(k) != now[k]}
+    differs = [k for k in (IMAGE_LIST, LABELS) if started["inputs"].get(k) != now[k]]
     if differs and shots:
         raise ConfigError(
             f"--model-dir {folder}: {' and '.join(differs)} changed since it was trained, so its "
