@@ -5,9 +5,12 @@ folder's name is a class), and nothing that could list the images anew. The data
 the run's `Truth`: for evaluation, for the record, and for ablations that say `reads_labels`.
 """
 
+import os
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from dassl.data.datasets import DatasetBase
 from torch import Tensor
@@ -30,6 +33,20 @@ class Truth:
     def labels(self, name: str) -> Tensor:
         """(images,), int64, of the "test" or the "unlabelled" set; -1 where there is none."""
         return torch.tensor([item.label for item in self.items(name)])
+
+    def paths(self, name: str) -> np.ndarray:
+        """(images,), str, of the "test" or the "unlabelled" set, from the data set's folder on."""
+        root = self.dataset.root
+        return np.array([os.path.relpath(item.impath, root) for item in self.items(name)])
+
+    def classes(self) -> dict[str, np.ndarray]:
+        """num_known: (), K. class_names: (labels,), str, the K known names, then those of unknown
+        classes; "" for a label that no image has."""
+        items = chain(self.dataset.train_u, self.dataset.test)
+        known = dict(enumerate(self.dataset.classnames))
+        names = {**{item.label: item.classname for item in items}, **known}
+        listed = [names.get(label, "") for label in range(max(names) + 1)]
+        return {"num_known": np.array(len(known)), "class_names": np.array(listed)}
 
     def rows_in_test(self, items: list) -> list[int] | None:
         """Where items stand among the test images; None unless all are test images."""

@@ -1,4 +1,5 @@
-"""What a run leaves behind: result.json (what was run, what came out), outputs.npz (per sample)."""
+"""What a run leaves behind: result.json (what was run, what came out), outputs.npz (per sample, its
+keys in docs/results.md)."""
 
 import math
 import os

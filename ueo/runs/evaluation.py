@@ -1,6 +1,5 @@
 """The evaluations of one run, before, during and after training; and the record they become."""
 
-import os
 import time
 from pathlib import Path
 
@@ -238,12 +237,10 @@ class Evaluations:
         found = {f"{name}_before": array for name, array in self.outputs[BEFORE].items()}
         found |= {f"{name}_after": array for name, array in self._after().items()}
         found |= {f"{name}_labels": self._truth.labels(name).numpy() for name in SETS}
-        return {**found, "test_paths": np.array(self._paths())}
+        return {**found, **self._paths(), **self._truth.classes()}
 
-    def _paths(self) -> list[str]:
-        """Of the test images, from the data set's folder on."""
-        dataset = self._truth.dataset
-        return [os.path.relpath(item.impath, dataset.root) for item in dataset.test]
+    def _paths(self) -> dict[str, np.ndarray]:
+        return {f"{name}_paths": self._truth.paths(name) for name in SETS}
 
     def _after(self) -> dict[str, np.ndarray]:
         return {**self.outputs[BEFORE], **self.outputs[AFTER]}

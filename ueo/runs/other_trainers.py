@@ -5,16 +5,14 @@ logits to the evaluator as they scale them. Their models keep Dassl's own checkp
 that train without labels, labels and paths are hidden once they are built.
 """
 
-import os
 import time
 from pathlib import Path
 
-import numpy as np
 from dassl.data.datasets import DatasetBase
 
 from modern_dassl import distributed
 from ueo.errors import ConfigError
-from ueo.images.hidden_labels import Blind, Veiled, veil
+from ueo.images.hidden_labels import Blind, Truth, Veiled, veil
 from ueo.images.other_datasets import check_labelled, complete
 from ueo.results.record import peak_memory, run_facts, write_run
 from ueo.runs.current_inputs import method_inputs
@@ -78,7 +76,8 @@ def write_record(trainer, dataset: DatasetBase, started: float) -> bool:
         "test_predictions_after": seen["predictions"],
         "test_scores_after": seen["scores"],
         "test_confidences_after": seen["confidences"],
-        "test_paths": np.array([os.path.relpath(i.impath, dataset.root) for i in dataset.test]),
+        "test_paths": Truth(dataset).paths("test"),
+        **Truth(dataset).classes(),
     }
     write_run(Path(trainer.output_dir), result, outputs)
     return True

@@ -131,8 +131,9 @@ class ShardEvaluations(Evaluations):
 
     # the record
 
-    def _paths(self) -> list[str]:
-        return self.tables.each(lambda shard, table: [*map(shard.name_of, table.names)])
+    def _paths(self) -> dict[str, np.ndarray]:
+        named = self.tables.each(lambda shard, table: [*map(shard.name_of, table.names)])
+        return dict.fromkeys([f"{name}_paths" for name in SETS], np.array(named))
 
     def _write_predictions(self, outputs: dict[str, np.ndarray], threshold: float | None) -> None:
         dataset, folder, rows = self._truth.dataset, Path(self.trainer.output_dir), self.leading
