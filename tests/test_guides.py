@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import REPOSITORY, picture, read
 from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY
 from PIL import Image
 from trees import load
 
+from ueo.clip.backbones import load_clip
 from ueo.commands import grid
 from ueo.commands.arguments import grid_settings
 from ueo.errors import DataError
@@ -26,7 +28,7 @@ TRAINER = (REPOSITORY / "docs" / "add_a_trainer.md").read_text()
 DATASET = (REPOSITORY / "docs" / "add_a_dataset.md").read_text()
 FILES = ("trainers/bnm.py", "configs/trainers/BNM/common.yaml", "datasets/pacs.py",
          "configs/datasets/pacs.yaml")
-OUTSIDE = ("BNM", "BiasedBNM", "PACSLists")  # registered by the files in mine/
+OUTSIDE = ("BNM", "BiasedBNM", "TaughtBNM", "PACSLists")  # registered by the files in mine/
 CLASSES = "dog elephant giraffe guitar horse house person".split()
 IMAGES = (5, 3, 4, 3, 4, 3, 5)  # of each class
 
@@ -154,7 +156,7 @@ def planned(guide: str, part: str) -> list:
 
 
 def test_a_trainer_outside_with_an_adapter_trains_it_alone(mine, toy):
-    bnm, _, biased = blocks(TRAINER, "python")
+    bnm, _, _, biased = blocks(TRAINER, "python")
     (mine / "bnm.py").write_text(bnm)
     (mine / "biased_bnm.py").write_text(biased)
     trainers = {run.settings.trainer for run in planned(TRAINER, "--plugin")}
@@ -167,8 +169,27 @@ def test_a_trainer_outside_with_an_adapter_trains_it_alone(mine, toy):
     assert result["config"]["TRAINER.BiasedBNM.STRENGTH"] == 1.0
 
 
+def test_a_teacher_follows_the_model_and_is_kept(mine, toy):
+    bnm, _, taught, _ = blocks(TRAINER, "python")
+    (mine / "bnm.py").write_text(bnm)
+    (mine / "taught_bnm.py").write_text(taught)
+    options = ("OPTIM.LR", "0.1", "TRAINER.TaughtBNM.CTX_INIT", "a photo of a")
+    status, folder = toy("taught", *options, trainer="TaughtBNM", epochs=1,
+                         plugins=[str(mine / "taught_bnm.py")])
+    assert status == 0
+    kept = torch.load(next(folder.glob("tuned/model.pth.tar-*")))["state_dict"]
+    tuned = [name for name in kept if not name.startswith("teacher.")]
+    start = load_clip(read(folder)["config"]["MODEL.BACKBONE.NAME"], "fp32", torch.device("cpu"))
+    start = dict(start.model.named_parameters())
+    visual = [name for name in tuned if name.startswith("visual.")]
+    assert visual
+    for name in visual:
+        moved, followed = kept[name] - start[name], kept[f"teacher.{name}"] - start[name]
+        assert 0 < followed.norm() < 0.1 * moved.norm()
+
+
 def test_an_option_that_the_method_refuses_is_one_sentence(mine, toy, capsys):
-    bnm, check, _ = blocks(TRAINER, "python")
+    bnm, check, *_ = blocks(TRAINER, "python")
     (mine / "bnm.py").write_text(f"from ueo.errors import ConfigError\n{bnm}\n{check}")
     options = ("DATALOADER.TRAIN_X.BATCH_SIZE", "1")
     assert toy("x", *options, trainer="BNM", plugins=[str(mine / "bnm.py")])[0] == 2

@@ -13,6 +13,9 @@ from dassl.data.datasets import build_dataset
 from ueo.clip.towers.openai import affine_by_name
 from ueo.images import items
 from ueo.images.decoding import read_image
+from ueo.settings.options import Option
+from ueo.trainers.base import CLIPTrainer
+from ueo.trainers.ueo import UEO
 
 # what is tuned
 
@@ -154,6 +157,15 @@ def test_the_learning_rate_follows_a_cosine_over_iterations_to_zero(build):
     np.testing.assert_allclose([r[0] for r in rates], [0.02 * f for f in factor], atol=1e-12)
     np.testing.assert_allclose([r[1] for r in rates], [0.01 * f for f in factor], atol=1e-12)
     assert trainer.optim.param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)
+
+
+def test_a_part_of_a_method_s_own_has_the_rate_that_it_declares(build, monkeypatch):
+    monkeypatch.setattr(UEO, "trainable", lambda self: dict(
+        zip(("context", "norms"), CLIPTrainer.trainable(self).values())))
+    monkeypatch.setattr(UEO, "defaults", {
+        **UEO.defaults, "CONTEXT_LR": Option(0.02, low=0), "NORMS_LR": Option(None, kind=float)})
+    groups = build("OPTIM.LR", "0.01").optim.param_groups
+    assert [group["lr"] for group in groups] == [0.02, 0.01]
 
 
 def test_steps_are_plain_gradient_descent(build):

@@ -10,15 +10,19 @@ from torch import Tensor, nn
 
 from ueo.clip.attention import after_attention, project
 from ueo.clip.fast_image import before_last_block, before_pool
-from ueo.clip.towers.layouts import RESNET, VIT, layout
+from ueo.clip.towers.layouts import RESNET, VIT, described, layout
+from ueo.errors import ConfigError
 
 
 def local_features(visual: nn.Module, images: Tensor) -> Tensor:
     """Unit vectors (batch, places, embedding) of images (batch, 3, height, width).
 
-    visual: a tower that has a layout (towers/layouts.py).
+    visual: a tower that has a layout (towers/layouts.py). Raises ConfigError for another.
     """
-    of_tower = {VIT: _of_vit, RESNET: _of_resnet}[layout(visual)]
+    of_tower = {VIT: _of_vit, RESNET: _of_resnet}.get(layout(visual))
+    if of_tower is None:
+        raise ConfigError(f"local features need a ViT or ResNet made as OpenAI's, and this image "
+                          f"tower is a {described(visual)}")
     return F.normalize(of_tower(visual, images.to(visual.conv1.weight.dtype)), dim=-1)
 
 

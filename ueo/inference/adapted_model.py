@@ -37,7 +37,7 @@ from ueo.results.predictions import Prediction, predictions_of
 from ueo.results.record import read_result
 from ueo.runs.checkpoint import MODEL, chosen_threshold, load_tuned, of_new_images, read_facts
 from ueo.runs.code_hash import code_hash
-from ueo.runs.configure import RunSettings, as_options, build_cfg
+from ueo.runs.configure import RunSettings, build_cfg, options_of_record
 from ueo.runs.start import chosen_device
 from ueo.scores import AGAINST_NAMES, SCORES
 
@@ -82,7 +82,7 @@ class AdaptedModel:
             raise CheckpointError(
                 f"{self.folder}: is not finished (result.json); start its run again"
             )
-        cfg = configuration(finished["config"], device, plugin)
+        cfg = configuration(finished["config"], device, plugin, self.folder)
         _check_start(self.folder, finished["inputs"], cfg.MODEL.INIT_WEIGHTS)
         _say_other_code(self.folder, finished["inputs"], cfg.TRAINER.NAME)
         return cfg
@@ -197,9 +197,10 @@ def _pixels(view: Callable[[Image], Image], upright: bool, image: str | Path | M
     return torch.from_numpy(np.array(view(read_image(name, upright, data=data))))
 
 
-def configuration(flat: dict, device: str, plugin: tuple[str, ...]):
-    """The configuration that holds these keys, on `device`."""
-    return build_cfg(RunSettings(device=device, plugin=plugin, options=as_options(flat)))
+def configuration(flat: dict, device: str, plugin: tuple[str, ...], folder: Path):
+    """The configuration that holds these keys, of what is in `folder`, on `device`."""
+    options = options_of_record(flat, plugin, str(folder))
+    return build_cfg(RunSettings(device=device, plugin=plugin, options=options))
 
 
 def _check_weights(folder: Path, facts: dict, backbone: str) -> None:

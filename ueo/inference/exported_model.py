@@ -46,7 +46,7 @@ class ExportedModel(AdaptedModel):
                 f"{self.folder / FACTS}: is of format {self.facts['format']}, and this version of "
                 f"ueo reads format {FORMAT}; {AGAIN}, or update ueo"
             )
-        return configuration(self.facts["config"], device, plugin)
+        return configuration(self.facts["config"], device, plugin, self.folder)
 
     def _adapted(self):
         path = self.folder / WEIGHTS

@@ -89,8 +89,16 @@ class RunSettings:
         return keys
 
 
-def as_options(flat: dict) -> tuple[str, ...]:
-    """{key: value} of a record's configuration as KEY, VALUE, ... of `RunSettings.options`."""
+def options_of_record(flat: dict, plugins: tuple[str, ...], what: str) -> tuple[str, ...]:
+    """{key: value} of a record's configuration as KEY, VALUE, ... of `RunSettings.options`. Raises
+    ConfigError, naming `what`, unless its trainer and data set are registered, with `plugins`."""
+    register(plugins)
+    for kind, registry in (("TRAINER", TRAINER_REGISTRY), ("DATASET", DATASET_REGISTRY)):
+        if (name := flat[f"{kind}.NAME"]) not in registry.registered_names():
+            raise ConfigError(
+                f"{what}: its {kind}.NAME {name} is not known here; name the Python file that "
+                "registers it by --plugin (in Python, plugin=)"
+            )
     return tuple(part for key, value in flat.items() for part in (key, str(value)))
 
 

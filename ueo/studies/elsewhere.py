@@ -24,7 +24,7 @@ from ueo.images.hashes import content_hash
 from ueo.inputs import CHECKPOINT, Inputs
 from ueo.results.record import RESULT, read_result
 from ueo.runs.checkpoint import MODEL, checkpoint_file, mixed
-from ueo.runs.configure import RunSettings, as_options, build_cfg, register
+from ueo.runs.configure import RunSettings, build_cfg, options_of_record, register
 from ueo.runs.current_inputs import data_inputs
 from ueo.runs.folder import follow_run
 from ueo.runs.start import set_up_torch
@@ -93,7 +93,8 @@ def settings_there(settings: ElsewhereSettings, domain: str, classes: str) -> Ru
     finished = read_result(settings.model_dir)
     if finished is None:
         raise ConfigError(f"--model-dir {settings.model_dir}: holds no finished run (result.json)")
-    options = [*as_options(finished["config"])]
+    options = [*options_of_record(finished["config"], settings.plugin,
+                                  f"--model-dir {settings.model_dir}")]
     options += ["DATALOADER.NUM_WORKERS", str(finished["environment"].get("workers", 0))]
     options += ["DATASET.TARGET_DOMAINS", str((domain,))] if domain else []
     # data sets on which a run on its own can be tested as on another domain

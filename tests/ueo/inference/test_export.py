@@ -17,7 +17,7 @@ from dassl.engine import TRAINER_REGISTRY
 
 import ueo
 from ueo.commands import export, train
-from ueo.errors import CheckpointError
+from ueo.errors import CheckpointError, ConfigError
 from ueo.files import read_json, write_json
 from ueo.inference.model_card import card
 from ueo.inference.onnx_export import missing_packages, run_onnx
@@ -321,6 +321,11 @@ def test_what_a_plug_in_added_to_the_configuration_is_exported(toy_root, weights
     assert export.main(["--model", str(run), "--output", str(tmp_path / "export"), "--no-onnx",
                         "--plugin", *plugins]) == 0
     assert answers(ueo.load(tmp_path / "export", "cpu", str(plugin)), paths) == expected
+    TRAINER_REGISTRY._obj_map.pop("Keyed")
+    for folder in (run, tmp_path / "export"):
+        words = f"^{folder}: its TRAINER.NAME Keyed is not known .* --plugin"
+        with pytest.raises(ConfigError, match=words):
+            ueo.load(folder, "cpu", str(TOY_PLUGIN))
 
 
 LOW_RANK = '''
