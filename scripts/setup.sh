@@ -30,6 +30,7 @@ use_active_environment() {
 }
 
 # .venv/.complete holds what was installed; it is written last, so an interrupted set-up has none.
+# A .venv without it or .begun is somebody else's, and --clear would empty it; through a link, too.
 use_own_environment() {
   local wanted base
   wanted="$(cat "$ROOT/setup.py" "$ROOT/constraints.txt" | cksum) ${UEO_PYTHON:-}"
@@ -37,10 +38,15 @@ use_own_environment() {
   [ -f "$ROOT/.venv/.complete" ] && [ "$(cat "$ROOT/.venv/.complete")" = "$wanted" ] &&
     "$PYTHON" -c '' 2>/dev/null && return
   base="$(find_python)" || exit $?
+  [ ! -L "$ROOT/.venv" ] ||
+    fail "$ROOT/.venv is a link and not as wanted; activate what it leads to, or remove the link"
+  [ ! -e "$ROOT/.venv" ] || [ -e "$ROOT/.venv/.complete" ] || [ -e "$ROOT/.venv/.begun" ] ||
+    fail "$ROOT/.venv was not made by this script; activate it to use it as it is, or remove it"
   echo "Setting up $ROOT/.venv with $base (once; torch is a large download)"
   rm -f "$ROOT/.venv/.complete"
   "$base" -m venv --clear "$ROOT/.venv" ||
     fail "$base cannot make a virtual environment; install its venv module (Debian: python3-venv)"
+  touch "$ROOT/.venv/.begun"
   (cd "$ROOT" && "$PYTHON" -m pip install --disable-pip-version-check --progress-bar off -q \
     -c constraints.txt -e ".[test]") ||
     fail "the installation did not finish (see above); the same command starts it again"

@@ -126,6 +126,27 @@ def test_an_installation_that_broke_off_is_done_again(setup):
     assert done.returncode == 0 and "-m venv --clear" in calls and "-m pip install" in calls
 
 
+def test_an_environment_that_it_did_not_make_is_left_as_it_is(setup, tmp_path):
+    own = setup.tree / ".venv"
+    (own / "bin").mkdir(parents=True)
+    (own / "bin/python").write_text("mine")
+    done, calls = setup()
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2 and f"{own} was not made by this script; activate it" in line
+    assert "-m" not in calls and (own / "bin/python").read_text() == "mine"
+    shutil.rmtree(own)
+    setup()
+    own.rename(tmp_path / "elsewhere")
+    own.symlink_to(tmp_path / "elsewhere")
+    done, calls = setup()
+    assert done.returncode == 0 and "-m" not in calls  # complete
+    (setup.tree / "constraints.txt").write_text("torch==2.6.0\n")
+    done, calls = setup()
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2 and f"{own} is a link" in line
+    assert "-m" not in calls and (tmp_path / "elsewhere/.complete").is_file()
+
+
 def test_an_old_or_missing_python_is_refused_in_one_line(setup):
     done, calls = setup(OLD="1")
     (line,) = done.stderr.splitlines()
