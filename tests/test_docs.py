@@ -12,6 +12,7 @@ from conftest import REPOSITORY
 from PIL import Image
 
 from ueo.clip.backbones import available_backbones
+from ueo.clip.tuning import PARTS
 from ueo.commands import module_of
 from ueo.datasets.domainnet import UFTDomainNet
 from ueo.datasets.office31 import UFTOffice31
@@ -19,6 +20,9 @@ from ueo.datasets.office_home import UFTOfficeHome
 from ueo.datasets.visda_c import UFTVisDAC
 from ueo.grids.choices import trainer_yamls
 from ueo.label_space import STANDARD_SETTINGS, label_space
+from ueo.settings.options import Option
+from ueo.trainers.base import CLIPTrainer
+from ueo.trainers.ueo import UEO
 
 README = (REPOSITORY / "README.md").read_text()
 DOCUMENTS = {str(p.relative_to(REPOSITORY)): p.read_text()
@@ -152,6 +156,16 @@ def test_backbones_that_the_readme_names_are_known_and_have_a_recipe():
         assert name in README and name in available_backbones()
         (recipe,) = trainer_yamls("UEO", name, "office31", "common")
         assert Path(recipe).stem == ("tiny_clip" if name == "TinyCLIP" else "common")
+
+
+def test_the_tables_of_options_are_those_of_the_code():
+    options, parts, _ = DOCUMENTS["docs/options.md"].split("\n### What ")[:3]
+    shown = re.findall(r"^\| `(\w+)` \| (.*?) \| ", options, re.MULTILINE)
+    declared = {**CLIPTrainer.defaults, **UEO.defaults}
+    assert dict(shown) == {key: str(option.default if isinstance(option, Option) else option)
+                           for key, option in declared.items()}
+    assert len(shown) == len(declared)
+    assert set(re.findall(r"^\| `(\w+)` \|", parts, re.MULTILINE)) == {*PARTS, "both"}
 
 
 @pytest.mark.parametrize("name", ["grid", "tune", "train", "predict"])
