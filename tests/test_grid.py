@@ -147,6 +147,8 @@ def test_records_of_two_machines_are_merged_by_copying(argv, unbroken, tmp_path,
     assert grid.main(words) == 0
     out = capsys.readouterr().out
     assert "12 runs, 4 with a record, 8 without" in out and "Without a record: 'UEO" in out
+    for name in ("txt", "md", "tex", "json"):
+        assert "UEO lacks all runs" in next(tmp_path.glob(f"*/table*.{name}")).read_text()
 
 
 def test_a_record_in_another_runs_folder_counts_for_neither(argv, unbroken, tmp_path, capsys):

@@ -91,6 +91,11 @@ class PlannedRun:
     grid: str = ""
     config: dict = field(default_factory=dict, compare=False)
 
+    @property
+    def cell(self) -> tuple[str, str, int]:
+        """Label space, domain and seed."""
+        return self.settings.setting, self.settings.domain[0], self.settings.seed
+
 
 def shard(runs: list[PlannedRun], part: str) -> list[PlannedRun]:
     """Every n-th run from the i-th on, for "i/n"; all for "". A run given twice counts once.

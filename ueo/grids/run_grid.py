@@ -91,7 +91,9 @@ def _table(
     beside: list[reference.Row] | None,
 ) -> dict:
     """Write and print the table of one data set's records; returns what it shows."""
-    summary = tables.summarise(entries, trainer_names(settings)[0])
+    there = {folder for folder, _ in entries}
+    without = [(r.settings.trainer, *r.cell) for r in runs if r.folder not in there]
+    summary = tables.summarise(entries, trainer_names(settings)[0], without)
     folder, stem = Path(settings.output, runs[0].place.dataset), table_stem(settings, runs)
     written = report.write(folder, stem, summary, beside)
     pictures = report.draw(folder, stem, summary)

@@ -8,26 +8,38 @@ OF_ALL = "A mean over domains is over the seeds that all of them have."
 OF_SOME = "Means are over the runs that there are, so compare a method by its paired gains alone."
 
 
-def uneven(runs: Iterable[tuple[str, dict]]) -> list[str]:
-    """One clause for each label space and domain that a method lacks while another has it, or has
-    fewer seeds of than of others; and one where methods with several seeds have different ones.
+def uneven(
+    runs: Iterable[tuple[str, dict]], without: Iterable[tuple[str, str, str, int]] = ()
+) -> list[str]:
+    """One clause for each method without any run; for each label space and domain that has no run;
+    for each that a method lacks while another has it, or has fewer seeds of than of others; for
+    each method that lacks a seed; and one where methods with several seeds have different ones.
 
-    runs: (method, result.json) of each run. Empty where all are alike; a method of one seed, such
+    runs: (method, result.json) of each run. without: (method, label space, domain, seed) of those
+    that were asked for and have no record. Empty where all are alike; a method of one seed, such
     as zero-shot CLIP, may stand beside others of several.
     """
     seeds: dict[str, dict[tuple, set[int]]] = defaultdict(lambda: defaultdict(set))
+    asked: dict[str, dict[tuple, set[int]]] = defaultdict(lambda: defaultdict(set))
     for method, r in runs:
         seeds[method][r["setting"], r["domain"]].add(r["seed"])
-    cells = sorted(set().union(*seeds.values()))
-    clauses, of_all = [], {}
+    for method, setting, domain, seed in without:
+        asked[method][setting, domain].add(seed)
+    cells = set().union(*seeds.values())
+    clauses = [f"{method} lacks all runs" for method in asked if method not in seeds]
+    clauses += [f"no method has {setting} {domain}"
+                for setting, domain in sorted(set().union(*asked.values()) - cells)]
+    of_all: dict[str, set[int]] = {}
     for method, own in seeds.items():
         of_all[method] = set.union(*own.values())
-        for setting, domain in cells:
+        for setting, domain in sorted(cells):
             found = own.get((setting, domain))
             if not found:
                 clauses.append(f"{method} lacks {setting} {domain}")
             elif found != of_all[method]:
                 clauses.append(f"{method} has of {setting} {domain} {_seeds(found)} alone")
+        if lacking := set().union(*asked[method].values()) - of_all[method]:
+            clauses.append(f"{method} lacks {_seeds(lacking)}")
     several = {method: found for method, found in of_all.items() if len(found) > 1}
     if len(set(map(frozenset, several.values()))) > 1:
         clauses.append(", ".join(f"{method} has {_seeds(s)}" for method, s in several.items()))

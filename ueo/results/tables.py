@@ -24,12 +24,15 @@ LOWER_IS_BETTER = ("fpr95", "ece")
 MEAN = "mean"
 
 
-def summarise(entries: list[Entry], base: str) -> dict:
+def summarise(
+    entries: list[Entry], base: str, without: Iterable[tuple[str, str, str, int]] = ()
+) -> dict:
     """Numbers of the table of one data set: for each label space, method and domain the mean and
     the standard deviation over seeds of each metric in percent, and the gain over the method
     `base`.
 
     The mean over domains leaves out the tuning domain; its spread is that of the seeds' means.
+    without: runs that were asked for and have no record, as `coverage.uneven` takes them.
     """
     entries = sorted(entries, key=lambda e: [e[1][k] for k in ("trainer", "setting", "domain")]
                      + [e[1]["seed"]])
@@ -63,7 +66,7 @@ def summarise(entries: list[Entry], base: str) -> dict:
         "few_images": {r["domain"]: tested for r in results
                        if (tested := r["counts"].get("test", FEW)) < FEW},
         "doubts": doubts(results),
-        "uneven": uneven((r["trainer"], r) for r in results),
+        "uneven": uneven(((r["trainer"], r) for r in results), without),
         "rows": rows,
         "overall": [
             gain for m in methods if m != base and (gain := overall_gain(entries, m, base))

@@ -48,6 +48,8 @@ def notes(summary: dict, write: Callable[[str], str]) -> list[str]:
         parts.append("The images are not those of the published version: their number differs.")
     if summary["skipped_images"]:
         parts.append(f"{summary['skipped_images']} images could not be read and were left out.")
+    if summary["overall"]:
+        parts.append("Intervals are over the test images of these runs, not over retraining.")
     if few := summary["few_images"]:
         found = ", ".join(f"{domain} {number}" for domain, number in few.items())
         parts.append(write(f"Few test images ({found}): such intervals are too narrow."))

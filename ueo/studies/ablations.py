@@ -92,7 +92,10 @@ def show(
     found = entries(by_name)
     if not found:
         return
-    summary = tables.summarise(found, ZERO_SHOT)
+    there = {folder for folder, _ in found}
+    without = [(name, *run.cell) for name, planned in by_name.items() for run in planned
+               if run.folder not in there]
+    summary = tables.summarise(found, ZERO_SHOT, without)
     summary["verdict"] = verdict(found)
     runs = by_name[ZERO_SHOT]
     stem = file_name("-".join(

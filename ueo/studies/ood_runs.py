@@ -12,6 +12,7 @@ from ueo.grids.parallel import Failure
 from ueo.grids.plan import plan
 from ueo.grids.run_grid import selection
 from ueo.results.coverage import uneven
+from ueo.results.record import read_result
 from ueo.studies import ood_plots, ood_study, ood_tables
 from ueo.studies.elsewhere import Tests, execute_left, plan_elsewhere
 from ueo.studies.ood_study import ZERO, Arm
@@ -115,7 +116,10 @@ def _write(study: OODStudy, arms: Arms, moved: ood_study.Runs) -> None:
         **{key: first[key] for key in ("dataset", "title", "protocol", "environment")},
         "backbone": name_in_tables(first["backbone"]),
         **{f"{key}s": sorted({row[key] for row in rows}) for key in ("domain", "setting", "seed")},
-        "uneven": uneven((str(arm), run.result) for arm, group in runs.items() for run in group),
+        "uneven": uneven(
+            ((str(arm), run.result) for arm, group in runs.items() for run in group),
+            ((str(arm), *run.cell) for arm, own in arms.items() for run in own
+             if read_result(run.folder) is None)),
         "means": means,
         "claims": ood_study.claims(runs, means, moved),
         "by_domain": ood_study.by_domain(runs),

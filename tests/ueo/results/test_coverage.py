@@ -28,3 +28,13 @@ def test_what_is_missing_is_named(found, clause):
 def test_a_long_list_is_cut():
     words = sentence([f"A lacks open {i}" for i in range(MOST + 4)])
     assert "; and 4 more" in words and words.count("lacks") == MOST
+
+
+@pytest.mark.parametrize(("found", "without", "clause"), [
+    (runs("A"), [("B", "open", d, 1) for d in "ab"], "B lacks all runs"),
+    (runs("A", "a"), [("A", "open", "b", s) for s in (1, 2)], "no method has open b"),
+    (runs("A"), [("A", "open", d, 3) for d in "ab"], "A lacks seed 3"),
+    ([*runs("A"), *runs("B", "a")], [("B", "open", "b", s) for s in (1, 2)], "B lacks open b"),
+])
+def test_what_was_asked_for_and_has_no_run_at_all_is_named(found, without, clause):
+    assert uneven(found, without) == [clause]

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from test_tables import entries, record  # noqa: F401
 
-from ueo.results import report, tables
+from ueo.results import render, report, tables
 from ueo.results.paper import latex, names
 
 HOSTILE = r"50% & {more} #1 $x$ \_ ~^"
@@ -69,8 +69,17 @@ def test_pairs_gains_and_intervals_stand_in_one_table(summary):
     assert text.count(r"\begin{table*}") == 1
     assert r"\textbf{53.0}{\tiny$\pm$1.4}\,/\,70.0{\tiny$\pm$0.0}" in text
     assert r"\quad gain & $+3.0$\,/\,$+0.0$" in text
-    low, high = summary["overall"][0]["pacc"]["interval"]
-    assert f"[${low:+.2f}$, ${high:+.2f}$]" in text
+    pacc = summary["overall"][0]["pacc"]
+    (low, high), (first, second) = pacc["interval"], pacc["seeds"]
+    assert f"[${low:+.2f}$, ${high:+.2f}$] (seeds ${first:+.2f}$, ${second:+.2f}$)" in text
+
+
+def test_every_caption_says_over_what_intervals_are(summary):
+    words = "Intervals are over the test images of these runs, not over retraining."
+    for text in (latex.table(summary, "toy"), report.console(summary), render.markdown(summary)):
+        assert text.count(words) == 1
+    alone = {**summary, "overall": []}
+    assert "Intervals are" not in latex.table(alone, "toy")
 
 
 def test_the_caption_says_seeds_bold_and_protocol_and_holds_no_hash_or_path(summary):

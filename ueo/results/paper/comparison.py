@@ -85,9 +85,9 @@ def markdown(rows: list[dict], base: str, missing: Sequence[str] = ()) -> str:
     table = tabulate(lines, header, "github", disable_numparse=True)
     used = dict.fromkeys(mark for row in rows for mark in row["uses"])
     marks = "; ".join(f"{mark}: {USES[mark]}" for mark in USES if mark in used)
-    words = ("Means over domains, label spaces and seeds in percent; gain over "
-             f"{base} in points with its paired 95 % bootstrap interval over test images; seconds "
-             "of a run with its evaluations." + (f" {marks}." if marks else ""))
+    words = (f"Means over domains, label spaces and seeds in percent; gain over {base} in points "
+             "with its paired 95 % bootstrap interval over the test images of these runs, not over "
+             f"retraining; seconds of a run with its evaluations.{f' {marks}.' if marks else ''}")
     scores = of_scores({row["method"]: row["score"] for row in rows})
     return f"{table}\n\n{' '.join(filter(None, (words, scores, sentence(missing))))}\n"
 

@@ -113,14 +113,15 @@ def _gain(value: float | None) -> str:
 
 
 def _overall(summary: dict, gain: dict) -> str:
-    """The mean gain over everything, with its intervals."""
-    found = ", ".join(
-        f"{names.METRICS[m]} ${signed(gain[m]['gain'])}$ "
-        f"[${signed(gain[m]['interval'][0])}$, ${signed(gain[m]['interval'][1])}$]" for m in PAIR
-    )
+    """The mean gain over everything, with its interval and its seeds."""
+    found = []
+    for m in PAIR:
+        low, high, *seeds = (f"${signed(v)}$" for v in (*gain[m]["interval"], *gain[m]["seeds"]))
+        found.append(f"{names.METRICS[m]} ${signed(gain[m]['gain'])}$ [{low}, {high}] "
+                     f"(seeds {', '.join(seeds)})")
     ours, theirs = (_written(names.method(gain[key])) for key in ("method", "base"))
     return (f"{ours} over {theirs}, {mean_of(summary, gain)}, "
-            rf"95\,\% interval over test images: {found}")
+            rf"paired 95\,\% bootstrap interval over test images: {'; '.join(found)}")
 
 
 def _written(words: str) -> str:
