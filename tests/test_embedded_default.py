@@ -5,7 +5,7 @@ import pytest
 from conftest import REPOSITORY, read
 
 from ueo.commands import train
-from ueo.results.record import read_outputs
+from ueo.results.record import read_outputs, version_of
 
 CONFIGS = REPOSITORY / "configs"
 
@@ -52,5 +52,8 @@ def test_the_record_says_what_was_run(runs):
     assert record["config"]["OPTIM.MAX_EPOCH"] == 1 and record["seed"] == 1
     assert record["protocol"] == "released" and record["setting"] == "open_partial"
     assert record["counts"]["known_classes"] == 28
-    assert record["environment"]["engine"] and record["environment"]["packages"]["torch"]
+    packages = record["environment"]["packages"]
+    assert record["environment"]["engine"] and packages["torch"]
+    for tower in ("clip-anytorch", "open_clip_torch", "timm"):  # whose models are run
+        assert packages[tower] == version_of(tower)
     assert record["train_images_per_second"] > 0 and record["peak_memory_bytes"] > 1e7

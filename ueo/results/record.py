@@ -36,7 +36,8 @@ OWN_SCORE = "own"  # of a method that scores images by itself
 PERCENTAGES = ("accuracy", "pacc", "auroc", "fpr95", "aupr", "hm", "h_score", "ece")
 Threshold = tuple[str, float | None]  # rule, and least score of a known image; None: all are known
 NEEDED = ("test_labels", "test_predictions_after", "test_scores_after", "test_paths")
-PACKAGES = ("torch", "torchvision", "clip-anytorch", "numpy", "pillow", "scikit-learn", "yacs")
+PACKAGES = ("torch", "torchvision", "clip-anytorch", "open_clip_torch", "timm", "numpy", "pillow",
+            "scikit-learn", "yacs")
 
 
 def run_facts(cfg, dataset, device: torch.device, inputs: dict[str, str]) -> dict:
