@@ -146,6 +146,27 @@ def test_a_dry_run_says_what_is_left_and_does_nothing(finished, plan, capsys):
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.parametrize(("dataset", "backbone", "notes"), [
+    ("office31", "RN50", ["data {root}/office31: Office-31 is not", "weights of RN50: {home}/"]),
+    ("imagenet", "TinyViT", ["data {root}/imagenet: no such folder"]),
+    ("emoji", "open_clip:ViT-B-32/laion2b_s34b_b79k", ["weights of open_clip:ViT-B-32/laion2b"]),
+    ("emoji", "TinyCLIP", []),  # both are shipped
+])
+def test_a_dry_run_names_data_and_weights_that_are_not_there(
+    dataset, backbone, notes, tmp_path, monkeypatch, capsys
+):
+    root, home = tmp_path / "none", tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
+    argv = ["--backbone", backbone, "--root", str(root), "--output", str(tmp_path / "out")]
+    assert grid.main([dataset, *argv, "--seed", "1", "--dry-run"]) == 0
+    found = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert len(found) == len(notes)
+    for line, note in zip(found, notes, strict=True):
+        assert line.startswith("note: " + note.format(root=root, home=home))
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_run_that_fails_is_reported_at_the_end_and_stops_no_other(plan):
     argv, folder = plan
     argv = [*argv, "OPTIM.LR", "1e30", "--trainers", "UEO", "ZeroshotCLIP", "--setting", "closed"]

@@ -133,6 +133,11 @@ def fetch(name: str) -> None:
         openai_files.download(name)
 
 
+def absent(name: str) -> str:
+    """What `fetch` has to download, in words; "" where it is on this machine."""
+    return _library(name).absent(name)
+
+
 def fetch_unidentified(name: str) -> None:
     """`fetch` for open_clip's, whose hashes are not published as OpenAI's are."""
     if open_clip_names.is_named(name):

@@ -7,6 +7,7 @@ belong; or any other data set, which has `prepare(root)` alone.
 import sys
 from pathlib import Path
 
+from ueo.errors import DataError
 from ueo.fetch.download import Piece, download, is_by_hand
 
 
@@ -45,6 +46,20 @@ def ensure(kind: type, root: str, domains: set[str], unasked: bool) -> None:
         if _answer(question) not in ("y", "Y", "yes"):
             raise kind.not_there(root)
     fetch(kind, root, pieces)
+
+
+def absent(kind: type, root: str, domains: set[str]) -> str:
+    """What `ensure` would fetch or miss, in words; "" where all of it is in `root`, and of a data
+    set that brings itself."""
+    if sum("prepare" in vars(base) for base in kind.__mro__) > 1:  # UFTDataset's does nothing
+        return ""
+    try:
+        if is_published(kind) and kind.missing(root, domains):
+            raise kind.not_there(root)
+        kind.locate(root)
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def _folder(kind: type, root: str) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from dassl.data.datasets import DATASET_REGISTRY
 
 from ueo.clip import backbones
-from ueo.fetch.ensure import ensure
+from ueo.fetch.ensure import absent, ensure
 from ueo.files import check_writable
 from ueo.grids import gpus, parallel
 from ueo.grids.finished import waiting
@@ -27,20 +27,36 @@ def fetch_missing(settings: GridSettings, todo: list[PlannedRun]) -> None:
     """Data and weights, once, before runs start in parallel. Raises DataError for images of one's
     own that no run could read."""
     check_writable(Path(settings.output), "--output")
-    domains, names = {}, set()
-    for run in todo:
-        domains.setdefault(run.config["DATASET.NAME"], set()).update(
-            [*run.config["DATASET.TARGET_DOMAINS"], *run.config.get("ONLINE.THEN", ())]
-        )
-        names.add(run.config["MODEL.BACKBONE.NAME"])
-    for name, wanted in domains.items():
-        ensure(DATASET_REGISTRY.get(name), settings.root, wanted, settings.download)
+    domains, names = _needed(todo)
+    for kind, wanted in domains.items():
+        ensure(kind, settings.root, wanted, settings.download)
     for run in todo:
         if getattr(DATASET_REGISTRY.get(run.config["DATASET.NAME"]), "own", False):
             data_inputs(build_cfg(run.settings))
             break  # they are one domain
-    for name in sorted(names):
+    for name in names:
         backbones.fetch(name)
+
+
+def say_missing(settings: GridSettings, todo: list[PlannedRun]) -> None:
+    """A line for each data set and backbone that `fetch_missing` would not find here."""
+    domains, names = _needed(todo)
+    for kind, wanted in domains.items():
+        if not getattr(kind, "own", False) and (why := absent(kind, settings.root, wanted)):
+            print(shown(f"note: data {why}"))
+    for name in names:
+        if why := backbones.absent(name):
+            print(shown(f"note: weights of {name}: {why}"))
+
+
+def _needed(todo: list[PlannedRun]) -> tuple[dict[type, set[str]], list[str]]:
+    """({class of a data set: domains}, backbones) of runs."""
+    domains = {}
+    for run in todo:
+        domains.setdefault(DATASET_REGISTRY.get(run.config["DATASET.NAME"]), set()).update(
+            [*run.config["DATASET.TARGET_DOMAINS"], *run.config.get("ONLINE.THEN", ())]
+        )
+    return domains, sorted({run.config["MODEL.BACKBONE.NAME"] for run in todo})
 
 
 def execute(
@@ -65,6 +81,7 @@ def run_and_show(
     """
     todo = waiting(settings, shard(named_apart(runs), settings.shard))
     if settings.dry_run:
+        say_missing(settings, todo)
         return 0
     failures = execute(settings, todo)
     with failures_at_the_end(failures):

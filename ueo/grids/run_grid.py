@@ -6,7 +6,7 @@ from pathlib import Path
 from ueo.files import exclusive
 from ueo.grids import slurm
 from ueo.grids.choices import ALL, dataset_names, trainer_names
-from ueo.grids.execute import execute, failures_at_the_end, fetch_missing
+from ueo.grids.execute import execute, failures_at_the_end, fetch_missing, say_missing
 from ueo.grids.finished import waiting
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun, shard
 from ueo.grids.plan import check_taken, plan
@@ -42,6 +42,7 @@ def run_grid(
     elsewhere = bool(jobs) and jobs.cluster == "slurm" and settings.device != "cpu"
     todo = waiting(settings, runs, elsewhere)
     if settings.dry_run:
+        say_missing(settings, todo)
         return 0
     if jobs:
         if todo:

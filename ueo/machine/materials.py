@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ueo.clip.architectures import ARCHITECTURES
-from ueo.clip.towers.openai_files import address, published_hash, weights_file
+from ueo.clip.towers.openai_files import absent, published_hash, weights_file
 from ueo.errors import DataError
 from ueo.files import sha256
 from ueo.grids.choices import dataset_class
@@ -17,9 +17,8 @@ def weights() -> Iterator[Finding]:
     """Each of OpenAI's backbones in clip's cache, its checksum compared."""
     for name in ARCHITECTURES:
         file = weights_file(name)
-        if not file.is_file():
-            yield Finding(NOTE, f"weights {name}", f"{file} is not there: the first run that needs "
-                          f"it fetches it, or fetch {address(name)} by hand")
+        if why := absent(name):
+            yield Finding(NOTE, f"weights {name}", why)
         elif sha256(file) != published_hash(name):
             yield Finding(NOTE, f"weights {name}", f"{file} is damaged: the first run that needs "
                           "it fetches it again")

@@ -130,6 +130,14 @@ def weights_file(name: str) -> Path:
     return _cached(repository, files) or Path(repository, files[0])
 
 
+def absent(name: str) -> str:
+    """As `absent` of openai_files.py."""
+    repository, files = _published(parse(name))
+    return "" if not repository or _cached(repository, files) else (
+        f"{files[0]} of {repository} is not in the cache of the Hugging Face hub: the first run "
+        "that needs it fetches it")
+
+
 def fetch(name: str) -> Path:
     """The file of the weights, which is fetched where it is missing. Raises CheckpointError where
     that fails."""

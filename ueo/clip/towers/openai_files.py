@@ -46,6 +46,14 @@ def weights_file(name: str) -> Path:
     return asset("tiny_clip.safetensors") if name == TINY else Path(name)
 
 
+def absent(name: str) -> str:
+    """Where a backbone's weights are missing and who fetches them; "" where they are there."""
+    file = weights_file(name)
+    return "" if name not in published() or file.is_file() else (
+        f"{file} is not there: the first run that needs it fetches it, or fetch {address(name)} "
+        "by hand")
+
+
 def download(name: str) -> Path:
     """The checked file of an OpenAI backbone, downloaded into clip's own cache when missing.
 
