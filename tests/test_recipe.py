@@ -71,7 +71,7 @@ OTHERS = {  # what each method changes of UEO's recipe, and its own options as i
     "MARS": {"FIRST_STAGE": 0.25, "KL_WEIGHT": 0.5, "TUNE": "both", "INPUT.TRANSFORMS": [
         "random_resized_crop", "random_flip", "randaugment_fixmatch", "normalize"]},
     "UPAdapter": {**ADAMW, "TUNE": "adapter", "TOP_K": 16, "ALPHA": 1.0, "BETA": 5.5},
-    "CoOp": {**SHOTS, "TUNE": "both", "CTX_INIT": "a photo of a"},
+    "CoOp": {**SHOTS, "TUNE": "prompt", "CTX_INIT": "a photo of a"},
     "CoCoOp": {**SHOTS, "TUNE": "prompt"},
     "TipAdapter": {**SHOTS, "ALPHA": 1.17, "BETA": 1.0, "VIEWS": 10, "CTX_INIT": "template"},
     "TipAdapterF": {**SHOTS, **ADAMW, "ALPHA": 1.17, "BETA": 1.0, "VIEWS": 10, "EPS": 1e-4},

@@ -17,3 +17,4 @@ from ueo.trainers.base import CLIPTrainer
 class CoOp(CLIPTrainer):
     uses_labels = True
     capturable = True
+    defaults = {"TUNE": "prompt"}
