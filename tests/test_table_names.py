@@ -1,10 +1,13 @@
 """Tables of other methods, bases, selections and images of one's own are other files; what there is
 no record of is said."""
 
+import re
+
 import pytest
 
 from ueo.commands import grid
 from ueo.commands.arguments import grid_settings
+from ueo.grids import choices
 from ueo.grids.plan import plan
 from ueo.grids.run_grid import table_stem
 
@@ -61,3 +64,35 @@ def test_records_of_other_options_are_named(tmp_path, capsys):
     assert said == ["UEO emoji: has no record with these options, but has of "
                     "'tiny_clip+TRADE_OFF=2', 'tiny_vit'; --tables-only needs the --set, --recipe, "
                     "--protocol and --backbone of the runs"]
+
+
+FILE_OPTIONS = ("TRAINER.ARF.POOL", "TRAINER.ARF.CAPTIONS", "TRAINER.ARF.POOL_FEATURES",
+                "MODEL.INIT_WEIGHTS")
+
+
+@pytest.mark.parametrize("key", FILE_OPTIONS)
+def test_a_file_stands_in_names_without_its_folders_and_apart_from_others(stem, tmp_path, key):
+    paths = [str(tmp_path / folder / "words.json") for folder in "ab"]
+    paths += ["words.json", *["a/words.json"] * (key != "TRAINER.ARF.POOL_FEATURES")]
+    words = ["emoji", "--trainers", "ZeroshotCLIP", "ARF", "--set", key]
+    stems = [stem(*words, path)[1] for path in paths]
+    assert len(set(stems)) == len(stems), stems
+    assert all("%2F" not in name and "words.json" in name for name in stems)
+    assert stems[2].endswith("=words.json")  # as it was given
+
+
+def test_paths_in_a_list_stand_in_names_without_their_folders_too():
+    value = str(["/home/me/a.json", "b"])
+    assert re.fullmatch(r"\['a\.json', 'b'\]-[0-9a-f]{8}", choices.in_name("TRAINER.X.Y", value))
+    for kept in ("prompt+visual_affine", "(32, 32)", "a photo of a {}/{}.", "/", "", "1e-3"):
+        assert choices.in_name("TRAINER.X.Y", kept) == kept
+
+
+def test_runs_that_an_earlier_version_named_by_the_whole_path_go_on_where_they_are(tmp_path):
+    pool, words = "/data/pool", ["emoji", "--trainers", "ARF", "--output", str(tmp_path)]
+    settings = grid_settings(grid.parser().parse_args([*words, "--set", "TRAINER.ARF.POOL", pool]))
+    assert "data" not in plan(settings, "emoji")[0].place.config
+    (tmp_path / "emoji" / "ARF" / "tiny_clip+POOL=%2Fdata%2Fpool").mkdir(parents=True)
+    first = plan(settings, "emoji")[0]
+    assert first.place.config == "tiny_clip+POOL=%2Fdata%2Fpool"
+    assert "data" not in table_stem(settings, [first])

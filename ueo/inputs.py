@@ -11,6 +11,7 @@ CLASS_NAMES, IMAGE_LIST, LABELS, IMAGES = "class names", "image list", "labels",
 WEIGHTS, DEVICE, PRECISION, TF32, ENGINE = "weights", "device", "precision", "tf32", "engine"
 TRAINER_CODE, DATASET_CODE, CHECKPOINT = "trainer code", "data set code", "checkpoint"
 START = "MODEL.INIT_WEIGHTS"  # what the model started from, if not from the backbone alone
+FILES = (START, "DATASET.PATH", "DATASET.NAMES")  # options of every trainer that name files
 OF_DEVICE = (DEVICE, PRECISION, TF32)  # another machine may have others
 OF_DATA = (CLASS_NAMES, IMAGE_LIST, LABELS, IMAGES)  # the same for all runs on one domain
 OTHER_ENGINE = (

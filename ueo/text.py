@@ -5,8 +5,10 @@ path.
 
 import hashlib
 import math
+import os
 import re
 import unicodedata
+from pathlib import Path
 
 DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn text around
 FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for the start of one
@@ -32,6 +34,19 @@ def shown(words) -> str:
 def written(value) -> str:
     """The value of an option in a sentence, where an empty text would be overlooked."""
     return "''" if value == "" else str(value)
+
+
+def without_folders(words: str) -> str:
+    """The value of an option with the base name of each absolute path that it is, or holds in
+    quotation marks: folders are the machine's own."""
+    if os.path.isabs(words) or words.startswith("~"):
+        return base_name(words)
+    return re.sub(r"(?<=['\"])[/~][^'\"]*(?=['\"])", lambda found: base_name(found[0]), words)
+
+
+def base_name(path: str) -> str:
+    """The last part of a path; the path itself where it has none."""
+    return Path(path).name or path
 
 
 def csv_cell(value):

@@ -1,6 +1,6 @@
 """What the names of a grid's options stand for: data sets, trainers, and their yaml files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
@@ -10,14 +10,17 @@ import ueo
 from ueo.clip.backbones import name_in_paths
 from ueo.errors import ConfigError
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
+from ueo.inputs import FILES
 from ueo.names import did_you_mean
 from ueo.runs.configure import check_name
 from ueo.runs.folder import takes_no_step
 from ueo.runs.online.trainer import OnlineTrainer
 from ueo.settings.config import decides
+from ueo.settings.discover import of_registered
 from ueo.settings.known_keys import ONLINE
 from ueo.settings.options import declared, pairs
 from ueo.settings.yaml_files import read_yaml
+from ueo.text import base_name, short_hash, without_folders
 
 CONFIGS = Path(ueo.__file__).resolve().parents[1] / "configs"
 BENCHMARK = ("office31", "office_home", "visda_c", "domainnet")  # the 15 domains of the field
@@ -162,11 +165,26 @@ def check_whole(recipe: Path, trainer: str, besides: Iterable[str] = ()) -> None
         )
 
 
-def config_name(backbone: str, settings: GridSettings, methods: Sequence[str] = ()) -> str:
+def in_name(key: str, value: str) -> str:
+    """An option's value in the name of a folder or table: of a file its base name, with a hash of
+    the path, which tells it from others of that name."""
+    trainer, _, option = key.removeprefix("TRAINER.").partition(".")
+    is_file = key in FILES or option in of_registered(TRAINER_REGISTRY, trainer, "input_files", ())
+    short = base_name(value) if is_file else without_folders(value)
+    return value if short == value else f"{short}-{short_hash(value)}"
+
+
+def as_given(key: str, value: str) -> str:
+    """In the place of `in_name`: how earlier versions named folders."""
+    return value
+
+
+def config_name(backbone: str, settings: GridSettings, methods: Sequence[str] = (),
+                named: Callable[[str, str], str] = in_name) -> str:
     """Name of the configuration in output paths: the backbone and what departs from its yaml.
     methods: of a table, in which several may have an option of one name."""
-    changes = [f"{_short(key, methods)}={value}" for key, value in pairs(settings.options, "--set")
-               if decides(key)]
+    changes = [f"{_short(key, methods)}={named(key, value)}"
+               for key, value in pairs(settings.options, "--set") if decides(key)]
     if settings.protocol and settings.protocol != "released":
         changes.insert(0, settings.protocol)
     if settings.recipe != "common":

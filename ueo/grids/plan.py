@@ -11,6 +11,7 @@ from dassl.engine import TRAINER_REGISTRY
 from ueo.clip import backbones
 from ueo.errors import ConfigError, from_here
 from ueo.grids.choices import (
+    as_given,
     check_whole,
     config_name,
     dataset_class,
@@ -91,8 +92,11 @@ def _runs(settings: GridSettings, dataset: str, backbone: str, trainer: str,
     """Of one trainer; what they share is worked out once. each: (label space, domain, seed)."""
     name = output_name(dataset)
     own = replace(settings, options=_options_for(trainer, settings.options))
-    config, grid = (config_name(backbone, own),
-                    config_name(backbone, settings, trainer_names(settings)))
+    config = config_name(backbone, own)
+    earlier = Place.of(name, trainer, config_name(backbone, own, named=as_given), "", "", "")
+    if Path(settings.output, *earlier.method).is_dir():  # its runs go on where they are
+        config = config_name(backbone, own, named=as_given)
+    grid = config_name(backbone, settings, trainer_names(settings))
     yamls = [settings.config_file]
     if settings.config_file:
         asked_for = (key for key, _ in pairs(settings.options, "--set"))

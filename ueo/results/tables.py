@@ -12,12 +12,13 @@ import numpy as np
 
 from ueo.clip.backbones import name_in_tables
 from ueo.images.class_names import doubts
+from ueo.inputs import FILES, Inputs
 from ueo.label_space import SETTINGS
 from ueo.results.comparable import Entry, check_comparable
 from ueo.results.coverage import uneven
 from ueo.results.gains import METRICS, mean, on_same_images, overall_gain
 from ueo.results.record import score_of
-from ueo.text import written
+from ueo.text import base_name, without_folders, written
 
 FEW = 50  # test images, below which a percentile interval is known to be too narrow
 LOWER_IS_BETTER = ("fpr95", "ece")
@@ -77,8 +78,16 @@ def summarise(
 def _by_hand(results: Iterable[dict]) -> dict[str, str]:
     """{key: its value} of one method's departures from its recipe. Its runs were configured alike,
     and older records among them do not say what was set."""
-    return {key: written(value) for result in results
+    return {key: _without_folders(key, value, result["inputs"]) for result in results
             for key, (value, _) in result.get("set_by_hand", {}).items()}
+
+
+def _without_folders(key: str, value, inputs: Inputs) -> str:
+    """An option's value; of a file, as which the record's inputs may have it, the base name."""
+    if key == "MODEL.BACKBONE.NAME":
+        return name_in_tables(value)
+    words = written(value)
+    return base_name(words) if key in FILES or key in inputs else without_folders(words)
 
 
 def _as_published(results: list[dict]) -> bool | None:

@@ -12,7 +12,14 @@ from tabulate import tabulate
 
 from ueo.errors import ConfigError
 from ueo.files import write_json
-from ueo.grids.choices import ALL, config_name, dataset_class, output_name, trainer_names
+from ueo.grids.choices import (
+    ALL,
+    config_name,
+    dataset_class,
+    in_name,
+    output_name,
+    trainer_names,
+)
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings, PlannedRun
 from ueo.grids.plan import plan
 from ueo.grids.run_grid import selection
@@ -76,7 +83,7 @@ def report(settings: GridSettings, dataset: str, by_value: Plans, key: str) -> N
     parts = ["tuning", config_name(backbone, settings), *[key] * (key != RATE)]
     parts += selection(settings, runs, usual=replace(settings, seed=SEEDS, setting=()))
     parts += scores if ALL not in settings.trainers else []
-    parts += ["+".join(values)] * (values != [*RATES])
+    parts += ["+".join(in_name(key, v) for v in values)] * (values != [*RATES])
     file = Path(settings.output, output_name(dataset), f"{file_name('-'.join(parts))}.json")
     (domain,) = settings.domain
     write_json(file, {"domain": domain, "seeds": list(settings.seed), "rule": "highest mean HM",

@@ -66,6 +66,23 @@ def test_the_mean_over_domains_is_of_the_seeds_that_all_of_them_have(entries):
     assert new["values"]["a"]["pacc"]["seeds"] == 2
 
 
+def test_files_set_by_hand_stand_in_a_table_without_their_folders(entries):
+    """Of what the inputs have as a file, of keys that name one, and of what is an absolute path."""
+    given = {"TRAINER.New.POOL": "mine/pool.tar", "MODEL.INIT_WEIGHTS": "mine/start.pt",
+             "TRAINER.New.CACHE": "/home/me/cache", "TRAINER.New.TEXTS": ["/home/me/a.txt", "b"],
+             "MODEL.BACKBONE.NAME": "mine/vit.pt", "TRAINER.New.PROMPT": "a {}/{}."}
+    for _, result in entries:
+        result["set_by_hand"] = {key: [value, ""] for key, value in given.items()}
+        result["inputs"] = {"TRAINER.New.POOL": "0123"}
+    summary = tables.summarise(entries, "Zero")
+    assert summary["set_by_hand"]["New"] == {
+        "TRAINER.New.POOL": "pool.tar", "MODEL.INIT_WEIGHTS": "start.pt",
+        "TRAINER.New.CACHE": "cache", "TRAINER.New.TEXTS": "['a.txt', 'b']",
+        "MODEL.BACKBONE.NAME": "vit.pt", "TRAINER.New.PROMPT": "a {}/{}."}
+    for text in (render.console(summary), render.markdown(summary), latex.table(summary, "toy")):
+        assert "home" not in text and "mine" not in text
+
+
 def test_every_line_ends_in_the_mean_over_domains(entries):
     summary = tables.summarise(entries, "Zero")
     for text in (render.console(summary), render.markdown(summary)):
