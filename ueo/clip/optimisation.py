@@ -12,7 +12,10 @@ from ueo.errors import ConfigError
 
 # cosine to 0 over iterations; by iterations too, see DECAY; Dassl's, by epochs
 SCHEDULES = ("iteration", "inverse", "epoch")
-RATES = dict.fromkeys(("visual_affine", "visual_affine_all", "visual_prompt"), "VISUAL_LR")
+RATES = {  # where it is not <PART>_LR; a tower's weights have OPTIM.LR
+    "visual": None, "visual_affine": "VISUAL_LR", "visual_affine_all": "VISUAL_LR",
+    "visual_prompt": "VISUAL_LR",
+}
 
 # The first scale of an amp loss, the largest power of two that half precision holds: torch's own,
 # 2 ** 16, is infinite there, so the first step of a loss in half would always be skipped.
@@ -23,7 +26,7 @@ Groups = dict[str, dict[str, nn.Parameter]]  # part -> {name: parameter}
 
 def build_optimiser(module: nn.Module, groups: Groups, optim, options) -> Optimizer:
     """Dassl's optimiser with one group a part: at the rate of the trainer's option <PART>_LR
-    (VISUAL_LR for the three of RATES), or at OPTIM.LR where that is None or not declared.
+    (or that of RATES), or at OPTIM.LR where that is None or not declared.
 
     module: holds all parameters of `groups`; optim: the configuration's OPTIM; options: the
     trainer's. Raises ConfigError where a step would be NaN.
