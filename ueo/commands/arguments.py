@@ -2,6 +2,8 @@
 
 import argparse
 
+from ueo.clip.backbones import available_backbones
+from ueo.clip.towers.open_clip_names import is_named
 from ueo.commands import HelpFormatter
 from ueo.commands.train import ListBackbones, as_settings, defaults_of
 from ueo.errors import ConfigError
@@ -12,9 +14,26 @@ from ueo.settings.known_keys import LARGEST_SEED, MOST_THREADS
 from ueo.settings.options import folder, number, pairs
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        if message.startswith("unrecognized arguments: "):
+            _check_no_backbone(message.split()[2:])
+        super().error(message)
+
+
+def _check_no_backbone(words: list[str]) -> None:
+    """Raise ConfigError for a backbone where none is read, as behind another one."""
+    for word in words:
+        if word in available_backbones() or is_named(word):
+            raise ConfigError(
+                f"{word} is a backbone, of which --backbone takes one: for several, call the "
+                "command once for each, with the same --output; each has tables of its own"
+            )
+
+
 def parser(description: str) -> argparse.ArgumentParser:
     """The arguments of GridSettings, with its defaults."""
-    p = argparse.ArgumentParser(description=description, formatter_class=HelpFormatter)
+    p = _Parser(description=description, formatter_class=HelpFormatter)
     add = p.add_argument
     add("datasets", nargs="*",
         help="data sets in configs/datasets/, paths of yaml files, or all for the 15 domains")
@@ -49,6 +68,7 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def grid_settings(args: argparse.Namespace) -> GridSettings:
+    _check_no_backbone(args.datasets)
     settings = as_settings(GridSettings, args)
     pairs(settings.options, "--set")  # before a study adds its own
     return settings
