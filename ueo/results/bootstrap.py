@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ueo.results.intervals import BLOCK, interval, resample_counts, weighted_auroc, weighted_pacc
+from ueo.results.intervals import (
+    BLOCK,
+    interval,
+    resample_counts,
+    weighted_auroc,
+    weighted_fpr,
+    weighted_pacc,
+)
 
 Outputs = Mapping[str, np.ndarray]
 Run = tuple[Outputs, int]  # and the number of known classes
@@ -26,8 +33,9 @@ MIN_RESAMPLES = 200
 
 
 def resampled(outputs: Outputs, num_known: int, counts: np.ndarray) -> dict[str, np.ndarray]:
-    """PACC, AUROC and their harmonic mean "hm" of one run's final test outputs on each resample,
-    each (resamples,); where the outputs hold ACCEPTED, the H-score "h_score" of that threshold too.
+    """PACC, AUROC, their harmonic mean "hm" and FPR95 of one run's final test outputs on each
+    resample, each (resamples,); where the outputs hold ACCEPTED, the H-score "h_score" of that
+    threshold too.
 
     PACC alone without an OOD image. Images without label count nowhere.
     """
@@ -40,8 +48,10 @@ def resampled(outputs: Outputs, num_known: int, counts: np.ndarray) -> dict[str,
     pacc = weighted_pacc(labels[known], predictions[known], counts[:, known])
     if known.all():
         return {"pacc": pacc}
-    auroc = weighted_auroc(known, outputs["test_scores_after"], counts)
-    result = {"pacc": pacc, "auroc": auroc, "hm": _harmonic(pacc, auroc)}
+    separated = known, outputs["test_scores_after"], counts
+    auroc = weighted_auroc(*separated)
+    result = {"pacc": pacc, "auroc": auroc, "hm": _harmonic(pacc, auroc),
+              "fpr95": weighted_fpr(*separated)}
     if ACCEPTED in outputs:
         taken = outputs[ACCEPTED]
         kept = np.where(taken, predictions, -1)

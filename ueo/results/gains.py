@@ -13,7 +13,8 @@ from ueo.results.paper.names import shifted
 from ueo.results.record import read_outputs
 
 METRICS = ("pacc", "auroc", "fpr95", "hm", "h_score", "accuracy", "ece")  # of a table
-GAINS = ("pacc", "auroc")  # with a bootstrap interval
+GAINS = ("pacc", "auroc")  # with a bootstrap interval, in every form of a table
+MEASURED = (*GAINS, "hm", "fpr95")  # and in its .json
 RESAMPLES = 1000
 
 Drawn = dict[str, dict[str, np.ndarray]]  # as bootstrap.drawn_gains gives it
@@ -35,7 +36,7 @@ def overall_gain(entries: list[Entry], method: str, base: str) -> dict | None:
     domains = list(dict.fromkeys(domain for domain, _ in cells))
     ours, theirs = ({cell: [_outputs(*run) for run in runs[of][cell]] for cell in cells}
                     for of in (method, base))
-    drawn = drawn_gains(ours, theirs, GAINS, RESAMPLES)
+    drawn = drawn_gains(ours, theirs, MEASURED, RESAMPLES)
     pairs = on_same_images([e for e in entries if e[1]["trainer"] in runs], base)
     result = {"method": method, "base": base, "cells": len(cells)}
     for m, gain in _mean_gain(drawn, domains).items():
@@ -81,7 +82,7 @@ def by_severity(domains: list[str], left_out: str = "") -> dict[tuple[str, int],
 
 def _mean_gain(drawn: Drawn, domains: list[str]) -> dict[str, dict]:
     """{metric: {"gain", "interval"}} in points, the mean over these domains."""
-    found = {m: estimate(drawn[m][domain] for domain in domains) for m in GAINS}
+    found = {m: estimate(drawn[m][domain] for domain in domains) for m in drawn}
     return {m: {"gain": gain, "interval": bounds} for m, (gain, bounds) in found.items()}
 
 

@@ -62,12 +62,15 @@ def weighted_fpr(
     both kinds were.
     """
     order = np.argsort(-scores, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # of equal scores
-    drawn, kind = counts[:, order].astype(np.float64), is_id[order]
-    accepted_id, accepted_ood = (np.cumsum(drawn * of, axis=1)[:, last] for of in (kind, ~kind))
-    at = np.argmax(accepted_id / accepted_id[:, -1:] >= tpr, axis=1)
-    share = accepted_ood[np.arange(len(at)), at] / accepted_ood[:, -1]
-    return np.where(accepted_id[:, -1] > 0, share, np.nan)
+    known, others = order[is_id[order]], order[~is_id[order]]
+    accepted, wrongly = (np.cumsum(counts[:, of], axis=1, dtype=np.float64)
+                         for of in (known, others))
+    with np.errstate(invalid="ignore"):  # 0 / 0
+        at = np.argmax(accepted / accepted[:, -1:] >= tpr, axis=1)
+        # what has the score of the last known image that is needed is accepted as well
+        ends = np.searchsorted(-scores[others], -scores[known][at], side="right")
+        share = np.where(ends > 0, wrongly[np.arange(len(at)), ends - 1], 0) / wrongly[:, -1]
+    return np.where(accepted[:, -1] > 0, share, np.nan)
 
 
 def weighted_oscr(

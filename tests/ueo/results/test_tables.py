@@ -145,7 +145,12 @@ def test_the_overall_gain_comes_with_an_interval_and_its_seeds(entries):
     low, high = gain["pacc"]["interval"]
     assert 0 < low < gain["pacc"]["gain"] < high
     assert gain["pacc"]["seeds"] == [pytest.approx(0.5), pytest.approx(1.0)]
-    (sentence,) = render.sentences(tables.summarise(entries, "Zero"))
+    summary = tables.summarise(entries, "Zero")
+    (sentence,) = render.sentences(summary)
+    for found in (gain, *gain["by_domain"].values()):  # two more of them in the .json alone
+        assert {"pacc", "auroc", "hm", "fpr95"} <= {*found}
+    assert gain["hm"]["seeds"] != gain["pacc"]["seeds"] and gain["fpr95"]["interval"] != (0, 0)
+    assert "FPR95" not in sentence
     assert "New over Zero" in sentence and f"[{low:+.2f}, {high:+.2f}]" in sentence
 
 
