@@ -76,6 +76,11 @@ def test_a_wrong_name_key_or_value_is_named_with_what_is_known(fails, options, p
         assert part in line
 
 
+def test_a_trainer_that_is_not_known_is_named_before_its_options(fails):
+    line = fails("TRAINER.Absent.RANK", "4", trainer="Absent")
+    assert "unknown trainer 'Absent'" in line and "--plugin" in line
+
+
 @pytest.mark.parametrize(("options", "parts"), [
     (["DATALOADER.TRAIN_U.BATCH_SIZE", "8"], ["BATCH_SIZE: UEO does not", "TRAIN_X.BATCH_SIZE"]),
     (["DATALOADER.K_TRANSFORMS", "2"], ["K_TRANSFORMS: UEO does not read it"]),

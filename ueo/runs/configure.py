@@ -91,14 +91,17 @@ class RunSettings:
 
 def options_of_record(flat: dict, plugins: tuple[str, ...], what: str) -> tuple[str, ...]:
     """{key: value} of a record's configuration as KEY, VALUE, ... of `RunSettings.options`. Raises
-    ConfigError, naming `what`, unless its trainer and data set are registered, with `plugins`."""
-    register(plugins)
-    for kind, registry in (("TRAINER", TRAINER_REGISTRY), ("DATASET", DATASET_REGISTRY)):
-        if (name := flat[f"{kind}.NAME"]) not in registry.registered_names():
-            raise ConfigError(
-                f"{what}: its {kind}.NAME {name} is not known here; name the Python file that "
-                "registers it by --plugin (in Python, plugin=)"
-            )
+    ConfigError, naming `what`, unless its trainer, data set and keys are known, with `plugins`."""
+    known = cfg_of_files(RunSettings(plugin=plugins))[1]
+    absent = [f"{kind}.NAME {flat[f'{kind}.NAME']}"
+              for kind, registry in (("TRAINER", TRAINER_REGISTRY), ("DATASET", DATASET_REGISTRY))
+              if flat[f"{kind}.NAME"] not in registry.registered_names()]
+    absent += [f"option {key}" for key in flat if key not in known]
+    if absent:
+        raise ConfigError(
+            f"{what}: its {absent[0]} is not known here; name the Python file that defines it by "
+            "--plugin (in Python, plugin=), or use the version of ueo that wrote it"
+        )
     return tuple(part for key, value in flat.items() for part in (key, str(value)))
 
 
@@ -128,6 +131,10 @@ def build_cfg(settings: RunSettings) -> CfgNode:
 def cfg_of_files(settings: RunSettings) -> tuple[CfgNode, dict]:
     """(the configuration before KEY VALUE, not checked yet; the declarations of its keys)."""
     plugins = register(settings.plugin)
+    for what, name, registry in (("trainer", settings.trainer, TRAINER_REGISTRY),
+                                 ("data set", settings.dataset, DATASET_REGISTRY)):
+        if name:  # before its options
+            check_name(what, name, registry)
     trainers = {n: TRAINER_REGISTRY.get(n) for n in TRAINER_REGISTRY.registered_names()}
     cfg = config.extend(get_cfg_default(), trainers)
     cfg.TEST.EVALUATOR = "UFTEvaluator"
@@ -167,5 +174,6 @@ def check_name(what: str, name: str, registry: Registry) -> None:
     known = sorted(registry.registered_names())
     if name not in known:
         raise ConfigError(
-            f"unknown {what} {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}"
+            f"unknown {what} {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}, and "
+            "those in a Python file that --plugin names"
         )

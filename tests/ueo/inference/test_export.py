@@ -326,6 +326,11 @@ def test_what_a_plug_in_added_to_the_configuration_is_exported(toy_root, weights
         words = f"^{folder}: its TRAINER.NAME Keyed is not known .* --plugin"
         with pytest.raises(ConfigError, match=words):
             ueo.load(folder, "cpu", str(TOY_PLUGIN))
+    record = read(run)
+    record["config"]["TRAINER.NAME"] = "UEO"
+    write_json(run / "result.json", record)
+    with pytest.raises(ConfigError, match=f"^{run}: its option KEYED.POWER is not known .* --pl"):
+        ueo.load(run, "cpu", str(TOY_PLUGIN))
 
 
 LOW_RANK = '''
