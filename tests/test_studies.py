@@ -59,6 +59,8 @@ def test_the_study_of_scores_measures_every_score_and_never_runs_twice(call, tmp
     status, out = call(ood_study, *argv)
     assert status == 0 and "6 finished, 0 to do" in out
     assert "ETA" not in out and file.read_bytes() == before
+    status, out = call(ood_study, *argv, "--trainers", "ZeroshotCLIP", "CoOp", "--tables-only")
+    assert status == 0 and "Runs are missing: CoOp, 4 lacks all runs. Means" in out
     kept = next(file.parent.glob("UPAdapter/*/closed/fluent/seed1/features.npz"))
     kept.unlink()
     assert "6 runs, 5 finished, 1 to do" in call(ood_study, *argv, "--dry-run")[1]
@@ -94,8 +96,11 @@ def test_the_table_of_robustness_holds_every_test(call, tmp_path):
     half = next(r for r in runs if (r / "robust/new").is_dir())
     assert read(half)["counts"]["known_classes"] == 14
     assert read(half / "robust/all/alpha0.5")["counts"]["known_classes"] == 28
+    assert not found["uneven"]
     status, out = call(robust, *argv)
     assert status == 0 and "ETA" not in out
+    status, out = call(robust, *argv, "--trainers", "FLYP", "CoOp", "--tables-only")
+    assert status == 0 and "Runs are missing: own: CoOp lacks all runs. Means" in out
 
 
 @pytest.mark.parametrize(("command", "arguments", "message"), [

@@ -166,6 +166,8 @@ def _write(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> None:
     by_test = {test: [(arm, run.result) for arm, tests in runs.items()
                       for run in tests.get(test, [])] for test in robustness.TESTS}
     every = [entry for entries in by_test.values() for entry in entries]
+    without = [(arm, *run.cell) for entry in methods for arm in entry.shares for run in entry.whole
+               if read_result(run.folder) is None]
     tuned = [r for arm, r in every if arm != robustness.ZERO] or [r for _, r in every]
     first = every[0][1]
     result = {
@@ -174,7 +176,8 @@ def _write(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> None:
         "domains": [d for d in study.run_settings.domain if d in {r["domain"] for r in tuned}],
         "seeds": sorted({r["seed"] for r in tuned}), "shots": study.shots,
         "scores": {arm: score_of(r) for arm, r in every},
-        "uneven": [f"{test}: {c}" for test, found in by_test.items() for c in uneven(found)],
+        "uneven": [f"{test}: {c}" for test, found in by_test.items()
+                   for c in uneven(found, without if test == OWN else ())],
         "means": robustness.means(runs), "gains": robustness.gains(runs),
         "claims": robustness.claimed(runs),
     }
