@@ -25,13 +25,13 @@ from ueo.clip.model import PromptedCLIP
 from ueo.clip.optimisation import SCHEDULES, LossScaler, build_optimiser, build_schedule
 from ueo.clip.precision import PRECISIONS, resolve_precision
 from ueo.clip.prompts import CONTEXT, POSITIONS, TEMPLATE, build_prompt
-from ueo.clip.tuning import as_module, counted, parse_parts, select, untuned_adapter
+from ueo.clip.tuning import as_module, check_tuned, counted, parse_parts, select, untuned_adapter
 from ueo.errors import ConfigError
 from ueo.runs.checkpoint import MODEL
 from ueo.runs.online.trainer import OnlineTrainer
 from ueo.scores import AGAINST_NAMES, SCORES
 from ueo.settings.config import options_of
-from ueo.settings.method_mistakes import as_losses, check_buffers, check_groups
+from ueo.settings.method_mistakes import as_losses, check_buffers, check_groups, without_loss
 from ueo.settings.options import Option
 from ueo.settings.refused import check_preprocessing, check_trainer
 
@@ -76,7 +76,8 @@ class CLIPTrainer(OnlineTrainer):
         memories. Called once, before `trainable` and `buffers`."""
 
     def trainable(self) -> dict[str, dict[str, nn.Parameter]]:
-        """Parameter groups: part -> {name: parameter}."""
+        """Parameter groups: part -> {name: parameter}. The rate of a part `lora` is that of the
+        option LORA_LR where `defaults` declares one and it is not None, else OPTIM.LR."""
         return {} if self.training_free else select(self.model, self.options.TUNE)
 
     def adapter(self) -> nn.Module:
@@ -97,7 +98,7 @@ class CLIPTrainer(OnlineTrainer):
         batch: img (own share, 3, height, width), index and label (batch,).
         """
         if not self.uses_labels:
-            raise self._without_loss()
+            raise without_loss(type(self).__name__)
         labels = batch["label"].to(self.device)
         return {"loss": F.cross_entropy(self.logits(batch["img"]), labels)}
 
@@ -137,7 +138,7 @@ class CLIPTrainer(OnlineTrainer):
     def build_model(self) -> None:
         self.build_network()
         if self.groups and not self.uses_labels and self._has_no_loss():
-            raise self._without_loss()
+            raise without_loss(type(self).__name__)
         print(counted(self.groups, self.model))
         self.scaler = LossScaler() if self.precision == "amp" else None
         if self.groups:
@@ -159,6 +160,8 @@ class CLIPTrainer(OnlineTrainer):
     def after_epoch(self) -> None:
         saved = dict(self._models[MODEL].named_buffers())
         check_buffers(type(self).__name__, saved, self.buffers())
+        if self.epoch == 0:
+            check_tuned(type(self).__name__, self.groups, self._idle)
         if self.scaler is not None:
             self.scaler.tell()
             self.notes["skipped_steps"] = self.scaler.skipped
@@ -169,12 +172,6 @@ class CLIPTrainer(OnlineTrainer):
         return (kind.loss, kind.forward_backward) == (
             CLIPTrainer.loss, CLIPTrainer.forward_backward)
 
-    def _without_loss(self) -> ConfigError:
-        return ConfigError(
-            f"{type(self).__name__} has no loss: define loss(self, batch), which returns what is "
-            "minimised; or set uses_labels (cross-entropy) or training_free (no step)"
-        )
-
     def _generator(self, number: int = 0) -> torch.Generator:
         return torch.Generator().manual_seed(max(self.cfg.SEED, 0) + 1000 * number)
 
@@ -184,6 +181,7 @@ class CLIPTrainer(OnlineTrainer):
         self.optim = build_optimiser(module, self.groups, optim, options)
         self.sched = build_schedule(self.optim, optim, options, self.all_steps)
         self.register_model(MODEL, module, self.optim, self.sched)
+        self._idle = dict(module.named_parameters())  # those without a gradient so far
         self.captured = captured_step(self, self._gradients, list(module.parameters()))
 
     # training
@@ -226,6 +224,7 @@ class CLIPTrainer(OnlineTrainer):
         self.batch_idx = batch.get("number", self.batch_idx)  # an epoch may begin in its middle
         batch, self._whole = self.whole_batch(batch)
         losses = (self.captured or self._gradients)(batch)
+        self._idle = {name: p for name, p in self._idle.items() if p.grad is None}
         self.detect_anomaly(losses["loss"])
         if self.scaler is None:
             self.model_update()

@@ -60,6 +60,25 @@ MISTAKES = {
         "        return self.logits(batch['img']).mean()",
         ["Mine.buffers returns another tensor 'average'", "change it in place"],
     ),
+    "a part that the loss leaves out": (
+        "def setup(self):\n"
+        "        self.own = {f'own.{i}': torch.nn.Parameter(torch.zeros(2)) for i in (1, 2)}\n"
+        "    def trainable(self): return {**super().trainable(), 'own': self.own}\n"
+        "    def loss(self, batch):\n"
+        "        return self.logits(batch['img']).mean() + 0 * self.own['own.1'].sum()",
+        ["Mine tunes what its loss does not depend on: own.2 had no gradient in the first epoch",
+         "leave it out of Mine.trainable"],
+    ),
+    "a part of the adapter that it leaves out": (
+        "defaults = {'TUNE': 'adapter+prompt'}\n"
+        "    def adapter(self):\n"
+        "        found = Cosines()\n"
+        "        found.a, found.b = torch.nn.ParameterList([torch.zeros(1), torch.zeros(1)])\n"
+        "        return found\n"
+        "    def loss(self, batch):\n"
+        "        return self.logits(batch['img']).mean() + 0 * self.model.adapter.b.sum()",
+        ["Mine tunes what its loss does not depend on: adapter.a had no gradient"],
+    ),
     "an option that the method refuses": (
         "defaults = {'STRENGTH': 0.0}\n"
         "    def check_cfg(self, cfg):\n"
@@ -69,7 +88,9 @@ MISTAKES = {
     ),
 }
 PLUGIN = """
+import torch
 from dassl.engine import TRAINER_REGISTRY
+from ueo.clip.adapters import Cosines
 from ueo.errors import ConfigError
 from ueo.trainers.base import CLIPTrainer
 

@@ -1,8 +1,11 @@
 """What moves during fine-tuning: named subsets of a prompted CLIP's parameters."""
 
+from collections.abc import Collection
+
 from torch import Tensor, nn
 
 from ueo.errors import ConfigError
+from ueo.names import listed
 
 TOWERS = {  # their weights; embeddings of tokens stay as they are
     "visual": ("visual.",),
@@ -48,6 +51,25 @@ def select(model: nn.Module, tune: str) -> dict[str, dict[str, nn.Parameter]]:
     if "adapter" in parts and not available["adapter"]:
         raise ConfigError("TUNE: 'adapter' cannot be tuned, this trainer has none")
     return {part: available[part] for part in parts}
+
+
+def check_tuned(
+    name: str, groups: dict[str, dict[str, nn.Parameter]], idle: Collection[str]
+) -> None:
+    """Raise ConfigError where the trainer `name` added something to what is tuned, a part of its
+    own or to its adapter, that had no gradient in the first epoch, and other parameters had.
+
+    idle: names of those without. A whole adapter may have its turn later, as that of MARS.
+    """
+    some = {part: [n for n in group if n in idle] for part, group in groups.items()}
+    forgotten = [n for part, names in some.items() for n in names
+                 if part not in PARTS or part == "adapter" and len(names) < len(groups[part])]
+    if forgotten and len(idle) < sum(map(len, groups.values())):
+        raise ConfigError(
+            f"{name} tunes what its loss does not depend on: {listed(forgotten, 3)} had no "
+            f"gradient in the first epoch; use it, or leave it out of {name}.trainable (if it is "
+            "for later epochs, add 0 times its sum to the loss)"
+        )
 
 
 def counted(groups: dict[str, dict[str, nn.Parameter]], model: nn.Module) -> str:

@@ -9,6 +9,14 @@ from ueo.errors import ConfigError
 GROUPS = "{part: {name: parameter}}"
 
 
+def without_loss(name: str) -> ConfigError:
+    """The error of a trainer `name` that takes steps and defines no loss."""
+    return ConfigError(
+        f"{name} has no loss: define loss(self, batch), which returns what is minimised; or set "
+        "uses_labels (cross-entropy) or training_free (no step)"
+    )
+
+
 def check_groups(name: str, groups) -> None:
     """Raise ConfigError unless `groups` is what `trainable` of the trainer `name` must return."""
     good = isinstance(groups, dict) and all(
