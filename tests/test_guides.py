@@ -23,12 +23,13 @@ from ueo.commands.arguments import grid_settings
 from ueo.errors import DataError
 from ueo.grids.plan import plan
 from ueo.runs.configure import register
+from ueo.trainers.base import CLIPTrainer
 
 TRAINER = (REPOSITORY / "docs" / "add_a_trainer.md").read_text()
 DATASET = (REPOSITORY / "docs" / "add_a_dataset.md").read_text()
 FILES = ("trainers/bnm.py", "configs/trainers/BNM/common.yaml", "datasets/pacs.py",
          "configs/datasets/pacs.yaml")
-OUTSIDE = ("BNM", "BiasedBNM", "TaughtBNM", "PACSLists")  # registered by the files in mine/
+OUTSIDE = ("BNM", "BiasedBNM", "Taught", "PACSLists")  # registered by the files in mine/
 CLASSES = "dog elephant giraffe guitar horse house person".split()
 IMAGES = (5, 3, 4, 3, 4, 3, 5)  # of each class
 
@@ -169,23 +170,47 @@ def test_a_trainer_outside_with_an_adapter_trains_it_alone(mine, toy):
     assert result["config"]["TRAINER.BiasedBNM.STRENGTH"] == 1.0
 
 
-def test_a_teacher_follows_the_model_and_is_kept(mine, toy):
-    bnm, _, taught, _ = blocks(TRAINER, "python")
-    (mine / "bnm.py").write_text(bnm)
-    (mine / "taught_bnm.py").write_text(taught)
-    options = ("OPTIM.LR", "0.1", "TRAINER.TaughtBNM.CTX_INIT", "a photo of a")
-    status, folder = toy("taught", *options, trainer="TaughtBNM", epochs=1,
-                         plugins=[str(mine / "taught_bnm.py")])
+@pytest.fixture
+def taught(mine, toy):
+    """Run the guide's method with a teacher for three epochs: taught(name) -> (status, folder)."""
+    (mine / "taught.py").write_text(blocks(TRAINER, "python")[2])
+    options = ("OPTIM.LR", "0.1", "TRAINER.Taught.CTX_INIT", "a photo of a")
+    return lambda name: toy(name, *options, trainer="Taught", epochs=3,
+                            plugins=[str(mine / "taught.py")])
+
+
+def kept_of(folder: Path) -> dict[str, torch.Tensor]:
+    """What the last checkpoint of a run holds."""
+    return torch.load(folder / "tuned" / "model.pth.tar-3")["state_dict"]
+
+
+def test_a_teacher_follows_the_model_and_is_kept(taught):
+    status, folder = taught("taught")
     assert status == 0
-    kept = torch.load(next(folder.glob("tuned/model.pth.tar-*")))["state_dict"]
-    tuned = [name for name in kept if not name.startswith("teacher.")]
+    kept = kept_of(folder)
     start = load_clip(read(folder)["config"]["MODEL.BACKBONE.NAME"], "fp32", torch.device("cpu"))
     start = dict(start.model.named_parameters())
-    visual = [name for name in tuned if name.startswith("visual.")]
-    assert visual
+    visual = [name for name in kept if name.startswith("visual.")]
+    assert visual and len(kept) == 2 * (len(visual) + 1)  # and the context; the teacher's of each
     for name in visual:
         moved, followed = kept[name] - start[name], kept[f"teacher.{name}"] - start[name]
         assert 0 < followed.norm() < 0.1 * moved.norm()
+
+
+def test_a_killed_run_goes_on_with_the_same_teacher(taught, monkeypatch):
+    def interrupted(trainer) -> None:
+        if trainer.epoch == 2:
+            raise KeyboardInterrupt
+
+    _, unbroken = taught("unbroken")
+    with monkeypatch.context() as patch:
+        patch.setattr(CLIPTrainer, "before_epoch", interrupted)
+        assert taught("killed")[0] == 130
+    status, killed = taught("killed")
+    assert status == 0 and read(killed)["metrics"] == read(unbroken)["metrics"]
+    first, second = kept_of(unbroken), kept_of(killed)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_an_option_that_the_method_refuses_is_one_sentence(mine, toy, capsys):
