@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ueo.clip.adapters import Cosines
 from ueo.clip.fast_image import encode_images, folded
 from ueo.clip.fast_text import encode_shared
+from ueo.clip.local_features import local_features
 from ueo.clip.prompts import CONTEXT_STD, PromptEnsemble, PromptLearner
 from ueo.clip.towers.as_loaded import AsLoaded
 from ueo.clip.towers.interface import Backbone
@@ -46,7 +47,8 @@ class PromptedCLIP(nn.Module):
         self._norms = tuple(m for m in self.visual.modules() if isinstance(m, _BatchNorm))
         self.prompt = prompt
         self.text_encoder = backbone.text
-        self.loaded = AsLoaded(self.visual), AsLoaded(self.text_encoder)
+        self.visual_as_loaded = AsLoaded(self.visual)
+        self.text_as_loaded = AsLoaded(self.text_encoder)
         self.token_embedding = backbone.token_embedding
         self.dtype = backbone.dtype
         self.embedding = backbone.embedding  # length of an image's and of a class's feature
@@ -69,7 +71,7 @@ class PromptedCLIP(nn.Module):
         start = torch.randn(tokens, norm.weight.shape[0], generator=generator) * CONTEXT_STD
         self.visual_prompt = nn.Parameter(start.to(norm.weight))
         norm.register_forward_hook(self._with_visual_prompt)
-        self.loaded = AsLoaded(self.visual), self.loaded[1]
+        self.visual_as_loaded = AsLoaded(self.visual)
 
     def _with_visual_prompt(self, module: nn.Module, args: tuple, tokens: Tensor) -> Tensor:
         if self.visual_prompt is None:
@@ -94,7 +96,16 @@ class PromptedCLIP(nn.Module):
     @property
     def skips(self) -> bool:
         """Whether unused computation is skipped in the image tower."""
-        return self.fast and not self.loaded[0].changed()
+        return self.fast and not self.visual_as_loaded.changed()
+
+    def local_features(self, images: Tensor) -> Tensor:
+        """Unit vectors (batch, places, embedding) of images (batch, 3, height, width), see
+        local_features.py. Raises ConfigError where the image tower has none: it is made in another
+        way than OpenAI's, or was changed."""
+        if changed := self.visual_as_loaded.changed():
+            raise ConfigError(f"local features need the image tower as it was loaded, and it is "
+                              f"changed in {changed}")
+        return local_features(self.visual, images)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -143,7 +154,7 @@ class PromptedCLIP(nn.Module):
     def encode(self, prompt: PromptLearner, shifts: Tensor | None = None) -> Tensor:
         """Text features (contexts, K, embedding), not normalised: of one context, or of one for
         each of `shifts`, (contexts, width), added to every context vector."""
-        if self.fast and prompt.begins_alike and not self.loaded[1].changed():
+        if self.fast and prompt.begins_alike and not self.text_as_loaded.changed():
             return encode_shared(self.text_encoder, prompt.beginning(shifts), prompt.own)
         shifts = [0.0] if shifts is None else shifts
         return torch.stack([self.text_encoder(prompt(shift), prompt.end) for shift in shifts])
@@ -156,7 +167,7 @@ class PromptedCLIP(nn.Module):
         """
         tokens = self.backbone.tokenise(texts, truncate=True)
         ids, device = tokens.ids, self.token_embedding.weight.device
-        if self.text_encoder.ends_at_read and not self.loaded[1].changed():
+        if self.text_encoder.ends_at_read and not self.text_as_loaded.changed():
             ids = ids[:, : int(tokens.read.max()) + 1]
         embedded = self.token_embedding(ids.to(device)).to(self.dtype)
         return F.normalize(self.text_encoder(embedded, tokens.read.to(device)), dim=-1)

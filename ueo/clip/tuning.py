@@ -78,7 +78,7 @@ def counted(groups: dict[str, dict[str, nn.Parameter]], model: nn.Module) -> str
     numbers = (f"{part} {sum(p.numel() for p in group.values()):,}"
                for part, group in groups.items())
     whole = sum(p.numel() for p in model.backbone.model.parameters())
-    changed = model.loaded[0].changed() if model.fast else ""
+    changed = model.visual_as_loaded.changed() if model.fast else ""
     slow = f"\nFAST skips nothing in the image tower, which is changed in {changed}" * bool(changed)
     return f"Tuned parameters: {', '.join(numbers) or 'none'}; the backbone has {whole:,}{slow}"
 

@@ -190,7 +190,7 @@ def _write_whole(model: AdaptedModel, folder: Path) -> str:
     the trainer changed; returns what to say of it."""
     clip = model.network.model
     config, file = clip.backbone.config, OF_OPEN_CLIP[1] if clip.backbone.config else OPENAI
-    if changed := next(filter(None, (tower.changed() for tower in clip.loaded)), ""):
+    if changed := clip.visual_as_loaded.changed() or clip.text_as_loaded.changed():
         return f"{file}: left out, {model.cfg.TRAINER.NAME} changed a tower in {changed}"
     if config:
         write_json(folder / OF_OPEN_CLIP[0], config)

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ueo.clip.local_features import local_features
 from ueo.clip.towers.layouts import described, layout
 from ueo.images.hidden_labels import Truth
 from ueo.images.items import Images
@@ -51,22 +50,23 @@ class KeptOutputs:
             self.arrays["logit_bias"] = np.array(self.trainer.model.logit_bias)
 
     def _add_local_score(self, found: dict, epoch: int, classes: Tensor) -> None:
-        visual, embedding = self.trainer.model.visual, self.trainer.model.embedding
-        if classes.shape[1] != embedding:
+        model = self.trainer.model
+        if classes.shape[1] != model.embedding:
             print("No local scores are kept of the adapted model, so there is no GL-MCM after "
                   "training: its features are those of two models")
             return
 
         def score(images: Tensor) -> Tensor:
-            local = local_features(visual, images)
+            local = model.local_features(images)
             return local_mcm(local.float() @ classes.float().T)
 
-        changed = self.trainer.model.loaded[0].changed()
-        if layout(visual) is None or changed:
+        changed = model.visual_as_loaded.changed()
+        if layout(model.visual) is None or changed:
             if epoch == 0:
+                where = f", changed in {changed}" if changed else ""
                 print("No local scores are kept, so there is no GL-MCM: the image tower is a "
-                      f"{described(visual)}{', changed in ' * bool(changed)}{changed}, and they "
-                      "need a ViT or ResNet made as OpenAI's")
+                      f"{described(model.visual)}{where}, and they need a ViT or ResNet made as "
+                      "OpenAI's")
             return
         loader = self.trainer.test_loader
         found["test_local_score"] = self._passes.rows(loader, score, "places of test")

@@ -67,7 +67,8 @@ class Passes:
         shared: take those of an earlier run with the same images and the same image encoder.
         """
         model, images = self.trainer.model, loader.dataset
-        alike = model.independent and not model.loaded[0].changed()  # its hash tells of no hook
+        # the encoder's hash does not tell of a hook
+        alike = model.independent and not model.visual_as_loaded.changed()
         if not shared or images.store is None or not alike or distributed.launched():
             return self.rows(loader, model.image_features, name)
         key = f"{model.encoder_hash()} {images.content_hash()} {loader.batch_size}"

@@ -84,7 +84,7 @@ def agree(found: list[torch.Tensor]) -> None:
 def test_a_hook_changes_what_it_changes_in_the_tower_itself(kind, name):
     found, ours = both(kind, lambda v: v.get_submodule(name).register_forward_hook(more))
     agree(found)
-    assert name in ours.loaded[0].changed()
+    assert name in ours.visual_as_loaded.changed()
 
 
 @pytest.mark.parametrize("kind, name", [c for c in CASES if c[1] not in (
@@ -92,7 +92,7 @@ def test_a_hook_changes_what_it_changes_in_the_tower_itself(kind, name):
 def test_a_layer_in_place_of_another_is_called(kind, name):
     found, ours = both(kind, lambda v: replace(v, name, More))
     agree(found)
-    assert name.rpartition(".")[0] in ours.loaded[0].changed()
+    assert name.rpartition(".")[0] in ours.visual_as_loaded.changed()
 
 
 def test_another_forward_of_the_same_layer_is_called():
@@ -120,6 +120,14 @@ def test_a_visual_prompt_and_a_copy_are_no_change():
         assert model.skips
         model.visual.transformer.resblocks[0].register_forward_hook(more)
         assert not model.skips
+
+
+def test_a_changed_tower_has_no_local_features():
+    ours, images = prompted(random_clip("vit")), torch.randn(2, 3, size_of("vit"), size_of("vit"))
+    assert ours.local_features(images).ndim == 3
+    replace(ours.visual, "transformer.resblocks.0.mlp", More)
+    with pytest.raises(ConfigError, match="as it was loaded, .* changed in transformer.resblocks"):
+        ours.local_features(images)
 
 
 def test_a_hook_that_is_removed_leaves_nothing():

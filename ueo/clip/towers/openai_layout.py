@@ -4,7 +4,6 @@ import math
 
 import clip.model
 import torch
-from clip.model import CLIP, VisionTransformer
 from torch import Tensor
 
 from ueo.clip.model import PromptedCLIP
@@ -33,7 +32,7 @@ def with_a_text_tower(state: dict[str, Tensor], embedding: int) -> dict[str, Ten
     if "text_projection" in state:
         return state
     with torch.device("meta"):  # shapes alone
-        smallest = CLIP(embedding, 32, 1, 64, 32, 77, 49408, 64, 1, 1).state_dict()
+        smallest = clip.model.CLIP(embedding, 32, 1, 64, 32, 77, 49408, 64, 1, 1).state_dict()
     zeros = {n: torch.zeros(t.shape) for n, t in smallest.items() if not n.startswith(IMAGE)}
     return {**zeros, **state}
 
@@ -57,7 +56,7 @@ def not_merged(network) -> list[str]:
 def image_tower(model: PromptedCLIP) -> dict:
     """Class and arguments in clip.model of the image tower: {"class": ..., "arguments": ...}."""
     visual = model.visual
-    if isinstance(visual, VisionTransformer):
+    if isinstance(visual, clip.model.VisionTransformer):
         blocks = visual.transformer.resblocks
         sizes = {"patch_size": visual.conv1.kernel_size[0], "width": visual.conv1.out_channels,
                  "layers": len(blocks), "heads": blocks[0].attn.num_heads}
