@@ -8,6 +8,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 import ueo  # noqa: F401  isort: skip  (makes `dassl` importable)
 
 import copy
+import gc
 import json
 import resource
 import sys
@@ -76,6 +77,12 @@ def pytest_collection_modifyitems(items):
     """The files above come first, in this order; all others stay where they are."""
     rank = {name: place for place, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(SLOWEST)))
+
+
+def pytest_collection_finish():
+    """What was imported and collected stays to the end: the garbage collector skips it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

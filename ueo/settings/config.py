@@ -65,8 +65,11 @@ def declarations(cfg: CfgNode, trainers: dict[str, type]) -> dict[str, Option]:
     for name, trainer in trainers.items():
         if hasattr(trainer, "defaults"):
             known.update(flatten({"TRAINER": {name: declared(trainer)}}))
-    return {key: replace(known.get(key, Option()), default=value)
-            for key, value in flatten(cfg).items()}
+    found = {}
+    for key, value in flatten(cfg).items():
+        option = known.get(key, Option())
+        found[key] = option if option.default is value else replace(option, default=value)
+    return found
 
 
 def setting_of(cfg: CfgNode, key: str, node: str = "DATASET"):

@@ -1,5 +1,7 @@
 """Every kind of tower through the interface: the features that open_clip itself computes."""
 
+from functools import cache
+
 import open_clip
 import pytest
 import torch
@@ -29,16 +31,26 @@ def kind(request):
     return request.param
 
 
+@cache
+def read(name):
+    return load_clip(name, "fp32")
+
+
+@cache
+def made(name):
+    return open_clip.create_model(name).eval(), open_clip.get_tokenizer(name)
+
+
 @pytest.fixture
 def backbone(kind, small_backbones):
-    return load_clip(small_backbones(kind), "fp32")
+    """Read once for all tests, none of which changes it."""
+    return read(small_backbones(kind))
 
 
 @pytest.fixture
 def theirs(kind, small_backbones):
     """(model, tokeniser) as open_clip makes them."""
-    name = parse(small_backbones(kind)).model
-    return open_clip.create_model(name).eval(), open_clip.get_tokenizer(name)
+    return made(parse(small_backbones(kind)).model)
 
 
 def close(found, expected):
@@ -75,7 +87,7 @@ def test_what_is_known_of_each_text_tower(kind, backbone):
     {"context": "", "n_ctx": 5}, {"context": "a photo of a {}, a kind of thing."},
 ])
 def test_a_learnt_context_gives_the_same_features_and_gradients_plain_and_fast(backbone, options):
-    def made(fast):
+    def features_and_gradient(fast):
         generator = torch.Generator().manual_seed(3)
         prompt = PromptLearner(NAMES, backbone, whole=not fast, generator=generator, **options)
         model = PromptedCLIP(backbone, prompt, fast=fast)
@@ -86,7 +98,7 @@ def test_a_learnt_context_gives_the_same_features_and_gradients_plain_and_fast(b
         weight = torch.linspace(-1, 1, features.numel()).view_as(features)
         return features, torch.autograd.grad((features * weight).sum(), prompt.ctx)[0]
 
-    (fast, fast_gradient), (plain, gradient) = made(True), made(False)
+    (fast, fast_gradient), (plain, gradient) = map(features_and_gradient, (True, False))
     close(fast, plain)
     assert (fast_gradient - gradient).norm() <= 1e-3 * gradient.norm() and gradient.any()
 
