@@ -1,13 +1,13 @@
-"""What every method here shares: model, precision, stepping, evaluation and the record.
+"""The base class of all methods: model, precision, training step, evaluation and record.
 
-A method is four things: its `defaults`, `trainable()`, `prepare()` (what it computes once from the
-zero-shot model) and `loss(batch)`, whose "loss" is minimised and whose other entries are logged.
-What an unsupervised method can reach, its batches, loaders and `dm.dataset`, holds neither labels
-nor paths (ueo/images/hidden_labels.py).
+A method defines its `defaults`, `trainable()`, `prepare()` (computed once, from the zero-shot
+model) and `loss(batch)`, whose entry "loss" is minimised; its other entries are logged. Labels and
+paths are hidden from unsupervised methods: their batches, loaders and `dm.dataset` hold neither
+(ueo/images/hidden_labels.py).
 
-Under torchrun a process has its share of a batch's images. Labels and indices are those of the
-whole batch, and so are the rows that `features`, `cosines` and `logits` return: a loss is written
-as if there were one process.
+Under torchrun each process loads its share of a batch's images. Labels, indices and the rows that
+`features`, `cosines` and `logits` return are those of the whole batch, so a loss is written as for
+a single process.
 """
 
 from collections.abc import Callable
@@ -39,61 +39,61 @@ from ueo.settings.refused import check_preprocessing, check_trainer
 class CLIPTrainer(OnlineTrainer):
     """Adapts a prompted CLIP to the images of one domain."""
 
-    reads_labels = False  # True: an oracle; its record and tables say so, see `true_labels`
-    gathers_batches = True
+    reads_labels = False  # True: an oracle, marked in records and tables; see `true_labels`
+    gathers_batches = True  # under torchrun, losses see the rows of all processes
     model_class = PromptedCLIP
-    _whole = WholeBatch()  # of the training batch, as one process has it
+    _whole = WholeBatch()  # how the training batch is gathered; here: a single process
     deterministic = False  # True: every seed gives the same result
-    bound_to_classes = False  # True: what it learns fits no other list of classes
-    capturable = False  # True: the loss keeps nothing from step to step, in Python or new tensors
+    bound_to_classes = False  # True: what is learnt fits this list of classes only
+    capturable = False  # True: `loss` carries no state from step to step (ueo/clip/captured.py)
     captured: CapturedStep | None = None
-    training_free = False  # True: no step is taken, `prepare` is all there is
+    training_free = False  # True: no step is taken, `prepare` does everything
     input_files: tuple[str, ...] = ()  # options that name files or folders the result depends on
     defaults = {
         "N_CTX": Option(4, low=1, high=75),  # context vectors when CTX_INIT is empty
-        "CTX_INIT": CONTEXT,  # words that initialise the context; "template": the data set's
+        "CTX_INIT": CONTEXT,  # initial words; "template": the data set's; "": random vectors
         "CSC": False,  # class-specific context
         "CLASS_TOKEN_POSITION": Option("end", choices=POSITIONS),
         "PREC": Option("fp16", choices=PRECISIONS),  # fp16: as released; fp32 on a CPU
-        "ENSEMBLE": Option(1, low=1, high=1000),  # prompts side by side, if CTX_INIT is ""
-        "CTX_FP32": False,  # keep the context in fp32 beside fp16 weights
+        "ENSEMBLE": Option(1, low=1, high=1000),  # prompts learnt side by side, if CTX_INIT is ""
+        "CTX_FP32": False,  # keep the context in fp32 although weights are fp16
         "FAST": True,  # skip unused computation in both towers; False: as released, for checks
-        "GRAPH": True,  # launch a step as one CUDA graph, where that can be: docs/speed.md
-        "TUNE": Option("both", check=parse_parts),  # parts joined by +: clip/tuning.py
+        "GRAPH": True,  # launch each step as one CUDA graph where possible (docs/speed.md)
+        "TUNE": Option("both", check=parse_parts),  # parts joined by "+" (ueo/clip/tuning.py)
         "N_VISUAL_CTX": Option(8, low=1, high=1000),  # tokens of a visual prompt
         "PROMPT_LR": Option(None, kind=float, low=0),  # None: OPTIM.LR
         "VISUAL_LR": Option(None, kind=float, low=0),  # None: OPTIM.LR
         "SCHEDULE": Option("iteration", choices=SCHEDULES),
         "DECAY": Option(10.0, low=0),  # "inverse": (1 + DECAY * t / T) ** -0.75 at iteration t of T
-        "EVAL_FREQ": Option(10, low=0),  # epochs between evaluations; 0: the last one alone
-        "SCORE": Option("mcm", choices=(*SCORES, *AGAINST_NAMES)),  # OOD score that is reported
+        "EVAL_FREQ": Option(10, low=0),  # epochs between evaluations; 0: after the last epoch only
+        "SCORE": Option("mcm", choices=(*SCORES, *AGAINST_NAMES)),  # the reported OOD score
     }
 
     # what a method defines
 
     def setup(self) -> None:
-        """Make what the method needs beside `self.model`, the prompted CLIP: parameters, modules,
-        memories. Called once, before `trainable` and `buffers`."""
+        """Create what the method needs besides `self.model`, the prompted CLIP: parameters,
+        modules, memories. Called once, before `trainable` and `buffers`."""
 
     def trainable(self) -> dict[str, dict[str, nn.Parameter]]:
-        """Parameter groups: part -> {name: parameter}. The rate of a part `lora` is that of the
-        option LORA_LR where `defaults` declares one and it is not None, else OPTIM.LR."""
+        """Return the parameter groups: part -> {name: parameter}. The learning rate of a part, say
+        `lora`, is the option LORA_LR; if that is None or not in `defaults`, it is OPTIM.LR."""
         return {} if self.training_free else select(self.model, self.options.TUNE)
 
     def adapter(self) -> nn.Module:
-        """(image features, class features) -> cosines; changes nothing until `prepare` fills it."""
+        """Return the module (image features, class features) -> cosines; plain until `prepare`."""
         return Cosines()
 
     def prepare(self, zero_shot: Tensor) -> None:
-        """Compute what the method needs once, before any step.
+        """Compute once, before the first step, what the method needs of the zero-shot model.
 
-        zero_shot: (images, K), unscaled cosines of the unlabelled images in the order of their
-        list, test transform, fp32.
+        zero_shot: (images, K), fp32, its unscaled cosines on the unlabelled images, in the order of
+        their list and under the test transform.
         """
 
     def loss(self, batch: dict) -> dict[str, Tensor] | Tensor:
-        """The loss of a batch: {"loss": what is minimised, further names: what is logged}, scalars;
-        or the loss alone. With labels, cross-entropy unless a method defines another.
+        """Return the loss of a batch, a scalar, or {"loss": that scalar, other names: scalars that
+        are logged}. Cross-entropy by default, for methods that train with labels.
 
         batch: img (own share, 3, height, width), index and label (batch,).
         """
@@ -103,7 +103,7 @@ class CLIPTrainer(OnlineTrainer):
         return {"loss": F.cross_entropy(self.logits(batch["img"]), labels)}
 
     def buffers(self) -> dict[str, Tensor]:
-        """State besides parameters that a resumed run needs, kept with them: the adapter's."""
+        """Return what checkpoints keep besides tuned parameters; by default the adapter's state."""
         return untuned_adapter(self.model, self.groups)
 
     # what the engine asks for
@@ -113,7 +113,7 @@ class CLIPTrainer(OnlineTrainer):
         check_trainer(type(self).__name__, cfg, self.options)
 
     def build_network(self, load: Callable = load_clip) -> None:
-        """The model with its zero-shot weights and what is tuned of it: all that predicting needs.
+        """Build the model with zero-shot weights and its parameter groups, as prediction needs.
 
         load: (name, precision, device) -> Backbone.
         """
@@ -129,7 +129,7 @@ class CLIPTrainer(OnlineTrainer):
             self.model.add_visual_prompt(options.N_VISUAL_CTX, self._generator())
         self.model.to(self.device).requires_grad_(False)
         self.model.adapter = self.adapter().to(self.device).requires_grad_(False)
-        self.notes: dict = {}  # what a method has to say of its run, kept in the record
+        self.notes: dict = {}  # facts about the run that a method adds to the record
         self.setup()
         self.load_start()
         self.groups = self.trainable()
@@ -149,12 +149,12 @@ class CLIPTrainer(OnlineTrainer):
         self.passes = self.evaluations.passes
 
     def saved_state(self) -> nn.Module:
-        """What checkpoints hold: the tuned parameters and the buffers."""
+        """Return what checkpoints hold, the tuned parameters and the buffers; memory is shared."""
         tuned = {name: p for group in self.groups.values() for name, p in group.items()}
         return as_module(tuned, self.buffers())
 
     def choose_precision(self) -> str:
-        """PREC, or what the device can run instead."""
+        """Return PREC, or the precision that the device can run instead."""
         return resolve_precision(self.options.PREC, self.device)
 
     def after_epoch(self) -> None:
@@ -181,47 +181,47 @@ class CLIPTrainer(OnlineTrainer):
         self.optim = build_optimiser(module, self.groups, optim, options)
         self.sched = build_schedule(self.optim, optim, options, self.all_steps)
         self.register_model(MODEL, module, self.optim, self.sched)
-        self._idle = dict(module.named_parameters())  # those without a gradient so far
+        self._idle = dict(module.named_parameters())  # parameters that never had a gradient
         self.captured = captured_step(self, self._gradients, list(module.parameters()))
 
     # training
 
     def true_labels(self) -> Tensor:
-        """(images,): labels of the unlabelled images, -1 where there is none; for an ablation that
-        sets `reads_labels`, no method may do without."""
+        """Return the labels of the unlabelled images, (images,), -1 where there is none. Only for
+        ablations: raises ConfigError unless the trainer sets `reads_labels`."""
         if not self.reads_labels:
             raise ConfigError(
-                f"{type(self).__name__} asks for labels and does not say so: set reads_labels"
+                f"{type(self).__name__} reads labels without declaring it: set reads_labels = True"
             )
         return self._truth.labels("unlabelled")
 
     def features(self, images: Tensor, whole: WholeBatch | None = None) -> Tensor:
-        """Unit vectors (batch, embedding), with gradient to what is tuned.
+        """Return unit image features (batch, embedding), with gradient.
 
-        images: (own share, 3, height, width). whole: of the batch they are from, where that is not
-        the training batch; see `whole_batch`.
+        images: (own share, 3, height, width). whole: from `whole_batch`, needed for images of
+        another batch than the training batch.
         """
         return (whole or self._whole).rows(self.model.image_features(images.to(self.device)))
 
     def cosines(self, images: Tensor) -> Tensor:
-        """Unscaled logits (batch, K) in fp32, with gradient to what is tuned."""
+        """Return unscaled logits (batch, K) in fp32, with gradient."""
         return self._whole.rows(self.model(images.to(self.device)).float())
 
     def logits(self, images: Tensor) -> Tensor:
-        """Scaled logits (batch, K) in fp32, with gradient to what is tuned."""
+        """Return scaled logits (batch, K) in fp32, with gradient."""
         return self.model.logit_scale * self.cosines(images)
 
     @staticmethod
     def whole_batch(batch: dict) -> tuple[dict, WholeBatch]:
-        """(the batch with index and label of all processes' shares, how rows are put together)."""
+        """Return (the batch with index and label of all processes, what gathers its other rows)."""
         whole = WholeBatch.of(batch["index"])
         told = {key: whole.rows(batch[key]) for key in ("index", "label") if key in batch}
         return {**batch, **told}, whole
 
     def forward_backward(self, batch: dict) -> dict[str, Tensor | Real]:
-        """One step. What the loss returned stays on the device: a read would wait for it. amp waits
-        in each step, for GradScaler reads whether a gradient was infinite."""
-        self.batch_idx = batch.get("number", self.batch_idx)  # an epoch may begin in its middle
+        """Take one step. The losses stay on the device, since the host would wait to read them;
+        under amp it waits in each step, because GradScaler reads whether gradients are finite."""
+        self.batch_idx = batch.get("number", self.batch_idx)  # shards: may resume within an epoch
         batch, self._whole = self.whole_batch(batch)
         losses = (self.captured or self._gradients)(batch)
         self._idle = {name: p for name, p in self._idle.items() if p.grad is None}
@@ -236,7 +236,7 @@ class CLIPTrainer(OnlineTrainer):
         return losses
 
     def _gradients(self, batch: dict) -> dict[str, Tensor | Real]:
-        """The losses of a batch, without gradient; the gradients stand in `.grad`."""
+        """Return the losses of a batch, detached; leave the gradients in `.grad`."""
         with torch.autocast(self.device.type, enabled=self.scaler is not None):
             found = self.loss(batch)
         losses = as_losses(type(self).__name__, found, self.groups)

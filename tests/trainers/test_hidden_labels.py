@@ -140,7 +140,7 @@ def test_hidden_attributes_are_said_to_be_hidden(build):
 
 
 def test_an_oracle_has_a_door_of_its_own_and_its_record_says_so(build, toy):
-    with pytest.raises(ConfigError, match="UEO asks for labels and does not say so"):
+    with pytest.raises(ConfigError, match="UEO reads labels without declaring it"):
         build().true_labels()
     _, oracle = toy("oracle", "TRAINER.UEO.WEIGHTING", "oracle")
     _, plain = toy("plain")

@@ -50,7 +50,7 @@ MISTAKES = {
     "labels": (
         "def prepare(self, zero_shot): self.true_labels()\n"
         "    def loss(self, batch): return self.logits(batch['img']).mean()",
-        ["Mine asks for labels and does not say so: set reads_labels"],
+        ["Mine reads labels without declaring it: set reads_labels = True"],
     ),
     "state that is not kept": (
         "def setup(self): self.average = self.model.prompt.ctx.detach().clone()\n"
