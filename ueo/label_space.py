@@ -1,10 +1,13 @@
 """Label spaces of unsupervised universal fine-tuning (UEO, arXiv:2308.12919, section 3).
 
-L_p are the class names that the classifier is given, L_u the classes of the unlabelled images:
-closed L_p = L_u; partial: L_u lacks some known classes; open: L_u holds further classes;
-open_partial: both. The test set always holds every class, also OOD classes never seen unlabelled.
-Besides: all, every class is known; as_is, every image is in the unlabelled set, as the images of
-one's own come.
+L_p are the class names given to the classifier, L_u the classes of the unlabelled images. Settings:
+    closed:       L_p = L_u
+    partial:      L_u lacks some known classes
+    open:         L_u has further classes
+    open_partial: both
+    all:          every class is known
+    as_is:        L_u has every class; for a user's own images
+The test set always has every class, including OOD classes that are not in L_u.
 """
 
 from dataclasses import dataclass
@@ -26,13 +29,13 @@ ALIASES = {
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """How many classes of an ordered list play which part; the known ones come first.
+    """Sizes of the parts of an ordered list of classes, the known classes first.
 
     total:        all classes.
-    known:        L_p, the first ones.
-    partial:      the first known classes that are in L_u under "partial".
+    known:        L_p, the first classes.
+    partial:      how many of the first known classes are in L_u under "partial".
     open_partial: the same under "open_partial".
-    seen_ood:     the first unknown classes that are in L_u under "open" and "open_partial".
+    seen_ood:     how many of the first unknown classes are in L_u under "open" and "open_partial".
     """
 
     total: int
@@ -42,7 +45,7 @@ class ClassCounts:
     seen_ood: int
 
     def __post_init__(self):
-        """Raise ConfigError for numbers that do not fit together."""
+        """Raise ConfigError for inconsistent numbers."""
         fit = (1 <= self.partial <= self.known and 1 <= self.open_partial <= self.known
                and 0 <= self.seen_ood <= self.total - self.known)
         if not fit:
@@ -52,15 +55,14 @@ class ClassCounts:
             )
 
     def ends(self) -> list[int]:
-        """Where the blocks of classes that the label spaces part end, the last class's id + 1 each.
-        """
+        """Return the end (last id + 1) of each block into which label spaces split the classes."""
         return sorted({self.partial, self.open_partial, self.known, self.known + self.seen_ood,
                        self.total})
 
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """Class ids of one setting. Known ids are 0..K-1, every id >= K is out-of-distribution."""
+    """Class ids of one setting. Ids 0..K-1 are known, ids from K on are out-of-distribution."""
 
     setting: str
     known: tuple[int, ...]
@@ -69,7 +71,8 @@ class LabelSpace:
 
 
 def parse_setting(name: str) -> str:
-    """A setting's own name, from it or an alias. Raises ConfigError for any other."""
+    """Return a setting's canonical name, given that name or an alias. Raises ConfigError for any
+    other."""
     setting = ALIASES.get(name, ALIASES.get(name.upper(), name))
     if setting not in SETTINGS:
         raise ConfigError(
@@ -80,8 +83,8 @@ def parse_setting(name: str) -> str:
 
 
 def subsample(space: LabelSpace, which: str) -> LabelSpace:
-    """The label space with the "base" or the "new" half of its known classes, the other half being
-    left out everywhere; itself for "all". The first half is the larger one, as in the CoOp family.
+    """Return the label space without the other half of its known classes, for `which` "base" or
+    "new"; unchanged for "all". "base" is the first half and the larger one, as in CoOp.
 
     Raises ConfigError for too few classes.
     """
@@ -99,7 +102,7 @@ def subsample(space: LabelSpace, which: str) -> LabelSpace:
 
 
 def label_space(counts: ClassCounts, setting: str) -> LabelSpace:
-    """Known, unlabelled and test classes of `setting` (or an alias of it)."""
+    """Return the known, unlabelled and test classes of `setting` (a name or an alias)."""
     setting = parse_setting(setting)
     everything = tuple(range(counts.total))
     if setting == "all":

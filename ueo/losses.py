@@ -1,7 +1,7 @@
-"""Objectives as pure functions of probabilities: tensors in, tensors out.
+"""Training objectives as pure functions of tensors, mostly of probabilities.
 
-No configuration, no device, no side effect. Names and equations follow the papers named at each
-function; every function is checked against an independent NumPy formula in tests/ueo.
+They read no configuration and have no side effects. Names and equations follow the paper that each
+docstring cites. tests/ueo checks every function against an independent NumPy formula.
 """
 
 import math
@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 EPS = 1e-5  # inside the logarithm, as in the released UEO code
-EXACT = 1e-30  # so small that it changes no entropy, and 0 log 0 is 0
+EXACT = 1e-30  # too small to change an entropy, yet makes 0 log 0 = 0
 
 
 def entropy(prob: Tensor, eps: float = EPS) -> Tensor:
-    """Shannon entropy in nats of distributions along the last axis.
+    """Shannon entropy in nats over the last axis.
 
     prob: (..., classes), rows sum to 1.  Returns (...).
     """
@@ -31,7 +31,7 @@ def weighted_mean(prob: Tensor, weight: Tensor) -> Tensor:
 
 
 DOUBTS = {  # decreasing functions of the confidence w, the Phi of UEO's section 3.2
-    "inverse": lambda weight: 1 / weight,  # the released one
+    "inverse": lambda weight: 1 / weight,  # as in the released code
     "linear": lambda weight: 1 - weight + EPS,
     "exponential": lambda weight: torch.exp(-weight),
     "uniform": torch.ones_like,
@@ -45,13 +45,13 @@ def universal_entropy(
     doubt: Tensor | None = None,
     eps: float = EPS,
 ) -> tuple[Tensor, Tensor]:
-    """The two terms of UEO, which minimises their sum (arXiv:2308.12919, Eq. 4).
+    """The two terms whose sum UEO minimises (arXiv:2308.12919, Eq. 4).
 
     prob:      (batch, classes), softmax of the scaled logits.
     weight:    (batch,), positive confidence of the zero-shot model; larger: more likely known.
     trade_off: factor of the marginal entropy, 1 in the paper.
-    doubt:     (batch,), weights of the mean prediction, in which doubtful samples count most;
-               1 / weight unless given.
+    doubt:     (batch,), weights of the mean prediction, larger for doubtful samples; default
+               1 / weight.
 
     Returns the confidence-weighted conditional entropy and the negative entropy of the weighted
     mean prediction, each a scalar. With equal weights the sum is information maximisation.
@@ -65,8 +65,8 @@ def universal_entropy(
 def entropy_difference(
     prob: Tensor, weight: Tensor, doubt: Tensor, trade_off: float = 1.0, eps: float = EPS
 ) -> tuple[Tensor, Tensor]:
-    """The alternative that UEO's paper sets aside (Eq. 3): confident samples are sharpened and
-    doubtful ones made uncertain, each by itself. Arguments and returns as in universal_entropy."""
+    """The alternative that the UEO paper rejects (Eq. 3): lower the entropy of each confident
+    sample and raise that of each doubtful one. Arguments and returns as in universal_entropy."""
     each = entropy(prob, eps)
     conditional = (weight * each).sum() / weight.sum()
     return conditional, -trade_off * (doubt * each).sum() / doubt.sum()
@@ -75,15 +75,15 @@ def entropy_difference(
 def information_maximisation(
     prob: Tensor, trade_off: float = 1.0, eps: float = EPS
 ) -> tuple[Tensor, Tensor]:
-    """Mean entropy, and the negative entropy of the mean prediction (SHOT-IM, Liang et al., ICML
-    2020, Eq. 3), each a scalar, to be minimised. prob: (batch, classes)."""
+    """Mean entropy, and negative entropy of the mean prediction (SHOT-IM, Liang et al., ICML 2020,
+    Eq. 3); two scalars whose sum is minimised. prob: (batch, classes)."""
     return entropy(prob, eps).mean(), -trade_off * entropy(prob.mean(0), eps)
 
 
 def mutual_information(prob: Tensor) -> float:
-    """Of images and predicted classes, as a share of the most there can be, log(classes): 1 where
-    each image is sure of one class and all classes are predicted alike, 0 where all images are
-    predicted alike. prob: (images, classes)."""
+    """Mutual information of image and predicted class over its maximum, log(classes): 1 if every
+    prediction is certain and all classes are predicted equally often, 0 if all images get the same
+    prediction. prob: (images, classes)."""
     if prob.shape[1] == 1:
         return 0.0
     found = -sum(information_maximisation(prob.double())) / math.log(prob.shape[1])
@@ -92,8 +92,8 @@ def mutual_information(prob: Tensor) -> float:
 
 def transport_cost(cosines: Tensor, logits: Tensor) -> Tensor:
     """Bidirectional transport between images and class prompts (POUF, Tanwisuth et al., ICML 2023,
-    Eq. 3-5): the expected cost 1 - cosine of going from each image to a class and from each class
-    to an image.
+    Eq. 3-5): the expected cost, 1 - cosine, of moving each image to a class, plus that of moving
+    each class to an image.
 
     cosines, logits: (batch, classes).  Returns a scalar.
     """
@@ -104,43 +104,44 @@ def transport_cost(cosines: Tensor, logits: Tensor) -> Tensor:
 
 
 def neighbourhood_entropy(logits: Tensor, to_memory: Tensor, to_batch: Tensor) -> Tensor:
-    """Mean entropy of each sample's similarity to classes, to remembered samples and to those of
-    its batch (neighbourhood clustering of DANCE, Saito et al., NeurIPS 2020, Eq. 4-6).
+    """Mean entropy of each sample's similarity to the classes, to the memory bank and to its batch
+    (neighbourhood clustering of DANCE, Saito et al., NeurIPS 2020, Eq. 4-6).
 
-    logits: (batch, classes); to_memory: (batch, images); to_batch: (batch, batch); all divided by
-    their temperatures; -inf or very small where a pair does not count.  Returns a scalar.
+    logits: (batch, classes); to_memory: (batch, images); to_batch: (batch, batch). All are divided
+    by their temperatures already; -inf, or a very small value, masks a pair.  Returns a scalar.
     """
     prob = torch.cat([logits, to_memory, to_batch], dim=1).softmax(1)
     return entropy(prob).mean()
 
 
 def entropy_separation(prob: Tensor, threshold: float, margin: float) -> Tensor:
-    """Push the entropy of each prediction away from `threshold`, once it is further than `margin`
-    from it (DANCE, Eq. 7-8); within the margin there is no gradient.
+    """Push each prediction's entropy away from `threshold` (DANCE, Eq. 7-8). Entropies within
+    `margin` of it have no gradient.
 
-    prob: (batch, classes).  Returns a scalar, to be minimised.
+    prob: (batch, classes).  Returns a scalar to minimise.
     """
     return -(entropy(prob) - threshold).abs().clamp(min=margin).mean()
 
 
 def candidate_loss(logits: Tensor, candidates: Tensor) -> Tensor:
-    """Mean of -log sum_j p_j over an image's candidate labels (Feng et al., NeurIPS 2020, the
-    classifier-consistent loss); images without one do not count, and it is 0 where none has any.
+    """Mean over images of -log of the summed probability of their candidate labels (Feng et al.,
+    NeurIPS 2020, the classifier-consistent loss). Images without candidates are left out; if no
+    image has any, the loss is 0.
 
     logits: (batch, K), scaled; candidates: (batch, K) bool.  Returns a scalar.
     """
     used = candidates.any(-1)
-    allowed = candidates | ~used[:, None]  # every label: -log 1
+    allowed = candidates | ~used[:, None]  # an image left out allows every label: -log 1
     chosen = logits.masked_fill(~allowed, -torch.inf).logsumexp(-1)
     return (used * (logits.logsumexp(-1) - chosen)).sum() / used.sum().clamp(min=1)
 
 
 def contrastive(logits: Tensor) -> Tensor:
-    """CLIP's symmetric loss (Radford et al., ICML 2021, Fig. 3): the mean cross-entropy of each
-    image finding its text and of each text finding its image.
+    """CLIP's symmetric loss (Radford et al., ICML 2021, Fig. 3): the mean of the image-to-text and
+    the text-to-image cross-entropy.
 
-    logits: (pairs, pairs), scaled cosines, images by texts; pair i stands in row and column i, and
-    all else is a negative.  Returns a scalar.
+    logits: (pairs, pairs), scaled cosines, images by texts; the diagonal holds the positive pairs,
+    everything else is a negative.  Returns a scalar.
     """
     own = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
@@ -149,13 +150,14 @@ def contrastive(logits: Tensor) -> Tensor:
 def unified_entropy(
     prob: Tensor, known: Tensor, trade_off: float, unknown_weight: float, per_group: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The three terms of UniEnt, which minimises their sum (Gao et al., CVPR 2024,
-    arXiv:2404.06065): entropy of the known images, negative entropy of the unknown ones, negative
-    entropy of the mean prediction, each a scalar.
+    """The three terms whose sum UniEnt minimises (Gao et al., CVPR 2024, arXiv:2404.06065): entropy
+    of the known images, negative entropy of the unknown ones, negative entropy of the mean
+    prediction, each a scalar.
 
     prob:      (batch, classes).
     known:     (batch,), probability that an image is of a known class; 0 or 1 for a hard split.
-    per_group: mean over each group (UniEnt), 0 for an empty one; else over the batch (UniEnt+).
+    per_group: average over each group (UniEnt; 0 for an empty group), else over the whole batch
+               (UniEnt+).
     """
     each = entropy(prob, EXACT)
     sharpened, flattened = (
@@ -166,13 +168,13 @@ def unified_entropy(
 
 
 def soft_contrastive(logits: Tensor, known: Tensor, both_ways: bool = False) -> Tensor:
-    """CLIP's contrastive loss where pairs are uncertain (CLIPTTA, Lafon et al., NeurIPS 2025,
-    arXiv:2507.14312). An image's text is the prompt of its predicted class. Minimised is not the
-    cross-entropy with that text but the entropy over the texts of the batch. Returns the mean over
-    known images, a scalar.
+    """CLIP's contrastive loss for uncertain pairs (CLIPTTA, Lafon et al., NeurIPS 2025,
+    arXiv:2507.14312). Each image is paired with the prompt of its predicted class. The loss is the
+    entropy of an image over the texts of its batch, not the cross-entropy with its own text.
+    Returns the mean over known images, a scalar.
 
-    logits: (batch, classes), scaled cosines.  known: (batch,), bool, which images and their texts
-    take part; at least one.  both_ways: also the entropy of a text over images; the mean of both.
+    logits: (batch, classes), scaled cosines.  known: (batch,), bool, at least one true; the other
+    images and their texts are left out.  both_ways: average with the entropy of a text over images.
     """
     pairs = logits[:, logits.argmax(1)]  # (batch, batch), images by texts
     ways = torch.stack([pairs, pairs.T] if both_ways else [pairs])
@@ -181,8 +183,8 @@ def soft_contrastive(logits: Tensor, known: Tensor, both_ways: bool = False) -> 
 
 
 def outlier_exposure(scores: Tensor, threshold: Tensor, width: float) -> Tensor:
-    """Outlier contrastive exposure (CLIPTTA): push apart the mean scores of known and of unknown
-    images, which a sigmoid tells from each other: -(mean_known - mean_unknown)^2.
+    """Outlier contrastive exposure (CLIPTTA): push the mean scores of known and of unknown images
+    apart, -(mean_known - mean_unknown)^2. A sigmoid around `threshold` weights the images.
 
     scores: (batch,), larger: more likely known.  threshold: a scalar.  width: of the sigmoid.
     """
@@ -193,9 +195,8 @@ def outlier_exposure(scores: Tensor, threshold: Tensor, width: float) -> Tensor:
 
 
 def halfway(scores: Tensor) -> Tensor:
-    """The threshold between the two groups that Otsu's rule makes of the scores (batch,), halfway;
-    a scalar, without gradient. The groups are those of `open_set.otsu_threshold`, found on the
-    device of the scores. If all are equal, it is that number."""
+    """Halfway between the two groups of `open_set.otsu_threshold`, computed on the device of the
+    scores (batch,): a scalar without gradient. If all scores are equal, it is their value."""
     count, ordered = len(scores), scores.detach().double().sort().values
     if count == 1:
         return scores.detach()[0]

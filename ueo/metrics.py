@@ -1,24 +1,24 @@
-"""Metrics from labels, predictions and scores, as NumPy arrays; every result in [0, 1] or None.
+"""Metrics on NumPy arrays of labels, predictions and scores; every result is in [0, 1] or None.
 
-Labels below `num_known` are known classes (ID), the others are out-of-distribution (OOD). ID is the
-positive class and a larger score means more ID. A label below 0 means that the image has none: it
-counts nowhere. None stands for "not defined on this set", such as an AUROC without a single OOD
-sample. Equal scores count as one: no threshold parts them. A score that is NaN or infinite is an
-error (FloatingPointError), because a model that gives it has diverged.
+Labels from 0 to `num_known` - 1 are known classes (ID); larger ones are out-of-distribution (OOD).
+An image with a label below 0 is unlabelled and not counted. ID is the positive class, and a larger
+score means more ID. None means "not defined on this set", such as an AUROC without OOD samples. No
+threshold separates equal scores. A NaN or infinite score raises FloatingPointError, because it
+means that the model diverged.
 
-These are computed at every evaluation of every run; open_set.py holds those of a study.
+Every evaluation of a run computes these metrics; open_set.py has further ones for studies.
 """
 
 import numpy as np
 
 
 def percent(value: float | None) -> float | None:
-    """A share as a percentage; None stays."""
+    """Return a share as a percentage, or None for None."""
     return None if value is None else 100 * value
 
 
 def in_percent(values: dict[str, float | None]) -> dict[str, float | None]:
-    """Metrics as records hold them: percentages, and "gacc", which comes first, as "accuracy"."""
+    """Return metrics as records keep them: in percent, "gacc" renamed to "accuracy" and first."""
     found = {name: percent(value) for name, value in values.items()}
     return {"accuracy": found.pop("gacc"), **found}
 
@@ -29,20 +29,20 @@ def global_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float | None
 
 
 def per_class_accuracy(labels: np.ndarray, predictions: np.ndarray) -> float | None:
-    """Mean over the classes present of their recall (PACC). labels, predictions: (samples,)."""
+    """Mean recall over the classes that occur (PACC). labels, predictions: (samples,)."""
     recalls = [(predictions[labels == c] == c).mean() for c in np.unique(labels)]
     return float(np.mean(recalls)) if recalls else None
 
 
 def refuse_not_finite(scores: np.ndarray) -> None:
-    """Raise FloatingPointError, with their number, for scores that are NaN or infinite."""
+    """Raise FloatingPointError if any scores are NaN or infinite; the message counts them."""
     wrong = int((~np.isfinite(scores)).sum())
     if wrong:
         raise FloatingPointError(f"{wrong:,} of {len(scores):,} scores are not finite numbers")
 
 
 def _both(is_id: np.ndarray, scores: np.ndarray) -> bool:
-    """Whether there are ID and OOD samples, without which detection is not defined."""
+    """Whether both ID and OOD samples exist; else detection is not defined."""
     refuse_not_finite(scores)
     return bool(is_id.any() and not is_id.all())
 
@@ -58,7 +58,7 @@ def auroc(is_id: np.ndarray, scores: np.ndarray) -> float | None:
 
 
 def fpr_at_tpr(is_id: np.ndarray, scores: np.ndarray, tpr: float = 0.95) -> float | None:
-    """Share of OOD samples accepted at the highest threshold that accepts `tpr` of the ID ones."""
+    """Share of OOD samples accepted at the highest threshold that accepts a share `tpr` of ID."""
     if not _both(is_id, scores):
         return None
     from sklearn.metrics import roc_curve
@@ -77,7 +77,7 @@ def aupr(is_id: np.ndarray, scores: np.ndarray) -> float | None:
 
 
 def harmonic_mean(a: float | None, b: float | None) -> float | None:
-    """2ab / (a + b). Of PACC and AUROC it is the HM of the UEO paper, not the H-score of UniDA."""
+    """2ab / (a + b). For PACC and AUROC this is the UEO paper's HM, not the H-score of UniDA."""
     if a is None or b is None:
         return None
     return 2 * a * b / (a + b) if a + b else 0.0
@@ -87,8 +87,8 @@ def expected_calibration_error(
     right: np.ndarray, confidences: np.ndarray, bins: int = 15
 ) -> float | None:
     """Expected calibration error (ECE; Guo et al., ICML 2017, Eq. 3): the mean over images of the
-    gap between confidence and accuracy in their bin, of `bins` equally wide ones; a confidence on
-    an edge is of the bin below. right: (samples,) bool; confidences: (samples,), in [0, 1]."""
+    gap between confidence and accuracy in their bin. The `bins` are equally wide; a confidence on
+    an edge is in the lower bin. right: (samples,) bool; confidences: (samples,), in [0, 1]."""
     if not len(right):
         return None
     edges = np.linspace(0, 1, bins + 1)[1:-1]
@@ -106,12 +106,13 @@ def evaluate(
 ) -> dict[str, float | None]:
     """All metrics of one set.
 
-    labels, predictions, scores: (samples,). `unlabelled_classes` are the labels present in the
-    unlabelled set (L_u); with it PACC is also given apart for known classes inside and outside L_u,
-    and AUROC apart for OOD classes that were in the unlabelled set ("seen") and never were.
-    confidences: (samples,), probability of the predicted class; with it, the ECE of known images.
+    labels, predictions, scores: (samples,).
+    unlabelled_classes: the classes of the unlabelled set (L_u). Adds the PACC of known classes in
+        L_u ("present") and outside ("absent"), and the AUROC against OOD classes in L_u ("seen")
+        and outside ("unseen").
+    confidences: (samples,), probability of the predicted class. Adds the ECE of known images.
     """
-    refuse_not_finite(scores)  # of images without label, too
+    refuse_not_finite(scores)  # those of unlabelled images, too
     labelled = labels >= 0
     labels, predictions, scores = labels[labelled], predictions[labelled], scores[labelled]
     known = labels < num_known

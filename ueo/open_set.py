@@ -1,26 +1,24 @@
-"""Metrics of a study: more of detection, and recognition with the right to refuse an image.
+"""Further metrics for studies: OOD detection, and recognition that may reject an image as unknown.
 
-Conventions are those of metrics.py: ID is positive, larger scores mean more ID, labels from
-`num_known` on are OOD, results lie in [0, 1], None where not defined, and a score that is not
-finite raises FloatingPointError. An image is accepted as known if its score is at least the
-threshold.
+The conventions are those of metrics.py. An image is accepted as known if its score is at least the
+threshold; else it is rejected.
 """
 
 import numpy as np
 
 from ueo.metrics import aupr, auroc, evaluate, harmonic_mean, per_class_accuracy, refuse_not_finite
 
-REFUSED = -1  # in the place of a predicted class
+REFUSED = -1  # instead of a predicted class
 
 
 def aupr_out(is_id: np.ndarray, scores: np.ndarray) -> float | None:
-    """Average precision with OOD as the positive class. is_id: (samples,) bool; scores: alike."""
+    """Average precision with OOD positive. is_id: (samples,) bool; scores: (samples,)."""
     return aupr(~is_id, -scores)
 
 
 def detection_accuracy(is_id: np.ndarray, scores: np.ndarray) -> float | None:
-    """max over thresholds of (TPR + TNR) / 2, one minus the detection error of Liang et al. (ICLR
-    2018). The threshold is chosen by the labels: a bound, and no lower than 0.5."""
+    """max over thresholds of (TPR + TNR) / 2, which is 1 - the detection error of Liang et al.
+    (ICLR 2018). The labels choose the threshold, so this is an upper bound, at least 0.5."""
     if auroc(is_id, scores) is None:
         return None
     from sklearn.metrics import roc_curve  # here, because it takes half a second to import
@@ -32,12 +30,12 @@ def detection_accuracy(is_id: np.ndarray, scores: np.ndarray) -> float | None:
 def oscr(
     labels: np.ndarray, predictions: np.ndarray, scores: np.ndarray, num_known: int
 ) -> float | None:
-    """Open-set classification rate (Dhamija et al., NeurIPS 2018): area under the share of known
-    images accepted and predicted right (CCR) against the share of OOD images accepted (FPR).
+    """Open-set classification rate (Dhamija et al., NeurIPS 2018): area under the curve of the
+    share of known images accepted and predicted right (CCR) over that of OOD images accepted (FPR).
 
     labels, predictions, scores: (samples,). CCR is the accuracy on known images times the share of
-    the right ones that is accepted, so the area is that accuracy times an AUROC, of the known
-    images predicted right against the OOD ones.
+    correctly predicted images that is accepted. So the area is that accuracy times the AUROC of
+    correctly predicted known images against OOD images.
     """
     refuse_not_finite(scores)
     known = labels < num_known
@@ -49,14 +47,14 @@ def oscr(
 
 
 def otsu_threshold(scores: np.ndarray) -> float:
-    """The threshold that parts the scores (samples,) into two groups with the largest variance
-    between their means (Otsu, 1979): the smallest score of the upper group.
+    """The threshold that splits the scores (samples,) into the two groups with the largest
+    between-group variance (Otsu, 1979): the smallest score of the upper group.
 
-    # choice: UniDA's metrics need a threshold, and none may be tuned by labels. Otsu's rule reads
-    # scores alone, fits any score whatever its range, and has no parameter. It presumes that both
-    # kinds are there; where all images are known, it still refuses some.
+    # choice: UniDA's metrics need a threshold that is not tuned on labels. Otsu's rule reads the
+    # scores alone, suits any range of scores and has no parameter. It assumes that both kinds of
+    # images occur: if all are known, it still rejects some.
 
-    Equal scores are never parted; if all are equal, all are accepted. Raises ValueError for none.
+    Equal scores stay together; if all are equal, all are accepted. Raises ValueError for no scores.
     """
     refuse_not_finite(scores)
     values, counts = np.unique(np.asarray(scores, float), return_counts=True)
@@ -73,9 +71,9 @@ def otsu_threshold(scores: np.ndarray) -> float:
 
 
 def mixture_threshold(scores: np.ndarray) -> float:
-    """Where a score is as likely to be of the upper as of the lower of two Gaussians, fitted to the
-    scores (samples,) by expectation maximisation from the groups of `otsu_threshold`; between their
-    means, halfway where their densities do not cross there. Raises ValueError for no scores."""
+    """The point between the means of two Gaussians, fitted to the scores (samples,) by expectation
+    maximisation, where both are equally likely; halfway if their densities do not cross there. The
+    fit starts from the groups of `otsu_threshold`. Raises ValueError for no scores."""
     start = otsu_threshold(scores)
     scores = np.asarray(scores, float)
     if scores.min() == scores.max():
@@ -87,11 +85,11 @@ def mixture_threshold(scores: np.ndarray) -> float:
 
 
 def same_share_threshold(scores: np.ndarray, zero_shot: np.ndarray) -> float:
-    """The threshold that accepts as many of the scores (samples,) as Otsu's rule accepts by the
-    zero-shot model's scores of the same images. Raises ValueError for no scores.
+    """The threshold that accepts as many of the scores (samples,) as Otsu's rule accepts of the
+    zero-shot scores of the same images. Raises ValueError for no scores.
 
-    # choice: fine-tuning moves all scores up, and those of unknown images with them; how many
-    # images are unknown is what zero-shot CLIP may know better.
+    # choice: fine-tuning raises all scores, those of unknown images included. Zero-shot CLIP may
+    # know better how many images are unknown.
     """
     accepted = int((zero_shot >= otsu_threshold(zero_shot)).sum())
     return float(np.sort(np.asarray(scores, float))[-accepted])
@@ -102,11 +100,11 @@ THRESHOLDS = {  # rule -> threshold of (scores, zero-shot scores), both (samples
     "mixture": lambda scores, zero_shot: mixture_threshold(scores),
     "same_share": same_share_threshold,
 }
-RULE = "otsu"  # unless another is asked for; chosen by measurement (docs/thresholds.md)
+RULE = "otsu"  # the default, chosen by measurement (docs/thresholds.md)
 
 
 def thresholds(scores: np.ndarray, zero_shot: np.ndarray) -> dict[str, float]:
-    """{rule: threshold} of THRESHOLDS for the scores (samples,) and the zero-shot model's of the
+    """Return {rule: threshold} for each rule of THRESHOLDS. scores, zero_shot: (samples,), of the
     same images. Raises ValueError for no scores."""
     return {name: rule(scores, zero_shot) for name, rule in THRESHOLDS.items()}
 
@@ -114,10 +112,10 @@ def thresholds(scores: np.ndarray, zero_shot: np.ndarray) -> dict[str, float]:
 def fit_two_gaussians(
     scores: np.ndarray, steps: int = 200
 ) -> tuple[tuple[float, float, float], tuple[float, float, float], float]:
-    """((weight, mean, standard deviation) of the lower and of the upper Gaussian, mean
-    log-likelihood of a score). scores: (samples,), not all equal."""
-    upper = (scores >= otsu_threshold(scores)).astype(float)  # of each: share of the upper one
-    least = 1e-3 * scores.std()  # standard deviation: a group of one image has none
+    """Return (weight, mean, standard deviation) of the lower Gaussian, the same of the upper one,
+    and the mean log-likelihood of a score. scores: (samples,), not all equal."""
+    upper = (scores >= otsu_threshold(scores)).astype(float)  # responsibility of the upper Gaussian
+    least = 1e-3 * scores.std()  # floor of the standard deviation, which is 0 for a single image
     found, before = -np.inf, -np.inf
     for _ in range(steps):
         parts = [_moments(scores, weights, least) for weights in (1 - upper, upper)]
@@ -131,8 +129,8 @@ def fit_two_gaussians(
 
 
 def upper_share(scores: np.ndarray) -> np.ndarray:
-    """(samples,): how likely each score is of the upper of two Gaussians, fitted to the scores
-    (samples,); 1 where all are equal. Raises ValueError for no scores."""
+    """Fit two Gaussians to the scores (samples,) and return each score's probability of the upper
+    one, (samples,); 1 if all scores are equal. Raises ValueError for no scores."""
     scores = np.asarray(scores, float)
     if scores.min() == scores.max():
         return np.ones(len(scores))
@@ -141,9 +139,9 @@ def upper_share(scores: np.ndarray) -> np.ndarray:
 
 
 def separation(scores: np.ndarray) -> float:
-    """How far apart two groups of the scores (samples,) stand: the distance of the means of two
-    fitted Gaussians over the sum of their standard deviations; 0.0 where one Gaussian describes
-    the scores as well, by the Bayesian information criterion. Below 1 the groups overlap."""
+    """How far apart two groups of the scores (samples,) are: the distance between the means of two
+    fitted Gaussians over the sum of their standard deviations. Below 1 the groups overlap. It is
+    0.0 if one Gaussian fits no worse by the Bayesian information criterion."""
     refuse_not_finite(scores)
     scores = np.asarray(scores, float)
     if len(scores) < 2 or scores.min() == scores.max():
@@ -167,7 +165,7 @@ def _log_density(scores: np.ndarray, weight: float, mean: float, deviation: floa
 
 
 def accepted(scores: np.ndarray, threshold: float | None) -> np.ndarray:
-    """Which images count as known, (samples,) bool; None: all. scores: (samples,)."""
+    """Which images are accepted as known, (samples,) bool; all for None. scores: (samples,)."""
     return scores >= (-np.inf if threshold is None else threshold)
 
 
@@ -178,11 +176,11 @@ def at_threshold(
     num_known: int,
     threshold: float | None,
 ) -> dict[str, float | None]:
-    """Open-set recognition with one threshold, None to accept all. labels, predictions, scores:
+    """Open-set recognition at one threshold; None accepts all. labels, predictions, scores:
     (samples,).
 
-    os_star: mean over the K known classes present of the share accepted and predicted right
-    unk:     share of the OOD images refused
+    os_star: share accepted and predicted right, averaged over the K known classes that occur
+    unk:     share of the OOD images rejected
     os:      (K os_star + unk) / (K + 1) (Saito et al., ECCV 2018)
     hos:     harmonic mean of os_star and unk (Bucci et al., ECCV 2020)
     """
@@ -208,7 +206,7 @@ def h_score(
     num_known: int,
     threshold: float | None,
 ) -> float | None:
-    """`hos` of `at_threshold` on the images that have a label."""
+    """`hos` of `at_threshold` on the labelled images."""
     at = labels >= 0
     return at_threshold(labels[at], predictions[at], scores[at], num_known, threshold)["hos"]
 
@@ -220,10 +218,10 @@ def evaluate_all(
     num_known: int,
     unlabelled_classes: set[int] | None = None,
 ) -> dict[str, float | None]:
-    """What metrics.evaluate gives, and all metrics of this module; `threshold`, which is no share,
-    is Otsu's on the scores of these very images, with and without label.
+    """All metrics of metrics.evaluate and of this module. labels, predictions, scores: (samples,).
 
-    labels, predictions, scores: (samples,).
+    `threshold`, a score rather than a share, is Otsu's on all of these images, unlabelled ones
+    included.
     """
     result = evaluate(labels, predictions, scores, num_known, unlabelled_classes)
     threshold = otsu_threshold(scores)

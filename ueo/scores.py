@@ -1,14 +1,13 @@
-"""Out-of-distribution (OOD) scores: one number a sample, larger means more in-distribution.
+"""Out-of-distribution (OOD) scores: one number a sample; larger always means more in-distribution.
 
-That sign holds for every score here. `cosines` are unscaled cosines between image and class
-features, (samples, K); a classifier that is no list of class features gives its logits over CLIP's
-logit scale instead. Scores that need features of images stand in feature_scores.py, those against
-names that no class has in clip/negatives/scores.py.
+`cosines`: (samples, K), unscaled cosines between image and class features. A classifier without
+class features passes its logits divided by CLIP's logit scale instead. Scores on image features
+are in feature_scores.py, scores against negative labels in clip/negatives/scores.py.
 
-Degenerate input. A row with a NaN scores NaN: a score never hides it, and metrics refuse it. With
-one class (K = 1) a softmax is 1 whatever the image: mcm, msp, entropy, variance, kl_uniform and
-margin are constant; max_logit, max_less_half_mean and energy still tell images apart. Large logits
-never overflow, but a softmax rounds to 1 and then ties: at a gap of 17 in fp32, of 37 in fp64.
+Degenerate input. A row with a NaN scores NaN, and the metrics reject it. With one class (K = 1) the
+softmax is always 1, so mcm, msp, entropy, variance, kl_uniform and margin are constant; max_logit,
+max_less_half_mean and energy still rank images. Large logits never overflow, but the softmax rounds
+to 1 and scores tie: at a gap of 17 in fp32, of 37 in fp64.
 """
 
 import math
@@ -24,8 +23,7 @@ from ueo.feature_scores import knn, mahalanobis
 def mcm(cosines: Tensor, temperature: float = 1.0) -> Tensor:
     """Maximum concept matching, max_k softmax_k(cosines / T) (Ming et al., NeurIPS 2022).
 
-    With temperature 1 on unscaled cosines this is both the score and the sample weight of the
-    released UEO code.
+    At temperature 1 this is both the score and the sample weight of the released UEO code.
     """
     return (cosines / temperature).softmax(-1).amax(-1)
 
@@ -42,19 +40,18 @@ def max_logit(cosines: Tensor) -> Tensor:
 
 
 def max_less_half_mean(cosines: Tensor) -> Tensor:
-    """The largest cosine less half of the mean one: halfway between `max_logit` and, nearly, `mcm`
-    at temperature 1, whose logarithm is max s - mean s - log K to first order in s.
+    """The largest cosine minus half the mean cosine. This is halfway between `max_logit` and `mcm`
+    at temperature 1, whose logarithm is max s - mean s - log K to first order in the cosines s.
 
-    # choice: a score of this project. Of an image near all classes at once the largest cosine says
-    # too much, and MCM, which takes the whole mean away, too little (docs/midway.md).
+    # choice: a score of this project. The largest cosine overrates an image that is near all
+    # classes at once; MCM, which subtracts the whole mean, underrates it (docs/midway.md).
     """
     return cosines.amax(-1) - cosines.mean(-1) / 2
 
 
 def sigmoid(cosines: Tensor, logit_scale: float | Tensor, logit_bias: float | Tensor) -> Tensor:
-    """The largest probability of a pair, max_k sigmoid(scale * cosines + bias), of a model that was
-    trained with a sigmoid loss (SigLIP, Zhai et al., ICCV 2023). It ranks images as `max_logit`.
-    """
+    """The largest pair probability, max_k sigmoid(scale * cosines + bias), of a model trained with
+    a sigmoid loss (SigLIP, Zhai et al., ICCV 2023). It ranks images as `max_logit` does."""
     return (logit_scale * cosines + logit_bias).sigmoid().amax(-1)
 
 
@@ -86,10 +83,10 @@ def kl_uniform(cosines: Tensor, temperature: float = 1.0) -> Tensor:
 
 
 def margin(cosines: Tensor) -> Tensor:
-    """The largest cosine less the second largest; 0 with one class.
+    """The largest cosine minus the second largest; 0 with one class.
 
-    # choice: of cosines, which needs no temperature; "best versus second best" of active learning
-    # (Joshi et al., CVPR 2009) takes probabilities.
+    # choice: cosines need no temperature; "best versus second best" in active learning (Joshi et
+    # al., CVPR 2009) uses probabilities.
     """
     if cosines.shape[-1] == 1:
         return 0 * cosines[..., 0]
@@ -98,9 +95,9 @@ def margin(cosines: Tensor) -> Tensor:
 
 
 def local_mcm(local: Tensor, temperature: float = 1.0) -> Tensor:
-    """Local MCM, the largest MCM of an image's places (Miyai et al., IJCV 2025).
+    """Local MCM, the largest MCM over an image's positions (Miyai et al., IJCV 2025).
 
-    local: (samples, places, K), unscaled cosines of local features.
+    local: (samples, positions, K), unscaled cosines of local features.
     """
     return mcm(local, temperature).amax(-1)
 
@@ -110,8 +107,8 @@ def gl_mcm(
 ) -> Tensor:
     """GL-MCM, MCM plus weight * local MCM (Miyai et al., IJCV 2025).
 
-    local_score: (samples,), from `local_mcm` at the same temperature. Weight 1 is the default of
-    the released code, which takes 0.5 on ImageNet.
+    local_score: (samples,), from `local_mcm` at the same temperature. The released code defaults to
+    weight 1 and uses 0.5 on ImageNet.
     """
     return mcm(cosines, temperature) + weight * local_score
 
@@ -125,23 +122,23 @@ SCORES = {
     "variance": variance,
     "kl_uniform": kl_uniform,
     "margin": margin,
-}  # of cosines alone: what a run can report while it trains
+}  # from cosines alone, so a run can report them during training
 OF_SOFTMAX = ("mcm", "entropy", "variance", "kl_uniform", "margin")  # constant with one class
-NEGLABEL, TANL = AGAINST_NAMES = ("neglabel", "tanl")  # a run can report them, too
+NEGLABEL, TANL = AGAINST_NAMES = ("neglabel", "tanl")  # use negative labels; a run reports them too
 
 
 @dataclass(frozen=True)
 class Score:
-    """A score and the outputs of a run (ueo/studies/scored_runs.py) that it is called with, in
-    order."""
+    """A score function and, in order, the outputs of a run (ueo/studies/scored_runs.py) that it
+    takes."""
 
     function: Callable[..., Tensor]
     needs: tuple[str, ...] = ("cosines",)
 
 
 def at_own_scale(function: Callable[..., Tensor]) -> Score:
-    """A score with a temperature, taken at that of the model's own logits, 1 / scale: what
-    papers on classifiers mean by it, where those on CLIP often leave cosines unscaled."""
+    """The score at the temperature of the model's own logits, 1 / scale. Papers on classifiers mean
+    this one; papers on CLIP often use unscaled cosines."""
     return Score(lambda cosines, scale: function(cosines, 1 / scale), ("cosines", "logit_scale"))
 
 
