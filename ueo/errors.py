@@ -1,11 +1,11 @@
-"""Mistakes that a user can mend: one sentence each. ueo/runs/status.py makes an exit
-status of them."""
+"""Errors that a user can fix. ueo/runs/status.py prints each as one line and exits with a status.
+"""
 
 import os
 
 
 class UserError(Exception):
-    """Base of the errors whose message is meant for the user, without a traceback."""
+    """Base class of errors that are shown to the user without a traceback."""
 
 
 class ConfigError(UserError):
@@ -13,11 +13,12 @@ class ConfigError(UserError):
 
 
 class UndeclaredOption(ConfigError, AttributeError):
-    """A trainer asks for an option that its `defaults` do not hold."""
+    """A trainer reads an option that its `defaults` do not declare."""
 
 
 def refuse(where: str, *reasons: tuple[bool, str]) -> None:
-    """Raise ConfigError, beginning with `where`, for the first of these reasons that holds."""
+    """Raise ConfigError for the first of `reasons`, (condition, message), whose condition holds.
+    The message begins with `where`."""
     for holds, what in reasons:
         if holds:
             raise ConfigError(f"{where}: {what}")
@@ -32,31 +33,31 @@ class CheckpointError(UserError):
 
 
 def reason(error: OSError) -> str:
-    """What the system says, after the file where it names one."""
+    """Return the system's error message, preceded by the file if the error names one."""
     words = error.strerror or str(error) or type(error).__name__
     return f"{error.filename}: {words}" if error.filename else words
 
 
 def first_line(error: BaseException) -> str:
-    """What is wrong in one line: the message's first, or the error's name where it has none."""
+    """Return the first line of the error's message, or the error's type if the message is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def first_lines(error: BaseException) -> str:
-    """The first two lines of a message as one, or the error's type where it says nothing."""
+    """Return the first two lines of the message as one, or the error's type if it is empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2]) if lines else type(error).__name__
 
 
 def unread(path: str | os.PathLike, error: Exception, otherwise: str) -> str:
-    """That a file cannot be read, and what the system says, or `otherwise` where it says nothing.
-    """
+    """Return the message that `path` cannot be read. The reason is the system's, or `otherwise` if
+    the error has none."""
     why = getattr(error, "strerror", None) or otherwise
     sought = from_here(str(path)) if isinstance(error, FileNotFoundError) else ""
     return f"{path}: cannot be read ({why}){sought}"
 
 
 def from_here(path: str) -> str:
-    """Where a relative path was looked for, since scripts change to their own folder; else ""."""
+    """Say where a relative path was looked for, as scripts change the folder; "" if absolute."""
     path = os.path.expanduser(path)
     return "" if os.path.isabs(path) else f" (a relative path, looked for in {os.getcwd()})"

@@ -1,11 +1,11 @@
-"""OOD scores on image features, fitted to the features of training images; larger: more ID.
+"""OOD scores on image features, fitted to the features of training images; larger means more ID.
 
-Training images are few shots with their labels, or unlabelled images with the class that the model
-predicts; a label below 0 leaves an image out. Unlabelled images may hold OOD ones, and in the
-released protocol they hold the tested images themselves: then these scores tell how dense an
-image's surroundings are rather than how far it is from what was known before.
+The training images are labelled shots, or unlabelled images with their predicted classes. An image
+with a label below 0 is left out. Unlabelled images may include OOD ones, and in the released
+protocol they include the test images. The scores then measure how dense an image's neighbourhood
+is, rather than its distance from known images.
 
-A test feature with a NaN scores NaN; a training feature with one is an error.
+A test feature with a NaN scores NaN; a NaN in a training feature raises an error.
 """
 
 import torch
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MAX_NEIGHBOURS = 50  # the choice of Sun et al. for CIFAR-10
-BLOCK = 20_000_000  # similarities held at once
+BLOCK = 20_000_000  # similarities in memory at once
 
 
 def mahalanobis(
@@ -24,16 +24,16 @@ def mahalanobis(
 ) -> Tensor:
     """-min_k (f - m_k)' S^-1 (f - m_k) (Lee et al., NeurIPS 2018), in fp64, (samples,).
 
-    m_k is the mean of class k, S the covariance around these means that all classes share.
+    m_k is the mean of class k, S the shared covariance around these means.
 
     features: (samples, embedding); train_features: (images, embedding); train_labels: (images,).
-    shrinkage: S becomes (1 - s) S + s trace(S) / embedding * I; None: s of Ledoit and Wolf (2004).
+    shrinkage: s in (1 - s) S + s trace(S) / embedding * I; None: s of Ledoit and Wolf (2004).
 
-    # choice: shrunk, because few shots give a singular S; without any spread, as with one shot a
-    # class, S is the identity.
+    # choice: S is shrunk, because few shots make it singular; if it is zero, as with one shot a
+    # class, it becomes the identity.
 
-    Raises ValueError without a training image or if S is singular, FloatingPointError for training
-    features that are not finite.
+    Raises ValueError if there is no training image or S is singular, FloatingPointError for
+    training features that are not finite.
     """
     fitted, labels = _fitted(train_features, train_labels)
     classes, index = labels.unique(return_inverse=True)
@@ -47,7 +47,7 @@ def mahalanobis(
 
 
 def _root(residuals: Tensor, shrinkage: float | None) -> Tensor:
-    """Cholesky factor (embedding, embedding) of the shrunk covariance of residuals
+    """Return the Cholesky factor, (embedding, embedding), of the shrunk covariance of `residuals`,
     (images, embedding)."""
     images, size = residuals.shape
     eye = torch.eye(size, dtype=residuals.dtype)
@@ -56,7 +56,7 @@ def _root(residuals: Tensor, shrinkage: float | None) -> Tensor:
     if scale == 0:
         return eye
     if shrinkage is None:
-        from sklearn.covariance import ledoit_wolf_shrinkage  # here: it takes long to import
+        from sklearn.covariance import ledoit_wolf_shrinkage  # here: slow to import
 
         shrinkage = ledoit_wolf_shrinkage(residuals.numpy(), assume_centered=True)
     root, failed = torch.linalg.cholesky_ex((1 - shrinkage) * covariance + shrinkage * scale * eye)
@@ -71,17 +71,17 @@ def _root(residuals: Tensor, shrinkage: float | None) -> Tensor:
 def knn(
     features: Tensor, train_features: Tensor, train_labels: Tensor, k: int | None = None
 ) -> Tensor:
-    """Minus the distance to the k-th nearest training feature, all as unit vectors (Sun et al.,
-    ICML 2022), in fp64, (samples,). As |a - b|^2 = 2 - 2 cos, it ranks as the k-th largest cosine.
+    """Minus the distance to the k-th nearest training feature, between unit vectors (Sun et al.,
+    ICML 2022), in fp64, (samples,). It ranks images as the k-th largest cosine does.
 
     features: (samples, embedding); train_features: (images, embedding); train_labels: (images,).
-    k: at most `images`; None: as many as a class has training images on average, at most 50.
+    k: capped at `images`; None: the mean number of training images a class, at most 50.
 
-    # choice of k: 50 is the paper's on CIFAR-10, and on ImageNet it takes about 3 in 4 of a class's
-    # images. An image that is a training image too is its own first neighbour.
+    # choice of k: the paper takes 50 on CIFAR-10; on ImageNet it takes about 3/4 of a class's
+    # images. A training image that is also tested is its own first neighbour.
 
-    Raises ValueError without a training image, FloatingPointError for training features that are
-    not finite.
+    Raises ValueError if there is no training image, FloatingPointError for training features that
+    are not finite.
     """
     fitted, labels = _fitted(train_features, train_labels)
     if k is None:
@@ -94,7 +94,7 @@ def knn(
 
 
 def _fitted(train_features: Tensor, train_labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Features and labels of the training images that have a label, checked."""
+    """Check and return features and labels of the labelled training images."""
     kept = train_labels >= 0
     if not kept.any():
         raise ValueError("no training image has a label: there is nothing to fit a score to")

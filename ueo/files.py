@@ -1,6 +1,6 @@
-"""Files written whole or not at all and read without surprises; and checksums.
+"""Write files atomically, read them safely, compute checksums and hold file locks.
 
-Whatever was damaged on the disk is one line that names the file.
+A damaged file raises an error of one line that names it.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from ueo.temporaries import temporary_file
 
 
 def asset(name: str) -> Path:
-    """A file shipped in assets/: beside the package in the repository, inside it in a wheel."""
+    """Return a file of assets/: beside the package in the repository, inside it in a wheel."""
     package = Path(__file__).resolve().parent
     for folder in (package.parent / "assets", package / "assets"):
         if (folder / name).is_file():
@@ -32,19 +32,19 @@ def asset(name: str) -> Path:
 
 
 def check_writable(folder: Path, option: str = "--output-dir") -> None:
-    """Make the folder of results. Raises ConfigError, which names the option, where it, or a file
-    in it, cannot be made."""
+    """Make the folder of results. Raises ConfigError, which names the option, if the folder or a
+    file in it cannot be created."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):  # without a name, where the system can
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise ConfigError(f"{option} {folder}: cannot be written ({error.strerror})") from error
 
 
 def check_file(path: Path, option: str = "") -> None:
-    """Raise ConfigError, which names the option, where something that is no file has the name: a
-    device would give way to a file."""
+    """Raise ConfigError, which names the option, if `path` exists and is no regular file: writing
+    would replace a device."""
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "no regular file"
         raise ConfigError(f"{option} {path}: is {what}; name a file".strip())
@@ -52,7 +52,7 @@ def check_file(path: Path, option: str = "") -> None:
 
 @contextmanager
 def writing(path: str | Path):
-    """Name `path` in an error of the system's that names no file, as that of a full disk."""
+    """Add `path` to a system error that names no file, such as that of a full disk."""
     try:
         yield
     except OSError as error:
@@ -63,8 +63,7 @@ def writing(path: str | Path):
 
 @contextmanager
 def saving(path: str | Path):
-    """Name `path` where torch or safetensors, which say so in errors of their own, cannot write it.
-    Raises DataError."""
+    """Turn an error of torch or safetensors while writing `path` into a DataError that names it."""
     try:
         with writing(path):
             yield
@@ -75,22 +74,22 @@ def saving(path: str | Path):
 
 @contextmanager
 def atomic_path(path: str | Path):
-    """Yield a temporary path beside `path`; it takes the final name only if the block succeeds.
+    """Yield a temporary path beside `path`, renamed to `path` only if the block succeeds.
 
-    What a killed process left of the same file is removed. Raises ConfigError where a folder or a
-    device has the name.
+    Temporary files of killed processes for the same `path` are removed. Raises ConfigError if
+    `path` is a folder or a device.
     """
     path = Path(path)
     check_file(path)
     with temporary_file(path.parent, f".{path.stem}-", path.suffix) as temporary, writing(path):
         yield temporary
-        os.chmod(temporary, 0o644)  # its 0600 would keep colleagues on a cluster out
+        os.chmod(temporary, 0o644)  # tempfile's 0600 would lock out other users of a cluster
         os.replace(temporary, path)
 
 
 def set_aside(path: str | Path) -> Path | None:
-    """Rename a file that another is to replace: it gets the date of its last change as a suffix.
-    Returns its new path; None if there was none."""
+    """Back up a file before it is replaced: append the date of its last change to its name.
+    Returns the new path, or None if there is no file."""
     path = Path(path)
     if not path.is_file():
         return None
@@ -100,19 +99,19 @@ def set_aside(path: str | Path) -> Path | None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text in UTF-8, whole or not at all."""
+    """Write a text as UTF-8, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, data) -> None:
-    """Write `data` as indented JSON, whole or not at all. NaN is refused: it is not JSON."""
+    """Write `data` as indented JSON, atomically. Raises ValueError for NaN, which is not JSON."""
     write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
 def file_version(path: str | Path) -> tuple[int, int, int] | None:
-    """Size and times of modification and of status change of a regular file: another triple when
-    the file was changed, also by a copy that keeps its time. None where there is no such file."""
+    """Return (size, mtime, ctime) of a regular file, or None if there is none. The ctime reveals
+    even a replacement that keeps the mtime."""
     try:
         found = os.stat(path)
     except OSError:
@@ -123,7 +122,7 @@ def file_version(path: str | Path) -> tuple[int, int, int] | None:
 
 
 def digests(path: str | Path, *algorithms) -> list[str]:
-    """Hexadecimal digests of a file's bytes, read once. algorithms: new objects of hashlib's."""
+    """Return hexadecimal digests of a file, read once. algorithms: new hashlib objects."""
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             for algorithm in algorithms:
@@ -132,12 +131,12 @@ def digests(path: str | Path, *algorithms) -> list[str]:
 
 
 def sha256(path: str | Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
+    """Return the hexadecimal SHA-256 of a file."""
     return digests(path, hashlib.sha256())[0]
 
 
 def sums(path: str | Path) -> dict[str, str]:
-    """{"md5": ..., "sha256": ...} of a file, read once."""
+    """Return {"md5": ..., "sha256": ...} of a file, read once."""
     found = digests(path, hashlib.md5(usedforsecurity=False), hashlib.sha256())
     return dict(zip(("md5", "sha256"), found))
 
@@ -153,9 +152,9 @@ def verify(path: str | Path, expected: str) -> None:
 
 
 def read_json(path: str | Path, kind: type, remedy: str):
-    """What a JSON file holds, a `kind`: dict or list. remedy: what to do when it is damaged.
+    """Read a JSON file. kind: the type expected, dict or list; remedy: advice if it is damaged.
 
-    Raises DataError for a file that cannot be read or holds something else; FileNotFoundError.
+    Raises FileNotFoundError, or DataError if the file cannot be read or holds another type.
     """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse)
@@ -176,16 +175,16 @@ def read_json(path: str | Path, kind: type, remedy: str):
 def read_arrays(
     path: str | Path, remedy: str, needed: tuple[str, ...] = ()
 ) -> dict[str, np.ndarray]:
-    """The arrays of an npz file; nothing pickled is read.
+    """Read the arrays of an npz file, without pickle.
 
-    Raises DataError for one that is missing, damaged or lacks an array in `needed`.
+    Raises DataError if the file is missing, is damaged or lacks an array of `needed`.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; {remedy}") from error
-    except Exception as error:  # what a damaged file makes of a reader has no common base
+    except Exception as error:  # a damaged file raises errors of many types
         raise DataError(f"{path}: damaged ({first_line(error)}); {remedy}") from error
     if lacking := [name for name in needed if name not in arrays]:
         raise DataError(f"{path}: lacks {', '.join(lacking)}; {remedy}")
@@ -193,13 +192,13 @@ def read_arrays(
 
 
 def _refuse(constant: str):
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 @contextmanager
 def alone(file: Path, busy: str, patience: float = 0) -> Iterator[None]:
-    """Hold the lock `file`, which is removed in the end. Raises ConfigError, which says `busy`,
-    where another process still holds it after `patience` seconds."""
+    """Hold the lock `file`, and remove it at the end. Raises ConfigError with the message `busy` if
+    another process still holds it after `patience` seconds."""
     with ExitStack() as held:
         try:
             held.enter_context(exclusive(file, patience))
@@ -214,18 +213,18 @@ def alone(file: Path, busy: str, patience: float = 0) -> Iterator[None]:
 
 @contextmanager
 def exclusive(file: Path, patience: float = -1) -> Iterator[None]:
-    """Hold the lock `file`, between processes of one machine or of one shared file system, after
-    waiting for whoever holds it; it goes when its holder dies. patience: seconds after which
-    filelock.Timeout is raised instead; negative: none.
+    """Wait for the lock `file` and hold it, among the processes of a machine or of a shared file
+    system. The lock is released if its holder dies. patience: seconds after which filelock.Timeout
+    is raised; negative: wait for ever.
 
-    Without a lock where the system has none or the folder cannot be written.
+    Goes on without a lock if the system has none or the folder is not writable.
     """
     lock = FileLock(file)
     try:
-        # by ourselves first: FileLock would make its folder, and wait for ever where it cannot be
+        # create the file here: FileLock would make its folder, or wait for ever if it cannot
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o644))
         lock.acquire(timeout=patience)
-    except Timeout:  # an OSError itself
+    except Timeout:  # a subclass of OSError
         raise
     except (OSError, NotImplementedError):
         yield

@@ -1,8 +1,8 @@
-"""Names as people spell them: joined exactly first, loosely where that is unambiguous.
+"""Match names in people's spellings: exactly first, then loosely where that is unambiguous.
 
-Exactly: equal in Unicode's composed form (NFC), since file systems keep "é" in two forms.
-Loosely: case, spaces and separators do not count either. "Real World", "RealWorld" and
-"real_world" are one name then; "C", "C++" and "C#" are three.
+Exactly: equal in Unicode's composed form (NFC), because file systems store "é" in two forms.
+Loosely: case, spaces and separators are ignored too. "Real World", "RealWorld" and "real_world" are
+then one name; "C", "C++" and "C#" are three.
 """
 
 import difflib
@@ -13,19 +13,19 @@ from functools import lru_cache
 
 from ueo.errors import DataError
 
-SEPARATORS = frozenset("./\\:;,'’\"()[]")  # besides white space, dashes and low lines
-
+SEPARATORS = frozenset("./\\:;,'’\"()[]")  # besides white space, dashes and underscores
 MOST = 6  # names in a message
 
 
 def normal(name: str) -> str:
-    """The composed form of a name, which is compared exactly."""
+    """Return the composed form (NFC) of a name, for exact comparison."""
     return unicodedata.normalize("NFC", name)
 
 
 @lru_cache(maxsize=1 << 14)
 def loose(name: str) -> str:
-    """What is compared loosely of a name: "Real_World" -> "realworld". Never empty for a name."""
+    """Return the form for loose comparison, "Real_World" -> "realworld"; "" only for an empty name.
+    """
     folded = normal(normal(name).casefold())
     kept = "".join(
         c
@@ -36,18 +36,18 @@ def loose(name: str) -> str:
 
 
 def spoken(name: str) -> str:
-    """What CLIP reads of a class name: without case, "_" as a space."""
+    """Return a class name as CLIP reads it: in lower case, "_" as a space."""
     return " ".join(normal(name).casefold().replace("_", " ").split())
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:
-    """The first `most` of the names for a message, with "..." where there are more."""
+    """Join the first `most` names for a message, with "..." if there are more."""
     return ", ".join([*names[:most], *["..."] * (len(names) > most)])
 
 
 def meanings(name: str, spellings: Iterable[tuple[str, str]]) -> list[str]:
-    """What `name` may mean: of the pairs (spelling, meaning) those spelt exactly so, or else those
-    spelt so loosely. Nothing stands there twice."""
+    """Return the meanings of `name` among pairs (spelling, meaning): those that match exactly, else
+    those that match loosely; without duplicates."""
     pairs = list(spellings)
     exact = [meaning for spelling, meaning in pairs if normal(spelling) == normal(name)]
     resembling = (meaning for spelling, meaning in pairs if loose(spelling) == loose(name))
@@ -56,10 +56,10 @@ def meanings(name: str, spellings: Iterable[tuple[str, str]]) -> list[str]:
 
 def match(known: Sequence[str], given: Sequence[str], where: str
           ) -> tuple[dict[str, int], list[str]]:
-    """({given name: position of the known one that it is}, given names that are none of them).
+    """Return ({given name: position of the known name it matches}, given names without a match).
 
-    Raises DataError, which begins with `where` and names both, when two given names would be one
-    known name or when one could be two.
+    Raises DataError, which begins with `where`, if two given names match one known name or one
+    given name matches two known ones.
     """
     exactly = {normal(name): i for i, name in enumerate(known)}
     loosely = defaultdict(list)
@@ -89,7 +89,7 @@ def match(known: Sequence[str], given: Sequence[str], where: str
 
 
 def closest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
-    """The known name that is spelt most like `name`; None when none is close."""
+    """Return the known name that is spelt most like `name`, or None if none is close."""
     lowered, asked = {normal(k).lower(): k for k in known}, normal(name).lower()
     longer = [k for k in lowered if k.startswith(asked)]
     found = difflib.get_close_matches(asked, list(lowered), n=1, cutoff=cutoff)
@@ -100,12 +100,12 @@ def closest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """"; did you mean 'X'?" for the known name closest to `name`, or "" when none is close."""
+    """Return "; did you mean 'X'?" for the known name closest to `name`, or "" if none is close."""
     found = closest(name, known)
     return f"; did you mean {found!r}?" if found else ""
 
 
 def enumeration(names: Sequence[str]) -> str:
-    """The first names in quotes, and how many more there are."""
+    """List the first names in quotes, and count the rest."""
     shown = ", ".join(map(repr, names[:MOST]))
     return shown + (f" and {len(names) - MOST} more" if len(names) > MOST else "")

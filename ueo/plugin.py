@@ -1,7 +1,7 @@
 """`import ueo.plugin` registers all trainers and data sets of this project with Dassl.
 
-One line in anybody's Dassl-based train.py; docs/plugin.md says what runs there, and how. There,
-names that others use stay theirs: our CoOp is UFTCoOp.
+It is the one line to add to any Dassl-based train.py (docs/plugin.md). Trainer names that other
+code uses are left to it there: our CoOp is UFTCoOp.
 """
 
 import modern_dassl  # noqa: F401  isort: skip  (makes `dassl` importable)
@@ -19,7 +19,7 @@ take_other_names()
 
 
 def extend_cfg(cfg: CfgNode) -> CfgNode:
-    """Add our keys, so that yaml files and KEY VALUE pairs can set them: DATASET.SETTING and the
-    others of ueo/settings/known_keys.py, and TRAINER.<NAME> for every trainer with `defaults`."""
+    """Add our keys to `cfg`, for yaml files and KEY VALUE pairs: those of
+    ueo/settings/known_keys.py and TRAINER.<NAME> for every trainer with `defaults`."""
     names = TRAINER_REGISTRY.registered_names()
     return config.extend(cfg, {name: TRAINER_REGISTRY.get(name) for name in names})

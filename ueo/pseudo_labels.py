@@ -1,4 +1,4 @@
-"""Pseudo-labels: which images are trusted, and what a prediction is corrected to."""
+"""Pseudo-labels: which images are selected, and how their targets are corrected."""
 
 import torch
 import torch.nn.functional as F
@@ -6,17 +6,17 @@ from torch import Tensor
 
 
 def most_confident(logits: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
-    """(positions of the images kept, in order; pseudo-label of every image, -1 if it is not kept).
+    """Keep at most `top_k` images of each predicted class, the most confident ones. Returns their
+    sorted positions, and the pseudo-label of every image, -1 if it is not kept.
 
-    logits: (images, classes), scaled. At most `top_k` images of each predicted class are kept, by
-    the probability of that class.
+    logits: (images, classes), scaled.
     """
     return best_of_each(*logits.softmax(-1).max(-1), top_k)
 
 
 def best_of_each(confidence: Tensor, predicted: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
-    """As `most_confident`, of the confidence of each image and its predicted class (images,), -1
-    for an image that is not to be kept."""
+    """Like `most_confident`, from each image's confidence and predicted class, both (images,); an
+    image of class -1 is never kept."""
     pseudo = torch.full_like(predicted, -1)
     for label in predicted[predicted >= 0].unique():
         members = (predicted == label).nonzero()[:, 0]
@@ -26,11 +26,11 @@ def best_of_each(confidence: Tensor, predicted: Tensor, top_k: int) -> tuple[Ten
 
 
 def train_on_confident(trainer, zero_shot: Tensor, top_k: int) -> Tensor:
-    """Let `trainer` (a CLIPTrainer) train on its most confident unlabelled images alone, and note
-    how many they are and which classes have none.
+    """Restrict the training of `trainer` (a CLIPTrainer) to the `top_k` most confident unlabelled
+    images of each class. Its notes get their number and the classes without any.
 
-    zero_shot: (images, K), unscaled cosines.  Returns the pseudo-labels (images,), -1 where an
-    image is not used, on the trainer's device.
+    zero_shot: (images, K), unscaled cosines.  Returns the pseudo-labels (images,), -1 for an unused
+    image, on the trainer's device.
     """
     chosen, pseudo = most_confident(trainer.model.logit_scale * zero_shot, top_k)
     names = trainer.dm.dataset.classnames
@@ -43,9 +43,9 @@ def train_on_confident(trainer, zero_shot: Tensor, top_k: int) -> Tensor:
 
 
 def prototypes(features: Tensor, pseudo: Tensor, otherwise: Tensor) -> Tensor:
-    """Mean feature of each pseudo-label, as a unit vector; `otherwise` where there is no image.
+    """Mean feature of each pseudo-label, as a unit vector; `otherwise` for a class without images.
 
-    features: (images, embedding); pseudo: (images,), -1 where an image is not used; otherwise:
+    features: (images, embedding); pseudo: (images,), -1 for an unused image; otherwise:
     (K, embedding).  Returns (K, embedding).
     """
     means = otherwise.clone()
@@ -55,11 +55,11 @@ def prototypes(features: Tensor, pseudo: Tensor, otherwise: Tensor) -> Tensor:
 
 
 def moved_back(prob: Tensor, zero_shot: Tensor, similarity: Tensor) -> Tensor:
-    """Targets of MARS (arXiv:2610.07903): what training added to a class, given back to the class
-    that the zero-shot model predicts, as far as the images' features speak against the move.
+    """Targets of MARS (arXiv:2610.07903): give the probability that training added to other classes
+    back to the zero-shot class, as far as the image features contradict the move.
 
-    prob, zero_shot: (images, K), predictions of the model as it is and of the zero-shot model, rows
-    sum to 1; similarity: (images, K), of an image to the mean feature of each zero-shot class.
+    prob, zero_shot: (images, K), predictions of the current and of the zero-shot model, rows sum to
+    1; similarity: (images, K), of an image to the mean feature of each zero-shot class.
     Returns (images, K), whose rows sum to 1.
     """
     own = zero_shot.argmax(-1)  # c
@@ -75,15 +75,16 @@ def moved_back(prob: Tensor, zero_shot: Tensor, similarity: Tensor) -> Tensor:
 
 
 def candidate_labels(prob: Tensor, quantile: float, share: float) -> Tensor:
-    """(images, K) bool: which labels an image may have (CPL, arXiv:2406.10502); some have none.
+    """Candidate labels of each image, (images, K) bool (CPL, arXiv:2406.10502); an image may have
+    none. prob: (images, K).
 
-    A candidate is one of the image's most probable labels, down to the one with which their sum
-    exceeds a threshold, this quantile of the images' largest probabilities; and the image is among
-    this share of all images with the largest probability of that label. prob: (images, K).
+    A candidate meets two conditions. It is among the image's most probable labels, up to the one
+    whose cumulative sum exceeds a threshold, the `quantile` of the images' largest probabilities.
+    And the image is in the top `share` of all images by the probability of that label.
     """
     threshold = prob.amax(-1).quantile(quantile)
     ordered, order = prob.sort(dim=-1, descending=True, stable=True)
-    before = F.pad(ordered.cumsum(-1), (1, -1))  # of the labels that are more probable
+    before = F.pad(ordered.cumsum(-1), (1, -1))  # summed probability of all more probable labels
     within = torch.zeros_like(prob, dtype=torch.bool).scatter(1, order, before <= threshold)
     least = torch.stack([column.quantile(1 - share) for column in prob.T])
     return within & (prob >= least)

@@ -1,7 +1,7 @@
-"""Temporary files and folders beside what they become; what a dead process left is removed.
+"""Temporary files and folders beside their destination; those of dead processes are removed.
 
-Each is locked as long as its process lives. So a later one tells what is in use from what a killed
-process left; where a file system has no locks, nothing is taken for left.
+A process locks its temporaries while it lives, so that others can tell stale ones. On a file system
+without locks, none counts as stale.
 """
 
 import os
@@ -22,7 +22,7 @@ RANDOM = r"[a-z0-9_]{8}"  # what tempfile puts between prefix and suffix
 
 @contextmanager
 def temporary_file(folder: Path, prefix: str, suffix: str = "") -> Iterator[Path]:
-    """Yield an empty file in `folder`, removed in the end unless it was renamed."""
+    """Yield an empty file in `folder`, removed at the end unless it was renamed."""
     with _locked(folder, prefix, suffix, _new_file) as path:
         try:
             yield path
@@ -32,7 +32,7 @@ def temporary_file(folder: Path, prefix: str, suffix: str = "") -> Iterator[Path
 
 @contextmanager
 def temporary_folder(folder: Path, prefix: str) -> Iterator[Path]:
-    """Yield an empty folder in `folder`, removed in the end with what is in it."""
+    """Yield an empty folder in `folder`, removed at the end with its contents."""
     with _locked(folder, prefix, "", tempfile.mkdtemp) as path:
         try:
             yield path
@@ -42,21 +42,21 @@ def temporary_folder(folder: Path, prefix: str) -> Iterator[Path]:
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Hold the lock on a file, between all processes and threads of a machine, after waiting for
-    whoever holds it; without a lock where there is no such file. Unlike `files.exclusive`, which
-    looks every 50 ms, this goes on at once when it is free: for what many do many times a second.
+    """Wait for the lock on `file` and hold it, among all processes and threads of a machine. If the
+    file does not exist, go on without a lock. `files.exclusive` polls every 50 ms; this function
+    wakes up at once, for locks that many take many times a second.
     """
     handle = _lock(file, wait=True)
     try:
         yield
     finally:
         if handle is not None:
-            fcntl.flock(handle, fcntl.LOCK_UN)  # a process forked meanwhile has it open, too
+            fcntl.flock(handle, fcntl.LOCK_UN)  # closing would not do: a forked child may hold it
         _close(handle)
 
 
 def sweep(folder: Path, prefix: str, suffix: str = "") -> None:
-    """Remove such files and folders that no living process uses."""
+    """Remove the stale temporaries of this prefix and suffix from `folder`."""
     form = re.compile(re.escape(prefix) + RANDOM + re.escape(suffix))
     with suppress(OSError):
         for name in os.listdir(folder):
@@ -87,7 +87,7 @@ def _new_file(**options) -> str:
 
 
 def _lock(path: Path, wait: bool) -> int | None:
-    """A handle that holds the lock; None where it is held, or where there are no locks."""
+    """Return a handle that holds the lock; None if another holds it or there are no locks."""
     if not fcntl:
         return None
     handle = None

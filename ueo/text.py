@@ -1,6 +1,5 @@
-"""Names that others chose (classes, domains, files, methods, options) as plain text of a target
-that would read some of their signs as orders: a terminal, a spreadsheet, LaTeX, Markdown, a plot, a
-path.
+"""Escape names chosen by others (classes, domains, files, methods, options) for targets that would
+interpret some characters: a terminal, a spreadsheet, LaTeX, Markdown, a plot, a path.
 """
 
 import hashlib
@@ -11,9 +10,9 @@ import unicodedata
 from pathlib import Path
 
 DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn text around
-FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for the start of one
-NO_FILE = '/\\<>:"|?*'  # signs that the file names of some system cannot hold
-LONGEST = 200  # bytes of a file's name, which may be 255 with a suffix
+FORMULA = ("=", "+", "-", "@")  # the first characters of a spreadsheet formula
+NO_FILE = '/\\<>:"|?*'  # characters that some system forbids in file names
+LONGEST = 200  # bytes of a file name, which may be 255 with a suffix
 LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
@@ -26,32 +25,32 @@ MARKDOWN = {
 
 
 def shown(words) -> str:
-    """For consoles and logs: one line, control characters as \\x1b, half characters as \\udcff."""
+    """Escape for consoles and logs: one line; control characters and lone surrogates as \\x1b."""
     return "".join(sign.encode("unicode_escape").decode() if _commands(sign) else sign
                    for sign in str(words))
 
 
 def written(value) -> str:
-    """The value of an option in a sentence, where an empty text would be overlooked."""
+    """Return the value of an option for a sentence; '' for an empty text."""
     return "''" if value == "" else str(value)
 
 
 def without_folders(words: str) -> str:
-    """The value of an option with the base name of each absolute path that it is, or holds in
-    quotation marks: folders are the machine's own."""
+    """Reduce the absolute paths in an option's value to base names: folders depend on the machine.
+    The value is such a path, or holds some in quotation marks."""
     if os.path.isabs(words) or words.startswith("~"):
         return base_name(words)
     return re.sub(r"(?<=['\"])[/~][^'\"]*(?=['\"])", lambda found: base_name(found[0]), words)
 
 
 def base_name(path: str) -> str:
-    """The last part of a path; the path itself where it has none."""
+    """Return the last part of a path, or the path itself if it has none."""
     return Path(path).name or path
 
 
 def csv_cell(value):
-    """A cell that no spreadsheet computes: text that begins as a formula gets a leading apostrophe,
-    unless it is a number. Numbers and None stay what they are."""
+    """Return a cell that no spreadsheet computes: text that looks like a formula, and is no number,
+    gets a leading apostrophe. Numbers and None are unchanged."""
     if not isinstance(value, str):
         return value
     words = shown(value)
@@ -59,27 +58,27 @@ def csv_cell(value):
 
 
 def latex(words) -> str:
-    """Plain text in LaTeX."""
+    """Escape plain text for LaTeX."""
     return "".join(LATEX.get(sign, sign) for sign in shown(words))
 
 
 def markdown(words) -> str:
-    """Plain text in a cell of a Markdown table, or in a sentence."""
+    """Escape plain text for Markdown, also for a cell of a table."""
     found = "".join(MARKDOWN.get(sign, sign) for sign in shown(words))
-    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", found)  # inside a word it stands for itself
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", found)  # "_" inside a word needs no escape
 
 
-WRITERS = {"simple": shown, "github": markdown}  # by tabulate's name of a table's form
+WRITERS = {"simple": shown, "github": markdown}  # by tabulate's table format
 
 
 def in_plot(words) -> str:
-    """Plain text in a plot: no mathematics between dollar signs, no label that a legend hides."""
+    """Escape plain text for Matplotlib: dollar signs, and a leading "_", which hides a label."""
     found = shown(words).replace("$", r"\$")
     return f" {found}" if found.startswith("_") else found
 
 
 def file_name(words) -> str:
-    """One level of a path: what would leave it or command a terminal as %1B, cut where too long."""
+    """Return one level of a path: forbidden and control characters as %1B, cut if too long."""
     found = "".join(
         "".join(f"%{byte:02X}" for byte in sign.encode("utf-8", "surrogateescape"))
         if _commands(sign) or sign in NO_FILE else sign for sign in str(words)
@@ -92,18 +91,18 @@ def file_name(words) -> str:
 
 
 def label(words) -> str:
-    """A \\label of LaTeX: letters, digits and . : + = _ -; other words give other labels."""
+    """Return a \\label for LaTeX: letters, digits and . : + = _ -; unique for each text."""
     found = re.sub(r"[^A-Za-z0-9.:+=_-]", "-", words)
     return found if found == words else f"{found}-{short_hash(words)}"
 
 
 def short_hash(words: str) -> str:
-    """Eight hexadecimal digits."""
+    """Return eight hexadecimal digits of the text's SHA-256."""
     return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def _commands(sign: str) -> bool:
-    """Whether a character moves, colours or ends lines instead of showing itself."""
+    """Whether a character is a control character, a surrogate, a line end or a direction mark."""
     return unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") or sign in DIRECTIONS
 
 
