@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# UEO's parts, one changed at a time.
+# Ablations of UEO: one part changed at a time.
 #   bash scripts/ablations.sh emoji [--only uniform oracle] [options as in scripts/ueo/main.sh]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The bench of docs/bench.md: every method on shifted and clean styles, with what it gains.
+# The bench of docs/bench.md: every method on shifted and clean styles, with its gains.
 #   bash scripts/bench.sh [--trainers UEO InfoMax] [--models TinyCLIP my/model.safetensors]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Captions of the images of a folder, for the trainer ARF.
+# Caption the images of a folder, for the trainer ARF.
 #   bash scripts/caption.sh --images data/my/images --output captions.jsonl
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"

@@ -1,7 +1,7 @@
-"""Say which packages the active environment lacks, and the one command that installs them.
+"""Print which packages the active environment lacks, and the command that installs them.
 
-Exit status 0 when nothing is missing, 3 otherwise. Nothing is installed or changed. Only the
-standard library is used, and nothing heavy is imported.
+The exit status is 0 if nothing is missing, 3 otherwise. This script changes nothing, needs only the
+standard library and imports nothing heavy.
 """
 
 import importlib.util
@@ -32,7 +32,7 @@ NEEDED = {
 
 
 def has_openai_clip() -> bool:
-    """OpenAI's clip, wherever it came from; the PyPI package "clip" is a clipboard tool."""
+    """Whether OpenAI's clip is installed; the PyPI package "clip" is a clipboard tool."""
     spec = importlib.util.find_spec("clip")
     folders = spec.submodule_search_locations if spec else None
     return any(Path(f, "simple_tokenizer.py").is_file() for f in folders or [])
@@ -45,7 +45,7 @@ def clip_needs_pkg_resources() -> bool:
 
 
 def has_this_project() -> bool:
-    """This checkout, installed so that ueo.trainers is the folder trainers/."""
+    """Whether this checkout is installed, so that ueo.trainers is the folder trainers/."""
     spec = importlib.util.find_spec("ueo")
     folders = spec.submodule_search_locations if spec else None
     here = Path(__file__).resolve().parents[1] / "ueo"
@@ -55,7 +55,7 @@ def has_this_project() -> bool:
 
 
 def missing() -> list[str]:
-    """Names of what is missing."""
+    """Return the names of what is missing."""
     names = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]
     if not has_openai_clip():
         names.append("clip (OpenAI's; on PyPI as clip-anytorch)")
@@ -78,7 +78,7 @@ def main() -> int:
     print(
         f"Install them from {Path(__file__).resolve().parents[1]} with:\n"
         f'    {sys.executable} -m pip install -c constraints.txt -e ".[test]"\n'
-        "or deactivate the environment, and .venv is made for you.",
+        "or deactivate the environment, and the script makes .venv for you.",
         file=sys.stderr,
     )
     return 3

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every method on a data set (emoji unless another is named), side by side: tables, and one of all methods
-# by group, with what each uses, its gains over zero-shot CLIP with intervals, and its seconds.
+# Compare all methods on a data set (default: emoji): the usual tables, then one of all methods by group,
+# with what each method uses, its gains over zero-shot CLIP with intervals, and its seconds.
 #   bash scripts/compare.sh office_home [options as in scripts/ueo/main.sh]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetch a published data set, compare one that is there with what is published, or make shards.
+# Download a published data set, check a local copy against it, or pack images into shards.
 #   bash scripts/data.sh download office_home --root /path/to/data
 #   bash scripts/data.sh check office_home --root /path/to/data [--deep]
 #   bash scripts/data.sh shard my/photos

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A finished run as one folder to take elsewhere: weights, threshold, a card, an ONNX file.
+# Export a finished run as one portable folder: weights, threshold, a card, an ONNX file.
 #   bash scripts/export.sh --model output/folder/UEO/vit_b16/as_is/photos/seed1
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"

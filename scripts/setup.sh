@@ -1,6 +1,6 @@
 # Sourced by the other scripts: sets ROOT (the repository) and PYTHON (an interpreter with everything
-# installed). An active environment (venv or conda) is used as it is and never changed; without one,
-# .venv is made here, from setup.py under constraints.txt. UEO_PYTHON names another interpreter.
+# installed). An active environment (venv or conda) is used and never changed. Without one, .venv is made
+# here from setup.py and constraints.txt. UEO_PYTHON names another interpreter.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
@@ -29,8 +29,8 @@ use_active_environment() {
   "$PYTHON" "$ROOT/scripts/check_environment.py" || exit $?
 }
 
-# .venv/.complete holds what was installed; it is written last, so an interrupted set-up has none.
-# A .venv without it or .begun is somebody else's, and --clear would empty it; through a link, too.
+# .venv/.complete records what was installed. It is written last, so an interrupted set-up lacks it.
+# A .venv with neither .complete nor .begun is not ours, and --clear would empty it (also through a link).
 use_own_environment() {
   local wanted base
   wanted="$(cat "$ROOT/setup.py" "$ROOT/constraints.txt" | cksum) ${UEO_PYTHON:-}"
@@ -39,9 +39,9 @@ use_own_environment() {
     "$PYTHON" -c '' 2>/dev/null && return
   base="$(find_python)" || exit $?
   [ ! -L "$ROOT/.venv" ] ||
-    fail "$ROOT/.venv is a link and not as wanted; activate what it leads to, or remove the link"
+    fail "$ROOT/.venv is a link and not up to date; activate the environment it leads to, or remove the link"
   [ ! -e "$ROOT/.venv" ] || [ -e "$ROOT/.venv/.complete" ] || [ -e "$ROOT/.venv/.begun" ] ||
-    fail "$ROOT/.venv was not made by this script; activate it to use it as it is, or remove it"
+    fail "$ROOT/.venv was not made by this script; activate it to use it, or remove it"
   echo "Setting up $ROOT/.venv with $base (once; torch is a large download)"
   rm -f "$ROOT/.venv/.complete"
   "$base" -m venv --clear "$ROOT/.venv" ||
@@ -49,14 +49,14 @@ use_own_environment() {
   touch "$ROOT/.venv/.begun"
   (cd "$ROOT" && "$PYTHON" -m pip install --disable-pip-version-check --progress-bar off -q \
     -c constraints.txt -e ".[test]") ||
-    fail "the installation did not finish (see above); the same command starts it again"
+    fail "the installation did not finish (see above); run the same command again"
   echo "$wanted" >"$ROOT/.venv/.complete"
 }
 
 if [ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]; then
   use_active_environment
 else
-  # two scripts started at once must not install into one folder
+  # two scripts that start together must not install into the same folder
   if command -v flock >/dev/null 2>&1; then
     exec 9>"$ROOT/.venv.lock"
     flock 9

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every trainer of this project (or those of --trainers) on the data sets named, then the tables.
-#   bash scripts/tables.sh --dry-run all                 the 15 domains: what would run
+# Every trainer (or those of --trainers) on the named data sets, then the tables.
+#   bash scripts/tables.sh --dry-run all                 list the runs on the 15 domains
 #   DATA=/path/to/data bash scripts/tables.sh office31 office_home [--backbone ViT-B/16]
 #   bash scripts/tables.sh all --tables-only --reference published.csv
 set -euo pipefail

@@ -195,7 +195,7 @@ def test_a_run_that_fails_is_reported_at_the_end_and_stops_no_other(plan):
     (["emoji", "--setting", "opened"], ["'opened'", "did you mean 'open'"]),
     (["emoji", "--backbone", "RN5"], ["'RN5'", "did you mean 'RN50'"]),
     (["emoji", "--backbone", "RN50", "ViT-B/16"], ["ViT-B/16 is a backbone", "the same --output"]),
-    (["--backbone", "RN50", "TinyViT"], ["TinyViT is a backbone", "once for each"]),
+    (["--backbone", "RN50", "TinyViT"], ["TinyViT is a backbone", "once per backbone"]),
     (["emoji", "--jobs", "-1"], ["--jobs", "-1"]),
     (["emoji", "--set", "OPTIM.LR"], ["--set", "'OPTIM.LR' has no value"]),
     (["emoji", "--set", "OPTIM.LRR", "1"], ["OPTIM.LRR", "did you mean 'OPTIM.LR'"]),

@@ -119,7 +119,7 @@ def test_an_installation_that_broke_off_is_done_again(setup):
     done, _ = setup(PIP="1")
     assert done.returncode == 2
     assert done.stderr == (
-        "Error: the installation did not finish (see above); the same command starts it again\n"
+        "Error: the installation did not finish (see above); run the same command again\n"
     )
     assert not (setup.tree / ".venv/.complete").exists()
     done, calls = setup()

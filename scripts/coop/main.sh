@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
-# CoOp, which trains with labels, and zero-shot CLIP on a data set: its domains x label spaces x 3 seeds, then the tables.
+# CoOp (trains with labels) and zero-shot CLIP on a data set: its domains x label spaces x 3 seeds, then the tables.
 #   bash scripts/coop/main.sh emoji [--recipe paper] [options as in scripts/ueo/main.sh]
 METHOD=CoOp exec bash "$(dirname "${BASH_SOURCE[0]}")/../run.sh" "$@"

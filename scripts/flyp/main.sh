@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
-# FLYP, which trains with labels, and zero-shot CLIP on a data set: its domains x label spaces x 3 seeds, then the tables.
+# FLYP (trains with labels) and zero-shot CLIP on a data set: its domains x label spaces x 3 seeds, then the tables.
 #   bash scripts/flyp/main.sh emoji [--recipe paper] [options as in scripts/ueo/main.sh]
 METHOD=FLYP exec bash "$(dirname "${BASH_SOURCE[0]}")/../run.sh" "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Which OOD score, after which fine-tuning: methods x shots x scores x seeds; table, claims, pictures.
+# Compare OOD scores after fine-tuning: methods x shots x scores x seeds; table, claims, pictures.
 #   bash scripts/ood_study/main.sh [data set] [--shots 1 4 16] [--shift] [options as in scripts/ueo/main.sh]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../setup.sh"

@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
-# Tip-Adapter-F, which trains with labels, and zero-shot CLIP on a data set: its domains x label spaces x 3 seeds, then the tables.
+# Tip-Adapter-F (trains with labels) and zero-shot CLIP on a data set: its domains x label spaces x 3 seeds, then the tables.
 #   bash scripts/tip_adapter_f/main.sh emoji [--recipe paper] [options as in scripts/ueo/main.sh]
 METHOD=TipAdapterF exec bash "$(dirname "${BASH_SOURCE[0]}")/../run.sh" "$@"

@@ -11,7 +11,7 @@ STUDIES = ("ablations", "bench", "online", "ood_study", "robust", "wise_ft")  # 
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Adds an option's default to its help, in place of what the help says happens without one."""
+    """Append each option's default to its help; a list replaces a "(default: ...)" in the text."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         default = action.default
@@ -24,6 +24,6 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def module_of(name: str) -> ModuleType:
-    """The module of a command, with its parser() and main()."""
+    """Import the module of a command; it has parser() and main()."""
     room = "ueo.commands.studies" if name in STUDIES else "ueo.commands"
     return importlib.import_module(f"{room}.{name}")

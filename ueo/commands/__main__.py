@@ -1,7 +1,7 @@
 """`python -m ueo.commands NAME ARGS...`; the scripts in scripts/ call it.
 
-torch takes seconds to import. The process that a grid's runs are forked from imports it too, so it
-is started before, to do so at the same time.
+Importing torch takes seconds. The fork server of a grid imports it too, so main() starts the server
+first and both import at the same time.
 """
 
 import os
@@ -18,7 +18,7 @@ RUNS_NOTHING = {"--dry-run", "--tables-only", "--help", "-h"}
 
 
 def main() -> int:
-    """Exit status of the command."""
+    """Run the command and return its exit status."""
     name, *arguments = sys.argv[1:] or [""]
     if name not in COMMANDS:
         print(f"usage: python -m ueo.commands {{{','.join(COMMANDS)}}} ...", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Arguments that the commands with many runs share."""
+"""Arguments shared by the commands that start many runs."""
 
 import argparse
 
@@ -22,47 +22,47 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _check_no_backbone(words: list[str]) -> None:
-    """Raise ConfigError for a backbone where none is read, as behind another one."""
+    """Raise ConfigError for a backbone where none belongs, such as a second one."""
     for word in words:
         if word in available_backbones() or is_named(word):
             raise ConfigError(
-                f"{word} is a backbone, of which --backbone takes one: for several, call the "
-                "command once for each, with the same --output; each has tables of its own"
+                f"{word} is a backbone, and --backbone takes only one: for several, run the "
+                "command once per backbone with the same --output; each gets its own tables"
             )
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """The arguments of GridSettings, with its defaults."""
+    """Return a parser with the fields of GridSettings as arguments, and their defaults."""
     p = _Parser(description=description, formatter_class=HelpFormatter)
     add = p.add_argument
     add("datasets", nargs="*",
-        help="data sets in configs/datasets/, paths of yaml files, or all for the 15 domains")
-    add("--trainers", nargs="+", help="trainers, or all; gains are over the first")
+        help="names in configs/datasets/, paths of yaml files, or all (the 15 domains)")
+    add("--trainers", nargs="+", help="trainers, or all; gains are relative to the first")
     add("--domain", nargs="+", help="target domains (default: all)")
     add("--setting", nargs="+", help="label spaces (default: those of the data set)")
     add("--seed", nargs="+", type=number("--seed", low=-1, high=LARGEST_SEED),
         help="seeds (default: 1 2 3; 1 for your own images)")
     add("--backbone", help="CLIP backbone (default: that of the data set's yaml, or RN50)")
     add("--list-backbones", action=ListBackbones, help="list the backbones and stop")
-    add("--config-file", help="yaml file to use instead of the backbone's, a whole recipe")
+    add("--config-file", help="yaml file with a complete recipe, used instead of configs/trainers/")
     add("--plugin", nargs="+", help="Python files with further trainers or data sets")
     add("--recipe", choices=("common", "paper"),
-        help="UEO's recipe for all methods, or each method's own paper's")
-    add("--protocol", help="released, independent or online")
-    add("--path", help="your own images: their folder or list")
+        help="common: UEO's recipe for every method; paper: the recipe of each method's paper")
+    add("--protocol", help="evaluation protocol: released, independent or online")
+    add("--path", help="your own images: a folder, or a file that lists them")
     add("--names", help="your own images: file of class names")
-    add("--recursive", action="store_true", help="your own images: read sub-folders too")
-    add("--root", type=folder("--root"), help="data root")
+    add("--recursive", action="store_true", help="your own images: read subfolders too")
+    add("--root", type=folder("--root"), help="data root: folder of the data sets")
     add("--download", action="store_true", help="download missing data sets without asking")
-    add("--output", type=folder("--output"), help="folder of all records")
-    add("--device", choices=("auto", "cpu", "cuda"), help="where to run")
+    add("--output", type=folder("--output"), help="folder of all results")
+    add("--device", choices=("auto", "cpu", "cuda"), help="device to run on")
     add("--jobs", type=number("--jobs", low=0, high=MOST_THREADS),
-        help="runs at once; 0: one per GPU, or without a GPU one per CPU core")
+        help="runs in parallel; 0: one per GPU, or one per CPU core (at most 8) without a GPU")
     add("--shard", metavar="I/N", help="only every N-th run, starting with the I-th")
     add("--dry-run", action="store_true", help="print what would run and stop")
-    add("--tables-only", action="store_true", help="run nothing; make tables of the finished runs")
+    add("--tables-only", action="store_true", help="only make the tables of the finished runs")
     add("--overwrite", action="store_true", help="repeat finished runs")
-    add("--set", nargs="+", dest="options", metavar="KEY VALUE", help="configuration keys")
+    add("--set", nargs="+", dest="options", metavar="KEY VALUE", help="configuration options")
     p.set_defaults(**defaults_of(GridSettings))
     return p
 
@@ -70,12 +70,12 @@ def parser(description: str) -> argparse.ArgumentParser:
 def grid_settings(args: argparse.Namespace) -> GridSettings:
     _check_no_backbone(args.datasets)
     settings = as_settings(GridSettings, args)
-    pairs(settings.options, "--set")  # before a study adds its own
+    pairs(settings.options, "--set")  # check them before a study adds its own
     return settings
 
 
 def one_dataset(settings: GridSettings) -> str:
-    """The data set of a study; registers plug-ins. Raises ConfigError where several are named."""
+    """Register the plug-ins and return the study's data set. Raise ConfigError for several."""
     register(settings.plugin)
     name, *others = dataset_names(settings.datasets)
     if others:

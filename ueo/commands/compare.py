@@ -1,8 +1,8 @@
-"""Every method on data sets, side by side: the tables of a grid, then one of all methods by group.
+"""Compare all methods on data sets: the tables of a grid, then one table of all methods by group.
 
     bash scripts/compare.sh office_home [options as in scripts/ueo/main.sh]
 
-The last table is OUTPUT/<dataset>/comparison-....json and .md.
+The last table goes to OUTPUT/<dataset>/comparison-....json and .md.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
 
 @command(parser)
 def main(args: argparse.Namespace) -> int:
-    """0 done, 1 some runs failed or differ."""
+    """Return 0 when done, 1 if some runs failed or differ."""
     settings = arguments.grid_settings(args)
     plans = plan_all(settings)
     status = grid.run_planned(args, settings, plans)
@@ -46,7 +46,7 @@ def _show(settings: GridSettings, runs: list[PlannedRun]) -> None:
         return
     folder = Path(settings.output, runs[0].place.dataset)
     stem = table_stem(settings, runs)
-    summary = read_json(folder / f"{stem}.json", dict, "run it again")  # as the grid has written it
+    summary = read_json(folder / f"{stem}.json", dict, "run it again")  # written by the grid
     groups = {method: _group(method) for method in summary["methods"]}
     stem = stem.replace("table-", "comparison-", 1)
     rows = comparison.compare(summary, entries, groups)
@@ -59,6 +59,6 @@ def _group(method: str) -> str:
     kind = TRAINER_REGISTRY.get(method)
     if method == ZERO_SHOT:
         return comparison.ZERO_SHOT
-    if getattr(kind, "uses_labels", True):  # a trainer of others says so where it does not
+    if getattr(kind, "uses_labels", True):  # a plug-in without it counts as few-shot
         return comparison.FEW_SHOT
     return comparison.TRANSDUCTIVE if takes_no_step(method) else comparison.TUNED

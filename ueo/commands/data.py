@@ -1,4 +1,4 @@
-"""Fetch a published data set, compare one with what is published, or put images into shards.
+"""Download a published data set, check a local copy against it, or pack images into shards.
 
     bash scripts/data.sh download office_home [--root data] [--domain Art]
     bash scripts/data.sh check office_home [--root data] [--deep]
@@ -26,8 +26,8 @@ LARGEST = 10**6  # megabytes
 
 
 def published() -> dict[str, type]:
-    """{name of its yaml file, or of its folder where it has none: class} of every published data
-    set."""
+    """Return {name: class} of every published data set; the name is that of its yaml file, or of
+    its folder if there is no yaml file."""
     register()
     kinds = map(DATASET_REGISTRY.get, DATASET_REGISTRY.registered_names())
     yamls = {dataset_class(file.stem): file.stem for file in (CONFIGS / "datasets").glob("*.yaml")}
@@ -35,7 +35,7 @@ def published() -> dict[str, type]:
 
 
 def check(kind: type, root: str, domains: set[str], deep: bool) -> bool:
-    """Print a line a domain; True when all are as published. deep: decode each image."""
+    """Print a line per domain; return whether all match. deep: also decode each image."""
     good = True
     for domain, same, message in kind.check(root, domains, deep):
         print(f"{kind.title} {domain}: {'' if same else 'DIFFERS: '}{message}")
@@ -46,25 +46,25 @@ def check(kind: type, root: str, domains: set[str], deep: bool) -> bool:
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = p.add_subparsers(dest="command", required=True)
-    for name, what in (("download", "fetch published data sets"),
-                       ("check", "compare data sets with what is published")):
+    for name, what in (("download", "download published data sets"),
+                       ("check", "check local data sets against the published ones")):
         c = commands.add_parser(name, help=what, description=what, formatter_class=HelpFormatter)
         c.add_argument("datasets", nargs="+", help=f"any of {', '.join(sorted(published()))}")
         c.add_argument("--root", type=folder("--root"), default="data", help="data root")
         c.add_argument("--domain", nargs="+", default=[], help="domains (default: all)")
-        c.add_argument("--deep", action="store_true", help="decode each image")
-    what = "put the images of a folder, at any depth, into tar files (docs/streams.md)"
+        c.add_argument("--deep", action="store_true", help="also decode each image")
+    what = "pack the images of a folder (searched recursively) into tar files (docs/streams.md)"
     c = commands.add_parser("shard", help=what, description=what, formatter_class=HelpFormatter)
     c.add_argument("folder", type=folder("FOLDER"), metavar="FOLDER", help="folder of images")
     c.add_argument("--output", type=folder("--output"),
-                   help="new folder of the shards (default: FOLDER-shards)")
+                   help="new folder for the shards (default: FOLDER-shards)")
     c.add_argument("--size", type=number("--size", low=1, high=LARGEST), default=256,
-                   help="most megabytes of images in a shard")
+                   help="maximum megabytes of images per shard")
     return p
 
 
 def shard(args: argparse.Namespace) -> int:
-    """Write the shards, and say how a run names them."""
+    """Write the shards and print the path that a run takes for them."""
     images, unread = Path(args.folder).expanduser(), Unread()
     if not images.is_dir():
         raise ConfigError(f"{images}: no such folder")

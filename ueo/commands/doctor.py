@@ -1,9 +1,9 @@
-"""Examine this machine: what is missing, whether short runs agree, how long the whole job takes.
+"""Check this machine: what is missing, whether short runs agree, how long the benchmark takes.
 
     bash scripts/doctor.sh [--root data] [--output output] [--backbone RN50] [--json FILE]
 
-A line each, as it is found: ok; note, for what is not there and can be fetched or done without; or
-WRONG, with what to do.
+Each finding is printed as one line: ok; note, if something is absent that can be fetched or is
+optional; or WRONG, with what to do.
 """
 
 import argparse
@@ -27,22 +27,22 @@ from ueo.settings.options import folder, number
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=HelpFormatter)
     add = p.add_argument
-    add("--root", type=folder("--root"), help="data root")
-    add("--output", type=folder("--output"), help="folder of all records")
-    add("--backbone", help="whose step is measured; OpenAI's with random weights, any other with "
-        "its own, which are fetched")
-    add("--datasets", nargs="+", choices=BENCHMARK, help="what is looked for and counted")
+    add("--root", type=folder("--root"), help="data root: folder of the data sets")
+    add("--output", type=folder("--output"), help="folder of all results")
+    add("--backbone", help="backbone whose training step is timed: OpenAI's with random weights, "
+        "any other with its own weights, which are fetched")
+    add("--datasets", nargs="+", choices=BENCHMARK, help="data sets to look for and to estimate")
     add("--pixels", type=number("--pixels", low=16, high=10_000),
-        help="side of the JPEGs that are measured")
-    add("--epochs", type=number("--epochs", low=1, high=100), help="of the short runs")
-    add("--json", metavar="FILE", help="where the findings go too")
+        help="side of the JPEGs whose decoding is timed")
+    add("--epochs", type=number("--epochs", low=1, high=100), help="epochs of the short runs")
+    add("--json", metavar="FILE", help="also write the findings to this file")
     p.set_defaults(**defaults_of(Examination))
     return p
 
 
 @command(parser)
 def main(args: argparse.Namespace) -> int:
-    """0 everything works, 1 something does not."""
+    """Return 0 if everything works, 1 if something does not."""
     check_name(args.backbone)
     findings = []
     for finding in examine(as_settings(Examination, args)):

@@ -2,7 +2,7 @@
 
     bash scripts/export.sh --model RUN
 
-Python reads it with `ueo.load(FOLDER)`, without the run and without the backbone's weights.
+`ueo.load(FOLDER)` reads it in Python; neither the run nor the backbone's weights are needed.
 """
 
 import argparse
@@ -18,10 +18,10 @@ def parser() -> argparse.ArgumentParser:
     add("--model", required=True, metavar="RUN", help="folder of a finished run")
     add("--output", help="folder to write (default: RUN/export)")
     add("--onnx", action=argparse.BooleanOptionalAction,
-        help="with or without an ONNX file (default: with, if its packages are installed)")
+        help="write an ONNX file or not (default: write it if its packages are installed)")
     add("--threshold", metavar="RULE|NUMBER",
-        help="lowest score of a known image (default: by the run's rule)")
-    add("--overwrite", action="store_true", help="replace an export that is there")
+        help="lowest score of a known image (default: the run's rule)")
+    add("--overwrite", action="store_true", help="replace an existing export")
     add("--plugin", nargs="+", help="Python files that the run's trainer needs")
     p.set_defaults(**defaults_of(ExportSettings))
     return p

@@ -1,8 +1,8 @@
-"""Data sets x trainers x label spaces x domains x seeds, then the tables.
+"""Run data sets x trainers x label spaces x domains x seeds, then make the tables.
 
-Where no data set is named, that is the demonstration: emoji in scenes. Called by
-scripts/<method>/main.sh and scripts/tables.sh. Runs go to
-OUTPUT/<dataset>/<trainer>/<config>/<setting>/<domain>/seed<N>; finished ones are skipped.
+Without a data set, run the demonstration: emoji in scenes. scripts/<method>/main.sh and
+scripts/tables.sh call this. Runs go to
+OUTPUT/<dataset>/<trainer>/<config>/<setting>/<domain>/seed<N>; finished runs are skipped.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from ueo.runs.status import command
 from ueo.settings.options import number
 from ueo.studies import thresholds
 
-# docs/bench.md: UEO without its weights, and without its weights and its marginal term
+# InfoMax is UEO without its weights; EntMin also lacks the marginal term (docs/bench.md)
 DEMONSTRATED = GridSettings(datasets=("emoji_shift",), domain=("fluent+scene2",),
                             trainers=(ZERO_SHOT, "InfoMax", "EntMin"))
 MOST_SHARDS = 10_000  # jobs that one command submits
@@ -27,21 +27,22 @@ def parser() -> argparse.ArgumentParser:
     p = arguments.parser(__doc__.splitlines()[0])
     add = p.add_argument
     p.set_defaults(datasets=[])
-    add("--reference", default="", metavar="CSV", help="published numbers to show in the tables")
-    add("--expect", default="", metavar="CSV", help="numbers to compare with; differences fail")
+    add("--reference", default="", metavar="CSV", help="published numbers for the tables")
+    add("--expect", default="", metavar="CSV",
+        help="expected numbers; the command fails on differences")
     add("--thresholds", action="store_true",
-        help="a table of thresholds chosen without labels too (docs/thresholds.md)")
+        help="also print a table of thresholds chosen without labels (docs/thresholds.md)")
     add("--slurm", type=number("--slurm", low=1, high=MOST_SHARDS), default=0, metavar="N",
-        help="submit N shards to Slurm and stop")
-    add("--slurm-set", nargs="+", default=[], metavar="KEY VALUE", help="submitit's parameters")
+        help="submit N jobs to Slurm, one shard each, and stop")
+    add("--slurm-set", nargs="+", default=[], metavar="KEY VALUE", help="parameters for submitit")
     add("--slurm-cluster", default="slurm", choices=("slurm", "local"),
-        help="local: processes here")
+        help="local: run the jobs as processes on this machine")
     return p
 
 
 @command(parser)
 def main(args: argparse.Namespace) -> int:
-    """0 done, 1 some runs failed or differ."""
+    """Return 0 when done, 1 if some runs failed or differ."""
     settings = _demonstrated(arguments.grid_settings(args))
     return run_planned(args, settings, plan_all(settings))
 
@@ -49,10 +50,10 @@ def main(args: argparse.Namespace) -> int:
 def run_planned(
     args: argparse.Namespace, settings: GridSettings, plans: dict[str, list[PlannedRun]]
 ) -> int:
-    """As `run`. settings: those of the arguments; plans: what they plan."""
+    """Run the plans of these settings, or submit them; return the exit status like `main`."""
     jobs, usual = None, parser().parse_args([])
     if not args.slurm and (args.slurm_set or args.slurm_cluster != usual.slurm_cluster):
-        raise ConfigError("--slurm-set and --slurm-cluster go with --slurm N, a number of jobs")
+        raise ConfigError("--slurm-set and --slurm-cluster need --slurm N, the number of jobs")
     if args.slurm:
         words = slurm.words_of(args, usual)
         jobs = slurm.Jobs(args.slurm, args.slurm_cluster, slurm.parameters(args.slurm_set), words)
@@ -64,7 +65,7 @@ def run_planned(
 
 
 def _demonstrated(settings: GridSettings) -> GridSettings:
-    """The settings, or where they name no data set those of the demonstration."""
+    """Return the settings; without a data set, fill in those of the demonstration."""
     if settings.datasets:
         return settings
     shown = DEMONSTRATED

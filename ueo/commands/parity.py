@@ -2,8 +2,8 @@
 
     bash scripts/parity.sh --released DIR [emoji] [--domain fluent] [--steps 50] [--epochs 3]
 
-DIR holds demo.py of github.com/tim-learn/UEO. ueo/studies/parity.py says what is compared. The
-backbone may be "random:RN50" or "random:ViT-B/16": OpenAI's architecture, random weights.
+DIR holds demo.py of github.com/tim-learn/UEO. ueo/studies/parity.py describes what is compared. The
+backbone "random:RN50" or "random:ViT-B/16" is OpenAI's architecture with random weights.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from ueo.studies.released_code import released_code
 
 RANDOM = "random:"
 TOLERANCES = {"weights": 1e-5, "losses": 1e-4}  # in fp32 and above
-FURTHER = 2.0  # times as far from fp64 as the released code in half precision, at most
+FURTHER = 2.0  # at most this times the released code's distance from fp64, in half precision
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,23 +35,25 @@ def parser() -> argparse.ArgumentParser:
     add("--setting", nargs="+", default=[], choices=parity.SETTINGS,
         help="label spaces (default: all for the steps, open for the epochs)")
     add("--backbone", default="TinyCLIP", help="name, file, or random:<architecture>")
-    add("--steps", type=int, help="steps to compare; 0: none")
-    add("--epochs", type=int, help="epochs with augmentation; 0: none")
-    add("--seeds", nargs="+", type=int, help="of those epochs")
-    add("--lr", type=float, help="of prompt and affine parameters")
+    add("--steps", type=int, help="steps to compare one by one; 0: none")
+    add("--epochs", type=int, help="epochs to compare, with augmentation; 0: none")
+    add("--seeds", nargs="+", type=int, help="seeds of those epochs")
+    add("--lr", type=float, help="learning rate of the prompt and the affine parameters")
     add("--batch", type=int, help="batch size")
-    add("--precision", choices=("fp32", "fp16"), help="fp16 is slow on a CPU")
-    add("--device", choices=("auto", "cpu", "cuda"), help="where to run")
-    add("--root", help="data root")
-    add("--output", default="output/parity.json", help="where the numbers go")
+    add("--precision", choices=("fp32", "fp16"), help="precision; fp16 is slow on a CPU")
+    add("--device", choices=("auto", "cpu", "cuda"), help="device to run on")
+    add("--root", help="data root: folder of the data sets")
+    add("--output", default="output/parity.json", help="file for the numbers")
     p.set_defaults(**defaults_of(parity.ParitySettings))
     return p
 
 
 def agrees(row: dict, precision: str) -> bool:
-    """Whether weights and losses agree with the released code's within TOLERANCES. In half
-    precision no two ways can: there they must in fp64, and each of our ways be typically about as
-    near to that as the released code, or as half precision can tell."""
+    """Whether weights and losses agree with the released code's within TOLERANCES.
+
+    No two implementations agree that closely in half precision. There they must agree in fp64, and
+    the half-precision error of each of our ways must be at most FURTHER times the released code's,
+    or the spacing of half precision if that is larger."""
     same = "" if precision == "fp32" else "fp64 "
     good = all(row[f"{same}{what}"] <= limit for what, limit in TOLERANCES.items())
     near = precision == "fp32" or all(
@@ -63,7 +65,7 @@ def agrees(row: dict, precision: str) -> bool:
 
 @command(parser)
 def main(args: argparse.Namespace) -> int:
-    """0 when all stay within the tolerances, 1 otherwise."""
+    """Return 0 if everything stays within the tolerances, 1 otherwise."""
     if not args.steps and not args.epochs:
         raise ConfigError("--steps 0 --epochs 0: nothing would be compared")
     module, backbone = released_code(args.released), args.backbone

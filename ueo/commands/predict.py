@@ -2,8 +2,8 @@
 
     bash scripts/predict.sh --model RUN --path NEW
 
-NEW is a folder of images at any depth, a text file with one path a line, one image, or shards
-(docs/streams.md). What a killed process left is taken up by the same command.
+NEW is a folder of images (searched recursively), a text file with one path per line, one image, or
+shards (docs/streams.md). If the process is killed, the same command continues where it stopped.
 """
 
 import argparse
@@ -22,23 +22,23 @@ def parser() -> argparse.ArgumentParser:
     add("--model", required=True, type=folder("--model"), metavar="RUN",
         help="folder of a finished run")
     add("--path", required=True, type=folder("--path"), metavar="NEW",
-        help="folder of images, list of paths, shards, or one image")
+        help="folder of images, file that lists paths, shards, or one image")
     add("--output", metavar="CSV",
         help="file of predictions (default: RUN/predictions/<name of NEW>.csv)")
     add("--root", type=folder("--root"),
-        help="folder where relative paths of a list start (default: the current one)")
+        help="folder that relative paths in a list refer to (default: the current one)")
     add("--threshold", metavar="RULE|NUMBER",
         help="lowest score of a known image: a rule of docs/thresholds.md, a number, or none to "
-             "count every image as known (default: the run's rule)")
+             "treat every image as known (default: the run's rule)")
     add("--no-before", action="store_false", dest="before",
-        help="leave out the predictions of the model before adaptation: half the time")
+        help="skip the predictions of the model before adaptation; takes half the time")
     add("--batch-size", type=number("--batch-size", low=1, high=LARGEST_BATCH),
-        help="images at once (default: that of the run); changes no result")
+        help="images per batch (default: that of the run); does not change the results")
     add("--workers", type=number("--workers", low=0, high=MOST_WORKERS),
         help="processes that read images (default: one per CPU core)")
-    add("--device", choices=("auto", "cpu", "cuda"), help="where to run")
+    add("--device", choices=("auto", "cpu", "cuda"), help="device to run on")
     add("--plugin", nargs="+", help="Python files that the run's trainer needs")
-    add("--overwrite", action="store_true", help="replace a file of predictions that is there")
+    add("--overwrite", action="store_true", help="replace existing predictions")
     p.set_defaults(**defaults_of(PredictSettings))
     return p
 

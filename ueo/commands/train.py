@@ -1,4 +1,4 @@
-"""One run: adapt one trainer to one domain under one label space, evaluate it, write its record."""
+"""One run: adapt to one domain under one label space, evaluate, and write the record."""
 
 import argparse
 from dataclasses import MISSING, fields
@@ -12,7 +12,7 @@ from ueo.settings.options import folder, number
 
 
 class ListBackbones(argparse.Action):
-    """Print all backbones, and exit with 0."""
+    """Print all backbones and exit with status 0."""
 
     def __init__(self, option_strings: list[str], dest: str, help: str):
         super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
@@ -23,57 +23,57 @@ class ListBackbones(argparse.Action):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line, which is that of the CoOp family."""
+    """Return the parser of the command line, which follows that of the CoOp family."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=HelpFormatter)
     add = p.add_argument
-    add("--root", type=folder("--root"), help="data root")
+    add("--root", type=folder("--root"), help="data root: folder of the data sets")
     add("--output-dir", type=folder("--output-dir"), help="folder of this run")
     add("--trainer", help="name of the trainer")
-    add("--config-file", nargs="+", help="yaml files of the trainer, later ones win")
+    add("--config-file", nargs="+", help="yaml files of the trainer; later ones override earlier")
     add("--dataset-config-file", help="yaml file of the data set")
     add("--dataset", help="name of the data set, instead of its yaml file")
     add("--domain", "--target-domains", nargs="+", help="target domain")
-    add("--source-domains", nargs="+", help="for trainers that use source domains")
+    add("--source-domains", nargs="+", help="source domains, for trainers that use them")
     add("--setting", help="label space, such as open_partial")
-    add("--protocol", help="released, independent or online")
-    add("--path", help="your own images: their folder or list")
+    add("--protocol", help="evaluation protocol: released, independent or online")
+    add("--path", help="your own images: a folder, or a file that lists them")
     add("--names", help="your own images: file of class names")
-    add("--recursive", action="store_true", help="your own images: read sub-folders too")
-    add("--backbone", help="CLIP backbone, or a file of weights: docs/backbones.md")
+    add("--recursive", action="store_true", help="your own images: read subfolders too")
+    add("--backbone", help="CLIP backbone, or a file of weights (docs/backbones.md)")
     add("--list-backbones", action=ListBackbones, help="list the backbones and stop")
     add("--transforms", nargs="+", help="augmentations of the training images")
     add("--seed", type=number("--seed", low=-1, high=LARGEST_SEED), help="seed; -1: not fixed")
-    add("--device", choices=("auto", "cpu", "cuda"), help="where to run")
+    add("--device", choices=("auto", "cpu", "cuda"), help="device to run on")
     add("--threads", type=number("--threads", low=0, high=MOST_THREADS),
-        help="CPU threads; 0: torch's own choice")
+        help="CPU threads; 0: torch's default")
     add("--plugin", nargs="+", help="Python files with further trainers or data sets")
     add("--resume", help="folder of an interrupted run to continue")
     add("--eval-only", action="store_true", help="evaluate --model-dir and stop")
-    add("--model-dir", help="folder of the run whose checkpoint is evaluated")
+    add("--model-dir", help="folder of the run whose checkpoint to evaluate")
     add("--load-epoch", type=number("--load-epoch", low=1),
         help="epoch of that checkpoint (default: the last)")
     add("--overwrite", action="store_true", help="repeat a finished run")
-    add("options", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="configuration keys")
+    add("options", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="configuration options")
     p.set_defaults(**defaults_of(RunSettings))
     return p
 
 
 def settings_of(argv: list[str] | None = None) -> RunSettings:
-    """What a command line asks for; the process's own unless given."""
+    """Return the settings of a command line; by default that of this process."""
     return as_settings(RunSettings, parser().parse_args(argv))
 
 
 def defaults_of(kind: type) -> dict:
-    """{argument: default} of a dataclass of settings, without the fields that must be given."""
+    """Return {field: default} of a settings dataclass, without its required fields."""
     return {field.name: field.default for field in fields(kind) if field.default is not MISSING}
 
 
 def as_settings(kind: type, args: argparse.Namespace):
-    """A dataclass of settings, each field from the argument of that name."""
+    """Build a settings dataclass; each field takes the argument of the same name."""
     found = {field.name: getattr(args, field.name) for field in fields(kind)}
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()})
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 2 a user's mistake, 3 the loss was not finite, 130 interrupted."""
+    """Return the exit status: 0 done, 2 user error, 3 loss not finite, 130 interrupted."""
     return status_of(lambda: run_to_status(settings_of(argv)))

@@ -1,11 +1,11 @@
-"""Choose each method's learning rate on the tuning domain: the same grid and the same rule for all.
+"""Choose each method's learning rate on the tuning domain, by the same grid and rule for all.
 
     bash scripts/tune.sh emoji --trainers all [--rates 1e-3 3e-3 1e-2 3e-2]
     bash scripts/tune.sh emoji --trainers TipAdapter --key TRAINER.TipAdapter.ALPHA --values 1 3
 
-Runs are those of a grid with `--set KEY <value>`; what is finished is not run again. Results go to
-OUTPUT/<dataset>/tuning-<configuration>.json, with -<KEY> for another key and with what is selected
-of label spaces, seeds, methods and values; the chosen values are written by hand into
+The runs are those of a grid with `--set KEY <value>`; finished runs are skipped. Results go to
+OUTPUT/<dataset>/tuning-<configuration>.json. The file name adds -<KEY> for another key, and any
+selection of label spaces, seeds, methods or values. Copy the chosen values by hand into
 configs/trainers/<METHOD>/<dataset>.yaml.
 """
 
@@ -20,7 +20,7 @@ from ueo.studies import tuning
 
 def parser() -> argparse.ArgumentParser:
     p = arguments.parser(__doc__.splitlines()[0])
-    p.add_argument("--key", default=tuning.RATE, help="what is chosen")
+    p.add_argument("--key", default=tuning.RATE, help="option to choose")
     p.add_argument("--values", "--rates", nargs="+", default=list(tuning.RATES), help="its values")
     p.set_defaults(trainers=[ALL], seed=list(tuning.SEEDS))
     return p
@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
 
 @command(parser)
 def main(args: argparse.Namespace) -> int:
-    """0, also where a run failed: one that diverges is a result."""
+    """Return 0 even if a run failed: divergence is a result."""
     settings = arguments.grid_settings(args)
     dataset = arguments.one_dataset(settings)
     settings = tuning.on_tuning_domain(settings, dataset)

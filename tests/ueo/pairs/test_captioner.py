@@ -83,7 +83,7 @@ def test_captions_of_other_images_are_neither_taken_for_these_nor_mixed_with_the
     (tmp_path / "captions.jsonl.part").unlink()
     assert call(folder)[0] == 0
     status, said = call(folder)
-    assert status == 0 and "Finished before" in said and "remove it to caption anew" in said
+    assert status == 0 and "Finished before" in said and "remove it to caption again" in said
     Image.new("RGB", (4, 4)).save(folder / "new.png")
     status, said = call(folder)
     assert status == 2 and "of 4 images" in said and "'new.png' is in one of both alone" in said

@@ -1,9 +1,9 @@
-"""UEO's parts, one changed at a time, with intervals; and whether its weighting matters.
+"""Ablate UEO: change one part at a time, with intervals, and test whether its weighting matters.
 
     bash scripts/ablations.sh emoji [--only uniform oracle]
 
-Runs are those of a grid with the options of VARIATIONS in ueo/studies/ablations.py; what is
-finished is not run again. The table's files are OUTPUT/<dataset>/table-ablations-<configuration>.
+The runs are those of a grid with the options of VARIATIONS in ueo/studies/ablations.py; finished
+runs are skipped. The tables go to OUTPUT/<dataset>/table-ablations-<configuration>.
 """
 
 import argparse
@@ -19,17 +19,17 @@ from ueo.studies import ablations
 def parser() -> argparse.ArgumentParser:
     p = arguments.parser(__doc__.splitlines()[0])
     p.add_argument("--only", nargs="+", default=[],
-                   help=f"of {', '.join(ablations.VARIATIONS)}; all but {ablations.VIT_ALONE}, "
-                   "which needs a ViT, unless given")
+                   help=f"variations among {', '.join(ablations.VARIATIONS)} (default: all but "
+                   f"{ablations.VIT_ALONE}, which needs a ViT)")
     return p
 
 
 @command(parser)
 def main(args: argparse.Namespace) -> int:
-    """0 done, 1 some runs failed."""
+    """Return 0 when done, 1 if some runs failed."""
     settings, only = arguments.grid_settings(args), tuple(args.only)
     if settings.trainers != GridSettings().trainers:
-        raise ConfigError("--trainers: ablations are of UEO, beside zero-shot CLIP; leave it out")
+        raise ConfigError("--trainers: ablations compare UEO with zero-shot CLIP; leave it out")
     dataset = arguments.one_dataset(settings)
     by_name = ablations.plans(settings, dataset, only)
     runs = [run for plan in by_name.values() for run in plan]

@@ -1,10 +1,10 @@
-"""The bench: every method on shifted and clean styles, on one tiny CLIP or several.
+"""Run the bench: every method on shifted and clean styles, with one or several tiny CLIP models.
 
     bash scripts/bench.sh [--models TinyCLIP TinyViT models/resnet_left_out_2.safetensors ...]
 
-docs/bench.md is its protocol. Runs that the learning rates are chosen by come first, then those
-that are reported; what is finished is not run again. Results: bench-all.json, .md and .tex in
-OUTPUT/emoji_shift; the names of other files say which methods and models were selected.
+docs/bench.md describes the protocol. The tuning runs, which choose the learning rates, come first,
+then the reported runs; finished runs are skipped. Results go to bench-all.json, .md and .tex in
+OUTPUT/emoji_shift; with a selection of methods or models, the file names contain it.
 """
 
 import argparse
@@ -22,23 +22,23 @@ from ueo.studies.bench import judgement, report
 from ueo.studies.bench.protocol import DATASET, SHIPPED
 from ueo.studies.bench.runs import choices, reported, trials
 
-FIXED = ("domain", "seed", "backbone", "shard", "overwrite")  # by the protocol; or not to be had
+FIXED = ("domain", "seed", "backbone", "shard", "overwrite")  # by the protocol, or unsupported
 
 
 def parser() -> argparse.ArgumentParser:
     p = arguments.parser(__doc__.splitlines()[0])
     here = [name for name in SHIPPED.values() if name in available_backbones()]
     p.add_argument("--models", nargs="+", default=here,
-                   help="names of the shipped models, and files that pretrain.py made")
+                   help="names of shipped models, or files that pretrain.py wrote")
     p.add_argument("--judge", metavar="METHOD", default="",
-                   help="compare this method with each other, by its own OOD score too; seed 1")
+                   help="compare this method with every other, also by its OOD score; seed 1")
     p.set_defaults(datasets=[DATASET], trainers=["all"])
     return p
 
 
 @command(parser)
 def main(args: argparse.Namespace) -> int:
-    """0 done, 1 some runs failed."""
+    """Return 0 when done, 1 if some runs failed."""
     settings, models = arguments.grid_settings(args), tuple(dict.fromkeys(args.models))
     _check(settings)
     register(settings.plugin)
@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
         judgement.check(args.judge, trainer_names(settings))
     made = trials(settings, models)
     tuning = [run for _, by_value in made.values() for runs in by_value.values() for run in runs]
-    run_and_show(settings, tuning, lambda: None)  # a rate at which a method diverges is no failure
+    run_and_show(settings, tuning, lambda: None)  # divergence at a rate is no failure
     chosen = choices(made)
     plans = reported(settings, models, chosen)
     runs = [run for of_method in plans.values() for run in of_method]

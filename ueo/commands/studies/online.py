@@ -1,10 +1,10 @@
-"""Streams compared: every online method in one stream, in batches of several sizes and in orders.
+"""Compare the online methods on streams: one stream, several batch sizes, several orders.
 
     bash scripts/online.sh emoji_shift [--trainers ZeroshotCLIP UEO TDA] [options as in tables.sh]
 
-docs/online.md is the protocol, of emoji_shift; what is asked for takes the place of what it fixes.
-Results: OUTPUT/<dataset>/online.json, online.md and a figure each of batches and of orders; the
-names of other files say what was selected.
+docs/online.md describes the protocol on emoji_shift; options override what it fixes. Results go to
+OUTPUT/<dataset>/online.json and online.md, with one figure of batch sizes and one of orders; with a
+selection, the file names contain it.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
 
 @command(parser)
 def main(args: argparse.Namespace) -> int:
-    """0 done, 1 some runs failed."""
+    """Return 0 when done, 1 if some runs failed."""
     settings = arguments.grid_settings(args)
     register(settings.plugin)
     runs = planned(settings)

@@ -1,10 +1,10 @@
-"""Which OOD score, after which fine-tuning: methods x shots x scores x seeds, with intervals.
+"""Compare OOD scores after fine-tuning: methods x shots x scores x seeds, with intervals.
 
     bash scripts/ood_study/main.sh emoji [--shots 1 2 4 8 16] [--shift]
 
-Runs are those of a grid that keep their outputs; a further score needs no further run. With
---shift, what was adapted to one domain is tested on the others. Results are
-OUTPUT/<dataset>/study-<configuration>.json, .md and pictures.
+The runs are those of a grid that keep their outputs, so another score needs no new run. With
+--shift, a model adapted to one domain is also tested on the others. Results go to
+OUTPUT/<dataset>/study-<configuration>.json and .md, with pictures.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from ueo.studies import ood_runs
 def parser() -> argparse.ArgumentParser:
     p = arguments.parser(__doc__.splitlines()[0])
     p.add_argument("--shots", nargs="+", type=number("--shots", low=1),
-                   default=list(ood_runs.SHOTS), help="images a class")
+                   default=list(ood_runs.SHOTS), help="labelled images per class")
     p.add_argument("--shift", action="store_true", help="also test on the other domains")
     p.set_defaults(trainers=ood_runs.TRAINERS, setting=ood_runs.SETTING)
     return p
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
 
 @command(parser)
 def main(args: argparse.Namespace) -> int:
-    """0 done, 1 some runs failed."""
+    """Return 0 when done, 1 if some runs failed."""
     asked = arguments.grid_settings(args)
     dataset = arguments.one_dataset(asked)
     study = ood_runs.OODStudy(asked, dataset, tuple(args.shots), args.shift)

@@ -1,8 +1,8 @@
-"""What fine-tuning with labels costs elsewhere: other domains, unseen classes, OOD detection.
+"""Measure what fine-tuning with labels costs on other domains, unseen classes and OOD detection.
 
     bash scripts/robust/main.sh emoji [--shots 16] [--captions FILE] [--pool PATH]
 
-ueo/studies/robust_runs.py says what is run and tested. Results are
+ueo/studies/robust_runs.py describes the runs and the tests. Results go to
 OUTPUT/<dataset>/robust-<configuration>.json and .md.
 """
 
@@ -19,18 +19,18 @@ def parser() -> argparse.ArgumentParser:
     p = arguments.parser(__doc__.splitlines()[0])
     add = p.add_argument
     add("--shots", type=number("--shots", low=0), default=robust_runs.SHOTS,
-        help="labelled images a class; 0: all")
-    add("--captions", default="", help="JSON lines of images and captions; embedded on emoji, "
-        "under shift, too")
-    add("--pool", default="", help="folder or tar of image-text pairs; embedded on emoji, under "
-        "shift, too")
+        help="labelled images per class; 0: all")
+    add("--captions", default="",
+        help="JSON lines of images and captions (emoji and emoji_shift have their own)")
+    add("--pool", default="",
+        help="folder or tar of image-text pairs (emoji and emoji_shift have their own)")
     p.set_defaults(trainers=robust_runs.TRAINERS)
     return p
 
 
 @command(parser)
 def main(args: argparse.Namespace) -> int:
-    """0 done, 1 some runs failed."""
+    """Return 0 when done, 1 if some runs failed."""
     asked = arguments.grid_settings(args)
     dataset = arguments.one_dataset(asked)
     usual = "embedded" if dataset in ("emoji", "emoji_shift") else ""
