@@ -1,17 +1,17 @@
 """Adaptive noise detector, AdaND (Cao et al., ICLR 2025, arXiv:2502.14604).
 
-Reference: github.com/tmlr-group/ZS-NTTA. CLIP is frozen and answers what class an image has; a
-linear layer on its features learns in the stream whether it is of a known class at all:
+Reference: github.com/tmlr-group/ZS-NTTA. Frozen CLIP classifies the images of a stream. A linear
+layer on its features, the detector, learns online whether an image is of a known class:
 
     L = CE(W f_i + b, y_i),   y_i = 1 (known) where max p_i is above Otsu's threshold, else 0
 
-The threshold is that of the last WINDOW confidences. For each eighth image of the stream an image
-of noise comes as well, always 0, so that a stream without unknown images teaches no image to be
-one. After more than WARM_UP steps of the detector its softmax is the OOD score, before max p. As
-released, each batch is a step, however small; images that come one by one wait until there are
-QUEUE of them, and the rest of these teaches nothing.
+The threshold is computed on the last WINDOW confidences. Every eighth image is joined by an image
+of noise with y = 0, so that no known image is learnt as unknown for want of unknown ones. The OOD
+score is max p until the detector has taken more than WARM_UP steps, then the detector's softmax. As
+released, each batch is a step, however small. With batches of one image, a step is taken whenever
+QUEUE images have come; those left over at the end of the stream are not used.
 
-- released code: it searches thresholds in steps of 0.01; here Otsu's lies at a score.
+- released code: it searches thresholds in steps of 0.01; here Otsu's threshold is a score.
 """
 
 import torch
@@ -25,7 +25,7 @@ from ueo.scores import msp
 from ueo.settings.options import Option
 from ueo.trainers.base import CLIPTrainer
 
-NOISE = 8  # images of the stream for one of noise
+NOISE = 8  # images of the stream for each noise image
 
 
 @TRAINER_REGISTRY.register()
@@ -34,7 +34,7 @@ class AdaND(CLIPTrainer):
     defaults = {
         "CTX_INIT": "template",
         "WINDOW": Option(512, low=1),
-        "QUEUE": Option(64, low=1),  # of images that come one by one
+        "QUEUE": Option(64, low=1),  # images a step, where batches hold one image
         "WARM_UP": Option(10, low=0),
     }
 
@@ -45,9 +45,9 @@ class AdaND(CLIPTrainer):
             torch.manual_seed(max(self.cfg.SEED, 0))
             self.detector = nn.Linear(size, 2).to(device)
         rows = self.options.QUEUE + 2 * self.cfg.DATALOADER.TRAIN_X.BATCH_SIZE
-        self.waiting = torch.zeros(rows, size + 1, device=device)  # feature, 1 for a known image
-        self.confidences = torch.zeros(self.options.WINDOW, device=device)  # the last ones come
-        self.counts = torch.zeros(3, dtype=torch.long)  # waiting, confidences, steps
+        self.waiting = torch.zeros(rows, size + 1, device=device)  # feature, then 1 if known
+        self.confidences = torch.zeros(self.options.WINDOW, device=device)  # newest last
+        self.counts = torch.zeros(3, dtype=torch.long)  # how many wait, confidences, steps
 
     def trainable(self) -> dict[str, dict[str, nn.Parameter]]:
         named = self.detector.named_parameters()
@@ -66,7 +66,7 @@ class AdaND(CLIPTrainer):
         rows, known, cosines = self._labelled(batch["img"], noise)
         with torch.no_grad():
             scores = self.detector(rows[:own]).softmax(-1)[:, 1]
-        # released code: begins once step, counted from 0, exceeds WARM_UP: a step more than that
+        # released code: the detector takes over once the step index, from 0, exceeds WARM_UP
         if self.counts[2] <= self.options.WARM_UP:
             scores = msp(cosines, self.model.logit_scale)
         self._learn(rows, known)
@@ -74,8 +74,8 @@ class AdaND(CLIPTrainer):
 
     @torch.no_grad()
     def _labelled(self, images: Tensor, noise: int) -> tuple[Tensor, Tensor, Tensor]:
-        """(features of images and noise, not normalised; whether each is known; cosines of the
-        images)."""
+        """Return (features of images and noise, not normalised; whether each is known; cosines of
+        the images)."""
         both, own = torch.cat([images.to(self.device), self._noise(noise, images)]), len(images)
         rows = self.model.steadily(self.model.encode_images, both).float()
         cosines = F.normalize(rows, dim=-1) @ self.model.class_features().float().T
@@ -92,7 +92,7 @@ class AdaND(CLIPTrainer):
         return self.normalise(pixels.permute(0, 2, 3, 1))
 
     def _threshold(self, confidence: Tensor) -> float:
-        """Otsu's of the last confidences, these included."""
+        """Return Otsu's threshold on the last WINDOW confidences, these included."""
         kept = self.confidences.numel()
         kept_before = self.confidences[kept - int(self.counts[1]):]
         last = torch.cat([kept_before, confidence])[-kept:]
@@ -101,7 +101,7 @@ class AdaND(CLIPTrainer):
         return otsu_threshold(last.cpu().numpy())
 
     def _learn(self, rows: Tensor, known: Tensor) -> None:
-        """Take a step on the batch or, of batches of one image, on QUEUE that have waited."""
+        """Take a step on the batch; with batches of one image, once QUEUE of them have come."""
         one_by_one = self.cfg.DATALOADER.TRAIN_X.BATCH_SIZE == 1
         start, end = int(self.counts[0]), int(self.counts[0]) + len(rows)
         self.waiting[start:end] = torch.cat([rows, known[:, None].float()], 1)

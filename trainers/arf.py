@@ -1,13 +1,13 @@
 """Anchor-based robust fine-tuning, ARF (Han et al., CVPR 2024, arXiv:2404.06244).
 
-Short class prompts alone make CLIP forget what else it knew. Two anchors of richer text are added
-to the contrastive loss on class prompts, which is FLYP's:
+Fine-tuning on short class prompts alone makes CLIP forget much of its pre-training. ARF adds two
+anchors with richer text to the contrastive loss on class prompts, which is FLYP's:
 
     L = L_class + a * contrastive(image, its caption)                 text-compensated anchor
                 + b * contrastive(retrieved image, retrieved text)    image-text-pair anchor
 
-Retrieved are the pairs of a pool like CLIP's pre-training data that are most similar to the task.
-Inference is plain CLIP. No code is public, so these are choices of ours: both weights 1; an image's
+The retrieved pairs are those most similar to the task in a pool that resembles CLIP's pre-training
+data. Inference is plain CLIP. No code is public. Choices of ours: both weights are 1; an image's
 captions take turns, one an epoch; pairs are retrieved once, by the zero-shot model, and come in
 batches as large as the others, with the same augmentation. Without anchors this is FLYP.
 """
@@ -28,7 +28,7 @@ from ueo.pairs.pool_features import PoolFeatures
 from ueo.settings.options import Option
 from ueo.trainers.flyp import FLYP
 
-RULES = ("image", "text")  # by the pair's image to the task's images, its text to class prompts
+RULES = ("image", "text")  # compare pairs' images with the task's, or texts with class prompts
 
 
 @TRAINER_REGISTRY.register()
@@ -40,7 +40,7 @@ class ARF(FLYP):
         "CAPTION_WEIGHT": Option(1.0, low=0),  # a
         "POOL": "",  # folder or tar of image-text pairs, or "embedded"; "": no such anchor
         "PAIR_WEIGHT": Option(1.0, low=0),  # b
-        "PAIRS": Option(512, low=1),  # number of pairs that are retrieved
+        "PAIRS": Option(512, low=1),  # number of retrieved pairs
         "RULE": Option("image", choices=RULES),
         "POOL_FEATURES": "",  # folder that keeps features of pools; "": below DATASET.ROOT
         "SEARCH_MEMORY": Option(256 * 2**20, low=1),  # bytes that the search may use
@@ -84,7 +84,7 @@ class ARF(FLYP):
         self.pair_loader = pair_loader(pairs, sizes.TRAIN_X.BATCH_SIZE, sizes.NUM_WORKERS)
 
     def _task(self, transform) -> Tensor:
-        """What pairs shall resemble, unit vectors: the labelled images, or the class prompts."""
+        """Return unit features to compare pairs with: of labelled images, or of class prompts."""
         if self.options.RULE == "text":
             return self.model.class_features().detach().float().cpu()
         loader = EvaluationLoader(

@@ -6,8 +6,8 @@ feature that is blended with CLIP's own:
     f* = ratio * relu(W2 relu(W1 f)) + (1 - ratio) * f
     L = mean_i CE(scale * cos(f*_i, T), label_i)
 
-The released code feeds features that are not normalised; without biases the direction of f* is the
-same. It has the visual adapter alone, and so has this.
+In the released code f is not normalised; without biases the direction of f* is the same. As there,
+only the visual adapter is implemented.
 """
 
 import torch
@@ -27,7 +27,7 @@ class CLIPAdapter(CLIPTrainer):
         "TUNE": "adapter",
         "CTX_INIT": "template",
         "RATIO": Option(0.2, low=0, below=1),  # share of the learnt feature
-        "REDUCTION": Option(4, low=1),  # of the width inside
+        "REDUCTION": Option(4, low=1),  # embedding / hidden width
     }
 
     def adapter(self) -> nn.Module:
@@ -40,7 +40,7 @@ class CLIPAdapter(CLIPTrainer):
 
 
 class Bottleneck(nn.Module):
-    """Blends each image feature with a learnt one; all zeros, which is CLIP, until `start`."""
+    """Blends each image feature with a learnt one. Until `start`, weights are 0: plain CLIP."""
 
     def __init__(self, embedding: int, hidden: int, ratio: float):
         super().__init__()
@@ -50,7 +50,7 @@ class Bottleneck(nn.Module):
 
     @torch.no_grad()
     def start(self, generator: torch.Generator) -> None:
-        """Random weights of the distribution of torch's linear layers."""
+        """Initialise the weights at random, as torch's linear layers do."""
         for weight in self.parameters():
             bound = weight.shape[1] ** -0.5
             weight.copy_(torch.empty(weight.shape).uniform_(-bound, bound, generator=generator))

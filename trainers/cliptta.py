@@ -1,19 +1,19 @@
 """CLIPTTA with outlier contrastive exposure (Lafon et al., NeurIPS 2025, arXiv:2507.14312).
 
-Reference: github.com/MarcLafon/cliptta. What CLIP was trained with adapts it: each image is paired
-with the prompt of its predicted class, and its entropy over the prompts of the batch is minimised.
+Reference: github.com/MarcLafon/cliptta. The loss resembles the one that CLIP was trained with: each
+image is paired with the prompt of its predicted class, and its entropy over the prompts of the
+batch is minimised.
 
     L = sum over batch and memory of ( L_contrastive - trade_off * H(mean_i p_i) )
         - outlier_weight * (mean score of known images - mean score of unknown ones)^2
 
-Only images above a threshold, Otsu's on the scores of the batch, enter the first term and the
-memory: the most confident images of each predicted class. A score is the logarithm of MCM.
-
-The paper adapts to a batch in 10 steps, predicts it and goes on, as the online protocol does.
-- released code: the threshold is learnt in these steps; here it is the batch's at each of them.
-- released code: a memory keeps images as they were, and draws from each class; here it keeps what
-  each image scored when last seen, and picks the best, at each step of a stream or at the start of
-  an epoch; batches as large as the others are drawn from these at random.
+The score is the logarithm of MCM. Images above Otsu's threshold on the scores of the batch count as
+known. Only they enter L_contrastive and the memory, the most confident images of each predicted
+class. The paper takes 10 steps on a batch, then predicts it, as the online protocol does.
+- released code: the threshold is learnt in these steps; here each step computes that of the batch.
+- released code: the memory keeps images as they were, and draws from each class; here it keeps each
+  image's latest score, selects the best images at each step of a stream or at the start of an
+  epoch, and draws batches as large as the others from these at random.
 """
 
 import torch
@@ -42,8 +42,8 @@ class CLIPTTA(CLIPTrainer):
 
     def setup(self) -> None:
         images = len(self.dm.dataset.train_u)
-        self.scores = torch.zeros(images, device=self.device)  # when last seen
-        self.predicted = torch.full_like(self.scores, -1, dtype=torch.long)  # -1: unknown, unseen
+        self.scores = torch.zeros(images, device=self.device)  # each image's latest
+        self.predicted = torch.full_like(self.scores, -1, dtype=torch.long)  # -1: unknown or unseen
 
     def buffers(self) -> dict[str, Tensor]:
         return {"scores": self.scores, "predicted": self.predicted}
@@ -60,7 +60,7 @@ class CLIPTTA(CLIPTrainer):
             self.refresh()
 
     def remember(self, index: Tensor, cosines: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Keep what these images score; returns (scores, threshold, whether known).
+        """Store scores and predicted classes; return (scores, threshold, whether known).
 
         index: (batch,), positions of the images; cosines: (batch, K).
         """
@@ -72,7 +72,7 @@ class CLIPTTA(CLIPTrainer):
         return scores, threshold, known
 
     def _best(self) -> Tensor:
-        """Positions of what scored best of each predicted class."""
+        """Return the positions of the images with the best scores in each predicted class."""
         return best_of_each(self.scores.cpu(), self.predicted.cpu(), self.options.MEMORY)[0]
 
     def refresh(self) -> None:
@@ -90,7 +90,7 @@ class CLIPTTA(CLIPTrainer):
         options, texts, images = self.options, self.model.class_features(), batch["img"]
         if options.MEMORY:
             memory, whole = self.whole_batch(next(self._draws))
-            images = torch.cat([images, memory["img"]])  # of both in one pass
+            images = torch.cat([images, memory["img"]])  # one pass for both
         own, drawn = self.model.image_features(images).tensor_split([len(batch["img"])])
         cosines = (self._whole.rows(own) @ texts.T).float()  # (batch, K)
         scores, threshold, known = self.remember(batch["index"].to(self.device), cosines)
@@ -106,8 +106,8 @@ class CLIPTTA(CLIPTrainer):
         return {"loss": sum(found.values()), **found}
 
     def terms(self, cosines: Tensor, known: Tensor, both_ways: bool) -> tuple[Tensor, Tensor]:
-        """The contrastive term of known images, and the negative marginal entropy of all."""
-        # released code: texts are set against images as well where the text tower is tuned
+        """Return the contrastive term of known images, and the negative marginal entropy of all."""
+        # released code: the loss is symmetric, texts over images too, if the text tower is tuned
         logits = self.model.logit_scale * cosines  # (batch, K)
         marginal = -entropy(logits.softmax(-1).mean(0), EPS)
         return soft_contrastive(logits, known, both_ways), marginal

@@ -17,8 +17,8 @@ from ueo.errors import ConfigError
 from ueo.settings.shared_names import SHARED
 from ueo.trainers.base import CLIPTrainer
 
-REDUCTION = 16  # of the width inside the network, as released
-PROMPTS_AT_ONCE = 8192  # in the text tower, a bound on its memory
+REDUCTION = 16  # embedding / hidden width of the network, as released
+PROMPTS_AT_ONCE = 8192  # in one pass of the text tower; bounds its memory
 
 
 class MetaNet(nn.Sequential):
@@ -30,15 +30,15 @@ class MetaNet(nn.Sequential):
 
 
 class ConditionalCLIP(PromptedCLIP):
-    """A CLIP whose context depends on the image: no class feature holds for all images."""
+    """A CLIP whose context, and so its class features, depend on the image."""
 
     meta_net: MetaNet
 
     def class_features(self) -> None:
-        """There are none."""
+        """Return None: no class feature holds for all images."""
 
     def cosines(self, features: Tensor, class_features: None = None) -> Tensor:
-        """(batch, K), unscaled, of images' unit vectors (batch, embedding)."""
+        """Return unscaled cosines (batch, K) of unit image features (batch, embedding)."""
         shifts = self.meta_net(features.float()).to(features.dtype)  # (batch, width)
         at_once = max(1, PROMPTS_AT_ONCE // len(self.prompt.end))
         rows = [

@@ -6,7 +6,7 @@ each known class:
     L = mean_i CE(logits_i, label_i)
 
 CSC gives each class a context of its own, CLASS_TOKEN_POSITION places the name. The labelled images
-leave the test set.
+are taken out of the test set.
 """
 
 from ueo.settings.shared_names import SHARED

@@ -1,16 +1,16 @@
 """Candidate pseudo-label learning, CPL (Zhang et al., ICML 2024, arXiv:2406.10502).
 
-Reference: github.com/vanillaer/CPL-ICML2024. Each unlabelled image gets a set S of candidate
-labels, once an epoch, from the predictions of all of them (`candidate_labels`), instead of one
-label that may be wrong. Only that the label is one of them is learnt, by the loss of Feng et al.
-(NeurIPS 2020) for partial labels:
+Reference: github.com/vanillaer/CPL-ICML2024. Instead of one pseudo-label, which may be wrong, each
+unlabelled image has a set S of candidate labels. The sets are computed once an epoch from the
+predictions of all images (`candidate_labels`). The loss is that of Feng et al. (NeurIPS 2020) for
+partial labels, which learns only that the label is one of the candidates:
 
     L = mean_i -log sum_{j in S_i} p_ij    over the images that have a candidate
 
-Departures: the released code trains anew on the most confident images of each class, of which it
-takes more in each of several rounds; here one training sees all images, and sets are renewed as it
-goes on. It has a SHARE of 0.6 to 0.9 and a beta of 0.8 to 0.99, chosen for each data set; here is
-one of each, beta as 1 - PER_CLASS / K, as its authors advise later.
+Departures: the released code trains from scratch in several rounds, on the most confident images of
+each class, of which each round takes more; here one training sees all images and updates the sets.
+The released code chooses SHARE from 0.6 to 0.9 and beta from 0.8 to 0.99 for each data set; here
+SHARE is one for all, and beta is 1 - PER_CLASS / K, as its authors advise later.
 """
 
 from dassl.engine import TRAINER_REGISTRY

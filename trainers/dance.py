@@ -1,15 +1,15 @@
 """DANCE without a source (Saito et al., NeurIPS 2020, arXiv:2002.07953).
 
-Reference: github.com/VisionLearningGroup/DANCE. Each image is drawn to a class or to a neighbour,
-and predictions are made either sure or unsure:
+Reference: github.com/VisionLearningGroup/DANCE. Each image is pulled towards a class or a
+neighbour, and predictions are made either confident or uncertain:
 
     L = eta * ( L_nc + L_es )
 
-L_nc is the mean entropy of the similarity to all classes, to the remembered features of all images
-outside the batch, and to the others of the batch; L_es pushes the entropy of the prediction away
-from ln(K) / 2 once it is further than a margin from it. The source's cross-entropy is dropped:
-there is none. Choices of ours: CLIP's logits stand for those of the source classifier, and the
-memory starts from the zero-shot features instead of at zero.
+L_nc is the mean entropy of an image's similarities to all classes, to the remembered features of
+all images outside the batch and to the other images of the batch. L_es pushes the entropy of a
+prediction away from ln(K) / 2 once it differs from it by more than a margin. There is no source and
+so no cross-entropy on it. Choices of ours: CLIP's logits replace those of the source classifier,
+and the memory starts with the zero-shot features, not with zeros.
 """
 
 import math
@@ -41,8 +41,8 @@ class DANCE(CLIPTrainer):
         return {"memory": self.memory}
 
     def prepare(self, zero_shot: Tensor) -> None:
-        # released code: a number near this for each data set, as 1.49 for 20 classes; its memory is
-        # zeros until an image is first seen
+        # released code: a number near this for each data set, such as 1.49 for 20 classes; a row of
+        # its memory is zeros until the image is first seen
         self.threshold = math.log(zero_shot.shape[1]) / 2
         loader = self.unlabelled_loader
         self.memory.copy_(self.passes.image_features(loader, "memory", shared=True))
@@ -53,7 +53,7 @@ class DANCE(CLIPTrainer):
         logits = self.model.logit_scale * (features @ self.model.class_features().T).float()
         features = features.float()
         to_memory = features @ self.memory.T / options.TEMPERATURE  # (batch, images)
-        to_memory[:, index] = -1 / options.TEMPERATURE  # these stand in the batch, and newer
+        to_memory[:, index] = -1 / options.TEMPERATURE  # to_batch has these, and newer
         to_batch = features @ features.T / options.TEMPERATURE
         to_batch = to_batch.masked_fill(torch.eye(len(index), device=self.device, dtype=torch.bool),
                                         -1 / options.TEMPERATURE)

@@ -1,12 +1,11 @@
 """Entropy minimisation, as in Tent (Wang et al., ICLR 2021, arXiv:2006.10726).
 
-Reference: github.com/DequanWang/tent. Every prediction is sharpened, known class or not:
+Reference: github.com/DequanWang/tent. Every prediction is sharpened, be its class known or not:
 
     L = mean_i H(p_i)
 
-Tent normalises with the statistics of the batch and moves the affine parameters of BatchNorm
-online. Here the statistics of CLIP stay, unless BATCH_STATS is set, and the images are seen for
-epochs.
+Tent normalises with batch statistics and tunes the affine parameters of BatchNorm online. Here
+CLIP's statistics are kept, unless BATCH_STATS is set, and training takes epochs.
 """
 
 from torch import Tensor, nn
@@ -24,7 +23,7 @@ class EntMin(CLIPTrainer):
     capturable = True
     by_image = True
     defaults = {
-        "BATCH_STATS": False,  # normalise with each batch's statistics, as Tent, test included
+        "BATCH_STATS": False,  # normalise with batch statistics, also in tests, as Tent does
     }
 
     @property
@@ -48,9 +47,9 @@ class EntMin(CLIPTrainer):
 
 
 def use_batch_statistics(visual: nn.Module, option: str) -> None:
-    """Make every BatchNorm of an image encoder use its batch's mean and variance, always.
+    """Make every BatchNorm of an image encoder use batch statistics, in evaluation mode too.
 
-    option: that asks for it.  Raises ConfigError for an encoder without BatchNorm.
+    option: that asks for this.  Raises ConfigError for an encoder without BatchNorm.
     """
     layers = [m for m in visual.modules() if isinstance(m, _BatchNorm)]
     if not layers:

@@ -6,8 +6,8 @@ CLIP's own contrastive loss is minimised over the pairs of a batch:
     L = contrastive( scale * f_i . t_label(j) )
 
 As in the public code, another image of the same class counts as a negative, although its text is
-the same. Choices of ours: one prompt a class, not a draw of several templates; the logit scale and
-the embeddings of tokens, which the public code moves too, stay CLIP's.
+the same. Choices of ours: one prompt a class instead of random templates; the logit scale and the
+token embeddings, which the public code tunes too, are frozen.
 """
 
 from dassl.engine import TRAINER_REGISTRY
@@ -25,11 +25,11 @@ class FLYP(CLIPTrainer):
     defaults = WHOLE_MODEL
 
     def contrast(self, images: Tensor, texts: Tensor) -> Tensor:
-        """The contrastive loss of pairs; images, texts: (pairs, embedding), unit vectors."""
+        """Return the contrastive loss of pairs. images, texts: (pairs, embedding), unit vectors."""
         return contrastive(self.model.logit_scale * (images @ texts.T).float())
 
     def on_classes(self, images: Tensor, batch: dict) -> Tensor:
-        """The contrastive loss of features (batch, embedding) and their classes' prompts."""
+        """Return the contrastive loss of features (batch, embedding) and their classes' prompts."""
         labels = batch["label"].to(self.device)  # (batch,)
         return self.contrast(images, self.model.class_features()[labels])
 

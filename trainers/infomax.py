@@ -1,6 +1,6 @@
 """Information maximisation, SHOT-IM (Liang et al., ICML 2020, arXiv:2002.08546).
 
-Reference: github.com/tim-learn/SHOT. Predictions are sharpened each, spread over classes together:
+Reference: github.com/tim-learn/SHOT. Each prediction is sharpened; their mean is kept spread:
 
     L = mean_i H(p_i) - trade_off * H(mean_i p_i)
 

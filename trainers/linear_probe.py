@@ -2,10 +2,10 @@
 
     logits = scale * f W',    L = mean_i CE(logits_i, label_i)
 
-CLIP fits W by L-BFGS from zero, its penalty chosen on labelled validation images. With few shots
-that is far below zero-shot CLIP; W that starts as the class features is not (Silva-Rodriguez et
-al., CVPR 2024, arXiv:2312.12730). Choices of ours: the latter start, `INIT zero` is the former; the
-engine's optimiser, whose few steps are the only penalty; no bias. What is evaluated is f W'.
+The paper fits W by L-BFGS from zero, with a penalty chosen on labelled validation images. With few
+shots that is far below zero-shot CLIP, unless W starts as the class features (Silva-Rodriguez et
+al., CVPR 2024, arXiv:2312.12730). Choices of ours: the latter start (`INIT zero` is the former);
+the engine's optimiser, whose few steps are the only penalty; no bias. Evaluation reads f W'.
 """
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ueo.settings.options import Option
 from ueo.trainers.base import CLIPTrainer
 
-STARTS = ("zero_shot", "zero")  # the class features, or nothing
+STARTS = ("zero_shot", "zero")  # W starts as the class features, or as zeros
 
 
 @TRAINER_REGISTRY.register()

@@ -1,22 +1,23 @@
 """MARS (arXiv:2610.07903): predictions that drift are moved back, then taught to a text adapter.
 
-First stage, with a the zero-shot prediction of an image, c its class, p the prediction now, g the
-gain max(p - a, 0), s_j the similarity of the image to the mean feature of the zero-shot class j:
+First stage: a is the zero-shot prediction of an image, c its class, p the current prediction, g the
+gain max(p - a, 0), s_j the similarity of the image to the mean feature of the zero-shot class j.
 
     h_j = [s_c > s_j], all 0 if the class b of p has s_b > s_c
     rho_cj = sum g_j h_j / sum g_j over the images of class c
-    target = p - rho_c h g, and its sum added to c;    L = CE(target, strong view)
+    target = p - rho_c h g, what it takes away added to c;    L = CE(target, strong view)
 
-Second stage, the model as teacher: L = KL_WEIGHT KL(teacher, student) + (1 - KL_WEIGHT) CE(class of
-the teacher, student), on the strong view.
+Second stage, with the model of the first as teacher and the strong view for the student:
 
-No code was published. Departure: the paper tunes MaPLe's deep prompts, here TUNE names what the
-first stage tunes. What is left open, and our choices: targets and teacher predict the images as
-they are tested, once an epoch and once; s is of zero-shot features, and 0 for a class without an
-image; the strong view is a crop, a flip and FixMatch's RandAugment (INPUT.TRANSFORMS); the student
-is the first stage's model, which stands still, with one linear layer on class features that starts
-as the identity; KL_WEIGHT; one schedule for both stages, of which the first has ten of forty epochs
-in the paper, and the same share here, rounded up.
+    L = KL_WEIGHT KL(teacher, student) + (1 - KL_WEIGHT) CE(class of the teacher, student)
+
+No code was published. Departure: the paper tunes MaPLe's deep prompts; here TUNE says what the
+first stage tunes. Our choices where the paper is silent: targets are predicted once an epoch, the
+teacher's once, both under the test transform; s is of zero-shot features, and 0 for a class without
+an image; the strong view is a crop, a flip and FixMatch's RandAugment (INPUT.TRANSFORMS); the
+student is the frozen teacher with one linear layer on class features that starts as the identity;
+KL_WEIGHT; one schedule for both stages. The first has ten of forty epochs in the paper, and the
+same share here, rounded up.
 """
 
 import math
@@ -52,12 +53,12 @@ class MARS(CLIPTrainer):
         no_image = torch.zeros(zero_shot.shape[1], features.shape[1])
         means = prototypes(features, self.zero_shot.argmax(-1), no_image)
         self.similarity = features @ means.T  # (images, K)
-        self.targets = self.zero_shot.to(self.device)  # of the first epoch, nothing being gained
+        self.targets = self.zero_shot.to(self.device)  # of the first epoch: g = 0
 
     def before_epoch(self) -> None:
         resumed = self.epoch == self.start_epoch
         if self.epoch == 0 or self.epoch > self.first_epochs and not resumed:
-            return  # `prepare` has made the targets, or the teacher stands still
+            return  # `prepare` has set the targets, or the teacher is frozen
         prob = self._prediction(self.passes.image_features(self.unlabelled_loader, "unlabelled"))
         if self.epoch < self.first_epochs:
             prob = moved_back(prob, self.zero_shot, self.similarity)
@@ -65,7 +66,7 @@ class MARS(CLIPTrainer):
 
     @torch.no_grad()
     def _prediction(self, features: Tensor) -> Tensor:
-        """(images, K), without the adapter. features: (images, embedding), on the CPU."""
+        """Return probabilities (images, K), without the adapter. features: on the CPU."""
         classes = self.model.class_features().float().cpu()
         return (self.model.logit_scale * features @ classes.T).softmax(-1)
 
@@ -73,7 +74,7 @@ class MARS(CLIPTrainer):
         target = self.targets[batch["index"].to(self.device)]  # (batch, K)
         if self.epoch < self.first_epochs:
             return F.cross_entropy(self._without_adapter(batch["img"]), target)
-        with torch.no_grad():  # of the teacher nothing moves
+        with torch.no_grad():  # the teacher is frozen
             features, classes = self.features(batch["img"]), self.model.class_features()
         logits = self.model.logit_scale * self.model.cosines(features, classes).float()
         divergence = F.kl_div(logits.log_softmax(-1), target, reduction="batchmean")
@@ -81,14 +82,14 @@ class MARS(CLIPTrainer):
         return {"loss": weight * divergence + (1 - weight) * hard, "divergence": divergence}
 
     def _without_adapter(self, images: Tensor) -> Tensor:
-        """(batch, K), fp32, scaled: the adapter takes no part in the first stage, nor moves."""
+        """Return logits (batch, K) in fp32; the first stage neither uses nor tunes the adapter."""
         cosines = self.features(images) @ self.model.class_features().T
         return self.model.logit_scale * cosines.float()
 
 
 class TextAdapter(nn.Module):
-    """A linear layer on class features: the identity and what is learnt beside it, which starts at
-    0. change: (embedding, embedding)."""
+    """A linear layer on class features: the identity plus `change`, (embedding, embedding), which
+    is learnt and starts at 0."""
 
     def __init__(self, embedding: int):
         super().__init__()

@@ -1,20 +1,20 @@
-"""Midway: answers between the frozen and the adapted CLIP, as far as adaptation has changed them.
+"""Midway: weighs adapted against frozen CLIP by how many predictions adaptation has changed.
 
 A method of this project. Information maximisation adapts the model:
 
     L = mean_i H(p_i) - TRADE_OFF H(mean_i p_i)
 
 Let (f, t) be the frozen features of an image and a class, (f', t') the adapted ones, and d the
-share of the unlabelled images whose predicted class has changed. The answer is by
+share of the unlabelled images whose predicted class has changed. Images are classified by
 
     (1 - m) cos(f, t) + m cos(f', t')    with    m = min(1, STRENGTH d),
 
-and the OOD score is the largest of these cosines less half of their mean. Where images are such as
-CLIP knows, adaptation changes few predictions, and the answer stays close to CLIP's. Under a shift
+and the OOD score is the largest of these cosines minus half their mean. On images like those that
+CLIP knows, adaptation changes few predictions, and the result stays close to CLIP's. Under a shift
 it changes most of them, and the adapted model decides, steadied by the frozen one. No label is
-read, and neither d nor the score has a scale that would differ between models.
+read, and neither d nor the score has a scale that differs between models.
 
-The sum is one inner product of unit vectors, (sqrt(1 - m) f, sqrt(m) f') with the same of t.
+The sum is one inner product of unit vectors, (sqrt(1 - m) f, sqrt(m) f') and likewise of t and t'.
 """
 
 import math
@@ -31,8 +31,8 @@ from ueo.trainers.infomax import InfoMax
 
 
 class Mixed(Cosines):
-    """Cosines, and what the frozen model is made of. share: () of the adapted model, 1 until it is
-    known; classes: (K, embedding), the frozen class features."""
+    """Cosines, and what is kept of the frozen model. share: (), m, which is 1 until it is known;
+    classes: (K, embedding), the frozen class features."""
 
     def __init__(self, classes: int, embedding: int, dtype: torch.dtype):
         super().__init__()
@@ -40,27 +40,27 @@ class Mixed(Cosines):
         self.register_buffer("classes", torch.zeros(classes, embedding, dtype=dtype))
 
     def remember(self, tuned: dict[str, nn.Parameter]) -> None:
-        """Keep the values of these parameters as they are now."""
+        """Store the current values of these parameters."""
         self._tuned = tuple(tuned.values())
         for number, parameter in enumerate(self._tuned):
             self.register_buffer(f"start_{number}", parameter.detach().clone())
 
     def swap(self) -> None:
-        """Exchange the values that the parameters have and those that were kept."""
+        """Exchange the current and the stored values of the parameters."""
         for number, parameter in enumerate(self._tuned):
             kept = getattr(self, f"start_{number}")
             parameter.data, kept.data = kept.data, parameter.data
 
 
 class BesideFrozen(PromptedCLIP):
-    """Without gradients, and where the share of the adapted model is below 1, features are those of
-    both models: (rows, 2 embedding)."""
+    """Gives the features of both models side by side, (rows, 2 embedding), unless gradients are
+    needed or m is 1: then those of the adapted one alone."""
 
     def image_features(self, images: Tensor) -> Tensor:
         own = super().image_features(images)
         if (share := self._share()) == 1:
             return own
-        folded, self._folded = self._folded, ()  # that is of the adapted model
+        folded, self._folded = self._folded, ()  # it is folded of the adapted model
         self.adapter.swap()
         try:
             return _joined(super().image_features(images), own, share)
@@ -73,7 +73,7 @@ class BesideFrozen(PromptedCLIP):
         return own if share == 1 else _joined(self.adapter.classes, own, share)
 
     def _share(self) -> float:
-        """Of the adapted model, which alone is trained."""
+        """Return m; 1 in training, which is of the adapted model alone."""
         return 1.0 if torch.is_grad_enabled() else self.adapter.share.item()
 
 
@@ -86,11 +86,11 @@ class Midway(InfoMax):
     model_class = BesideFrozen
     needs_all_images = True
     by_image = False
-    bound_to_classes = True  # it keeps the features that their prompts had
+    bound_to_classes = True  # it stores their frozen features
     defaults = {
         "TRADE_OFF": Option(2.0, low=0),  # factor of the marginal entropy
-        "STRENGTH": Option(1.5, low=0),  # m for each share of changed predictions
-        "SCORE": Option("max_less_half_mean", choices=tuple(SCORES)),  # of both models
+        "STRENGTH": Option(1.5, low=0),  # m / d, while m is below 1
+        "SCORE": Option("max_less_half_mean", choices=tuple(SCORES)),  # of the mixed cosines
     }
 
     def adapter(self) -> nn.Module:

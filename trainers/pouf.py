@@ -1,12 +1,12 @@
 """Prompt-oriented unsupervised fine-tuning, POUF (Tanwisuth et al., ICML 2023, arXiv:2305.00350).
 
-Reference: github.com/korawat-tanwisuth/POUF, pouf_lvm. Images and class prompts are transported to
-each other at the cost 1 - cosine, beside information maximisation:
+Reference: github.com/korawat-tanwisuth/POUF, pouf_lvm. The loss is the cost, 1 - cosine, of
+transport from images to class prompts and back, plus information maximisation:
 
     L = trade_off * L_transport + lambda_im * ( mean_i H(p_i) - H(mean_i p_i) )
 
 The released prompt tuning learns the logit scale as well (LEARN_SCALE); model tuning is TUNE model.
-The released code keeps the epoch that is best on labelled images; here the last one is deployed.
+The released code keeps the epoch that is best on labelled images; here the last one is kept.
 """
 
 import math

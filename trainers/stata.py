@@ -1,9 +1,9 @@
 """StatA (Zanella et al., CVPR 2025, arXiv:2501.03729): TransCLIP whose Gaussians are anchored to
-the text, so that a class of which there are few images, or none, stays where its name is.
+the text, so that a class with few images or none stays near its text feature.
 
-Formula: ueo/transduction/mixture.py. Released code: github.com/MaxZanella/StatA; in its first
-variance, images are divided by their number once more for each 2,500 of them, which is a mistake
-and is not done here.
+Formula: ueo/transduction/mixture.py. Released code: github.com/MaxZanella/StatA; its initial
+variance divides by the number of images once more for every 2,500 of them, a mistake that is not
+repeated here.
 """
 
 from dassl.engine import TRAINER_REGISTRY

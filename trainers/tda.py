@@ -1,19 +1,19 @@
 """Training-free dynamic adapter, TDA (Karmanov et al., CVPR 2024, arXiv:2403.18293).
 
-Reference: github.com/kdiAAA/TDA. Images come one after another; two caches keep features of those
-that came, by CLIP's predicted class: the SHOTS of least entropy, and the NEGATIVE_SHOTS of least
-entropy of those whose normalised entropy lies in UNSURE. An image joins them, then its logits are
+Reference: github.com/kdiAAA/TDA. Images come one by one. Two caches keep features for each class
+that CLIP predicts: the SHOTS with the lowest entropy, and the NEGATIVE_SHOTS with the lowest among
+those whose normalised entropy lies in UNSURE. An image is offered to both, then its logits are
 
     scale f T' + ALPHA sum_k exp(-BETA (1 - f k)) onehot(class of k)
                - NEGATIVE_ALPHA sum_k exp(-NEGATIVE_BETA (1 - f k)) 1[MASK < p_k < 1]
 
-with k the features in the caches, p_k the probabilities of that image. Batches change nothing: each
-image of a batch is answered by what came before it and by itself. The defaults are those of the
-released code for ImageNet; it has others for each data set.
+with k the features in the caches, p_k the probabilities of that image. The size of batches changes
+nothing: an image's logits depend on the images before it and on itself. The defaults are those of
+the released code for ImageNet; it has others for each data set.
 
-- released code: the entropy, in nats, is divided by log2 K.
-- choice of ours: the method defines no OOD score; that of a run (SCORE) is computed of
-  logits / scale. Without a stream, the unlabelled images fill the caches in random order.
+- released code: the entropy, in nats, is divided by log2 K; so it is here.
+- choice of ours: the method defines no OOD score; SCORE is computed from logits / scale. Without a
+  stream, the unlabelled images fill the caches in random order.
 """
 
 import math
@@ -26,12 +26,12 @@ from torch import Tensor, nn
 from ueo.settings.options import Option
 from ueo.trainers.base import CLIPTrainer
 
-FREE = 1e9  # entropy of a place that holds nothing yet
+FREE = 1e9  # entropy of an empty place
 
 
 class Kept(nn.Module):
-    """The `places` features of least entropy that were offered for each class, with `width` numbers
-    beside each. features: (K, places, embedding)."""
+    """For each class, the `places` offered features with the lowest entropy, each with `width`
+    numbers `beside` it. features: (K, places, embedding)."""
 
     def __init__(self, classes: int, places: int, embedding: int, width: int):
         super().__init__()
@@ -46,14 +46,14 @@ class Kept(nn.Module):
             self.features[label, worst], self.beside[label, worst] = feature, beside
 
     def votes(self, features: Tensor, sharpness: float) -> Tensor:
-        """(batch, K): the sum of what stands beside what is kept, weighted by its likeness."""
+        """Return (batch, K): the sum of `beside`, weighted by the likeness of its features."""
         used = (self.entropy < FREE).flatten()
         likeness = torch.exp(-sharpness * (1 - features @ self.features.flatten(0, 1)[used].T))
         return likeness @ self.beside.flatten(0, 1)[used]
 
 
 class Caches(nn.Module):
-    """Cosines and, divided by the logit scale, what both caches add to the logits."""
+    """Cosines, plus what both caches add to the logits, divided by the logit scale."""
 
     def __init__(self, classes: int, embedding: int, scale: float, options):
         super().__init__()

@@ -1,16 +1,16 @@
 """Tip-Adapter (Zhang et al., ECCV 2022, arXiv:2207.09519): few-shot, without training.
 
-Reference: github.com/gaopengcuhk/Tip-Adapter, main.py. Features of the labelled images are the keys
-F of a cache, their labels, one-hot, its values L. An image's logits are CLIP's and those of its
-neighbours in the cache:
+Reference: github.com/gaopengcuhk/Tip-Adapter, main.py. The keys F of a cache are the features of
+the labelled images, its values L their one-hot labels. An image's logits are CLIP's plus those of
+its neighbours in the cache:
 
     logits = scale * f T' + alpha * exp(-beta (1 - f F')) L
 
-What is evaluated is logits / scale, to be compared with cosines. alpha and beta are options: the
+Evaluation reads logits / scale, which can be compared with cosines. alpha and beta are options: the
 released code searches them on labelled validation images, which no method here has. The defaults
 are those that its search starts from on ImageNet; for DTD and EuroSAT it has alpha 2, for aircraft
-5. A key is the mean of an image's augmented views; here the mean of unit vectors, in the released
-code that of features before they are normalised.
+5. A key is the mean over an image's augmented views: of unit vectors here, of features before
+normalisation in the released code.
 """
 
 import torch
@@ -40,7 +40,7 @@ class TipAdapter(CLIPTrainer):
 
     def adapter(self) -> Cache:
         classes = len(self.dm.dataset.classnames)
-        # as many rows in every domain, so that a checkpoint of one can be tested on another
+        # the same number of rows in every domain: a checkpoint of one can be tested on another
         rows = max(self.cfg.DATASET.NUM_SHOTS * classes, len(self.dm.dataset.train_x))
         strength = self.options.ALPHA / self.model.logit_scale
         return Cache(rows, classes, self.model.embedding, strength, self.options.BETA)

@@ -1,12 +1,12 @@
 """Tip-Adapter-F (Zhang et al., ECCV 2022, arXiv:2207.09519): few-shot, the cache's keys are tuned.
 
 Reference: github.com/gaopengcuhk/Tip-Adapter, main.py. The keys start as Tip-Adapter's and are
-learnt on the labelled images; the values stay:
+learnt on the labelled images; the values are fixed:
 
     L = mean_i CE(logits_i, label_i)
 
-# released code: keeps the epoch that is best on the test images and then searches alpha and beta
-# again; here the last epoch is deployed and both are options.
+The released code keeps the epoch that is best on the test images and then searches alpha and beta
+again; here the last epoch is kept and both are options.
 """
 
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ class TipAdapterF(TipAdapter):
     training_free = False
     capturable = True
     defaults = {
-        "EPS": Option(1e-4, above=0),  # of Adam's kind of optimisers, as released
+        "EPS": Option(1e-4, above=0),  # of Adam and its kin, as released
     }
 
     def build_model(self) -> None:

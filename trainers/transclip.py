@@ -1,13 +1,12 @@
-"""TransCLIP (Zanella et al., NeurIPS 2024, arXiv:2406.01837): all images are classified at once.
+"""TransCLIP (Zanella et al., NeurIPS 2024, arXiv:2406.01837): all images are classified jointly.
 
-The images' features are a mixture with one Gaussian a class; an image's class depends on CLIP's own
+Features are modelled as a mixture of one Gaussian a class. An image's class depends on CLIP's own
 prediction, on the Gaussians and on its nearest neighbours (ueo/transduction/mixture.py). Nothing is
-trained: ten rounds on features that were computed once.
+trained: ten rounds run on features that were computed once.
 
-Choices of ours: the logit scale is the model's, 100 of OpenAI's; the variance is no smaller than
-1e-6, since that of a few images would be zero, by which the released code divides. The
-method defines no OOD score: that of a run (SCORE) is computed of the cosines with what the method
-adds to them.
+Choices of ours: the logit scale is the model's, 100 for OpenAI's; the variance is at least 1e-6,
+since that of a few images would be zero, and the released code divides by it. The method defines no
+OOD score: SCORE is computed from the cosines plus what the method adds to them.
 """
 
 from dassl.engine import TRAINER_REGISTRY
@@ -35,7 +34,7 @@ class TransCLIP(CLIPTrainer):
         self._fit(self.passes.image_features(self.unlabelled_loader, "transduction", True))
 
     def online_step(self, batch: dict) -> Tensor:
-        # a batch alone, as in StatA's experiments with streams
+        # each batch by itself, as in StatA's experiments with streams
         if len(batch["features"]) == 1 and not self.anchored:
             return batch["zero_shot"]  # one image has no variance
         self._fit(batch["features"])

@@ -1,15 +1,15 @@
 """Unified entropy optimisation, UniEnt (Gao et al., CVPR 2024, arXiv:2404.06065).
 
-Reference: github.com/gaozhengqing/UniEnt, on Tent. The frozen model parts the images by their
-largest cosine, as one of two Gaussians. Predictions on the known side are sharpened, those on the
-other side flattened, and the mean prediction is kept spread:
+Reference: github.com/gaozhengqing/UniEnt, on Tent. A mixture of two Gaussians splits the images
+into known and unknown ones by the frozen model's largest cosine. Predictions on known images are
+sharpened, those on unknown ones flattened, and the mean prediction is kept spread:
 
     L = mean_known H(p_i) - unknown_weight * mean_unknown H(p_i) - trade_off * H(mean_i p_i)
 
-UEO weighs by confidence what UniEnt splits. Two departures:
-- released code: fits the mixture to each batch, as images come in a stream; here all images are
-  there at the start, so it is fitted once to all of them, by the zero-shot model.
-- released code: a mean over no image is not a number; here it is 0, for a batch may lack a group.
+UEO weights images by confidence where UniEnt splits them. Two departures:
+- released code: fits the mixture to each batch of a stream; here all images are there at the start,
+  so it is fitted once, to all of them, by the zero-shot model.
+- released code: the mean of an empty group is NaN; here it is 0, since a batch may lack a group.
 """
 
 import torch
@@ -22,19 +22,19 @@ from ueo.scores import max_logit, msp
 from ueo.settings.options import Option
 from ueo.trainers.entmin import EntMin
 
-SPLITS = {  # what tells the sides apart, of (cosines, logit scale)
+SPLITS = {  # the score that is split, of (cosines, logit scale)
     "max_cosine": lambda cosines, scale: max_logit(cosines),
-    "msp": msp,  # as CLIPTTA's authors run UniEnt on CLIP, by the model as it is
+    "msp": msp,  # as CLIPTTA's authors run UniEnt on CLIP, theirs by the current model
 }
 
 
 @TRAINER_REGISTRY.register()
 class UniEnt(EntMin):
     by_image = False
-    per_group = True  # a term is the mean of its side
+    per_group = True  # a term is the mean over its group
     defaults = {
-        # released code: both from 1.0, 0.5, 0.2 and 0.1; the first is 0.5 unless set, the second
-        # has no default
+        # released code: both are among 1.0, 0.5, 0.2 and 0.1; the default of the first is 0.5, the
+        # second has none
         "TRADE_OFF": Option(0.5, low=0),  # factor of the marginal entropy
         "UNKNOWN_WEIGHT": Option(0.5, low=0),  # factor of the entropy of unknown images
         "SPLIT": Option("max_cosine", choices=SPLITS),
@@ -42,15 +42,15 @@ class UniEnt(EntMin):
 
     def prepare(self, zero_shot: Tensor) -> None:
         super().prepare(zero_shot)
-        # released code: scales 1 - score to [0, 1] first, which changes no share; its frozen model
-        # takes the statistics of the batch as well, these scores those of CLIP
+        # released code: rescales 1 - score to [0, 1] first, which changes no share; its frozen
+        # model uses batch statistics too, these scores use CLIP's
         scores = SPLITS[self.options.SPLIT](zero_shot, self.model.logit_scale).numpy()
         known = self.sides(torch.from_numpy(upper_share(scores)).float())
         self.known = known.to(self.device)  # (images,)
         self.notes["split"] = {"known": known.mean().item(), "separation": separation(scores)}
 
     def sides(self, share: Tensor) -> Tensor:
-        """(images,): 1 for the known side, 0 for the other. share: (images,), probability."""
+        """Return (images,): 1 for known images, 0 for others. share: (images,), probabilities."""
         return (share >= 0.5).float()
 
     def loss(self, batch: dict) -> dict[str, Tensor]:

@@ -1,16 +1,15 @@
 """Unsupervised prototype adapter, UP-Adapter (Zhang et al., PRCV 2023, arXiv:2308.11507).
 
-No code was found, and of the paper the abstract alone, which says: of each class that CLIP
-predicts, the most confident unlabelled images are selected; their features make the class's
-prototype; the prototypes start a learnable model, which is tuned; its prediction is added to
-CLIP's:
+We found no code, and only the abstract of the paper. It says: for each class that CLIP predicts,
+the most confident unlabelled images are selected; their features give the class's prototype; the
+prototypes initialise a learnable model, which is tuned; its prediction is added to CLIP's:
 
     P_k = normalised mean of f_i over the images selected for class k
     logits = scale * f T' + alpha * exp(-beta (1 - f P')),    L = mean_i CE(logits_i, pseudo_i)
 
-Choices of ours, all else: TOP_K images a class, as in UPL; features of the test transform; a class
+All else is our choice: TOP_K images a class, as in UPL; features under the test transform; a class
 without an image has its class feature as prototype; the sum has Tip-Adapter's form, a cache of one
-key a class, and is trained as a whole; pseudo-labels are given once; alpha and beta.
+key a class, and is trained as a whole; pseudo-labels are assigned once; alpha and beta.
 """
 
 import torch

@@ -1,12 +1,13 @@
 """Unsupervised prompt learning, UPL (Huang et al., 2022, arXiv:2204.03649).
 
-Reference: github.com/tonyhuang2022/UPL. Of each class that the zero-shot model predicts, the TOP_K
-most confident images are kept with that class as their label, once; a prompt is learnt on them:
+Reference: github.com/tonyhuang2022/UPL. For each class that the zero-shot model predicts, the TOP_K
+most confident images get it as pseudo-label, once. A prompt is learnt on them:
 
     L = mean_i CE(logits_i, pseudo_i)
 
-The paper averages the test logits of prompts learnt with 16 seeds; ENSEMBLE learns so many prompts
-from random contexts side by side, on the same batches, and averages their cosines.
+The paper averages the test logits of prompts learnt with 16 seeds. ENSEMBLE is the number of
+prompts that are learnt side by side, from random contexts on the same batches; their cosines are
+averaged.
 """
 
 import torch

@@ -1,8 +1,8 @@
 """ZLaP (Stojnic et al., CVPR 2024, arXiv:2404.04072): label propagation from class names to images
 on a graph of their features (ueo/transduction/propagation.py). Nothing is trained.
 
-Choice of ours: the method defines no OOD score; that of a run (SCORE) is computed of an image's
-shares of labels, in the place of cosines.
+Choice of ours: the method defines no OOD score; SCORE is computed from an image's label shares
+instead of cosines.
 """
 
 from dassl.engine import TRAINER_REGISTRY
@@ -31,6 +31,6 @@ class ZLaP(CLIPTrainer):
         self.model.adapter.fill(features, propagate(features, texts))
 
     def online_step(self, batch: dict) -> Tensor:
-        # a batch alone, as in StatA's experiments with streams; nothing is learnt for later ones
+        # each batch by itself, as in StatA's experiments with streams; nothing is kept for later
         texts = self.model.class_features().float()
         return propagated_shares(batch["features"].float(), texts)

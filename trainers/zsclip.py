@@ -1,6 +1,6 @@
 """Zero-shot CLIP (Radford et al., ICML 2021, arXiv:2103.00020): the prompt "a photo of a {}.".
 
-Nothing is tuned; its test and unlabelled metrics are where every other method starts.
+Nothing is tuned. Every other method starts from its metrics on the test and unlabelled images.
 """
 
 from ueo.settings.shared_names import SHARED
@@ -9,7 +9,7 @@ from ueo.trainers.base import CLIPTrainer
 
 @SHARED.register()
 class ZeroshotCLIP(CLIPTrainer):
-    deterministic = True  # one seed says everything
+    deterministic = True  # one seed is enough
     training_free = True
     by_image = True
     defaults = {"CTX_INIT": "template"}
