@@ -77,7 +77,7 @@ def _resolve(runs: list[PlannedRun]) -> None:
     check_run(cfg, first.options, TRAINER_REGISTRY.get(first.trainer))
     for key in first.options[::2]:
         if key.startswith("ONLINE.") and not config.is_online(cfg):  # its folder would be named so
-            raise ConfigError(f"--set {key}: counts with --protocol online alone; set that too, or "
+            raise ConfigError(f"--set {key}: applies only with --protocol online; set that too, or "
                               "leave it out")
     shared = config.resolved(cfg) | {f"TEST.{key}": cfg.TEST[key] for key in OWN["TEST"]}
     for run in runs:

@@ -1,7 +1,7 @@
 """The configuration of a run: Dassl's keys, a few of ours, each trainer's own; checked.
 
-An unknown key, or a value that its declaration (ueo/settings/options.py) does not take, is refused
-with a sentence that names the file and what is known.
+An unknown key, or a value that the key's declaration (ueo/settings/options.py) rejects, raises an
+error that names the file and the valid choices.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ VOLATILE = (
     "DATASET.ROOT",
     "DATASET.CHECK_COUNTS",
     "DATASET.UNTESTED_CLASSES",
-    "DATASET.RECURSIVE",  # which images it finds stands among a run's inputs
+    "DATASET.RECURSIVE",  # the images that it finds are among a run's inputs
     "DATASET.STORE",
     "DATASET.STORE_GB",
     "DATASET.DEVICE_GB",
@@ -59,8 +59,8 @@ def extend(cfg: CfgNode, trainers: dict[str, type]) -> CfgNode:
 
 
 def declarations(cfg: CfgNode, trainers: dict[str, type]) -> dict[str, Option]:
-    """{dotted key: Option} of every key of an extended configuration that holds its defaults; what
-    nobody declared, as keys of plug-ins, takes the type of its default."""
+    """Return {dotted key: Option} for every key of an extended configuration of default values.
+    An undeclared key, such as a plug-in's, takes the type of its default."""
     known = {**flatten(DASSL), **flatten(OWN)}
     for name, trainer in trainers.items():
         if hasattr(trainer, "defaults"):
@@ -73,7 +73,7 @@ def declarations(cfg: CfgNode, trainers: dict[str, type]) -> dict[str, Option]:
 
 
 def setting_of(cfg: CfgNode, key: str, node: str = "DATASET"):
-    """<node>.<key> of ours, or its default in a configuration that was not extended."""
+    """Return the value of our key <node>.<key>, or its default if `cfg` was not extended."""
     option = OWN[node][key]
     return option.checked(cfg.get(node, {}).get(key, option.default), f"{node}.{key}")
 
@@ -89,8 +89,7 @@ def is_sharded(cfg: CfgNode) -> bool:
 
 
 class TrainerOptions(CfgNode):
-    """A trainer's own options. One that was not declared is a ConfigError, and an AttributeError.
-    """
+    """A trainer's own options. Reading an undeclared one raises UndeclaredOption."""
 
     def __getattr__(self, key: str):
         if key in self:
@@ -103,7 +102,7 @@ class TrainerOptions(CfgNode):
 
 
 def options_of(cfg: CfgNode, trainer: type) -> TrainerOptions:
-    """TRAINER.<NAME> of a trainer, with its defaults where the configuration was not extended."""
+    """Return TRAINER.<NAME> of a trainer, with its defaults if `cfg` was not extended."""
     name, found = trainer.__name__, {}
     given = cfg.TRAINER.get(name, {})
     for key, option in declared(trainer).items():
@@ -115,14 +114,14 @@ def options_of(cfg: CfgNode, trainer: type) -> TrainerOptions:
 
 
 def merge_file(cfg: CfgNode, path: str, known: dict[str, Option]) -> None:
-    """Merge a yaml file. Raises ConfigError for a missing file, bad yaml, key or value."""
+    """Merge a yaml file. Raises ConfigError for a missing file, bad yaml, or a bad key or value."""
     for key, value in read_yaml(path).items():
         set_key(cfg, key, value, path, known)
 
 
 def set_key(cfg: CfgNode, key: str, value, origin: str, known: dict[str, Option]) -> None:
-    """Set one dotted key. Raises ConfigError, naming `origin`, for one that is not known or a value
-    that it does not take."""
+    """Set one dotted key. Raises ConfigError, naming `origin`, for an unknown key or a bad value.
+    """
     if key not in known:
         raise ConfigError(
             f"{origin}: unknown key {quoted(key)[1:-1]}{did_you_mean(key[:80], known)}"
@@ -131,7 +130,7 @@ def set_key(cfg: CfgNode, key: str, value, origin: str, known: dict[str, Option]
 
 
 def put(cfg: CfgNode, key: str, value) -> None:
-    """Set one dotted key to a value that was checked before."""
+    """Set one dotted key to a checked value."""
     *path, leaf = key.split(".")
     node = cfg
     for part in path:
@@ -140,7 +139,7 @@ def put(cfg: CfgNode, key: str, value) -> None:
 
 
 def check(cfg: CfgNode, known: dict[str, Option]) -> None:
-    """Raise ConfigError for a value that its key does not take, wherever it came from."""
+    """Raise ConfigError if any key has a bad value, whatever set it."""
     for key, value in flatten(cfg).items():
         if key in known:
             known[key].checked(value, key)
@@ -159,10 +158,12 @@ def flatten(tree: dict, prefix: str = "") -> dict:
 
 
 def resolved(cfg: CfgNode) -> dict:
-    """The keys that decide what a run computes, flat: other trainers' options left out, unless the
-    trainer has no TRAINER.<NAME> and may read any, as CoOp reads TRAINER.COOP; those of Dassl's
-    trainers where they have their defaults; those of ONLINE under another protocol; and those of
-    SHARDS on another data set."""
+    """Return, flat, the keys that decide what a run computes.
+
+    Left out are options of other trainers, unless this one has no TRAINER.<NAME> and may read any,
+    as CoOp reads TRAINER.COOP; default options of Dassl's trainers; ONLINE under another protocol;
+    and SHARDS on another data set.
+    """
     flat = flatten(cfg)
     own = f"TRAINER.{cfg.TRAINER.NAME}." if cfg.TRAINER.NAME in cfg.TRAINER else "TRAINER."
     for key, value in flatten({"TRAINER": get_cfg_default().TRAINER}).items():
@@ -179,12 +180,12 @@ def resolved(cfg: CfgNode) -> dict:
 
 
 def config_hash(flat: dict) -> str:
-    """Short hash of a resolved configuration."""
+    """Return a short hash of a resolved configuration."""
     return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def difference(old: dict, new: dict) -> str:
-    """The first keys in which two resolved configurations differ, for a message."""
+    """Describe the first keys in which two resolved configurations differ."""
     keys = [k for k in sorted({*old, *new}) if old.get(k) != new.get(k)]
     parts = [f"{k}: {old.get(k)!r} -> {new.get(k)!r}" for k in keys[:3]]
     return "; ".join(parts) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")

@@ -14,13 +14,13 @@ from yacs.config import CfgNode
 
 from ueo.errors import ConfigError, UserError, from_here
 
-FILES = "ueo_plugins_"  # what names of their packages begin with
+FILES = "ueo_plugins_"  # prefix of their package names
 
 
 def import_modules(package: str, path: list[str]) -> None:
-    """Import every module of `package`, in the order of names, so that each registers itself.
+    """Import every module of `package`, in alphabetical order, so that each registers itself.
 
-    Raises ImportError where it goes by a name outside ueo: each would be registered once a name.
+    Raises ImportError if `package` is not under ueo: under two names it would register twice.
     """
     if not package.startswith("ueo."):
         raise ImportError(f"this folder is the package ueo.{package}; import it by that name")
@@ -29,10 +29,10 @@ def import_modules(package: str, path: list[str]) -> None:
 
 
 def import_file(file: str) -> ModuleType:
-    """Import one Python file from outside the tree, unless it was imported as it is now.
+    """Import one Python file from outside the tree, unless its present content is imported already.
 
-    Its folder acts as its package: `from .other import name` reads the file beside it. Raises
-    ConfigError, naming the file, when there is none or when it fails.
+    Its folder acts as its package, so `from .other import name` reads the file beside it. Raises
+    ConfigError, naming the file, if it is missing or fails.
     """
     path = Path(file).expanduser().resolve()
     if not path.is_file() or path.suffix != ".py":
@@ -47,7 +47,7 @@ def import_file(file: str) -> ModuleType:
     module.plugin_source = source
     sys.modules[name] = module
     try:
-        # not exec_module: its cache takes a file changed within a second for the old one
+        # not exec_module: its cache misses a change within a second
         exec(spec.loader.source_to_code(source, str(path)), module.__dict__)
     except Exception as error:
         del sys.modules[name]
@@ -56,22 +56,23 @@ def import_file(file: str) -> ModuleType:
 
 
 def forget_files() -> None:
-    """Forget the files that were imported: the next import of one registers its classes anew."""
+    """Forget all imported plug-in files, so that importing one again registers its classes again.
+    """
     for name in [name for name in sys.modules if name.startswith(FILES)]:
         del sys.modules[name]
 
 
 def of_registered(registry: Registry, name: str, attribute: str, otherwise):
-    """An attribute of what is registered under `name`; `otherwise` where nothing is, as where its
-    plug-in is missing, or where it has no such attribute."""
+    """Return an attribute of the class registered under `name`; `otherwise` if it has none or, as
+    without its plug-in, nothing is registered."""
     known = name in registry.registered_names()
     return getattr(registry.get(name), attribute, otherwise) if known else otherwise
 
 
 def extend_cfg(plugin: ModuleType, cfg: CfgNode) -> None:
-    """Let the plug-in's `extend_cfg(cfg)`, where it defines one, add its keys to the defaults.
+    """Call the plug-in's `extend_cfg(cfg)`, if it defines one, to add its keys to the defaults.
 
-    Raises ConfigError, naming the file, when it fails.
+    Raises ConfigError, naming the file, if it fails.
     """
     function = getattr(plugin, "extend_cfg", None)
     if callable(function):
@@ -83,7 +84,8 @@ def extend_cfg(plugin: ModuleType, cfg: CfgNode) -> None:
 
 
 def _package_of(folder: Path) -> str:
-    """A package whose modules are the files in `folder`; no name of another module is taken."""
+    """Return the name of a package whose modules are the files in `folder`; it hides no other one.
+    """
     name = f"{FILES}{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
     package = sys.modules.setdefault(name, ModuleType(name))
     package.__path__ = [str(folder)]
@@ -91,7 +93,7 @@ def _package_of(folder: Path) -> str:
 
 
 def _mistake(file: str, path: Path, error: Exception) -> ConfigError:
-    """One line: the file, the line in it that failed, and what was wrong."""
+    """Return an error of one line: the file, the line that failed, and what was wrong."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
     if isinstance(error, SyntaxError) and error.filename == str(path):
         lines, error = [error.lineno], SyntaxError(error.msg)

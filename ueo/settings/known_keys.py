@@ -1,4 +1,4 @@
-"""What the keys take that no trainer declares: Dassl's, with Dassl's own defaults, and ours."""
+"""Declarations of the keys that no trainer declares: Dassl's, with Dassl's defaults, and ours."""
 
 from dassl.data.transforms.transforms import AVAI_CHOICES, INTERPOLATION_MODES
 from dassl.optim.lr_scheduler import AVAI_SCHEDS
@@ -22,7 +22,7 @@ def _odd(value: int) -> None:
         raise ConfigError(f"a blur takes an odd number of pixels, not {value}")
 
 
-POSITIVE, NOT_NEGATIVE = Option(low=1), Option(low=0)  # whole numbers or not, by their default
+POSITIVE, NOT_NEGATIVE = Option(low=1), Option(low=0)  # int or float, as the default is
 SHARE = Option(kind=float, low=0, high=1)
 RATE = Option(low=0, kind=float)
 BATCH = {"BATCH_SIZE": POSITIVE, "N_INS": POSITIVE, "N_DOMAIN": NOT_NEGATIVE}
@@ -94,72 +94,72 @@ DASSL = {
         "FINAL_MODEL": Option(choices=("last_step", "last_val", "best_val")),
     },
 }
-SHARDED = "UFTShards"  # the data set of shards, whose keys are those of the node SHARDS
-ONLINE = "online"  # the protocol, whose keys are those of the node ONLINE: docs/online.md
+SHARDED = "UFTShards"  # the data set that reads the keys SHARDS.*
+ONLINE = "online"  # the protocol that reads the keys ONLINE.*: docs/online.md
 OWN = {
     "INPUT": {
-        # how a test image becomes SIZE; None: shortest, as Dassl and OpenAI's CLIP have it
+        # how a test image is resized to SIZE; None: shortest, as in Dassl and OpenAI's CLIP
         "RESIZE_MODE": Option(None, kind=str, choices=RESIZE_MODES),
     },
     "DATASET": {
-        # label space: closed, partial, open, open_partial, all, as_is; data sets know the aliases
+        # label space: a name or an alias of ueo/label_space.py
         "SETTING": Option("open_partial"),
-        # "released": test on the whole domain; "independent": stored split; "online": one pass over
-        # the unlabelled images, see ONLINE
+        # "released": test on the whole domain; "independent": on a stored split; "online": one pass
+        # over the unlabelled images, see ONLINE
         "PROTOCOL": Option("released", choices=("released", "independent", ONLINE)),
-        # stop unless a domain holds the published number of images
+        # stop unless every domain has the published number of images
         "CHECK_COUNTS": Option(True),
-        # of the known classes: all, base (the first half), new (the rest)
+        # which known classes: all, base (the first half), new (the rest)
         "SUBSAMPLE_CLASSES": Option("all", choices=("all", "base", "new")),
-        # "stop" at an image that cannot be read, or "skip" and report it
+        # an image that cannot be read: "stop", or "skip" and report it
         "BAD_IMAGES": Option("stop", choices=("stop", "skip")),
-        # where labelled shots take a known class's last test image
+        # if labelled shots leave a known class without test images: "stop", or "allow" it
         "UNTESTED_CLASSES": Option("stop", choices=("stop", "allow")),
-        # turn photographs as their camera noted (EXIF); None: no, as in the published numbers
+        # rotate photographs by their EXIF orientation; None: no, as in the published numbers
         "UPRIGHT": Option(None, kind=bool),
-        # images of one's own (data sets folder and list), and a file with the known class names
+        # the user's own images (data sets folder and list), and a file of the known class names
         "PATH": Option(""),
         "NAMES": Option(""),
         # read sub-folders at any depth
         "RECURSIVE": Option(False),
-        # folder of the decoded images; "": .decoded in the data root
+        # folder that caches decoded images; "": .decoded in the data root
         "STORE": Option(""),
-        # what they may take; None: derived from what is free, 0: none are kept
+        # limit of that cache; None: derived from free space, 0: no cache
         "STORE_GB": Option(None, kind=float, low=0),
-        # what images may take of the device; None: derived from what is free (CPU: 0), 0: none
+        # limit of the images kept on the device; None: from free memory (CPU: 0), 0: none
         "DEVICE_GB": Option(None, kind=float, low=0),
-        # True: Pillow's resizing in training too, as released, for checks
+        # resize with Pillow in training too, as in the released code; for checks
         "PLAIN_TRANSFORM": Option(False),
     },
     "ONLINE": {
-        # in which images come: as the data set lists them, at random, in groups that share classes
+        # of the stream: as the data set lists the images, at random, in groups that share classes
         # (see GAMMA), or class after class
         "ORDER": Option("shuffled", choices=("listed", "shuffled", "correlated", "classes")),
-        # of the Dirichlet distribution of "correlated": the smaller, the fewer classes at a time
+        # Dirichlet parameter of "correlated": the smaller, the fewer classes at a time
         "GAMMA": Option(0.1, low=1e-4, high=1e4),
-        # further domains, which come after the run's own, one after another
+        # further domains, which follow the run's own one after another
         "THEN": Option((), kind=str),
-        # begin each of them with the model as it was at the start
+        # reset the model to its initial state before each further domain
         "RESET": Option(False),
-        # steps on a batch, of a method that takes steps
+        # training steps on each batch
         "STEPS": Option(1, low=1),
-        # whether a batch is answered "before" these steps or "after" them
+        # predict a batch "before" or "after" these steps
         "ANSWER": Option("after", choices=("before", "after")),
     },
     "SHARDS": {
-        # places of the list that are read at once; a batch has as many images of each
+        # parts of the images that are read in parallel; a batch has equally many images of each
         "LANES": Option(4, low=1),
-        # images that are held to be shuffled, in all lanes together
+        # size of the shuffle buffer in images, for all lanes together
         "SHUFFLE": Option(1000, low=1),
     },
     "MODEL": {
-        # arithmetic in TF32 on CUDA; None: as torch has it, in convolutions alone
+        # use TF32 on CUDA; None: torch's default, in convolutions alone
         "TF32": Option(None, kind=bool),
     },
     "TEST": {
         # write features.npz, from which any OOD score can be computed later
         "KEEP_OUTPUTS": Option(False),
-        # and into it the scores against negative names, for which some 70,000 words are encoded
+        # add scores against negative labels to it, which encodes some 70,000 words
         "KEEP_NEGATIVES": Option(False),
     },
 }

@@ -1,6 +1,8 @@
-"""A run's share of its machine: each of several runs at once is told by its environment how many
-there are, by the grid that starts them or, of its own processes, by torchrun. And which folders
-machines share."""
+"""A run's share of its machine, and which folders several machines share.
+
+Environment variables tell a run how many runs share the machine (set by the grid that starts them)
+and how many processes the run itself has (set by torchrun).
+"""
 
 import os
 import re
@@ -10,35 +12,37 @@ from pathlib import Path
 
 RUNS, RUNS_ON_GPU = "UEO_RUNS_AT_ONCE", "UEO_RUNS_ON_GPU"
 PROCESSES = "LOCAL_WORLD_SIZE"  # torchrun's, on this machine
-MOUNTS = Path("/proc/self/mountinfo")  # proc(5): Linux alone
+MOUNTS = Path("/proc/self/mountinfo")  # proc(5), only on Linux
 NETWORK = re.compile(r"nfs|cifs|smb|9p|afs|ceph|lustre|gpfs|beegfs|fuse\.")  # file systems
-MOST_WORKERS = 16  # unless asked for: more processes seldom decode faster than a GPU trains
+MOST_WORKERS = 16  # by default; more workers seldom speed up training, which the GPU then limits
 
 
 def worker_processes() -> int:
-    """Processes that read images for one loader: one a core that this run may call its own."""
+    """Return the default number of worker processes of a loader: one for each of the run's cores.
+    """
     return min(MOST_WORKERS, max(1, cores() // (_number(RUNS) * _number(PROCESSES))))
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """Number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def runs_on_gpu() -> int:
-    """Runs that share this run's GPU, itself included."""
+    """Number of runs that share this run's GPU, itself included."""
     return _number(RUNS_ON_GPU)
 
 
 def share(runs: int, gpus: int) -> dict[str, str]:
-    """The environment of each of so many runs at once; gpus: that they share evenly, or 0."""
+    """Return the environment for each of `runs` concurrent runs, spread evenly over `gpus` (or 0).
+    """
     return {RUNS: str(runs), RUNS_ON_GPU: str(-(-runs // max(gpus, 1)))}
 
 
 def name_in(folder: Path) -> str:
-    """What tells this machine from others in a folder that is theirs, too; "" in one of its own."""
+    """Return this machine's host name if `folder` is on a network file system, else ""."""
     with suppress(OSError, ValueError):
         mounts = [line.split(" ") for line in MOUNTS.read_text().splitlines()]
         above = [mount for mount in mounts

@@ -1,4 +1,4 @@
-"""What the author of a method may have forgotten, each said in one sentence."""
+"""Checks for common mistakes in a new method, each with an error of one sentence."""
 
 from numbers import Real
 
@@ -10,7 +10,7 @@ GROUPS = "{part: {name: parameter}}"
 
 
 def without_loss(name: str) -> ConfigError:
-    """The error of a trainer `name` that takes steps and defines no loss."""
+    """Return the error for a trainer `name` that takes steps but defines no loss."""
     return ConfigError(
         f"{name} has no loss: define loss(self, batch), which returns what is minimised; or set "
         "uses_labels (cross-entropy) or training_free (no step)"
@@ -18,7 +18,7 @@ def without_loss(name: str) -> ConfigError:
 
 
 def check_groups(name: str, groups) -> None:
-    """Raise ConfigError unless `groups` is what `trainable` of the trainer `name` must return."""
+    """Raise ConfigError unless `groups`, from `trainable` of the trainer `name`, is well formed."""
     good = isinstance(groups, dict) and all(
         isinstance(part, dict) and all(isinstance(p, nn.Parameter) for p in part.values())
         for part in groups.values()
@@ -28,8 +28,8 @@ def check_groups(name: str, groups) -> None:
 
 
 def check_buffers(name: str, saved: dict[str, Tensor], now: dict[str, Tensor]) -> None:
-    """Raise ConfigError where a tensor of `buffers` of the trainer `name` is no longer the one that
-    checkpoints hold. saved: those that do; now: what `buffers` returns."""
+    """Raise ConfigError if the trainer `name` replaced a tensor of its `buffers`, so that
+    checkpoints save an old one. saved: the tensors that they save; now: what `buffers` returns."""
     for key, tensor in saved.items():
         if key not in now or now[key].data_ptr() != tensor.data_ptr():
             raise ConfigError(
@@ -39,10 +39,10 @@ def check_buffers(name: str, saved: dict[str, Tensor], now: dict[str, Tensor]) -
 
 
 def as_losses(name: str, found, parts) -> dict[str, Tensor | Real]:
-    """What `loss` of the trainer `name` returned, a bare scalar as {"loss": scalar}.
+    """Check and return what `loss` of the trainer `name` returned, a bare scalar as {"loss": it}.
 
-    parts: of the model that are tuned, for a message. Raises ConfigError unless "loss" is one
-    number with a gradient, and whatever else is logged is one number.
+    parts: the tuned parts of the model, for a message. Raises ConfigError unless "loss" is one
+    number with a gradient and every other entry, which is logged, is one number.
     """
     losses = found if isinstance(found, dict) else {"loss": found}
     if "loss" not in losses:

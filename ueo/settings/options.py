@@ -1,7 +1,7 @@
-"""What an option takes: its default, and the type, range or choices of its values.
+"""Declaration of an option: its default, and the type, range or choices of its values.
 
-One declaration an option, checked in one place, wherever a value comes from: a yaml file, KEY VALUE
-pairs, an argument, a trainer's own `defaults`. See docs/add_a_trainer.md.
+Values are checked against it here, whether from a yaml file, KEY VALUE pairs, an argument or a
+trainer's own `defaults`. See docs/add_a_trainer.md.
 """
 
 import ast
@@ -17,20 +17,21 @@ from ueo.names import did_you_mean
 NAMES = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
 PLURALS = {bool: "of True and False", int: "whole numbers", float: "numbers", str: "names"}
 UNPRINTED = ("Cc", "Cs")  # Unicode's control characters and lone surrogates
-VALUES = (bool, int, float, str, list, tuple, type(None))  # what a yaml file holds
-LARGEST = 2**63 - 1  # of whole numbers: what torch holds
+VALUES = (bool, int, float, str, list, tuple, type(None))  # types that a yaml file can hold
+LARGEST = 2**63 - 1  # torch's largest integer
 
 
 @dataclass(frozen=True)
 class Option:
-    """The default of one option and what it takes.
+    """The default of an option and the values that it takes.
 
-    kind:     type of the value, or of each element of a list; the default's unless given.
-    optional: None is a value too; so it is where the default is None.
-    low, above, high, below: bounds of the number, or of each number of a list; low and high are in.
-    choices:  the only values, or elements, that there are.
+    kind:     type of the value, or of each element of a list; by default, that of the default.
+    optional: None is allowed too; it always is if it is the default.
+    low, above, high, below: bounds of the number, or of each number of a list; low and high are
+              inclusive.
+    choices:  the only allowed values, or elements of a list.
     length:   number of elements of a list.
-    check:    raises ConfigError for a value that bounds and choices cannot tell from a good one.
+    check:    a further check; raises ConfigError for a bad value.
     """
 
     default: Any = None
@@ -45,9 +46,9 @@ class Option:
     check: Callable[[Any], Any] | None = None
 
     def checked(self, value, name: str):
-        """`value` in the option's type; a string is read as a Python literal, as yacs does.
+        """Return `value` in the option's type. A string is read as a Python literal, as in yacs.
 
-        name: where it came from and the option's key. Raises ConfigError, which says what is taken.
+        name: the value's origin and key. Raises ConfigError, which says what the option takes.
         """
         value = self._literal(value)
         if value is None:
@@ -61,7 +62,7 @@ class Option:
         return value
 
     def allowed(self) -> str:
-        """What it takes, in words: "a number from 0 to below 1"."""
+        """Return what the option takes in words, such as "a number from 0 to below 1"."""
         if self.choices is not None:
             return f"one of {', '.join(map(str, self.choices))}"
         if not isinstance(self.default, list | tuple):
@@ -90,7 +91,7 @@ class Option:
             return value
 
     def _converted(self, value):
-        """A whole number where a number is taken as a float; a number where text is, as text."""
+        """Convert an integer to float if a float is expected, and a number to text if text is."""
         if isinstance(value, bool):
             return value
         if self._kind() is float and isinstance(value, int) and abs(value) <= LARGEST:
@@ -108,7 +109,7 @@ class Option:
         return elements
 
     def _check_one(self, element, value, name: str) -> None:
-        """Raise ConfigError unless `element`, `value` or one of it, is in type and range."""
+        """Raise ConfigError unless `element`, which is `value` or part of it, is valid."""
         kind = self._kind()
         if kind is not None and type(element) is not kind:
             raise ConfigError(f"{name} takes {self.allowed()}, not {quoted(value)}")
@@ -117,7 +118,7 @@ class Option:
         if isinstance(element, int | float) and not self._in_range(element):
             raise ConfigError(f"{name} takes {self.allowed()}, not {quoted(value)}")
         if isinstance(element, str) and any(category(c) in UNPRINTED for c in element):
-            raise ConfigError(f"{name} holds a character that no text has: {quoted(value)}")
+            raise ConfigError(f"{name} holds an unprintable character: {quoted(value)}")
         if self.choices is not None and element not in self.choices:
             known = ", ".join(map(str, self.choices))
             raise ConfigError(
@@ -152,9 +153,9 @@ class Option:
 
 
 def declared(trainer: type) -> dict[str, Option]:
-    """{key: Option} of a trainer's `defaults` and those of the classes above it, which hold Options
-    or plain values. A plain value where a class above declares an Option changes its default alone.
-    Raises ConfigError for `defaults` that are no dictionary, or a default that no yaml file holds.
+    """Return {key: Option} of the `defaults` of a trainer and its base classes, which hold Options
+    or plain values. A plain value changes only the default of an Option that a base class declares.
+    Raises ConfigError if `defaults` is no dictionary or a yaml file cannot hold a default.
     """
     found: dict[str, Option] = {}
     for kind in reversed(getattr(trainer, "__mro__", [trainer])):
@@ -175,7 +176,7 @@ def declared(trainer: type) -> dict[str, Option]:
 
 
 def as_option(value, base: Option | None = None) -> Option:
-    """An Option as it is; a plain value as the default of `base`, or of one of its type."""
+    """Return an Option unchanged; a plain value as the default of `base` or of a new Option."""
     if isinstance(value, Option):
         return value
     if base is None:
@@ -184,7 +185,7 @@ def as_option(value, base: Option | None = None) -> Option:
 
 
 def quoted(value, most: int = 80) -> str:
-    """repr of a value, cut to `most` characters, for a message."""
+    """Return the repr of a value, cut to `most` characters, for a message."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # a number of thousands of digits
@@ -193,27 +194,27 @@ def quoted(value, most: int = 80) -> str:
 
 
 def pairs(words: Sequence[str], name: str) -> list[tuple[str, str]]:
-    """KEY, VALUE, KEY, VALUE, ... as pairs. Raises ConfigError, beginning with `name`, for a key
-    without a value."""
+    """Return KEY, VALUE, KEY, VALUE, ... as pairs. Raises ConfigError, beginning with `name`, for a
+    key without a value."""
     if len(words) % 2:
         raise ConfigError(f"{name} takes KEY VALUE pairs, but {words[-1]!r} has no value")
     return list(zip(words[::2], words[1::2]))
 
 
 def named(path: str) -> str:
-    """The path itself. Raises ConfigError for an empty one, which would mean the current folder."""
+    """Return `path`. Raises ConfigError if it is empty, which would mean the current folder."""
     if not path.strip():
         raise ConfigError("the path is empty; name a folder, or . for the current one")
     return path
 
 
 def folder(name: str) -> Callable[[str], str]:
-    """For the `type` of argparse: a path that is not empty. ConfigError names the argument."""
+    """Return an argparse `type` for a non-empty path. Its ConfigError names the argument."""
     option = Option("", check=named)
     return lambda text: option.checked(text, name)
 
 
 def number(name: str, kind: type = int, **bounds) -> Callable[[str], Any]:
-    """For the `type` of argparse: a number in bounds. Raises ConfigError, naming the argument."""
+    """Return an argparse `type` for a number in bounds. Its ConfigError names the argument."""
     option = Option(kind(0), **bounds)
     return lambda text: option.checked(text if text != "None" else "", name)

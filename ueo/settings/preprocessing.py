@@ -1,7 +1,7 @@
-"""What becomes of an image before a model's image tower sees it, as the model was trained with.
+"""The image preprocessing that a model was trained with.
 
-A model says it; the configuration holds it as INPUT.SIZE, INTERPOLATION, PIXEL_MEAN, PIXEL_STD and
-RESIZE_MODE, and so does a run's record. Transforms read the configuration alone.
+The model defines it. The configuration and a run's record hold it as INPUT.SIZE, INTERPOLATION,
+PIXEL_MEAN, PIXEL_STD and RESIZE_MODE; transforms read only the configuration.
 """
 
 from collections.abc import Mapping
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
-# how a test image becomes SIZE: its shorter side is resized and the centre cut out; both sides are,
-# whatever its shape was; its longer side is, and the rest is black
+# how a test image gets SIZE: resize its shorter side and crop the centre; resize both sides and
+# ignore the aspect ratio; resize its longer side and pad with black
 RESIZE_MODES = ("shortest", "squash", "longest")
-# open_clip's "random" is one of bicubic and bilinear in training, bicubic in testing
+# open_clip's "random" picks bicubic or bilinear in training and is bicubic in testing
 INTERPOLATIONS = {"bicubic": "bicubic", "bilinear": "bilinear", "random": "bicubic"}
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """size: (height, width) in pixels; mean, std: of RGB in [0, 1]. The defaults are OpenAI's."""
+    """size: (height, width) in pixels; mean, std: of RGB in [0, 1]. Defaults: OpenAI's CLIP."""
 
     size: tuple[int, int] = (224, 224)
     mean: tuple[float, float, float] = OPENAI_MEAN
@@ -28,7 +28,7 @@ class Preprocessing:
 
     @classmethod
     def of_open_clip(cls, found: Mapping) -> "Preprocessing":
-        """From open_clip's `preprocess_cfg`: what it leaves out is OpenAI's."""
+        """Read open_clip's `preprocess_cfg`; missing values are OpenAI's."""
         default = cls()
         size = found.get("size") or default.size
         return cls(
@@ -40,7 +40,7 @@ class Preprocessing:
         )
 
     def keys(self) -> dict:
-        """{key of the configuration: value}."""
+        """Return {key of the configuration: value}."""
         return {
             "INPUT.SIZE": self.size,
             "INPUT.INTERPOLATION": self.interpolation,

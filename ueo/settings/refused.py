@@ -1,4 +1,4 @@
-"""What our trainers refuse of a configuration that Dassl would take."""
+"""Configurations that Dassl accepts and our trainers reject."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,21 +10,21 @@ from ueo.errors import ConfigError
 from ueo.settings.config import extend, flatten, is_online, is_sharded, options_of, setting_of
 from ueo.settings.preprocessing import Preprocessing
 
-# keys, or how they begin, that our trainers never read, and what stands in their place
+# keys, or prefixes of keys, that our trainers never read: what applies instead
 NOT_READ = {
     "DATALOADER.TRAIN_U.": "the size of its batches is DATALOADER.TRAIN_X.BATCH_SIZE",
-    "DATALOADER.TRAIN_X.N_": "it draws its images by no class or domain",
+    "DATALOADER.TRAIN_X.N_": "it does not draw its images by class or domain",
     "DATALOADER.K_TRANSFORMS": "a batch holds one view of an image",
     "DATALOADER.RETURN_IMG0": "a batch holds one view of an image",
     "DATALOADER.TEST.SAMPLER": "images are tested in the order of their list",
     "MODEL.HEAD.": "its classifier is the text tower",
-    "MODEL.BACKBONE.PRETRAINED": "MODEL.BACKBONE.NAME says which weights there are",
+    "MODEL.BACKBONE.PRETRAINED": "MODEL.BACKBONE.NAME chooses the weights",
     "TRAIN.COUNT_ITER": "an epoch is one pass over its images",
     "OPTIM.STAGED_LR": "its rates are OPTIM.LR, or PROMPT_LR and VISUAL_LR",
     "OPTIM.NEW_LAYERS": "its rates are OPTIM.LR, or PROMPT_LR and VISUAL_LR",
     "OPTIM.BASE_LR_MULT": "its rates are OPTIM.LR, or PROMPT_LR and VISUAL_LR",
 }
-# keys, or how they begin, and the values of OPTIM.NAME, or of INPUT.TRANSFORMS, that read them
+# keys, or prefixes of keys, and the values of OPTIM.NAME or INPUT.TRANSFORMS that read them
 OF_OPTIMISERS = {
     "OPTIM.MOMENTUM": ("sgd", "rmsprop"), "OPTIM.SGD_": ("sgd",), "OPTIM.RMSPROP_": ("rmsprop",),
     "OPTIM.ADAM_": ("adam", "amsgrad", "adamw", "radam"),
@@ -36,27 +36,27 @@ OF_TRANSFORMS = {
     "INPUT.RANDAUGMENT_M": ("randaugment",), "INPUT.COLORJITTER_": ("colorjitter",),
     "INPUT.RGS_": ("randomgrayscale",), "INPUT.GB_": ("gaussian_blur",),
 }
-OF_TUNED = {  # rates, and the parts that have them
+OF_TUNED = {  # learning rates, and the values of TUNE that use them
     "PROMPT_LR": ("both", "prompt"),
     "VISUAL_LR": ("both", "visual_affine", "visual_affine_all", "visual_prompt"),
 }
-NO_WORDS = ("None", "''", '""')  # texts that are meant for no text
+NO_WORDS = ("None", "''", '""')  # mistaken spellings of an empty text
 OF_EPOCHS = ("OPTIM.LR_SCHEDULER", "OPTIM.STEPSIZE", "OPTIM.GAMMA", "OPTIM.WARMUP_")
 
 
 def check_run(cfg, asked: Sequence[str], trainer: type) -> None:
-    """Raise ConfigError for what a run must not be started with. asked: KEY, VALUE, ...; trainer:
-    the class."""
+    """Raise ConfigError if a run must not start with `cfg`. asked: KEY, VALUE, ...; trainer: the
+    class."""
     _check_asked(cfg, asked, trainer)
     _check_own_images(cfg)
     _check_output(cfg)
 
 
 def _check_asked(cfg, asked: Sequence[str], trainer: type) -> None:
-    """Raise ConfigError for a key that was set by hand, not to its default, and moves nothing: the
-    record would name a setting that the run did not have.
+    """Raise ConfigError if the user changed a key that has no effect: the record would name a
+    setting that the run did not use. asked: KEY, VALUE, ...; trainer: the class.
 
-    asked: KEY, VALUE, ...; trainer: the class. Only what our trainers read is known.
+    Only our own trainers are checked, because only of them is known what they read.
     """
     if not asked or not trainer.__module__.startswith("ueo.trainers."):
         return
@@ -93,12 +93,12 @@ def _check_counts(key: str, cfg, trainer: type) -> None:
         (f"{own}N_VISUAL_CTX", "visual_prompt" in options.TUNE, f"visual_prompt in {own}TUNE"),
     ):
         if key.startswith(beginning) and not counts:
-            raise ConfigError(f"{key}: counts with {needed} alone; set that too, or leave it out")
+            raise ConfigError(f"{key}: applies only with {needed}; set that too, or leave it out")
 
 
 def _check_own_images(cfg) -> None:
-    """Raise ConfigError where images or class names of one's own are named, and the data set, one
-    of ours, reads others: the results would be taken for those of one's own images."""
+    """Raise ConfigError if the user names own images or class names, but the data set, one of ours,
+    reads others: the results would be mistaken for those of the user's images."""
     kind = DATASET_REGISTRY.get(cfg.DATASET.NAME)
     if getattr(kind, "own", False) or not kind.__module__.startswith("ueo.datasets."):
         return
@@ -111,8 +111,8 @@ def _check_own_images(cfg) -> None:
 
 
 def _check_output(cfg) -> None:
-    """Raise ConfigError where results would lie in a folder of images of one's own: the next run
-    would read their pictures as images, or their folders as classes."""
+    """Raise ConfigError if the output folder is inside the user's image folder: the next run would
+    read pictures of the results as images, or their folders as classes."""
     images = Path(cfg.DATASET.PATH).expanduser()
     if not cfg.DATASET.PATH or is_sharded(cfg) or not images.is_dir():
         return
@@ -122,8 +122,8 @@ def _check_output(cfg) -> None:
 
 
 def check_trainer(name: str, cfg, options) -> None:
-    """Raise ConfigError for what would choose or draw by labels, test nothing, or contradict
-    itself. name: of the trainer; options: its own."""
+    """Raise ConfigError if `cfg` would select or draw by labels, skip the test, or contradict
+    itself. name: the trainer's; options: its own."""
     if cfg.TEST.FINAL_MODEL not in ("last_step", "last_val"):
         raise ConfigError(
             f"TEST.FINAL_MODEL: {name} deploys its last step; choosing an epoch by the labels "
@@ -131,22 +131,22 @@ def check_trainer(name: str, cfg, options) -> None:
         )
     if cfg.TEST.NO_TEST or cfg.TEST.SPLIT != "test":
         raise ConfigError(
-            f"TEST: {name} always tests the model that it ends with, on the test set; leave "
-            "TEST.NO_TEST False and TEST.SPLIT test"
+            f"TEST: {name} always tests its final model on the test set; leave TEST.NO_TEST False "
+            "and TEST.SPLIT test"
         )
     if setting_of(cfg, "KEEP_NEGATIVES", "TEST") and not setting_of(cfg, "KEEP_OUTPUTS", "TEST"):
         raise ConfigError("TEST.KEEP_NEGATIVES: needs TEST.KEEP_OUTPUTS True beside it")
     if cfg.DATALOADER.TRAIN_X.SAMPLER != "RandomSampler":
         raise ConfigError(
-            f"DATALOADER.TRAIN_X.SAMPLER: {name} draws its images at random, by RandomSampler "
-            f"alone, and by no label or domain; {cfg.DATALOADER.TRAIN_X.SAMPLER!r} is refused"
+            f"DATALOADER.TRAIN_X.SAMPLER: {name} draws its images at random (RandomSampler), never "
+            f"by label or domain; {cfg.DATALOADER.TRAIN_X.SAMPLER!r} is refused"
         )
     if cfg.INPUT.NO_TRANSFORM:
         raise ConfigError(f"INPUT.NO_TRANSFORM: {name} reads images of INPUT.SIZE; leave it False")
     if options.CTX_INIT in NO_WORDS:
         raise ConfigError(
-            f"TRAINER.{name}.CTX_INIT: {options.CTX_INIT!r} would be a word of the prompt; an "
-            "empty text, '' in a yaml file or a shell, is a random context"
+            f"TRAINER.{name}.CTX_INIT: {options.CTX_INIT!r} would be a word of the prompt; for a "
+            "random context give an empty text, '' in a yaml file or a shell"
         )
     if options.ENSEMBLE > 1 and options.CTX_INIT:
         raise ConfigError(
@@ -156,8 +156,8 @@ def check_trainer(name: str, cfg, options) -> None:
 
 
 def check_preprocessing(inputs, backbone: str, expected: Preprocessing) -> None:
-    """Raise ConfigError unless images of INPUT.SIZE fit the backbone; say what else of `inputs`,
-    the configuration's INPUT, is not as the backbone was trained."""
+    """Raise ConfigError unless INPUT.SIZE fits the backbone. Print every other key of `inputs`, the
+    configuration's INPUT, that differs from how the backbone was trained."""
     if tuple(inputs.SIZE) != expected.size:
         raise ConfigError(
             f"INPUT.SIZE: {tuple(inputs.SIZE)} does not fit {backbone}, which takes {expected.size}"

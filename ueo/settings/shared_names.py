@@ -1,7 +1,7 @@
-"""Trainers whose name other code registers too: CoOp's repository its CoOp, Dassl its EntMin.
+"""Trainers whose name other code registers too, such as CoOp in its repository, EntMin in Dassl.
 
-In our train.py the name means ours. In somebody else's it stays theirs, wherever in it the line
-`import ueo.plugin` stands, and ours is called UFT<name>, as our data sets are.
+In our train.py the name means our trainer. In anybody else's train.py it means theirs, wherever
+`import ueo.plugin` is placed, and ours is UFT<name>, as with our data sets.
 """
 
 from dassl.engine import TRAINER_REGISTRY
@@ -12,14 +12,14 @@ PREFIX = "UFT"
 
 
 def take_names() -> None:
-    """Register each under its own name, in place of who has it."""
+    """Register each trainer under its own name, replacing any other."""
     for name in SHARED.registered_names():
         TRAINER_REGISTRY.register(SHARED.get(name), force=True)
 
 
 def take_other_names() -> None:
-    """Register each as UFT<name>, with options of that name; unless its own name is taken already,
-    by `take_names`."""
+    """Register each trainer as UFT<name>, with options of that name, unless `take_names` already
+    registered it under its own name."""
     taken = TRAINER_REGISTRY.registered_names()
     for name in SHARED.registered_names():
         trainer = SHARED.get(name)

@@ -1,18 +1,18 @@
-"""Read a yaml file of keys and values, strictly: nothing in it is dropped, run or expanded."""
+"""Read a yaml file of keys and values strictly: nothing is dropped, executed or expanded."""
 
 import yaml
 
 from ueo.errors import ConfigError, first_line, unread
 from ueo.settings.options import quoted
 
-MOST_BYTES = 200_000  # a configuration takes 1,000
+MOST_BYTES = 200_000  # a configuration has about 1,000
 MOST_NODES, DEEPEST = 10_000, 20
 
 
 def read_yaml(path: str) -> dict:
-    """{dotted key: value} of a yaml file: {"A": {"B": 1}} is {"A.B": 1}.
+    """Return {dotted key: value} of a yaml file; {"A": {"B": 1}} becomes {"A.B": 1}.
 
-    Raises ConfigError, naming the line, for a file that is missing, empty, no yaml, or holds a key
+    Raises ConfigError, which names the line, if the file is missing, empty, no yaml, or has a key
     twice.
     """
     try:
@@ -22,7 +22,7 @@ def read_yaml(path: str) -> dict:
         named = quoted(path, 300).strip("'") or "--config-file ''"
         raise ConfigError(unread(named, error, str(error))) from error
     if len(content) > MOST_BYTES:
-        raise ConfigError(f"{path}: more than {MOST_BYTES:,} bytes, which is no configuration")
+        raise ConfigError(f"{path}: more than {MOST_BYTES:,} bytes, too large for a configuration")
     try:
         return _Reader(content.decode("utf-8-sig"), path).keys()
     except yaml.YAMLError as error:
@@ -54,7 +54,7 @@ class _Reader(yaml.SafeLoader):
         return self.values
 
     def _measure(self, node: yaml.Node, depth: int) -> None:
-        """Raise ConfigError for nodes without end: an alias (*name) may name what it stands in."""
+        """Raise ConfigError for too many nodes: an alias (*name) may refer to its own parent."""
         self.nodes += 1
         if depth > DEEPEST or self.nodes > MOST_NODES:
             line = node.start_mark.line + 1
@@ -75,7 +75,7 @@ class _Reader(yaml.SafeLoader):
             name = f"{prefix}{key.value}"
             if name in self.lines:
                 raise ConfigError(
-                    f"{self.path}: {name} stands in line {self.lines[name]} and in line {line}; "
+                    f"{self.path}: {name} is set in line {self.lines[name]} and in line {line}; "
                     "keep one of them"
                 )
             self.lines[name] = line
@@ -86,7 +86,7 @@ class _Reader(yaml.SafeLoader):
 
 
 def _reason(error: yaml.YAMLError) -> str:
-    """What is wrong, and in which line."""
+    """Return the line of a yaml error and what is wrong."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or first_line(error)
     return f"line {mark.line + 1}: {problem}" if mark else problem

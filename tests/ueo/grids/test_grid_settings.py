@@ -128,7 +128,7 @@ def test_an_option_of_one_trainer_leaves_the_runs_of_others_where_they_are():
 @pytest.mark.parametrize(("options", "message"), [
     (("TRAINER.UOE.TRADE_OFF", "2"), "TRAINER.UOE.TRADE_OFF: there is no trainer 'UOE'.*'UEO'"),
     (("TRAINER.InfoMax.PREC", "fp32"), "InfoMax is not among --trainers; .*ZeroshotCLIP, UEO"),
-    (("TRAINER.UEO.N_CTX", "16"), "TRAINER.UEO.N_CTX: counts with TRAINER.UEO.CTX_INIT '' alone"),
+    (("TRAINER.UEO.N_CTX", "16"), "TRAINER.UEO.N_CTX: applies only with TRAINER.UEO.CTX_INIT ''"),
 ])
 def test_an_option_that_no_run_would_read_is_refused(options, message):
     with pytest.raises(ConfigError, match=message):
@@ -196,10 +196,10 @@ def test_images_of_ones_own_are_not_left_for_those_of_another_data_set(asked):
 
 def test_what_is_of_streams_or_shards_alone_is_refused_elsewhere():
     for options, protocol, said in (
-        (("ONLINE.ORDER", "classes"), "", "counts with --protocol online alone"),
-        (("ONLINE.GAMMA", "0.5"), "online", "counts with ONLINE.ORDER correlated alone"),
-        (("ONLINE.RESET", "True"), "online", "counts with ONLINE.THEN alone"),
-        (("SHARDS.LANES", "2"), "", "counts with the data set shards alone"),
+        (("ONLINE.ORDER", "classes"), "", "applies only with --protocol online"),
+        (("ONLINE.GAMMA", "0.5"), "online", "applies only with ONLINE.ORDER correlated"),
+        (("ONLINE.RESET", "True"), "online", "applies only with ONLINE.THEN"),
+        (("SHARDS.LANES", "2"), "", "applies only with the data set shards"),
     ):
         with pytest.raises(ConfigError, match=f"{options[0]}: {said}"):
             plan(GridSettings(protocol=protocol, options=options), "emoji")

@@ -56,7 +56,7 @@ def test_a_value_is_taken_in_the_type_of_its_option(option, given, taken):
     (Option((), kind=str), "(1, None)", "KEY takes a list of names, not"),
     (Option("", choices=("fp16", "amp")), "fp8",
      "KEY: 'fp8' is unknown; did you mean 'fp16'.; known: fp16, amp"),
-    (Option(""), "a\0b", r"KEY holds a character that no text has: 'a\\x00b'"),
+    (Option(""), "a\0b", r"KEY holds an unprintable character: 'a\\x00b'"),
 ])
 def test_another_value_is_refused_with_what_is_taken(option, given, said):
     with pytest.raises(ConfigError, match=said):

@@ -20,9 +20,9 @@ def test_sections_become_dotted_keys(tmp_path):
 
 
 @pytest.mark.parametrize(("content", "said"), [
-    ("A: 1\nB: 2\nA: 3\n", "A stands in line 1 and in line 3; keep one"),
-    ("A:\n  B: 1\nA:\n  C: 1\n", "A stands in line 1 and in line 3"),
-    ("A:\n  B: 1\n\nA.B: 2\n", "A.B stands in line 2 and in line 4"),
+    ("A: 1\nB: 2\nA: 3\n", "A is set in line 1 and in line 3; keep one"),
+    ("A:\n  B: 1\nA:\n  C: 1\n", "A is set in line 1 and in line 3"),
+    ("A:\n  B: 1\n\nA.B: 2\n", "A.B is set in line 2 and in line 4"),
     ("A: &x {B: *x}\n", "line 1: .* refers to itself"),
     ("A: &x [*x]\n", "refers to itself"),
     ("a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
