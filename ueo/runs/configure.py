@@ -115,17 +115,26 @@ def register(plugins: tuple[str, ...] | list[str] = ()) -> list:
 
 
 def build_cfg(settings: RunSettings) -> CfgNode:
-    """Configuration of a run: defaults, plug-ins', data set yaml, trainer yaml, what was asked for,
-    KEY VALUE. Raises ConfigError for an unknown key or name, or a value out of range."""
+    """The configuration of `configured`."""
+    return configured(settings)[0]
+
+
+def configured(settings: RunSettings) -> tuple[CfgNode, dict]:
+    """Build the configuration of a run: defaults, plug-ins' keys, data set yaml, trainer yaml,
+    arguments, KEY VALUE pairs. Also return {key: its value before} for each KEY of these pairs.
+
+    Raises ConfigError for an unknown key or name, or a value out of range."""
     cfg, known = cfg_of_files(settings)
-    for key, value in pairs(settings.options, config.COMMAND_LINE):
+    given = pairs(settings.options, config.COMMAND_LINE)
+    before = config.flatten(cfg) if given else {}
+    for key, value in given:
         config.set_key(cfg, key, value, config.COMMAND_LINE, known)
     config.check(cfg, known)
     cfg.DATASET.SETTING = parse_setting(cfg.DATASET.SETTING)
     check_name("trainer", cfg.TRAINER.NAME, TRAINER_REGISTRY)
     check_name("data set", cfg.DATASET.NAME, DATASET_REGISTRY)
     cfg.freeze()
-    return cfg
+    return cfg, {key: before[key] for key, _ in given}
 
 
 def cfg_of_files(settings: RunSettings) -> tuple[CfgNode, dict]:

@@ -5,18 +5,20 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from ueo.results.comparable import OWN_KEYS
-from ueo.runs.configure import RunSettings, cfg_of_files
+from ueo.runs.configure import RunSettings
 from ueo.settings.config import flatten, resolved
 from ueo.text import shown, written
 
 
-def set_by_hand(settings: RunSettings, cfg: CfgNode) -> dict[str, list]:
-    """{key: [its value, the recipe's]} of what KEY VALUE changed, of all that decides what a run
-    computes, but for its seed, domain and label space, which no recipe names. cfg: what `build_cfg`
-    made of `settings`."""
-    kept, now, recipe = resolved(cfg), flatten(cfg), flatten(cfg_of_files(settings)[0])
-    return {key: [now[key], recipe[key]] for key in settings.options[::2]
-            if key in kept and key not in OWN_KEYS and now[key] != recipe[key]}
+def set_by_hand(cfg: CfgNode, recipe: dict) -> dict[str, list]:
+    """Return {key: [its value, the recipe's]} of the keys that KEY VALUE pairs changed and that
+    decide what a run computes; without seed, domain and label space, which no recipe names.
+
+    cfg, recipe: the results of `configured`.
+    """
+    kept, now = resolved(cfg), flatten(cfg)
+    return {key: [now[key], value] for key, value in recipe.items()
+            if key in kept and key not in OWN_KEYS and now[key] != value}
 
 
 def say(settings: RunSettings, changed: dict[str, list]) -> None:

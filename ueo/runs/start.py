@@ -20,7 +20,7 @@ from ueo.errors import ConfigError
 from ueo.files import alone, check_writable, set_aside
 from ueo.results.paper.scores import PICTURE, plot_run
 from ueo.runs import other_trainers, recipe
-from ueo.runs.configure import RunSettings, build_cfg
+from ueo.runs.configure import RunSettings, configured
 from ueo.runs.folder import STARTED, follow_run, prepare_folder
 from ueo.settings.refused import check_run
 from ueo.text import shown
@@ -34,7 +34,7 @@ MMAP_MAX, TRIM_THRESHOLD = -4, -1  # of mallopt, malloc.h
 def run(settings: RunSettings) -> None:
     """Run what is asked for. Raises UserError for a mistake of the user's."""
     with ExitStack() as held:  # what is given back when the run ends
-        cfg = build_cfg(settings)
+        cfg, of_recipe = configured(settings)
         check_run(cfg, settings.options, TRAINER_REGISTRY.get(cfg.TRAINER.NAME))
         if distributed.launched() and not cfg.USE_CUDA:  # or one might have a GPU and another none
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -59,7 +59,7 @@ def run(settings: RunSettings) -> None:
         if settings.eval_only:
             _evaluate(cfg, settings)
         else:
-            changed = recipe.set_by_hand(settings, cfg)
+            changed = recipe.set_by_hand(cfg, of_recipe)
             recipe.say(settings, changed)
             _train(cfg, changed)
             _draw(cfg)

@@ -4,6 +4,7 @@ An unknown key, or a value that the key's declaration (ueo/settings/options.py) 
 error that names the file and the valid choices.
 """
 
+import copy
 import hashlib
 import json
 from dataclasses import replace
@@ -53,8 +54,9 @@ def extend(cfg: CfgNode, trainers: dict[str, type]) -> CfgNode:
             cfg[node][key] = option.default
     for name, trainer in trainers.items():
         if hasattr(trainer, "defaults"):
-            options = declared(trainer).items()
-            cfg.TRAINER[name] = CfgNode({key: option.default for key, option in options})
+            node = cfg.TRAINER[name] = CfgNode()
+            for key, option in declared(trainer).items():
+                node[key] = copy.deepcopy(option.default)
     return cfg
 
 

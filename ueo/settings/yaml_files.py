@@ -1,5 +1,8 @@
 """Read a yaml file of keys and values strictly: nothing is dropped, executed or expanded."""
 
+import copy
+from functools import lru_cache
+
 import yaml
 
 from ueo.errors import ConfigError, first_line, unread
@@ -23,6 +26,11 @@ def read_yaml(path: str) -> dict:
         raise ConfigError(unread(named, error, str(error))) from error
     if len(content) > MOST_BYTES:
         raise ConfigError(f"{path}: more than {MOST_BYTES:,} bytes, too large for a configuration")
+    return copy.deepcopy(_keys_of(content, path))  # callers may change it
+
+
+@lru_cache(maxsize=256)  # planning many runs reads the same files again and again
+def _keys_of(content: bytes, path: str) -> dict:
     try:
         return _Reader(content.decode("utf-8-sig"), path).keys()
     except yaml.YAMLError as error:
