@@ -221,7 +221,7 @@ class Listed(DATASET_REGISTRY.get("Toy")):
     ("(path, str(label))", ["has class id '0'; ids go from 0 to 5"]),
     ("(path, np.int64(label))", ["has class id", "ids go from 0 to 5", "int()"]),
     ("(path, label)", [".png", "is listed twice", "each image to one part"]),
-    ("(Path(path), label)", [".png", "is given as a ", "Path; str() makes a text of it"]),
+    ("(Path(path), label)", [".png", "is given as a ", "Path; convert it by str()"]),
 ])
 def test_items_of_a_data_set_that_are_no_text_and_class_id_are_named(
     fails, tmp_path, item, parts

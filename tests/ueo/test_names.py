@@ -66,7 +66,7 @@ def test_what_has_images_what_has_none_and_what_is_misspelt_is_said():
 @pytest.mark.parametrize(("content", "part"), [
     (b"", "holds no class name"),
     (b"\n\n", "holds no class name"),
-    (b"a\nb\na\n", "line 3: the class name 'a' stands there twice"),
+    (b"a\nb\na\n", "line 3: the class name 'a' is listed twice"),
     (f"{NFC}\n{NFD}\n".encode(), "line 2"),
     (b"Alarm_Clock\nmug\nalarm clock\n", "line 3: the class name 'alarm clock'"),
     ("mug\nfan\n".encode("utf-16"), "UTF-16"),

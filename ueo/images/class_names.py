@@ -1,4 +1,4 @@
-"""Class names: read from a file, checked, and which of them the images of a data set have."""
+"""Read class names from a file, check them, and match them with the classes of the images."""
 
 import unicodedata
 from collections import Counter
@@ -11,14 +11,14 @@ from ueo.images.lists import text_lines
 from ueo.names import MOST, closest, enumeration, spoken
 
 LONGEST = 300  # characters; CLIP reads 77 tokens of a prompt
-ALIKE = 0.65  # from here on, two spellings may be meant for one name
-UNSEEN = frozenset("\u00ad\u200b\u2060\ufeff")  # come with what is copied, and are read as words
-COMPARED = 50  # unknown classes, of more the first ones: comparing all with all takes long
+ALIKE = 0.65  # similarity from which two spellings may mean one name
+UNSEEN = frozenset("\u00ad\u200b\u2060\ufeff")  # invisible, from copied text; CLIP reads them
+COMPARED = 50  # only so many unknown classes, because comparing all pairs is slow
 
 
 def read_names(path: Path) -> list[str]:
-    """Class names, one a line, in the order of ids. Raises DataError for none, for a comment, and
-    as `check_names` does."""
+    """Read class names, one a line, in the order of ids. Raises DataError for an empty file, a
+    comment, or a name that `check_names` rejects."""
     lines = [(f"{path}, line {n}", line.strip(" \t")) for n, line in enumerate(text_lines(path), 1)]
     named = [(where, name) for where, name in lines if name]
     if not named:
@@ -32,11 +32,10 @@ def read_names(path: Path) -> list[str]:
 
 
 def check_names(named: Iterable[tuple[str, str]]) -> None:
-    """Refuse class names that no prompt can be made of, given as (where it stands, name).
+    """Check class names for use in prompts. named: (origin of the name for messages, name).
 
-    Raises DataError for a name that holds a control character, an invisible one (UNSEEN) or
-    bytes that are not UTF-8, is very long, or is the same as an earlier one to CLIP (see
-    `names.spoken`).
+    Raises DataError for a name that holds a control character, an invisible one (UNSEEN) or bytes
+    that are not UTF-8, is very long, or that CLIP reads like an earlier one (`names.spoken`).
     """
     seen = {}
     for where, name in named:
@@ -53,19 +52,19 @@ def check_names(named: Iterable[tuple[str, str]]) -> None:
         first = seen.setdefault(spoken(name), (where, name))
         if first != (where, name):
             raise DataError(
-                f"{where}: the class name {name!r} stands there twice, first as {first[1]!r} "
+                f"{where}: the class name {name!r} is listed twice, first as {first[1]!r} "
                 f"({first[0]}); CLIP cannot tell them apart, rename or remove one"
             )
 
 
 def matched(known: Sequence[str], unknown: Sequence[str], present: set[str]) -> dict:
-    """Which class names the images have, for a record.
+    """Compare class names with the classes of the images, for a record.
 
-    known, unknown: names of the known classes and of the other ones that the images hold.
-    present: names of the classes with an image.
+    known, unknown: names of the known classes and of the images' other classes.
+    present: names of the classes with images.
 
-    "with_images": how many known classes have one; "without_images": the others; "unknown": as
-    given; "misspelt": {unknown class: known name without image that is spelt nearly like it}.
+    Returns "with_images": number of known classes with images; "without_images": names of the
+    others; "unknown": as given; "misspelt": {unknown class: similar known name without images}.
     """
     without = [name for name in known if name not in present]
     near = {name: closest(name, without, ALIKE) for name in unknown[:COMPARED]} if without else {}
@@ -78,7 +77,7 @@ def matched(known: Sequence[str], unknown: Sequence[str], present: set[str]) -> 
 
 
 def summary(found: dict) -> list[str]:
-    """Sentences of what `matched` gives, a warning last."""
+    """Return the result of `matched` as sentences, a warning last."""
     total = found["with_images"] + len(found["without_images"])
     parts = [f"{found['with_images']} of {total} known classes have images"]
     if found["without_images"]:
@@ -99,8 +98,8 @@ def summary(found: dict) -> list[str]:
 
 
 def doubts(results: list[dict]) -> list[str]:
-    """Sentences for the table of these records: what was not read, and each domain where a known
-    class has no image."""
+    """Return sentences for a table of these records: the files that were ignored, and each domain
+    that lacks images of a known class."""
     unread = Unread()
     for ignored in {r["domain"]: r["ignored"] for r in results if "ignored" in r}.values():
         unread.add(Unread(Counter(ignored["files"]), ignored["folders"]))

@@ -1,4 +1,4 @@
-"""Image files as RGB, eight bits a channel, and which files are images."""
+"""Decode image files as RGB with eight bits a channel, and tell which files are images."""
 
 import os
 from contextlib import suppress
@@ -14,7 +14,7 @@ from ueo.errors import DataError
 HINT = "replace or remove it, or skip such images with DATASET.BAD_IMAGES skip"
 RESTORE = "restore it or unpack the data set anew"
 ALWAYS = ".jpg .jpeg .jpe .jfif .png .bmp .dib .gif .tif .tiff .ppm .pgm .pbm .pnm .tga".split()
-HEADER_TELLS = ("JPEG", "PNG", "BMP", "PPM", "GIF")  # others may be turned or reduced when decoded
+HEADER_TELLS = ("JPEG", "PNG", "BMP", "PPM", "GIF")  # decoding others may rotate or shrink them
 OPTIONAL = {".webp": "webp", ".avif": "avif",
             **dict.fromkeys((".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"), "jpg_2000")}
 HEIC = (".heic", ".heif")  # of phones; pillow-heif, the extra "heic", reads them
@@ -24,20 +24,20 @@ TURNS = {
     4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
-LYING = [TURNS[code] for code in (5, 6, 7, 8)]  # whose width is the height
-DEPTHS = (8, 10, 12, 16)  # bits, of images that are stored with more than eight
+LYING = [TURNS[code] for code in (5, 6, 7, 8)]  # these swap width and height
+DEPTHS = (8, 10, 12, 16)  # bits of grey values
 
 
 @cache
 def image_suffixes() -> frozenset[str]:
-    """Suffixes, in lower case, of the files that are images: what the installed Pillow reads."""
+    """Return the file suffixes, in lower case, that the installed Pillow can read."""
     optional = (s for s, codec in OPTIONAL.items() if features.check(codec))
     return frozenset([*ALWAYS, *optional, *(HEIC if _reads_heic() else ())])
 
 
 @cache
 def _reads_heic() -> bool:
-    """Whether pillow-heif is installed; Pillow reads HEIC through it from then on."""
+    """Whether pillow-heif is installed; if so, register it with Pillow."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
@@ -54,11 +54,11 @@ def is_image_name(name: str) -> bool:
 def read_image(
     path: str | Path, upright: bool = False, enough: int = 0, data: bytes | None = None
 ) -> Image.Image:
-    """The image as RGB. Raises DataError for a file that is missing, truncated or no image.
+    """Read an image as RGB. Raises DataError for a file that is missing, truncated or no image.
 
-    upright: turned as the camera noted (EXIF), else as its pixels are stored. enough: pixels; a
-    JPEG with longer sides may be read in a smaller size, but not below this. data: the bytes of the
-    image where they have been read; `path` is its name then.
+    upright: rotate by the EXIF orientation. enough: pixels; a JPEG with longer sides may be decoded
+    at a reduced size, not below this. data: the image's bytes, if they were read already; `path` is
+    then only its name.
     """
     if data is None and not os.path.isfile(path):  # opening a pipe would wait for ever
         if os.path.exists(path):
@@ -78,7 +78,7 @@ def read_image(
 
 
 def image_size(path: str | Path, upright: bool = False) -> tuple[int, int]:
-    """(height, width) of the image as `read_image` gives it, by its header where that tells.
+    """Return the (height, width) of what `read_image` returns, from the header if possible.
 
     Raises DataError as `read_image` does.
     """
@@ -95,34 +95,34 @@ def image_size(path: str | Path, upright: bool = False) -> tuple[int, int]:
 
 
 def _turned(image: Image.Image) -> Image.Image:
-    image.load()  # a TIFF is turned by this, and says so no longer
+    image.load()  # this rotates a TIFF and drops its orientation tag
     turn = _turn(image)
     return image if turn is None else image.transpose(turn)
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What makes the image upright, as the camera noted; None where nothing does."""
+    """Return the rotation that the EXIF orientation asks for, or None."""
     try:
         return TURNS.get(image.getexif().get(ORIENTATION))
-    except Exception:  # what damaged EXIF makes of a reader has no common base
+    except Exception:  # damaged EXIF raises errors of many types
         return None
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """The image as RGB. Grey values of more than eight bits are scaled (see `eight_bits`), which
-    Pillow's own conversion would cut off at 255."""
+    """Convert to RGB. Grey values of more than eight bits are scaled (see `eight_bits`); Pillow's
+    own conversion would clip them at 255."""
     if image.mode == "F" or image.mode.startswith("I"):
         image = Image.fromarray(eight_bits(np.asarray(image)))
     image.load()
-    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
+    return image if image.mode == "RGB" else image.convert("RGB")  # convert always copies
 
 
 def eight_bits(values: np.ndarray) -> np.ndarray:
-    """Grey values scaled to 0..255, uint8, of the same shape.
+    """Scale grey values to 0..255, uint8, of the same shape.
 
-    Integers from 0 have the range of the smallest of DEPTHS that holds the largest; numbers with
-    a fraction that of 0..1 or else of 0..255. Values outside all of these are stretched from their
-    least to their greatest. NaN is black.
+    Non-negative integers have the range of the smallest of DEPTHS that holds the largest value;
+    fractions have the range 0..1, else 0..255. Values outside all of these are stretched from their
+    minimum to their maximum. NaN is black.
     """
     values = np.nan_to_num(values.astype(np.float64))
     least, greatest = float(values.min()), float(values.max())

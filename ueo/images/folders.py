@@ -1,6 +1,6 @@
-"""Folders of images as people keep them: found whatever the spelling of their names (ueo/names.py).
+"""List folders of images as people keep them; names may be spelt loosely (ueo/names.py).
 
-Every listing leaves hidden files out and counts what else it does not read.
+Every listing ignores hidden files and counts the other files that it does not read.
 """
 
 import heapq
@@ -22,8 +22,8 @@ FOLDER = "sub-folder"
 
 @dataclass
 class Unread:
-    """What listings came across and left out. files: {suffix, or what else it is: how many};
-    paths: {path of such a file or folder: the same, or FOLDER}."""
+    """Files and folders that listings left out. files: {suffix or other kind: how many}; paths:
+    {path of such a file or folder: its kind, or FOLDER}."""
 
     files: Counter = field(default_factory=Counter)
     folders: int = 0
@@ -42,7 +42,7 @@ class Unread:
         return ", ".join(parts)
 
     def add(self, other: "Unread") -> None:
-        """Count also what another listing left out."""
+        """Add what another listing left out."""
         self.files.update(other.files)
         self.folders += other.folders
         self.paths.update(other.paths)
@@ -53,23 +53,23 @@ class Unread:
         self.paths[path] = kind
 
     def read_folders(self) -> None:
-        """Leave out the folders, which are read."""
+        """Remove all folders from the counts, because they are read."""
         self.folders = 0
         self.paths = {path: kind for path, kind in self.paths.items() if kind != FOLDER}
 
     def forget(self, path: Path) -> None:
-        """Leave out a file that was read otherwise."""
+        """Remove a file from the counts, because it is read in another way."""
         if kind := self.paths.pop(str(path), None):
             self.files = +(self.files - Counter([kind]))
 
     def facts(self) -> dict:
-        """For a record."""
+        """Return the counts, for a record."""
         return {"files": dict(sorted(self.files.items())), "folders": self.folders}
 
 
 def existing(items: list[Item], listed_in: Path, advice: str) -> list[Item]:
-    """The items, paths in the Unicode form that the disk has. Raises DataError, ending in `advice`,
-    when an image is missing."""
+    """Return the items with their paths in the Unicode form on the disk. Raises DataError, which
+    ends with `advice`, if an image is missing."""
     found = [(on_disk(path), label) for path, label in items]
     missing = [path for (path, _), (there, _) in zip(items, found) if there is None]
     if missing:
@@ -81,7 +81,7 @@ def existing(items: list[Item], listed_in: Path, advice: str) -> list[Item]:
 
 
 def on_disk(path: str) -> str | None:
-    """The path in the Unicode form that the disk has; None where nothing is there."""
+    """Return the path in the Unicode form on the disk, or None if nothing is there."""
     if os.path.lexists(path):
         return path
     forms = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
@@ -93,16 +93,16 @@ def _is_hidden(folder: str) -> bool:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Folders inside `folder`, hidden ones left out, in the order of names."""
+    """Return the folders inside `folder`, sorted, without hidden ones."""
     with os.scandir(folder) as entries:
         found = [e.path for e in entries if not _is_hidden(e.name) and e.is_dir()]
     return [Path(path) for path in sorted(found)]
 
 
 def find_folder(parent: Path, names: Iterable[str]) -> Path | None:
-    """The folder inside `parent` that has one of `names`, earlier ones first; None without one.
+    """Return the folder inside `parent` with the first of `names` that exists there, or None.
 
-    Raises DataError when two folders have the same name in different spellings.
+    Raises DataError if two folders have that name in different spellings.
     """
     present = subfolders(parent)
     for wanted in dict.fromkeys(map(loose, names)):
@@ -118,8 +118,8 @@ def find_folder(parent: Path, names: Iterable[str]) -> Path | None:
 
 
 def find_root(data_root: Path, folders: Iterable[str], inside: Iterable[str]) -> Path | None:
-    """The folder that directly holds a folder or file named in `inside`: below the data root in one
-    of `folders` or in what that was unpacked to, or the data root itself. None without one."""
+    """Return the folder that directly holds a folder or file named in `inside`, or None. Candidates
+    are the first of `folders` in the data root and its subfolders; without it, the root itself."""
     if not data_root.is_dir():
         return None
     wanted = {loose(name) for name in inside}
@@ -132,9 +132,9 @@ def find_root(data_root: Path, folders: Iterable[str], inside: Iterable[str]) ->
 
 
 def images_in(folder: str | Path, unread: Unread | None = None) -> list[str]:
-    """Paths of the images directly in `folder`, in the order of names.
+    """Return the sorted paths of the images directly in `folder`.
 
-    unread: counts what else is there. A link to nothing is an image that cannot be read.
+    unread: counts everything else there. A dangling link counts as an image that cannot be read.
     """
     unread = Unread() if unread is None else unread
     images = []
@@ -160,13 +160,13 @@ def images_in(folder: str | Path, unread: Unread | None = None) -> list[str]:
 
 
 def images_below(folder: str | Path, unread: Unread | None = None) -> list[str]:
-    """Paths of all images in `folder`, at any depth, in the order of names. Links to folders are
-    followed, but not into a folder that they stand in."""
+    """Return the sorted paths of all images below `folder`, at any depth. Links to folders are
+    followed unless they lead to a folder above themselves."""
     return list(each_image_below(folder, unread))
 
 
 def each_image_below(folder: str | Path, unread: Unread | None = None) -> Iterator[str]:
-    """The paths of `images_below` one by one, each folder being listed when its turn comes."""
+    """Yield the paths of `images_below`, listing each folder only when its turn comes."""
     unread = Unread() if unread is None else unread
 
     def walk(folder: str | Path, above: frozenset) -> Iterator[str]:
@@ -190,9 +190,9 @@ def each_image_below(folder: str | Path, unread: Unread | None = None) -> Iterat
 
 
 def class_folders(folder: Path, classes: Sequence[str]) -> dict[Path, int]:
-    """{folder of a class: class id} for every class; a level such as Office-31's images/ between is
-    stepped over. Raises DataError for a folder that is no class, for two of one class and for a
-    class without folder."""
+    """Return {folder of a class: class id} for every class, skipping a level such as Office-31's
+    images/. Raises DataError for a folder that is no class, two folders of one class, or a class
+    without a folder."""
     found = subfolders(folder)
     if len(found) == 1 and loose(found[0].name) not in map(loose, classes):
         folder, found = found[0], subfolders(found[0])
@@ -213,10 +213,10 @@ def class_folders(folder: Path, classes: Sequence[str]) -> dict[Path, int]:
 
 
 def class_items(folder: Path, classes: Sequence[str], unread: Unread | None = None) -> list[Item]:
-    """(path, class id) of every image in the class folders below `folder`, by class, then name.
+    """Return (path, class id) of every image in the class folders of `folder`, by class, then name.
 
-    Raises DataError as `class_folders` does, and for a class without an image. unread: counts what
-    else the class folders hold.
+    unread: counts everything else in the class folders. Raises DataError as `class_folders` does,
+    and for a class without images.
     """
     items = []
     for path, label in sorted(class_folders(folder, classes).items(), key=lambda pair: pair[1]):
@@ -228,8 +228,8 @@ def labelled_images(
     folder: Path, label: int, name: str, unread: Unread | None,
     listing: Callable[[Path, Unread], list[str]] = images_in,
 ) -> list[Item]:
-    """(path, label) of the images in the folder of the class `name`, as `listing` lists them.
-    Raises DataError for none."""
+    """Return (path, label) of the images in the folder of the class `name`, found by `listing`.
+    Raises DataError if there are none."""
     left_out = Unread()
     images = listing(folder, left_out)
     if not images:

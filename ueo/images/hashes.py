@@ -1,6 +1,6 @@
-"""Which images a result depends on: their list, labels and contents, as hashes (ueo/inputs.py).
+"""Hash the images that a result depends on: their list, labels and contents (ueo/inputs.py).
 
-Contents are hashed once and kept beside the data, so that a start reads no image twice.
+The hashes of contents are cached beside the data, so that later runs need not read the images.
 """
 
 import hashlib
@@ -21,27 +21,27 @@ from ueo.images.lists import NO_LABEL
 from ueo.inputs import CLASS_NAMES, IMAGE_LIST, IMAGES, LABELS, Inputs
 from ueo.settings.config import setting_of
 
-MISSING, UNREADABLE = "missing", "unreadable"  # in place of a content's hash
-EMPTY = hashlib.blake2b(digest_size=16).hexdigest()  # of a file of no bytes
-HASHES = "hashes.json"  # end of the name of a cache file
+MISSING, UNREADABLE = "missing", "unreadable"  # instead of a content hash
+EMPTY = hashlib.blake2b(digest_size=16).hexdigest()  # of an empty file
+HASHES = "hashes.json"  # end of a cache file's name
 
 
 def short_hash(data) -> str:
-    """12 hexadecimal digits of the SHA-256 of `data`, which JSON can hold."""
+    """Return 12 hexadecimal digits of the SHA-256 of `data`, which must be valid JSON."""
     text = json.dumps(data, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 class Files(NamedTuple):
-    """The image files of a domain: {path: name relative to a root}, {path: hash of the content}."""
+    """Image files of a domain: {path: name relative to a root}, {path: hash of the content}."""
 
     names: dict[str, str]
     contents: dict[str, str]
 
 
 def files_of(paths: Iterable[str], root: Path, cache: Path | None) -> Files:
-    """root: names are relative to it, so that another copy of the same data has the same inputs;
-    cache: see `content_hashes`."""
+    """Return the Files of `paths`. Names are relative to `root`, so that a copy of the data has the
+    same inputs. cache: see `content_hashes`."""
     names = relative_names(paths, root)
     return Files(names, content_hashes(names, cache))
 
@@ -50,11 +50,11 @@ def of_data(
     names: Sequence[str], parts: Sequence[Sequence[tuple[str, int]]], files: Files,
     all_named: bool = True,
 ) -> Inputs:
-    """Class names, lists, labels and contents of the images of one domain.
+    """Return the inputs of one domain: class names, lists, labels and contents of its images.
 
     names: by class id. parts: lists of (path, class id), such as the unlabelled and the test list;
-    their order counts. files: of their images. all_named: a class has a name, so that DataError is
-    raised for an id without one; and for an image that stands twice in what is the only list.
+    their order matters. files: of their images. all_named: every class has a name; DataError is
+    raised for an id without one, and for an image listed twice if all parts have the same images.
     """
     if all_named:
         _check_items(parts, len(names))
@@ -69,14 +69,14 @@ def of_data(
 
 
 def _check_items(parts: Sequence[Sequence[tuple[str, int]]], number: int) -> None:
-    """Raise DataError as `of_data` does. number: of classes."""
+    """Raise DataError as `of_data` does. number: how many classes there are."""
     items = [item for part in parts for item in part]
     allowed = range(NO_LABEL, number)
     for path, label in items:
         if type(label) is not int or label not in allowed:
             hint = "; does it count from 1?" if label == number else ""
-            raise DataError(f"{path!r} has class id {label!r}; ids go from 0 to {number - 1}, as "
-                            f"int() gives them, and {NO_LABEL} is no label{hint}")
+            raise DataError(f"{path!r} has class id {label!r}; ids go from 0 to {number - 1}, "
+                            f"converted by int(), and {NO_LABEL} means no label{hint}")
     counts = Counter(path for path, _ in parts[0])
     if len(counts) < len(parts[0]) and all({*part} == {*parts[0]} for part in parts):
         path, _ = counts.most_common(1)[0]
@@ -85,13 +85,13 @@ def _check_items(parts: Sequence[Sequence[tuple[str, int]]], number: int) -> Non
 
 
 def relative_names(paths: Iterable[str], root: Path) -> dict[str, str]:
-    """{path: its name relative to `root`}, each once, in their order. Raises DataError for a path
-    that is no text."""
+    """Return {path: its name relative to `root`}, in the order of `paths`, without duplicates.
+    Raises DataError for a path that is no str."""
     start, paths = f"{root}{os.sep}", dict.fromkeys(paths)
     for path in paths:
         if not isinstance(path, str):
-            raise DataError(f"{str(path)!r} is given as a {type(path).__name__}; str() makes a "
-                            "text of it")
+            raise DataError(f"{str(path)!r} is given as a {type(path).__name__}; convert it by "
+                            "str()")
     return {
         path: path[len(start):] if path.startswith(start) else os.path.relpath(path, root)
         for path in paths
@@ -103,15 +103,16 @@ def _counted(items: Sequence[str]) -> str:
 
 
 def cache_of(cfg, name: str) -> Path | None:
-    """File of the content hashes of a domain, or of what options name, beside decoded images."""
+    """Return the cache file of content hashes for `name`, such as a domain; beside decoded images.
+    """
     folder = store_folder(cfg)
     return folder and folder / f"{name.replace('/', '_')}-{HASHES}"
 
 
 def store_folder(cfg) -> Path | None:
-    """Folder of what is kept of the images: DATASET.STORE, or .decoded in the data root; for images
-    of one's own, whose folder is never written to, the user's cache. None without any: nothing is
-    written into whichever folder the user happens to be in."""
+    """Return the cache folder of the images: DATASET.STORE, or .decoded in the data root. For a
+    user's own images, whose folder is never written to, it is the user's cache. None if there is no
+    data root: nothing is ever written to the current folder."""
     if not setting_of(cfg, "STORE") and setting_of(cfg, "PATH"):
         return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ueo"
     named = setting_of(cfg, "STORE") or (cfg.DATASET.ROOT and Path(cfg.DATASET.ROOT, ".decoded"))
@@ -119,12 +120,10 @@ def store_folder(cfg) -> Path | None:
 
 
 def content_hashes(names: dict[str, str], cache: Path | None) -> dict[str, str]:
-    """{path: hash of the file's content}; of a file that cannot be read, why.
+    """Return {path: hash of the file's content}, or MISSING or UNREADABLE instead of the hash.
 
-    names: {path: its name in the cache}. Each file is read once. Its hash is kept in the file
-    `cache`, where one is named, and used again as long as the file's size and its times of
-    modification and of status change stay the same. Of several processes that ask at once one
-    reads, the others wait.
+    names: {path: its name in the cache}. A hash in the file `cache`, if there is one, is reused
+    while the file's size, mtime and ctime stay the same. Concurrent processes wait for one to read.
     """
     facts = {path: file_version(path) for path in names}
     with exclusive(cache.with_suffix(".lock")) if cache else nullcontext():
@@ -147,7 +146,7 @@ def _hash_all(paths: list[str]) -> Iterable[str]:
 
 
 def content_hash(path: str | Path) -> str:
-    """32 hexadecimal digits of the BLAKE2b of a file; "unreadable" where it cannot be read."""
+    """Return 32 hexadecimal digits of a file's BLAKE2b, or UNREADABLE."""
     try:
         return digests(path, hashlib.blake2b(digest_size=16))[0]
     except OSError:
@@ -155,7 +154,7 @@ def content_hash(path: str | Path) -> str:
 
 
 def _read_cache(cache: Path | None) -> dict[str, list]:
-    """{name: [facts, hash]}; empty where there is none or it is of no use."""
+    """Return {name: [facts, hash]}; empty if the cache is missing or damaged."""
     if cache is None:
         return {}
     try:
@@ -175,7 +174,7 @@ def _write_cache(cache: Path | None, kept: dict) -> None:
 
 
 def of_file(path: str | Path, cache: Path | None) -> str:
-    """Hash of a file, or of all files below a folder; "missing" without either."""
+    """Return the hash of a file, or of all files below a folder; "missing" if there is neither."""
     path = Path(path).expanduser().absolute()
     files = [str(path)]
     if path.is_dir():

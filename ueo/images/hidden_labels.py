@@ -1,8 +1,8 @@
-"""Labels and paths of a run's images, out of reach of an unsupervised trainer.
+"""Hide the labels and paths of a run's images from an unsupervised trainer.
 
-Such a trainer holds a `Veiled` data set: as many images, each without a label and without a path (a
-folder's name is a class), and nothing that could list the images anew. The data set itself is in
-the run's `Truth`: for evaluation, for the record, and for ablations that say `reads_labels`.
+Such a trainer gets a `Veiled` data set: the same number of images, without labels, without paths (a
+folder's name is a class) and without a way to list them. The real data set is in the run's `Truth`,
+for evaluations, records and ablations that set `reads_labels`.
 """
 
 import os
@@ -17,31 +17,32 @@ from torch import Tensor
 
 from ueo.images.lists import NO_LABEL
 
-SETS = ("unlabelled", "test")  # in the log's order: its parsers take the last lines
+SETS = ("unlabelled", "test")  # in the order of the log, whose parsers read the last lines
 
 
 class Truth:
-    """The data set as it was built. Only evaluations, records and oracles may ask it."""
+    """The data set with labels. Only evaluations, records and oracles may use it."""
 
     def __init__(self, dataset: DatasetBase):
         self.dataset = dataset
 
     def items(self, name: str) -> list:
-        """Datum of each image of the "test" or the "unlabelled" set."""
+        """Return the Datum of each image of the "test" or the "unlabelled" set."""
         return self.dataset.test if name == "test" else self.dataset.train_u
 
     def labels(self, name: str) -> Tensor:
-        """(images,), int64, of the "test" or the "unlabelled" set; -1 where there is none."""
+        """Return the labels of the "test" or the "unlabelled" set, (images,), int64; -1: none."""
         return torch.tensor([item.label for item in self.items(name)])
 
     def paths(self, name: str) -> np.ndarray:
-        """(images,), str, of the "test" or the "unlabelled" set, from the data set's folder on."""
+        """Return the paths of the "test" or the "unlabelled" set, (images,), str, relative to the
+        data set's folder."""
         root = self.dataset.root
         return np.array([os.path.relpath(item.impath, root) for item in self.items(name)])
 
     def classes(self) -> dict[str, np.ndarray]:
-        """num_known: (), K. class_names: (labels,), str, the K known names, then those of unknown
-        classes; "" for a label that no image has."""
+        """Return num_known: (), K, and class_names: (labels,), str, the K known names, then those
+        of unknown classes; "" for a label that no image has."""
         items = chain(self.dataset.train_u, self.dataset.test)
         known = dict(enumerate(self.dataset.classnames))
         names = {**{item.label: item.classname for item in items}, **known}
@@ -49,14 +50,14 @@ class Truth:
         return {"num_known": np.array(len(known)), "class_names": np.array(listed)}
 
     def rows_in_test(self, items: list) -> list[int] | None:
-        """Where items stand among the test images; None unless all are test images."""
+        """Return the positions of `items` among the test images, or None unless all are there."""
         row = {item.impath: i for i, item in enumerate(self.dataset.test)}
         rows = [row.get(item.impath) for item in items]
         return None if None in rows else rows
 
 
 class Hidden(NamedTuple):
-    """An image, in the form of Dassl's Datum, of which the domain alone is told."""
+    """An image in the form of Dassl's Datum that reveals only its domain."""
 
     domain: int
     impath: str = ""
@@ -65,7 +66,7 @@ class Hidden(NamedTuple):
 
 
 class Veiled:
-    """What an unsupervised trainer may know of its data set, under Dassl's names.
+    """The part of its data set that an unsupervised trainer may see, under Dassl's names.
 
     training: the items of `dataset` that it trains on.
     """
@@ -90,7 +91,7 @@ class Veiled:
 
 
 class Blind:
-    """A loader of Dassl's whose batches are given without labels and paths."""
+    """Wrap a loader so that its batches have no labels and paths."""
 
     def __init__(self, loader):
         self._loader = loader
@@ -108,8 +109,8 @@ class Blind:
 
 
 def veil(trainer, dataset: Veiled, training, unlabelled, test) -> None:
-    """Leave `trainer` and its data manager this data set and these loaders, without labels and
-    paths, and no others."""
+    """Replace the data set and the loaders of `trainer` and of its data manager by these, which
+    have no labels and paths."""
     trainer.dm.dataset = dataset
     for holder in (trainer, trainer.dm):
         holder.train_loader_x, holder.train_loader_u = training, unlabelled

@@ -1,4 +1,4 @@
-"""Images of a list as items; what an unsupervised trainer may see, and nothing more."""
+"""Images of a list as items, which hold no more than an unsupervised trainer may see."""
 
 import copy
 import hashlib
@@ -20,28 +20,27 @@ from ueo.images.lists import NO_LABEL
 from ueo.images.pixel_cache import PixelStore
 from ueo.images.transforms import fast_steps, fast_way, on_images, plain_way
 
-SAMPLE = 64  # images whose sizes tell about all
+SAMPLE = 64  # images from whose sizes the total is estimated
 
 
 class Images(Dataset):
     """Items of Dassl's form: img, label, domain, impath, index (position in the list).
 
-    img: (height, width, 3) uint8, to be normalised in batches (ueo/images/transforms.py); or what
-    `transform` makes, where it does more than that after ToTensor.
+    img: (height, width, 3) uint8, to be normalised in batches (ueo/images/transforms.py); or the
+    output of `transform`, if that does more than normalise after ToTensor.
 
-    chosen: positions of the items that are used; all unless given.
-    store:  where decoded images are kept; with `keep_views` also what the transform makes of them,
-            for a transform without chance.
-    plain:  torchvision's own transform alone.
-    upright: turned as the camera noted (EXIF), else as the pixels are stored.
-    fast:   (RandomResizedCrop, further steps) where the transform has a fast way; else None.
+    chosen: positions of the items that are used; default all.
+    store:  cache of decoded images, and with `keep_views` of transformed ones, if the transform is
+            deterministic.
+    plain:  use only torchvision's own transform.
+    upright: rotate by the EXIF orientation.
+    fast:   (RandomResizedCrop, further steps) if the transform has a fast way, else None.
+    hide:   label is -1 and impath is empty, for an unsupervised trainer: a folder's name is a
+            class.
 
-    With `hide`, label is -1 and impath is empty: a folder's name is a class, so an unsupervised
-    trainer sees neither.
-
-    seed: of the epoch, or negative. An augmentation is drawn from it and the index alone, so that
-    neither the number of worker processes nor an interruption changes a run. In shared memory,
-    because workers outlive an epoch.
+    seed: of the epoch, or negative. An augmentation depends only on it and the index, so neither
+    the number of worker processes nor an interruption changes a run. It is in shared memory because
+    workers outlive an epoch.
     """
 
     def __init__(self, items: list[Datum], transform, hide: bool = False,
@@ -57,12 +56,12 @@ class Images(Dataset):
         self.view = None if steps is None else plain_way(steps)
         if self.fast:
             self.view = fast_way(*self.fast)
-        # the fast way draws by torch
+        # the fast way uses torch's random generator alone
         self.state_of = torch_state_of if self.fast else random_state_of
         self.view_name = repr(transform)
 
     def only(self, chosen: list[int]) -> "Images":
-        """The same images at these positions of the list alone."""
+        """Return these images restricted to the positions `chosen` of the list."""
         part = copy.copy(self)
         part.chosen, part.seed = chosen, torch.tensor(-1).share_memory_()
         return part
@@ -77,12 +76,12 @@ class Images(Dataset):
         return {"img": image, **self._facts(index)}
 
     def drawn_for(self, index: int) -> AbstractContextManager:
-        """The random state in which the image at `index` of the list is seen."""
+        """Set the random state for the augmentation of the image at `index` of the list."""
         seed = int(self.seed)
         return nullcontext() if seed < 0 else self.state_of(seed + index)
 
     def facts(self, positions: Sequence[int]) -> dict:
-        """A batch of items without their images, as a DataLoader puts it together."""
+        """Return a batch of items without their images, collated as by a DataLoader."""
         found = [self._facts(self.chosen[position]) for position in positions]
         columns = {key: [facts[key] for facts in found] for key in found[0]}
         return {k: v if k == "impath" else torch.tensor(v) for k, v in columns.items()}
@@ -97,23 +96,23 @@ class Images(Dataset):
         }
 
     def size(self, position: int) -> tuple[int, int]:
-        """Height and width of the image as it is decoded, which mostly need not be done."""
+        """Return height and width of the decoded image, mostly without decoding it."""
         path = self._items[self.chosen[position]].impath
         kept = self.store.shape(self._version(path)) if self.store else None
         return kept or image_size(path, self.upright)
 
     def decoded_bytes(self) -> int:
-        """Bytes of all images together when decoded, about: from the sizes of a few."""
+        """Estimate the bytes of all decoded images from the sizes of a few."""
         sample = range(0, len(self), -(-len(self) // SAMPLE))
         return int(3 * len(self) * np.mean([np.prod(self.size(i)) for i in sample]))
 
     def decoded(self, position: int) -> np.ndarray:
-        """(height, width, 3), uint8; not to be written to."""
+        """Return the decoded image, (height, width, 3), uint8; do not write to it."""
         path = self._items[self.chosen[position]].impath
         return self._decoded(path, self._version(path) if self.store else "")
 
     def content_hash(self) -> str:
-        """Of the pixels that the items hold, for a transform without chance."""
+        """Return a hash that identifies the items' pixels, for a deterministic transform."""
         digest = hashlib.sha256(self.view_name.encode())
         for position in self.chosen:
             version = self._version(self._items[position].impath)
@@ -130,7 +129,7 @@ class Images(Dataset):
         return torch.from_numpy(np.array(view))
 
     def seen(self, pixels: np.ndarray) -> Tensor:
-        """What the transform makes of (height, width, 3), uint8."""
+        """Apply the transform to pixels, (height, width, 3), uint8."""
         if self.view is None:
             return self.transform(Image.fromarray(pixels))
         return self.view(pixels)
@@ -141,8 +140,8 @@ class Images(Dataset):
         return self.store.get(version, lambda: np.asarray(read_image(path, self.upright)))
 
     def _version(self, path: str) -> str:
-        """A name of the decoded pixels; of a file that is not there, its path: reading it says what
-        is wrong."""
+        """Return a key of the decoded pixels; for a missing file, its path, because reading it
+        raises the error."""
         version = file_version(path)
         turned = " upright" if self.upright else ""
         return path if version is None else f"{os.path.abspath(path)} {version}{turned}"

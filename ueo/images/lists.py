@@ -1,7 +1,7 @@
-"""Image lists as released and as people write them.
+"""Read image lists, both released ones and those that people write.
 
-A line of an image list is `path label` or a path alone. A tab, a comma or a semicolon may part the
-two, a header may name the columns, and a label is a class id from 0 or a class name.
+A line is `path label` or a path alone. The separator may also be a tab, a comma or a semicolon, a
+header may name the columns, and a label is a class id from 0 or a class name.
 """
 
 import csv
@@ -31,7 +31,7 @@ NUMBER = re.compile(r"[+-]?[0-9]+")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a list. where: file and line, for messages. label: None in a list of paths."""
+    """A line of a list. where: file and line, for messages. label: None in a list of paths."""
 
     where: str
     path: str
@@ -39,14 +39,14 @@ class Row:
 
 
 def read_rows(path: Path, root: Path | None = None) -> list[Row]:
-    """The lines of a list, blank ones and a header left out; columns that are not read are named on
-    the console. Paths may hold spaces.
+    """Return the lines of a list without blank ones and the header. Columns that are not read are
+    printed. Paths may hold spaces.
 
-    root: what relative paths start from; an absolute path below it is the same image.
+    root: base of relative paths, which an absolute path may name too.
 
-    Raises DataError, with the line's number, for a line of another form than the first one, a path
-    that leaves the data root and an image that stands there twice, in whatever spelling of its
-    path; and for a list that is missing or empty.
+    Raises DataError for a list that is missing or empty and, with the line's number, for a line of
+    another form than the first one, a path that leaves the data root and an image that is listed
+    twice, even in two spellings of its path.
     """
     lines = [(n, line) for n, line in enumerate(text_lines(path), 1) if line.strip()]
     columns = _header(lines[0][1]) if lines else None
@@ -76,17 +76,17 @@ def read_rows(path: Path, root: Path | None = None) -> list[Row]:
 
 
 def read_list(path: Path, num_classes: int) -> list[Item]:
-    """(path as written, class id) of each line. Raises DataError as `read_rows` does, and for a
-    label that is no number below `num_classes`."""
+    """Return (path as written, class id) of each line. Raises DataError as `read_rows` does, and
+    for a label that is no number below `num_classes`."""
     return [(row.path, _number(row, num_classes)) for row in read_rows(path)]
 
 
 def class_ids(rows: list[Row], names: Sequence[str]) -> tuple[list[int], list[str]]:
-    """(class id of each row, names of the unknown classes, whose ids follow those of `names`).
+    """Return the class id of each row, and the names of the unknown classes, whose ids follow.
 
-    Labels are ids, or class names where the first is no number. Unknown classes are those that
-    occur: labels from len(names) on, or names that `names` lacks. Raises DataError for a label of
-    another kind than the first, for ids that count from 1, and when no label is among `names`.
+    Labels are class names if the first is no number, else ids. The unknown classes are the labels
+    that occur from len(names) on, or outside `names`. Raises DataError for a label of another kind
+    than the first, for ids that count from 1, and if no label is among `names`.
     """
     if rows[0].label is None:
         return [NO_LABEL] * len(rows), []
@@ -142,7 +142,7 @@ def _number(row: Row, below: int = 10**18) -> int:
 
 
 def _one_spelling(name: str, root: Path | None) -> str:
-    """./a//b.jpg -> a/b.jpg; an absolute path below `root` becomes one that starts there."""
+    """Normalise a path: ./a//b.jpg -> a/b.jpg; an absolute path below `root` becomes relative."""
     if root is not None and name.startswith("/"):
         below = os.path.relpath(os.path.normpath(name), os.path.abspath(root))
         return name if below.startswith("..") else below
@@ -150,9 +150,9 @@ def _one_spelling(name: str, root: Path | None) -> str:
 
 
 def _header(line: str) -> tuple[str, int, int | None, int] | None:
-    """(separator, column of paths, column of labels or None, number of columns) of a line that
-    names the columns; None for any other. A column `id` beside another of labels, or before the
-    paths, numbers the images."""
+    """Return (separator, column of paths, column of labels or None, number of columns) of a header,
+    None for any other line. A column `id` beside another label column, or before the paths, does
+    not hold labels but numbers the images."""
     separator = next((s for s in SEPARATORS if s in line), " ")
     words = [word.casefold() for word in _words(line, separator)]
     paths = [i for i, word in enumerate(words) if word in PATH_COLUMNS]
@@ -168,7 +168,7 @@ def _words(header: str, separator: str) -> list[str]:
 
 
 def _splitter(first: str, columns: tuple | None) -> Split:
-    """How the lines of a list are split, by its header or its first line."""
+    """Return the function that splits a line of the list, chosen by its header or first line."""
     if columns and columns[0] != " ":
         return lambda line: _by_columns(line, *columns)
     for separator in SEPARATORS:
@@ -195,7 +195,8 @@ def _by_separator(line: str, separator: str) -> tuple[str, str | None]:
 
 
 def _by_space(line: str) -> tuple[str, str | None]:
-    """The label is the number at the end, or what follows the image's suffix and a space."""
+    """Split off the label: a number at the end, or the text after the image's suffix and a space.
+    """
     line = line.strip()
     path, _, label = line.rpartition(" ")
     if path and _is_number(label):
@@ -212,8 +213,8 @@ def _is_image(name: str) -> bool:
 
 
 def listed_paths(path: Path) -> Iterator[str]:
-    """The path in each line of a list, which is read line by line; a header and labels are left
-    out. Raises DataError as `text_lines` does."""
+    """Yield the path in each line of a list, without header and labels, reading line by line.
+    Raises DataError as `text_lines` does."""
     with _reading(path), open(path, encoding="utf-8-sig") as file:
         lines = (line.rstrip("\n") for line in file if line.strip())
         first = next(lines, None)
@@ -230,7 +231,7 @@ def listed_paths(path: Path) -> Iterator[str]:
 
 
 def text_lines(path: Path) -> list[str]:
-    """Lines of a text file, without their ends; further characters that end a line stay in it."""
+    """Return the lines of a text file. Only \\n, \\r\\n and \\r end a line."""
     with _reading(path):
         content = Path(path).read_bytes()
         if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content:
@@ -241,7 +242,7 @@ def text_lines(path: Path) -> list[str]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Raises DataError for a file that is no text or cannot be read."""
+    """Raise DataError for a file that is no text or cannot be read."""
     try:
         yield
     except (OSError, UnicodeDecodeError) as error:

@@ -1,5 +1,5 @@
-"""Images of a list as batches, from the memory of the device or read by worker processes; and
-images of which some may not be readable."""
+"""Loaders: batches of a list of images, from the device's memory or read by worker processes; and
+batches of images that may be unreadable."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,17 +27,17 @@ UNSEEN = object()  # whether images fit on the device is not known yet
 
 
 class OnDevice:
-    """A loader whose batches come to the device, the images normalised there."""
+    """A loader that moves its batches to the device and normalises the images there."""
 
     def _prepared(self, batch: dict) -> dict:
-        """The batch on the device."""
+        """Move a batch to the device and normalise its images."""
         device = self.normalise.mean.device
         facts = {key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
                  for key, value in batch.items() if key != "img"}
         return {"img": self.normalise(batch["img"]), **facts}
 
     def _facts(self, positions: list[int]) -> dict:
-        """What a batch holds beside its images, in memory from which the device reads unawaited."""
+        """Return a batch without its images, in pinned memory for asynchronous copies."""
         facts = self.dataset.facts(positions)
         if self.normalise.mean.device.type == "cpu":
             return facts
@@ -48,11 +48,11 @@ class OnDevice:
 
 
 class TrainingLoader(OnDevice, EpochLoader):
-    """Every image once an epoch in random order; the last, small batch is kept, as released. Under
-    torchrun a process gets its share of each batch.
+    """Every image once an epoch in random order; the smaller last batch is kept, as in the released
+    code. Under torchrun each process gets its share of every batch.
 
-    budget: of the device, for the decoded images; they are sent there when they are first asked
-    for.  order: of the images, where it is not that of all; its generator is seeded.
+    budget: device memory for the decoded images, which are copied there in the first epoch.
+    order: sampler of the images; default: all in random order. Its generator gets seeded.
     """
 
     def __init__(
@@ -90,9 +90,8 @@ class TrainingLoader(OnDevice, EpochLoader):
 
 
 class Redrawn:
-    """Batches without end, as large as those of `training`, of such of its images as `chosen` says;
-    augmented by seeds of their own. What is chosen may change between two iterations.
-    """
+    """Endless batches, of the size of those of `training`, of the images `chosen` from it, with
+    augmentation seeds of their own. `chosen` may change between two iterations."""
 
     def __init__(self, training: TrainingLoader, cfg, device: torch.device):
         self._training, images = training, training.dataset
@@ -109,17 +108,17 @@ class Redrawn:
         self._order.indices = positions
 
     def __iter__(self) -> Iterator[dict]:
-        self._batches.kept = self._training.kept  # on the device, once an epoch has begun
+        self._batches.kept = self._training.kept  # set once an epoch has begun
         while True:
             yield from self._batches
 
 
 class EvaluationLoader(OnDevice, DataLoader):
-    """Images in the order of the list; under torchrun a consecutive part of it. Its own generator
-    keeps it from moving the global random state, so that how often a run evaluates never changes
-    how it trains. Raises DataError for fewer images than processes.
+    """Images in the order of the list; under torchrun a consecutive part of it. It has its own
+    random generator, so that evaluations never affect training. Raises DataError for fewer images
+    than processes.
 
-    budget: of the device, for what the transform makes of the images.
+    budget: device memory for the transformed images.
     """
 
     def __init__(self, images: Images, cfg, device: torch.device, budget: Budget | None = None):
@@ -150,9 +149,9 @@ class EvaluationLoader(OnDevice, DataLoader):
 
 
 def loaders(cfg, dataset, uses_labels: bool, device: torch.device):
-    """(TrainingLoader, EvaluationLoader of the test set, that of the unlabelled set) of a run.
+    """Return a run's TrainingLoader and its EvaluationLoaders of the test and the unlabelled set.
 
-    Without `uses_labels` the batches of all three hold neither labels nor paths.
+    Without `uses_labels` their batches hold neither labels nor paths.
     """
     lists = (dataset.test, dataset.train_u, dataset.train_x)
     count = len({item.impath for items in lists for item in items})
@@ -188,8 +187,8 @@ def loaders(cfg, dataset, uses_labels: bool, device: torch.device):
 
 @dataclass(frozen=True)
 class Batch:
-    """images: (name, why it could not be read or None), in order; pixels: (readable ones, height,
-    width, 3), uint8, or None where there is none."""
+    """images: (name, why it cannot be read or None), in order; pixels: (readable images, height,
+    width, 3), uint8, or None if none is readable."""
 
     images: list[tuple[Hashable, str | None]]
     pixels: Tensor | None
@@ -199,7 +198,7 @@ class Batch:
         return [name for name, why in self.images if why is None]
 
     def check(self) -> None:
-        """Raise DataError where an image could not be read."""
+        """Raise DataError if an image could not be read."""
         for name, why in self.images:
             if why is not None:
                 raise DataError(f"{name}: {why}, though it could be read before")
@@ -209,11 +208,10 @@ def read_batches(
     images: Iterator[tuple[Hashable, object]], read: Callable[[object], Tensor], size: int,
     workers: int,
 ) -> Iterator[Batch]:
-    """Batches of `size` images, (name, image) each, in their order; at most a few are held.
+    """Yield batches of `size` of the images (name, image), in order; few are in memory at once.
 
-    image: a path, or whatever `read` takes and whose text begins a DataError of it. read: the
-    pixels of an image, DataError for one that cannot be read. workers: processes that do so, 0 for
-    this one.
+    image: a path, or any argument of `read` whose str() begins its DataErrors. read: returns the
+    pixels of an image, or raises DataError. workers: worker processes; 0: this process.
     """
     loader = DataLoader(
         _Files(read), batch_sampler=_groups(images, size), num_workers=workers,
@@ -223,7 +221,7 @@ def read_batches(
 
 
 class _Files(Dataset):
-    """Images by name: what a worker process reads."""
+    """Images by name, for worker processes."""
 
     def __init__(self, read: Callable[[object], Tensor]):
         self.read = read
