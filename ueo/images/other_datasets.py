@@ -1,6 +1,6 @@
-"""Data sets that were not written for this project, such as Dassl's own and those of CoOp.
+"""Adapt data sets that were not written for this project, such as those of Dassl and CoOp.
 
-They give `train_x`, sometimes `train_u`, and `test`, but no label space, protocol or split hash.
+They have `train_x`, `test` and sometimes `train_u`, but no label space, protocol or split hash.
 """
 
 import hashlib
@@ -22,21 +22,21 @@ from ueo.settings.known_keys import ONLINE
 
 
 def split_hash(*parts: list[Datum]) -> str:
-    """Hash of what is unlabelled and what is tested; equal hashes may be averaged."""
+    """Return a hash of the unlabelled and the test set; results of equal hashes may be averaged."""
     lists = [[(os.path.basename(i.impath), i.label) for i in part] for part in parts]
     return hashlib.sha256(json.dumps(lists).encode()).hexdigest()[:16]
 
 
 def complete(dataset: DatasetBase, cfg) -> None:
-    """Give `dataset`, in place, what a UFTDataset has, which has most of it already; and say which
-    images and classes are not tested as one would expect.
+    """Add the attributes of a UFTDataset to `dataset`, in place, where they are missing. Print how
+    its test set differs from what one would expect.
 
-    Without `train_u`, the unlabelled images are those of `train_x`: an unsupervised trainer sees
-    no label of them. The label space is "all" unless labels without a class name are tested, which
-    are out-of-distribution then. The protocol is "independent" unless unlabelled images are tested.
+    Without `train_u`, the unlabelled images are those of `train_x`, whose labels an unsupervised
+    trainer does not see. The label space is "all", unless test labels lack a class name and so are
+    out-of-distribution. The protocol is "independent", unless training images are tested.
 
-    Raises DataError where --protocol independent is asked for and does not hold, and for labels
-    that are not the positions of the class names: Dassl's names are those of `train_x` alone.
+    Raises DataError if --protocol independent is asked for and does not hold, or if labels are not
+    the positions of the class names: Dassl takes the names from `train_x` alone.
     """
     if hasattr(dataset, "untested_classes"):
         return
@@ -60,7 +60,7 @@ def _describe(dataset: DatasetBase, cfg) -> None:
                 "that hold every class, or set _classnames and _lab2cname in the data set"
             )
     unlabelled = dataset.train_u or dataset.train_x
-    dataset._train_u = unlabelled  # Dassl's data sets have no other way to set it later
+    dataset._train_u = unlabelled  # Dassl's property has no setter
     known = set(range(len(dataset.classnames)))
     setting = "all" if {item.label for item in dataset.test} <= known else "as_is"
     domain = "+".join(cfg.DATASET.TARGET_DOMAINS) or cfg.DATASET.NAME
@@ -70,7 +70,7 @@ def _describe(dataset: DatasetBase, cfg) -> None:
         "domains": (domain,),
         "tuning_domain": None,
         "space": SimpleNamespace(setting=setting),
-        "protocol": None,  # what holds, see _check_protocol
+        "protocol": None,  # set by _check_protocol
         "published_counts": None,
         "skipped": {},
         "matched": None,
@@ -85,25 +85,26 @@ def _describe(dataset: DatasetBase, cfg) -> None:
 
 
 def _read_inputs(dataset: DatasetBase, cfg) -> None:
-    """Set `files` and `inputs`, of what is read whatever the seed: shots are drawn from it."""
+    """Set `files` and `inputs`. With shots, the inputs cover the test set alone, because shots
+    depend on the seed."""
     parts = [dataset.test, dataset.train_x, dataset.train_u, dataset.val or []]
     listed = [[(item.impath, item.label) for item in part] for part in parts]
     dataset.files = files_of(
         (path for part in listed for path, _ in part), dataset.root,
         cache_of(cfg, f"{cfg.DATASET.NAME}-{dataset.domain}"),
     )
-    whatever = listed if cfg.DATASET.NUM_SHOTS < 1 else listed[:1]
-    dataset.inputs = of_data(dataset.classnames, whatever, dataset.files, all_named=False)
+    fixed = listed if cfg.DATASET.NUM_SHOTS < 1 else listed[:1]
+    dataset.inputs = of_data(dataset.classnames, fixed, dataset.files, all_named=False)
 
 
 def _check_protocol(dataset: DatasetBase, asked: str) -> None:
-    """Find the tested images that are training images too (`dataset.overlap`), and the protocol
-    that holds where the data set has none. Raises DataError where "independent" is asked for."""
+    """Set `dataset.overlap`, the tested images that are training images too, and the protocol if
+    the data set has none. Raises DataError if `asked` is "independent" and does not hold."""
     tested = [item.impath for item in dataset.test]
     unlabelled = [item.impath for item in dataset.train_u]
     if asked == ONLINE and dataset.protocol != ONLINE:
         raise ConfigError(f"--protocol online: {dataset.title} is no UFTDataset, which it needs")
-    if dataset.protocol in ("released", ONLINE):  # tested images may, and mostly do, stand in both
+    if dataset.protocol in ("released", ONLINE):  # here most images are both unlabelled and tested
         both = {*unlabelled}.intersection(tested)
         dataset.overlap = Overlap([(path, path) for path in both], None)
         return
@@ -126,7 +127,7 @@ def _check_protocol(dataset: DatasetBase, asked: str) -> None:
 
 
 def untested_classes(dataset: DatasetBase) -> list[str]:
-    """Names of the known classes without a test image; none where the test images lack labels."""
+    """Return the names of known classes without test images; none if the test set has no labels."""
     tested = {item.label for item in dataset.test}
     if tested <= {NO_LABEL}:
         return []
@@ -134,10 +135,10 @@ def untested_classes(dataset: DatasetBase) -> list[str]:
 
 
 def check_labelled(trainer: str, dataset: DatasetBase) -> None:
-    """Raise ConfigError where a trainer that uses labels lacks them, or has those it is tested on,
-    by whatever name of the file; say how many tested images are copies of labelled ones.
+    """Raise ConfigError if a trainer that uses labels has none, or would be tested on its labelled
+    images, under any name of the file. Print how many tested images are copies of labelled ones.
 
-    trainer: its name; dataset: completed.
+    trainer: its name; dataset: after `complete`.
     """
     if any(item.label == NO_LABEL for item in dataset.train_x):
         raise ConfigError(f"{trainer} trains with labels, which {dataset.title!r} lacks")

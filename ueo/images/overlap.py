@@ -1,4 +1,4 @@
-"""Which tested images are training images too: the same file by whatever name, or a copy of it."""
+"""Find tested images that are training images too: the same file under any name, or a copy."""
 
 import os
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ Pair = tuple[str, str]  # path of a training image, path of a tested one
 class Overlap(NamedTuple):
     """One pair for each tested image that is a training image too.
 
-    files:  the same file, by path, link or hard link.
-    copies: another file with the same bytes; None where these were not compared.
+    files:  the same file, by path, symbolic link or hard link.
+    copies: another file with the same bytes; None if contents were not compared.
     """
 
     files: list[Pair]
@@ -21,7 +21,7 @@ class Overlap(NamedTuple):
 
 
 def overlap(training: Sequence[str], tested: Sequence[str], contents: dict[str, str]) -> Overlap:
-    """Of two lists of paths of existing files. contents: {path: hash of the content}."""
+    """Compare two lists of paths of existing files. contents: {path: hash of the content}."""
     by_file = {_identity(path): path for path in training}
     by_content = {contents[path]: path for path in reversed(training)}
     files, copies = [], []

@@ -1,12 +1,11 @@
-"""Decoded images in a file that all runs and processes of a domain share, under a budget of bytes.
+"""A cache of decoded images, shared by all runs and processes of a domain, within a budget.
 
-An image is decoded once, by whichever process needs it first; later readings come from the memory-
-mapped file. What does not fit the budget is decoded each time, as without a store.
+The first process that needs an image decodes it; later reads come from the memory-mapped file.
+Images that exceed the budget are decoded each time, as without a cache.
 
-Two files: the pixels, one image after the other, and an index, a hash table of rows
-(key, offset, height and width, checksum); and one file for each array kept beside them. A row is
-reserved under a lock, the pixels are written, the checksum is set last: a reader takes nothing half
-written, also after a crash.
+A store has two files: the pixels of all images, and an index, a hash table of rows (key, offset,
+height and width, checksum). Further arrays have a file each. A writer reserves a row under a lock,
+writes the pixels and sets the checksum last: readers never see half an image, even after a crash.
 """
 
 import hashlib
@@ -29,24 +28,24 @@ from ueo.temporaries import fcntl, locked
 KEY, OFFSET, SHAPE, CHECK = range(4)  # columns of a row; an empty row holds zeros
 USED, COUNT = 0, 1  # columns of the first row: bytes reserved, rows taken
 ROW = 32  # bytes
-CHECKED = 1 << 32  # tells a checksum of zero from none
+CHECKED = 1 << 32  # distinguishes a checksum of zero from none
 GIGABYTE = 10**9
 
 
 class PixelStore:
-    """Images by key in <file>.index and <file>.pixels; `budget`: bytes of the folder's stores."""
+    """Images by key in <file>.index and <file>.pixels; budget: bytes for all stores of a folder."""
 
     def __init__(self, file: Path, rows: int, budget: int):
         self.file, self.rows, self.budget = Path(file), rows, budget
         self.lock = self.file.parent / "lock"
         self.full = False
-        self.trusted: set[int] = set()  # rows whose checksum was compared
+        self.trusted: set[int] = set()  # rows whose checksum was verified
         self.lock.touch()
         with locked(self.lock):
             self._open()
 
     def __reduce__(self):
-        return PixelStore, (self.file, self.rows, self.budget)  # a memory map would be copied
+        return PixelStore, (self.file, self.rows, self.budget)  # pickle would copy the memory map
 
     def _open(self) -> None:
         self.count = open(self.lock, "w+b", buffering=0)  # noqa: SIM115  (see _room)
@@ -64,8 +63,8 @@ class PixelStore:
         self.pixels = np.zeros(0, np.uint8)
 
     def get(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The pixels (height, width, 3), uint8, kept under `key`; those of `make` where there are
-        none. Not to be written to."""
+        """Return the pixels of `key`, (height, width, 3), uint8, from the cache or from `make`. Do
+        not write to them."""
         row = self._find(number := _number(key))
         kept = self._read(row)
         if kept is None:
@@ -74,25 +73,25 @@ class PixelStore:
         return kept
 
     def shape(self, key: str) -> tuple[int, int] | None:
-        """Height and width of the pixels that are kept under `key`; None where there are none."""
+        """Return height and width of the cached pixels of `key`, or None."""
         _, _, shape, check = self.index[self._find(_number(key))].tolist()
         return divmod(shape, 1 << 32) if check else None
 
     def array(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """As `get`, for an array of any shape and type in a file of its own."""
+        """Like `get`, for an array of any shape and type, in a file of its own."""
         digest = hashlib.blake2b(key.encode(errors="surrogateescape"), digest_size=8).hexdigest()
         path = self.file.with_name(f"{self.file.name}-{digest}.npz")
         with suppress(DataError):
             return read_arrays(path, "", ("array",))["array"]
         array = make()
         with locked(self.lock):
-            if self._room(array.nbytes + 1024):  # with what a file adds
+            if self._room(array.nbytes + 1024):  # the file's overhead included
                 with suppress(OSError), atomic_path(path) as temporary:
                     np.savez(temporary, array=array)
         return array
 
     def _find(self, number: int) -> int:
-        """The row of a key, or the empty one where it belongs."""
+        """Return the row of a key, or the empty row where it belongs."""
         row = number % self.rows + 1
         while int(self.index[row, KEY]) not in (0, number):
             row = row % self.rows + 1
@@ -122,7 +121,7 @@ class PixelStore:
         row = self._find(number)
         try:
             written = os.pwrite(self.writing.fileno(), pixels, int(self.index[row, OFFSET]))
-        except OSError:  # the disk is full: go on without
+        except OSError:  # the disk is full: go on without the cache
             written = 0
         if written == pixels.nbytes:
             self.index[row, CHECK] = zlib.crc32(pixels) | CHECKED
@@ -131,7 +130,7 @@ class PixelStore:
             self.full = True
 
     def _reserve(self, number: int, pixels: np.ndarray) -> bool:
-        """Whether there is a row with room for the pixels, perhaps one of another process."""
+        """Reserve a row for the pixels, unless another process has; False if there is no room."""
         with locked(self.lock):
             row = self._find(number)
             if int(self.index[row, KEY]) == number:
@@ -147,9 +146,9 @@ class PixelStore:
         return True
 
     def _room(self, size: int) -> bool:
-        """Whether `size` bytes more fit the budget, and will be taken, after removing the longest
-        unused stores of other domains. To count what all take is slow, and every image asks: the
-        lock's file holds the last count and what came since; nothing once a store was opened."""
+        """Reserve `size` bytes of the budget, if need be by removing the least recently used stores
+        of other domains; False if they do not fit. Because counting all files for every image is
+        slow, the lock file holds the running total; opening a store clears it."""
         held = int.from_bytes(os.pread(self.count.fileno(), 8, 0), "little")
         if not held or held + size > self.budget:
             held = self._counted(self.budget - size)
@@ -159,7 +158,7 @@ class PixelStore:
         return fits
 
     def _counted(self, most: int) -> int:
-        """Bytes of all stores, after removing the longest unused ones while they exceed `most`."""
+        """Return the bytes of all stores, evicting the least recently opened above `most`."""
         stores = {file: _used(file) for file in self.file.parent.glob("*.index")}
         for file in sorted(stores, key=_last_opened):
             if sum(stores.values()) <= most:
@@ -170,13 +169,13 @@ class PixelStore:
 
 
 def _number(key: str) -> int:
-    """What stands for a key in the index."""
+    """Return the number of a key in the index, never 0."""
     digest = hashlib.blake2b(key.encode(errors="surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "little") or 1
 
 
 def _used(index: Path) -> int:
-    """Bytes of the store's pixels, index and arrays."""
+    """Return the bytes of the store's pixels, index and arrays."""
     with suppress(OSError, IndexError):
         pixels = int(np.fromfile(index, np.uint64, count=1)[0])
         return pixels + sum(file.stat().st_size for file in (index, *_arrays(index)))
@@ -207,12 +206,11 @@ def _remove_unused(index: Path) -> bool:
 def open_store(
     folder: Path | None, name: str, images: int, gigabytes: float | None
 ) -> PixelStore | None:
-    """The store `name` in `folder`, for a domain of so many images; None where there is none. Each
-    version of Pillow, which may decode or resize otherwise, has its own; and so has each machine,
-    for none sees at once what others write through their maps of a file.
+    """Open the store `name` in `folder` for a domain of `images` images; None if there can be none.
+    Each version of Pillow has its own store, since it may decode or resize differently; so has each
+    machine, since memory maps are not coherent between machines.
 
-    gigabytes: budget of all stores of the folder. None: half of the memory, or half of what is free
-    on the disk, whichever is less. 0: no store.
+    gigabytes: budget of all stores of the folder; 0: no store; None: see `derived_budget`.
     """
     if folder is None or gigabytes == 0 or fcntl is None:
         return None
@@ -234,7 +232,7 @@ def open_store(
 
 
 def warn_of_rest(store: PixelStore, images: int, size: int, workers: int) -> None:
-    """Say what it costs where so many images, of `size` bytes decoded, do not fit the store."""
+    """Print a warning if `images` images, of `size` bytes decoded, do not fit into the store."""
     if size > store.budget:
         free = shutil.disk_usage(store.file.parent).free
         print(f"About {images - images * store.budget // size:,} of {images:,} images do not fit "
@@ -244,7 +242,7 @@ def warn_of_rest(store: PixelStore, images: int, size: int, workers: int) -> Non
 
 
 def derived_budget(folder: Path) -> int:
-    """Bytes for the stores of a folder: half of the memory or of the free disk, the lesser."""
+    """Return the budget of a folder's stores: half of memory or of free disk space, the lesser."""
     held = sum(_used(file) for file in folder.glob("*.index"))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(memory, shutil.disk_usage(folder).free + held) // 2

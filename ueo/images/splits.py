@@ -1,8 +1,8 @@
 """The independent protocol: a stored split of a domain, so that no test image is adapted to.
 
-The split is a function of class names and file names alone: within a class, images are ordered by a
-hash and the first ones are tested. It does not depend on the machine, on the folder or on the
-order of files; a copy stands beside the data, so that it can be read and carried elsewhere.
+The split depends only on class names and file names, not on the machine, the folder or the order of
+files: the images of a class are ordered by a hash and the first ones are tested. A copy is stored
+beside the data, to be read and copied.
 """
 
 import hashlib
@@ -15,15 +15,15 @@ from ueo.images.folders import Item
 from ueo.names import normal
 
 SEED = 0
-REMOVE = "remove it, it is made anew"
-TEST_SHARE = 0.3  # that of DomainNet's official split
+REMOVE = "remove it, and it is made anew"
+TEST_SHARE = 0.3  # as in DomainNet's official split
 
 
 def split(names: dict[str, Item]) -> tuple[list[str], list[str]]:
-    """(train, test) of one domain: of each class TEST_SHARE of the images is tested, at least one,
-    and one at least is left for training.
+    """Return (train, test) of one domain. TEST_SHARE of each class is tested, at least one image,
+    and at least one image is left for training.
 
-    names: {name of the image on every machine, such as "mug/00001.jpg": (path, class id)}.
+    names: {machine-independent name of an image, such as "mug/00001.jpg": (path, class id)}.
     """
     by_class = defaultdict(list)
     for name, (_, label) in names.items():
@@ -37,17 +37,17 @@ def split(names: dict[str, Item]) -> tuple[list[str], list[str]]:
 
 
 def _place(name: str) -> bytes:
-    """Where an image stands in its class. Its name counts in Unicode's composed form, since some
-    file systems keep another one."""
+    """Return the sort key of an image in its class: a hash of its name, in Unicode's composed form
+    because some file systems store another one."""
     return hashlib.sha256(f"{SEED}/{normal(name)}".encode(errors="surrogateescape")).digest()
 
 
 def stored_split(
     names: dict[str, Item], file: Path, store: bool = True
 ) -> tuple[list[Item], list[Item]]:
-    """The split in `file`; if there is none, made, and with `store` written there where it can be.
+    """Read the split in `file`. If there is none, make it and, with `store`, try to write it there.
 
-    Raises DataError when the file divides other images than `names`.
+    Raises DataError if the file divides other images than `names`.
     """
     if file.is_file():
         train, test = _read(file, names)

@@ -1,10 +1,10 @@
-"""From decoded pixels to the pixels that an encoder gets, as uint8; normalised later, in batches.
+"""Transform decoded pixels into an encoder's input, as uint8; batches are normalised later.
 
 The plain way is torchvision's transform of a Pillow image. RandomResizedCrop with bicubic
-interpolation, alone or with RandomHorizontalFlip, also has a fast way: the same draws, cut and
-resized by torch's uint8 kernel. It differs from Pillow's by one grey level on less than 1 % of the
-values, by two on one in a million (bilinear: on 2 %, hence by Pillow). Images on a device are
-cropped there to the same levels (ueo/images/device/crops.py).
+interpolation, alone or with RandomHorizontalFlip, also has a fast way: the same random draws,
+cropped and resized by torch's uint8 kernel. It differs from Pillow's by one grey level on less than
+1 % of the values, by two on one in a million. Bilinear differs on 2 %, so Pillow does it. Images on
+a device are cropped there with the same result (ueo/images/device/crops.py).
 """
 
 from collections.abc import Callable
@@ -22,13 +22,14 @@ from torchvision.transforms.functional import InterpolationMode, resize
 
 from ueo.settings.config import setting_of
 
-# since then, an image whose height shrinks by more than twice as much as its width is resized
-# along its columns first; every pass rounds, so the order shows
+# from this version on, Pillow resizes the columns first if the height shrinks by more than twice as
+# much as the width; every pass rounds, so the order matters
 COLUMNS_FIRST = int(PIL.__version__.split(".")[0]) >= 13
 
 
 def evaluation_transform(cfg) -> T.Compose | None:
-    """Dassl's, whose images are resized as INPUT.RESIZE_MODE says; None with INPUT.NO_TRANSFORM."""
+    """Return Dassl's evaluation transform, resizing as INPUT.RESIZE_MODE says; None with
+    INPUT.NO_TRANSFORM."""
     transform, mode = build_transform(cfg, is_train=False), setting_of(cfg, "RESIZE_MODE", "INPUT")
     if transform is None or mode in (None, "shortest"):
         return transform
@@ -38,8 +39,8 @@ def evaluation_transform(cfg) -> T.Compose | None:
 
 
 class ResizeAndPad:
-    """A Pillow image as large as fits `size`, (height, width), in its own shape; the rest is black.
-    """
+    """Resize a Pillow image to fit into `size`, (height, width), keeping its aspect ratio, and pad
+    it with black."""
 
     def __init__(self, size: list[int], interpolation: InterpolationMode):
         self.size, self.interpolation = size, interpolation
@@ -55,7 +56,7 @@ class ResizeAndPad:
 
 
 def on_images(transform: Callable) -> T.Compose | None:
-    """The steps before ToTensor, when nothing but Normalize comes after it; else None."""
+    """Return the steps before ToTensor if at most Normalize follows it, else None."""
     steps = list(getattr(transform, "transforms", []))
     kinds = [type(step) for step in steps]
     if T.ToTensor not in kinds:
@@ -65,7 +66,7 @@ def on_images(transform: Callable) -> T.Compose | None:
 
 
 def fast_steps(steps: T.Compose) -> tuple[T.RandomResizedCrop, list] | None:
-    """(the crop, the flips) of steps that have a fast way; None where there is none."""
+    """Return (the crop, the flips) if the steps have a fast way, else None."""
     kinds = [type(step) for step in steps.transforms]
     if kinds not in ([T.RandomResizedCrop], [T.RandomResizedCrop, T.RandomHorizontalFlip]):
         return None
@@ -76,8 +77,8 @@ def fast_steps(steps: T.Compose) -> tuple[T.RandomResizedCrop, list] | None:
 
 
 def fast_way(crop: T.RandomResizedCrop, flips: list) -> Callable[[np.ndarray], Tensor]:
-    """The fast way of these steps, from (height, width, 3) uint8."""
-    return partial(_cropped_and_flipped, crop, flips)  # no closure: it travels to loaders' workers
+    """Return the fast way of these steps, from (height, width, 3) uint8."""
+    return partial(_cropped_and_flipped, crop, flips)  # not a closure: workers must unpickle it
 
 
 def _cropped_and_flipped(crop: T.RandomResizedCrop, flips: list, pixels: np.ndarray) -> Tensor:
@@ -93,11 +94,12 @@ def _cropped_and_flipped(crop: T.RandomResizedCrop, flips: list, pixels: np.ndar
 def resized_crop(
     pixels: np.ndarray, box: tuple[int, int, int, int], size: tuple[int, int]
 ) -> Tensor:
-    """(*size, 3), uint8: the box (top, left, height, width) of pixels (height, width, 3), uint8."""
+    """Crop the box (top, left, height, width) from pixels, (height, width, 3), uint8, and resize it
+    to (*size, 3), uint8."""
     top, left, height, width = box
     crop = pixels[top : top + height, left : left + width]
     turned = bool(columns_first(height, width, size))
-    if turned:  # torch's kernel takes the rows first: turn the image
+    if turned:  # torch's kernel resizes the rows first: transpose the image
         crop, size = crop.transpose(1, 0, 2), size[::-1]
     images = torch.from_numpy(np.array(crop)).permute(2, 0, 1)[None]  # np.array: writable
     images = F.interpolate(images, size, mode="bicubic", antialias=True)
@@ -107,13 +109,13 @@ def resized_crop(
 
 
 def columns_first(height, width, size: tuple[int, int]):
-    """Whether Pillow resizes along the columns first; height, width: numbers or arrays."""
+    """Whether Pillow resizes the columns first; height, width: numbers or arrays."""
     shrinks = height - size[0]
     return COLUMNS_FIRST & (shrinks > 0) & (shrinks > 2 * (width - size[1]))
 
 
 def plain_way(steps: T.Compose) -> Callable[[np.ndarray], Tensor]:
-    """torchvision's own steps on a Pillow image, from and to (height, width, 3) uint8."""
+    """Return torchvision's own steps on a Pillow image, from and to (height, width, 3) uint8."""
     return partial(_by_pillow, steps)
 
 
@@ -122,7 +124,8 @@ def _by_pillow(steps: T.Compose, pixels: np.ndarray) -> Tensor:
 
 
 class Normaliser:
-    """Images of a batch on the device, normalised; floating-point ones are normalised already."""
+    """Move a batch of images to the device and normalise it, unless it is floating point and hence
+    normalised already."""
 
     def __init__(self, options, device: torch.device):
         """options: cfg.INPUT, or anything with its PIXEL_MEAN, PIXEL_STD and TRANSFORMS."""
@@ -136,11 +139,11 @@ class Normaliser:
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """What ToTensor and Normalize make of each image: (batch, 3, height, width), fp32.
+    """Apply ToTensor and Normalize to each image: (batch, 3, height, width), fp32.
 
     images: (batch, height, width, 3), uint8; mean, std: (3,), of pixels in [0, 1].
     """
     width = images.shape[2]
-    rows = images.flatten(2).float()  # long rows: short ones take three times as long on a CPU
+    rows = images.flatten(2).float()  # on a CPU, short rows would take three times as long
     rows.sub_((255 * mean).repeat(width)).div_((255 * std).repeat(width))
     return rows.view(images.shape).permute(0, 3, 1, 2)  # channels_last in memory

@@ -1,4 +1,4 @@
-"""Images that cannot be read, found before they stop a run: DATASET.BAD_IMAGES "skip"."""
+"""Find unreadable images before they stop a run, for DATASET.BAD_IMAGES "skip"."""
 
 import hashlib
 import json
@@ -19,9 +19,9 @@ from ueo.text import shown
 def without_unreadable(
     parts: Sequence[list[Item]], report: Path
 ) -> tuple[list[list[Item]], dict[str, str]]:
-    """(the lists without images that cannot be read, {path: reason} of those), which are said too.
+    """Return the lists without unreadable images, and {path: reason} of those, which are printed.
 
-    report: see `unreadable`. Raises DataError where no image can be read.
+    report: see `unreadable`. Raises DataError if no image can be read.
     """
     paths = sorted({path for part in parts for path, _ in part})
     reasons = unreadable(paths, report)
@@ -32,16 +32,16 @@ def without_unreadable(
 
 
 def say_skipped(reasons: dict[str, str]) -> None:
-    """One line for each image that is left out. reasons: as `damaged` gives them."""
+    """Print a line for each skipped image. reasons: from `damaged`."""
     for path, reason in reasons.items():
         print(f"Skipped {shown(path)}: {shown(reason)}")
 
 
 def unreadable(paths: list[str], report: Path) -> dict[str, str]:
-    """{path: reason} of the images that cannot be read; decodes each once.
+    """Return {path: reason} of the images that cannot be decoded.
 
-    The result is kept in the file `report` and used again as long as names, sizes and times of the
-    images stay the same. Of several runs that ask at once one looks, the others wait.
+    The result is cached in the file `report` and reused while the images' names, sizes and times
+    stay the same. Concurrent runs wait for one to check the images.
     """
     with exclusive(report.with_suffix(".lock")):
         names = {os.path.relpath(path, report.parent): path for path in paths}
@@ -51,7 +51,7 @@ def unreadable(paths: list[str], report: Path) -> dict[str, str]:
             if known["fingerprint"] == fingerprint:
                 return {names[name]: reason for name, reason in known["unreadable"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            pass  # there is none yet, or it is of no use
+            pass  # there is no report yet, or it is damaged
         reasons = damaged(list(names.values()))
         found = {name: reasons[path] for name, path in names.items() if path in reasons}
         try:
@@ -64,7 +64,7 @@ def unreadable(paths: list[str], report: Path) -> dict[str, str]:
 
 
 def damaged(paths: list[str]) -> dict[str, str]:
-    """{path: reason} of the images that cannot be read; decodes each."""
+    """Decode each image and return {path: reason} of those that fail."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         reasons = pool.map(_reason, paths)
         shown = tqdm(reasons, total=len(paths), desc="check images", disable=None)
@@ -80,8 +80,8 @@ def _reason(path: str) -> str | None:
 
 
 def why_unreadable(path: object, error: DataError) -> str:
-    """What `read_image` says of a file, in a few words: "damaged image (truncated)". path: that
-    file, or what has its name as text."""
+    """Shorten an error of `read_image`, as to "damaged image (truncated)". path: the file, or an
+    object whose str() is its name."""
     said = str(error).removeprefix(f"{path}: ")
     return said.removesuffix(f", {HINT}").removesuffix(f", {RESTORE}")
 

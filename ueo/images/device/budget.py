@@ -1,18 +1,18 @@
-"""How much of the device's memory images may take."""
+"""The budget of device memory for images."""
 
 import torch
 
 from ueo.images.pixel_cache import GIGABYTE
 from ueo.settings.machine_share import runs_on_gpu
 
-SHARE = 3  # of the free memory one in so many bytes, divided among the runs on the GPU
+SHARE = 3  # 1 / SHARE of the free memory, divided among the runs on the GPU
 
 
 class Budget:
-    """Bytes of the device that the images of a run may take together.
+    """Bytes of device memory that the images of a run may take in all.
 
-    gigabytes: None: a third of what is free on a GPU when images first ask, none on a CPU.
-    threads: that read images.
+    gigabytes: the budget; None: a third of what is free on a GPU at the first use, 0 on a CPU.
+    threads: number of threads that read images.
     """
 
     def __init__(self, device: torch.device, gigabytes: float | None, threads: int):
@@ -22,18 +22,18 @@ class Budget:
             self._left = 0
 
     def left(self) -> int:
-        """Bytes that are not taken yet."""
+        """Return the bytes that are left."""
         if self._left is None:
             free, _ = torch.cuda.mem_get_info(self.device)
-            free += torch.cuda.memory_reserved(self.device)  # by this process, and mostly unused
+            free += torch.cuda.memory_reserved(self.device)  # cached by this process's allocator
             free -= torch.cuda.memory_allocated(self.device)
             self._left = free // (SHARE * runs_on_gpu())
         return self._left
 
     def take(self, size: int, what: str, otherwise: str) -> bool:
-        """Whether `size` bytes more fit, which one line says.
+        """Take `size` bytes if they are left, return whether they were, and print a line about it.
 
-        what: is to be kept; otherwise: what becomes of it where there is no room.
+        what: the data, for the line; otherwise: what happens to it if it does not fit.
         """
         amount, room = f"{size / GIGABYTE:.2f} GB", f"{self.left() / GIGABYTE:.2f} GB"
         if size > self.left():

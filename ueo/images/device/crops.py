@@ -1,10 +1,10 @@
-"""Boxes of many images of different sizes, cut and resized in batches, on any device.
+"""Crop and resize boxes of many images of different sizes in batches, on any device.
 
-The result is, bit for bit, that of torch's uint8 kernel on a CPU (F.interpolate, bicubic,
-antialiased), which `resized_crop` uses for one image (ueo/images/transforms.py). Like that kernel
-this resamples one axis, rounds to grey levels and resamples the other, with weights of whole
-numbers (weights.py). A pass is a batched matrix product: of each block of neighbouring outputs, and
-the window of pixels that their weights reach.
+The result equals, bit for bit, that of torch's uint8 kernel on a CPU (F.interpolate, bicubic,
+antialiased), which `resized_crop` uses for one image (ueo/images/transforms.py). Like that kernel,
+this resamples one axis, rounds to grey levels and resamples the other axis, with integer weights
+(weights.py). Each pass is a batched matrix product of the weights of a block of neighbouring
+outputs and the window of pixels that these weights cover.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from torch import Tensor
 from ueo.images.device.weights import BLOCK, LOW_BITS, Axes, blocks_of, both_axes, window_of
 from ueo.images.transforms import columns_first
 
-LARGEST = 1 << 24  # pixels of windows at a time (0.4 GB), unless one image has more
+LARGEST = 1 << 24  # most pixels of windows at a time (0.4 GB), unless one image has more
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A batch's boxes in the order in which they are computed, as groups of similar sizes.
+    """The boxes of a batch in the order of computation, as groups of similar sizes.
 
-    table: (boxes, 9) int64, see COLUMNS; but for the last column in the order of computation.
+    table: (boxes, 9) int64, see COLUMNS; all but the last column are in the order of computation.
     groups: (begin, end, whether columns come first) of rows of the table.
     """
 
@@ -31,17 +31,17 @@ class Plan:
     groups: list[tuple[int, int, bool]]
 
 
-# the first pixel; steps along the axis that is resampled first and along the other; extents and
-# results' sizes of both; whether to flip; where the box that has this row's place in the batch is
+# the first pixel; strides of the axis that is resampled first and of the other; extents and output
+# sizes of both; whether to flip; the row in which the box at this position of the batch is computed
 COLUMNS = ("begin", "along", "across", "first", "second", "first_size", "second_size", "flip",
            "place")
 
 
 def plan(offsets: np.ndarray, widths: np.ndarray, boxes: np.ndarray, flipped: np.ndarray,
          size: tuple[int, int]) -> Plan:
-    """Where the pixels of a batch's boxes are, and which are computed together.
+    """Plan where the pixels of a batch's boxes are and which boxes are computed together.
 
-    offsets: first pixel of each image; widths: of each image; boxes: (batch, 4), top, left, height,
+    offsets, widths: first pixel and width of each image; boxes: (batch, 4), top, left, height,
     width; flipped: (batch,); size: height and width of the result.
     """
     top, left, height, width = boxes.T
@@ -69,9 +69,9 @@ def _groups(table: np.ndarray, turned: np.ndarray) -> list[tuple[int, int, bool]
 
 
 def crop_batch(pixels: Tensor, planned: Plan) -> Tensor:
-    """(batch, height, width, 3), uint8: the boxes of a plan, resized and flipped.
+    """Return the boxes of a plan, resized and flipped: (batch, height, width, 3), uint8.
 
-    pixels: (all pixels, 3), uint8, on the device, images one after the other, row by row.
+    pixels: (all pixels, 3), uint8, on the device, image after image, row by row.
     """
     table = torch.from_numpy(planned.table)
     table = (table.pin_memory() if pixels.is_cuda else table).to(pixels.device, non_blocking=True)
@@ -88,8 +88,8 @@ def crop_batch(pixels: Tensor, planned: Plan) -> Tensor:
 
 def _group(pixels: Tensor, table: Tensor, axes: Axes, begin: int, end: int, sides: list[int]
            ) -> Tensor:
-    """(boxes, second size, first size, 3), uint8, of the boxes from `begin` to `end`, whose largest
-    extents and sizes `sides` are."""
+    """Return the boxes from `begin` to `end`: (boxes, second size, first size, 3), uint8. sides:
+    their largest extents and sizes."""
     first, second, first_size, second_size = sides
     origin, along, across, _, lines = table[begin:end, :5, None, None, None].unbind(1)
     line = torch.minimum(torch.arange(second, device=pixels.device)[:, None], lines - 1)
@@ -102,9 +102,9 @@ def _group(pixels: Tensor, table: Tensor, axes: Axes, begin: int, end: int, side
 
 
 def _resampled(windows: Tensor, weights: Tensor, bits: Tensor, half: Tensor, size: int) -> Tensor:
-    """(boxes, size, lines, 3), uint8: grey levels of the weighted sums over each window.
+    """Return the weighted sums over each window as grey levels: (boxes, size, lines, 3), uint8.
 
-    windows: (boxes, blocks, window, lines, 3), uint8; the rest as `Axes` has it.
+    windows: (boxes, blocks, window, lines, 3), uint8; the others as in `Axes`.
     """
     boxes, blocks, window, lines, _ = windows.shape
     values = windows.to(torch.float32, memory_format=torch.contiguous_format)

@@ -1,7 +1,6 @@
-"""The decoded images of a training list in the memory of the device, and the crops of its epochs.
+"""Keep the decoded images of a training list on the device, and crop them there in each epoch.
 
-A list is kept whole or not at all. Nothing depends on it: pixels are the same wherever they are cut
-(crops.py).
+A list is kept whole or not at all. The pixels are the same as without it (crops.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -20,12 +19,12 @@ from ueo.images.device.draws import draw
 from ueo.images.device.weights import MOST_SHRUNK
 from ueo.images.items import Images
 
-CHUNK = 1 << 26  # bytes that are sent to the device at a time, unless one image has more
-SURELY = 1.25  # times the room: what `Images.decoded_bytes` guesses may be wrong by so much
+CHUNK = 1 << 26  # bytes that are copied to the device at a time, unless one image has more
+SURELY = 1.25  # possible error, as a factor, of the estimate of `Images.decoded_bytes`
 
 
 class DecodedImages:
-    """The images of a list, one after the other: pixels (all pixels, 3), uint8, on the device."""
+    """The images of a list, one after another: pixels (all pixels, 3), uint8, on the device."""
 
     def __init__(self, images: Images, sizes: np.ndarray, budget: Budget):
         """sizes: (images, 2), height and width."""
@@ -39,7 +38,7 @@ class DecodedImages:
         self._fill(images, budget)
 
     def _fill(self, images: Images, budget: Budget) -> None:
-        """Read everything once, some images at a time, by threads."""
+        """Read all images in threads, a chunk at a time."""
         parts = chunks(3 * self.counts, CHUNK)
         staging = torch.empty(max(int(self.counts[part].sum()) for part in parts), 3,
                               dtype=torch.uint8)
@@ -53,7 +52,7 @@ class DecodedImages:
                 raise DataError(f"image {row} of {len(images)} was replaced while the run read it")
             held[begin : begin + self.counts[row]] = pixels.reshape(-1, 3)
 
-        hidden = None if distributed.is_main() else True  # None: unless it is a terminal
+        hidden = None if distributed.is_main() else True  # None: shown on a terminal
         with ThreadPoolExecutor(budget.threads) as pool:
             for part in tqdm(parts, desc="images to the device", leave=False, disable=hidden):
                 first, length = int(self.offsets[part.start]), int(self.counts[part].sum())
@@ -62,8 +61,8 @@ class DecodedImages:
                 self.pixels[first : first + length].copy_(staging[:length])
 
     def epoch(self, seed: int, used: Sequence[int]) -> Callable[[Sequence[int]], Tensor]:
-        """Draw for the images at positions `used` of the list; returns what gives the crops at some
-        of these, (images, height, width, 3), uint8. seed: of the epoch."""
+        """Draw boxes and flips for the positions `used` of the list. Returns a function from some
+        of these positions to their crops, (images, height, width, 3), uint8. seed: of the epoch."""
         boxes, flipped = draw(self.crop, self.flips, self.sizes[used], seed + self.index[used])
         size, row_of = tuple(self.crop.size), np.empty(len(self.sizes), int)
         row_of[used] = np.arange(len(used))
@@ -78,7 +77,7 @@ class DecodedImages:
 
 
 def chunks(sizes: np.ndarray, most: int) -> list[slice]:
-    """Consecutive rows whose sizes are at most `most` together, or one row."""
+    """Split rows into consecutive chunks of total size at most `most`, or of one row."""
     found, begin, held = [], 0, 0
     for row, size in enumerate(sizes.tolist()):
         if held + size > most and row > begin:
@@ -89,9 +88,9 @@ def chunks(sizes: np.ndarray, most: int) -> list[slice]:
 
 
 def keep_decoded(images: Images, budget: Budget, otherwise: str) -> DecodedImages | None:
-    """The images on the device; None where they do not fit, or have no fast way.
+    """Copy the images to the device; None if they do not fit or have no fast way.
 
-    otherwise: what becomes of images that do not fit.
+    otherwise: what happens to images that do not fit, for the printed line.
     """
     if not budget.left():
         return None
@@ -100,7 +99,7 @@ def keep_decoded(images: Images, budget: Budget, otherwise: str) -> DecodedImage
         print(f"{what} are not kept on the device, which cannot augment in this way: {otherwise}")
         return None
     guess = images.decoded_bytes()
-    if guess > SURELY * budget.left():  # not worth a look at each
+    if guess > SURELY * budget.left():  # no need to read the size of each image
         budget.take(guess, f"About {what}", otherwise)
         return None
     with ThreadPoolExecutor(budget.threads) as pool:

@@ -1,8 +1,8 @@
-"""The boxes and flips of many images at once, bit for bit as torchvision draws them one by one.
+"""Draw the boxes and flips of many images at once, bit for bit as torchvision draws them singly.
 
-Image i of an epoch is drawn in the random state of `seed` + i (modern_dassl/loading.py). Torch's
-generator on the CPU is the Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998): of a state of
-624 words a draw needs the first few alone, and they are computed for all images side by side.
+Image i of an epoch is drawn with the random seed `seed` + i (modern_dassl/loading.py). Torch's CPU
+generator is the Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998). A draw needs only the
+first few of its 624 words of state, which are computed for all images in parallel.
 """
 
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from torchvision.transforms import RandomResizedCrop
 
 from modern_dassl.loading import torch_state_of
 
-TRIES = 10  # of RandomResizedCrop.get_params, before it takes the centre
-NUMBERS = 2 * TRIES + 3  # that an image may need: tries, top, left, flip
+TRIES = 10  # attempts of RandomResizedCrop.get_params before it takes the centre
+NUMBERS = 2 * TRIES + 3  # random numbers that an image may need: tries, top, left, flip
 SHIFT = 397  # of MT19937
-CHECKED = 4  # images; should torch's generator ever change, torchvision itself draws them all
+CHECKED = 4  # images compared with torchvision; if one differs, torchvision draws them all
 
 
 def draw(crop: RandomResizedCrop, flips: Sequence[float], sizes: np.ndarray, seeds: np.ndarray
          ) -> tuple[np.ndarray, np.ndarray]:
-    """(boxes (images, 4): top, left, height, width; whether each is flipped (images,)).
+    """Return boxes (images, 4): top, left, height, width, and whether each is flipped (images,).
 
-    flips: probability of RandomHorizontalFlip, or nothing. sizes: (images, 2), height and width.
-    seeds: (images,), of each image's random state. int64.
+    flips: the probability of RandomHorizontalFlip, or empty. sizes: (images, 2), height and width.
+    seeds: (images,), one random seed an image. All int64.
     """
     boxes, flipped = _together(crop, flips, sizes, seeds)
     for row in range(min(CHECKED, len(sizes))):
@@ -35,7 +35,7 @@ def draw(crop: RandomResizedCrop, flips: Sequence[float], sizes: np.ndarray, see
 
 
 def _one(crop: RandomResizedCrop, flips: Sequence[float], size: np.ndarray, seed: int) -> tuple:
-    """(top, left, height, width, whether it is flipped) of one image, by torchvision."""
+    """Draw (top, left, height, width, whether it is flipped) of one image with torchvision."""
     shape = torch.empty(3, *size.tolist(), device="meta")
     with torch_state_of(int(seed)):
         box = crop.get_params(shape, crop.scale, crop.ratio)
@@ -65,7 +65,7 @@ def _together(crop: RandomResizedCrop, flips: Sequence[float], sizes: np.ndarray
 
 def _tries(crop: RandomResizedCrop, words: np.ndarray, heights: np.ndarray, widths: np.ndarray
            ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Height, width and whether they fit the image, (tries, images) each."""
+    """Return height, width and whether they fit the image, (tries, images) each."""
     least, most = (np.float32(value) for value in crop.scale)
     shares = _uniform(words[: 2 * TRIES : 2]) * (most - least) + least
     low, high = torch.log(torch.tensor(crop.ratio)).numpy()
@@ -78,7 +78,7 @@ def _tries(crop: RandomResizedCrop, words: np.ndarray, heights: np.ndarray, widt
 
 
 def _centres(ratio: Sequence[float], heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
-    """Boxes (images, 4) in the middle: what is taken when no try fits."""
+    """Return the central boxes (images, 4), for images where no try fits."""
     shape = widths / heights
     narrow, wide = shape < min(ratio), shape > max(ratio)
     height = np.where(narrow, np.rint(widths / min(ratio)), heights).astype(np.int64)
@@ -87,12 +87,12 @@ def _centres(ratio: Sequence[float], heights: np.ndarray, widths: np.ndarray) ->
 
 
 def _uniform(words: np.ndarray) -> np.ndarray:
-    """In [0, 1), fp32: the 24 bits that torch takes."""
+    """Convert words to fp32 numbers in [0, 1) from the 24 bits that torch uses."""
     return (words & 0xFFFFFF).astype(np.float32) * np.float32(2**-24)
 
 
 def _first_words(seeds: np.ndarray) -> np.ndarray:
-    """(NUMBERS, images), int64: what MT19937 gives first when seeded by the low 32 bits."""
+    """Return the first outputs of MT19937 seeded with the low 32 bits: (NUMBERS, images), int64."""
     state = (seeds & 0xFFFFFFFF).astype(np.uint32)
     kept = {0: state}
     for i in range(1, SHIFT + NUMBERS):

@@ -1,4 +1,4 @@
-"""The crops of an evaluation in the memory of the device, from its first pass on."""
+"""Keep the crops of an evaluation in the device's memory from its first pass on."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,8 +12,8 @@ from ueo.images.items import Images
 
 
 class KeptViews:
-    """views: (positions, height, width, 3), uint8, on the device, of these positions of a list;
-    `done` of them are there."""
+    """views: (positions, height, width, 3), uint8, on the device, of the given positions of a list;
+    the first `done` of them are filled."""
 
     def __init__(self, images: Images, positions: Sequence[int], shape: torch.Size,
                  budget: Budget):
@@ -22,7 +22,7 @@ class KeptViews:
         self.done = 0
 
     def batches(self, size: int) -> Iterator[Tensor]:
-        """All views in order, `size` at a time. What is not there is read by threads."""
+        """Yield all views in order, `size` at a time. Threads read those that are missing."""
         todo = [self.positions[i : i + size] for i in range(self.done, len(self.positions), size)]
         made = in_turn(lambda position: self.images[position]["img"], todo, self.threads)
         for begin in range(0, len(self.positions), size):
@@ -37,8 +37,8 @@ class KeptViews:
 
 def keep_views(images: Images, positions: Sequence[int], budget: Budget, otherwise: str
                ) -> KeptViews | None:
-    """Room for the views at some positions of a list; None where there is none, or where its
-    transform may give other pixels each time."""
+    """Allocate memory for the views at some positions of a list; None if they do not fit or the
+    transform is random."""
     if not budget.left() or not images.keep_views or images.view is None:
         return None
     shape = images[positions[0]]["img"].shape
@@ -49,7 +49,7 @@ def keep_views(images: Images, positions: Sequence[int], budget: Budget, otherwi
 
 
 def in_turn(function: Callable, parts: Iterable[Sequence], threads: int) -> Iterator[list]:
-    """`function` of each item, part by part; threads are a part ahead of what is asked for."""
+    """Yield `function` of each item, part by part. Threads compute one part ahead."""
     with ThreadPoolExecutor(threads) as pool:
         ahead: deque[list] = deque()
         for part in parts:
