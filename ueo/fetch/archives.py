@@ -1,4 +1,4 @@
-"""Archives unpacked without surprises: nothing outside the folder, no link, all or nothing."""
+"""Unpack archives safely: nothing outside the folder, no links, all or nothing."""
 
 import errno
 import lzma
@@ -21,8 +21,8 @@ from ueo.errors import DataError, first_line
 from ueo.files import writing
 from ueo.temporaries import sweep, temporary_folder
 
-LITTER = ("__MACOSX", ".DS_Store")  # what macOS adds to archives
-TEMPORARY = ".unpack-"  # begins the name of the folder of an unpacking under way
+LITTER = ("__MACOSX", ".DS_Store")  # added to archives by macOS
+TEMPORARY = ".unpack-"  # prefix of temporary folders
 BLOCK = 1 << 20
 DAMAGED = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError,
@@ -31,7 +31,7 @@ DAMAGED = (
 
 
 class BadArchive(DataError):
-    """An archive that is damaged or hostile; another copy of it may be good."""
+    """An archive is damaged or malicious; another copy may be good."""
 
     def __init__(self, archive: str | Path, reason: str):
         super().__init__(f"{archive}: {reason}")
@@ -43,17 +43,16 @@ class BadArchive(DataError):
 class Entry:
     """One file of an archive."""
 
-    name: str  # as written there
+    name: str  # as stored in the archive
     parts: tuple[str, ...]
     source: zipfile.ZipInfo | tarfile.TarInfo
 
 
 def unpack_all(archives: list[str | Path], folder: str | Path) -> None:
-    """Unpack zip or tar archives that belong together, all of them or none, so that their top
-    entries appear in `folder`, each whole.
+    """Unpack zip or tar archives into `folder`, all of them or none; each top entry appears whole.
 
-    Raises BadArchive, with nothing written, for an archive that is damaged or holds a path outside
-    the folder, a link, a device or a name twice; DataError for a top entry that is there already.
+    Raises, before anything is written, BadArchive for an archive that is damaged or holds a path
+    outside the folder, a link, a device or a duplicate name; DataError if a top entry exists.
     """
     folder = Path(folder)
     contents = {archive: _read(archive) for archive in archives}
@@ -63,10 +62,10 @@ def unpack_all(archives: list[str | Path], folder: str | Path) -> None:
         for name in sorted({entry.parts[0] for entry in entries}):
             if os.path.lexists(folder / name):
                 raise DataError(
-                    f"{folder / name}: is there already and {Path(archive).name} holds another; "
+                    f"{folder / name}: already exists and {Path(archive).name} holds another; "
                     "remove it, or keep it and remove the archive"
                 )
-    # inside the folder where it exists: it may be a link to, or the root of, another disk
+    # inside the folder if it exists, because it may be on another disk than its parent
     beside = folder if folder.is_dir() else folder.parent
     with temporary_folder(beside, TEMPORARY) as temporary:
         for archive, entries in contents.items():
@@ -76,10 +75,10 @@ def unpack_all(archives: list[str | Path], folder: str | Path) -> None:
 
 
 def unpack_top(archive: str | Path, folder: str | Path) -> None:
-    """Unpack an archive with one top folder so that this becomes `folder`, whole or not at all.
+    """Unpack an archive of one top folder, which becomes `folder`, atomically.
 
-    When several processes unpack at once, one wins and the others use its result. Raises BadArchive
-    as `unpack_all` does, DataError when there is not one top folder.
+    If several processes unpack at once, one wins and the others use its result. Raises BadArchive
+    as `unpack_all` does, DataError if the archive does not have exactly one top folder.
     """
     folder = Path(folder)
     entries = _read(archive)
@@ -96,7 +95,7 @@ def unpack_top(archive: str | Path, folder: str | Path) -> None:
 
 
 def remove_left(folder: str | Path) -> None:
-    """Remove what killed processes left in `folder` of their unpacking."""
+    """Remove the temporary folders that killed processes left in `folder`."""
     sweep(Path(folder), TEMPORARY)
 
 
@@ -110,16 +109,16 @@ def is_archive(path: str | Path) -> bool:
 
 @contextmanager
 def _opened(archive: str | Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
-    """The archive, open; what its libraries raise for damage becomes BadArchive."""
+    """Open an archive. Library errors that mean damage become BadArchive."""
     try:
-        # tar first: a tar whose last file is a zip passes for a zip as well
+        # tar first: a tar whose last file is a zip looks like a zip, too
         opener = tarfile.open if tarfile.is_tarfile(archive) else zipfile.ZipFile
         with opener(archive) as file:
             yield file
     except DAMAGED as error:
         raise _damaged(archive, error) from error
     except OSError as error:
-        if error.errno is not None:  # the system's: the disk is full, the file is missing
+        if error.errno is not None:  # a system error, such as a full disk or a missing file
             raise
         raise _damaged(archive, error) from error
 
@@ -129,7 +128,7 @@ def _damaged(archive: str | Path, error: Exception) -> BadArchive:
 
 
 def _read(archive: str | Path) -> list[Entry]:
-    """The archive's files, after all its entries have been found harmless."""
+    """Check all entries of an archive and return its files."""
     entries = []
     with _opened(archive) as file:
         members = file.infolist() if isinstance(file, zipfile.ZipFile) else file
@@ -159,7 +158,7 @@ def _parts(name: str, archive: str | Path) -> tuple[str, ...]:
 def _is_folder(member: zipfile.ZipInfo | tarfile.TarInfo, name: str) -> bool:
     if isinstance(member, tarfile.TarInfo):
         return member.isdir()
-    return name.endswith(("/", "\\"))  # some archives from Windows have the latter
+    return name.endswith(("/", "\\"))  # some archives from Windows use "\\"
 
 
 def _refuse_special(member, name: str, archive: str | Path) -> None:
@@ -169,17 +168,17 @@ def _refuse_special(member, name: str, archive: str | Path) -> None:
     else:
         ordinary = member.isreg() or member.isdir()
     if not ordinary:
-        raise BadArchive(archive, f"refused, the entry {name!r} is a link or no ordinary file")
+        raise BadArchive(archive, f"refused, the entry {name!r} is a link or no regular file")
 
 
 def refuse_cut(file: tarfile.TarFile) -> None:
-    """Raise tarfile.ReadError for an archive, all of which was read, that has no end: tarfile takes
-    a damaged header, or the end of the file, for it."""
+    """Raise tarfile.ReadError if an archive that was read to its end has no end mark. tarfile stops
+    without an error at a damaged header or at the end of the file."""
     file.fileobj.seek(file.offset)
     end = file.fileobj.read(tarfile.BLOCKSIZE)
     if end != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("cut off or damaged in the middle")
-    while file.fileobj.read(BLOCK):  # gzip compares its checksum only at the very end
+    while file.fileobj.read(BLOCK):  # gzip verifies its checksum only at the very end
         pass
 
 
@@ -201,7 +200,7 @@ def _extract(archive: str | Path, entries: list[Entry], folder: Path) -> None:
 
 
 def _created(archive: str | Path, entry: Entry, folder: Path):
-    """The entry's new file, open; without the archive's modes, so that it is an ordinary one."""
+    """Create and open the file of an entry, with default permissions, not the archive's."""
     target = folder.joinpath(*entry.parts)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -209,7 +208,7 @@ def _created(archive: str | Path, entry: Entry, folder: Path):
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTDIR):
             raise
-        reason = f"refused, the entry {entry.name!r} falls on another's place"
+        reason = f"refused, the entry {entry.name!r} has the path of another"
         raise BadArchive(archive, reason) from error
 
 

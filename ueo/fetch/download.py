@@ -1,7 +1,7 @@
-"""Fetch the parts of a data set: several sources in order, broken transfers resumed, files checked.
+"""Fetch the parts of a data set: try sources in order, resume broken transfers, check files.
 
-A source that is dead, answers a page instead of a file or sends another file is left for the next;
-when all fail, the error says what to fetch by hand and where to put it.
+If a source is dead, answers with a web page or sends a wrong file, the next one is tried. If all
+fail, the error says what to fetch by hand and where to put it.
 """
 
 import os
@@ -18,8 +18,8 @@ from ueo.fetch.transfer import SourceFailed, fetch, origin, remember
 from ueo.files import exclusive, read_json, sums, write_json
 
 RECORD = "download.json"
-REMOVE_NOTES = "remove it, the data stay"
-PARTIAL = ".download"  # folder of transfers under way
+REMOVE_NOTES = "remove it; this keeps the data"
+PARTIAL = ".download"  # folder of unfinished transfers
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 DRIVE = "gdrive:"
 
@@ -29,8 +29,8 @@ class Remote:
     """One file on a server.
 
     url:      http(s)://..., or "gdrive:<id>" or "gdrive:<id>:<resource key>" on Google Drive.
-    name:     what it is stored under.
-    checksum: "md5:<hex>" or "sha256:<hex>" where one is published.
+    name:     its local file name.
+    checksum: "md5:<hex>" or "sha256:<hex>" if one is published.
     """
 
     url: str
@@ -42,8 +42,8 @@ class Remote:
 class Piece:
     """A part of a data set, such as one domain's images or a list.
 
-    alternatives: tried in order; every file of one is needed.
-    by_hand:      address of the page where a person finds it.
+    alternatives: tried in order; all files of an alternative are needed.
+    by_hand:      URL of the page from which to download it by hand.
     """
 
     name: str
@@ -58,17 +58,17 @@ def download(
     report: Callable[[str], None] = print,
     is_there: Callable[[Piece], bool] = lambda piece: False,
 ) -> None:
-    """Bring `pieces` into `folder`: archives unpacked, other files as they are.
+    """Fetch `pieces` into `folder`, unpack archives, and record the files in folder/download.json.
 
-    is_there: asked again for each piece once this process has its turn, so that several processes
-    may download at once. What was fetched is noted in `folder`/download.json.
+    is_there: whether a piece exists already; called under a lock, so that several processes may
+    download at once.
 
-    Raises DataError when every source of a piece fails, or when something is in the way.
+    Raises DataError if every source of a piece fails, or if an existing file is in the way.
     """
     partial = folder / PARTIAL
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder / f"{PARTIAL}.lock"):
-        _notes(folder)  # a damaged record is better found before hours of transfer
+        _notes(folder)  # raises for a damaged record before hours of transfer
         archives.remove_left(folder)
         partial.mkdir(exist_ok=True)
         try:
@@ -76,12 +76,12 @@ def download(
                 if not is_there(piece):
                     _bring(title, piece, folder, report)
         finally:
-            with suppress(OSError):  # not empty: what broke off there goes on another time
+            with suppress(OSError):  # not empty if a broken transfer can be resumed
                 partial.rmdir()
 
 
 def is_by_hand(piece: Piece, folder: Path) -> bool:
-    """Whether somebody has put all files of one alternative into `folder`."""
+    """Whether all files of an alternative were put into `folder` by hand."""
     return any(_all_in(alternative, folder) for alternative in piece.alternatives)
 
 
@@ -112,12 +112,12 @@ def _bring(title: str, piece: Piece, folder: Path, report: Callable[[str], None]
 
 
 def _obtain(remote: Remote, folder: Path, report: Callable[[str], None]) -> Path:
-    """The checked file: put there by hand, fetched by a run that was stopped, or fetched now."""
+    """Return a checked file: put there by hand, fetched by an interrupted run, or fetched now."""
     by_hand, file = folder / remote.name, folder / PARTIAL / remote.name
     if by_hand.is_file():
         report(f"Using {by_hand}")
         if reason := _fault(by_hand, remote):
-            raise SourceFailed(f"{by_hand}, which is to be replaced or removed: {reason}")
+            raise SourceFailed(f"{by_hand}: {reason}; replace or remove it")
         return by_hand
     if file.is_file() and origin(file)[0] == remote.url:
         report(f"Using {file}, fetched before")
@@ -135,7 +135,7 @@ def _obtain(remote: Remote, folder: Path, report: Callable[[str], None]) -> Path
 
 
 def _fault(file: Path, remote: Remote) -> str:
-    """What is wrong with a whole file, "" when nothing is."""
+    """Return what is wrong with a complete file, or ""."""
     kind, _, expected = remote.checksum.partition(":")
     if expected and (found := sums(file)[kind]) != expected.lower():
         return f"{kind} is {found}, expected {expected}"
@@ -148,15 +148,15 @@ def _fault(file: Path, remote: Remote) -> str:
 
 
 def _place(files: dict[Remote, Path], folder: Path) -> None:
-    """Unpack the archives, all or none, and move what else was fetched into `folder`."""
+    """Unpack the archives, all or none, and move the other files into `folder`."""
     packed = {file: remote for remote, file in files.items() if remote.name.endswith(SUFFIXES)}
     try:
         archives.unpack_all(list(packed), folder)
     except archives.BadArchive as error:
         if error.archive.parent == folder:
             raise DataError(
-                f"{error}; it was put there by hand: replace it, or remove it so that the sources "
-                "are tried"
+                f"{error}; it was put there by hand: replace it, or remove it to fetch it from the "
+                "sources"
             ) from error
         error.archive.unlink()
         raise SourceFailed(f"{packed[error.archive].url}: {error.reason}") from error
@@ -166,7 +166,7 @@ def _place(files: dict[Remote, Path], folder: Path) -> None:
 
 
 def _forget(piece: Piece, partial: Path) -> None:
-    """Remove what the piece's sources, also those that failed, left of their transfers."""
+    """Remove what transfers from the piece's sources, failed ones included, left behind."""
     for remote in {remote for alternative in piece.alternatives for remote in alternative}:
         for suffix in ("", ".part", ".origin"):
             (partial / f"{remote.name}{suffix}").unlink(missing_ok=True)
@@ -188,12 +188,12 @@ def _notes(folder: Path) -> list[dict]:
         return []
     notes = read_json(record, list, REMOVE_NOTES)
     if not all(isinstance(n, dict) and {"name", "sha256"} <= n.keys() for n in notes):
-        raise DataError(f"{record}: its entries are no notes on files; {REMOVE_NOTES}")
+        raise DataError(f"{record}: its entries do not describe files; {REMOVE_NOTES}")
     return notes
 
 
 def _describe(piece: Piece, remote: Remote, file: Path, folder: Path) -> dict:
-    """A note for download.json; what an earlier call fetched keeps its note."""
+    """Return an entry for download.json; a file that an earlier call fetched keeps its entry."""
     found = sums(file)
     by_hand = file.parent == folder
     for note in _notes(folder):

@@ -1,4 +1,4 @@
-"""Files on Google Drive, through gdown, or by their address where they have a resource key."""
+"""Fetch files from Google Drive, with gdown or, if they have a resource key, directly."""
 
 import inspect
 import os
@@ -14,16 +14,16 @@ DRIVE_FILES = "https://drive.usercontent.google.com/download"
 
 
 def folder_of(number: str, partial: Path) -> Path:
-    """Where the transfer of a file goes: a folder for each number, because gdown goes on with any
-    part of the same name."""
+    """Return the folder for the transfer of a file. Each id has its own, because gdown resumes any
+    partial file of the same name."""
     return partial / f"gdrive-{number}"
 
 
 def fetch_file(source: str, file: Path) -> None:
-    """Bring one file. source: "<id>" or "<id>:<resource key>". Raises SourceFailed."""
+    """Fetch one file. source: "<id>" or "<id>:<resource key>". Raises SourceFailed."""
     number, _, key = source.partition(":")
     reason = ""
-    if key:  # gdown 6 builds the address anew from the number alone
+    if key:  # gdown 6 drops the key from the URL
         address = f"{DRIVE_FILES}?id={number}&export=download&confirm=t&resourcekey={key}"
         try:
             return fetch(address, file)
@@ -49,9 +49,9 @@ def _with_gdown(address: str, output: Path) -> None:
     quiet = not sys.stderr.isatty()
     try:
         done = gdown.download(address, str(output), quiet=quiet, resume=True, **options)
-    except Exception as error:  # gdown's own classes differ between its versions
+    except Exception as error:  # gdown's error classes differ between versions
         if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
-            raise  # the disk's
+            raise  # an error of the disk
         raise SourceFailed(brief(error)) from error
     if done is None:
-        raise SourceFailed("Google Drive gave no file")
+        raise SourceFailed("Google Drive sent no file")

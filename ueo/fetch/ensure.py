@@ -1,7 +1,7 @@
-"""Bring a published data set below the data root, asked or unasked.
+"""Fetch a published data set into the data root, with or without asking the user.
 
-kind: a class of datasets/published.py, with its `title`, `terms`, `size`, `pieces` and where they
-belong; or any other data set, which has `prepare(root)` alone.
+kind: a class of datasets/published.py, which has `title`, `terms`, `size`, `pieces` and their
+places; or any other data set, which has only `prepare(root)`.
 """
 
 import sys
@@ -17,7 +17,7 @@ def is_published(kind: type) -> bool:
 
 
 def fetch(kind: type, root: str, pieces: list[Piece]) -> None:
-    """Bring `pieces` below the data root; the terms are shown when nothing was fetched before."""
+    """Fetch `pieces` into the data root. The first time, print the terms of use."""
     folder = _folder(kind, root)
     if not (folder / "download.json").exists():
         print(kind.terms)
@@ -25,17 +25,17 @@ def fetch(kind: type, root: str, pieces: list[Piece]) -> None:
 
 
 def ensure(kind: type, root: str, domains: set[str], unasked: bool) -> None:
-    """Bring the data of `domains` into `root` when it is missing: without a question when `unasked`
-    or when its archives were put there by hand; else after one, where somebody can answer.
+    """Fetch the data of `domains` into `root` if it is missing. Ask first, on a terminal, unless
+    `unasked` is true or the archives were put there by hand.
 
-    Raises DataError when it stays missing.
+    Raises DataError if the data stays missing.
     """
     if not is_published(kind):
         kind.prepare(root)
         return
     pieces = kind.missing(root, domains)
     if not pieces:
-        kind.locate(root)  # what has no pieces may be missing all the same
+        kind.locate(root)  # raises if the data set has no pieces and is missing
         return
     folder = _folder(kind, root)
     if not unasked and not all(is_by_hand(piece, folder) for piece in pieces):
@@ -49,9 +49,9 @@ def ensure(kind: type, root: str, domains: set[str], unasked: bool) -> None:
 
 
 def absent(kind: type, root: str, domains: set[str]) -> str:
-    """What `ensure` would fetch or miss, in words; "" where all of it is in `root`, and of a data
-    set that brings itself."""
-    if sum("prepare" in vars(base) for base in kind.__mro__) > 1:  # UFTDataset's does nothing
+    """Describe the data that `ensure` would fetch or miss; "" if all is in `root` or the data set
+    prepares itself."""
+    if sum("prepare" in vars(base) for base in kind.__mro__) > 1:  # overrides UFTDataset's no-op
         return ""
     try:
         if is_published(kind) and kind.missing(root, domains):
@@ -63,12 +63,12 @@ def absent(kind: type, root: str, domains: set[str]) -> str:
 
 
 def _folder(kind: type, root: str) -> Path:
-    """Where the data set is, or will be."""
+    """Return the folder where the data set is or will be."""
     return kind.find(root) or Path(root).expanduser() / kind.dataset_dir
 
 
 def _answer(question: str) -> str:
-    """What is typed, "" at the end of the input."""
+    """Return the user's input, "" at its end."""
     try:
         return input(question)
     except EOFError:

@@ -1,4 +1,4 @@
-"""Captions from images by a pre-trained captioner of the BLIP family, through transformers.
+"""Caption images with a pre-trained captioner of the BLIP family, through transformers.
 
 transformers is an optional extra: `pip install ".[captions]"`.
 """
@@ -26,8 +26,8 @@ MISSING = (
 
 
 def images_of(folder: str | Path) -> list[str]:
-    """Paths of the images below a folder, relative to it, sorted; prints what else is there, and
-    leaves out what cannot be read, as runs do. Raises DataError for none."""
+    """Return the sorted relative paths of the readable images below a folder. Other files and
+    unreadable images are printed. Raises DataError if no image is left."""
     unread = Unread()
     if not os.path.isdir(folder):
         raise DataError(f"{folder}: is no folder{from_here(str(folder))}")
@@ -43,7 +43,7 @@ def images_of(folder: str | Path) -> list[str]:
 
 
 class Captioner:
-    """Writes captions with a model that transformers loads by name or folder.
+    """Caption images with a model that transformers loads by name or from a folder.
 
     Raises ConfigError without transformers, CheckpointError for a model that it cannot load.
     """
@@ -56,7 +56,7 @@ class Captioner:
         try:
             self.processor = AutoProcessor.from_pretrained(name)
             self.model = AutoModelForImageTextToText.from_pretrained(name).to(device).eval()
-        except Exception as error:  # transformers raises a dozen types
+        except Exception as error:  # transformers raises a dozen types of errors
             first = first_line(error)
             raise CheckpointError(
                 f"--model {name}: not a captioner that transformers can load ({first}); name a "
@@ -66,7 +66,7 @@ class Captioner:
 
     @torch.no_grad()
     def __call__(self, paths: list[Path]) -> list[list[str]]:
-        """`number` captions of each image, by beam search; empty ones and doubles are left out."""
+        """Return `number` captions of each image by beam search, without empty and equal ones."""
         images = [read_image(path, upright=True) for path in paths]
         inputs = self.processor(images=images, return_tensors="pt").to(self.device)
         tokens = self.model.generate(
@@ -80,11 +80,11 @@ class Captioner:
 
 def write_captions(folder: str | Path, output: str | Path, how: dict, batch_size: int,
                    captioner: Callable[[list[Path]], list[list[str]]]) -> int:
-    """Caption every image below `folder` into the file `output`; returns how many there are.
+    """Caption every image below `folder` into the file `output`, and return their number.
 
-    The file appears when it is whole. What is done until then stands in `<output>.part`, whose
-    first line is `how` it is made, and an interrupted call goes on there. Raises ConfigError for
-    such a file made otherwise, DataError for an image without a caption.
+    The file is written atomically. Until then `<output>.part` holds the finished captions, from
+    which an interrupted call resumes; its first line holds the settings `how`. Raises ConfigError
+    if that file has other settings, DataError for an image without a caption.
     """
     names, part = images_of(folder), Path(f"{output}.part")
     done = _done(part, how)
@@ -94,7 +94,7 @@ def write_captions(folder: str | Path, output: str | Path, how: dict, batch_size
             batch = left[start : start + batch_size]
             for name, texts in zip(batch, captioner([Path(folder, name) for name in batch])):
                 if not texts:
-                    raise DataError(f"{Path(folder, name)}: the captioner has nothing to say of it")
+                    raise DataError(f"{Path(folder, name)}: the captioner gave no caption")
                 done[name] = texts
                 file.write(_line(name, texts))
             file.flush()
@@ -104,12 +104,12 @@ def write_captions(folder: str | Path, output: str | Path, how: dict, batch_size
 
 
 def _line(name: str, texts: Iterable[str]) -> str:
-    escaped = shown(name) != name  # bytes that are not UTF-8 cannot be written otherwise
+    escaped = shown(name) != name  # bytes that are not UTF-8 must be escaped
     return json.dumps({"image": name, "captions": list(texts)}, ensure_ascii=escaped) + "\n"
 
 
 def _done(part: Path, how: dict) -> dict[str, list[str]]:
-    """What an interrupted call has captioned; a line that it did not finish is cut off."""
+    """Return the captions of an interrupted call; drop a line that it did not finish."""
     head = json.dumps(how, sort_keys=True) + "\n"
     if not part.is_file():
         part.parent.mkdir(parents=True, exist_ok=True)
@@ -122,8 +122,8 @@ def _done(part: Path, how: dict) -> dict[str, list[str]]:
         lines = [head]
     if lines[0] != head:
         raise ConfigError(
-            f"{part}: what was begun there was made otherwise ({lines[0].strip()}); go on with the "
-            "same options, or remove it"
+            f"{part}: was begun with other options ({lines[0].strip()}); use these again, or "
+            "remove it"
         )
     write_text(part, "".join(lines))
     rows = map(json.loads, lines[1:])
@@ -131,15 +131,15 @@ def _done(part: Path, how: dict) -> dict[str, list[str]]:
 
 
 def check_output(output: str | Path, folder: str | Path) -> bool:
-    """Whether the captions of the images below `folder` are there already. Raises ConfigError where
-    no file can be written, or one of other images is there; DataError when it cannot be read."""
+    """Whether `output` already holds the captions of the images below `folder`. Raises ConfigError
+    if it cannot be written or holds captions of other images, DataError if it cannot be read."""
     check_file(Path(output), "--output")
     if not Path(output).is_file():
         return False
     captions, names = read_captions(output).keys(), set(images_of(folder))
     if other := captions ^ names:
         raise ConfigError(
-            f"--output {output}: is there, of {len(captions)} images; --images {folder} holds "
-            f"{len(names)}, and {min(other)!r} is in one of both alone; remove it, or name another"
+            f"--output {output}: already exists, of {len(captions)} images; --images {folder} has "
+            f"{len(names)}, and {min(other)!r} is only in one of them; remove it, or name another"
         )
     return True

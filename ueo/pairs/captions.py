@@ -11,17 +11,17 @@ from ueo.errors import DataError
 from ueo.files import asset
 from ueo.images.lists import text_lines
 
-EMBEDDED = "embedded"  # names what is shipped in assets/
+EMBEDDED = "embedded"  # name of the file shipped in assets/
 KEYS = {"image", "captions"}
 
 
 def captions_of(source: str, items: list, root: Path) -> list[list[str]]:
-    """The captions of each item (Dassl's Datum), in the order of `items`.
+    """Return the captions of each item (Dassl's Datum), in the order of `items`.
 
-    source: the file, or EMBEDDED for that of the emoji data set, in which a picture under shift has
-    the captions of its drawing. root: the data set's folder, to which its paths are relative.
-    Raises DataError as `read_captions` does; for an item without captions; and for an image that
-    the data set does not hold.
+    source: the file, or EMBEDDED for that of the emoji data set, where a shifted picture has the
+    captions of its drawing. root: the data set's folder; the file's paths are relative to it.
+    Raises DataError as `read_captions` does, for an item without captions, and for an image that
+    does not exist in `root`.
     """
     path = asset("emoji_captions.jsonl") if source == EMBEDDED else Path(source).expanduser()
     captions = read_captions(path)
@@ -42,17 +42,17 @@ def captions_of(source: str, items: list, root: Path) -> list[list[str]]:
 
 
 def _drawing(name: str) -> str:
-    """What a picture of the emoji set was made from: shifted/DOMAIN/STYLE/CLASS/NAME.png from
-    images/STYLE/CLASS/NAME.webp. A drawing is itself."""
+    """Return the drawing that a picture of the emoji set was made from: for
+    shifted/DOMAIN/STYLE/CLASS/NAME.png, images/STYLE/CLASS/NAME.webp. A drawing is unchanged."""
     first, *rest = Path(name).parts
     return Path("images", *rest[1:]).with_suffix(".webp").as_posix() if first == "shifted" else name
 
 
 def read_captions(path: str | Path) -> dict[str, list[str]]:
-    """{image: captions} of a file, at least one caption an image.
+    """Return {image: captions} of a file, with at least one caption an image.
 
-    Raises DataError, with the line's number, for a line that is not of that form and for an image
-    or a key that stands there twice; and for a file that is missing, empty or no text.
+    Raises DataError for a file that is missing, empty or no text and, with the line's number, for a
+    malformed line and a duplicate image or key.
     """
     captions, lines = {}, {}
     for number, line in enumerate(text_lines(Path(path)), 1):
@@ -61,7 +61,7 @@ def read_captions(path: str | Path) -> dict[str, list[str]]:
         where = f"{path}, line {number}"
         image, texts = _parse(line, where)
         if image in captions:
-            raise DataError(f"{where}: the image {image!r} stands in line {lines[image]} already")
+            raise DataError(f"{where}: the image {image!r} is already in line {lines[image]}")
         captions[image], lines[image] = texts, number
     if not captions:
         raise DataError(f"{path}: holds no caption")
@@ -75,7 +75,7 @@ def _parse(line: str, where: str) -> tuple[str, list[str]]:
         raise DataError(f"{where}: not valid JSON ({error})") from error
     keys = [pair[0] for pair in pairs] if _is_object(pairs) else []
     if len(keys) != len(set(keys)):
-        raise DataError(f"{where}: the key {max(keys, key=keys.count)!r} stands there twice")
+        raise DataError(f"{where}: the key {max(keys, key=keys.count)!r} is there twice")
     if set(keys) != KEYS:
         raise DataError(f'{where}: expected {{"image": path, "captions": [texts]}}')
     image, texts = (dict(pairs)[key] for key in ("image", "captions"))
@@ -85,7 +85,7 @@ def _parse(line: str, where: str) -> tuple[str, list[str]]:
         raise DataError(f"{where}: {image!r} has no caption")
     for text in texts:
         if not isinstance(text, str) or not text.strip():
-            raise DataError(f"{where}: a caption of {image!r} is no text: {text!r}")
+            raise DataError(f"{where}: a caption of {image!r} is not text: {text!r}")
     return image, texts
 
 

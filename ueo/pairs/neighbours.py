@@ -1,7 +1,7 @@
-"""Exact nearest neighbours in a file of features that may be larger than memory, and that file.
+"""Compute a file of features and search it exactly for nearest neighbours; it may exceed memory.
 
-Features are rows of a .npy file. They are computed block by block, so that an interrupted
-computation goes on, and searched block by block, so that memory stays within a budget.
+Features are rows of a .npy file. They are computed in blocks, so that an interrupted computation
+can be resumed, and searched in blocks, to stay within a memory budget.
 """
 
 import json
@@ -14,15 +14,15 @@ from numpy.lib.format import open_memmap
 from ueo.errors import ConfigError
 from ueo.files import write_json
 
-QUERIES = 512  # compared with a block at once
+QUERIES = 512  # queries that are compared with a block at once
 FLOAT = 4  # bytes
 
 
 def stored(path: Path, count: int, compute: Callable[[int, int], np.ndarray], block: int) -> Path:
-    """The .npy file `path` of `count` rows, computed unless it is there.
+    """Compute the .npy file `path` of `count` rows unless it exists; return `path`.
 
-    compute: (start, stop) -> rows (stop - start, width), fp32. The file appears when it is whole;
-    what is done until then stands in `<name>.part`, and the number of its rows in `<name>.json`.
+    compute: (start, stop) -> rows (stop - start, width), fp32. Until all rows are done, they are in
+    `<name>.part`, and their number in `<name>.json`.
     """
     if path.is_file():
         return path
@@ -38,7 +38,7 @@ def stored(path: Path, count: int, compute: Callable[[int, int], np.ndarray], bl
             file = np.load(part, mmap_mode="r+")
         file[start:stop] = rows
         file.flush()
-        del file  # pages of the file count as memory while they are mapped
+        del file  # mapped pages count as used memory
         write_json(progress, stop)
     part.replace(path)
     progress.unlink()
@@ -47,17 +47,17 @@ def stored(path: Path, count: int, compute: Callable[[int, int], np.ndarray], bl
 
 def nearest(path: Path, queries: np.ndarray, count: int, memory: int
             ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of a .npy file with the largest inner product with any query.
+    """Find the rows of a .npy file with the largest inner product with any query.
 
-    path: of (rows, width), fp32. queries: (queries, width). count: of rows to find, at most all.
-    memory: bytes that may be used. Returns (positions, similarities), each (count,), the most
-    similar first and the earlier one of equals. Raises ConfigError when `memory` is too little.
+    path: (rows, width), fp32. queries: (queries, width). count: number of rows to find, capped at
+    all. memory: limit in bytes. Returns (positions, similarities), each (count,), the most similar
+    first; of equal rows, the earlier first. Raises ConfigError if `memory` is too small.
     """
     queries = np.ascontiguousarray(queries, dtype=np.float32)
     mapped = np.load(path, mmap_mode="r")
     (total, width), offset = mapped.shape, mapped.offset
     size = min(_block_size(len(queries), width, count, memory), total)
-    rows = np.empty((size, width), np.float32)  # read into: mapped pages come and go as they like
+    rows = np.empty((size, width), np.float32)  # a buffer, as the memory of mapped pages varies
     products = np.empty(size * min(len(queries), QUERIES), np.float32)
     best, positions = np.empty(0, np.float32), np.empty(0, np.int64)
     with open(path, "rb", buffering=0) as file:
@@ -78,13 +78,13 @@ def _read_into(file, block: np.ndarray) -> None:
     while left:
         read = file.readinto(left)
         if not read:
-            raise OSError(f"{file.name} is shorter than it says")
+            raise OSError(f"{file.name} is shorter than its header says")
         left = left[read:]
 
 
 def _similarity(block: np.ndarray, queries: np.ndarray, products: np.ndarray) -> np.ndarray:
-    """The largest inner product of each row with any query: (rows,). products: room for rows *
-    QUERIES of them."""
+    """Return the largest inner product of each row with any query: (rows,). products: a buffer of
+    rows * QUERIES."""
     found = np.full(len(block), -np.inf, np.float32)
     for start in range(0, len(queries), QUERIES):
         some = queries[start : start + QUERIES]
@@ -94,8 +94,8 @@ def _similarity(block: np.ndarray, queries: np.ndarray, products: np.ndarray) ->
 
 
 def _block_size(queries: int, width: int, count: int, memory: int) -> int:
-    """Rows of a block: itself, its products with some queries, and what is sorted, in 3/4 of
-    `memory`; the rest is for the workspace of matrix products, which nobody can ask for."""
+    """Return the number of rows of a block, such that the block, its products with some queries and
+    the sorted results take 3/4 of `memory`. The rest is left for workspace of matrix products."""
     memory = memory * 3 // 4
     fixed = FLOAT * queries * width + 64 * count
     row = FLOAT * (width + min(queries, QUERIES)) + 64

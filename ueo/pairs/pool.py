@@ -1,7 +1,7 @@
-"""A pool of image-text pairs: a folder, a tar archive as WebDataset writes, or a folder of those.
+"""A pool of image-text pairs: a folder, a tar archive in WebDataset's form, or a folder of those.
 
 In a folder, each image has its text beside it (`a/b.jpg`, `a/b.txt`). In a tar archive, the members
-of a pair have the same name up to the first dot (`000001.jpg`, `000001.txt`); others are ignored.
+of a pair share the name up to the first dot (`000001.jpg`, `000001.txt`); others are ignored.
 """
 
 import hashlib
@@ -27,9 +27,9 @@ EMBEDDED_POOL = "icon_pool"
 
 
 class Pool:
-    """Image-text pairs by position, 0 .. len - 1, in the order of their names.
+    """Image-text pairs by position, 0 .. len - 1, sorted by name.
 
-    identity: changes when a file of the pool is another one (by name, size or times).
+    identity: a hash that changes if a file of the pool changes (by name, size or times).
     """
 
     identity: str
@@ -38,15 +38,15 @@ class Pool:
         return len(self.entries)
 
     def read(self, position: int, part: int) -> bytes:
-        """Bytes of the image (part 0) or of the text (part 1)."""
+        """Return the bytes of the image (part 0) or of the text (part 1)."""
         raise NotImplementedError
 
     def name(self, position: int) -> str:
-        """Where a pair's image is, for messages."""
+        """Return the location of a pair's image, for messages."""
         raise NotImplementedError
 
     def image(self, position: int) -> Image.Image:
-        """The image as RGB. Raises DataError for one that cannot be read."""
+        """Return the image as RGB. Raises DataError if it cannot be read."""
         name = self.name(position)
         try:
             return read_image(name, data=self.read(position, 0))
@@ -56,7 +56,7 @@ class Pool:
             raise DataError(f"{name}: {why_unreadable(name, error)}, remove the pair") from error
 
     def text(self, position: int) -> str:
-        """The text. Raises DataError for one that is empty or not UTF-8."""
+        """Return the text. Raises DataError if it is empty or not UTF-8."""
         try:
             text = " ".join(self.read(position, 1).decode("utf-8-sig").split())
         except UnicodeDecodeError as error:
@@ -86,7 +86,7 @@ class FolderPool(Pool):
 
 
 class TarPool(Pool):
-    """Pairs in uncompressed tar archives, which are read where they are."""
+    """Pairs in uncompressed tar archives, read without unpacking."""
 
     def __init__(self, folder: Path, archives: list[Path]):
         self.archives, self.entries = sorted(archives), []
@@ -108,10 +108,11 @@ class TarPool(Pool):
 
 
 def open_pool(source: str, root: str) -> Pool:
-    """The pool at a path, or the shipped one for EMBEDDED, which is unpacked into the data root.
+    """Open the pool at a path, or for EMBEDDED the shipped one, which is unpacked into the data
+    root.
 
-    Raises DataError, naming the file, for a path that holds no pair, an image without a text or a
-    text without an image, and for two images or two texts of the same name.
+    Raises DataError, naming the file, if there is no pair, if an image lacks its text or a text its
+    image, or if two images or two texts have the same name.
     """
     path = _embedded(root) if source == EMBEDDED else Path(source).expanduser()
     if path.is_file():
@@ -139,7 +140,7 @@ def _embedded(root: str) -> Path:
 
 
 def _members(archive: Path) -> Iterable[tuple[tuple[str, str, str], tuple[int, int, str]]]:
-    """((key, ".", ending), (offset, size, name)) of each file in a tar archive."""
+    """Yield ((key, ".", ending), (offset, size, name)) for each file in a tar archive."""
     try:
         with tarfile.open(archive, "r:") as opened:
             for member in opened:
@@ -156,7 +157,7 @@ def _members(archive: Path) -> Iterable[tuple[tuple[str, str, str], tuple[int, i
 
 
 def _pairs(files: Iterable, where: Path) -> dict:
-    """key -> (image, text). files: ((key, ".", ending), what stands for the file)."""
+    """Return {key: (image, text)}. files: ((key, ".", ending), the file's entry)."""
     images, texts = {}, {}
     for (key, _, ending), file in files:
         ending = ending.lower()
@@ -165,7 +166,7 @@ def _pairs(files: Iterable, where: Path) -> dict:
         found = texts if ending == TEXT else images
         if key in found:
             what = "texts" if ending == TEXT else "images"
-            raise DataError(f"{where}: two {what} have the name {key!r}, which must be one pair's")
+            raise DataError(f"{where}: two {what} have the name {key!r}; a pair has one of each")
         found[key] = file
     for some, others, what in ((images, texts, "text"), (texts, images, "image")):
         alone = min(some.keys() - others.keys(), default=None)
@@ -196,7 +197,8 @@ class Pairs(Dataset):
 
 
 def pair_loader(pairs: Pairs, batch_size: int, workers: int) -> DataLoader:
-    """Every pair once in random order, augmented by the epoch's seed and its index alone."""
+    """Every pair once in random order; its augmentation depends on the epoch's seed and its index.
+    """
     seeded = Seeded(pairs)
     return EpochLoader(seeded, batch_size, RandomSampler(seeded), drop_last=False,
                        num_workers=workers, persistent_workers=workers > 0)

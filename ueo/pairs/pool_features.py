@@ -1,4 +1,4 @@
-"""Features of a pool of image-text pairs by the zero-shot model: computed once, kept, searched."""
+"""Zero-shot features of a pool of image-text pairs: computed once, stored and searched."""
 
 import hashlib
 from pathlib import Path
@@ -16,14 +16,14 @@ from ueo.pairs.neighbours import nearest, stored
 from ueo.pairs.pool import Pairs, Pool
 
 FOLDER = "pool_features"
-BATCHES = 16  # between two steps at which an interrupted computation can go on
+BATCHES = 16  # between two points from which an interrupted computation can resume
 
 
 class PoolFeatures:
-    """Features of images and texts of a pool, in root/pool_features/<key>, where key depends on the
-    files of the pool, the model's weights and the transform.
+    """Image and text features of a pool, in root/pool_features/<key>, where the key depends on the
+    pool's files, the model's weights and the transform.
 
-    transform: of evaluation; it must be the one that `model` is evaluated with.
+    transform: the evaluation transform of `model`.
     """
 
     def __init__(self, pool: Pool, model: PromptedCLIP, transform, root: str, batch_size: int,
@@ -39,9 +39,9 @@ class PoolFeatures:
 
     def nearest(self, kind: str, queries: Tensor, count: int, memory: int
                 ) -> tuple[np.ndarray, np.ndarray]:
-        """Positions and similarities of the pairs whose "image" or "text", by `kind`, is most
-        similar to any query (ueo/pairs/neighbours.py). queries: (queries, embedding), unit
-        vectors."""
+        """Return positions and similarities of the pairs whose "image" or "text", as `kind` says,
+        is most similar to any query (neighbours.py). queries: (queries, embedding), unit vectors.
+        """
         path = self.folder / f"{kind}.npy"
         with distributed.main_first():
             self.folder.mkdir(parents=True, exist_ok=True)

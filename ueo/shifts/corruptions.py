@@ -1,9 +1,9 @@
 """Common corruptions of a picture at severities 1 to 5 (Hendrycks and Dietterich, ICLR 2019,
 arXiv:1903.12261).
 
-Names and severities are those of ImageNet-C where these do not depend on the picture's size; blur
-is that of 64 pixels a side, a choice of ours. Pictures are (height, width, 3), uint8; what is
-random comes from the generator alone.
+Names and severities are those of ImageNet-C where they do not depend on the size of the picture;
+blur is our choice, for pictures of 64 pixels a side. Pictures are (height, width, 3), uint8. All
+randomness comes from the generator `rng`.
 """
 
 import io
@@ -22,13 +22,13 @@ def gaussian_noise(picture: np.ndarray, severity: int, rng: np.random.Generator)
 
 
 def shot_noise(picture: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
-    """Photons counted: Poisson noise."""
+    """Poisson noise of a photon count."""
     photons = (60, 25, 12, 5, 3)[severity - 1]
     return _bytes(rng.poisson(picture / 255 * photons) / photons)
 
 
 def impulse_noise(picture: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
-    """Values that are black or white instead."""
+    """Set random values to black or white."""
     share = (0.03, 0.06, 0.09, 0.17, 0.27)[severity - 1]
     struck = rng.random(picture.shape)
     return np.where(struck < share, np.where(struck < share / 2, 0, 255), picture).astype(np.uint8)
@@ -40,7 +40,7 @@ def defocus_blur(picture: np.ndarray, severity: int, rng: np.random.Generator) -
 
 
 def fog(picture: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
-    """A plasma cloud laid over the picture; the brightest value stays."""
+    """Overlay a plasma cloud, keeping the brightest value."""
     strength, decay = ((1.5, 2.0), (2.0, 2.0), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4))[severity - 1]
     brightest = picture.max() / 255
     clouds = picture / 255 + strength * plasma(picture.shape[:2], decay, rng)[..., None]
@@ -82,15 +82,15 @@ CORRUPTIONS: dict[str, Corruption] = {
 
 
 def as_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
-    """The picture after it was written as a JPEG of this quality and read again."""
+    """Write the picture as a JPEG of this quality and read it again."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file).convert("RGB"))
 
 
 def plasma(shape: tuple[int, int], decay: float, rng: np.random.Generator) -> np.ndarray:
-    """Clouds in 0..1, of this shape: noise on grids each twice as fine as the last, and weaker by
-    `decay`."""
+    """Clouds in 0..1 of this shape: a sum of noise on grids, each twice as fine as the last and
+    weaker by the factor `decay`."""
     total = np.zeros(shape)
     cells, strength = 2, 1.0
     while cells <= max(shape):
@@ -102,5 +102,5 @@ def plasma(shape: tuple[int, int], decay: float, rng: np.random.Generator) -> np
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:
-    """Values of 0..1 as uint8; what lies outside is cut off."""
+    """Convert values of 0..1 to uint8, clipping others."""
     return (values.clip(0, 1) * 255 + 0.5).astype(np.uint8)

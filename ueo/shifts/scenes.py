@@ -1,8 +1,8 @@
-"""A drawing as a phone would see it, printed and stuck on something: a textured background, uneven
-light, a slight tilt, sensor noise and JPEG, at severities 1 to 5.
+"""Simulate a phone's photograph of a printed drawing: a textured background, uneven light, a slight
+tilt, sensor noise and JPEG, at severities 1 to 5.
 
-Drawings are (height, width, 3), uint8, on white. White that touches the border is the background;
-white inside a drawing stays.
+Drawings are (height, width, 3), uint8, on white. White that is connected to the border is the
+background; white inside a drawing is kept.
 """
 
 import numpy as np
@@ -10,18 +10,18 @@ from PIL import Image, ImageFilter
 
 from ueo.shifts.corruptions import as_jpeg, plasma
 
-# of severities 1 to 5
-TEXTURE = (0.25, 0.45, 0.65, 0.85, 1.0)  # share of the texture in the background, beside white
-TILT = (0.02, 0.04, 0.06, 0.08, 0.10)  # shift of a corner, of the side
-SHRINK = (0.95, 0.92, 0.88, 0.84, 0.80)  # least side of the drawing, of the picture's
-SHADE = (0.1, 0.2, 0.3, 0.4, 0.5)  # light lost on the darker side
+# for severities 1 to 5
+TEXTURE = (0.25, 0.45, 0.65, 0.85, 1.0)  # share of the texture in the background, mixed with white
+TILT = (0.02, 0.04, 0.06, 0.08, 0.10)  # largest shift of a corner, relative to the side
+SHRINK = (0.95, 0.92, 0.88, 0.84, 0.80)  # smallest size of the drawing, relative to the picture
+SHADE = (0.1, 0.2, 0.3, 0.4, 0.5)  # share of the light lost on the darker side
 NOISE = (2.0, 4.0, 6.0, 9.0, 12.0)  # standard deviation, grey levels
 QUALITY = (90, 80, 70, 55, 40)  # of the JPEG
 WHITE = 12  # grey levels below 255 that still count as white
 
 
 def in_scene(drawing: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
-    """The drawing in a random scene: (height, width, 3), uint8."""
+    """Put the drawing into a random scene: (height, width, 3), uint8."""
     at = severity - 1
     height, width = drawing.shape[:2]
     layer = Image.fromarray(np.dstack([drawing, matte(drawing)]), "RGBA")
@@ -36,7 +36,7 @@ def in_scene(drawing: np.ndarray, severity: int, rng: np.random.Generator) -> np
 
 def matte(drawing: np.ndarray) -> np.ndarray:
     """(height, width), uint8: 0 on the white background, 255 on the drawing, soft between."""
-    from scipy.ndimage import label  # late: most commands make no scene
+    from scipy.ndimage import label  # here, because most commands need no scene
 
     regions, _ = label(np.pad(drawing.min(2) >= 255 - WHITE, 1, constant_values=True))
     drawn = (regions[1:-1, 1:-1] != regions[0, 0]).astype(np.uint8) * 255
@@ -71,7 +71,7 @@ def shading(shape: tuple[int, int], lost: float, rng: np.random.Generator) -> np
 def _placed(
     layer: Image.Image, scale: float, tilt: float, rng: np.random.Generator
 ) -> Image.Image:
-    """The layer shrunk, moved and seen at an angle; transparent around it."""
+    """Shrink, move and tilt the layer; its surroundings are transparent."""
     width, height = layer.size
     size = np.array([width, height])
     corners = np.array([[0, 0], [0, 1], [1, 1], [1, 0]]) * size  # upper left, then down and right
@@ -84,8 +84,8 @@ def _placed(
 
 
 def _perspective(source: np.ndarray, target: np.ndarray) -> list[float]:
-    """The eight numbers by which Pillow finds a place of the picture, (x, y) of `source`, in the
-    layer, `target`; both (4, 2)."""
+    """Return Pillow's eight coefficients of the perspective that maps the corners `source`, in the
+    picture, to `target`, in the layer; both (4, 2)."""
     rows, values = [], []
     for (x, y), (u, v) in zip(source, target):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]

@@ -1,8 +1,7 @@
-"""Adapters of transductive methods: they answer many images at once, and a single one by what was
-learnt from those.
+"""Adapters of transductive methods, which classify many images jointly.
 
-`jointly` answers all images of an evaluation, whose features help each other. Before `fill`, both
-give CLIP's own cosines.
+`jointly` classifies all images of an evaluation together; `forward` classifies each image alone, by
+what `fill` stored of the images that were adapted to. Before `fill`, both return CLIP's cosines.
 """
 
 import torch
@@ -13,7 +12,7 @@ from ueo.transduction.neighbours import affinity
 
 
 class GaussianClasses(nn.Module):
-    """Cosines and, divided by the logit scale, what the Gaussians of the classes add to the logits
+    """Cosines plus, divided by the logit scale, the terms that class Gaussians add to the logits
     (mixture.py): log-likelihood and neighbours, over their temperature.
 
     scale: the logit scale.
@@ -38,7 +37,7 @@ class GaussianClasses(nn.Module):
         return cosines + self._likelihood(features) / (mixture.TEMPERATURE * self.scale)
 
     def jointly(self, features: Tensor, class_features: Tensor) -> Tensor:
-        """(images, classes), of all images of an evaluation: (images, embedding)."""
+        """Classify all images of an evaluation, (images, embedding): (images, classes)."""
         features, cosines = _cosines(features, class_features)
         if not self.filled:
             return cosines
@@ -49,7 +48,7 @@ class GaussianClasses(nn.Module):
 
     def _likelihood(self, features: Tensor) -> Tensor:
         found = mixture.log_likelihood(features, self.means, self.variances)
-        return found - found.amax(-1, keepdim=True)  # a common term says nothing of the class
+        return found - found.amax(-1, keepdim=True)  # a term common to all classes has no effect
 
 
 def _cosines(features: Tensor, class_features: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,13 +57,13 @@ def _cosines(features: Tensor, class_features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Propagated(nn.Module):
-    """Labels propagated from class names along a graph of images (propagation.py), as shares of an
-    image's labels: (images, classes), each row sums to 1.
+    """Labels propagated from class names along a graph of images (propagation.py), normalised to
+    shares: (images, classes), each row sums to 1.
 
-    A single image takes the labels of its neighbours among the images that were adapted to, of each
-    the largest alone (the paper's sparse inductive variant).
+    A single image takes the labels of its neighbours among the images that were adapted to, from
+    each only the largest label (the paper's sparse inductive variant).
 
-    images: how many those are.
+    images: number of images that were adapted to.
     """
 
     def __init__(self, images: int, classes: int, embedding: int):
@@ -76,7 +75,7 @@ class Propagated(nn.Module):
         self.register_buffer("filled", torch.tensor(False))
 
     def fill(self, features: Tensor, labels: Tensor) -> None:
-        """features: (images, embedding); labels: (classes + images, classes), of `propagate`."""
+        """features: (images, embedding); labels: (classes + images, classes), from `propagate`."""
         self.features.copy_(features)
         amount, best = labels.max(1)
         self.amount.copy_(amount)
@@ -94,7 +93,7 @@ class Propagated(nn.Module):
         return _shares(torch.zeros_like(cosines).scatter_add_(1, self.best[nodes], given))
 
     def jointly(self, features: Tensor, class_features: Tensor) -> Tensor:
-        """(images, classes), of all images of an evaluation: (images, embedding)."""
+        """Classify all images of an evaluation, (images, embedding): (images, classes)."""
         features, cosines = _cosines(features, class_features)
         if not self.filled:
             return cosines
@@ -102,7 +101,7 @@ class Propagated(nn.Module):
 
 
 def propagated_shares(features: Tensor, texts: Tensor) -> Tensor:
-    """(images, classes): shares of labels, of images that are answered together; fp32."""
+    """Label shares of images that are classified together: (images, classes), fp32."""
     return _shares(propagation.propagate(features, texts)[len(texts):])
 
 

@@ -1,15 +1,15 @@
 """TransCLIP (Zanella et al., NeurIPS 2024, arXiv:2406.01837) and StatA (Zanella et al., CVPR 2025,
-arXiv:2501.03729): a Gaussian a class in feature space, held to CLIP's text.
+arXiv:2501.03729): one Gaussian a class in feature space, tied to CLIP's text features.
 
-Image i has the unit feature f_i and CLIP's probabilities p_i; class k a Gaussian with mean mu_k and
-diagonal variance s_k. The posterior z_ik is fixed by turns with mu and s:
+Image i has the unit feature f_i and CLIP's probabilities p_i; class k has a Gaussian with mean mu_k
+and diagonal variance s_k. Updates of the posterior z_ik alternate with updates of mu and s:
 
     log z_ik = log p_ik + (l_ik + (WEIGHT / NEIGHBOURS) [(W + W') z]_ik) / TEMPERATURE + const_i
 
-with l_ik the log-likelihood of f_i and W the cosines of each image's nearest others. StatA anchors
-the Gaussians to the text: the fewer images a class has, the closer mu_k stays to its text feature,
-and s_k to the spread of all images about the texts. TransCLIP takes the images' statistics alone,
-and one variance for all classes.
+with l_ik the log-likelihood of f_i and W the cosines of each image with its nearest neighbours.
+StatA anchors the Gaussians to the text: the fewer images a class has, the closer mu_k stays to its
+text feature, and s_k to the spread of all images about the texts. TransCLIP uses only the images'
+statistics, and one variance for all classes.
 """
 
 from dataclasses import dataclass, replace
@@ -21,16 +21,16 @@ from torch import Tensor
 from ueo.transduction.neighbours import Graph, affinity
 
 NEIGHBOURS, WEIGHT, TEMPERATURE = 3, 50.0 / 2, 50.0
-ROUNDS, STEPS = 10, 5  # of mean and variance; of the posterior in each
-CONFIDENT = 8  # images a class that TransCLIP's means start from
-LEAST_VARIANCE = 1e-6  # where each of few images has a class to itself, it would vanish
-LEAST = 1e-12  # of a class's share of the images, so that an empty class divides by something
+ROUNDS, STEPS = 10, 5  # updates of mean and variance; steps of the posterior in each
+CONFIDENT = 8  # images a class for the initial means of TransCLIP
+LEAST_VARIANCE = 1e-6  # the variance would vanish if each of few images had its own class
+LEAST = 1e-12  # least total weight of a class, so that an empty class does not divide by zero
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """means: (classes, embedding); variances: alike. `posterior` is of the images that they were
-    found on, (images, classes)."""
+    """means, variances: (classes, embedding); posterior: (images, classes), of the images that the
+    mixture was fitted to."""
 
     means: Tensor
     variances: Tensor
@@ -38,7 +38,7 @@ class Mixture:
 
 
 def log_likelihood(features: Tensor, means: Tensor, variances: Tensor) -> Tensor:
-    """(images, classes), up to a constant: -1/2 sum_d ((f_d - mu_d)^2 / s_d + log s_d)."""
+    """-1/2 sum_d ((f_d - mu_d)^2 / s_d + log s_d), up to a constant: (images, classes)."""
     precision = 1 / variances
     squares = features.square() @ precision.T - 2 * features @ (means * precision).T
     return -0.5 * (squares + (means.square() * precision + variances.log()).sum(1))
@@ -54,10 +54,10 @@ def posterior(log_prior: Tensor, likelihood: Tensor, graph: Graph, start: Tensor
 
 
 def fit(features: Tensor, texts: Tensor, scale: float, anchored: bool) -> Mixture:
-    """The Gaussians of the classes.
+    """Fit the Gaussians of the classes.
 
     features: (images, embedding), texts: (classes, embedding), unit vectors, fp32; scale: CLIP's
-    own, of cosines. anchored: StatA, else TransCLIP.
+    logit scale. anchored: StatA, else TransCLIP.
     """
     log_prior = (scale * features @ texts.T).log_softmax(-1)
     z, graph = log_prior.exp(), affinity(features, NEIGHBOURS)
@@ -103,11 +103,11 @@ def _means(features: Tensor, z: Tensor) -> Tensor:
 
 
 def _variances(features: Tensor, means: Tensor, z: Tensor) -> Tensor:
-    """(classes, embedding): z-weighted, about the means."""
+    """z-weighted variances about the means: (classes, embedding)."""
     about = z.T @ features.square() - 2 * means * (z.T @ features)
     return about / _share(z) + means.square()
 
 
 def _shared(features: Tensor, means: Tensor, z: Tensor) -> Tensor:
-    """(embedding,): that of all classes, weighted by their share of the images."""
+    """Variance shared by all classes, weighted by their share of the images: (embedding,)."""
     return (_variances(features, means, z) * _share(z)).sum(0) / len(features)

@@ -6,20 +6,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BLOCK = 64_000_000  # cosines held at once: 256 MB
+BLOCK = 64_000_000  # cosines in memory at once: 256 MB
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A square matrix by its entries, row after row: columns and values, (entries,), and where each
-    row starts, (rows,)."""
+    """A sparse square matrix by rows: columns and values, (entries,), and the start of each row,
+    (rows,)."""
 
     columns: Tensor
     values: Tensor
     starts: Tensor
 
     def __matmul__(self, z: Tensor) -> Tensor:
-        """(rows, width); adds up in one order, on a GPU too."""
+        """Multiply by z: (rows, width). The order of summation is deterministic, also on a GPU."""
         return F.embedding_bag(
             self.columns, z, self.starts, per_sample_weights=self.values, mode="sum"
         )
@@ -30,9 +30,9 @@ class Graph:
 
 
 def nearest(features: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Cosines and indices, each (images, count), of each image's nearest others.
+    """Return cosines and indices of each image's nearest other images, each (images, count).
 
-    features: (images, embedding), unit vectors. Where there are fewer others, all of them.
+    features: (images, embedding), unit vectors. count is capped at the number of other images.
     """
     images = len(features)
     count = min(count, images - 1)
@@ -48,7 +48,7 @@ def nearest(features: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def affinity(features: Tensor, count: int) -> Graph:
-    """W + W', in which W holds each image's cosines with its `count` nearest others."""
+    """W + W', where W holds each image's cosines with its `count` nearest other images."""
     cosines, indices = nearest(features, count)
     images, found = indices.shape
     rows = torch.arange(images, device=features.device).repeat_interleave(found)

@@ -1,8 +1,8 @@
 """ZLaP (Stojnic et al., CVPR 2024, arXiv:2404.04072): label propagation from class names to images.
 
-The nodes of a graph are the classes' text features and the images. An image is joined to its
-NEIGHBOURS nearest images with their cosine, and to as many nearest texts with cosine ** GAMMA. With
-the symmetric normalised weights S, labels spread from the texts Y:
+The nodes of the graph are the text features of the classes and the images. Edges link an image to
+its NEIGHBOURS nearest images, with weight cosine, and to as many nearest texts, with weight
+cosine ** GAMMA. With the symmetrically normalised weights S, labels spread from the texts Y:
 
     Z = (I - ALPHA S)^-1 Y
 """
@@ -12,13 +12,13 @@ from torch import Tensor
 
 from ueo.transduction.neighbours import nearest, symmetric
 
-NEIGHBOURS, GAMMA, ALPHA = 5, 5.0, 0.3  # the released code's; an image counts as one of its own
-TERMS = 20  # of the series of the inverse; ALPHA ** TERMS is 3e-11
+NEIGHBOURS, GAMMA, ALPHA = 5, 5.0, 0.3  # as released; NEIGHBOURS includes the image itself
+TERMS = 20  # of the power series of the inverse; ALPHA ** TERMS is 3e-11
 
 
 def links(features: Tensor, texts: Tensor, found: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Weights and columns (images, links) of the images' edges; columns below the number of classes
-    are texts. found: cosines and indices of each image's nearest images."""
+    """Return weights and columns, (images, links), of the images' edges; columns below the number
+    of classes are texts. found: cosines and indices of each image's nearest images."""
     cosines, indices = found
     to_text, text = (features @ texts.T).topk(min(NEIGHBOURS, len(texts)))
     weights = torch.cat([to_text.clamp(min=0) ** GAMMA, cosines.clamp(min=0)], dim=1)

@@ -323,7 +323,7 @@ def test_a_damaged_file_put_there_by_hand_is_named_and_kept(fetch, server):
     path = fetch.folder / "office.zip"
     for content, reason in (
         (ZIP[:100] + bytes(100) + ZIP[200:], "put there by hand: replace it, or remove it"),
-        (b"<html>", "to be replaced or removed: it is a web page"),
+        (b"<html>", "it is a web page instead of the file; replace or remove it"),
     ):
         path.write_bytes(content)
         with pytest.raises(DataError) as caught:
@@ -334,7 +334,7 @@ def test_a_damaged_file_put_there_by_hand_is_named_and_kept(fetch, server):
 
 def test_what_is_in_the_way_is_named_and_the_archive_not_fetched_twice(fetch, server):
     (fetch.folder / "Art").mkdir(parents=True)
-    with pytest.raises(DataError, match="Art: is there already"):
+    with pytest.raises(DataError, match="Art: already exists"):
         fetch("file.zip", "mirror.zip")
     (fetch.folder / "Art").rmdir()
     assert came(fetch("file.zip")) and len(server.requests) == 1

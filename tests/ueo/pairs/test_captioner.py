@@ -48,7 +48,7 @@ def test_an_interrupted_call_goes_on_and_one_made_otherwise_is_refused(folder, t
     assert not output.exists() and len(part.read_text().splitlines()) == 1 + 2
     with open(part, "a") as file:
         file.write('{"image": "d.PNG", "cap')  # killed while it wrote
-    with pytest.raises(ConfigError, match="was made otherwise"):
+    with pytest.raises(ConfigError, match="was begun with other options"):
         write_captions(folder, output, {"model": "another"}, 1, stub)
     rest = []
     write_captions(folder, output, {"model": "stub"}, 1,
@@ -79,14 +79,14 @@ def test_captions_of_other_images_are_neither_taken_for_these_nor_mixed_with_the
     Image.new("RGB", (4, 4)).save(tmp_path / "broken/a.jpg")
     assert call(tmp_path / "broken")[0] == 130
     status, said = call(folder)
-    assert status == 2 and "was made otherwise" in said
+    assert status == 2 and "was begun with other options" in said
     (tmp_path / "captions.jsonl.part").unlink()
     assert call(folder)[0] == 0
     status, said = call(folder)
     assert status == 0 and "Finished before" in said and "remove it to caption again" in said
     Image.new("RGB", (4, 4)).save(folder / "new.png")
     status, said = call(folder)
-    assert status == 2 and "of 4 images" in said and "'new.png' is in one of both alone" in said
+    assert status == 2 and "of 4 images" in said and "'new.png' is only in one of them" in said
 
 
 def test_photographs_are_captioned_upright(tmp_path):
@@ -115,7 +115,7 @@ def test_a_damaged_image_is_left_out_as_in_a_run(folder, tmp_path, capsys):
 
 
 def test_an_image_without_a_caption_or_a_folder_without_images_is_named(folder, tmp_path):
-    with pytest.raises(DataError, match="a.jpg: the captioner has nothing to say"):
+    with pytest.raises(DataError, match="a.jpg: the captioner gave no caption"):
         write_captions(folder, tmp_path / "c.jsonl", {}, 1, lambda paths: [[] for _ in paths])
     with pytest.raises(DataError, match="notes: is no folder"):
         write_captions(tmp_path / "images/notes", tmp_path / "c.jsonl", {}, 1, stub)

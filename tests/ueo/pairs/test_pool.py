@@ -169,10 +169,10 @@ def test_captions_come_in_the_order_of_the_images(tmp_path):
 @pytest.mark.parametrize(("text", "message"), [
     ("{", "line 1: not valid JSON"),
     ("[]", "line 1: expected"),
-    (line() + "\n" + line(), "line 2: the image 'a.png' stands in line 1 already"),
-    ('{"image": "a", "image": "b", "captions": ["x"]}', "the key 'image' stands there twice"),
+    (line() + "\n" + line(), "line 2: the image 'a.png' is already in line 1"),
+    ('{"image": "a", "image": "b", "captions": ["x"]}', "the key 'image' is there twice"),
     (line(captions=()), "'a.png' has no caption"),
-    (line(captions=(" ",)), "a caption of 'a.png' is no text"),
+    (line(captions=(" ",)), "a caption of 'a.png' is not text"),
     (line(image=""), "the image must be a path"),
     ("\n", "holds no caption"),
 ])

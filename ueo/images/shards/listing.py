@@ -1,4 +1,4 @@
-"""Which shards there are: a folder of tar files, a list with braces, commands and addresses."""
+"""List shards: from a folder of tar files, a pattern with braces, commands or URLs."""
 
 import os
 import re
@@ -14,24 +14,25 @@ REMOTE = re.compile(r"pipe:|[A-Za-z][\w+.-]*://")
 
 
 class Shard(NamedTuple):
-    """url: what webdataset opens: a path, an address or `pipe:` and a command. name: in the files
-    that a run writes: the end of its url where those of all shards differ, else the url."""
+    """url: what webdataset opens: a path, a URL, or `pipe:` and a command. name: used in a run's
+    files; the last part of the url if that is unique among the shards, else the url."""
 
     url: str
     name: str
 
     def name_of(self, member: str) -> str:
-        """What an image in it is called; with "" the shard itself."""
+        """Return the name of an image in the shard; for "", that of the shard itself."""
         return f"{self.name}/{member}".rstrip("/")
 
     @property
     def path(self) -> Path | None:
-        """Of a local file; None of a command or an address."""
+        """The path of a local file; None for a command or a URL."""
         return None if REMOTE.match(self.url) else Path(self.url)
 
 
 def names_shards(path: str) -> bool:
-    """Whether `path` names shards, not images: by its form, or as a folder of tar files alone."""
+    """Whether `path` names shards, not images: by its form, or as a folder of tar files without
+    images."""
     if REMOTE.match(path) or path.endswith(TAR):
         return True
     folder = Path(path).expanduser()
@@ -39,9 +40,9 @@ def names_shards(path: str) -> bool:
 
 
 def list_of(path: str) -> list[Shard]:
-    """The shards that `path` names, in their order: {000..009} and {a,b} stand for several, ::
-    parts lists, and a folder holds some. Raises DataError for none, or for a file that is missing.
-    """
+    """Return the shards that `path` names, in order. {000..009} and {a,b} expand, :: separates
+    several patterns, and a folder gives its tar files. Raises DataError if there are none, or one
+    is missing or named twice."""
     folder = Path(path).expanduser()
     if folder.is_dir():
         urls = [str(file) for file in _in_folder(folder)]
@@ -63,7 +64,7 @@ def list_of(path: str) -> list[Shard]:
 
 
 def title_of(path: str) -> str:
-    """What shards are called together: as the folder that holds them."""
+    """Return a title for the shards: the name of the folder that holds them."""
     if Path(path).expanduser().is_dir():
         return Path(path).expanduser().resolve().name
     first = _expanded(path)[0]
@@ -74,7 +75,7 @@ def title_of(path: str) -> str:
 
 
 def library():
-    """The package webdataset. Raises ConfigError where it is not installed."""
+    """Import webdataset. Raises ConfigError if it is not installed."""
     try:
         import webdataset
     except ImportError as error:
@@ -89,7 +90,7 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def _expanded(path: str) -> list[str]:
-    """Raises DataError for braces of which one is missing."""
+    """Expand braces. Raises DataError for an unbalanced brace."""
     try:
         return [_local(url) for url in library().shardlists.expand_urls(path)]
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Images of shards as batches: those of a training epoch, and every image once in order."""
+"""Loaders of images in shards: training epochs in random order, and every image once in order."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -25,12 +25,12 @@ from ueo.images.shards.tables import Tables
 from ueo.images.transforms import Normaliser, evaluation_transform
 from ueo.settings.config import setting_of
 
-NOT_OF_THE_BATCH = -1  # place of an image that stands in for none
+NOT_OF_THE_BATCH = -1  # place of an image that only fills an empty part of a batch
 
 
 class Drawn(NamedTuple):
-    """An image of a training batch, not decoded. index: among the images of all shards; place: in
-    the whole batch; features: (embedding,), of the frozen encoder."""
+    """An image of a training batch, not yet decoded. index: among the images of all shards; place:
+    in the whole batch; features: (embedding,), from the frozen encoder."""
 
     member: Member
     index: int
@@ -39,7 +39,7 @@ class Drawn(NamedTuple):
 
 
 class ShardImages(Images):
-    """Images as items, from their bytes. Nothing is told of them but a place in the batch."""
+    """Images as items, decoded from bytes. An item reveals only its place in the batch."""
 
     def __init__(self, cfg, transform):
         super().__init__([], transform, hide=True, upright=bool(setting_of(cfg, "UPRIGHT")),
@@ -52,16 +52,16 @@ class ShardImages(Images):
                 "features": torch.from_numpy(drawn.features)}
 
     def pixels(self, member: Member) -> np.ndarray:
-        """(height, width, 3), uint8. Raises DataError for an image that cannot be read."""
+        """Decode to (height, width, 3), uint8. Raises DataError for an unreadable image."""
         return np.asarray(read_image(member.name, self.upright, data=member.data))
 
     def view_of(self, member: Member) -> Tensor:
-        """The image as the transform, which has no chance, makes it."""
+        """Decode and transform the image, for a deterministic transform."""
         return self.seen(self.pixels(member))
 
 
 class ShardLoader(OnDevice):
-    """What both loaders have. images: in every item's form; `shards`: theirs."""
+    """Base of both loaders, of images in `shards`."""
 
     def __init__(self, shards: list[Shard], cfg, device: torch.device, transform):
         self.shards, self.dataset = shards, ShardImages(cfg, transform)
@@ -70,10 +70,10 @@ class ShardLoader(OnDevice):
 
 
 class TrainingShards(ShardLoader):
-    """Every image once an epoch, in the order of order.py; the last batch may be small. Under
-    torchrun a process reads its lanes. `open` must be called first, with the tables."""
+    """Every image once an epoch, in the order of order.py; the last batch may be smaller. Under
+    torchrun each process reads its own lanes. Call `open` with the tables first."""
 
-    shared_equally = True  # but in the last batch, whose loss is of all processes
+    shared_equally = True  # except the last batch, whose loss is computed over all processes
     order: Order
     _tables: Tables
 
@@ -82,7 +82,7 @@ class TrainingShards(ShardLoader):
         self.batch_size, self.options = cfg.DATALOADER.TRAIN_X.BATCH_SIZE, cfg.SHARDS
 
     def open(self, tables: Tables) -> None:
-        """Raises DataError or ConfigError where the images cannot be divided."""
+        """Raise DataError or ConfigError if the images cannot be divided into lanes."""
         order = Order(tables.counts, self.batch_size, self.options.LANES, self.options.SHUFFLE)
         images, processes = sum(tables.counts), distributed.world_size()
         if order.number % processes:
@@ -109,7 +109,7 @@ class TrainingShards(ShardLoader):
         return int(distributed.broadcast(self.dataset.seed.random_(2**62)))
 
     def epoch(self, seed: int, first: int = 0) -> Iterator[dict]:
-        """The batches of an epoch from number `first` on."""
+        """Yield the batches of an epoch from number `first` on."""
         self.dataset.seed.fill_(seed)
         loader = DataLoader(
             self.dataset, batch_sampler=self._batches(seed, first), num_workers=self.num_workers,
@@ -120,8 +120,8 @@ class TrainingShards(ShardLoader):
             yield {**self._prepared(batch), "features": features}
 
     def _batches(self, seed: int, first: int) -> Iterator[list[Drawn]]:
-        """This process's part of each batch; an image that stands for none where that is empty,
-        because a process without an image must still take part in the step."""
+        """Yield this process's part of each batch. An empty part gets a filler image, because the
+        process must still take part in the step."""
         own = distributed.share(range(self.order.number))
         streams = {lane: self._lane(seed, lane, first * self.order.size) for lane in own}
         for number in range(first, len(self.order)):
@@ -133,7 +133,7 @@ class TrainingShards(ShardLoader):
             yield batch or [next(self._in_order(seed, own[0]))]
 
     def _lane(self, seed: int, lane: int, skip: int) -> Iterator[Drawn]:
-        """Images of a lane as they come, without the first `skip`."""
+        """Yield the shuffled images of a lane, without the first `skip`."""
         block = skip // self.order.block
         images = self._in_order(seed, lane, block * self.order.block)
         skip -= block * self.order.block
@@ -144,7 +144,7 @@ class TrainingShards(ShardLoader):
             block, skip = block + 1, 0
 
     def _in_order(self, seed: int, lane: int, skip: int = 0) -> Iterator[Drawn]:
-        """Images of a lane as its shards hold them."""
+        """Yield the images of a lane in the order of its shards."""
         for shard, start, stop in self.order.pieces(seed, lane, skip):
             table = self._tables.read(shard)
             with closing(again(self.shards[shard], table.names, start, stop)) as found:
@@ -154,7 +154,7 @@ class TrainingShards(ShardLoader):
 
 
 class EvaluationShards(ShardLoader):
-    """Every image once, in the order of the shards; under torchrun those of consecutive shards."""
+    """Every image once, in the order of the shards; under torchrun, a range of shards a process."""
 
     def __init__(self, shards: list[Shard], cfg, device: torch.device):
         super().__init__(shards, cfg, device, evaluation_transform(cfg))

@@ -1,10 +1,9 @@
-"""In which order an epoch takes the images of shards: a function of its seed and of how many images
-each shard holds, whatever the number of processes, and wherever it is begun again.
+"""The order in which an epoch reads the images of shards. It depends only on the epoch's seed and
+the number of images in each shard, not on the number of processes or on interruptions.
 
-The shards are put in random order, and the row of their images is cut into as many *lanes* as
-SHARDS.LANES says, equally long. Each batch takes as many images of each lane, so its images are of
-several places, and a process under torchrun reads its own lanes alone. A lane comes in blocks of
-images, and these are shuffled.
+The shards are shuffled, and the sequence of their images is split into SHARDS.LANES *lanes* of
+equal length. A batch takes equally many images from each lane, so it mixes several shards, and a
+process under torchrun reads only its own lanes. A lane is read in blocks, which are shuffled.
 """
 
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ import numpy as np
 
 
 class Piece(NamedTuple):
-    """Rows start .. stop - 1 of a shard's images."""
+    """Rows start .. stop - 1 of the images of a shard."""
 
     shard: int
     start: int
@@ -26,8 +25,8 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Order:
-    """counts: images of each shard; batch: images in a batch; lanes and shuffle: the options. There
-    are as many lanes as also divide the batch."""
+    """counts: images of each shard; batch: images of a batch; lanes, shuffle: the options. The
+    number of lanes used is the largest divisor of `lanes` that also divides the batch."""
 
     counts: tuple[int, ...]
     batch: int
@@ -36,7 +35,7 @@ class Order:
 
     @cached_property
     def number(self) -> int:
-        """Of lanes."""
+        """Number of lanes."""
         return gcd(self.batch, self.lanes)
 
     @property
@@ -62,7 +61,7 @@ class Order:
         return min(max(self.length(lane) - number * self.size, 0), self.size)
 
     def pieces(self, seed: int, lane: int, skip: int = 0) -> Iterator[Piece]:
-        """What a lane reads, without its first `skip` images. seed: of the epoch."""
+        """Yield the pieces of a lane, without its first `skip` images. seed: of the epoch."""
         order = np.random.default_rng(seed).permutation(len(self.counts))
         ends = np.cumsum(np.array(self.counts)[order])
         first, last = self._end(lane) + skip, self._end(lane + 1)
@@ -73,7 +72,7 @@ class Order:
                 yield Piece(shard, start, stop)
 
     def shuffled(self, seed: int, lane: int, block: int, images: int) -> list[int]:
-        """In which order the `images` of a block come."""
+        """Return the order of the `images` of a block."""
         return np.random.default_rng([seed, lane, block]).permutation(images).tolist()
 
     def _end(self, lane: int) -> int:

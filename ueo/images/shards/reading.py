@@ -1,7 +1,7 @@
-"""The images of one shard as they come.
+"""Read the images of a shard in a stream.
 
-Files whose names agree up to the first dot of the last part are one sample, its key is that part of
-the name: WebDataset's rule. What is left out is left out at every pass, for the same reason.
+By WebDataset's rule, files whose names agree up to the first dot after the folder are one sample,
+and that part of the name is its key. Every pass skips the same files for the same reasons.
 """
 
 import re
@@ -21,7 +21,7 @@ BLOCK = 1 << 20
 
 
 class Member(NamedTuple):
-    """An image that has been read and not decoded. name: key and suffix, "dog/1.jpg"."""
+    """An image that is read but not decoded. name: key and suffix, "dog/1.jpg"."""
 
     name: str
     data: bytes
@@ -30,15 +30,15 @@ class Member(NamedTuple):
         return self.name
 
 
-Skip = Callable[[str, str], None]  # is told (name, why) of what is left out
+Skip = Callable[[str, str], None]  # called with (name, why) for everything that is skipped
 
 
 def images_of(shard: Shard, skip: Skip = lambda name, why: None) -> Iterator[Member]:
-    """The images of a shard's samples, in their order, one a sample.
+    """Yield the images of a shard, in order, one for each sample.
 
-    Left out are samples without an image, keys that come again, files without a suffix, links, and
-    all that comes after the place where the archive is damaged. Raises DataError for a shard that
-    cannot be opened or read to its end.
+    Skipped are samples without an image, repeated keys, files without a suffix, links, and all that
+    follows damage in the archive. Raises DataError for a shard that cannot be opened or read to its
+    end.
     """
     group, seen = library().tariterators.group_by_keys, set()
 
@@ -57,8 +57,8 @@ def images_of(shard: Shard, skip: Skip = lambda name, why: None) -> Iterator[Mem
 
 
 def again(shard: Shard, names: list[str], start: int, stop: int) -> Iterator[tuple[int, Member]]:
-    """(row, image) of the rows start .. stop - 1 of a shard that was read before. names: of all its
-    images that can be read. Raises DataError where it does not hold them any more."""
+    """Yield (row, image) for the rows start .. stop - 1 of a shard that was read before. names: of
+    all its readable images. Raises DataError if the shard no longer holds them."""
     row, found = 0, images_of(shard)
     try:
         while row < stop:
@@ -76,7 +76,7 @@ def again(shard: Shard, names: list[str], start: int, stop: int) -> Iterator[tup
 
 
 class _Header(tarfile.TarInfo):
-    """Notes whether the archive has come to its end mark."""
+    """Sets `ended` of the archive when it reaches its end mark."""
 
     @classmethod
     def fromtarfile(cls, archive):
@@ -88,14 +88,14 @@ class _Header(tarfile.TarInfo):
 
 
 def _files(shard: Shard, skip: Skip) -> Iterator[dict]:
-    """The files of a shard as webdataset's functions take them."""
+    """Yield the files of a shard in the form that webdataset's functions take."""
     stream = _opened(shard)
     try:
         why = None
         try:
             archive = tarfile.open(fileobj=stream, mode="r|*", tarinfo=_Header)
             while (header := archive.next()) is not None:
-                archive.members = []  # which would grow
+                archive.members = []  # tarfile would keep every header
                 if header.islnk() or header.issym():
                     skip(header.name, "a link")
                 elif header.isreg() and not META.match(header.name):
@@ -108,9 +108,9 @@ def _files(shard: Shard, skip: Skip) -> Iterator[dict]:
                 why = f"{CUT} (no end mark, or a damaged header)"
         except (tarfile.TarError, EOFError, zlib.error) as error:
             why = f"{CUT} ({error})"
-        while stream.read(BLOCK):  # the rest, so that whoever writes it ends well
+        while stream.read(BLOCK):  # drain the stream, so that a command can finish
             pass
-        stream.close()  # raises OSError for a command that has failed
+        stream.close()  # raises OSError if a command failed
         if why:
             skip("", why)
     except OSError as error:
@@ -127,7 +127,7 @@ def _opened(shard: Shard):
 
 
 def _give_up(stream) -> None:
-    """Close what may not be at its end; a command is ended first, which else might go on."""
+    """Close a stream that may not be at its end; kill its command first, which might run on."""
     if (process := getattr(stream, "proc", None)) and process.poll() is None:
         process.kill()
     with suppress(OSError):

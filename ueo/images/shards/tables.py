@@ -1,8 +1,8 @@
-"""What the first pass over shards has found, kept in files: of each shard the names of its images,
-what is left out, and what the frozen image encoder gives of each image.
+"""Results of the first pass over shards, in files: for each shard the names of its images, what was
+skipped, and the frozen encoder's features of each image.
 
-An image's key leads to its row. Files are mapped into memory while their shard is read, so a
-million images take no more than a thousand.
+Files are memory-mapped only while their shard is read, so memory does not grow with the number of
+images.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ AGAIN = "remove it and run again"
 
 
 class Table(NamedTuple):
-    """Of one shard. names: of its images, key and suffix, in their order; features: (images,
-    embedding), fp32; skipped: (name, why) of what is left out."""
+    """The table of one shard. names: of its images, key and suffix, in order; features: (images,
+    embedding), fp32; skipped: (name, why)."""
 
     names: list[str]
     features: np.ndarray
@@ -30,30 +30,30 @@ class Table(NamedTuple):
 
 
 class Tables:
-    """Those of `shards`, in `folder`. key: what features depend on besides the shards."""
+    """The tables of `shards`, in `folder`. key: what features depend on besides the shards."""
 
     def __init__(self, folder: Path, shards: list[Shard], key: str):
         self.folder, self.shards = folder, shards
         self.files = [folder / _digest(shard, key) for shard in shards]
 
     def missing(self, among: list[int]) -> list[int]:
-        """Those of these shards that have no table yet."""
+        """Return the shards among these that have no table yet."""
         return [i for i in among if not self._facts(i).is_file()]
 
     def write(self, shard: int, table: Table) -> None:
-        """Whole or not at all."""
+        """Write the table of a shard atomically. Raises ConfigError if it cannot be written."""
         try:
             with atomic_path(self._features(shard)) as temporary:
                 np.save(temporary, table.features)
             write_json(self._facts(shard), {"url": self.shards[shard].url, "names": table.names,
                                             "skipped": table.skipped})
         except OSError as error:
-            reason = error.strerror or first_line(error)  # NumPy gives a short write no strerror
+            reason = error.strerror or first_line(error)  # NumPy's short write has no strerror
             raise ConfigError(f"{self.folder}: features cannot be kept ({reason}); "
                               "DATASET.STORE names another folder") from error
 
     def read(self, shard: int) -> Table:
-        """Raises DataError for one that is missing or damaged."""
+        """Read the table of a shard. Raises DataError if it is missing or damaged."""
         try:
             facts = read_json(self._facts(shard), dict, AGAIN)
             features = np.load(self._features(shard), mmap_mode="r", allow_pickle=False)
@@ -66,11 +66,11 @@ class Tables:
 
     @cached_property
     def counts(self) -> tuple[int, ...]:
-        """Images of each shard, once all have a table."""
+        """Number of images of each shard, once all have a table."""
         return tuple(len(self.read(i).names) for i in range(len(self.shards)))
 
     def each(self, what: Callable[[Shard, Table], list]) -> list:
-        """The items of what(shard, table) of every shard, in their order."""
+        """Concatenate the lists what(shard, table) of all shards, in order."""
         pairs = ((shard, self.read(i)) for i, shard in enumerate(self.shards))
         return [item for shard, table in pairs for item in what(shard, table)]
 
@@ -82,8 +82,8 @@ class Tables:
 
 
 def _digest(shard: Shard, key: str) -> str:
-    """Another one where a local shard was changed. One at an address is known by that alone, a
-    command by its words and the folder that it runs in."""
+    """Hash a shard's identity: of a local file its path and version, of a command its text and
+    working folder, of a URL the URL alone."""
     if shard.path:
         known = str(shard.path.absolute()), file_version(shard.path)
     elif shard.url.startswith("pipe:"):

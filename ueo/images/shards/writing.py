@@ -1,4 +1,4 @@
-"""Make shards of a folder of images, the same bytes each time."""
+"""Make shards of a folder of images, reproducibly to the byte."""
 
 import hashlib
 import os
@@ -17,16 +17,15 @@ DOT = "%2E"  # in a key, which ends at the first dot
 
 
 def make_shards(folder: Path, output: Path, size: int, unread: Unread) -> tuple[list[Path], int]:
-    """Write the images below `folder` into tar files in `output`, a new folder, which is there
-    whole or not at all; returns (the shards, number of images).
+    """Write the images below `folder` into tar files in the new folder `output`, atomically.
+    Returns (the shards, number of images).
 
-    Bytes are those of the files, undecoded. They come in an order drawn from their names, so that
-    images of a class do not stand together. size: of the images of a shard, in megabytes; one
-    larger image has a shard of its own. unread: counts what else is in the folder. Raises
-    ConfigError or DataError.
+    Files are copied byte for byte, ordered by a hash of their names, so that classes are mixed.
+    size: of a shard's images in megabytes; a larger image gets a shard of its own. unread: counts
+    what else is in the folder. Raises ConfigError or DataError.
     """
     if output.exists():
-        raise ConfigError(f"--output {output}: is there already; remove it, or name another")
+        raise ConfigError(f"--output {output}: already exists; remove it, or name another")
     images = images_below(folder, unread)
     if not images:
         raise DataError(f"{folder}: holds no image{f', only {unread}' if unread else ''}")
@@ -43,9 +42,9 @@ def make_shards(folder: Path, output: Path, size: int, unread: Unread) -> tuple[
 
 
 def keyed(names: dict[str, str]) -> dict[str, str]:
-    """{name in a shard: path} of {name below the folder: path}. A key ends at the first dot, so
-    further dots are written as DOT; a file called as another but for its suffix keeps that in its
-    key. Raises DataError for a key that would be there twice."""
+    """Turn {name below the folder: path} into {name in a shard: path}. A key ends at the first dot,
+    so other dots become DOT. If two files differ only in their suffix, the second key includes it.
+    Raises DataError for a duplicate key."""
     found, keys = {}, set()
     for name in sorted(names):
         folder, _, last = name.rpartition("/")
@@ -61,7 +60,7 @@ def keyed(names: dict[str, str]) -> dict[str, str]:
 
 
 def _drawn(files: dict[str, str]) -> list[tuple[str, str]]:
-    """(name, path), in an order that a hash of the name decides."""
+    """Return (name, path), ordered by a hash of the name."""
     def rank(item: tuple[str, str]) -> bytes:
         return hashlib.blake2b(item[0].encode(errors="surrogateescape"), digest_size=16).digest()
 
@@ -69,7 +68,7 @@ def _drawn(files: dict[str, str]) -> list[tuple[str, str]]:
 
 
 def _groups(files: Iterable[tuple[str, str]], most: int) -> Iterator[list[tuple[str, str]]]:
-    """Consecutive files of at most `most` bytes together, or one file."""
+    """Yield groups of consecutive files of at most `most` bytes in total, or of one file."""
     group, held = [], 0
     for name, path in files:
         size = _size(path)

@@ -62,7 +62,7 @@ def test_shards_are_there_whole_or_not_at_all(photos, monkeypatch, capsys):
     assert [path.name for path in photos.parent.iterdir()] == ["photos"]
     assert data.main(["shard", str(photos)]) == 0
     assert data.main(["shard", str(photos)]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_mistakes_are_one_line(tmp_path, capsys):
