@@ -139,8 +139,8 @@ def test_a_full_gpu_is_not_taken_for_a_step_that_cannot_be_recorded():
 
 
 @pytest.mark.parametrize("name, options, device, why", [
-    ("DANCE", (), "auto", "DANCE's loss keeps something"), ("ARF", (), "auto", "ARF's loss keeps"),
-    ("UEO", ("TRAINER.UEO.REFRESH", "True"), "auto", "UEO's loss keeps something"),
+    ("DANCE", (), "auto", "DANCE's loss carries state"), ("ARF", (), "auto", "ARF's loss"),
+    ("UEO", ("TRAINER.UEO.REFRESH", "True"), "auto", "UEO's loss carries state"),
     ("UEO", ("TRAINER.UEO.PREC", "amp"), "auto", "PREC amp"), ("UEO", (), "cpu", ""),
 ])
 def test_what_cannot_be_captured_runs_without_and_says_so(

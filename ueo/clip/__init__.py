@@ -5,14 +5,13 @@ import warnings
 
 
 def _import_clip() -> None:
-    """Import `clip`, which asks at its import whether there is CUDA: it is not to learn it yet.
+    """Import `clip` without the call of torch.cuda that it makes for the default of clip.load().
 
-    No process can use CUDA that was forked from one which asked. clip.load() has the answer as its
-    default device; here it asks when it is called.
+    A child that is forked after such a call cannot use CUDA. Here clip.load() makes it when called.
     """
     import torch
 
-    import modern_dassl.torchvision_alone  # noqa: F401  (no other import may meet the answer below)
+    import modern_dassl.torchvision_alone  # noqa: F401  (imported before CUDA is hidden below)
 
     asked, torch.cuda.is_available = torch.cuda.is_available, lambda: False
     try:

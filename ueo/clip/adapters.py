@@ -1,9 +1,9 @@
-"""What stands between image features and cosines: nothing, or a small network of a method's.
+"""Adapters: what maps image and class features to cosines, an inner product or a method's network.
 
 An adapter takes unit image features (batch, D) and unit class features (K, D) and gives cosines
-(batch, K), which the logit scale turns into logits. An adapter that adds to the logits divides what
-it adds by that scale, so that its sum can be compared with cosines: they are what the evaluator and
-its scores receive. Adapters compute in fp32, whatever the towers do.
+(batch, K), which are multiplied by the logit scale. An adapter that adds to the logits divides what
+it adds by that scale, because the evaluator and its scores expect cosines. Adapters compute in
+fp32, whatever the precision of the towers.
 """
 
 import torch
@@ -11,20 +11,20 @@ from torch import Tensor, nn
 
 
 class Cosines(nn.Module):
-    """CLIP's own: the product of both features."""
+    """CLIP's own: the inner product of both features."""
 
     def forward(self, features: Tensor, class_features: Tensor) -> Tensor:
         return features @ class_features.T
 
 
 class Cache(nn.Module):
-    """Tip-Adapter's key-value cache (Zhang et al., ECCV 2022, Eq. 4-6): an image is also what its
-    neighbours among the keys are,
+    """Tip-Adapter's key-value cache (Zhang et al., ECCV 2022, Eq. 4-6), which adds to an image's
+    cosines the labels of the keys near it:
 
         cosines = f T' + strength * exp(-sharpness * (1 - f keys')) values
 
-    rows, classes, embedding: keys are (rows, embedding), values (rows, classes). A row of zeros
-    among the values counts for nothing, and all are zeros until `fill`.
+    rows, classes, embedding: keys are (rows, embedding), values (rows, classes). A row whose values
+    are zeros has no effect; all are zeros until `fill`.
     strength: the paper's alpha, divided by the logit scale. sharpness: its beta.
     """
 
@@ -38,8 +38,7 @@ class Cache(nn.Module):
 
     @torch.no_grad()
     def fill(self, keys: Tensor, labels: Tensor) -> None:
-        """keys: (images, embedding), unit vectors, no more than there are rows; labels: (images,).
-        """
+        """Store keys, unit vectors (images, embedding), at most `rows`, and labels (images,)."""
         used = torch.arange(len(keys))
         self.keys[used] = keys.to(self.keys)
         self.values.zero_()

@@ -1,4 +1,4 @@
-"""OpenAI's architectures with random weights: for checks and benchmarks, which need no download."""
+"""OpenAI's architectures with random weights, for checks and benchmarks without a download."""
 
 import torch
 from clip.model import CLIP
@@ -17,8 +17,8 @@ ARCHITECTURES = {
 
 
 def random_clip(name: str) -> CLIP:
-    """A CLIP of OpenAI's architecture `name` in evaluation mode. Raises ConfigError for a name that
-    is not among ARCHITECTURES."""
+    """Build a CLIP of OpenAI's architecture `name` in evaluation mode. Raises ConfigError for a
+    name that is not in ARCHITECTURES."""
     if name not in ARCHITECTURES:
         raise ConfigError(f"{name!r} with random weights: known are {', '.join(ARCHITECTURES)}")
     torch.manual_seed(0)

@@ -9,14 +9,14 @@ from ueo.clip.fused.transformer import SLOPE, QuickGELU, layer_norm
 
 
 def project(attention: nn.MultiheadAttention, x: Tensor, parts: int = 3) -> Tensor:
-    """The first `parts` of query, key and value of x (..., tokens, width), side by side:
+    """Return the first `parts` of query, key and value of x (..., tokens, width), concatenated:
     (..., tokens, parts * width)."""
     rows = parts * x.shape[-1]
     return F.linear(x, attention.in_proj_weight[:rows], attention.in_proj_bias[:rows])
 
 
 def split_heads(projected: Tensor, attention: nn.MultiheadAttention) -> tuple[Tensor, ...]:
-    """What `project` gave as the tensors that fused attention takes, each (..., heads, tokens,
+    """Split the output of `project` into tensors for fused attention, each (..., heads, tokens,
     width / heads)."""
     heads, each = attention.num_heads, attention.head_dim
     parts = projected.unflatten(-1, (-1, heads, each)).unbind(-3)
@@ -29,21 +29,21 @@ def merge_heads(seen: Tensor) -> Tensor:
 
 
 def after_attention(block: nn.Module, x: Tensor, seen: Tensor) -> Tensor:
-    """The rest of a block: output projection, residual, MLP.
+    """Compute the rest of a block: output projection, residual, MLP.
 
-    x: (..., tokens, width); seen: alike, what attention gave.
+    x: (..., tokens, width); seen: the output of attention, of the same shape.
     """
     x = x + block.attn.out_proj(seen)
     return x + _mlp(block.mlp, layer_norm(block.ln_2, x))
 
 
 def _mlp(mlp: nn.Sequential, x: Tensor) -> Tensor:
-    """CLIP's MLP of x (..., tokens, width).
+    """Compute CLIP's MLP of x (..., tokens, width).
 
-    QuickGELU is silu(SLOPE * x) / SLOPE. Where no kernel computes it, the division is a factor of
-    the last product: two passes over the hidden layer instead of three, two instead of five back.
+    QuickGELU is silu(SLOPE * x) / SLOPE. Without our kernel, the division is a factor of the last
+    product: two passes over the hidden layer instead of three, two instead of five backward.
     """
-    if type(mlp.gelu).__name__ != "QuickGELU":  # a class of its own in each library
+    if type(mlp.gelu).__name__ != "QuickGELU":  # each library has its own class
         return mlp(x)
     hidden = mlp.c_fc(x)
     if fits(hidden):

@@ -1,6 +1,6 @@
 """Load a CLIP by name: OpenAI's, a file in their layout, the embedded tiny one, or open_clip's.
 
-Everything ends as a `Backbone`, so that one code path serves all of them.
+All become a `Backbone`, so that one code path serves them.
 """
 
 import copy
@@ -22,7 +22,7 @@ from ueo.settings.preprocessing import Preprocessing
 
 
 def available_backbones() -> list[str]:
-    """Names that `load_clip` takes besides a path and those of open_clip."""
+    """Return the names that `load_clip` takes besides paths and names of open_clip."""
     return [*openai_files.published(), TINY, *open_clip_names.EMBEDDED]
 
 
@@ -32,13 +32,13 @@ def load_clip(
     device: torch.device | str = "cpu",
     weights: dict[str, torch.Tensor] | None = None,
 ) -> Backbone:
-    """The backbone in eval mode with frozen parameters, on `device`.
+    """Load a backbone onto `device`, in eval mode, its parameters frozen.
 
     name:      one of `available_backbones()`, the path of a file (OpenAI's JIT archive, a state
                dict saved by torch, or safetensors), or a name of open_clip (open_clip_files.py).
     precision: "fp16" keeps OpenAI's half-precision weights (normalisation layers stay fp32);
                "fp32" and "amp" make every parameter fp32.
-    weights:   state dict in the library's own layout, to be taken instead of those of `name`.
+    weights:   state dict in the library's own layout, used instead of the weights of `name`.
 
     Raises ConfigError for an unknown name, CheckpointError for weights that cannot be read.
     """
@@ -53,14 +53,14 @@ def load_clip(
 
 
 def _serves_many_runs(device: torch.device | str) -> bool:
-    """Whether a process does many runs there; on a CPU each run has one of its own."""
+    """Whether one process does many runs on the device; on a CPU each run has its own process."""
     return torch.device(device).type == "cuda"
 
 
 @dataclass
 class _Kept:
-    """A backbone as it was read, on the CPU; and for each state that torch's random numbers had
-    before it was built, which draws some, their state after that."""
+    """A backbone as it was read, on the CPU. Building it draws random numbers; `drawn` maps the
+    state of torch's generator before to the state after."""
 
     backbone: Backbone | None = None
     drawn: dict[bytes, torch.Tensor] = field(default_factory=dict)
@@ -72,8 +72,8 @@ def _kept(name: str, version: tuple[int, int, int] | None, precision: str) -> _K
 
 
 def own_copy(name: str, precision: str) -> Backbone:
-    """What `load_clip` reads, as a copy of the caller's own. The last backbone stays in memory, and
-    is read again where its file has changed; random numbers go on as after reading."""
+    """Return a copy of what `load_clip` reads. The last backbone is kept in memory and read again
+    if its file has changed. torch's random generator is left in the same state as by reading."""
     kept = _kept(name, file_version(weights_file(name)), precision)
     before = torch.get_rng_state().numpy().tobytes()
     if before not in kept.drawn:
@@ -84,7 +84,7 @@ def own_copy(name: str, precision: str) -> Backbone:
 
 
 def _library(name: str):
-    """The module that knows the files of this backbone's library."""
+    """Return the module that handles the files of this backbone's library."""
     return open_clip_files if open_clip_names.is_named(name) else openai_files
 
 
@@ -94,13 +94,13 @@ def _read(name: str, precision: str) -> Backbone:
 
 
 def weights_file(name: str) -> Path:
-    """Where the weights are, or will be when they are downloaded."""
+    """Return where the weights are, or will be after a download."""
     return _library(name).weights_file(name)
 
 
 def weights_hash(name: str) -> str | None:
-    """12 hexadecimal digits of the SHA-256 of a backbone's weights, the published one for OpenAI's;
-    None for a name that is none of `load_clip`'s."""
+    """Return 12 hexadecimal digits of the SHA-256 of the weights, for OpenAI's from the published
+    hash; None if there is no such file."""
     if name in openai_files.published():
         return openai_files.published_hash(name)[:12]
     path = weights_file(name).expanduser()
@@ -114,7 +114,7 @@ def _sha256_of(path: Path, version: tuple[int, int, int]) -> str:
 
 
 def check_name(name: str) -> None:
-    """Raise ConfigError unless `load_clip` knows the name, or it is a file."""
+    """Raise ConfigError unless `load_clip` knows the name or it is a file."""
     if open_clip_names.is_named(name):
         open_clip_names.check(name)
     elif name not in available_backbones() and not os.path.isfile(name):
@@ -122,7 +122,7 @@ def check_name(name: str) -> None:
 
 
 def fetch(name: str) -> None:
-    """Have the weights of `name` on this machine before runs start in parallel.
+    """Download the weights of `name` if they are missing, before runs start in parallel.
 
     Raises ConfigError for an unknown name, CheckpointError when the download fails.
     """
@@ -134,24 +134,24 @@ def fetch(name: str) -> None:
 
 
 def absent(name: str) -> str:
-    """What `fetch` has to download, in words; "" where it is on this machine."""
+    """Return what `fetch` would have to download, in words; "" if nothing."""
     return _library(name).absent(name)
 
 
 def fetch_unidentified(name: str) -> None:
-    """`fetch` for open_clip's, whose hashes are not published as OpenAI's are."""
+    """Call `fetch` for backbones of open_clip: their hashes, unlike OpenAI's, are not published."""
     if open_clip_names.is_named(name):
         fetch(name)
 
 
 def preprocessing(name: str) -> Preprocessing | None:
-    """What becomes of an image before this backbone sees it, where that can be said without its
-    weights: for open_clip's. Raises as `check_name` does."""
+    """Return the preprocessing of a backbone of open_clip, without reading its weights; None for
+    others. Raises as `check_name` does."""
     return open_clip_files.preprocessing(name) if open_clip_names.is_named(name) else None
 
 
 def listing() -> str:
-    """All backbones, as text: OpenAI's, the embedded one, and open_clip's by model."""
+    """Return all backbones as text: OpenAI's, the embedded ones, and open_clip's by model."""
     lines = ["OpenAI's:", *(f"  {name}" for name in openai_files.published()),
              "Embedded:", *(f"  {name}" for name in (TINY, *open_clip_names.EMBEDDED)),
              "open_clip's, open_clip:MODEL/SET (docs/backbones.md says how to name one's own):"]

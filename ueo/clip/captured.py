@@ -1,11 +1,11 @@
 """One training step as one CUDA graph: forward and backward of a batch, launched at once.
 
 A step launches hundreds of small kernels one by one, and a GPU often waits for the next. A graph is
-recorded once and then replayed, on the same memory: each batch is copied to where the first one
-was, losses and gradients appear where those of the first did. The optimiser reads them as ever.
+recorded once and then replayed on the same memory: each batch is copied to the place of the first,
+and losses and gradients are written to the same tensors. The optimiser is not part of the graph.
 
-Only kernels are recorded. What Python does in a loss happens while it is recorded and never again:
-a method whose loss keeps anything from step to step cannot be captured, see `capturable` in
+Only kernels are recorded. The Python code of a loss runs during recording and never again. So a
+method whose loss carries state from step to step cannot be captured: `capturable` in
 trainers/base.py.
 """
 
@@ -18,17 +18,17 @@ from modern_dassl import distributed
 from ueo.errors import ConfigError, first_line
 from ueo.settings.config import is_online, is_sharded
 
-WARM_UP = 3  # steps before recording: cuDNN chooses its algorithms, libraries allocate
-TOLERANCE = 0.02  # between a loss and its replay, relative or absolute: half precision, other sums
+WARM_UP = 3  # steps before recording, in which cuDNN chooses algorithms and libraries allocate
+TOLERANCE = 0.02  # of a replayed loss, relative or absolute; rounding differs in half precision
 
 
 def in_the_way(trainer) -> str:
-    """Why the steps of a CLIPTrainer on CUDA cannot be captured; "" if they can."""
+    """Return why the steps of a CLIPTrainer on CUDA cannot be captured; "" if they can."""
     name, cfg = type(trainer).__name__, trainer.cfg
     reasons = (
-        (not trainer.capturable, f"{name}'s loss keeps something from step to step"),
+        (not trainer.capturable, f"{name}'s loss carries state from step to step"),
         (is_online(cfg), "the batches of a stream differ in more than their images"),
-        (is_sharded(cfg), "it is not built for images in shards"),
+        (is_sharded(cfg), "images in shards are not supported"),
         (distributed.launched(), "it needs one process, not several of torchrun"),
         (trainer.precision == "amp", "PREC amp changes its scale between steps"),
     )
@@ -38,8 +38,8 @@ def in_the_way(trainer) -> str:
 def captured_step(
     trainer, step: Callable[[dict], dict], parameters: list[nn.Parameter]
 ) -> "CapturedStep | None":
-    """The captured step of a CLIPTrainer; None on a CPU, where GRAPH is False, and where it cannot
-    be, which is said."""
+    """Return the captured step of a CLIPTrainer; None on a CPU, if GRAPH is False, or if it is
+    impossible, which is printed."""
     if trainer.device.type != "cuda" or not trainer.options.GRAPH:
         return None
     if why := in_the_way(trainer):
@@ -49,11 +49,11 @@ def captured_step(
 
 
 class CapturedStep:
-    """Losses of a batch, and their gradients in `.grad` of `parameters`.
+    """Computes the losses of a batch, and their gradients in `.grad` of `parameters`.
 
-    step: batch -> {name: loss}; clears gradients and leaves those of the batch. A batch of another
-    shape than the first, the last and small one, takes it as it is.
-    name: of the trainer, for a message.
+    step: batch -> {name: loss}; replaces the gradients by those of the batch. It is called directly
+    for a batch whose shape differs from the first's, such as a smaller last one.
+    name: of the trainer, for messages.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class CapturedStep:
 
     def _capture(self, batch: dict) -> dict:
         """Record the step on a copy of this batch on the device, replay it, and compare."""
-        device = self.parameters[0].device  # from the CPU nothing can be recorded
+        device = self.parameters[0].device  # copies from the CPU cannot be recorded
         self._batch = {k: v.to(device, copy=True) if isinstance(v, Tensor) else v
                        for k, v in batch.items()}
         stream = torch.cuda.Stream()
@@ -93,10 +93,10 @@ class CapturedStep:
                 expected = self.step(self._batch)["loss"].detach().clone()
         torch.cuda.current_stream().wait_stream(stream)
         for parameter in self.parameters:
-            parameter.grad = None  # gradients shall be the graph's own
+            parameter.grad = None  # so that the graph allocates the gradients
         self._graph = torch.cuda.CUDAGraph()
         try:
-            # a loader's thread that pins a batch meanwhile would spoil a recording of mode "global"
+            # in mode "global", a loader's thread that pins a batch would make the recording fail
             with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
                 self._losses = {n: v.detach() if isinstance(v, Tensor) else v
                                 for n, v in self.step(self._batch).items()}

@@ -12,7 +12,7 @@ from ueo.clip.towers.layouts import RESNET, VIT, layout
 
 
 def encode_images(visual: nn.Module, images: Tensor) -> Tensor:
-    """Features (batch, embedding), not normalised, of images (batch, 3, height, width)."""
+    """Return features (batch, embedding), not normalised, of images (batch, 3, height, width)."""
     made = layout(visual)
     if made == VIT:
         return _vision_transformer(visual, images)
@@ -22,7 +22,7 @@ def encode_images(visual: nn.Module, images: Tensor) -> Tensor:
 
 
 def before_pool(visual: nn.Module, images: Tensor) -> Tensor:
-    """What a ResNet pools, (batch, width, height, width), of images (batch, 3, height, width)."""
+    """Return what the attention pool of a ResNet receives, (batch, channels, height, width)."""
     x = images.contiguous(memory_format=torch.channels_last)
     for convolution, norm in ((visual.conv1, visual.bn1), (visual.conv2, visual.bn2),
                               (visual.conv3, visual.bn3)):
@@ -46,11 +46,11 @@ def _bottleneck(block: nn.Module, x: Tensor) -> Tensor:
 
 
 def attention_pool(pool: nn.Module, x: Tensor) -> Tensor:
-    """What CLIP's AttentionPool2d makes of (batch, width, height, width): (batch, embedding).
+    """Compute CLIP's AttentionPool2d: (batch, channels, height, width) -> (batch, embedding).
 
-    There is one query an image, so no place needs a key or a value of its own: q' (K x + b) is
-    (K' q)' x and a constant that the softmax forgets, and sum_t p_t (V x_t + b) is
-    V (sum_t p_t x_t) + b. Two products an image instead of two for each of its places.
+    With one query an image, no place needs a key and a value of its own: q' (K x + b) is (K' q)' x
+    plus a constant that the softmax cancels, and sum_t p_t (V x_t + b) is V (sum_t p_t x_t) + b.
+    That takes two products an image instead of two for each place.
     """
     x = x.flatten(2).transpose(1, 2)  # (batch, places, width)
     x = torch.cat([x.mean(1, keepdim=True), x], dim=1) + pool.positional_embedding.to(x.dtype)
@@ -65,7 +65,7 @@ def attention_pool(pool: nn.Module, x: Tensor) -> Tensor:
 
 
 def _vision_transformer(visual: nn.Module, images: Tensor) -> Tensor:
-    """The last block works on the class token alone: the others are not read after it."""
+    """Run a ViT whose last block computes the class token only; nothing reads the others."""
     x = before_last_block(visual, images)
     last = visual.transformer.resblocks[-1]
     normalised = layer_norm(last.ln_1, x)
@@ -77,12 +77,12 @@ def _vision_transformer(visual: nn.Module, images: Tensor) -> Tensor:
 
 
 def before_last_block(visual: nn.Module, images: Tensor) -> Tensor:
-    """Tokens (batch, tokens, width) of images (batch, 3, height, width); the first is the class
-    token, the patches' follow."""
+    """Return tokens (batch, tokens, width) of images (batch, 3, height, width): the class token,
+    then those of patches."""
     x = visual.conv1(images).flatten(2).transpose(1, 2)  # (batch, patches, width)
     start = visual.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
     x = torch.cat([start, x], dim=1) + visual.positional_embedding.to(x.dtype)
-    x = visual.ln_pre(x)  # a visual prompt hooks on to it
+    x = visual.ln_pre(x)  # a visual prompt is added by its hook
     *blocks, _ = visual.transformer.resblocks
     for block in blocks:
         parts = split_heads(project(block.attn, layer_norm(block.ln_1, x)), block.attn)
@@ -91,10 +91,10 @@ def before_last_block(visual: nn.Module, images: Tensor) -> Tensor:
 
 
 def folded(visual: nn.Module) -> nn.Module:
-    """A copy whose BatchNorms are part of the convolutions before them, to evaluate with.
+    """Return a copy whose BatchNorms are folded into the convolutions before them, for evaluation.
 
-    The tower itself where there is nothing to fold: no ResNet made as OpenAI's, statistics of the
-    batch, or half precision, in which folded weights would be rounded anew.
+    Returns the tower itself if it is not OpenAI's ResNet, uses batch statistics, or is in half
+    precision, in which folded weights would be rounded once more.
     """
     if layout(visual) != RESNET:
         return visual
@@ -107,7 +107,7 @@ def folded(visual: nn.Module) -> nn.Module:
         children = dict(module.named_children())
         for norm, child in children.items():
             if isinstance(child, nn.BatchNorm2d):
-                # conv1 stands before bn1; in `downsample`, 0 before 1
+                # conv1 precedes bn1; in `downsample`, 0 precedes 1
                 convolution = norm.replace("bn", "conv") if "bn" in norm else "0"
                 setattr(module, convolution, _fused(children[convolution], child))
                 setattr(module, norm, nn.Identity())
@@ -115,7 +115,7 @@ def folded(visual: nn.Module) -> nn.Module:
 
 
 def _twin(module: nn.Module) -> nn.Module:
-    """The same module anew: other children can take the place of its own. Tensors are shared."""
+    """Return a copy of the module tree that shares its tensors, so that layers can be replaced."""
     twin = object.__new__(type(module))  # copy.copy refuses what is parametrized
     twin.__dict__.update(vars(module))
     twin._modules = {name: child if child is None else _twin(child)
@@ -129,7 +129,7 @@ def _fused(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
         norm.weight, norm.bias
     )
     fused = _twin(convolution)
-    fused.__class__, fused._modules = nn.Conv2d, {}  # a parametrized weight is computed already
+    fused.__class__, fused._modules = nn.Conv2d, {}  # drops parametrizations: `weight` has them
     fused._parameters = {
         "weight": nn.Parameter(weight.contiguous(memory_format=torch.channels_last)), "bias": bias,
     }

@@ -1,12 +1,12 @@
 """CLIP's text tower on prompts that begin alike: the same features for a fraction of the work.
 
-In [start] [context] [class name .] [end] the first two are the same for all classes, and a causal
-tower lets no token see a later one: the beginning is computed once, each class's own tokens after
-it, up to its end of text and no further. Only that is read, so the last block works on it alone.
+In [start] [context] [class name .] [end] the first two are the same for all classes, and in a
+causal tower no token sees a later one. So the beginning is computed once, then each class's own
+tokens up to its end of text. Only the end of text is read, so the last block computes nothing else.
 Features agree with those of the plain tower up to rounding.
 
-Tokens stand in rows: those of the beginning, then each class's own without padding. Attention
-alone needs whole prompts, one beside the other; there, what follows an end of text is never seen.
+Tokens are stored in rows: the beginning, then each class's own tokens without padding. Only
+attention needs whole prompts side by side; what follows an end of text is never seen there.
 """
 
 import torch
@@ -18,10 +18,10 @@ from ueo.clip.fused.transformer import layer_norm
 
 
 class OwnTokens(nn.Module):
-    """The tokens of each class after a common beginning; constants, computed once.
+    """The tokens of each class after a common beginning, as constants that are computed once.
 
-    suffix: (classes, own, width), their embeddings; begin: tokens of the beginning; read:
-    (classes,), position in `suffix` of the end of text, the last token that is read.
+    suffix: (classes, own, width), their embeddings; begin: number of tokens of the beginning;
+    read: (classes,), position of the end of text in `suffix`.
     """
 
     def __init__(self, suffix: Tensor, begin: int, read: Tensor):
@@ -32,7 +32,7 @@ class OwnTokens(nn.Module):
         of_class, position = kept.nonzero(as_tuple=True)
         beginning = torch.arange(begin, device=read.device)
         places = torch.cat([beginning, of_class * self.length + begin + position])
-        rows = places.new_zeros(self.classes, self.length)  # what pads is the first row, unseen
+        rows = places.new_zeros(self.classes, self.length)  # padding is row 0, unseen
         rows[:, :begin] = beginning
         rows[of_class, begin + position] = begin + torch.arange(len(position), device=read.device)
         for name, constant in {
@@ -47,8 +47,8 @@ class OwnTokens(nn.Module):
             self.register_buffer(name, constant, persistent=False)
 
     def attend(self, attention: nn.MultiheadAttention, x: Tensor, places: Tensor) -> Tensor:
-        """What the tokens at `places` see of x (contexts, rows, width): (contexts, places, width).
-        """
+        """Return what the tokens at `places` attend to: x (contexts, rows, width) -> (contexts,
+        places, width)."""
         projected = _Unpacked.apply(project(attention, x), self)
         prompts = projected.view(-1, self.length, projected.shape[-1])  # (contexts * classes, ...)
         query, key, value = split_heads(prompts, attention)
@@ -59,8 +59,8 @@ class OwnTokens(nn.Module):
 class _Unpacked(torch.autograd.Function):
     """Rows (contexts, rows, width) -> whole prompts (contexts, classes * length, width).
 
-    The gradient of the beginning is summed over classes as one sum: added up row by row, in half
-    precision, it would be rounded as often as there are classes, in any order.
+    The gradient of the beginning is one sum over classes. Adding it up row by row would, in half
+    precision, round it once a class, in an undefined order.
     """
 
     @staticmethod
@@ -78,9 +78,9 @@ class _Unpacked(torch.autograd.Function):
 
 
 def encode_shared(tower: nn.Module, prefix: Tensor, own: OwnTokens) -> Tensor:
-    """Features at the end of text, not normalised: (contexts, classes, embedding).
+    """Return features at the end of text, not normalised: (contexts, classes, embedding).
 
-    tower:  ueo.clip.towers.text.TextEncoder, one that `shares_beginning`.
+    tower:  a TextEncoder (towers/text.py) with `shares_beginning`.
     prefix: (contexts, begin, width), embeddings of the beginning, for each context.
     """
     x = torch.cat([prefix, own.embedded.expand(len(prefix), -1, -1)], dim=1)

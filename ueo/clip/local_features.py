@@ -1,8 +1,8 @@
-"""Local image features in the space of the class features: one for each place of the grid.
+"""Local image features in the space of the class features, one for each place of the grid.
 
-As in the released code of GL-MCM (Miyai et al., IJCV 2025): the last attention is left out and each
-place keeps its own value. A ViT's go on through the rest of the last block, the last normalisation
-and the projection; a ResNet's through the output layer of its attention pool, without position.
+As in the released code of GL-MCM (Miyai et al., IJCV 2025), the last attention is left out: each
+place keeps its own value. In a ViT it then passes the rest of the last block, the last
+normalisation and the projection; in a ResNet the pool's output layer, without position.
 """
 
 import torch.nn.functional as F
@@ -15,9 +15,9 @@ from ueo.errors import ConfigError
 
 
 def local_features(visual: nn.Module, images: Tensor) -> Tensor:
-    """Unit vectors (batch, places, embedding) of images (batch, 3, height, width).
+    """Return unit vectors (batch, places, embedding) of images (batch, 3, height, width).
 
-    visual: a tower that has a layout (towers/layouts.py). Raises ConfigError for another.
+    visual: a tower with a layout (towers/layouts.py). Raises ConfigError for another.
     """
     of_tower = {VIT: _of_vit, RESNET: _of_resnet}.get(layout(visual))
     if of_tower is None:
@@ -27,7 +27,7 @@ def local_features(visual: nn.Module, images: Tensor) -> Tensor:
 
 
 def _of_vit(visual: nn.Module, images: Tensor) -> Tensor:
-    patches = len(visual.positional_embedding) - 1  # tokens of a visual prompt come after them
+    patches = len(visual.positional_embedding) - 1  # followed by tokens of a visual prompt
     x = before_last_block(visual, images)[:, 1 : 1 + patches]
     last = visual.transformer.resblocks[-1]
     value = project(last.attn, last.ln_1(x)).chunk(3, -1)[2]

@@ -19,7 +19,7 @@ from ueo.clip.towers.interface import Backbone
 from ueo.clip.towers.layouts import VIT, described, layout
 from ueo.errors import ConfigError
 
-# in smaller batches, matrix products take other kernels, whose rounding differs in the last digit
+# smaller batches run other kernels for matrix products, whose rounding differs in the last digit
 LEAST_ROWS = 16
 
 
@@ -28,7 +28,7 @@ class PromptedCLIP(nn.Module):
     BatchNorm uses CLIP's running statistics and never moves them.
 
     adapter: (image features, class features) -> cosines; see adapters.py.
-    fast: skip unused computation (fast_text.py, fast_image.py), in a tower that is as loaded.
+    fast: skip unused computation (fast_text.py, fast_image.py) in towers that were not changed.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class PromptedCLIP(nn.Module):
         self.visual = backbone.visual
         if fast and layout(self.visual):
             self.visual.to(memory_format=torch.channels_last)
-        # in a tuple, because a registered module's parameters are saved and tuned
+        # the encoder for evaluation (`evaluating`), in a tuple so that it is not registered
         self._folded: tuple[nn.Module, ...] = ()
-        self.keeps_folded = False  # between evaluations: for a model that is evaluated often
+        self.keeps_folded = False  # keep it between evaluations; for a model that predicts often
         self._kept_fold: tuple[list, tuple[nn.Module, ...], dict] | None = None
-        self._evaluations: list[None] = []  # under way; a list, whose changes threads cannot lose
+        self._evaluations: list[None] = []  # one for each under way; append and pop are atomic
         self._norms = tuple(m for m in self.visual.modules() if isinstance(m, _BatchNorm))
         self.prompt = prompt
         self.text_encoder = backbone.text
@@ -51,7 +51,7 @@ class PromptedCLIP(nn.Module):
         self.text_as_loaded = AsLoaded(self.text_encoder)
         self.token_embedding = backbone.token_embedding
         self.dtype = backbone.dtype
-        self.embedding = backbone.embedding  # length of an image's and of a class's feature
+        self.embedding = backbone.embedding  # length of a feature
         self.logit_scale = backbone.logit_scale
         self.logit_bias = backbone.logit_bias
         self.visual_prompt: nn.Parameter | None = None
@@ -60,8 +60,8 @@ class PromptedCLIP(nn.Module):
         self.eval()
 
     def add_visual_prompt(self, tokens: int, generator: torch.Generator) -> None:
-        """Learnable tokens beside the patches at the entrance of a ViT (Jia et al., ECCV 2022,
-        shallow variant). Raises ConfigError for another tower."""
+        """Add learnable tokens to the patches at the input of a ViT (visual prompt tuning, Jia et
+        al., ECCV 2022, shallow variant). Raises ConfigError for another tower."""
         if layout(self.visual) != VIT:
             raise ConfigError(
                 "TUNE: 'visual_prompt' needs a ViT of OpenAI's or one of open_clip's own; this "
@@ -80,16 +80,16 @@ class PromptedCLIP(nn.Module):
         return torch.cat([tokens, prompt], dim=1)  # (batch, patches + prompt, width)
 
     def image_features(self, images: Tensor) -> Tensor:
-        """Unit vectors (batch, embedding) of images (batch, 3, height, width)."""
+        """Return unit features (batch, embedding) of images (batch, 3, height, width)."""
         return F.normalize(self.encode_images(images), dim=-1)
 
     def encode_images(self, images: Tensor) -> Tensor:
-        """What the image encoder gives, (batch, embedding): not normalised."""
+        """Return the output of the image encoder, (batch, embedding), not normalised."""
         visual = (*self._folded, self.visual)[0] if self._evaluations else self.visual
         images = images.to(self.dtype)
         if layout(visual) is None:
-            # on a CPU, torch 2.15 writes beyond the memory of a weight's gradient where a 1 x 1
-            # convolution with stride reads three channels last, as the first of FastViT does
+            # on a CPU, torch 2.15 writes out of bounds in the weight gradient of a strided 1 x 1
+            # convolution on channels-last images, such as FastViT's first
             images = images.contiguous()
         return encode_images(visual, images) if self.skips else visual(images)
 
@@ -99,9 +99,8 @@ class PromptedCLIP(nn.Module):
         return self.fast and not self.visual_as_loaded.changed()
 
     def local_features(self, images: Tensor) -> Tensor:
-        """Unit vectors (batch, places, embedding) of images (batch, 3, height, width), see
-        local_features.py. Raises ConfigError where the image tower has none: it is made in another
-        way than OpenAI's, or was changed."""
+        """Return unit local features (batch, places, embedding) of images, see local_features.py.
+        Raises ConfigError for a tower that is not OpenAI's architecture, or was changed."""
         if changed := self.visual_as_loaded.changed():
             raise ConfigError(f"local features need the image tower as it was loaded, and it is "
                               f"changed in {changed}")
@@ -109,8 +108,8 @@ class PromptedCLIP(nn.Module):
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Without gradients, and while no parameter moves: a faster image encoder. Where that is
-        kept, by several threads at once."""
+        """Disable gradients and use a faster image encoder; parameters must not change meanwhile.
+        With `keeps_folded`, several threads may be inside at once."""
         with torch.no_grad():
             self._folded = self._fold() if self.skips else ()
             self._evaluations.append(None)
@@ -122,20 +121,20 @@ class PromptedCLIP(nn.Module):
                     self._folded = ()
 
     def _fold(self) -> tuple[nn.Module, ...]:
-        """The faster image encoder. Where it is kept, it is made anew when a tensor of the image
-        encoder has changed, or been replaced, since."""
+        """Return the faster image encoder. A kept one is rebuilt if a tensor of the image encoder
+        was changed or replaced since."""
         if not self.keeps_folded:
             return (folded(self.visual),)
         state = [*map(_state, self.visual.modules())]
         if self._kept_fold is None or self._kept_fold[0] != state:
-            # its tensors are held, so that no later one gets their place in memory
+            # the state dict holds its tensors, so that no new tensor gets the same address
             self._kept_fold = state, (folded(self.visual),), self.visual.state_dict()
         return self._kept_fold[1]
 
     def steadily(self, function: Callable[..., Tensor], *parts: Tensor) -> Tensor:
-        """`function` of parts (batch, ...), a result a row, computed in a batch of LEAST_ROWS at
-        least: alone or among many, an image gets the same result on a CPU, bit for bit. Where
-        BatchNorm takes the batch's own statistics it does not, and the batch stays as it is."""
+        """Return `function` of parts (batch, ...), one result a row, with batches padded to
+        LEAST_ROWS: on a CPU an image gets the same result, bit for bit, alone or among many. If
+        BatchNorm uses batch statistics, that is impossible, and nothing is padded."""
         rows = len(parts[0])
         if not 0 < rows < LEAST_ROWS or not self.independent:
             return function(*parts)
@@ -144,26 +143,25 @@ class PromptedCLIP(nn.Module):
 
     @property
     def independent(self) -> bool:
-        """Whether an image's result is the same whatever images are beside it in a batch."""
+        """Whether an image's features do not depend on the other images of its batch."""
         return all(norm.running_mean is not None for norm in self._norms)
 
     def member_features(self) -> list[Tensor]:
-        """Unit vectors (K, embedding) of the known classes' prompts, of each prompt learnt."""
+        """Return unit class features (K, embedding) for each prompt of the ensemble."""
         return [F.normalize(self.encode(p)[0], dim=-1) for p in self.prompt.members()]
 
     def encode(self, prompt: PromptLearner, shifts: Tensor | None = None) -> Tensor:
-        """Text features (contexts, K, embedding), not normalised: of one context, or of one for
-        each of `shifts`, (contexts, width), added to every context vector."""
+        """Return text features (contexts, K, embedding), not normalised, of the prompt's context,
+        or of one context for each of `shifts` (contexts, width), added to every context vector."""
         if self.fast and prompt.begins_alike and not self.text_as_loaded.changed():
             return encode_shared(self.text_encoder, prompt.beginning(shifts), prompt.own)
         shifts = [0.0] if shifts is None else shifts
         return torch.stack([self.text_encoder(prompt(shift), prompt.end) for shift in shifts])
 
     def text_features(self, texts: list[str]) -> Tensor:
-        """Unit vectors (texts, embedding) of free text, with gradient to what is tuned.
+        """Return unit features (texts, embedding) of free text, with gradient.
 
-        What is beyond the tower's context is cut off; where padding does not count, work ends with
-        the longest text.
+        Text beyond the tower's context length is cut off. Padding that has no effect is skipped.
         """
         tokens = self.backbone.tokenise(texts, truncate=True)
         ids, device = tokens.ids, self.token_embedding.weight.device
@@ -173,32 +171,32 @@ class PromptedCLIP(nn.Module):
         return F.normalize(self.text_encoder(embedded, tokens.read.to(device)), dim=-1)
 
     def keep_classes(self) -> None:
-        """Compute class features once and no more, unless what they depend on is tuned."""
+        """Compute the class features once and for all, unless what they depend on is tuned."""
         texts = (self.prompt, self.text_encoder, self.token_embedding)
         if not any(p.requires_grad for module in texts for p in module.parameters()):
             with torch.no_grad():
                 self._kept_classes = self.class_features()
 
     def class_features(self) -> Tensor | None:
-        """(K, embedding): the unit vectors of one prompt; of an ensemble, the mean of theirs, whose
-        cosines are the mean of their cosines."""
+        """Return class features (K, embedding): unit vectors; for an ensemble their mean, whose
+        cosines are the mean of its members' cosines."""
         if self._kept_classes is not None:
             return self._kept_classes
         features = self.member_features()
         return torch.stack(features).mean(0) if len(features) > 1 else features[0]
 
     def forward(self, images: Tensor, class_features: Tensor | None = None) -> Tensor:
-        """Cosines (batch, K), unscaled; class features are computed unless given."""
+        """Return unscaled cosines (batch, K); class features are computed unless given."""
         if class_features is None:
             class_features = self.class_features()
         return self.cosines(self.image_features(images), class_features)
 
     def cosines(self, features: Tensor, class_features: Tensor) -> Tensor:
-        """(batch, K), unscaled, of the unit vectors of images and classes."""
+        """Return unscaled cosines (batch, K) of image and class features."""
         return self.adapter(features, class_features)
 
     def encoder_hash(self) -> str:
-        """Of all that an image's features depend on besides its pixels."""
+        """Return a hash of all that an image's features depend on besides its pixels."""
         digest = hashlib.sha256(f"{self.fast} {self.dtype}".encode())
         for name, tensor in dict(self.visual.state_dict(), prompt=self.visual_prompt).items():
             if tensor is not None:
@@ -208,9 +206,9 @@ class PromptedCLIP(nn.Module):
 
 
 def _state(module: nn.Module) -> tuple:
-    """What changes where a tensor of a module is written to, not by way of its `data`, or replaced,
-    or where the module is to train."""
+    """Return what differs after a tensor of the module was replaced or written to (except through
+    `.data`), or `training` was switched."""
     own = (*module._parameters.values(), *module._buffers.values())
-    # of what was made in inference mode no change is counted
+    # tensors made in inference mode have no version
     return module.training, *((t.data_ptr(), t.is_inference() or t._version)
                               for t in own if t is not None)

@@ -1,4 +1,4 @@
-"""The optimiser of what is tuned, how its learning rates fall, and steps in half precision."""
+"""The optimiser, its learning rates and schedule, and loss scaling in half precision."""
 
 from collections.abc import Callable
 
@@ -10,26 +10,26 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler
 
 from ueo.errors import ConfigError
 
-# cosine to 0 over iterations; by iterations too, see DECAY; Dassl's, by epochs
+# cosine to 0 over iterations; inverse decay over iterations, see DECAY; Dassl's, over epochs
 SCHEDULES = ("iteration", "inverse", "epoch")
-RATES = {  # where it is not <PART>_LR; a tower's weights have OPTIM.LR
+RATES = {  # options of the parts whose rate is not <PART>_LR; a whole tower has OPTIM.LR
     "visual": None, "visual_affine": "VISUAL_LR", "visual_affine_all": "VISUAL_LR",
     "visual_prompt": "VISUAL_LR",
 }
 
-# The first scale of an amp loss, the largest power of two that half precision holds: torch's own,
-# 2 ** 16, is infinite there, so the first step of a loss in half would always be skipped.
+# The initial scale of an amp loss: the largest power of two in half precision. torch's default,
+# 2 ** 16, is infinite there, so the first step of a half-precision loss would be skipped.
 FIRST_SCALE = 2.0**15
 
 Groups = dict[str, dict[str, nn.Parameter]]  # part -> {name: parameter}
 
 
 def build_optimiser(module: nn.Module, groups: Groups, optim, options) -> Optimizer:
-    """Dassl's optimiser with one group a part: at the rate of the trainer's option <PART>_LR
-    (or that of RATES), or at OPTIM.LR where that is None or not declared.
+    """Build Dassl's optimiser with one parameter group a part. Its learning rate is the trainer's
+    option <PART>_LR (or that of RATES); if that is None or not declared, OPTIM.LR.
 
     module: holds all parameters of `groups`; optim: the configuration's OPTIM; options: the
-    trainer's. Raises ConfigError where a step would be NaN.
+    trainer's. Raises ConfigError as `check_epsilon` does.
     """
     own = {part: options.get(RATES.get(part, f"{part.upper()}_LR")) for part in groups}
     built = build_optimizer(module, optim, param_groups=[
@@ -41,9 +41,9 @@ def build_optimiser(module: nn.Module, groups: Groups, optim, options) -> Optimi
 
 
 def check_epsilon(optimiser: Optimizer, parts: list[str], name: str, trainer: str) -> None:
-    """Raise ConfigError where the optimiser divides by its epsilon and that is 0 in half precision.
+    """Raise ConfigError if the optimiser divides by an epsilon that is 0 in half precision.
 
-    parts: what each of its groups holds; name: OPTIM.NAME.
+    parts: of its parameter groups; name: OPTIM.NAME.
     """
     half = [
         part for part, group in zip(parts, optimiser.param_groups)
@@ -62,10 +62,9 @@ def check_epsilon(optimiser: Optimizer, parts: list[str], name: str, trainer: st
 
 
 class LossScaler(torch.amp.GradScaler):
-    """Scales an amp loss, and counts the steps that it leaves out because a gradient was infinite
-    in half precision, which it answers with a smaller scale.
-
-    skipped: so many since the run began, resumed or not.
+    """Scales an amp loss, and counts the steps it skips because a gradient is infinite in half
+    precision; the scale is then reduced. skipped: their number since the run began, also after a
+    resume.
     """
 
     def __init__(self, device: str = "cuda"):
@@ -82,14 +81,14 @@ class LossScaler(torch.amp.GradScaler):
             self.skipped += not taken
 
     def tell(self) -> None:
-        """Print how many steps were left out since this was last called, where there were any."""
+        """Print how many steps were skipped since the last call, if any."""
         if self.skipped > self._told:
-            print("amp: steps left out because a gradient was infinite in half precision: "
-                  f"{self.skipped - self._told}; the loss is scaled by {self.get_scale():.0f} now")
+            print("amp: steps skipped because a gradient was infinite in half precision: "
+                  f"{self.skipped - self._told}; the loss scale is now {self.get_scale():.0f}")
         self._told = self.skipped
 
     def state_dict(self) -> dict:
-        state = super().state_dict()  # empty where it is switched off
+        state = super().state_dict()  # empty if scaling is disabled
         return {**state, "skipped": self.skipped} if state else state
 
     def load_state_dict(self, state: dict) -> None:
@@ -100,7 +99,7 @@ class LossScaler(torch.amp.GradScaler):
 def build_schedule(
     optimiser: Optimizer, optim, options, steps: Callable[[], int]
 ) -> LRScheduler:
-    """The schedule that SCHEDULE names. steps: gives the number of iterations in all."""
+    """Build the schedule that SCHEDULE names. steps: returns the total number of iterations."""
     if options.SCHEDULE == "iteration":
         return CosineAnnealingLR(optimiser, T_max=steps())
     if options.SCHEDULE == "inverse":

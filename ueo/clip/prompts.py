@@ -11,9 +11,9 @@ from ueo.clip.towers.interface import Backbone
 
 POSITIONS = ("end", "middle", "front")
 CONTEXT = "a photo of a"
-TEMPLATE = CONTEXT + " {}."  # of a data set that has none of its own
+TEMPLATE = CONTEXT + " {}."  # for data sets without a template of their own
 CONTEXT_STD = 0.02  # of a random context, as in CoOp
-PLACEHOLDER = "a"  # one token; stands where random vectors will
+PLACEHOLDER = "a"  # one token, replaced by a random vector
 
 
 class PromptLearner(nn.Module):
@@ -21,11 +21,11 @@ class PromptLearner(nn.Module):
 
     classnames: the K known names; "_" is read as a space.
     context:    words that initialise the context, or "" for `n_ctx` random vectors. With "{}" it is
-                a template: what follows the name stays fixed, "a photo of a {}, a type of pet."
+                a template whose end is fixed: "a photo of a {}, a type of pet."
     class_specific: one context a class instead of one for all.
-    position:   where the class name stands: after the context, in its middle, or before it.
-    full_precision: keep the context in fp32, also beside weights in fp16.
-    whole: keep the padding, as released, also where nothing depends on it.
+    position:   of the class name: after the context, in its middle, or before it.
+    full_precision: keep the context in fp32 although weights are fp16.
+    whole: keep the padding even if it has no effect, as the released code does.
 
     `ctx` is (n_ctx, width), or (K, n_ctx, width) when class-specific.
     """
@@ -64,7 +64,7 @@ class PromptLearner(nn.Module):
 
     @staticmethod
     def _embed_words(words: str, backbone: Backbone) -> Tensor:
-        """(words' tokens, width)."""
+        """Return the embeddings of the words' tokens, (tokens, width)."""
         tokens, embed = backbone.tokenise([words]), backbone.token_embedding
         start = backbone.tokenise.start
         with torch.no_grad():
@@ -72,8 +72,7 @@ class PromptLearner(nn.Module):
         return embedded[start : start + int(tokens.words)].clone()
 
     def _tokenise(self, prompts: list[str], backbone: Backbone, whole: bool) -> None:
-        """Embed every prompt once; unless `whole`, cut to the longest where the tower looks no
-        further."""
+        """Embed every prompt once. Unless `whole`, cut padding that the tower does not read."""
         tokens, embed, text = backbone.tokenise(prompts), backbone.token_embedding, backbone.text
         ids, begin = tokens.ids, backbone.tokenise.start + self.ctx.shape[-2]
         if text.ends_at_read and not whole:
@@ -90,11 +89,8 @@ class PromptLearner(nn.Module):
         self.own = OwnTokens(self.after, begin, self.end - begin) if shared else None
 
     def forward(self, shift: Tensor | float = 0.0) -> Tensor:
-        """Prompt embeddings (K, length, width); length is that of the longest prompt, or the
-        tower's.
-
-        shift: (width,), added to every context vector.
-        """
+        """Return prompt embeddings (K, length, width), as long as the longest prompt, or as the
+        tower's context if padding is kept. shift: (width,), added to every context vector."""
         ctx = self.ctx.to(self.before.dtype) + shift
         ctx = ctx if ctx.dim() == 3 else ctx.expand(len(self.end), -1, -1)
         if self.position == "end":
@@ -108,23 +104,23 @@ class PromptLearner(nn.Module):
 
     @property
     def begins_alike(self) -> bool:
-        """Whether all prompts are the same up to the class name, in a tower that can be told."""
+        """Whether all prompts are the same up to the class name, and the tower can exploit it."""
         return self.own is not None and self.ctx.dim() == 2 and self.position == "end"
 
     def beginning(self, shifts: Tensor | None = None) -> Tensor:
-        """Embeddings (contexts, start + n_ctx, width) of what all prompts begin with: one, or one
-        for each of `shifts`, (contexts, width), added to every context vector."""
+        """Return the embeddings of the common beginning, (contexts, start + n_ctx, width): one
+        context, or one for each of `shifts` (contexts, width), added to every context vector."""
         ctx = self.ctx.to(self.before.dtype)
         ctx = ctx[None] if shifts is None else ctx + shifts[:, None]
         return torch.cat([self.before[:1].expand(len(ctx), -1, -1), ctx], dim=1)
 
     def members(self) -> list["PromptLearner"]:
-        """Itself, as an ensemble of one."""
+        """Return itself, as an ensemble of one."""
         return [self]
 
 
 class PromptEnsemble(nn.Module):
-    """Several prompts that are learnt side by side and whose cosines are averaged."""
+    """Prompts that are learnt side by side and whose cosines are averaged."""
 
     def __init__(self, prompts: list[PromptLearner]):
         super().__init__()
@@ -137,9 +133,9 @@ class PromptEnsemble(nn.Module):
 def build_prompt(
     classnames: list[str], backbone: Backbone, options, template: str, seed: int
 ) -> PromptLearner | PromptEnsemble:
-    """The prompt, or the ensemble of ENSEMBLE prompts, that a trainer's options describe.
+    """Build the prompt, or the ensemble of ENSEMBLE prompts, that a trainer's options describe.
 
-    template: what CTX_INIT "template" stands for; seed: of a random context, other for each prompt.
+    template: what CTX_INIT "template" means; seed: of random contexts, which differ in an ensemble.
     """
     prompts = [
         PromptLearner(

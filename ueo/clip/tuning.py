@@ -1,4 +1,4 @@
-"""What moves during fine-tuning: named subsets of a prompted CLIP's parameters."""
+"""What is tuned: named subsets of a prompted CLIP's parameters."""
 
 from collections.abc import Collection
 
@@ -7,19 +7,20 @@ from torch import Tensor, nn
 from ueo.errors import ConfigError
 from ueo.names import listed
 
-TOWERS = {  # their weights; embeddings of tokens stay as they are
+TOWERS = {  # part -> prefixes of its weights; token embeddings are never tuned
     "visual": ("visual.",),
     "text": ("text_encoder.",),
     "model": ("visual.", "text_encoder."),
 }
-AFFINE, ALL_AFFINE = "visual_affine", "visual_affine_all"  # as the released code; as the paper says
+AFFINE, ALL_AFFINE = "visual_affine", "visual_affine_all"  # UEO's released code; UEO's paper
 PARTS = ("prompt", AFFINE, ALL_AFFINE, "visual_prompt", "adapter", *TOWERS)
 HOLDS = {"model": ("visual", "text", AFFINE, ALL_AFFINE), "visual": (AFFINE, ALL_AFFINE),
-         ALL_AFFINE: (AFFINE,)}
+         ALL_AFFINE: (AFFINE,)}  # parts that include others
 
 
 def parse_parts(tune: str) -> tuple[str, ...]:
-    """"both" or names of PARTS joined by "+", as a tuple. Raises ConfigError for another name."""
+    """Return the PARTS that TUNE names, joined by "+"; "both" is the prompt and AFFINE. Raises
+    ConfigError for another name."""
     names = ("prompt", AFFINE) if tune == "both" else tuple(tune.split("+"))
     for name in names:
         if name not in PARTS:
@@ -34,7 +35,7 @@ def parse_parts(tune: str) -> tuple[str, ...]:
 
 
 def select(model: nn.Module, tune: str) -> dict[str, dict[str, nn.Parameter]]:
-    """Trainable parameters of a PromptedCLIP, in groups: part -> {name: parameter}."""
+    """Return the tuned parameters of a PromptedCLIP in groups: part -> {name: parameter}."""
     available = {
         "prompt": {f"prompt.{n}": p for n, p in model.prompt.named_parameters()},
         **{part: {f"visual.{n}": p
@@ -56,10 +57,10 @@ def select(model: nn.Module, tune: str) -> dict[str, dict[str, nn.Parameter]]:
 def check_tuned(
     name: str, groups: dict[str, dict[str, nn.Parameter]], idle: Collection[str]
 ) -> None:
-    """Raise ConfigError where the trainer `name` added something to what is tuned, a part of its
-    own or to its adapter, that had no gradient in the first epoch, and other parameters had.
+    """Raise ConfigError if some parameters that the trainer `name` added, in a part of its own or
+    in its adapter, had no gradient in the first epoch, while others had one.
 
-    idle: names of those without. A whole adapter may have its turn later, as that of MARS.
+    idle: names of parameters without a gradient. An adapter may be idle as a whole, as MARS's is.
     """
     some = {part: [n for n in group if n in idle] for part, group in groups.items()}
     forgotten = [n for part, names in some.items() for n in names
@@ -73,8 +74,8 @@ def check_tuned(
 
 
 def counted(groups: dict[str, dict[str, nn.Parameter]], model: nn.Module) -> str:
-    """How many parameters each group has, and the model without what a method adds to it; and
-    where a method changed the image tower, so that FAST skips nothing there."""
+    """Return a line with the number of parameters of each group and of the backbone; and another if
+    a method changed the image tower, so that FAST skips nothing there."""
     numbers = (f"{part} {sum(p.numel() for p in group.values()):,}"
                for part, group in groups.items())
     whole = sum(p.numel() for p in model.backbone.model.parameters())
@@ -86,7 +87,7 @@ def counted(groups: dict[str, dict[str, nn.Parameter]], model: nn.Module) -> str
 def untuned_adapter(
     model: nn.Module, groups: dict[str, dict[str, nn.Parameter]]
 ) -> dict[str, Tensor]:
-    """State of the model's adapter that is in none of the groups; it shares the model's memory."""
+    """Return the state of the adapter that is in none of the groups; memory is shared."""
     tuned = {name for group in groups.values() for name in group}
     state = model.state_dict()
     return {n: t for n, t in state.items() if n.startswith("adapter.") and n not in tuned}
@@ -95,10 +96,9 @@ def untuned_adapter(
 def as_module(
     parameters: dict[str, nn.Parameter], buffers: dict[str, Tensor] | None = None
 ) -> nn.Module:
-    """A module tree that holds just these parameters, so that a checkpoint holds nothing else but
-    the buffers, further state of a method.
+    """Return a module that holds these parameters and buffers and nothing else, for checkpoints.
 
-    Its state dict has the keys of both; they are shared, not copied.
+    The keys of its state dict are their names. Tensors are shared, not copied.
     """
     root = nn.Module()
     for name, parameter in parameters.items():
@@ -111,7 +111,7 @@ def as_module(
 
 
 def _place(root: nn.Module, name: str) -> tuple[nn.Module, str]:
-    """The module below `root` that a dotted name leads to, made where it is missing; last part."""
+    """Return (the submodule of `root` that holds a dotted name, created if missing; last part)."""
     *path, leaf = name.split(".")
     for part in path:
         if part not in dict(root.named_children()):

@@ -1,4 +1,4 @@
-"""Weights of a CLIP in OpenAI's layout, from a file: see published/files.py for what is read."""
+"""Read the weights of a CLIP in OpenAI's layout from a file; see published/files.py for formats."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ VOCABULARY = 49408  # OpenAI's tokenizer
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """State dict in OpenAI's layout, with the tiny CLIP's compact vocabulary spread out.
+    """Return a state dict in OpenAI's layout, with the tiny CLIP's compact vocabulary expanded.
 
-    Raises CheckpointError, which says what the file is where that can be told.
+    Raises CheckpointError, which says what the file holds if that is known.
     """
     state = read_state(path)
     layout = layout_of(state)
@@ -31,8 +31,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def usable(state: dict[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
-    """The weights read from `path`, with the embedding rows of the tokens that were trained spread
-    out into the whole vocabulary. Raises CheckpointError for a number that is not finite."""
+    """Return the weights read from `path`. A compact vocabulary, of trained tokens alone, becomes
+    the whole one, with zeros elsewhere. Raises CheckpointError for NaN or infinity."""
     if name := first_not_finite(state):
         raise CheckpointError(f"{path}: {name} holds NaN or infinity; these weights are of no use")
     ids = state.pop("token_embedding.ids", None)

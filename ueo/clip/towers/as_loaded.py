@@ -1,7 +1,7 @@
-"""Whether a tower is still what was loaded.
+"""Whether a tower is still as it was loaded.
 
-Where unused computation is skipped, weights are read and most layers are not called: a layer put in
-place of another, or a hook on one, would have no effect there.
+The fast towers read weights and call few layers. There a replaced layer, or a hook on one, would
+have no effect.
 """
 
 from torch import Tensor, nn
@@ -10,14 +10,14 @@ PARAMETRIZATIONS = "parametrizations"  # of torch.nn.utils.parametrize: they sho
 
 
 class AsLoaded:
-    """Remembers each layer of a tower: its class, the layers in it and its hooks."""
+    """Remembers the class, sublayers and hooks of each layer of a tower."""
 
     def __init__(self, tower: nn.Module):
         self._before = [(name, layer, _state(layer)) for name, layer in tower.named_modules()]
 
     def changed(self) -> str:
-        """The first layer that is not as it was, "mlp (Sequential)"; "" if there is none. Where a
-        layer was replaced, it is the one around it."""
+        """Return the first layer that was changed, "mlp (Sequential)", or "". For a replaced layer,
+        this is the one around it."""
         for name, layer, before in self._before:
             if _state(layer) != before and _unparametrized(layer) != before:
                 return f"{name or 'the tower itself'} ({type(layer).__name__})"
@@ -25,7 +25,7 @@ class AsLoaded:
 
 
 def plain_state(model: nn.Module) -> dict[str, Tensor]:
-    """The state dict, with each weight that a parametrization makes in place of its parts."""
+    """Return the state dict, in which parametrized weights replace the parts they are made of."""
     state = model.state_dict()
     for name, layer in model.named_modules():
         below = f"{name}." if name else ""
@@ -37,14 +37,14 @@ def plain_state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _state(layer: nn.Module) -> tuple:
-    # called for each layer in each step, so it is one expression
+    # one expression, because it is called for each layer in each step
     own = layer.__dict__
     return (type(layer), "forward" in own, *own["_modules"].values(), *own["_forward_hooks"],
             *own["_forward_pre_hooks"], *own["_backward_hooks"], *own["_backward_pre_hooks"])
 
 
 def _unparametrized(layer: nn.Module) -> tuple:
-    """The state of a layer but for its parametrizations, which give it a class of their own."""
+    """Return the state of a layer without its parametrizations, which also change its class."""
     kind, replaced, *rest = _state(layer)
     made = layer._modules.get(PARAMETRIZATIONS)
     return (kind if made is None else kind.__bases__[0], replaced,

@@ -1,4 +1,4 @@
-"""What a CLIP is to everything outside this folder, whichever library it comes from."""
+"""The interface to a CLIP outside this folder, whichever library the model comes from."""
 
 import math
 from collections.abc import Callable
@@ -19,11 +19,11 @@ NORMS = (nn.LayerNorm, nn.GroupNorm, _BatchNorm)
 class Backbone:
     """An image tower, a text tower, and how pictures and texts become their input.
 
-    model: the library's own, which holds all parameters;
-    visual: images (batch, 3, height, width) -> features (batch, embedding), not normalised;
-    embedding: length of a feature; affine: gives {name below `visual`: parameter} of the image
-    tower's normalisation layers that the released code tunes; config: what open_clip builds the
-    model from, the content of an open_clip_config.json, None for OpenAI's, whose weights say it.
+    model:     the library's own, which holds all parameters.
+    visual:    images (batch, 3, height, width) -> features (batch, embedding), not normalised.
+    embedding: length of a feature.
+    affine:    visual -> {name: parameter} of the normalisation layers that released UEO tunes.
+    config:    content of an open_clip_config.json; None for OpenAI's, whose weights determine it.
     """
 
     model: nn.Module
@@ -38,7 +38,7 @@ class Backbone:
 
     @property
     def dtype(self) -> torch.dtype:
-        """What both towers compute in; normalisation layers may hold fp32."""
+        """The dtype that both towers compute in; normalisation layers may hold fp32."""
         return self.text.dtype
 
     @property
@@ -48,18 +48,18 @@ class Backbone:
 
     @property
     def logit_bias(self) -> float | None:
-        """What SigLIP adds to its logits, the same for all pairs; None for a softmax's model."""
+        """The bias that SigLIP adds to all logits; None for models trained with a softmax."""
         bias = getattr(self.model, "logit_bias", None)
         return None if bias is None else float(bias.detach().float())
 
     def affine_parameters(self, of_all: bool = False) -> dict[str, nn.Parameter]:
-        """{name below `visual`: parameter} of the image tower's normalisation layers; of_all: of
-        those, too, that the released code leaves out."""
+        """Return {name below `visual`: parameter} of the normalisation layers; of_all: including
+        those that the released code leaves out."""
         return affine_by_type(self.visual) if of_all else self.affine(self.visual)
 
 
 def affine_by_type(visual: nn.Module) -> dict[str, nn.Parameter]:
-    """Affine parameters of all normalisation layers, those of timm's own subclasses too."""
+    """Return the affine parameters of all normalisation layers, timm's subclasses included."""
     return {
         f"{name}.{leaf}": parameter
         for name, module in visual.named_modules()

@@ -1,13 +1,13 @@
-"""Which image towers are made as OpenAI's are, whichever library they come from.
+"""Which image towers have OpenAI's architecture, whichever library they come from.
 
-Unused computation is skipped, a visual prompt put in and local features taken out in these
-alone; any other tower runs as its library has it.
+Only these support the fast forward pass, visual prompts and local features; any other tower runs as
+its library has it.
 """
 
 from torch import nn
 
 RESNET, VIT = "resnet", "vit"
-# by name: open_clip need not be installed
+# by name, since open_clip may not be installed
 CLASSES = {
     "clip.model.ModifiedResNet": RESNET,
     "open_clip.modified_resnet.ModifiedResNet": RESNET,
@@ -17,14 +17,14 @@ CLASSES = {
 
 
 def layout(visual: nn.Module) -> str | None:
-    """RESNET, VIT or, for a tower made in another way, None."""
+    """Return RESNET, VIT, or None for another architecture."""
     kind = type(visual)
     found = CLASSES.get(f"{kind.__module__}.{kind.__qualname__}")
     return None if found == VIT and not _reads_its_class_token(visual) else found
 
 
 def _reads_its_class_token(visual: nn.Module) -> bool:
-    """Whether a ViT is OpenAI's but for its activation; open_clip's has many options."""
+    """Whether a ViT is OpenAI's up to its activation; open_clip's has many options."""
     blocks = visual.transformer.resblocks
     return (
         getattr(visual, "attn_pool", None) is None
@@ -37,6 +37,6 @@ def _reads_its_class_token(visual: nn.Module) -> bool:
 
 
 def described(visual: nn.Module) -> str:
-    """The tower's name in a message: "TimmModel (FastVit)"."""
+    """Return the tower's name for messages, "TimmModel (FastVit)"."""
     trunk = getattr(visual, "trunk", None)
     return type(visual).__name__ + (f" ({type(trunk).__name__})" if trunk is not None else "")

@@ -1,4 +1,4 @@
-"""open_clip's `CLIP` and `CustomTextCLIP` behind the interface."""
+"""open_clip's `CLIP` and `CustomTextCLIP` as a Backbone."""
 
 import copy
 from collections.abc import Callable
@@ -16,10 +16,10 @@ from ueo.settings.preprocessing import Preprocessing
 
 
 def build(config: dict, half: bool = False) -> nn.Module:
-    """A model with random weights. config: {"model_cfg": ..., "preprocess_cfg": ...}; half: of half
-    precision but for the normalisation layers, as OpenAI's.
+    """Build a model with random weights. config: {"model_cfg": ..., "preprocess_cfg": ...}; half:
+    in half precision except for normalisation layers, like OpenAI's.
 
-    open_clip.create_model does this too, from names alone, and warns that the weights are random.
+    open_clip.create_model takes names only, and warns that the weights are random.
     """
     known, of_model = library(), copy.deepcopy(config["model_cfg"])
     kind = known.CustomTextCLIP if of_model.pop("custom_text", False) else known.CLIP
@@ -50,8 +50,8 @@ def _in_half(module: nn.Module, images: tuple[Tensor], normalised: Tensor) -> Te
 
 
 def fill(model: nn.Module, state: dict[str, Tensor]) -> None:
-    """Give the model the weights of a state dict in any layout that open_clip takes for it. Raises
-    ValueError, with the first difference of names or shapes: nothing is resized."""
+    """Load a state dict, in any layout that open_clip accepts for the model. Raises ValueError with
+    the first difference in names or shapes; nothing is resized."""
     known = library()
     state = known.convert.convert_state_dict(model, dict(state))
     if "positional_embedding" in state and not hasattr(model, "positional_embedding"):
@@ -74,13 +74,13 @@ def _difference(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> str:
 
 
 def wrap(model: nn.Module, encode: Callable[..., Tensor], config: dict | None = None) -> Backbone:
-    """The model as a Backbone; they share parameters. Of image towers in OpenAI's layout the same
-    parameters are tuned as of OpenAI's own, of timm's those of every normalisation layer.
+    """Return the model as a Backbone; parameters are shared. `affine` selects by name as for
+    OpenAI's towers; in image towers of timm, all normalisation layers.
 
     encode: its tokeniser, (texts, context_length=) -> ids (texts, context length). config: what it
     was built from.
     """
-    of_text = getattr(model, "text", model)  # CustomTextCLIP's has a module of its own
+    of_text = getattr(model, "text", model)  # in CustomTextCLIP a module of its own
     pooling = getattr(model, "text_pool_type", None) or of_text.pool_type
     text = TextEncoder(
         of_text.transformer.resblocks, of_text.positional_embedding, of_text.ln_final,

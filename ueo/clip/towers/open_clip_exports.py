@@ -1,4 +1,4 @@
-"""Models of open_clip in an export: built from what they say, to be filled with its weights."""
+"""Build an exported model of open_clip from its configuration, before its weights are loaded."""
 
 import copy
 import math
@@ -11,16 +11,16 @@ from ueo.clip.towers.open_clip import build, wrap
 from ueo.clip.towers.open_clip_files import tokeniser
 from ueo.clip.towers.open_clip_names import parse
 
-# instead of a text tower that is not read, because class features are known
+# a small text tower for exports with fixed class features, which never run it
 UNREAD_TEXT = {"context_length": 256, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1}
 
 
 def unfilled(config: dict, logit_scale: float, logit_bias: float | None, embedded: Tensor | None,
              name: str, precision: str, device: torch.device) -> Backbone:
-    """The backbone with random weights, frozen, on `device`.
+    """Build the backbone with random weights, frozen, on `device`.
 
-    config, logit_scale, logit_bias: the Backbone's; embedded: (vocabulary, width), embeddings of
-    tokens, of which prompts are made at once; None: with a small text tower that means nothing.
+    config, logit_scale, logit_bias: the Backbone's. embedded: (vocabulary, width), embeddings of
+    tokens, since prompts are built before weights are loaded; None: the text tower is a dummy.
     name, precision: see ueo/clip/backbones.py.
     """
     config = copy.deepcopy(config)

@@ -1,7 +1,7 @@
-"""Configurations and weights of open_clip's models: where they are, and models made of them.
+"""Find configurations and weights of open_clip's models, and build the models.
 
-What is published lies in the cache of the Hugging Face hub, where open_clip puts it too. What is
-there is taken without a look at the network.
+Published files are kept in the cache of the Hugging Face hub, as open_clip does. What is cached is
+used without access to the network.
 """
 
 import json
@@ -32,11 +32,11 @@ from ueo.errors import CheckpointError, ConfigError, first_lines
 from ueo.files import asset
 from ueo.settings.preprocessing import Preprocessing
 
-WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")  # the first that is there
+WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")  # the first that exists
 
 
 def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = None) -> Backbone:
-    """The backbone on the CPU. precision, weights: see ueo/clip/backbones.py."""
+    """Load the backbone on the CPU. precision, weights: see ueo/clip/backbones.py."""
     config = described(name)
     encode = tokeniser(parse(name), config["model_cfg"]["text_cfg"])
     state = read_weights(fetch(name)) if weights is None else weights
@@ -56,7 +56,7 @@ def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = No
 def _built(config: dict, name: str, precision: str) -> nn.Module:
     try:
         return build(config, half=precision == "fp16")
-    except Exception as error:  # an older open_clip or timm knows neither all names nor all keys
+    except Exception as error:  # an older open_clip or timm may not know a name or key
         raise ConfigError(
             f"MODEL.BACKBONE.NAME: {name} cannot be built by the open_clip and timm that are "
             f"installed ({first_lines(error)})"
@@ -64,10 +64,9 @@ def _built(config: dict, name: str, precision: str) -> nn.Module:
 
 
 def described(name: str) -> dict:
-    """{"model_cfg": ..., "preprocess_cfg": ...} of a model, as open_clip keeps them.
+    """Return a model's {"model_cfg": ..., "preprocess_cfg": ...}, in open_clip's format.
 
-    Raises ConfigError for a model that cannot be used, CheckpointError where the network is needed
-    and absent.
+    Raises ConfigError for a model that cannot be used, CheckpointError if a download fails.
     """
     wanted, known = parse(name), library()
     check_model(wanted)
@@ -90,12 +89,12 @@ def _configuration(wanted: Name) -> Path:
 
 
 def preprocessing(name: str) -> Preprocessing:
-    """What becomes of an image before this model sees it; no weights are read."""
+    """Return the preprocessing of a model, without reading its weights."""
     return Preprocessing.of_open_clip(described(name)["preprocess_cfg"])
 
 
 def _set_of(wanted: Name) -> str:
-    """The set of weights whose pre-processing holds: for a file, the first that its model has."""
+    """Return the set of weights whose preprocessing applies: for a file, the model's first set."""
     sets = weights_of(wanted.model)
     return wanted.weights if wanted.weights in sets else next(iter(sets), "")
 
@@ -113,12 +112,12 @@ def _read_config(path: Path) -> dict:
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """State dict of a file. Raises CheckpointError for what is no file of weights."""
+    """Return the state dict in a file. Raises CheckpointError if it is no file of weights."""
     return usable(read_state(path), path)
 
 
 def weights_file(name: str) -> Path:
-    """Where the weights are, or the name that they are fetched by where they are not."""
+    """Return where the weights are, or REPOSITORY/FILE if they are not downloaded."""
     wanted = parse(name)
     if wanted.model in EMBEDDED:
         return asset(f"{EMBEDDED[wanted.model]}.safetensors")
@@ -131,7 +130,7 @@ def weights_file(name: str) -> Path:
 
 
 def absent(name: str) -> str:
-    """As `absent` of openai_files.py."""
+    """Return which file is missing and how to get it, in words; "" if none is."""
     repository, files = _published(parse(name))
     return "" if not repository or _cached(repository, files) else (
         f"{files[0]} of {repository} is not in the cache of the Hugging Face hub: the first run "
@@ -139,8 +138,7 @@ def absent(name: str) -> str:
 
 
 def fetch(name: str) -> Path:
-    """The file of the weights, which is fetched where it is missing. Raises CheckpointError where
-    that fails."""
+    """Return the file of the weights, downloaded if missing. Raises CheckpointError on failure."""
     wanted = parse(name)
     repository, files = _published(wanted)
     if repository:
@@ -152,7 +150,8 @@ def fetch(name: str) -> Path:
 
 
 def _published(wanted: Name) -> tuple[str, list[str]]:
-    """(repository of the hub, files in it that may hold the weights); ("", []) for one's own."""
+    """Return (repository of the hub, files in it that may hold the weights); ("", []) if the
+    weights are a local file."""
     if wanted.repository:
         return wanted.repository, list(WEIGHTS)
     if wanted.brings_weights or wanted.weights not in weights_of(wanted.model):
@@ -175,15 +174,15 @@ def _cached(repository: str, files: list[str]) -> Path | None:
 
 
 def _of_hub(repository: str, files: list[str]) -> Path:
-    """The first of `files` that the repository has, from the cache or the network."""
+    """Return the first of `files` that the repository has, from the cache or the network."""
     if (path := _cached(repository, files)) is not None:
         return path
     import huggingface_hub
 
-    try:  # asked first, because a download tries again for half a minute where there is no network
+    try:  # ask first: without a network, a download would retry for half a minute
         there = [file for file in files if huggingface_hub.file_exists(repository, file)]
         return Path(huggingface_hub.hf_hub_download(repository, (there or files)[0]))
-    except Exception as error:  # whatever a network does
+    except Exception as error:  # network errors have no common base
         raise CheckpointError(
             f"{files[0]} of {repository} could not be fetched from the Hugging Face hub "
             f"({first_lines(error)}); fetch it by hand and name it as {PREFIX}MODEL/FILE, or put "
@@ -192,8 +191,8 @@ def _of_hub(repository: str, files: list[str]) -> Path:
 
 
 def tokeniser(wanted: Name, text: dict):
-    """That of a model with this text_cfg. Raises ConfigError for a package, CheckpointError for a
-    file of the hub that is missing."""
+    """Return the tokeniser of a model with this text_cfg. Raises ConfigError for a missing package,
+    CheckpointError for a file of the hub that cannot be read."""
     if not text.get("hf_tokenizer_name"):
         return library().SimpleTokenizer(context_length=text.get("context_length", 77),
                                          **text.get("tokenizer_kwargs", {}))
@@ -204,7 +203,7 @@ def tokeniser(wanted: Name, text: dict):
             f"MODEL.BACKBONE.NAME: the tokeniser of {wanted.model} needs a package that is not "
             f"installed ({first_lines(error)}); pip install transformers sentencepiece"
         ) from error
-    except Exception as error:  # transformers' own, of a network or a file
+    except Exception as error:  # errors of transformers, for network or file
         raise CheckpointError(
             f"the tokeniser of {wanted.model} could not be read ({first_lines(error)[:200]}); with "
             "a network it is fetched once, into the hub's cache (HF_HOME)"
@@ -212,8 +211,8 @@ def tokeniser(wanted: Name, text: dict):
 
 
 def _say_what_differs(wanted: Name, config: dict) -> None:
-    """Say that weights were trained with another activation than the model has: of a published set,
-    and of a file that has the name of one of OpenAI's."""
+    """Print a warning if weights were trained with another activation than the model has. Known for
+    published sets, and for files with the name of one of OpenAI's."""
     if wanted.weights in weights_of(wanted.model):
         published = library().get_pretrained_cfg(wanted.model, wanted.weights)
         trained = published.get("quick_gelu", False)

@@ -1,4 +1,4 @@
-"""How a model of open_clip is named, and which of them have towers that can be used here.
+"""Names of open_clip's models, and which of the models can be used here.
 
     open_clip:ViT-B-16/laion2b_s34b_b88k        a model and a published set of weights
     open_clip:ViT-B-16/weights/b16.safetensors  a model and the path of a file of weights for it
@@ -17,7 +17,7 @@ from ueo.settings.options import quoted
 
 PREFIX, HUB, FOLDER = "open_clip:", "hf-hub:", "local-dir:"
 CONFIG = "open_clip_config.json"
-# name -> its configuration (.json, as open_clip_config.json) and weights (.safetensors) in assets/
+# name -> stem of its configuration (.json) and weights (.safetensors) in assets/
 EMBEDDED = {"TinyViT": "tiny_vit"}
 HOW_TO_NAME = (f"{PREFIX}MODEL/SET, {PREFIX}MODEL/PATH of a file, {PREFIX}{FOLDER}FOLDER or "
                f"{PREFIX}{HUB}OWNER/NAME")
@@ -26,15 +26,15 @@ INSTALL = "pip install 'ueo-toolbox[open_clip]'"
 
 @dataclass(frozen=True)
 class Name:
-    """model: open_clip's name of it, or its place with HUB or FOLDER before it. weights: a set's
-    name, or the path of a file; "" where the place holds them."""
+    """model: open_clip's name, or a place with the prefix HUB or FOLDER. weights: name of a set, or
+    path of a file; "" if the place holds them."""
 
     model: str
     weights: str
 
     @property
     def repository(self) -> str:
-        """Of the hub, OWNER/NAME; "" for a model that is elsewhere."""
+        """OWNER/NAME on the hub; "" for a model that is elsewhere."""
         return self.model.removeprefix(HUB) if self.model.startswith(HUB) else ""
 
     @property
@@ -45,7 +45,7 @@ class Name:
 
     @property
     def brings_weights(self) -> bool:
-        """Whether the model's place holds its weights, too."""
+        """Whether the model's place also holds its weights."""
         return bool(self.repository) or self.folder is not None or self.model in EMBEDDED
 
 
@@ -55,7 +55,7 @@ def is_named(name: str) -> bool:
 
 
 def parse(name: str) -> Name:
-    """The parts of a backbone's name, one that `is_named`."""
+    """Split a backbone's name, one for which `is_named` holds."""
     if name in EMBEDDED:
         return Name(name, "")
     rest = name.removeprefix(PREFIX)
@@ -66,7 +66,7 @@ def parse(name: str) -> Name:
 
 
 def library():
-    """The package open_clip. Raises ConfigError, with how to install it, where there is none."""
+    """Import open_clip. Raises ConfigError, with the command to install it, if it is missing."""
     try:
         import open_clip
     except ImportError as error:
@@ -77,29 +77,29 @@ def library():
 
 
 def refusal(config: dict) -> str:
-    """Why a model of this configuration cannot be used here; "" where it can."""
+    """Return why a model of this configuration cannot be used here; "" if it can."""
     text = config["text_cfg"]
     if "hf_model_name" in text:
         return (f"its text tower is {text['hf_model_name']} of Hugging Face's transformers, which "
                 "takes no learnt prompt")
     if "multimodal_cfg" in config or text.get("embed_cls"):
-        return "it is a CoCa, whose text tower adds a token of its own behind a prompt"
+        return "it is a CoCa, whose text tower appends a token of its own to a prompt"
     return ""
 
 
 def models() -> list[str]:
-    """open_clip's own models that can be used here, by name."""
+    """Return the names of open_clip's own models that can be used here."""
     known = library()
     return [name for name in known.list_models() if not refusal(known.get_model_config(name))]
 
 
 def weights_of(model: str) -> list[str]:
-    """The sets of weights that open_clip knows for one of its models."""
+    """Return the sets of weights that open_clip knows for one of its models."""
     return library().list_pretrained_tags_by_model(model)
 
 
 def is_published(name: str) -> bool:
-    """Whether a backbone is one of open_clip's with weights that are published."""
+    """Whether a backbone is one of open_clip's with published weights."""
     if not is_named(name):
         return False
     wanted = parse(name)
@@ -107,8 +107,8 @@ def is_published(name: str) -> bool:
 
 
 def check(name: str) -> None:
-    """Raise ConfigError unless the name is one of a model and its weights, as far as that can be
-    said without a network."""
+    """Raise ConfigError unless a model and its weights have this name, as far as that can be
+    checked without a network."""
     wanted = parse(name)
     check_model(wanted)
     if not wanted.brings_weights:
@@ -116,7 +116,7 @@ def check(name: str) -> None:
 
 
 def check_model(wanted: Name) -> None:
-    """`check`, whatever weights are named."""
+    """Check as `check` does, but not the weights."""
     if not wanted.model.removeprefix(HUB).removeprefix(FOLDER).strip():
         raise ConfigError(
             f"MODEL.BACKBONE.NAME: {PREFIX}{wanted.model} names no model; {HOW_TO_NAME}"
@@ -178,7 +178,7 @@ def _check_weights(name: str, wanted: Name) -> None:
 
 
 def without_path(name: str) -> str:
-    """The name as tables show it: of a file or folder the last part alone."""
+    """Return the name as tables show it, with only the last part of a path."""
     wanted = parse(name)
     if wanted.folder is not None:
         return f"{PREFIX}{FOLDER}{wanted.folder.name}"
@@ -188,7 +188,7 @@ def without_path(name: str) -> str:
 
 
 def stem(name: str) -> str:
-    """The name as a part of a file's or folder's: "open_clip_vit_b_16_laion2b_s34b_b88k"."""
+    """Return the name in a form for paths: "open_clip_vit_b_16_laion2b_s34b_b88k"."""
     if name in EMBEDDED:
         return EMBEDDED[name]
     wanted = parse(name)

@@ -1,4 +1,4 @@
-"""OpenAI's `clip.model.CLIP` behind the interface."""
+"""OpenAI's `clip.model.CLIP` as a Backbone."""
 
 import clip
 from clip.model import CLIP, LayerNorm, ResidualAttentionBlock
@@ -14,7 +14,7 @@ NORM_MARKS = ("bn", "ln")
 
 
 class OpenAITextEncoder(TextEncoder):
-    """Its blocks take (length, classes, width), and masks of their own for 77 tokens alone."""
+    """Its blocks take (length, classes, width) and hold attention masks for 77 tokens only."""
 
     def through_blocks(self, x: Tensor, mask: Tensor | None) -> Tensor:
         x = x.permute(1, 0, 2)
@@ -39,7 +39,7 @@ def _as_made(block: nn.Module) -> bool:
 
 
 def wrap(model: CLIP) -> Backbone:
-    """The model as a Backbone; they share parameters."""
+    """Return the model as a Backbone; parameters are shared."""
     text = OpenAITextEncoder(
         model.transformer.resblocks, model.positional_embedding, model.ln_final,
         model.text_projection, causal=True, pooling="argmax",
@@ -62,18 +62,18 @@ def _encode(texts: list[str], length: int) -> Tensor:
 
 
 def in_fp64(model: nn.Module) -> nn.Module:
-    """The same model, or one made of its parts, with all layers in fp64."""
+    """Convert a model, or one made of its parts, to fp64 in place, and return it."""
     for module in model.double().modules():
-        if isinstance(module, LayerNorm):  # CLIP's own computes in fp32
+        if isinstance(module, LayerNorm):  # CLIP's class computes in fp32
             module.__class__ = nn.LayerNorm
     return model
 
 
 def affine_by_name(visual: nn.Module) -> dict[str, nn.Parameter]:
-    """Affine parameters of the visual branch's normalisation layers, chosen by name.
+    """Return affine parameters of the image tower's normalisation layers, chosen by name.
 
-    # paper: the affine parameters of all normalisation layers; released code: those whose name
-    # holds "bn" or "ln", which leaves out the BatchNorm of ResNet's `downsample.1`.
+    Paper: those of all normalisation layers. Released code, and here: those whose name contains
+    "bn" or "ln", which leaves out the BatchNorm of ResNet's `downsample.1`.
     """
     return {
         name: parameter

@@ -16,38 +16,38 @@ from ueo.files import asset, sha256
 from ueo.temporaries import temporary_folder
 
 TINY = "TinyCLIP"
-OTHERS = ("open_clip", "laion", "datacomp", "commonpool")  # in names of weights of others
+OTHERS = ("open_clip", "laion", "datacomp", "commonpool")  # in names of files of other weights
 
 
 def published() -> list[str]:
-    """Names of OpenAI's backbones."""
+    """Return the names of OpenAI's backbones."""
     return clip.available_models()
 
 
 def address(name: str) -> str:
-    """Where OpenAI publishes the weights of one of its backbones."""
+    """Return the address at which OpenAI publishes the weights of a backbone."""
     return clip.clip._MODELS[name]
 
 
 def file_names() -> list[str]:
-    """Of OpenAI's published weights: "ViT-B-16.pt", ..."""
+    """Return the file names of OpenAI's published weights: "ViT-B-16.pt", ..."""
     return [Path(address(name)).name for name in published()]
 
 
 def published_hash(name: str) -> str:
-    """SHA-256 of that file, in hexadecimal digits."""
+    """Return the published SHA-256 of the weights, in hexadecimal digits."""
     return Path(address(name)).parent.name
 
 
 def weights_file(name: str) -> Path:
-    """Where the weights are, or will be when they are downloaded."""
+    """Return where the weights are, or will be after a download."""
     if name in published():
         return Path(os.path.expanduser("~/.cache/clip"), Path(address(name)).name)
     return asset("tiny_clip.safetensors") if name == TINY else Path(name)
 
 
 def absent(name: str) -> str:
-    """Where a backbone's weights are missing and who fetches them; "" where they are there."""
+    """Return which file is missing and how to get it, in words; "" if none is."""
     file = weights_file(name)
     return "" if name not in published() or file.is_file() else (
         f"{file} is not there: the first run that needs it fetches it, or fetch {address(name)} "
@@ -55,9 +55,9 @@ def absent(name: str) -> str:
 
 
 def download(name: str) -> Path:
-    """The checked file of an OpenAI backbone, downloaded into clip's own cache when missing.
+    """Return the verified file of an OpenAI backbone; download it into clip's cache if missing.
 
-    It appears there whole or not at all, also when several processes download it at once.
+    The file appears atomically, even if several processes download it at once.
     """
     target, there = weights_file(name), ""
     try:
@@ -76,22 +76,21 @@ def download(name: str) -> Path:
 
 
 def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = None) -> Backbone:
-    """The backbone on the CPU. precision, weights: see ueo/clip/backbones.py."""
+    """Load the backbone on the CPU. precision, weights: see ueo/clip/backbones.py."""
     if weights is None:
         weights = read_weights(download(name) if name in published() else weights_file(name))
         _say_whose(name)
     model = _build(weights, name)
     if precision != "fp16":
         model.float()
-        model.load_state_dict(weights)  # again, in full precision
+        model.load_state_dict(weights)  # build_model rounded them to half precision
     return wrap(model)
 
 
 def _say_whose(name: str) -> None:
-    """Say where a file's name tells that its weights may have been trained with GELU; the tensors
-    do not tell."""
+    """Print a warning if a file's name suggests weights trained with GELU; tensors cannot tell."""
     path = weights_file(name).absolute()
-    told = [path.name, *(part for part in path.parts if part.startswith("models--"))]  # the hub's
+    told = [path.name, *(part for part in path.parts if part.startswith("models--"))]  # hub cache
     told = " ".join(told).lower()
     if any(mark in told for mark in OTHERS) and "quickgelu" not in told:
         print(f"{name}: by its name these are weights of open_clip's; a file is read as OpenAI's "
@@ -102,7 +101,7 @@ def _say_whose(name: str) -> None:
 def _build(state: dict[str, torch.Tensor], name: str) -> CLIP:
     try:
         return build_model(dict(state))
-    except Exception as error:  # wrong keys or shapes surface as any of half a dozen types
+    except Exception as error:  # wrong keys or shapes raise errors of half a dozen types
         raise CheckpointError(
             f"{name}: its tensors make no OpenAI CLIP model ({first_lines(error)})"
         ) from error

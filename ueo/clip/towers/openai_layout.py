@@ -1,4 +1,4 @@
-"""An adapted model's towers in the layout of OpenAI's CLIP, which clip.load and open_clip take."""
+"""An adapted model's towers in OpenAI's layout, which clip.load and open_clip can load."""
 
 import math
 
@@ -11,12 +11,12 @@ from ueo.clip.model import PromptedCLIP
 IMAGE = "visual."
 TEXT = {"text_encoder.blocks.": "transformer.resblocks.", "text_encoder.": "",
         "token_embedding.": "token_embedding."}  # ours -> OpenAI's
-OWN_TEXT = (*TEXT, "prompt.")  # names of the text side in our own layout
+OWN_TEXT = (*TEXT, "prompt.")  # prefixes of the text side in our layout
 
 
 def openai_layout(state: dict[str, Tensor], logit_scale: float) -> dict[str, Tensor]:
-    """State dict of clip.model.CLIP, from that of a PromptedCLIP, with whatever was tuned of its
-    towers. What OpenAI's model has no place for is left out."""
+    """Convert the state dict of a PromptedCLIP to one of clip.model.CLIP, with its tuned towers.
+    What OpenAI's model has no place for is left out."""
     found = {"logit_scale": torch.tensor(math.log(logit_scale))}
     for name, tensor in state.items():
         if name.startswith(IMAGE):
@@ -27,34 +27,34 @@ def openai_layout(state: dict[str, Tensor], logit_scale: float) -> dict[str, Ten
 
 
 def with_a_text_tower(state: dict[str, Tensor], embedding: int) -> dict[str, Tensor]:
-    """`state` with the smallest text tower that there is, all zeros, where it has none: so that a
-    CLIP can be built whose class features are known."""
+    """Return `state` with the smallest possible text tower, all zeros, if it has none, so that a
+    CLIP can be built. For models with fixed class features."""
     if "text_projection" in state:
         return state
-    with torch.device("meta"):  # shapes alone
+    with torch.device("meta"):  # shapes only
         smallest = clip.model.CLIP(embedding, 32, 1, 64, 32, 77, 49408, 64, 1, 1).state_dict()
     zeros = {n: torch.zeros(t.shape) for n, t in smallest.items() if not n.startswith(IMAGE)}
     return {**zeros, **state}
 
 
 def with_an_image_tower(state: dict[str, Tensor], made: dict) -> dict[str, Tensor]:
-    """`state` with the weights of the tower that is `made` so (see `image_tower`) and no others:
-    zeros for those that have other names since a trainer changed the tower."""
-    with torch.device("meta"):  # shapes alone
+    """Return `state` with exactly the image weights of the tower `made` (see `image_tower`). Those
+    that have other names, because a trainer changed the tower, are zeros."""
+    with torch.device("meta"):  # shapes only
         tower = getattr(clip.model, made["class"])(**made["arguments"]).state_dict()
     zeros = {IMAGE + n: torch.zeros(t.shape, dtype=t.dtype) for n, t in tower.items()}
     return {**zeros, **{n: t for n, t in state.items() if n in zeros or not n.startswith(IMAGE)}}
 
 
 def not_merged(network) -> list[str]:
-    """What a run has learnt that OpenAI's layout has no place for: "prompt", "adapter" and the
+    """Return what a run has learnt that OpenAI's layout cannot hold: "prompt", "adapter" and the
     like. network: its trainer."""
     learnt = {*network.saved_state().state_dict()} & {*network.model.state_dict()}
     return sorted({n.partition(".")[0] for n in learnt} - {"visual", "text_encoder"})
 
 
 def image_tower(model: PromptedCLIP) -> dict:
-    """Class and arguments in clip.model of the image tower: {"class": ..., "arguments": ...}."""
+    """Return the image tower's {"class": ..., "arguments": ...} in clip.model."""
     visual = model.visual
     if isinstance(visual, clip.model.VisionTransformer):
         blocks = visual.transformer.resblocks
@@ -69,8 +69,8 @@ def image_tower(model: PromptedCLIP) -> dict:
 
 
 def smallest(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same values, contiguous, in half precision wherever that loses nothing, as of OpenAI's
-    own weights that were not tuned."""
+    """Return the same values, contiguous, in half precision if that is lossless, as for OpenAI's
+    weights that were not tuned."""
     return {name: _smallest(tensor.detach().cpu().contiguous()) for name, tensor in state.items()}
 
 

@@ -1,4 +1,4 @@
-"""A text tower on prompt embeddings instead of tokens."""
+"""A text tower that takes prompt embeddings instead of tokens."""
 
 import torch
 from torch import Tensor, nn
@@ -27,12 +27,12 @@ class TextEncoder(nn.Module):
 
     @property
     def ends_at_read(self) -> bool:
-        """Whether nothing after the token that is read counts: the padding can be cut off."""
+        """Whether nothing after the token that is read has an effect: padding can be cut off."""
         return self.causal and self.pooling in ("argmax", "eos")
 
     @property
     def shares_beginning(self) -> bool:
-        """Whether ueo/clip/fast_text.py is exact: it also needs blocks made as OpenAI's are."""
+        """Whether ueo/clip/fast_text.py is exact, which also takes blocks made as OpenAI's."""
         return self.ends_at_read and all(
             isinstance(block.attn, nn.MultiheadAttention)
             and isinstance(getattr(block, "ls_1", nn.Identity()), nn.Identity)
@@ -40,10 +40,10 @@ class TextEncoder(nn.Module):
         )
 
     def forward(self, prompts: Tensor, read: Tensor) -> Tensor:
-        """Features at the tokens that are read.
+        """Return the features at the tokens that are read, (classes, embedding), not normalised.
 
-        prompts: (classes, length, width), of the whole context length unless `ends_at_read`; read:
-        (classes,), positions. Returns (classes, embedding), not normalised.
+        prompts: (classes, length, width), of full context length unless `ends_at_read`; read:
+        (classes,), positions.
         """
         length = prompts.shape[1]
         x = prompts + self.positional_embedding[:length].to(prompts.dtype)
@@ -52,13 +52,13 @@ class TextEncoder(nn.Module):
         return self.project(x, prompts.dtype)
 
     def through_blocks(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """x: (classes, length, width); mask: (length, length), added to attention, or None."""
+        """Run the blocks on x (classes, length, width). mask: (length, length), added, or None."""
         for block in self.blocks:
             x = block(x, attn_mask=mask)
         return x
 
     def project(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """What follows the blocks: (..., width) -> (..., embedding), in `dtype`."""
+        """Apply what follows the blocks: (..., width) -> (..., embedding), in `dtype`."""
         x = self.ln_final(x).to(dtype)
         if isinstance(self.text_projection, nn.Linear):
             return self.text_projection(x)

@@ -1,4 +1,4 @@
-"""Texts as the token ids of a text tower, and which of them mean what."""
+"""Texts as token ids of a text tower, and what the tokens mean."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +12,8 @@ from ueo.settings.options import quoted
 
 @dataclass(frozen=True)
 class Tokens:
-    """ids: (texts, context length). words: (texts,), how many tokens each text has of its own,
-    without start, end and padding. read: (texts,), position of the token whose feature is the
-    text's."""
+    """ids: (texts, context length). words: (texts,), number of tokens of each text without start,
+    end and padding. read: (texts,), position of the token whose feature is the text's."""
 
     ids: Tensor
     words: Tensor
@@ -22,12 +21,12 @@ class Tokens:
 
 
 class Tokeniser:
-    """A library's tokeniser, and what it puts around a text's own tokens.
+    """A library's tokeniser, and which tokens it adds to a text's own.
 
-    encode: (texts, length) -> ids (texts, length), cut off or padded to it.
+    encode: (texts, length) -> ids (texts, length), cut off or padded.
     context_length: of the tower. pooling: which token's feature is the text's, "argmax", "last",
-    "first" or "eos"; end_of_text: the id that "eos" seeks.
-    start: how many tokens come before a text's own, 1 or 0; period: how many a final period makes.
+    "first" or "eos"; end_of_text: the id that "eos" looks for.
+    start: number of tokens before a text's own, 1 or 0; period: number of tokens of a final period.
     """
 
     def __init__(self, encode: Callable[[list[str], int], Tensor], context_length: int,
@@ -43,7 +42,7 @@ class Tokeniser:
         return self  # it never changes
 
     def __call__(self, texts: list[str], truncate: bool = False) -> Tokens:
-        """Raises ConfigError, with the text, for one that is too long, unless it may be cut off."""
+        """Tokenise texts. Raises ConfigError for one that is too long, unless `truncate`."""
         ids = self.encode(texts, self.context_length + (not truncate))
         words = self._words(ids)
         if not truncate:
@@ -52,7 +51,7 @@ class Tokeniser:
         return Tokens(ids, words, self._read(ids))
 
     def count(self, text: str) -> int:
-        """Number of the text's own tokens."""
+        """Return the number of the text's own tokens."""
         return int(self([text]).words)
 
     def _words(self, ids: Tensor) -> Tensor:
