@@ -4,8 +4,8 @@
         --config-file configs/trainers/UEO/tiny_clip.yaml --domain fluent --setting open \\
         --seed 1 --output-dir output/try [KEY VALUE ...]
 
-The command line is that of the CoOp family; KEY VALUE pairs set configuration keys. A run that is
-finished is not run again; one that was interrupted resumes.
+The command line is that of the CoOp family; KEY VALUE pairs set configuration keys. A finished
+run is not repeated; an interrupted one resumes.
 """
 
 import sys

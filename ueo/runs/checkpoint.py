@@ -1,6 +1,6 @@
-"""Load what a run has tuned from its checkpoint, whichever engine wrote it; and mix weights.
+"""Load tuned parameters from a run's checkpoint, whichever engine wrote it; and mix weights.
 
-Beside the checkpoint, model.json says what the model needs to be built again without its images.
+model.json, in the run's folder, holds what is needed to rebuild the model without images.
 """
 
 import math
@@ -20,18 +20,18 @@ from ueo.open_set import RULE, separation, thresholds
 from ueo.results.record import MODEL_FACTS as FACTS
 from ueo.settings.options import quoted
 
-BEST, POINTER = "model-best.pth.tar", "checkpoint"  # names that Dassl gives
+BEST, POINTER = "model-best.pth.tar", "checkpoint"  # Dassl's names
 NEEDED = {"class_names": list, "template": str, "images": dict, "thresholds": dict, "rule": str,
           "separation": float, "score": str, "weights": str | None, "independent": bool,
           "trained": bool}
-GIVEN, NO_THRESHOLD = "given", "none"  # rules of a threshold that was asked for
-ALONE = "alone"  # of images that are predicted one by one: those facts that differ from the run's
-MODEL = "tuned"  # folder of a run's checkpoints: they hold the tuned parameters alone
+GIVEN, NO_THRESHOLD = "given", "none"  # rules of a threshold that the user sets
+ALONE = "alone"  # the facts that differ for images that are predicted one by one
+MODEL = "tuned"  # folder of a run's checkpoints, which hold tuned parameters and buffers
 
 
 def load_tuned(module: nn.Module, folder: Path, epoch: int | None = None) -> int:
-    """Load the tuned parameters after `epoch` epochs; None: of the best one, or the last without.
-    Returns the number of finished epochs.
+    """Load the checkpoint of `epoch` into `module`; None: the best one if there is one, else
+    the last. Returns the number of finished epochs.
 
     Raises CheckpointError for a file that is missing, damaged or of another model.
     """
@@ -41,7 +41,7 @@ def load_tuned(module: nn.Module, folder: Path, epoch: int | None = None) -> int
     try:
         found = dict(load_checkpoint(str(path)))
         state, finished = dict(found["state_dict"]), int(found["epoch"])
-    except Exception as error:  # what a damaged file makes of a reader has no common base
+    except Exception as error:  # a damaged file may raise anything
         why = first_lines(error).removeprefix(f"{path.absolute()}: ")
         raise CheckpointError(f"{path}: damaged, or not a checkpoint of Dassl's ({why})") from error
     if name := first_not_finite(state):
@@ -58,7 +58,7 @@ def load_tuned(module: nn.Module, folder: Path, epoch: int | None = None) -> int
 
 def mixed(start: dict[str, Tensor], tuned: dict[str, Tensor], alpha: float) -> dict[str, Tensor]:
     """(1 - alpha) * start + alpha * tuned, parameter by parameter; exact at 0 and 1 (WiSE-FT,
-    Wortsman et al., CVPR 2022, Eq. 1). What is no number with a fraction is that of `tuned`."""
+    Wortsman et al., CVPR 2022, Eq. 1). Tensors of integers are those of `tuned`."""
     return {
         name: torch.lerp(start[name], value, alpha) if value.is_floating_point() else value
         for name, value in tuned.items()
@@ -66,14 +66,14 @@ def mixed(start: dict[str, Tensor], tuned: dict[str, Tensor], alpha: float) -> d
 
 
 def models_of(run: Path) -> Path:
-    """Folder of a run's checkpoints: MODEL of our own, or `prompt_learner` and the like of CoOp's
-    family, where it is the only folder that holds any."""
+    """Return the folder of a run's checkpoints: MODEL, or that of the CoOp family (such as
+    `prompt_learner`) if it is the only one with checkpoints."""
     found = {path.parent for path in run.glob("*/model*.pth.tar*")}
     return found.pop() if len(found) == 1 and not (run / MODEL).is_dir() else run / MODEL
 
 
 def checkpoint_file(folder: Path, epoch: int | None = None) -> Path:
-    """The file of the model after `epoch` epochs; None: of the best one, or the last without."""
+    """Return the checkpoint file of `epoch`; None: the best one if there is one, else the last."""
     if epoch is not None:
         return folder / f"model.pth.tar-{epoch}"
     pointer = folder / POINTER
@@ -91,7 +91,7 @@ def checkpoint_file(folder: Path, epoch: int | None = None) -> Path:
 
 
 def read_facts(folder: str | Path) -> dict:
-    """model.json of the run in `folder`. Raises CheckpointError where it is missing or another's.
+    """Read model.json of the run in `folder`. Raises CheckpointError if it is missing or invalid.
     """
     path = Path(folder, FACTS)
     try:
@@ -113,10 +113,10 @@ def read_facts(folder: str | Path) -> dict:
 
 
 def threshold_facts(outputs: dict[str, np.ndarray], alone: np.ndarray | None) -> dict:
-    """The facts that decide which images are known, from scores of the unlabelled images.
+    """Return the facts that decide which images count as known, from scores of unlabelled images.
 
-    outputs: the run's; alone: (images,), their scores by the kept model where it sees each image by
-    itself, None where the run's own scores are such.
+    outputs: the run's; alone: (images,), their scores when the saved model sees each image by
+    itself; None if the run's scores are already such.
     """
     after, before = (outputs[f"unlabelled_scores_{when}"] for when in ("after", "before"))
     own, *other = ({"thresholds": thresholds(scores, before), "separation": separation(scores)}
@@ -125,18 +125,18 @@ def threshold_facts(outputs: dict[str, np.ndarray], alone: np.ndarray | None) ->
 
 
 def of_new_images(facts: dict) -> dict:
-    """These facts, with the thresholds of images that are predicted one by one."""
+    """Return `facts` with the thresholds for images that are predicted one by one."""
     return {**{key: value for key, value in facts.items() if key != ALONE}, **facts.get(ALONE, {})}
 
 
 def chosen_threshold(facts: dict) -> float | None:
-    """The least score of a known image, by the rule of these facts; None where all are known."""
+    """Return the lowest score that counts as known, by the rule in `facts`; None: all do."""
     return facts["thresholds"][facts["rule"]]
 
 
 def with_threshold(facts: dict, asked: str) -> dict:
-    """`facts` with the threshold that was asked for: by its rule, as a number, or NO_THRESHOLD for
-    every image known; "" for the run's own. Raises ConfigError for what is none of these."""
+    """Return `facts` with the threshold `asked`: a rule, a number, NO_THRESHOLD (every image is
+    known) or "" (the run's own). Raises ConfigError for anything else."""
     rules = facts["thresholds"]
     if not asked or asked in rules:
         return {**facts, "rule": asked or facts["rule"]}

@@ -7,18 +7,18 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
-# the engine, libraries, and what all methods and data sets share: versions of these are recorded
+# shared by all methods and data sets; not hashed, because records hold their versions
 SHARED = ("dassl", "modern_dassl", "torch", "builtins", "abc", "typing")
 SHARED_MODULES = ("ueo.runs.recorded_trainer", "ueo.runs.shards.trainer",
                   "ueo.runs.online.trainer", "ueo.trainers.base", "ueo.datasets.base",
                   "ueo.datasets.published")
-# where a method can run, and which images show one object: no run computes otherwise by them
+# declarations that no result depends on; not hashed either
 DECLARATIONS = ("by_image", "object_of")
 
 
 def code_hash(kind: type) -> str:
-    """12 hexadecimal digits: of the files that define `kind` and the classes it is derived from,
-    the shared ones left out. A method that was edited is another method."""
+    """Hash the files that define `kind` and its base classes, shared ones left out; 12 hexadecimal
+    digits. So an edited method counts as another method."""
     digest = hashlib.sha256()
     for module in dict.fromkeys(base.__module__ for base in kind.__mro__):
         if module.split(".")[0] not in SHARED and module not in SHARED_MODULES:
@@ -36,7 +36,7 @@ def _source(module: str) -> str:
     return Path(file).read_text(encoding="utf-8") if file and Path(file).is_file() else ""
 
 
-@lru_cache(maxsize=256)  # plans of many runs ask for the same files again and again
+@lru_cache(maxsize=256)  # a plan of many runs hashes the same files again and again
 def _structure(source: str) -> str:
     """The syntax tree as text, the same in every version of Python; docstrings are left out."""
     tree = _parsed(source)
@@ -50,9 +50,8 @@ def _structure(source: str) -> str:
 
 
 def _parsed(source: str) -> ast.Module:
-    """`ast.parse` while no garbage is collected. Before Python 3.11.8 a collection that itself
-    parses Python, or gives way to a thread that does, ends the outer call in a SystemError
-    (CPython gh-106905)."""
+    """Call `ast.parse` without garbage collection. Before Python 3.11.8 it raises SystemError if a
+    collection parses Python meanwhile, or lets another thread do so (CPython gh-106905)."""
     collects = gc.isenabled()
     gc.disable()
     try:

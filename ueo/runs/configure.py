@@ -1,4 +1,4 @@
-"""What a run is asked for, and the configuration that follows from it."""
+"""The settings of a run, and the configuration that is built from them."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -26,10 +26,9 @@ PLUGINS = ("ueo.trainers", "ueo.datasets")
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What one run is asked for: the options of train.py. What is empty, or None, is left to the
-    yaml files.
+    """The options of train.py. An empty one, or None, is left to the yaml files.
 
-    options: KEY VALUE, KEY VALUE, ..., which come last.
+    options: KEY, VALUE, KEY, VALUE, ..., which override all else.
     """
 
     root: str = "data"
@@ -59,7 +58,7 @@ class RunSettings:
     options: tuple[str, ...] = ()
 
     def keys(self) -> dict:
-        """{configuration key: value} of what was asked for, but for `options`."""
+        """Return {configuration key: value} of what is set, without `options`."""
         asked = {
             "DATASET.ROOT": self.root,
             "OUTPUT_DIR": self.output_dir,
@@ -80,7 +79,7 @@ class RunSettings:
         return {key: value for key, value in asked.items() if value not in (None, "", ())}
 
     def given(self) -> set[str]:
-        """The keys that were set by hand and decide which images a run is trained on."""
+        """Return the keys set by hand that may decide which images a run is trained on."""
         keys = set(self.options[::2])
         if self.seed is not None:
             keys.add("SEED")
@@ -90,8 +89,8 @@ class RunSettings:
 
 
 def options_of_record(flat: dict, plugins: tuple[str, ...], what: str) -> tuple[str, ...]:
-    """{key: value} of a record's configuration as KEY, VALUE, ... of `RunSettings.options`. Raises
-    ConfigError, naming `what`, unless its trainer, data set and keys are known, with `plugins`."""
+    """Return the configuration {key: value} of a record as `RunSettings.options`. Raises
+    ConfigError, which begins with `what`, if its trainer, data set or a key is unknown."""
     known = cfg_of_files(RunSettings(plugin=plugins))[1]
     absent = [f"{kind}.NAME {flat[f'{kind}.NAME']}"
               for kind, registry in (("TRAINER", TRAINER_REGISTRY), ("DATASET", DATASET_REGISTRY))
@@ -106,8 +105,8 @@ def options_of_record(flat: dict, plugins: tuple[str, ...], what: str) -> tuple[
 
 
 def register(plugins: tuple[str, ...] | list[str] = ()) -> list:
-    """Register every trainer and data set of this project, and what the files `plugins` hold;
-    returns the modules of these."""
+    """Register all trainers and data sets of this project and of the files `plugins`. Returns the
+    modules of these files."""
     for package in PLUGINS:
         import_module(package)
     take_names()
@@ -120,10 +119,10 @@ def build_cfg(settings: RunSettings) -> CfgNode:
 
 
 def configured(settings: RunSettings) -> tuple[CfgNode, dict]:
-    """Build the configuration of a run: defaults, plug-ins' keys, data set yaml, trainer yaml,
-    arguments, KEY VALUE pairs. Also return {key: its value before} for each KEY of these pairs.
-
-    Raises ConfigError for an unknown key or name, or a value out of range."""
+    """Build a run's configuration. Later sources win: defaults, plug-ins, data set yaml, trainer
+    yaml, pre-processing of the backbone, options of train.py, KEY VALUE. Also return {key: its
+    value before} for each KEY. Raises ConfigError for an unknown key or name, or a value out of
+    range."""
     cfg, known = cfg_of_files(settings)
     given = pairs(settings.options, config.COMMAND_LINE)
     before = config.flatten(cfg) if given else {}
@@ -138,11 +137,11 @@ def configured(settings: RunSettings) -> tuple[CfgNode, dict]:
 
 
 def cfg_of_files(settings: RunSettings) -> tuple[CfgNode, dict]:
-    """(the configuration before KEY VALUE, not checked yet; the declarations of its keys)."""
+    """Return (the configuration before KEY VALUE, unchecked; the declarations of its keys)."""
     plugins = register(settings.plugin)
     for what, name, registry in (("trainer", settings.trainer, TRAINER_REGISTRY),
                                  ("data set", settings.dataset, DATASET_REGISTRY)):
-        if name:  # before its options
+        if name:  # before the yaml files: a wrong name explains wrong options
             check_name(what, name, registry)
     trainers = {n: TRAINER_REGISTRY.get(n) for n in TRAINER_REGISTRY.registered_names()}
     cfg = config.extend(get_cfg_default(), trainers)
@@ -162,17 +161,17 @@ def cfg_of_files(settings: RunSettings) -> tuple[CfgNode, dict]:
 
 
 def _see_as_trained(cfg: CfgNode, settings: RunSettings, known: dict) -> None:
-    """Set the pre-processing that the backbone was trained with, where it says so: over the yaml
-    files, below what was asked for."""
+    """Set the pre-processing that the backbone was trained with, if it is known. It overrides the
+    yaml files; the command line overrides it."""
     asked = dict(pairs(settings.options, config.COMMAND_LINE))
-    if asked.keys() >= Preprocessing().keys().keys():  # a record's: complete
+    if asked.keys() >= Preprocessing().keys().keys():  # complete, as from a record
         return
     name = str(asked.get("MODEL.BACKBONE.NAME") or settings.backbone or cfg.MODEL.BACKBONE.NAME)
     set_preprocessing(cfg, name, known)
 
 
 def set_preprocessing(cfg: CfgNode, backbone: str, known: dict) -> None:
-    """Set what `backbone` was trained with, where it says so."""
+    """Set the pre-processing that `backbone` was trained with, if it is known."""
     steps = preprocessing(backbone)
     for key, value in steps.keys().items() if steps else ():
         config.set_key(cfg, key, value, backbone, known)

@@ -18,9 +18,9 @@ from ueo.settings.config import options_of, setting_of
 
 
 def data_inputs(cfg, prepare: bool = False) -> Inputs:
-    """Inputs of the configuration's domain; prepare: bring into place what the project ships.
+    """Return the inputs of the configured domain. prepare: put shipped files in place first.
 
-    Raises DataError where the data is not there.
+    Raises DataError if the data is missing.
     """
     kind = DATASET_REGISTRY.get(cfg.DATASET.NAME)
     if hasattr(kind, "inputs_of"):
@@ -33,8 +33,8 @@ def data_inputs(cfg, prepare: bool = False) -> Inputs:
 
 
 def method_inputs(cfg, prepare: bool = False) -> Inputs:
-    """Device, precision, engine, weights, code and files of the configuration; prepare: fetch
-    weights that can be identified no other way."""
+    """Return device, precision, engine, weights, code and files of the configuration. prepare:
+    fetch weights whose hash is not published."""
     if prepare:
         fetch_unidentified(cfg.MODEL.BACKBONE.NAME)
     device = "cuda" if cfg.USE_CUDA and torch.cuda.is_available() else "cpu"
@@ -46,9 +46,9 @@ def method_inputs(cfg, prepare: bool = False) -> Inputs:
 
 def of_method(cfg, device: str, engine: str, weights: str | None, trainer: type,
               dataset: type) -> Inputs:
-    """Device, engine, weights, the trainer's own inputs.
+    """Return device, engine, weights and the trainer's own inputs.
 
-    device: "cuda" or "cpu". weights: identifies the backbone's; None where it is none of ours.
+    device: "cuda" or "cpu". weights: see `weights_hash`.
     """
     options = options_of(cfg, trainer)
     found = {

@@ -1,4 +1,4 @@
-"""The evaluations of one run, before, during and after training; and the record they become."""
+"""The evaluations of one run, before, during and after training; and its record."""
 
 import time
 from pathlib import Path
@@ -35,11 +35,11 @@ BEFORE, AFTER = "before", "after"  # training
 
 
 class Evaluations:
-    """History of metrics of `trainer` (a CLIPTrainer) on the test and the unlabelled set; `truth`
-    has their labels.
+    """Evaluations of `trainer` (a CLIPTrainer) on the test and the unlabelled set, whose labels are
+    in `truth`.
 
-    history: one entry an evaluation, {"epoch", "test": metrics, "unlabelled": metrics}; epoch 0 is
-    the zero-shot model. Metrics are in percent, None where not defined.
+    history: one entry per evaluation, {"epoch", "test": metrics, "unlabelled": metrics}; epoch 0 is
+    the zero-shot model. Metrics are in percent, None if undefined.
     """
 
     def __init__(self, trainer, truth: Truth):
@@ -59,9 +59,9 @@ class Evaluations:
 
     @torch.no_grad()
     def run(self, epoch: int, last: bool = False) -> dict[str, Tensor]:
-        """Evaluate both sets, extend the history; returns each set's cosines, (images, K).
+        """Evaluate both sets and extend the history. Returns each set's cosines, (images, K).
 
-        epoch: how many the model has been trained for; last: the run ends with it.
+        epoch: number of epochs trained so far; last: this is the run's last evaluation.
         """
         trainer, zero_shot = self.trainer, epoch == 0
         features = self.passes.image_features(trainer.test_loader, "test", shared=zero_shot)
@@ -73,7 +73,7 @@ class Evaluations:
             loader = trainer.unlabelled_loader
             unlabelled = self.passes.image_features(loader, "unlabelled", shared=zero_shot)
             its = self.passes.cosines(unlabelled, classes)
-        else:  # they stand among the test images, and are not computed again
+        else:  # all are test images, already computed
             its = test[rows]
         self._rows, self._unlabelled = rows, unlabelled
         cosines, keeps = {"test": test, "unlabelled": its}, self.kept.wanted and (last or zero_shot)
@@ -90,12 +90,12 @@ class Evaluations:
         return cosines
 
     def remember(self, entry: dict) -> None:
-        """Extend the history and its file; a finished run that is only evaluated keeps its file."""
+        """Extend the history and its file. Evaluating a finished run does not change its file."""
         self.history.append(entry)
         folder = Path(self.trainer.output_dir)
-        only_looking = self.history[0]["epoch"] > 0 and (folder / RESULT).exists()
-        if not only_looking and distributed.is_main():
-            # an interrupted run's later entries stay until they are made anew
+        only_evaluated = self.history[0]["epoch"] > 0 and (folder / RESULT).exists()
+        if not only_evaluated and distributed.is_main():
+            # later entries of an interrupted run stay until they are replaced
             later = [e for e in self.earlier if e["epoch"] > entry["epoch"]]
             write_json(folder / HISTORY, self.history + later)
 
@@ -129,7 +129,7 @@ class Evaluations:
         return values
 
     def _without_labels(self, name: str, outputs: dict[str, np.ndarray]) -> dict:
-        """What can be known of a set without any label; printed where there is none."""
+        """Return the metrics that need no labels; print them if the set has none."""
         predictions = outputs[f"{name}_predictions"]
         values = {
             "classes_predicted": len(np.unique(predictions)),
@@ -142,12 +142,12 @@ class Evaluations:
         return values
 
     def _changed(self) -> float:
-        """Percentage of test images that are predicted unlike before training."""
+        """Percentage of test images whose prediction differs from that before training."""
         before, after = self.outputs[BEFORE]["test_predictions"], self._after()["test_predictions"]
         return percent(float((before != after).mean()))
 
     def resume(self, epoch: int) -> None:
-        """After a checkpoint of `epoch` was loaded: take over the evaluations made until then."""
+        """Keep the earlier evaluations up to `epoch`, whose checkpoint was loaded."""
         self.resumed_from = epoch
         done = min(epoch, self.trainer.max_epoch - 1)  # the last evaluation is made again
         self.history += [entry for entry in self.earlier if 0 < entry["epoch"] <= done]
@@ -198,10 +198,10 @@ class Evaluations:
         write_run(trainer.output_dir, result, outputs)
 
     def _further(self, outputs: dict[str, np.ndarray]) -> dict:
-        return {}  # what else the record says
+        return {}  # more entries of the record, from a subclass
 
     def _facts(self, outputs: dict[str, np.ndarray]) -> dict:
-        """What model.json holds."""
+        """Contents of model.json."""
         trainer, dataset = self.trainer, self._truth.dataset
         return {
             "class_names": list(dataset.classnames),
@@ -220,8 +220,8 @@ class Evaluations:
             return self.passes.scores_alone(features, self.against_names.names)
 
     def _write_predictions(self, outputs: dict[str, np.ndarray], threshold: float | None) -> None:
-        """Of images of one's own, or of which some have no label. threshold: least score of a known
-        image, None for all known."""
+        """Write predictions.csv if the images are the user's own or some have no label; for own
+        images also skipped.csv. threshold: lowest score that counts as known; None: all do."""
         trainer, dataset = self.trainer, self._truth.dataset
         if getattr(dataset, "own", False):
             write_skipped(Path(trainer.output_dir, SKIPPED), not_read(dataset))
@@ -233,7 +233,7 @@ class Evaluations:
             ))
 
     def _all_outputs(self) -> dict[str, np.ndarray]:
-        """What outputs.npz holds. Where nothing was trained, "after" is the same as "before"."""
+        """Contents of outputs.npz. If nothing was trained, "after" equals "before"."""
         found = {f"{name}_before": array for name, array in self.outputs[BEFORE].items()}
         found |= {f"{name}_after": array for name, array in self._after().items()}
         found |= {f"{name}_labels": self._truth.labels(name).numpy() for name in SETS}

@@ -1,4 +1,4 @@
-"""The evaluator that the engine calls: known classes told apart, unknown ones spotted.
+"""The evaluator that the engine calls: accuracy on known classes, detection of unknown ones.
 
 It receives unscaled cosine logits and labels; known classes are 0..K-1, every label >= K is OOD.
 """
@@ -22,9 +22,9 @@ class UFTEvaluator(EvaluatorBase):
     num_known:          K; defaults to the number of classes in `lab2cname`.
     unlabelled_classes: labels present in the unlabelled set, for the "seen"/"unseen" metrics.
     score:              name in ueo.scores.SCORES; MCM at temperature 1 as in the released code.
-    given:              (samples,), that score of what is processed, where cosines do not tell it.
-    aside:              stands before each metric's name in the log. Log parsers of the CoOp family
-                        take the last `* accuracy:`; that of another set must not look like it.
+    given:              (samples,), the scores, if they do not follow from cosines alone.
+    aside:              prefix of each metric's name in the log, for other sets than the test set:
+                        log parsers of the CoOp family take the last `* accuracy:`.
     logit_scale:        factor from what `process` gets to the logits of the model's softmax.
     """
 
@@ -44,8 +44,8 @@ class UFTEvaluator(EvaluatorBase):
         self._labels: list[Tensor] = []
 
     def use_labels(self, labels: list[int]) -> None:
-        """Use these, in the order in which outputs are processed, and not those that `process` is
-        given by a trainer from which labels are hidden."""
+        """Use these labels, in the order of processing, instead of those passed to `process`: a
+        trainer from which labels are hidden cannot pass them."""
         self._truth = torch.tensor(labels)
 
     def process(self, mo: Tensor, gt: Tensor) -> None:
@@ -66,7 +66,7 @@ class UFTEvaluator(EvaluatorBase):
         return percent
 
     def measure(self, out: dict[str, np.ndarray]) -> OrderedDict:
-        """Metrics in percent of what `outputs` gives."""
+        """Metrics in percent of `out`, the result of `outputs`."""
         values = metrics.evaluate(
             **out, num_known=self.num_known, unlabelled_classes=self.unlabelled_classes
         )
@@ -86,7 +86,7 @@ class UFTEvaluator(EvaluatorBase):
         }
 
     def _print(self, percent: dict, labels: np.ndarray) -> None:
-        """Dassl's own lines of the known images, with its options; then the other metrics."""
+        """Print Dassl's own lines on the known images, by its options, then the other metrics."""
         known = (labels >= 0) & (labels < self.num_known)
         if known.any():
             rows = torch.from_numpy(known)

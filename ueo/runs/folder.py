@@ -1,7 +1,7 @@
-"""What a run was started with: config.json in its folder holds its configuration and its inputs.
+"""The folder of a run, where config.json holds the configuration and inputs it was started with.
 
-What is in a folder counts as finished, or is resumed, only for the same configuration and the same
-inputs; a difference is said by its name.
+A run in the folder counts as finished, or is resumed, only for the same configuration and inputs.
+Messages name what differs.
 """
 
 import os
@@ -27,10 +27,10 @@ from ueo.settings import config
 from ueo.settings.discover import of_registered
 
 STARTED, REPORT = "config.json", "report.html"
-# what else a run leaves; what is older than its record would be taken for its own
+# other files of a run; they go with its record, or a later run would seem to have written them
 RESULTS = (OUTPUTS, HISTORY, PREDICTIONS, SKIPPED, FEATURES, NEGATIVES, *PICTURES, FACTS, REPORT,
            UNDER_WAY)
-# what decides which images a run was trained on, besides its seed
+# these keys and the seed decide which images a run was trained on
 SPLIT_KEYS = ("DATASET.NUM_SHOTS", "DATASET.PROTOCOL", "DATASET.BAD_IMAGES")
 OPTIMISER = "OPTIM."
 
@@ -39,11 +39,11 @@ def finished_result(
     folder: Path, flat: dict, found: Inputs | None, option: str, keep: bool = False,
     negatives: bool = False,
 ) -> dict | None:
-    """The record of a finished run of this configuration and these inputs in `folder`; None if
-    there is none, or if it has not kept the outputs (keep, negatives: see has_kept) asked for.
+    """Return the record of the finished run in `folder`; None if there is none, or if it lacks
+    kept outputs that are asked for (keep, negatives: see has_kept).
 
-    found: None where the images are not there to be compared. Raises ConfigError, which tells to
-    name another folder with `option`, for a record of another configuration or of other inputs.
+    flat, found: the configuration and inputs it must have; found is None if the images are gone.
+    Raises ConfigError if it has others; the message suggests another folder by `option`.
     """
     finished = read_result(folder)
     if finished is None:
@@ -64,11 +64,11 @@ def finished_result(
 
 
 def prepare_folder(cfg, overwrite: bool) -> bool:
-    """Make the run's folder ready; False when the run in it is finished already.
+    """Prepare the run's folder. Returns False if the run in it is already finished.
 
-    What an interrupted run of the same configuration and inputs left is resumed (cfg.RESUME is
-    set); what another left unfinished is cleared, and this is said. A finished run of another
-    configuration or of other inputs is an error: nothing finished is lost unless `overwrite`.
+    An interrupted run of the same configuration and inputs is resumed (sets cfg.RESUME). Any other
+    unfinished run is removed, with a message. Raises ConfigError for a finished run of another
+    configuration or other inputs, which only `overwrite` removes.
     """
     folder, flat = Path(cfg.OUTPUT_DIR), config.resolved(cfg)
     found = _inputs_of_images_there(cfg, folder, overwrite)
@@ -93,16 +93,16 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
 
 def _clear(folder: Path, pointers: list[Path]) -> None:
     """Remove what a run left in `folder`, its checkpoints (which `pointers` name) included."""
-    # checkpoints of other names go only where a run of ours has begun
+    # checkpoints under other names are removed only if a run of ours began here
     ours = [p.parent for p in pointers if (folder / STARTED).is_file()]
     for models in (folder / MODEL, *ours):
         shutil.rmtree(models, ignore_errors=True)
-    for name in (RESULT, *RESULTS):  # the record first: without it nothing counts as finished
+    for name in (RESULT, *RESULTS):  # the record first: without it no run counts as finished
         (folder / name).unlink(missing_ok=True)
 
 
 def _check_resumed(folder: Path, started: dict) -> None:
-    """Raise ConfigError where the run in `folder` was started with something else."""
+    """Raise ConfigError if the run in `folder` was started with something else."""
     earlier = read_started(folder)
     if earlier is None:
         print(f"{folder} does not say what it was started with ({STARTED}); it is resumed as it is")
@@ -111,7 +111,7 @@ def _check_resumed(folder: Path, started: dict) -> None:
 
 
 def _inputs_of_images_there(cfg, folder: Path, overwrite: bool) -> Inputs | None:
-    """The run's inputs; None where it is finished and its images are gone, which is said."""
+    """Return the run's inputs; None, with a message, if it is finished and its images are gone."""
     try:
         return {**data_inputs(cfg, prepare=True), **method_inputs(cfg, prepare=True)}
     except DataError as error:
@@ -131,7 +131,7 @@ def _earlier(folder: Path, overwrite: bool) -> dict | None:
 
 
 def _may_resume(earlier: dict | None, started: dict, begun: bool) -> bool:
-    """Whether what an interrupted run left belongs to this one; says why not where it had begun."""
+    """Whether an interrupted run can be resumed. Prints why not if it has checkpoints (`begun`)."""
     if earlier is None:
         return False
     why = _difference(earlier, started)
@@ -144,26 +144,26 @@ def _may_resume(earlier: dict | None, started: dict, begun: bool) -> bool:
 
 
 def _difference(earlier: dict, started: dict) -> str:
-    """What two runs were started with that differs, in words; "" where nothing does."""
+    """Describe what differs between the starts of two runs; "" if nothing does."""
     configs = (_that_count(run["config"]) for run in (earlier, started))
     return config.difference(*configs) or inputs.difference(earlier["inputs"], started["inputs"])
 
 
 def takes_no_step(trainer: str) -> bool:
-    """Whether a trainer's method is training-free; False for one that is not known."""
+    """Whether a trainer is training-free; False for an unknown one."""
     return of_registered(TRAINER_REGISTRY, trainer, "training_free", False)
 
 
 def _that_count(flat: dict) -> dict:
-    """The part of a configuration that results depend on: of a trainer that takes no step, all but
-    the optimiser's."""
+    """Return the keys that results depend on; for a training-free trainer without the
+    optimiser's."""
     idle = (OPTIMISER,) * takes_no_step(flat["TRAINER.NAME"])
     return {key: value for key, value in flat.items()
             if config.decides(key) and not key.startswith(idle)}
 
 
 def read_started(folder: str | Path) -> dict | None:
-    """{"config": ..., "inputs": ...} of the run in `folder`; None where none was started.
+    """{"config": ..., "inputs": ...} of the run in `folder`; None if none was started there.
 
     Raises DataError for a file that is damaged or of an earlier version.
     """
@@ -181,11 +181,11 @@ def read_started(folder: str | Path) -> dict | None:
 
 
 def follow_run(cfg, folder: str, given: set[str]) -> None:
-    """Before the model of the run in `folder` is evaluated on its own domain: take over what
-    decided which images it was trained on, so that none of them is tested.
+    """Copy to `cfg` what decided which images the run in `folder` was trained on, so that none of
+    them is tested when its model is evaluated on its own domain. Do nothing for another domain.
 
-    given: the keys that the user set by hand. Raises ConfigError where one of them, or the images
-    that are there now, would put training images into the test set.
+    given: the keys set by hand. Raises ConfigError if one of them, or a change of the images, would
+    put training images into the test set.
     """
     started = read_started(folder)
     if started is None:
@@ -212,7 +212,7 @@ def follow_run(cfg, folder: str, given: set[str]) -> None:
             )
         print(f"{key} {theirs[key]!r}, as in {folder}")
         config.put(cfg, key, theirs[key])
-    if shots:  # whether the run may lack test images was decided when it was trained
+    if shots:  # training has decided whether classes may lack test images
         config.put(cfg, "DATASET.UNTESTED_CLASSES", "allow")
     cfg.freeze()
     now = data_inputs(cfg, prepare=True)
@@ -225,7 +225,7 @@ def follow_run(cfg, folder: str, given: set[str]) -> None:
 
 
 def _place(flat: dict) -> tuple[str, str, list[str]]:
-    """(data set, path of images of one's own, domains) of a configuration, in one spelling."""
+    """(data set, path of own images, domains) of a configuration, in a normal form."""
     name, path = flat["DATASET.NAME"], flat.get("DATASET.PATH")
     if path:  # which is one domain
         return name, os.path.realpath(os.path.expanduser(path)), []

@@ -1,4 +1,4 @@
-"""What a run keeps for later scores where TEST.KEEP_OUTPUTS says so (results/kept_outputs.py)."""
+"""What a run keeps for later scores if TEST.KEEP_OUTPUTS is set (results/kept_outputs.py)."""
 
 import numpy as np
 import torch
@@ -14,8 +14,8 @@ from ueo.settings.config import setting_of
 
 
 class KeptOutputs:
-    """What a run of `trainer` (a CLIPTrainer) keeps for later; nothing unless it was asked to.
-    passes: the run's, over further images."""
+    """Arrays that a run of `trainer` (a CLIPTrainer) keeps, if `wanted`. passes: those of the run.
+    """
 
     def __init__(self, trainer, truth: Truth, passes: Passes):
         self.trainer, self._truth, self._passes = trainer, truth, passes
@@ -26,10 +26,10 @@ class KeptOutputs:
         self, epoch: int, cosines: dict, features: Tensor, classes: Tensor | None,
         against_names: dict[str, Tensor],
     ) -> None:
-        """Take in the model as it is, before training (epoch 0) or after.
+        """Add the arrays of the current model, before training (epoch 0) or after.
 
         cosines: {"test": (N, K), "unlabelled": (images, K)}; features: (N, embedding) of the test
-        images; classes: (K, embedding), or None where prompts depend on the image; against_names:
+        images; classes: (K, embedding), or None if prompts depend on the image; against_names:
         {score: (N,)} of the test images.
         """
         found = {
@@ -53,7 +53,7 @@ class KeptOutputs:
         model = self.trainer.model
         if classes.shape[1] != model.embedding:
             print("No local scores are kept of the adapted model, so there is no GL-MCM after "
-                  "training: its features are those of two models")
+                  "training: its features come from two models")
             return
 
         def score(images: Tensor) -> Tensor:
@@ -65,8 +65,8 @@ class KeptOutputs:
             if epoch == 0:
                 where = f", changed in {changed}" if changed else ""
                 print("No local scores are kept, so there is no GL-MCM: the image tower is a "
-                      f"{described(model.visual)}{where}, and they need a ViT or ResNet made as "
-                      "OpenAI's")
+                      f"{described(model.visual)}{where}, and they need a ViT or ResNet built "
+                      "like OpenAI's")
             return
         loader = self.trainer.test_loader
         found["test_local_score"] = self._passes.rows(loader, score, "places of test")

@@ -1,8 +1,8 @@
-"""Trainers that were not written for this project, as those of CoOp's family: their record.
+"""Records of trainers that were not written for this project, such as those of the CoOp family.
 
-They train with labels unless they say `uses_labels = False`, evaluate once, at the end, and hand
-logits to the evaluator as they scale them. Their models keep Dassl's own checkpoints. From those
-that train without labels, labels and paths are hidden once they are built.
+They train with labels unless they set `uses_labels = False`; then labels and paths are hidden from
+them once they are built. They evaluate once, at the end, pass scaled logits to the evaluator, and
+keep Dassl's own checkpoints.
 """
 
 import time
@@ -21,10 +21,10 @@ from ueo.settings.config import is_online
 
 
 def prepare(trainer) -> DatasetBase:
-    """Make its data set fit to be described; returns it, with labels and paths. Raises ConfigError
-    where labels of tested images would be trained on, or the images are to come as a stream."""
+    """Complete the trainer's data set, and return it with labels and paths. Raises ConfigError if
+    labels of test images would be trained on, and under --protocol online."""
     if is_online(trainer.cfg):
-        raise ConfigError(f"--protocol online: {type(trainer).__name__} is none of this project's")
+        raise ConfigError(f"--protocol online: {type(trainer).__name__} is not of this project")
     dataset = trainer.dm.dataset
     complete(dataset, trainer.cfg)
     trainer.inputs = {**dataset.inputs, **method_inputs(trainer.cfg)}
@@ -36,7 +36,7 @@ def prepare(trainer) -> DatasetBase:
 
 
 def _hide_labels(trainer) -> None:
-    """From what it trains on; from what it tests too, if the evaluator can have them by itself."""
+    """Hide labels from the training loaders; from the test loader too if the evaluator has them."""
     dataset, test = trainer.dm.dataset, trainer.test_loader
     in_order = trainer.cfg.DATALOADER.TEST.SAMPLER == "SequentialSampler"
     if in_order and isinstance(trainer.evaluator, UFTEvaluator) and not distributed.launched():
@@ -49,8 +49,8 @@ def _hide_labels(trainer) -> None:
 
 
 def write_record(trainer, dataset: DatasetBase, started: float) -> bool:
-    """result.json and outputs.npz of a finished run, from what the evaluator saw last. False, with
-    a line that says why, where that was not the test set.
+    """Write result.json and outputs.npz from what the evaluator saw last. Returns False, and prints
+    why, if that was not the test set.
 
     dataset: what `prepare` returned; started: the run's time.monotonic().
     """

@@ -1,5 +1,5 @@
-"""Passes over images: what the model gives of every image of a loader; and scores that need more
-than cosines."""
+"""Passes over all images of a loader: features, cosines, and the scores that need more than
+cosines."""
 
 from collections.abc import Callable, Iterable
 
@@ -21,26 +21,26 @@ from ueo.settings.options import declared
 
 
 def progress(batches: Iterable, title: str) -> Iterable:
-    """`batches` with a bar on a terminal, of the main process alone."""
-    hidden = None if distributed.is_main() else True  # None: unless it is a terminal
+    """Return `batches` with a progress bar, on a terminal and in the main process only."""
+    hidden = None if distributed.is_main() else True  # None: hidden unless on a terminal
     return tqdm(batches, desc=title, leave=False, disable=hidden)
 
 
 class Passes:
-    """Passes of the model of `trainer` (a CLIPTrainer) as it is, without gradients."""
+    """Passes of the current model of `trainer` (a CLIPTrainer), without gradients."""
 
     def __init__(self, trainer):
         self.trainer = trainer
 
     @torch.no_grad()
     def unlabelled_cosines(self) -> Tensor:
-        """(images, K) of the unlabelled set by the model as it is, test transform."""
+        """(images, K): cosines of the unlabelled set by the current model, test transform."""
         features = self.image_features(self.trainer.unlabelled_loader, "unlabelled")
         return self.cosines(features, self.trainer.model.class_features())
 
     def cosines(self, features: Tensor, classes: Tensor | None, alone: bool = False) -> Tensor:
-        """(images, K), fp32, on the CPU, of the features (images, embedding); all of them at once
-        where the adapter does so (ueo/transduction/adapters.py), unless each is to be alone."""
+        """(images, K), fp32, on the CPU: cosines of features (images, embedding). A transductive
+        adapter (ueo/transduction/adapters.py) gets all images at once, unless `alone`."""
         model, size = self.trainer.model, self.trainer.cfg.DATALOADER.TEST.BATCH_SIZE
         if hasattr(model.adapter, "jointly") and not alone:
             return model.adapter.jointly(features.to(self.trainer.device), classes).cpu()
@@ -52,8 +52,8 @@ class Passes:
 
     @torch.no_grad()
     def scores_alone(self, features: Tensor, names: NegativeNames | None) -> np.ndarray:
-        """(images,), the OOD scores of images by themselves, as of new ones. features: (images,
-        embedding); names: those of a score against names."""
+        """(images,): OOD scores of images that are predicted one by one, as new ones are. features:
+        (images, embedding); names: the negative names, for a score that uses them."""
         model, score = self.trainer.model, self.trainer.options.SCORE
         cosines = self.cosines(features, model.class_features(), alone=True)
         if score in AGAINST_NAMES:
@@ -64,10 +64,10 @@ class Passes:
     def image_features(self, loader: DataLoader, name: str, shared: bool = False) -> Tensor:
         """Unit vectors (images, embedding) of an evaluation loader's images, fp32, on the CPU.
 
-        shared: take those of an earlier run with the same images and the same image encoder.
+        shared: take them from the cache if an earlier run had the same images and image encoder.
         """
         model, images = self.trainer.model, loader.dataset
-        # the encoder's hash does not tell of a hook
+        # encoder_hash() does not see hooks
         alike = model.independent and not model.visual_as_loaded.changed()
         if not shared or images.store is None or not alike or distributed.launched():
             return self.rows(loader, model.image_features, name)
@@ -76,8 +76,8 @@ class Passes:
         return torch.from_numpy(kept)
 
     def kept(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The array kept under `key` by an earlier run that computes as this one does; that of
-        `make` where there is none, or nothing is kept."""
+        """Return the array that an earlier run cached under `key`, if it computed with the same
+        torch, device, precision, threads and TF32; else that of `make`."""
         store, trainer = self.trainer.test_loader.dataset.store, self.trainer
         if store is None or distributed.launched():
             return make()
@@ -87,11 +87,11 @@ class Passes:
         )), make)
 
     def rows(self, loader: DataLoader, function: Callable[[Tensor], Tensor], name: str) -> Tensor:
-        """`function` of all images of an evaluation loader, one row each: (images, ...), fp32, on
-        the CPU. Under torchrun every process computes a part and gets them all.
+        """Apply `function` to all images of an evaluation loader: (images, ...), fp32, on the CPU.
+        Under torchrun every process computes a part and gets all rows.
 
-        Where a result depends on what is beside an image in its batch, batches are drawn at random:
-        most lists stand class after class, and their batches would tell of labels.
+        If a result depends on the other images of its batch, batches are drawn at random: most
+        lists are sorted by class, so that their batches would reveal labels.
         """
         model, place = self.trainer.model, slice(None)
         if not model.independent:
@@ -109,15 +109,15 @@ class Passes:
 
 
 def zero_shot_prompt(trainer, names: list[str]) -> PromptLearner:
-    """The prompts of names in the template of the data set of `trainer`, or in CLIP's."""
+    """Return prompts of `names` in the template of the trainer's data set, or in CLIP's."""
     template = getattr(trainer.dm.dataset, "template", TEMPLATE)
     backbone, whole = trainer.model.backbone, not trainer.options.FAST
     return PromptLearner(names, backbone, template, whole=whole).requires_grad_(False)
 
 
 class AgainstNames:
-    """Scores of the images of `trainer`, a CLIPTrainer that has learnt nothing yet, against names
-    that no class has; `asked`: which of them, by its SCORE and by what it keeps."""
+    """Scores of images against negative names, which no class has. trainer: a CLIPTrainer that has
+    not learnt anything yet. asked: names of the scores, by SCORE and TEST.KEEP_NEGATIVES."""
 
     def __init__(self, trainer, passes: Passes):
         self.trainer, self.names, score = trainer, None, trainer.options.SCORE
@@ -129,15 +129,15 @@ class AgainstNames:
                               "names; leave it False")
         self.asked = AGAINST_NAMES if keeps else (score,) * self.reported
         if self.asked:
-            # no class feature: each image has prompts of its own
+            # without class features, each image has its own prompts
             bound = trainer.bound_to_classes or trainer.options.CSC or (
                 trainer.model.class_features() is None)
             self._of_run = NamesOfRun(trainer.model, list(trainer.dm.dataset.classnames),
                                       self._prompts, bound, passes.kept)
 
     def _prompts(self, names: list[str]) -> PromptLearner | PromptEnsemble:
-        """Prompts of names with the contexts of the model as it is, or, where each class has one of
-        its own or nothing is learnt of a random one, with the data set's template."""
+        """Return prompts of `names` with the current contexts of the model; with the data set's
+        template if contexts are class-specific or still at a random start."""
         model, options = self.trainer.model, self.trainer.options
         if options.CSC or self.trainer.starts_at_random:
             return zero_shot_prompt(self.trainer, names)
@@ -149,10 +149,10 @@ class AgainstNames:
 
     def scores(self, features: Tensor, cosines: dict[str, Tensor], rows: list[int] | None,
                unlabelled: Tensor | None) -> dict[str, dict[str, Tensor]]:
-        """{"test": {score: (N,)}, "unlabelled": {score: (images,)}} by the model as it is.
+        """{"test": {score: (N,)}, "unlabelled": {score: (images,)}} by the current model.
 
-        features: (N, embedding) of the test images; cosines: (images, K) of each set. rows: where
-        the unlabelled images stand among the test images, or else unlabelled: their features.
+        features: (N, embedding) of the test images; cosines: (images, K) of each set. rows:
+        positions of the unlabelled images in the test set; None: `unlabelled` has their features.
         """
         model, size = self.trainer.model, self.trainer.cfg.DATALOADER.TEST.BATCH_SIZE
         its = features[rows] if unlabelled is None else unlabelled

@@ -1,4 +1,4 @@
-"""By which recipe a run is made, and where it departs from it: said before training, and kept."""
+"""The recipe of a run and its departures from it, printed before training and recorded."""
 
 from pathlib import Path
 
@@ -11,10 +11,8 @@ from ueo.text import shown, written
 
 
 def set_by_hand(cfg: CfgNode, recipe: dict) -> dict[str, list]:
-    """Return {key: [its value, the recipe's]} of the keys that KEY VALUE pairs changed and that
-    decide what a run computes; without seed, domain and label space, which no recipe names.
-
-    cfg, recipe: the results of `configured`.
+    """Return {key: [its value, the recipe's]} of the keys that KEY VALUE changed and results depend
+    on, except seed, domain and label space, which no recipe sets. cfg, recipe: from `configured`.
     """
     kept, now = resolved(cfg), flatten(cfg)
     return {key: [now[key], value] for key, value in recipe.items()

@@ -1,7 +1,7 @@
-"""Training as the engine runs it, with evaluations on the way, checkpoints and a record at the end.
+"""The engine's training loop with evaluations on the way, checkpoints and a record at the end.
 
-What a method adds stands in trainers/base.py. The zero-shot model is evaluated first; what a method
-computes once (`prepare`) and what it trains start from that.
+The zero-shot model is evaluated first. Then a method computes what it needs once (`prepare`) and
+trains. trainers/base.py has what a method defines.
 """
 
 import time
@@ -26,16 +26,16 @@ from ueo.runs.current_inputs import method_inputs
 from ueo.runs.evaluation import Evaluations
 from ueo.runs.passes import zero_shot_prompt
 
-TRAINED = "Finish training\nFinished training"  # parsers wait for CoOp's words or for MaPLe's
+TRAINED = "Finish training\nFinished training"  # log parsers wait for CoOp's words or MaPLe's
 
 
 class RecordedTrainer(TrainerX):
-    """A trainer that leaves result.json. A subclass builds the model, sets `groups` (part -> {name:
+    """A trainer that writes result.json. A subclass builds the model, sets `groups` (part -> {name:
     parameter}, empty where nothing is tuned) and `evaluations`, and defines `prepare`."""
 
     uses_labels = False  # True: train on labelled images, which are not tested
-    set_by_hand: dict[str, list] = {}  # recipe.set_by_hand; kept in the record
-    epochs_done = 0  # by the model as it is, those of a loaded checkpoint included
+    set_by_hand: dict[str, list] = {}  # see recipe.set_by_hand; goes into the record
+    epochs_done = 0  # of the current model, with those of a loaded checkpoint
     evaluations: Evaluations
 
     def build_data_loader(self) -> None:
@@ -53,11 +53,11 @@ class RecordedTrainer(TrainerX):
             veil(self, hidden, training, training, self.test_loader)
 
     def make_loaders(self, dataset: DatasetBase) -> tuple:
-        """(training loader, that of the test set, that of the unlabelled set)."""
+        """Return the loaders of (training images, test set, unlabelled set)."""
         return loaders(self.cfg, dataset, self.uses_labels, self.device)
 
     def train_on(self, chosen: list[int]) -> None:
-        """Train on these positions of the unlabelled list alone; to be called in `prepare`."""
+        """Train only on these positions of the unlabelled list. To be called in `prepare`."""
         whole = self.train_loader_x
         self.train_loader_x = TrainingLoader(
             whole.dataset.only(chosen), self.cfg, self.device, whole.budget
@@ -72,7 +72,7 @@ class RecordedTrainer(TrainerX):
     def train(self) -> None:
         if self.groups:
             return super().train()
-        prepared = bool(self.get_model_names())  # what `prepare` makes is kept, and tested
+        prepared = bool(self.get_model_names())  # `prepare` fills buffers: save and test them
         if not prepared:
             print(TRAINED)
         self.before_train()
@@ -84,13 +84,13 @@ class RecordedTrainer(TrainerX):
         self.evaluations.write_record()
 
     def start_from_zero_shot(self) -> None:
-        """Evaluate the zero-shot model, and let the method prepare from what it gives."""
+        """Evaluate the zero-shot model, and call `prepare` with its unlabelled cosines."""
         with self.zero_shot():
             self.prepare(self.evaluations.run(epoch=0)["unlabelled"])
 
     @property
     def starts_at_random(self) -> bool:
-        """Whether contexts that are to be learnt are random numbers as yet."""
+        """Whether the contexts to be learnt are still at a random start."""
         return self._starts and "prompt" in self.groups and not self.options.CTX_INIT
 
     @property
@@ -99,8 +99,7 @@ class RecordedTrainer(TrainerX):
 
     @contextmanager
     def zero_shot(self) -> Iterator[None]:
-        """Within the block the model is zero-shot CLIP (`make_zero_shot`), then again what it was.
-        """
+        """Make the model zero-shot CLIP (`make_zero_shot`) within the block, then restore it."""
         own = self.model.prompt, self.model.visual_prompt
         self.make_zero_shot()
         try:
@@ -109,8 +108,8 @@ class RecordedTrainer(TrainerX):
             self.model.prompt, self.model.visual_prompt = own
 
     def make_zero_shot(self) -> None:
-        """Give the model, in the place of contexts that start at random, which say nothing of the
-        classes, the data set's prompt. A visual prompt starts so, too, and is left out."""
+        """Replace contexts that are still random, and so say nothing of the classes, by the data
+        set's prompt; remove a visual prompt, which starts at random too."""
         if self.starts_at_random:
             self.model.prompt = zero_shot_prompt(self, list(self.dm.dataset.classnames))
         if self._starts:
@@ -119,7 +118,7 @@ class RecordedTrainer(TrainerX):
     def before_train(self) -> None:
         self.start_from_zero_shot()
         if self.groups:
-            super().before_train()  # resumes, if asked; hence after the zero-shot model was used
+            super().before_train()  # may load a checkpoint, so the zero-shot model comes first
             self.evaluations.resume(self.start_epoch)
             self.epochs_done = self.start_epoch
 
@@ -133,17 +132,16 @@ class RecordedTrainer(TrainerX):
         )
 
     def detect_anomaly(self, loss: Tensor) -> None:
-        """Keep the loss until `check_losses`, which raises FloatingPointError where it is infinite
-        or not a number: to look at it now, the host would wait for the device."""
+        """Keep the loss for `check_losses`: reading it now would make the host wait."""
         self._unread.add(f"epoch {self.epoch + 1}, batch {self.batch_idx + 1}", loss)
         done, frequency = self.batch_idx + 1, self.cfg.TRAIN.PRINT_FREQ
         last = done == self.num_batches
-        if last or done % frequency == 0 or self.num_batches < frequency:  # as losses are printed
+        if last or done % frequency == 0 or self.num_batches < frequency:  # when losses are printed
             self.check_losses()
 
     def check_losses(self) -> None:
-        """Look at the losses of the steps since the last call. Nothing that came of one that is not
-        finite is printed, evaluated or saved."""
+        """Raise FloatingPointError if a loss since the last call is infinite or NaN. Called before
+        anything that follows from these losses is printed, evaluated or saved."""
         if (step := self._unread.first_not_finite()) is not None:
             raise FloatingPointError(f"Loss is infinite or NaN in {step}")
 
@@ -171,7 +169,7 @@ class RecordedTrainer(TrainerX):
         Path(self.output_dir, MODEL, f"model.pth.tar-{epoch}").unlink(missing_ok=True)
 
     def load_start(self) -> None:
-        """Start from the prompt in MODEL.INIT_WEIGHTS, where there is one."""
+        """Start from the prompt in MODEL.INIT_WEIGHTS, if that is set."""
         if path := self.cfg.MODEL.INIT_WEIGHTS:
             self._load_prompt(Path(path).expanduser())
 
@@ -179,14 +177,15 @@ class RecordedTrainer(TrainerX):
         name, backbone = type(self).__name__, self.cfg.MODEL.BACKBONE.NAME
         classnames = list(self.dm.dataset.classnames)
         self.epochs_done = load_prompt(self.model, path, name, backbone, classnames)
-        if self.options.CSC:  # of a run of ours, whose file holds no names
+        if self.options.CSC:  # a file of our runs holds no class names
             self.check_classes(str(path.absolute().parents[1]), str(path))
 
     def load_model(self, directory: str, epoch: int | None = None) -> None:
-        """As the engine's; genuine Dassl's cannot read a checkpoint without a validation result.
+        """Load a checkpoint of the run in `directory`, as the engine does; but genuine Dassl cannot
+        read one without a validation result.
 
         Raises CheckpointError for one that is missing, damaged, of another model or of other
-        weights; ConfigError where nothing is tuned, and as `check_classes` does.
+        weights; ConfigError if this trainer tunes nothing, and as `check_classes` does.
         """
         if not directory:
             return
@@ -204,7 +203,7 @@ class RecordedTrainer(TrainerX):
             )
 
     def _check_weights(self, directory: str) -> None:
-        """Raise CheckpointError where the run in `directory` was adapted from other weights."""
+        """Raise CheckpointError if the run in `directory` was adapted from other weights."""
         ours, known = self.inputs.get(WEIGHTS), Path(directory, FACTS).is_file()
         theirs = read_facts(directory)["weights"] if known else None
         if theirs and ours and theirs != ours:
@@ -214,8 +213,8 @@ class RecordedTrainer(TrainerX):
             )
 
     def check_classes(self, directory: str, named: str = "") -> None:
-        """Raise ConfigError where what is learnt fits no other classes, and the run in `directory`
-        had others, or the same ones in another order. named: for the message, its file."""
+        """Raise ConfigError if what is learnt is bound to its classes, and the run in `directory`
+        had other classes or another order. named: begins the message, instead of --model-dir."""
         bound = self.bound_to_classes or self.options.CSC
         if not bound or not Path(directory, FACTS).is_file():
             return
@@ -225,7 +224,7 @@ class RecordedTrainer(TrainerX):
             raise ConfigError(
                 f"{named or f'--model-dir {directory}'}: what {type(self).__name__} learns is "
                 f"bound to its {len(theirs)} classes (first {theirs[0]!r}), and the {len(ours)} "
-                f"here (first {ours[0]!r}) are {what}; use it on its own"
+                f"here (first {ours[0]!r}) are {what}; use it on its own classes"
             )
 
     @torch.no_grad()

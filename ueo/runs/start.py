@@ -1,6 +1,6 @@
-"""One run from its settings to its record: adapt a trainer to a domain, evaluate, keep it all.
+"""One run from its settings to its record: adapt a trainer to a domain, evaluate, write the record.
 
-A run that is finished is not run again; one that was interrupted resumes.
+A finished run is not repeated; an interrupted one resumes.
 """
 
 import ctypes
@@ -25,18 +25,18 @@ from ueo.runs.folder import STARTED, follow_run, prepare_folder
 from ueo.settings.refused import check_run
 from ueo.text import shown
 
-LOG = "log.txt"  # as Dassl calls it
+LOG = "log.txt"  # the name that Dassl gives it
 LOCK = ".run.lock"
-PATIENCE = 10  # seconds: a run whose grid was killed ends within one or two
-MMAP_MAX, TRIM_THRESHOLD = -4, -1  # of mallopt, malloc.h
+PATIENCE = 10  # seconds to wait for LOCK: a run whose grid was killed ends within one or two
+MMAP_MAX, TRIM_THRESHOLD = -4, -1  # parameters of mallopt, from malloc.h
 
 
 def run(settings: RunSettings) -> None:
-    """Run what is asked for. Raises UserError for a mistake of the user's."""
-    with ExitStack() as held:  # what is given back when the run ends
+    """Run what `settings` ask for. Raises UserError for a user's mistake."""
+    with ExitStack() as held:  # the lock on the folder, until the run ends
         cfg, of_recipe = configured(settings)
         check_run(cfg, settings.options, TRAINER_REGISTRY.get(cfg.TRAINER.NAME))
-        if distributed.launched() and not cfg.USE_CUDA:  # or one might have a GPU and another none
+        if distributed.launched() and not cfg.USE_CUDA:  # or some might see a GPU, others none
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         set_up_torch(settings.device, settings.threads, cfg.MODEL.TF32)
         if cfg.SEED >= 0:  # before shots are drawn
@@ -66,8 +66,8 @@ def run(settings: RunSettings) -> None:
 
 
 def set_up_torch(device: str, threads: int, tf32_allowed: bool | None) -> None:
-    """Set torch's threads (0: its own choice) and TF32 (None: as torch has it), and on the CPU how
-    memory is freed. device: as `chosen_device` takes it. Raises ConfigError as that does."""
+    """Set the number of CPU threads (0: torch's choice) and TF32 (None: torch's default); on a CPU,
+    call `keep_freed_memory`. device: see `chosen_device`, which may raise ConfigError."""
     set_tf32(tf32_allowed)
     if threads:
         torch.set_num_threads(threads)
@@ -76,10 +76,10 @@ def set_up_torch(device: str, threads: int, tf32_allowed: bool | None) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what is freed for what is allocated next.
+    """Make glibc keep freed memory for later allocations. Do nothing without glibc.
 
-    A training step frees all its activations. Given back to the system, they come back as pages to
-    be zeroed: on a CPU about a tenth of a step. Nothing happens where there is no glibc.
+    A training step frees all its activations. If they go back to the system, the kernel zeroes
+    their pages before the next step gets them: on a CPU, about a tenth of a step.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
@@ -88,14 +88,14 @@ def keep_freed_memory() -> None:
 
 
 def chosen_device(device: str) -> str:
-    """"cuda" or "cpu" for "auto", "cpu" or "cuda". Raises ConfigError for another, and where there
-    is no CUDA."""
+    """Return "cuda" or "cpu" for "auto", "cpu" or "cuda". Raises ConfigError for another name, and
+    for "cuda" where torch sees no GPU."""
     if device not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"device {device!r}: is none of auto, cpu and cuda")
-    there = torch.cuda.is_available()
-    if device == "cuda" and not there:
+        raise ConfigError(f"device {device!r}: must be auto, cpu or cuda")
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
         raise ConfigError("--device cuda: torch sees no CUDA device; use --device cpu or auto")
-    return "cuda" if there and device != "cpu" else "cpu"
+    return "cuda" if available and device != "cpu" else "cpu"
 
 
 def _train(cfg, changed: dict[str, list]) -> None:
@@ -103,7 +103,7 @@ def _train(cfg, changed: dict[str, list]) -> None:
     started = time.monotonic()
     trainer = build_trainer(cfg)
     trainer.set_by_hand = changed
-    if hasattr(trainer, "evaluations"):  # of this project
+    if hasattr(trainer, "evaluations"):  # one of this project's trainers
         trainer.train()
         return
     dataset = other_trainers.prepare(trainer)
@@ -121,8 +121,8 @@ def _evaluate(cfg, settings: RunSettings) -> None:
 
 
 def _start_log(folder: Path, eval_only: bool) -> None:
-    """log.txt, the one name that parsers read, is of this run: an earlier one is set aside. An
-    evaluation alone leaves the log of the run in its folder, and its own has the date."""
+    """Log to log.txt, the name that log parsers expect, after renaming an earlier one. With
+    --eval-only the log of a run in the folder stays, and the new one's name ends with the date."""
     if distributed.is_main() and not (eval_only and (folder / STARTED).is_file()):
         set_aside(folder / LOG)
     setup_logger(str(folder))
@@ -130,7 +130,7 @@ def _start_log(folder: Path, eval_only: bool) -> None:
 
 def _start_or_continue(cfg, overwrite: bool, held: ExitStack) -> bool:
     folder = Path(cfg.OUTPUT_DIR)
-    with distributed.main_first():  # what it prepares, the others find prepared
+    with distributed.main_first():
         check_writable(folder)
         if distributed.is_main():
             held.enter_context(alone(

@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and one line for a mistake of the user's."""
+"""How a command ends: its exit status, and a one-line message for a user's mistake."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -14,7 +14,7 @@ from ueo.runs.start import run
 from ueo.text import shown
 
 DONE, FAILED, MISTAKE, NOT_FINITE, INTERRUPTED = 0, 1, 2, 3, 130
-# what a user can mend; genuine Dassl has no error class of its own
+# errors that a user can correct; genuine Dassl has no DasslError
 MISTAKES = (UserError, OSError, distributed.ProcessesError,
             getattr(dassl.utils, "DasslError", UserError))
 
@@ -22,16 +22,16 @@ LESS_MEMORY = ("lower DATALOADER.TRAIN_X.BATCH_SIZE and DATALOADER.TEST.BATCH_SI
                "name fewer classes")
 LESS_GPU_MEMORY = (f"{LESS_MEMORY}, use --device cpu, run fewer at once (--jobs), or, with the "
                    "same results, set DATASET.DEVICE_GB 0 and the trainer's GRAPH False")
-ALLOCATOR = "DefaultCPUAllocator"  # stands in what torch says where the host runs out of memory
-# and these where a GPU does, as one that other processes fill: in CUDA itself, in cuBLAS, in Triton
+ALLOCATOR = "DefaultCPUAllocator"  # in torch's message when host memory runs out
+# the messages of CUDA, cuBLAS and Triton when GPU memory runs out, as other processes may fill it
 GPU_FULL = ("CUDA error: out of memory", "CUDA driver error: out of memory",
             "CUBLAS_STATUS_ALLOC_FAILED", "Triton Error [CUDA]: out of memory")
 
 
 def status_of(work: Callable[[], int | None]) -> int:
-    """Exit status of `work`, which returns one, or None for DONE: MISTAKE for a user's mistake,
-    which is told in one line, or INTERRUPTED."""
-    console = sys.stdout  # a run's log takes its place
+    """Do `work` and return its exit status (None: DONE); MISTAKE for a user's mistake, which is
+    printed in one line; INTERRUPTED for Ctrl-C."""
+    console = sys.stdout  # a run replaces it by its log
     try:
         return work() or DONE
     except MISTAKES as error:
@@ -52,8 +52,8 @@ def status_of(work: Callable[[], int | None]) -> int:
 
 
 def command(parser: Callable[[], ArgumentParser]) -> Callable[[Callable], Callable]:
-    """Make a command's `main` of what it does with the arguments that `parser` reads: main(argv),
-    the process's own arguments unless given, returns an exit status as `status_of` does."""
+    """Decorate a function of the parsed arguments: it becomes main(argv), by default with the
+    arguments of the process, which returns an exit status as `status_of` does."""
 
     def with_arguments(work: Callable[[Namespace], int | None]) -> Callable:
         def main(argv: list[str] | None = None) -> int:
@@ -65,7 +65,7 @@ def command(parser: Callable[[], ArgumentParser]) -> Callable[[Callable], Callab
 
 
 def run_to_status(settings: RunSettings) -> int:
-    """Exit status of a run: as `status_of` says, or NOT_FINITE where its loss was not."""
+    """Run and return the exit status: that of `status_of`, or NOT_FINITE if the loss was not."""
 
     def work() -> int | None:
         try:
@@ -84,10 +84,11 @@ def _told(message: str, status: int) -> int:
 
 
 def one_line(error: Exception) -> str:
-    """The message alone, also when a loader's worker wrapped it in its own traceback."""
+    """Return the message of an error, without the traceback that a loader's worker puts around it.
+    """
     if isinstance(error, OSError) and error.strerror:
         return shown(reason(error))
     message = str(error).strip()
-    if not message.startswith("Caught "):  # what a worker's begins with
+    if not message.startswith("Caught "):  # as a worker's message does
         return shown(message or type(error).__name__)
     return shown(message.splitlines()[-1].split("Error: ", 1)[-1])

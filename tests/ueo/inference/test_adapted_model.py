@@ -177,7 +177,7 @@ def test_only_a_path_is_an_image_and_only_a_number_a_threshold(finished, toy_roo
         model.threshold = "mixture"
     assert model.threshold == least
     for device in ("cuda:1", "CPU"):
-        with pytest.raises(ConfigError, match=f"device '{device}': is none of auto, cpu and cuda"):
+        with pytest.raises(ConfigError, match=f"device '{device}': must be auto, cpu or cuda"):
             ueo.load(finished, device)
 
 

@@ -92,7 +92,7 @@ def test_a_stream_after_kill_9_goes_on_to_the_same_answers(stream, tmp_path, mon
     made_shards.killed(work)
     assert (folder / under_way.FILE).is_file() and not (folder / "result.json").exists()
     again = stream("killed", trainer)
-    assert "Go on after batch 2" in capsys.readouterr().out
+    assert "Resume after batch 2" in capsys.readouterr().out
     assert all(np.array_equal(unbroken[name], again[name]) for name in unbroken)
     assert read(folder)["stream"] == read(folder.parent / "unbroken")["stream"]
     assert read(folder)["resumed_from_batch"] == 2
@@ -190,12 +190,12 @@ def test_a_stream_normalised_by_its_own_batches_from_the_first_on(stream):
 
 
 @pytest.mark.parametrize("trainer,options,message", [
-    ("UPL", (), "UPL asks for all images at once"),
-    ("DANCE", (), "DANCE asks for all images at once"),
-    ("CPL", (), "CPL asks for all images at once"),
-    ("Midway", (), "Midway asks for all images at once"),
+    ("UPL", (), "UPL needs all images at once"),
+    ("DANCE", (), "DANCE needs all images at once"),
+    ("CPL", (), "CPL needs all images at once"),
+    ("Midway", (), "Midway needs all images at once"),
     ("CoOp", (), "CoOp trains with labels"),
-    ("AdaND", ("DATASET.PROTOCOL", "released"), "AdaND answers streams alone"),
+    ("AdaND", ("DATASET.PROTOCOL", "released"), "AdaND runs on streams only"),
     ("UEO", ("DATASET.NUM_SHOTS", "1"), "DATASET.NUM_SHOTS takes images out"),
     ("UEO", ("TRAINER.UEO.WEIGHTING", "oracle"), "UEO reads labels"),
     ("UEO", ("TEST.KEEP_OUTPUTS", "True"), "in a stream the model changes, leave it False"),
@@ -230,12 +230,12 @@ def test_an_image_that_has_not_come_cannot_be_had(build):
     trainer = build(*ONLINE)
     trainer.stream = trainer._open_stream()
     for loader in (trainer.unlabelled_loader, trainer.train_loader_x, trainer.dm.test_loader):
-        with pytest.raises(ConfigError, match="UEO asks for all images at once"):
+        with pytest.raises(ConfigError, match="UEO needs all images at once"):
             iter(loader)
     batches = iter(trainer.stream)
     batch = next(batches)
     assert torch.equal(trainer.stream.again(batch["index"]), batch["img"])
-    with pytest.raises(ValueError, match="image 16 of the stream has not come"):
+    with pytest.raises(ValueError, match="image 16 of the stream has not arrived"):
         trainer.stream.again(torch.tensor([3, 16]))
 
 

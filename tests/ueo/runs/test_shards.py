@@ -178,7 +178,7 @@ def test_a_run_killed_within_an_epoch_goes_on_to_the_same_losses(
 
     monkeypatch.setattr(UEO, "loss", noting)
     assert train.main(argv("killed", "DATALOADER.NUM_WORKERS", "1")) == 0
-    assert f"Go on after batch {batch}" in capsys.readouterr().out
+    assert f"Resume after batch {batch}" in capsys.readouterr().out
     assert noted[0] == (epoch, batch) and rest == whole[-len(rest):]
     assert len(rest) == 12 - 6 * epoch - batch
     first, second = (weights_after(tmp_path / name) for name in ("whole", "killed"))

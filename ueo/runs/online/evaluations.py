@@ -1,5 +1,5 @@
-"""The evaluations of a run that follows a stream: every image counts as it was answered when it
-came. "Before" is the zero-shot model, "after" what the method answered."""
+"""The evaluations of a run on a stream: each image counts as it was predicted on arrival. "Before"
+is the zero-shot model, "after" the method."""
 
 from pathlib import Path
 
@@ -13,24 +13,24 @@ from ueo.runs.evaluation import AFTER, BEFORE, Evaluations
 from ueo.runs.online.over_time import over_time, thresholds_so_far
 from ueo.runs.online.stream import Stream
 
-ARRIVAL = "stream_order"  # in outputs.npz: positions in its arrays, as the images came
+ARRIVAL = "stream_order"  # in outputs.npz: positions in its arrays, in order of arrival
 
 
 class StreamEvaluations(Evaluations):
-    """features: (images, embedding), of the frozen model, once it is evaluated."""
+    """features: (images, embedding), of the frozen model; set by its evaluation."""
 
     stream: Stream
 
     def add_stream(self, answers: dict[str, Tensor]) -> None:
-        """Take in what was answered: cosines (images, K) and, where a method has its own, scores
-        (images,), as the images came."""
+        """Add the predictions, in order of arrival: cosines (images, K) and, if a method has its
+        own, scores (images,)."""
         listed = np.argsort(self.stream.order)
         rows = {name: found[listed] for name, found in answers.items()}
         given = {self.trainer.options.SCORE: rows["scores"]} if "scores" in rows else {}
         self.score = {"score": OWN_SCORE} if given else {}
         self._cosines, entry = rows["cosines"], {"epoch": 1}
         for name in SETS:
-            print(f"The *{name}* set, as it was answered in the stream")
+            print(f"The *{name}* set, as predicted in the stream")
             entry[name] = self._measure(name, rows["cosines"], given, 1)
         self.history.append(entry)
         write_json(Path(self.trainer.output_dir, HISTORY), self.history)
@@ -45,7 +45,7 @@ class StreamEvaluations(Evaluations):
         return {**outputs, ARRIVAL: order}
 
     def _scores_alone(self) -> np.ndarray | None:
-        # with a tuned image tower they would take another pass; its answers are on the same scale
+        # with a tuned image tower this would take another pass; the scores in the stream do instead
         model, groups = self.trainer.model, self.trainer.groups
         tower = {id(p) for p in (*model.visual.parameters(), model.visual_prompt)}
         if any(id(p) in tower for group in groups.values() for p in group.values()):
@@ -53,7 +53,7 @@ class StreamEvaluations(Evaluations):
         return self.passes.scores_alone(self.features, None)
 
     def _further(self, outputs: dict[str, np.ndarray]) -> dict:
-        """What the record says of the stream, and how the metrics went over time."""
+        """Entries of the record on the stream, with the metrics over time."""
         cfg, order = self.trainer.cfg, outputs[ARRIVAL]
         found = {"batch_size": cfg.DATALOADER.TRAIN_X.BATCH_SIZE, "batches": len(self.stream),
                  "domains_begin": [int(self.stream.ends[i - 1]) for i in self.stream.begins],
@@ -65,5 +65,5 @@ class StreamEvaluations(Evaluations):
                   for part in ("predictions", "margins", "scores")),
                 len(self._truth.dataset.classnames),
             )
-        notes = {}  # those of a batch say nothing of the stream
+        notes = {}  # those of a method are of its last batch
         return {"stream": found, **self.score, "notes": notes}

@@ -1,7 +1,7 @@
-"""In which order the images of a stream come, and which of them come together.
+"""The order of the images of a stream, and its batches.
 
-Orders may be made from labels; a method never sees them. They depend on the seed, the labels and
-the domains alone, and "correlated" on the size of a batch, too.
+An order may use labels, which a method never sees. It depends on the seed, the labels and the
+domains alone; "correlated" also on the batch size.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ NEED_LABELS = ("correlated", "classes")
 
 
 def _classes(labels: np.ndarray, rng: np.random.Generator, *_) -> np.ndarray:
-    """Class after class, in random order, and the images of each in random order."""
+    """Class after class; the classes, and the images of each, in random order."""
     images = rng.permutation(len(labels))
     rank = rng.permutation(labels.max() + 1)
     return images[rank[labels[images]].argsort(kind="stable")]
@@ -24,9 +24,9 @@ def _classes(labels: np.ndarray, rng: np.random.Generator, *_) -> np.ndarray:
 def _correlated(
     labels: np.ndarray, rng: np.random.Generator, gamma: float, size: int
 ) -> np.ndarray:
-    """As in StatA (Zanella et al., CVPR 2025): there are as many slots of time as batches or as
-    classes, whichever are fewer; each class spreads its images over the slots by shares drawn from
-    a Dirichlet distribution with parameter gamma; a slot's images come in random order."""
+    """As in StatA (Zanella et al., CVPR 2025). There are as many time slots as batches or classes,
+    whichever are fewer. Each class spreads its images over the slots by shares drawn from a
+    Dirichlet distribution with parameter gamma. A slot's images come in random order."""
     classes = np.unique(labels)
     slots = max(min(len(labels) // size, len(classes)), 1)
     shares = rng.dirichlet([gamma] * slots, len(classes))
@@ -37,7 +37,7 @@ def _correlated(
         ends = (share.cumsum()[:-1] * len(members)).astype(int)
         for number, part in enumerate(np.split(members, ends)):
             slot[part] = number
-    images = rng.permutation(len(labels))  # anew: the first in the last order are in early slots
+    images = rng.permutation(len(labels))  # anew: the first of the old order are in early slots
     return images[slot[images].argsort(kind="stable")]
 
 
@@ -52,12 +52,12 @@ ORDERS: dict[str, Callable] = {  # (labels, generator, gamma, size of a batch) -
 def batches(
     order: str, labels: np.ndarray, domains: np.ndarray, size: int, gamma: float, seed: int
 ) -> list[np.ndarray]:
-    """Positions in the list of images, a batch each; domain after domain, none in one batch with
-    another.
+    """Return the batches as positions in the list of images, domain after domain. No batch holds
+    images of two domains.
 
     order: a key of ORDERS. labels, domains: (images,). size: of a batch; the last of a domain may
-    be smaller. gamma: of "correlated". Raises ConfigError where an order needs labels that are not
-    there.
+    be smaller. gamma: of "correlated". Raises ConfigError if an order needs labels that are
+    missing.
     """
     if order in NEED_LABELS and (labels == NO_LABEL).any():
         raise ConfigError(

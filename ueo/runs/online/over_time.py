@@ -1,19 +1,19 @@
-"""What has been achieved by when in a stream, from the outputs of its run alone."""
+"""Metrics over the time of a stream, from the outputs of its run alone."""
 
 import numpy as np
 
 from ueo.metrics import auroc, global_accuracy, percent
 from ueo.open_set import h_score, otsu_threshold
 
-WINDOW = 512  # scores that a threshold is found on, as in AdaND (ICLR 2025)
-POINTS = 20  # in time
+WINDOW = 512  # number of scores that a threshold is found on, as in AdaND (ICLR 2025)
+POINTS = 20  # points in time
 
 
 def thresholds_so_far(scores: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """(images,): of each image the least score of a known one, by Otsu's rule on the last WINDOW
-    scores when its batch is answered, those of the batch included.
+    """(images,): the threshold for each image, by Otsu's rule on the last WINDOW scores when its
+    batch is predicted, all scores of that batch included.
 
-    scores: (images,), as they came; ends: (batches,), numbers of images that had come by then.
+    scores: (images,), in order of arrival; ends: (batches,), images that have arrived by then.
     """
     found, start = np.empty(len(scores)), 0
     for end in ends:
@@ -26,10 +26,10 @@ def over_time(
     labels: np.ndarray, predictions: np.ndarray, margins: np.ndarray, scores: np.ndarray,
     num_known: int,
 ) -> list[dict]:
-    """At POINTS times, {"images": how many had come, "so_far": metrics of these, "lately": metrics
-    of those since the time before}, in percent; None where one is not defined.
+    """At POINTS times, {"images": how many have arrived, "so_far": metrics of all these, "lately":
+    metrics of those since the previous time}, in percent; None if undefined.
 
-    All arguments but num_known: (images,), as they came. margins: scores less their thresholds.
+    All arguments but num_known: (images,), in order of arrival. margins: scores minus thresholds.
     """
     ends = np.unique(np.linspace(0, len(labels), POINTS + 1).round().astype(int))
     found = []

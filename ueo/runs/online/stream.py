@@ -1,7 +1,7 @@
-"""The images of a run as they come: an iterable of batches with keys.
+"""The images of a run as a stream: an iterable of batches with keys.
 
-Whatever gives such batches can take the place of `Stream`: a key says when an image came, counted
-from 0, and `again` gives images that have come, by their keys.
+Whatever yields such batches can replace `Stream`. A key is the number of an image in order of
+arrival, from 0; `again` returns images that have arrived, by their keys.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from ueo.images.loaders import EvaluationLoader
 class Stream:
     """batches: positions in the loader's list, one array a batch. features, zero_shot: (images, .),
     of the frozen model, in the order of that list. read: whether batches hold images. begins: the
-    batches with which further domains begin.
+    numbers of the batches that begin a further domain.
 
     A batch is {"index": keys (batch,), "features": (batch, embedding), "zero_shot": (batch, K)
     unscaled cosines} and, with `read`, "img": (batch, 3, height, width). Features and images are on
@@ -41,7 +41,7 @@ class Stream:
         return self.starting_with(0)
 
     def starting_with(self, batch: int) -> Iterator[dict]:
-        """The batches from this one on."""
+        """Yield the batches from this number on."""
         ends = [0, *self.ends.tolist()]
         keys = [list(range(*pair)) for pair in zip(ends[batch:], ends[batch + 1:])]
         pictures = self._pictures(keys) if self.read else ({} for _ in keys)
@@ -57,18 +57,18 @@ class Stream:
         loader = DataLoader(
             self._images, batch_sampler=keys, num_workers=self.workers,
             pin_memory=self.normalise.mean.device.type == "cuda",
-            generator=torch.Generator().manual_seed(0),  # so that none of the run's own is drawn
+            generator=torch.Generator().manual_seed(0),  # or torch draws one
         )
         return ({"img": self.normalise(batch["img"])} for batch in loader)
 
     def draw(self, keys: Tensor, size: int) -> dict:
-        """A batch of at most `size` of these images, which have come, drawn at random."""
+        """Draw a random batch of at most `size` of these images, which have arrived."""
         drawn = keys[torch.randperm(len(keys))[:size]]
         return {"img": self.again(drawn), "index": drawn}
 
     def again(self, keys: Tensor) -> Tensor:
-        """(images, 3, height, width) of keys that have come. Raises ValueError for a later one."""
+        """(images, 3, height, width) of keys that have arrived. Raises ValueError for others."""
         if len(keys) and int(keys.max()) >= self._come:
-            raise ValueError(f"image {int(keys.max())} of the stream has not come yet")
+            raise ValueError(f"image {int(keys.max())} of the stream has not arrived yet")
         pictures = [torch.as_tensor(self._images[key]["img"]) for key in keys.tolist()]
         return self.normalise(torch.stack(pictures))

@@ -1,4 +1,4 @@
-"""A run that follows a stream: every batch is answered, and adapted to, when it comes."""
+"""A run on a stream: every batch is predicted, and adapted to, when it arrives."""
 
 import time
 
@@ -23,16 +23,16 @@ Answer = Tensor | dict[str, Tensor]
 
 
 class OnlineTrainer(ShardsTrainer):
-    """A trainer that can follow a stream, where the protocol is "online". A subclass may define
-    `online_step`."""
+    """A trainer that can run on a stream (protocol "online"). A subclass may define `online_step`.
+    """
 
-    online_only = False  # True: it answers streams and nothing else
-    needs_all_images = False  # True: `prepare` or the last epoch looks at all; refused online
+    online_only = False  # True: it runs on streams only
+    needs_all_images = False  # True: `prepare` or the last epoch needs them; refused online
     stream: Stream
 
     def online_step(self, batch: dict) -> Answer:
-        """Answer a batch of the stream and adapt to it: cosines (batch, K), unscaled; or
-        {"cosines": those, "scores": (batch,)} where the OOD score is the method's own.
+        """Predict a batch of the stream and adapt to it. Returns unscaled cosines (batch, K), or
+        {"cosines": these, "scores": (batch,)} if the method has its own OOD score.
 
         batch: see ueo/runs/online/stream.py. By default ONLINE.STEPS steps are taken on it.
         """
@@ -44,14 +44,14 @@ class OnlineTrainer(ShardsTrainer):
         return self.answer(batch) if answer is None else answer
 
     def prepare_batch(self, batch: dict) -> dict:
-        """Compute what the steps on a batch of the stream need; returns it as `loss` is given it.
-        By default `prepare` sees the batch as if it were all images."""
+        """Compute what the steps on a batch of the stream need. Returns the batch for `loss`. By
+        default `prepare` sees the batch as if it were all images."""
         self.prepare(batch["zero_shot"])
         return {**batch, "index": torch.arange(len(batch["index"]))}
 
     @torch.no_grad()
     def answer(self, batch: dict) -> Tensor:
-        """Cosines (batch, K), unscaled, fp32, of a batch of the stream by the model as it is."""
+        """Unscaled cosines (batch, K), fp32, of a batch of the stream by the current model."""
         model, features = self.model, batch["features"].to(self.model.dtype)
         if "img" in batch:
             features = model.steadily(model.image_features, batch["img"])
@@ -64,7 +64,7 @@ class OnlineTrainer(ShardsTrainer):
         if is_online(self.cfg):
             self._refuse()
         elif self.online_only:
-            raise ConfigError(f"{type(self).__name__} answers streams alone; use --protocol online")
+            raise ConfigError(f"{type(self).__name__} runs on streams only; use --protocol online")
         super().build_data_loader()
 
     def make_evaluations(self) -> Evaluations:
@@ -72,7 +72,7 @@ class OnlineTrainer(ShardsTrainer):
         return (ShardEvaluations if is_sharded(self.cfg) else kind)(self, self._truth)
 
     def update_lr(self, *args, **options) -> None:
-        if not is_online(self.cfg):  # the end of a stream, to fall towards, is not known
+        if not is_online(self.cfg):  # a schedule needs the end of the stream
             super().update_lr(*args, **options)
 
     def train(self) -> None:
@@ -82,7 +82,7 @@ class OnlineTrainer(ShardsTrainer):
             super().train()
 
     def _refuse(self) -> None:
-        """Raise ConfigError for what cannot be had online."""
+        """Raise ConfigError for what is impossible online."""
         name, cfg = type(self).__name__, self.cfg
         if self.needs_all_images:
             raise NotYetHere(name).refusal
@@ -98,7 +98,7 @@ class OnlineTrainer(ShardsTrainer):
         )
 
     def _follow(self) -> None:
-        """Answer the whole stream, from where an earlier process came to; write the record."""
+        """Predict the whole stream, or what an interrupted run left of it; write the record."""
         self.stream = self._open_stream()
         start = under_way.state_of(self) if self.cfg.ONLINE.RESET else None
         found = under_way.resume(self) or {"batches": 0, "answers": {}}
@@ -130,8 +130,8 @@ class OnlineTrainer(ShardsTrainer):
         under_way.remove(self)
 
     def _open_stream(self) -> Stream:
-        """The stream, after the zero-shot model has seen all images, each by itself; from then on
-        nothing gives the images of it before they come."""
+        """Return the stream, after the zero-shot model has predicted all images one by one. From
+        then on no loader gives an image before it arrives."""
         cfg, items = self.cfg, self._truth.items("unlabelled")
         with self.zero_shot():
             zero_shot = self.evaluations.run(epoch=0)["unlabelled"]
@@ -160,11 +160,11 @@ class OnlineTrainer(ShardsTrainer):
 
 
 class NotYetHere:
-    """Stands where the loader of all images is otherwise."""
+    """Replaces the loader of all images. Any use raises ConfigError."""
 
     def __init__(self, trainer: str):
         self.refusal = ConfigError(
-            f"--protocol online: {trainer} asks for all images at once, and they have not come "
+            f"--protocol online: {trainer} needs all images at once, and they have not arrived "
             "yet; define online_step, or use a method of docs/online.md"
         )
 

@@ -1,5 +1,5 @@
-"""What a stream, or an epoch over shards, has come to, kept so that a run that was killed goes on
-to the same answers."""
+"""The state of a run within a stream or an epoch over shards, saved so that a killed run resumes
+with the same results."""
 
 import copy
 import pickle
@@ -11,12 +11,12 @@ from ueo.errors import CheckpointError
 from ueo.files import atomic_path, saving
 
 FILE = "stream.pt"  # in the folder of a run that is not finished
-SECONDS = 30.0  # between two times that it is written
+SECONDS = 30.0  # between two writes of it
 
 
 def state_of(trainer) -> dict:
-    """What steps have changed: tuned parameters, buffers, the states of the optimiser and of the
-    schedule, as far as a step moves it. A copy."""
+    """Return a copy of what steps change: tuned parameters, buffers, and the states of optimiser,
+    scaler and, if steps move it, schedule."""
     parts = {"model": trainer.saved_state(), "optimiser": getattr(trainer, "optim", None),
              "scaler": trainer.scaler}
     state = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items() if part}
@@ -27,7 +27,7 @@ def state_of(trainer) -> dict:
 
 
 def put_back(trainer, state: dict) -> None:
-    """Make `trainer` again what `state_of` found."""
+    """Restore `trainer` to a state that `state_of` returned."""
     trainer.saved_state().load_state_dict(state["model"])
     if "optimiser" in state:
         trainer.optim.load_state_dict(copy.deepcopy(state["optimiser"]))
@@ -38,8 +38,8 @@ def put_back(trainer, state: dict) -> None:
 
 
 def write(trainer, batches: int, epoch: int = 0, **further) -> None:
-    """Keep what the first `batches` batches of an epoch, or of a stream, have led to. further: what
-    else `resume` is to give back."""
+    """Save the state after the first `batches` batches of an epoch or a stream. further: more
+    entries for `resume` to return."""
     found = {
         "epoch": epoch, "batches": batches, "state": state_of(trainer),
         "random": torch.get_rng_state(),
@@ -52,8 +52,8 @@ def write(trainer, batches: int, epoch: int = 0, **further) -> None:
 
 
 def resume(trainer, epoch: int = 0) -> dict | None:
-    """What `write` kept of this epoch, and `trainer` as it was then; None where it kept nothing.
-    Raises CheckpointError for a damaged file."""
+    """Restore `trainer` to what `write` saved in this epoch, and return all that it saved; None if
+    it saved nothing. Raises CheckpointError for a damaged file."""
     path = Path(trainer.output_dir, FILE)
     if not path.is_file():
         return None
@@ -66,8 +66,8 @@ def resume(trainer, epoch: int = 0) -> dict | None:
         if found["cuda"]:
             torch.cuda.set_rng_state_all(found["cuda"][: torch.cuda.device_count()])
     except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{path}: damaged; remove it, the stream begins again") from error
-    print(f"Go on after batch {found['batches']}")
+        raise CheckpointError(f"{path}: damaged; remove it to start the stream again") from error
+    print(f"Resume after batch {found['batches']}")
     return found
 
 

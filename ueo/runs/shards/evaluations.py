@@ -1,7 +1,7 @@
-"""The evaluations of a run on shards, batch by batch: of each image a few numbers are kept.
+"""The evaluations of a run on shards, batch by batch: only a few numbers are kept per image.
 
-Shards have no labels here, so the unlabelled images are the tested ones, and what is measured is
-what can be known without labels.
+Shards have no labels here. So the unlabelled images are also the test images, and only metrics
+that need no labels are computed.
 """
 
 import math
@@ -39,12 +39,12 @@ ANSWERS = ("predictions", "scores", "confidences")  # as `UFTEvaluator.outputs` 
 
 
 class ShardEvaluations(Evaluations):
-    """Of `trainer` on its shards. tables: what the first pass has found, once it was made."""
+    """Evaluations of `trainer` on its shards. tables: those of the first pass, once it is done."""
 
     tables: Tables | None = None
 
     def take_tables(self) -> Tables:
-        """The tables, by a first pass where some are missing."""
+        """Return the tables, after a first pass if some are missing."""
         if self.tables is None:
             self.tables = first_pass(self.trainer)
             self._truth.dataset.take(self.tables)
@@ -52,7 +52,7 @@ class ShardEvaluations(Evaluations):
 
     @torch.no_grad()
     def run(self, epoch: int, last: bool = False) -> None:
-        """Evaluate the model as it is after `epoch` epochs and extend the history."""
+        """Evaluate the current model, after `epoch` epochs, and extend the history."""
         self.take_tables()
         classes = self.trainer.model.class_features()
         cosines = self._kept(classes) if epoch == 0 else self._anew(classes)
@@ -80,13 +80,13 @@ class ShardEvaluations(Evaluations):
         return values
 
     def _kept(self, classes: Tensor) -> Iterator[Tensor]:
-        """Cosines of this process's images by the features of the first pass."""
+        """Yield cosines of this process's images, from the features of the first pass."""
         for shard in self.trainer.unlabelled_loader.own:
             features = np.array(self.tables.read(shard).features)
             yield self.passes.cosines(torch.from_numpy(features), classes)
 
     def _anew(self, classes: Tensor) -> Iterator[Tensor]:
-        """Cosines of this process's images by the model as it is, which reads them all."""
+        """Yield cosines of this process's images by the current model, reading all images."""
         loader, model = self.trainer.unlabelled_loader, self.trainer.model
         batches = read_batches(self._images(), loader.dataset.view_of, loader.batch_size,
                                loader.num_workers)
@@ -103,11 +103,11 @@ class ShardEvaluations(Evaluations):
                 yield shard.name_of(member.name), member
 
     def _collected(self, cosines: Iterator[Tensor]) -> tuple[dict[str, np.ndarray], float]:
-        """({name: (images, ...)}, percentage of mutual information), of all processes' images."""
+        """({name: (images, ...)}, mutual information in percent), of all processes' images."""
         trainer, tables = self.trainer, self.tables
         none = torch.zeros(0, len(self._truth.dataset.classnames))
         own = sum(tables.counts[shard] for shard in trainer.unlabelled_loader.own)
-        found, begin, sums = {}, 0, 0  # filled in place: many small arrays would part the memory
+        found, begin, sums = {}, 0, 0  # filled in place, to not fragment memory
         for rows in chain([none], cosines):
             end = begin + len(rows)
             prob = (trainer.model.logit_scale * rows).softmax(-1)
@@ -124,7 +124,7 @@ class ShardEvaluations(Evaluations):
             sums = sums + torch.cat([prob.sum(0), entropy(prob).sum(0, keepdim=True)])
         found = {name: distributed.gather(values).numpy() for name, values in found.items()}
         means = distributed.gather(sums[None]).sum(0) / len(found["scores"])
-        # of one class, 0 / 0: the images are predicted alike
+        # with one class, log 1 = 0 would divide 0 by 0
         most = math.log(len(means) - 1) or 1.0
         information = (entropy(means[None, :-1])[0] - means[-1]) / most
         return found, percent(max(float(information), 0.0))
@@ -144,12 +144,12 @@ class ShardEvaluations(Evaluations):
         ))
 
     def _further(self, outputs: dict[str, np.ndarray]) -> dict:
-        """What the record says of the shards."""
+        """Entries of the record on the shards."""
         skipped = len(self._truth.dataset.skipped)
         print(f"Images: {sum(self.tables.counts):,} in {len(self.tables.shards):,} shards, "
               f"{skipped:,} left out{' (skipped.csv)' * bool(skipped)}")
         cfg, notes = self.trainer.cfg, self.trainer.notes
         return {"shards": {"number": len(self.tables.shards), "left_out": skipped,
                            **{key.lower(): value for key, value in cfg.SHARDS.items()}},
-                # what a method notes of a batch says nothing of the whole
+                # a method's own notes are of its last batch
                 "notes": {key: notes[key] for key in ("skipped_steps",) if key in notes}}

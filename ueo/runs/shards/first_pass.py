@@ -1,7 +1,7 @@
-"""The first pass over shards: which images can be read, and the frozen encoder's features of each.
+"""The first pass over shards: which images can be read, and their features by the frozen encoder.
 
-It is made once for shards and an encoder, shard by shard: one that was interrupted goes on with the
-shards that are left, and later runs find it made.
+Its results are cached for each shard and encoder. So an interrupted pass resumes with the remaining
+shards, and later runs need none.
 """
 
 from collections.abc import Iterator
@@ -24,15 +24,16 @@ from ueo.inputs import TF32
 from ueo.runs.passes import progress
 from ueo.settings.config import setting_of
 
-FOLDER = "shards"  # in the folder of what is kept of images
+FOLDER = "shards"  # in the folder of the image cache
 
 
 def first_pass(trainer) -> Tables:
-    """The tables of the shards of `trainer`, whose model is frozen yet; the missing ones are made,
-    under torchrun by all processes together. Raises DataError where no image can be read."""
+    """Return the tables of the trainer's shards. Missing ones are made, under torchrun by all
+    processes together; the model must still be frozen CLIP. Raises DataError if no image can be
+    read, or for any that cannot under BAD_IMAGES stop."""
     loader: EvaluationShards = trainer.unlabelled_loader
     tables = Tables(_folder(trainer.cfg), loader.shards, _key(trainer, loader))
-    with exclusive(tables.folder / f"first_pass-{distributed.rank()}.lock"):  # of runs at once
+    with exclusive(tables.folder / f"first_pass-{distributed.rank()}.lock"):  # against other runs
         _Pass(trainer, loader, tables).make(tables.missing(loader.own))
     distributed.barrier()
     if not sum(tables.counts) or setting_of(trainer.cfg, "BAD_IMAGES") == "stop":
@@ -58,7 +59,7 @@ class _Pass:
         self.features: dict[int, list[np.ndarray]] = {}
 
     def make(self, todo: list[int]) -> None:
-        """Read these shards, and write the table of each when the next one has begun."""
+        """Read these shards, and write the table of each when the next one begins."""
         loader, model = self.loader, self.trainer.model
         batches = read_batches(self._images(todo), loader.dataset.view_of, loader.batch_size,
                                loader.num_workers)
@@ -102,7 +103,7 @@ class _Pass:
 
 
 def _folder(cfg) -> Path:
-    """Where tables are kept. Raises ConfigError where nothing can be."""
+    """Return the folder of tables. Raises ConfigError if it cannot be written."""
     folder = store_folder(cfg) / FOLDER
     check_writable(folder, "DATASET.STORE")
     return folder

@@ -1,4 +1,4 @@
-"""A run on shards: trained in epochs, and taken up again in the middle of one."""
+"""A run on shards: it trains in epochs and can resume in the middle of one."""
 
 import time
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ from ueo.settings.config import is_sharded, setting_of
 
 
 class ShardsTrainer(RecordedTrainer):
-    """A trainer that can train on shards, where a subclass says so."""
+    """A trainer that can train on shards, if a subclass sets `by_image`."""
 
-    # True: what `prepare` makes of an image depends on that image alone, and a step needs nothing
-    # but its batch, so that images need not be there at the same time
+    # True: `prepare` treats each image by itself and a step needs only its batch, so that images
+    # need not be available together
     by_image = False
 
     def build_data_loader(self) -> None:
@@ -28,20 +28,20 @@ class ShardsTrainer(RecordedTrainer):
         super().build_data_loader()
 
     def _refuse_on_shards(self) -> None:
-        """Raise ConfigError for what cannot be had of shards."""
+        """Raise ConfigError for what is impossible on shards."""
         name = type(self).__name__
         refuse(
             "images in shards",
             (self.uses_labels or self.reads_labels, f"{name} reads labels, and shards have none"),
             (not self.by_image, f"{name} needs all images at once (docs/streams.md has the methods "
-             "that do not; a method of your own says by_image = True)"),
+             "that do not; a method of your own sets by_image = True)"),
             self._scored_together(),
             (setting_of(self.cfg, "KEEP_OUTPUTS", "TEST"), "TEST.KEEP_OUTPUTS keeps the features "
              "of all images"),
         )
 
     def _scored_together(self) -> tuple[bool, str]:
-        """A reason for `refuse`: whether the OOD score is one of all images at once."""
+        """Return a reason for `refuse`: whether the OOD score needs all images at once."""
         score = self.options.SCORE
         return score in AGAINST_NAMES, (
             f"TRAINER.{type(self).__name__}.SCORE {score} is scored on all images together")
@@ -75,7 +75,7 @@ class ShardsTrainer(RecordedTrainer):
 
     def all_steps(self) -> int:
         if is_sharded(self.cfg) and not hasattr(self.train_loader_x, "order"):
-            return 1  # how many images there are is not known yet
+            return 1  # the number of images is not known yet
         return super().all_steps()
 
     def run_epoch(self) -> None:
@@ -93,14 +93,13 @@ class ShardsTrainer(RecordedTrainer):
             under_way.remove(self)
 
     def with_zero_shot(self, batch: dict) -> dict:
-        """Let the method prepare from the frozen model's cosines of a batch, found by the images'
-        keys; returns the batch as `loss` is given it."""
+        """Call `prepare` with the frozen model's cosines of a batch; return what `loss` gets."""
         features = WholeBatch.of(batch["index"].cpu()).rows(batch.pop("features"))
         self.prepare(features @ self._frozen.T)
         return batch
 
     def save_progress(self, seed: int, batches: int) -> None:
-        """Every half minute, write what so many batches of an epoch have led to."""
+        """Every under_way.SECONDS, save the state after this many batches of an epoch."""
         if time.monotonic() - self._written > under_way.SECONDS:
             self.check_losses()
             if distributed.is_main():
@@ -109,8 +108,8 @@ class ShardsTrainer(RecordedTrainer):
 
 
 class _Epoch:
-    """The batches of one epoch from number `first` on, as the engine's loop takes them. seed: of an
-    epoch that was begun before; None: it is drawn."""
+    """A loader of one epoch from batch `first` on, for the engine's loop. seed: of an epoch that is
+    resumed; None: draw one."""
 
     shared_equally = True
 
@@ -118,7 +117,7 @@ class _Epoch:
                  seed: int | None):
         self.trainer, self.loader, self.first, self.seed = trainer, loader, first, seed
         self.batch_size = loader.batch_size
-        self.dataset = range(first * loader.batch_size, len(loader.dataset))  # what is left
+        self.dataset = range(first * loader.batch_size, len(loader.dataset))  # remaining images
 
     def __len__(self) -> int:
         return len(self.loader)
