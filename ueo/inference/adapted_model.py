@@ -1,4 +1,4 @@
-"""Load the model that a run has adapted, and predict images with it.
+"""Load the model of a finished run and predict images with it.
 
     model = ueo.load("output/folder/UEO/vit_b16/as_is/photos/seed1")
     for prediction in model.predict(["a.jpg", "b.jpg"]):
@@ -41,16 +41,16 @@ from ueo.runs.configure import RunSettings, build_cfg, options_of_record
 from ueo.runs.start import chosen_device
 from ueo.scores import AGAINST_NAMES, SCORES
 
-# no attribute of a model, which could not be copied or sent to another process then
+# not an attribute: a model with a lock could not be copied or sent to another process
 ONE_AT_A_TIME = threading.Lock()
 
 
 class AdaptedModel:
-    """What a run ended with. `classes`: the K known names; `threshold`: the least score of a known
-    image, None where all are; set it to move the verdict. `class_features`: (K, embedding), None
-    where each image has its own. `pixels`: see `_pixels`, of an image."""
+    """The model of a finished run. classes: the K known names. threshold: the lowest score that
+    counts as known, None: all do; can be set. class_features: (K, embedding), None if each image
+    has its own. pixels: turns an image into the encoder's input, see `_pixels`."""
 
-    knows_before = True  # whether it can say what the model predicted before it was adapted
+    knows_before = True  # whether it can also predict with the model before adaptation
 
     def __init__(self, folder: str | Path, device: str = "auto", plugin: tuple[str, ...] = ()):
         self.folder = Path(folder)
@@ -71,12 +71,12 @@ class AdaptedModel:
         self.network.model.keeps_folded = True
         self._before: tuple[PromptedCLIP, Tensor | None] | None = None
         view = on_images(evaluation_transform(self.cfg))
-        # no method: what workers read images with is sent to them, and the model need not be
+        # not a method: it is sent to worker processes, and the model should not be
         self.pixels = partial(_pixels, view, bool(self.cfg.DATASET.UPRIGHT))
         self.normalise = Normaliser(self.cfg.INPUT, self.device)
 
     def _configuration(self, device: str, plugin: tuple[str, ...]):
-        """The run's own, on `device`."""
+        """Return the run's configuration, on `device`."""
         finished = read_result(self.folder)
         if finished is None:
             raise CheckpointError(
@@ -88,7 +88,7 @@ class AdaptedModel:
         return cfg
 
     def _adapted(self):
-        """(the run's trainer, class features (K, embedding), or None where it has none)."""
+        """Return (the run's trainer, its class features (K, embedding) or None)."""
         _check_weights(self.folder, self.facts, self.cfg.MODEL.BACKBONE.NAME)
         trainer = network(self.cfg, self.facts, self.device)
         if self.facts["trained"]:
@@ -108,13 +108,13 @@ class AdaptedModel:
     def predict(
         self, images: Iterable[str | Path] | str | Path, batch_size: int = 0, before: bool = True
     ) -> Iterator[Prediction]:
-        """A prediction for each image file, in their order, or for the one that is named alone. The
-        batch size changes no result.
+        """Yield a prediction for each image file, in their order, or for a single path. The batch
+        size does not change results.
 
-        before: also say what the model predicted before it was adapted, which takes twice the
-        time. Raises DataError for a file that cannot be read, TypeError for what is no path.
+        before: also predict with the model before adaptation, which doubles the time. Raises
+        DataError for a file that cannot be read, TypeError for what is not a path.
         """
-        one = isinstance(images, str | os.PathLike)  # a text is letters to a loop
+        one = isinstance(images, str | os.PathLike)  # iterating over a string yields letters
         paths = iter([images] if one else images)
         size = batch_size or self.cfg.DATALOADER.TEST.BATCH_SIZE
         while batch := [os.fsdecode(path) for path in islice(paths, size)]:
@@ -124,16 +124,16 @@ class AdaptedModel:
     def _read(self, path: str) -> Tensor:
         try:
             return self.pixels(path)
-        except DataError as error:  # its advice is for a run
+        except DataError as error:  # whose advice is for a run
             raise DataError(
-                f"{path}: {why_unreadable(path, error)}; leave it out, or take scripts/predict.sh, "
+                f"{path}: {why_unreadable(path, error)}; leave it out, or use scripts/predict.sh, "
                 "which reads folders and skips such files"
             ) from error
 
     def predict_pixels(
         self, names: list[str], pixels: Tensor, before: bool = True
     ) -> Iterator[Prediction]:
-        """Predictions of a batch. names: what each image is called; pixels: (batch, height, width,
+        """Yield predictions of a batch. names: of the images; pixels: (batch, height, width,
         3), uint8."""
         features, cosines = self._features_and_cosines(pixels)
         probabilities = (self.network.model.logit_scale * cosines).softmax(-1)
@@ -146,23 +146,23 @@ class AdaptedModel:
 
     @torch.no_grad()
     def score(self, features: Tensor, cosines: Tensor, steadily: bool = True) -> Tensor:
-        """(batch,), the run's OOD score of images' features (batch, embedding) and cosines.
-        steadily: the same of an image alone or among many, bit for bit."""
+        """(batch,): the run's OOD score, from features (batch, embedding) and cosines (batch, K).
+        steadily: see PromptedCLIP.steadily."""
         name = self.facts["score"]
         if self.negatives is None:
             return SCORES[name](cosines)
         return self.negatives.score(name, self.network.model, features, cosines, steadily)
 
     def cosines(self, pixels: Tensor, before: bool = False) -> Tensor:
-        """(batch, K), unscaled, fp32, on the CPU, of pixels (batch, height, width, 3), uint8.
-        before: of the model before it was adapted."""
+        """Unscaled cosines (batch, K), fp32, on the CPU. pixels: (batch, height, width, 3), uint8;
+        before: by the model before adaptation."""
         return self._features_and_cosines(pixels, before)[1]
 
     @torch.no_grad()
     def _features_and_cosines(
         self, pixels: Tensor, before: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """(features (batch, embedding), on the device; what `cosines` gives)."""
+        """(features (batch, embedding), on the device; the result of `cosines`)."""
         model, classes = self._start() if before else (self.network.model, self.class_features)
         with _alone(model), model.evaluating():
             features = model.steadily(model.image_features, self.normalise(pixels))
@@ -170,10 +170,10 @@ class AdaptedModel:
             return features, cosines.float().cpu()
 
     def _start(self) -> tuple[PromptedCLIP, Tensor | None]:
-        """(the model before it was adapted, its class features), made when first asked for."""
+        """Return (the model before adaptation, its class features); builds them lazily."""
         if not self.knows_before:
             raise CheckpointError(
-                f"{self.folder}: an export does not hold the model as it was before; ask the run"
+                f"{self.folder}: an export does not hold the model before adaptation; use the run"
             )
         with ONE_AT_A_TIME:
             if self._before is None:
@@ -185,8 +185,8 @@ class AdaptedModel:
 
 
 def _alone(model: PromptedCLIP) -> AbstractContextManager:
-    """While it lasts, no other thread is in here with a model that computes features in its own
-    way: such a one may exchange its weights meanwhile, as Midway's does."""
+    """Return a lock against other threads if the model computes image features in its own way: it
+    may swap its weights meanwhile, as Midway's does."""
     own = type(model).image_features is not PromptedCLIP.image_features
     return ONE_AT_A_TIME if own else nullcontext()
 
@@ -198,7 +198,7 @@ def _pixels(view: Callable[[Image], Image], upright: bool, image: str | Path | M
 
 
 def configuration(flat: dict, device: str, plugin: tuple[str, ...], folder: Path):
-    """The configuration that holds these keys, of what is in `folder`, on `device`."""
+    """Build the configuration with these keys, on `device`. folder: named in errors."""
     options = options_of_record(flat, plugin, str(folder))
     return build_cfg(RunSettings(device=device, plugin=plugin, options=options))
 
@@ -213,7 +213,7 @@ def _check_weights(folder: Path, facts: dict, backbone: str) -> None:
 
 
 def _check_start(folder: Path, inputs: Inputs, start: str) -> None:
-    """Raise CheckpointError unless the file that the run started from is as it was."""
+    """Raise CheckpointError if the file that the run started from has changed or is gone."""
     if start and of_file(start, None) != inputs.get(START):
         raise CheckpointError(f"{folder}: started from {start}, which has changed or is not there")
 
@@ -222,11 +222,11 @@ def _say_other_code(folder: Path, inputs: Inputs, trainer: str) -> None:
     now, then = code_hash(TRAINER_REGISTRY.get(trainer)), inputs.get(TRAINER_CODE)
     if now != then:
         print(f"{folder}: was adapted by other code of {trainer} ({then}, now {now}), so its "
-              "predictions may be others; train it again to be sure")
+              "predictions may differ; train it again to be sure")
 
 
 def network(cfg, facts: dict, device: torch.device, load: Callable[..., Backbone] = load_clip):
-    """The run's trainer with its network alone: no image is read, and nothing can be trained.
+    """Build the run's trainer with its network alone: it reads no image and cannot be trained.
     load: see CLIPTrainer.build_network."""
     kind = TRAINER_REGISTRY.get(cfg.TRAINER.NAME)
     trainer = kind.__new__(kind)

@@ -1,11 +1,11 @@
-"""A finished run as one folder that can be taken elsewhere.
+"""Export a finished run as one portable folder.
 
     model.safetensors    the image tower as tuned, class features, adapter: what predicting needs
-    negative_names.npz   of a run whose score is against them: their features
+    negative_names.npz   features of the negative names, if the score uses them
     model.json           class names, threshold, pre-processing, ...: how to use them
-    clip_state_dict.pt   the whole CLIP with what was tuned of it, for clip.load and open_clip; of
-                         a model of open_clip's instead open_clip_config.json and
-                         open_clip_model.safetensors, which its local-dir: takes
+    clip_state_dict.pt   the whole CLIP with what was tuned of it, for clip.load and open_clip; an
+                         open_clip model has open_clip_config.json and open_clip_model.safetensors
+                         instead, for open_clip's local-dir:
     model.onnx           pixels -> class probabilities and score
     README.md            a card: data, recipe, metrics, licence
 """
@@ -53,8 +53,8 @@ DATASET = "UFTFolder"  # a configuration needs one; an export reads no image
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """output: MODEL/export unless given. onnx: None for wherever its packages are installed.
-    threshold: a rule or a number; the run's own unless given."""
+    """output: MODEL/export by default. onnx: None to write it if its packages are installed.
+    threshold: a rule or a number; the run's by default."""
 
     model: str
     output: str = ""
@@ -65,9 +65,9 @@ class ExportSettings:
 
 
 def export(settings: ExportSettings, say: Callable[[str], None] = print) -> Path:
-    """Write the folder, whole or not at all; returns it. `say` is told what it holds.
+    """Write the folder, whole or not at all, and return it. say: called with a line on each file.
 
-    Raises CheckpointError for what is no finished run, ConfigError for an option that cannot be.
+    Raises CheckpointError if the run is not finished, ConfigError for an invalid option.
     """
     run = Path(settings.model)
     target = Path(settings.output or run / "export")
@@ -94,7 +94,7 @@ def export(settings: ExportSettings, say: Callable[[str], None] = print) -> Path
 
 
 def exported_facts(model: AdaptedModel, threshold: str = "") -> dict:
-    """model.json: that of the run, and what else predicting needs to know."""
+    """Return model.json: that of the run, and what else predicting needs."""
     clip, config = model.network.model, portable(model)
     return {
         **with_threshold(model.facts, threshold),
@@ -109,14 +109,14 @@ def exported_facts(model: AdaptedModel, threshold: str = "") -> dict:
 
 
 def built_from(clip: PromptedCLIP) -> dict:
-    """What an image tower to fill is built from, in facts of its own for each library."""
+    """Return the facts that an empty image tower is built from; each library has its own."""
     if clip.backbone.config:
         return {OPEN_CLIP: clip.backbone.config, "logit_bias": clip.logit_bias}
     return {"image_tower": image_tower(clip)}
 
 
 def preprocessing(model: AdaptedModel) -> dict:
-    """What happens to an image before the image tower, in the order of the keys."""
+    """Describe what happens to an image before the image tower, in the order of the keys."""
     inputs = model.cfg.INPUT
     normalised, size = "normalize" in inputs.TRANSFORMS, list(inputs.SIZE)  # height, width
     shape = {
@@ -136,8 +136,8 @@ def preprocessing(model: AdaptedModel) -> dict:
 
 
 def portable(model: AdaptedModel) -> dict:
-    """The keys of a run's configuration that its network is built from, without any path; of a
-    plug-in's trainer also those that its `extend_cfg` may have added."""
+    """Return the configuration that the network is built from, without any path. It includes keys
+    that the `extend_cfg` of a plug-in may have added."""
     config, name = read_result(model.folder)["config"], model.cfg.TRAINER.NAME
     paths = {f"TRAINER.{name}.{option}" for option in model.network.input_files}
     added = set()
@@ -186,8 +186,8 @@ def _write_weights(model: AdaptedModel, folder: Path, say: Callable[[str], None]
 
 
 def _write_whole(model: AdaptedModel, folder: Path) -> str:
-    """Write the whole CLIP as the library it comes from reads it, unless that has no place for what
-    the trainer changed; returns what to say of it."""
+    """Write the whole CLIP in the format of the library it comes from, unless the trainer changed a
+    tower. Returns what to say of it."""
     clip = model.network.model
     config, file = clip.backbone.config, OF_OPEN_CLIP[1] if clip.backbone.config else OPENAI
     if changed := clip.visual_as_loaded.changed() or clip.text_as_loaded.changed():
@@ -226,7 +226,7 @@ def _write_onnx(model: AdaptedModel, facts: dict, folder: Path, say: Callable[[s
 
 
 def _put(folder: Path, target: Path) -> None:
-    """Give `folder` the name `target`, which loses what it held."""
+    """Rename `folder` to `target`, whose content is lost."""
     if target.exists():
         with temporary_folder(target.parent, f".{target.name}-") as old:
             os.replace(target, old)

@@ -1,4 +1,4 @@
-"""A model that was exported (export.py): predictions without the run and its backbone's weights."""
+"""An exported model (export.py): predicts without the run and its backbone's weights."""
 
 from functools import partial
 from pathlib import Path
@@ -19,15 +19,15 @@ from ueo.files import read_json
 from ueo.inference.adapted_model import AdaptedModel, configuration, network
 from ueo.runs.checkpoint import FACTS
 
-FORMAT = 1  # of the folder; a change that an older ueo.load would misread counts it up
+FORMAT = 1  # of the folder; +1 for a change that an older ueo.load would misread
 WEIGHTS = "model.safetensors"
-OPEN_CLIP = "open_clip"  # the fact that holds what open_clip builds a model from
+OPEN_CLIP = "open_clip"  # the fact with the configuration that open_clip builds a model from
 CLASSES = "class_features"  # (K, embedding), beside the names of PromptedCLIP's state dict
 AGAIN = "export the run again"
 
 
 def is_export(folder: str | Path) -> bool:
-    """Whether `folder` is an export, and not the folder of a run."""
+    """Whether `folder` is an export, not a run."""
     try:
         return "format" in read_json(Path(folder, FACTS), dict, AGAIN)
     except (FileNotFoundError, DataError):
@@ -35,8 +35,7 @@ def is_export(folder: str | Path) -> bool:
 
 
 class ExportedModel(AdaptedModel):
-    """An AdaptedModel without the weights that it was before: its predictions leave `before` out.
-    """
+    """An AdaptedModel without the weights before adaptation: its predictions have no `before`."""
 
     knows_before = False
 
@@ -52,7 +51,7 @@ class ExportedModel(AdaptedModel):
         path = self.folder / WEIGHTS
         try:
             state = load_file(path)
-        except Exception as error:  # what a damaged file makes of a reader has no common base
+        except Exception as error:  # a damaged file may raise anything
             why = first_line(error)
             raise CheckpointError(f"{path}: cannot be read ({why}); {AGAIN}") from error
         classes = state.pop(CLASSES, None)
@@ -65,8 +64,8 @@ class ExportedModel(AdaptedModel):
         return trainer, classes if classes is None else classes.to(self.device, trainer.model.dtype)
 
     def _filled(self, state: dict[str, Tensor], without_text: bool):
-        """The run's trainer with these weights. Raises RuntimeError where one lacks or is too many.
-        """
+        """Return the run's trainer with these weights. Raises RuntimeError if one is missing or
+        unexpected."""
         if OPEN_CLIP in self.facts:
             load = partial(open_clip_exports.unfilled, self.facts[OPEN_CLIP],
                            self.facts["logit_scale"], self.facts["logit_bias"],
@@ -81,5 +80,5 @@ class ExportedModel(AdaptedModel):
         missing, unexpected = trainer.model.load_state_dict(state, strict=False)
         absent = [n for n in missing if not (without_text and n.startswith(OWN_TEXT))]
         if wrong := [*absent, *unexpected]:
-            raise RuntimeError(f"{wrong[0]} is missing, or is one too many")
+            raise RuntimeError(f"{wrong[0]} is missing or unexpected")
         return trainer

@@ -1,4 +1,4 @@
-"""Open the folder of a finished run, or one that was exported, as a model."""
+"""Load the model of a finished run, or of an export."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from ueo.inference.exported_model import ExportedModel, is_export
 def load(
     folder: str | Path, device: str = "auto", plugin: str | tuple[str, ...] = ()
 ) -> AdaptedModel:
-    """The model of the finished run in `folder`, or of the export there. device: "auto", "cpu" or
-    "cuda"; plugin: the Python file that its trainer needs, or several. Raises CheckpointError or
-    DataError for a folder without one."""
+    """Load the model of the finished run or export in `folder`. device: "auto", "cpu" or "cuda";
+    plugin: Python files that its trainer needs. Raises CheckpointError or DataError if there is no
+    such model."""
     kind = ExportedModel if is_export(folder) else AdaptedModel
     return kind(folder, device, (plugin,) if isinstance(plugin, str) else tuple(plugin))

@@ -12,18 +12,17 @@ from ueo.text import markdown
 OPENAI_LICENCE = "OpenAI's CLIP, code and weights: MIT"
 TINY_LICENCE = (
     "{name} was made from works under Apache-2.0, MIT, CC-BY and other licences; whoever passes "
-    "this model on passes on their attributions too, which stand in `assets/LICENCES` of the "
-    "toolbox, and `assets/{file}.md` says what it is"
+    "this model on passes on their attributions too, which are in `assets/LICENCES` of the "
+    "toolbox; `assets/{file}.md` describes it"
 )
 OPEN_CLIP_LICENCE = (
-    "The weights that open_clip knows came from many places: their licence is as the page of this "
-    "set of weights says"
+    "open_clip's weights come from many places: the page of this set of weights gives their licence"
 )
-OWN_LICENCE = "The weights came from a file: their licence is as its source says"
+OWN_LICENCE = "The weights came from a file: its source gives their licence"
 LISTED = 100  # class names; model.json has all
 HOLDS = {
     "model.safetensors": "the image tower with what was tuned of it, class features, adapter",
-    "negative_names.npz": "features of the names that no class has, which the score needs",
+    "negative_names.npz": "features of the negative names, which the score needs",
     "model.json": "class names, threshold, pre-processing, logit scale",
     "clip_state_dict.pt": "the whole CLIP, merged, in OpenAI's layout: `clip.load` and open_clip",
     "open_clip_model.safetensors": "the whole CLIP, merged, for open_clip: "
@@ -40,7 +39,7 @@ model = ueo.load("FOLDER")  # this folder
 for prediction in model.predict(["a.jpg", "b.jpg"]):
     print(prediction.image, prediction.name if prediction.known else "none of these")
 ```"""
-PARTS = {  # of what OpenAI's layout has no place for
+PARTS = {  # what OpenAI's layout has no place for
     "prompt": "the learnt prompt, which lives on in the class features of model.safetensors",
     "visual_prompt": "the learnt tokens beside an image's patches",
     "adapter": "the adapter behind the image tower",
@@ -49,8 +48,8 @@ PARTS = {  # of what OpenAI's layout has no place for
 
 
 def card(result: dict, facts: dict, left_out: list[str], files: list[str]) -> str:
-    """The card as Markdown. result: the record of the run; facts: model.json; left_out: what the
-    OpenAI layout does not hold; files: names of what stands beside the card."""
+    """Return the card as Markdown. result: the record of the run; facts: model.json; left_out: what
+    OpenAI's layout does not hold; files: names of the files beside the card."""
     parts = [
         f"# {_name(result)}\n\nA CLIP that tells {len(facts['class_names'])} classes apart, and "
         f"whether an image shows any of them. Made with the UEO toolbox {__version__}.",
@@ -88,8 +87,9 @@ def _files(left_out: list[str], files: list[str]) -> str:
 def _preprocessing(steps: dict) -> str:
     return (
         f"{steps['colours']}, {steps['orientation']}. {_resized(steps)} Values are divided by "
-        f"{steps['divide_by']}, less the mean {steps['mean']}, over the standard deviation "
-        f"{steps['std']}, by channel. The ONNX file does the last three itself."
+        f"{steps['divide_by']}; then, per channel, the mean {steps['mean']} is subtracted and the "
+        f"result divided by the standard deviation {steps['std']}. The ONNX file does these three "
+        "steps itself."
     )
 
 
@@ -160,8 +160,8 @@ def _licence(backbone: str) -> str:
         licence = TINY_LICENCE.format(name=backbone, file=name_in_paths(backbone))
     else:
         licence = OPEN_CLIP_LICENCE if is_published(backbone) else OWN_LICENCE
-    return (f"{licence}. The toolbox is MIT. What the images that it was adapted to allow is for "
-            "their owner to say.")
+    return (f"{licence}. The toolbox is MIT. What the images that it was adapted to may be used "
+            "for is up to their owner.")
 
 
 def _table(rows: dict) -> str:

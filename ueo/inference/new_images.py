@@ -1,7 +1,7 @@
-"""New images for a model: a folder at any depth, a list of paths, shards or one image, in batches.
+"""New images for a model: a folder at any depth, a list of paths, shards or one image.
 
-Neither their paths nor their pixels are held all at once: a folder is listed one sub-folder at a
-time, a list is read line by line, and loaders' workers are a few batches ahead.
+Neither paths nor pixels are all in memory at once: a folder is listed one sub-folder at a time, a
+list is read line by line, and worker processes are only a few batches ahead.
 """
 
 import os
@@ -16,13 +16,13 @@ from ueo.images.lists import listed_paths
 from ueo.images.shards.listing import list_of, names_shards
 from ueo.images.shards.reading import Member, images_of
 
-Image = tuple[str, str | Member]  # its name in the file of predictions, its path or itself
+Image = tuple[str, str | Member]  # (name in the file of predictions, path or shard member)
 
 
 @dataclass(frozen=True)
 class NewImages:
-    """Those at `path`, as often as they are iterated over, in the same order: of a folder by their
-    paths below it, of a list line by line, with relative paths from `root` on."""
+    """The images at `path`. Each iteration yields them in the same order: a folder's by path, a
+    list's line by line. Relative paths in a list are below `root`."""
 
     path: str
     root: str = "."
@@ -35,8 +35,8 @@ class NewImages:
         return self.found(Unread())
 
     def found(self, unread: Unread) -> Iterator[Image]:
-        """The images. unread: counts what else is there. Raises DataError for a path that is not
-        there, or a list that cannot be read."""
+        """Yield the images. unread: counts all other files. Raises DataError if the path does not
+        exist or a list cannot be read."""
         place = Path(self.path).expanduser()
         if self.sharded:
             yield from _in_shards(self.path, unread)
@@ -53,12 +53,12 @@ class NewImages:
                 yield line, on_disk(image) or image
 
     def name_of(self, file: str) -> str:
-        """What a file below the folder is called; what is in a shard has its name."""
+        """Return a file's path below the folder; in shards, its name as it is."""
         return file if self.sharded else os.path.relpath(file, Path(self.path).expanduser())
 
     def count(self, unread: Unread) -> int | None:
-        """How many there are; None of shards, which would have to be read. Raises DataError for
-        none."""
+        """Return the number of images; None for shards, which it would have to read. Raises
+        DataError if there are none."""
         if self.sharded:
             list_of(self.path)
             return None

@@ -19,11 +19,11 @@ from ueo.inference.adapted_model import AdaptedModel
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")  # the extra `onnx`
 INSTALL = "pip install 'ueo-toolbox[onnx]'"
 INPUT, OUTPUTS = "pixels", ("probabilities", "score")
-TOLERANCE = 1e-4  # by which onnxruntime's probabilities may differ from torch's
+TOLERANCE = 1e-4  # by which onnxruntime's outputs may differ from torch's
 
 
 def missing_packages() -> list[str]:
-    """Those of PACKAGES that are not installed."""
+    """Return those of PACKAGES that are not installed."""
     return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 
 
@@ -32,7 +32,7 @@ class NoGraphError(Exception):
 
 
 class PixelsToPredictions(nn.Module):
-    """What an ONNX file computes, from the model's own towers on the CPU."""
+    """The network of an ONNX file, from the model's own towers on the CPU."""
 
     def __init__(self, model: AdaptedModel):
         super().__init__()
@@ -49,11 +49,11 @@ class PixelsToPredictions(nn.Module):
 
 
 def write_onnx(model: AdaptedModel, path: Path, facts: dict) -> float:
-    """Write `path`, run it and compare it with the model; returns the largest difference of a
-    probability. facts: what the file is to say of itself, as JSON in its metadata.
+    """Write `path`, run it and compare it with the model. Returns the largest difference of a
+    probability or score. facts: go into the file's metadata, as JSON.
 
-    Raises CheckpointError where the difference is above TOLERANCE, NoGraphError where torch cannot
-    write what the network does.
+    Raises CheckpointError if the difference is above TOLERANCE, NoGraphError if torch cannot write
+    what the network does.
     """
     network = PixelsToPredictions(model).eval().requires_grad_(False)
     height, width = model.cfg.INPUT.SIZE
@@ -65,7 +65,7 @@ def write_onnx(model: AdaptedModel, path: Path, facts: dict) -> float:
                 network, (pixels[:2],), input_names=[INPUT], output_names=OUTPUTS, dynamo=True,
                 dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
             )
-        except Exception as error:  # what a network makes of the exporter has no common base
+        except Exception as error:  # the exporter may raise anything
             raise NoGraphError from error
         program.model.metadata_props.update({k: json.dumps(v) for k, v in facts.items()})
         program.save(path)
@@ -76,7 +76,7 @@ def write_onnx(model: AdaptedModel, path: Path, facts: dict) -> float:
     )
     if not differs <= TOLERANCE:
         raise CheckpointError(
-            f"{path.name}: onnxruntime's probabilities differ from torch's by {differs:.1g}, more "
+            f"{path.name}: onnxruntime's outputs differ from torch's by {differs:.1g}, more "
             f"than {TOLERANCE:g}; leave the file out with --no-onnx"
         )
     return differs
@@ -92,8 +92,8 @@ def run_onnx(path: Path, pixels: np.ndarray) -> list[np.ndarray]:
 
 @contextmanager
 def _decided(adapter: nn.Module) -> Iterator[None]:
-    """Single numbers among the adapter's buffers are NumPy's, because no branch can be taken by a
-    tensor while a network is exported."""
+    """Make scalar buffers of the adapter NumPy numbers within the block: while a network is
+    exported, no branch can depend on a tensor."""
     single = {name: buffer for name, buffer in adapter.named_buffers(recurse=False)
               if buffer.dim() == 0}
     for name, buffer in single.items():
@@ -109,7 +109,7 @@ def _decided(adapter: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks, which are about its own workings."""
+    """Silence the exporter's remarks, which are about its own workings."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

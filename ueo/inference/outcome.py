@@ -1,4 +1,4 @@
-"""What a finished run on images of one's own ends with: a summary, and where everything is."""
+"""What a run on own images prints at its end: a summary, and the paths of its files."""
 
 import shlex
 from pathlib import Path
@@ -15,10 +15,10 @@ from ueo.text import shown
 
 
 def outcome(folder: str | Path, store: Path | None = None) -> str:
-    """The summary of the run in `folder` and the paths of its files, in lines; its report is made
-    where there is none. Raises CheckpointError or DataError for what is no run.
+    """Return the summary of the run in `folder` and the paths of its files; write its report if
+    there is none. Raises CheckpointError or DataError if there is no finished run.
 
-    store: the folder of decoded images, whose size is told.
+    store: the folder of decoded images, whose size is printed.
     """
     folder = Path(folder)
     result, facts = read_result(folder), read_facts(folder)

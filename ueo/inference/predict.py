@@ -1,7 +1,6 @@
-"""Predict new images with the model of a finished run: the file that a run on them would leave.
+"""Predict new images with the model of a finished run; the file is like a run's predictions.csv.
 
-A million images take no more memory than a few thousand. A killed process goes on where it
-stopped.
+A million images take no more memory than a few thousand. A killed process resumes where it stopped.
 """
 
 import os
@@ -37,10 +36,10 @@ from ueo.text import shown
 
 @dataclass(frozen=True)
 class PredictSettings:
-    """output: MODEL/predictions/<name of path>.csv unless given. root: where relative paths of a
-    list start. batch_size: 0 for the run's. workers: processes that read images, one a core unless
-    given. threshold: a rule, a number or "none"; the run's rule unless given. before: also predict
-    with the model as it was before adaptation."""
+    """output: MODEL/predictions/<name of path>.csv by default. root: folder of relative paths in a
+    list. batch_size: 0 for the run's. workers: processes that read images, one per core by default.
+    threshold: a rule, a number or "none"; the run's rule by default. before: also predict with the
+    model before adaptation."""
 
     model: str
     path: str
@@ -56,9 +55,9 @@ class PredictSettings:
 
 
 def predict(settings: PredictSettings, say: Callable[[str], None] = print) -> Path:
-    """Write the file of predictions; returns its path. `say` is told what it holds.
+    """Write the file of predictions and return its path. say: is called with each line on it.
 
-    Raises ConfigError, DataError or CheckpointError for what cannot be predicted.
+    Raises ConfigError, DataError or CheckpointError if the images cannot be predicted.
     """
     facts = with_threshold(of_new_images(read_facts(settings.model)), settings.threshold)
     images, others = NewImages(settings.path, settings.root), Unread()
@@ -78,7 +77,7 @@ def predict(settings: PredictSettings, say: Callable[[str], None] = print) -> Pa
         went_on = lines.resume(_depends_on(settings, model), images, settings.overwrite)
         if went_on:
             say(went_on)
-        # what else is in shards is found while they are read
+        # other files in shards are found while reading
         coming = images.found(others) if images.sharded else iter(images)
         _predict_rest(settings, model, coming, lines, total)
         with lines:
@@ -108,7 +107,7 @@ def _predict_rest(settings: PredictSettings, model: AdaptedModel, rest: Iterator
 
 
 def _check_output(output: Path, settings: PredictSettings) -> None:
-    """Raise ConfigError for what is no file, or a file that this would lose for ever."""
+    """Raise ConfigError if `output` is not a file, cannot be written, or is an input."""
     check_file(output, "--output")
     model = Path(settings.model).expanduser()
     read = (Path(settings.path).expanduser(), model / RESULT, model / FACTS)
@@ -126,7 +125,7 @@ def _default_output(settings: PredictSettings) -> Path:
 
 
 def _depends_on(settings: PredictSettings, model: AdaptedModel) -> dict:
-    """What the lines of a file of predictions follow from, besides the images."""
+    """Return what predictions depend on besides the images."""
     files = [path for name in (FACTS, RESULT) if (path := model.folder / name).is_file()]
     return {
         "model": " ".join(sha256(path)[:16] for path in files),
@@ -139,7 +138,7 @@ def _depends_on(settings: PredictSettings, model: AdaptedModel) -> dict:
 
 
 def _say_ending(output: Path, facts: dict, say: Callable[[str], None]) -> None:
-    """Raises DataError where not a single image could be read."""
+    """Say what the file holds. Raises DataError if no image could be read."""
     found = tally_file(output)
     found.skipped = skipped_reasons(skipped_file(output))
     lines = summary(found)
@@ -151,4 +150,4 @@ def _say_ending(output: Path, facts: dict, say: Callable[[str], None]) -> None:
     for line in lines:
         say(shown(line))
     if not found.images:
-        raise DataError(f"{skipped_file(output)}: no image could be read; it says why")
+        raise DataError(f"{skipped_file(output)}: no image could be read; it lists the reasons")

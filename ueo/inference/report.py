@@ -1,7 +1,7 @@
-"""report.html: what a run says of its images, as one page that needs neither network nor server.
+"""report.html: a run's predictions as one page that needs neither network nor server.
 
-The page holds the score and the class of every image, and thumbnails of a bounded part of them
-(thumbnails.py). It is made from the files of the run and the images, and asks no model.
+The page holds the score and the class of every image, and thumbnails of a bounded number of them
+(thumbnails.py). It is made from the files of the run and the images, without the model.
 """
 
 import base64
@@ -27,8 +27,8 @@ from ueo.runs.checkpoint import ALONE, chosen_threshold, read_facts
 from ueo.runs.folder import REPORT
 from ueo.text import shown
 
-PARTS = Path(__file__).parent  # report.html, report.css and report.js stand beside this file
-LISTED = 100  # files that were not read, and are named on the page
+PARTS = Path(__file__).parent  # report.html, report.css and report.js are beside this file
+LISTED = 100  # unread files that the page names
 METRICS = {
     "accuracy": "accuracy on known classes", "pacc": "the mean over classes (PACC)",
     "auroc": "detection of unknown images (AUROC)",
@@ -43,8 +43,8 @@ METRICS = {
 def write_report(folder: str | Path, data_root: str = "data") -> Path:
     """Write report.html into the folder of a finished run, whole or not at all.
 
-    data_root: where the images of a data set are that is none of one's own. An image that is no
-    longer there is shown by its name. Raises CheckpointError or DataError for what is no run.
+    data_root: where data sets are; own images have their own path. A missing image is shown by its
+    name. Raises CheckpointError or DataError if there is no finished run.
     """
     folder = Path(folder)
     result = read_result(folder)
@@ -68,7 +68,7 @@ def filled(data: dict, title: str) -> str:
 
 
 def page_data(folder: Path, result: dict, images: Path) -> dict:
-    """What report.js reads. images: the folder that the record's paths start from."""
+    """Return the data for report.js. images: the folder that the record's paths start from."""
     outputs, facts = read_outputs(folder), read_facts(folder)
     scores, predictions = outputs["test_scores_after"], outputs["test_predictions_after"]
     before, labels = outputs.get("test_predictions_before"), outputs["test_labels"]
@@ -94,7 +94,7 @@ def page_data(folder: Path, result: dict, images: Path) -> dict:
         "subtitle": f"{len(paths):,} images, {len(facts['class_names']):,} classes, "
                     f"{result['trainer']} on {result['backbone']}",
         "sentences": [verdict_of(facts)],
-        # a threshold of this page means nothing to images whose scores are of another kind
+        # new images have scores of another kind, which a threshold of this page does not fit
         "command": None if ALONE in facts else
                    f"bash scripts/predict.sh --model {shlex.quote(shown(folder))} --path NEW",
         "skipped": left_out[:LISTED],
@@ -115,7 +115,7 @@ def image_folder(result: dict, data_root: str) -> Path:
 
 
 def _probabilities(folder: Path, images: int) -> list[float] | None:
-    """The probability of each image's class; None of a run that wrote none."""
+    """Return the probability of each image's class; None if the run wrote none."""
     try:
         with open(folder / PREDICTIONS, encoding="utf-8", newline="") as file:
             found = [float(row["probability"]) for row in csv.DictReader(file)]
@@ -178,5 +178,5 @@ def _part(name: str) -> str:
 
 
 def _source(text: str) -> str:
-    """What a content security policy calls this style or script."""
+    """Return the source expression of a style or script in a content security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,4 +1,4 @@
-"""What predictions of many images say, in a few sentences; counted as they come."""
+"""A summary of many predictions in a few sentences; they are counted one by one."""
 
 import csv
 from collections import Counter
@@ -16,9 +16,9 @@ UNCERTAIN = 1.0  # separation below which the two groups of scores overlap (docs
 class Tally:
     """Counts of predictions.
 
-    classes: of images that are known, by predicted class; compared: images of which the class
-    before adaptation is known; changed: those of them that had another one; skipped: files that
-    are no predictions, by reason.
+    classes: known images, by predicted class; compared: images with a prediction before
+    adaptation; changed: those of them with another class now; skipped: files without a prediction,
+    by reason.
     """
 
     classes: Counter = field(default_factory=Counter)
@@ -32,7 +32,7 @@ class Tally:
         return self.classes.total() + self.unknown
 
     def count(self, name: str, known: bool, before: str | None) -> None:
-        """One image: its predicted class, whether it is known, its class before adaptation."""
+        """Count one image by predicted class, whether it is known, and class before adaptation."""
         if known:
             self.classes[name] += 1
         else:
@@ -43,7 +43,7 @@ class Tally:
 
 
 def tally_file(path: str | Path) -> Tally:
-    """Of a file of predictions (predictions.csv), read line by line."""
+    """Count a file of predictions (predictions.csv), line by line."""
     found = Tally()
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -70,14 +70,14 @@ def summary(found: Tally) -> list[str]:
 
 
 def verdict(rule: str, threshold: float | None, separation: float) -> str:
-    """Where the line between known and unknown is and how far it can be trusted.
+    """Say where the threshold between known and unknown is and how far it can be trusted.
 
-    rule: how the threshold was chosen; threshold: None where every image counts as known;
-    separation: of the scores that it was chosen from, as `open_set.separation` gives it.
+    rule: how it was chosen; threshold: None if every image counts as known; separation: of the
+    scores that it was chosen from, by `open_set.separation`.
     """
     if threshold is None:
         return "Threshold: none; every image counts as known."
-    line = f"Threshold: an image is known from a score of {threshold:.4g} on ({rule})."
+    line = f"Threshold: an image counts as known if its score is at least {threshold:.4g} ({rule})."
     if separation == 0:
         return line + (" The scores of the images adapted to form a single group, so they do not "
                        "support any threshold: verdicts are a guess.")
@@ -89,11 +89,11 @@ def verdict(rule: str, threshold: float | None, separation: float) -> str:
 
 
 def verdict_of(facts: dict) -> str:
-    """`verdict` of the facts of a model (model.json), or that its scores are all the same."""
+    """Return the `verdict` on the facts of a model (model.json), or that all scores are equal."""
     if len(facts["class_names"]) == 1 and facts["score"] in OF_SOFTMAX:
-        return (f"There is one class name alone, {facts['class_names'][0]!r}: its probability and "
-                f"the score {facts['score']} are the same for every image, so nothing was told "
-                "apart. Give further names, also of what is not wanted.")
+        return (f"There is only one class name, {facts['class_names'][0]!r}: its probability and "
+                f"the score {facts['score']} are the same for every image, so nothing can be told "
+                "apart. Add names, also of things that are not wanted.")
     return verdict(facts["rule"], chosen_threshold(facts), facts["separation"])
 
 

@@ -1,5 +1,4 @@
-"""Which images of a run a report shows, and small copies of them: bounded, however many there are.
-"""
+"""The images that a report shows, and their thumbnails; their number is bounded."""
 
 import io
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from ueo.errors import DataError
 from ueo.images.decoding import read_image
 
 MOST = 600  # thumbnails in one report
-EACH = 8  # of a class: the most confident ones, and as many of the least confident ones
+EACH = 8  # of each class: the most confident ones, and as many of the least confident
 SPREAD, LOWEST, CHANGED = 120, 60, 60  # over all scores, at least; of low ones; of changed class
 SIDE = 96  # pixels, the longer side
 QUALITY = 75  # of JPEG
@@ -32,11 +31,11 @@ class Shown:
 
 
 def choose(predictions: np.ndarray, before: np.ndarray | None, scores: np.ndarray) -> Shown:
-    """Of all images where they are few; else of each class the most and the least confident ones,
-    those of low scores, some whose class changed, and some of all scores.
+    """Choose all images if they are few; else the most and the least confident of each class,
+    those of the lowest scores, some whose class changed, and some spread over all scores.
 
     predictions, before: (images,), class ids; scores: (images,). Classes with more images come
-    first, and where there are too many classes, those with the fewest images show none.
+    first; if there are too many classes, those with the fewest images show none.
     """
     descending = np.argsort(-scores, kind="stable")
     present, counts = np.unique(predictions, return_counts=True)
@@ -60,8 +59,7 @@ def choose(predictions: np.ndarray, before: np.ndarray | None, scores: np.ndarra
 
 
 def thumbnails(paths: Sequence[str]) -> list[bytes | None]:
-    """A JPEG of each image file, turned as a camera says (EXIF); None for one that cannot be read.
-    """
+    """Return a JPEG of each image file, rotated by EXIF; None for one that cannot be read."""
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(_or_none, paths))
 

@@ -1,9 +1,8 @@
-"""A file of predictions while it grows, and taken up again after a kill.
+"""A file of predictions while it is being written, and how it is resumed after a kill.
 
-`OUTPUT.partial` and the file of skipped images beside it are appended to in the order of the
-images, so that what they hold together is always a beginning of the list, at whatever moment the
-process died, but for a last line that is cut off. `OUTPUT.partial.json` says what they are of, and
-when the process began.
+`OUTPUT.partial` and the file of skipped images beside it grow in the order of the images. So,
+whenever the process dies, they hold together a beginning of the list, but for a last line that may
+be cut off. `OUTPUT.partial.json` holds what they depend on, and when the process began.
 """
 
 import csv
@@ -19,7 +18,7 @@ from ueo.inference.new_images import Image
 from ueo.results.predictions import COLUMNS, SKIPPED_COLUMNS, Prediction, parted
 from ueo.text import csv_cell
 
-BEGAN = "began"  # beside the facts: when a process began to write, in seconds since 1970
+BEGAN = "began"  # key beside the facts: when a process began to write, in seconds since 1970
 
 
 def skipped_file(output: Path) -> Path:
@@ -28,21 +27,20 @@ def skipped_file(output: Path) -> Path:
 
 
 class Unfinished:
-    """The lines so far of `output` (rows) and of its skipped file; a context that closes them."""
+    """The lines so far of `output` and of its skipped file; a context opens and closes them."""
 
     def __init__(self, output: Path):
         self.output, self.skipped = output, skipped_file(output)
         self._paths = [path.with_name(f"{path.name}.partial")
                        for path in (self.output, self.skipped)]
         self._facts = output.with_name(f"{output.name}.partial.json")
-        self.images = 0  # that both files hold
+        self.images = 0  # in both files together
 
     def resume(self, facts: dict, images: Iterable[Image], overwrite: bool) -> str:
-        """Keep the lines that are of the first images, up to one that was changed since, and cut
-        off all others; returns a sentence on that, "" where there were none. facts: what the lines
-        depend on.
+        """Keep the lines of the first images, up to one that was changed since, and cut off all
+        others. Returns a message on that, "" if there were no lines. facts: what lines depend on.
 
-        Raises ConfigError where there are lines of other facts and not `overwrite`.
+        Raises ConfigError if there are lines of other facts, unless `overwrite`.
         """
         now, found = time.time(), self._kept_facts()
         since = found.pop(BEGAN, None) if found else None
@@ -56,7 +54,7 @@ class Unfinished:
         if fresh:
             for path in self._paths:
                 path.unlink(missing_ok=True)
-        # until what was changed meanwhile is cut off, in case that it is killed again
+        # the earlier time, until the lines of changed images are cut off: a kill may come before
         write_json(self._facts, {**facts, BEGAN: now if fresh or since is None else since})
         for path, columns in zip(self._paths, (COLUMNS, SKIPPED_COLUMNS)):
             _begin(path, columns)
@@ -64,9 +62,9 @@ class Unfinished:
         write_json(self._facts, {**facts, BEGAN: now})
         if not self.images and not lost:
             return ""
-        again = (f"; {lost:,} lines follow an image that was changed, or are of images that are "
-                 "not there in this order any more, and are made again") if lost else ""
-        return f"{self._paths[0]}: goes on after {self.images:,} images{again}"
+        again = (f"; {lost:,} lines follow an image that was changed, or do not match the order "
+                 "of the images any more, and are predicted again") if lost else ""
+        return f"{self._paths[0]}: resumes after {self.images:,} images{again}"
 
     def __enter__(self) -> "Unfinished":
         self._rows, self._left_out = (
@@ -79,13 +77,13 @@ class Unfinished:
         self._left_out.close()
 
     def append(self, images: list[tuple[str, str | None]], found: Iterator[Prediction]) -> None:
-        """Lines of (name, why it was skipped or None); found: predictions of those without why."""
+        """Write lines for (name, why it was skipped or None). found: predictions of the others."""
         rows = csv.writer(self._rows)
         for name, why in images:
             if why is None:
                 rows.writerow(next(found).row())
                 continue
-            self._rows.flush()  # before what comes after it
+            self._rows.flush()  # so that both files grow in order
             self.skip(name, *parted(why))
         self._rows.flush()
 
@@ -94,7 +92,7 @@ class Unfinished:
         self._left_out.flush()
 
     def finish(self) -> None:
-        """Give both files their names; a skipped file without a line goes."""
+        """Give both files their final names; remove a skipped file without lines."""
         rows, skipped = self._paths
         if sum(1 for _ in _whole_lines(skipped)) > 1:
             os.replace(skipped, self.skipped)
@@ -111,9 +109,8 @@ class Unfinished:
             return None
 
     def _cut(self, images: Iterable[Image], since: float | None) -> int:
-        """Cut both files after the last line that belongs to a beginning of `images` without one
-        that was changed after `since`, and count these; returns how many whole lines were cut off.
-        """
+        """Keep the lines of both files that match the first `images`, up to one that was changed
+        after `since`, and count them. Returns how many whole lines were cut off."""
         lines = [_whole_lines(path) for path in self._paths]
         ends = [next(part)[1] for part in lines]  # of the column names
         heads = [next(part, None) for part in lines]
@@ -133,24 +130,24 @@ class Unfinished:
 
 
 def _changed(image: str | Member, since: float | None) -> bool:
-    """Whether a file was changed, put in place or removed after `since`, where that is known."""
+    """Whether a file was changed or put in place after `since`; False if that is unknown."""
     if since is None or isinstance(image, Member):
         return False
     try:
         return os.stat(image).st_ctime > since
     except OSError:
-        return False  # as it was: what is not there is skipped
+        return False  # a missing file is skipped, not predicted again
 
 
 def _begin(path: Path, columns: tuple[str, ...]) -> None:
-    """Write the column names where the file lacks them."""
+    """Write the column names if the file lacks them."""
     if not path.is_file() or not next(_whole_lines(path), None):
         with open(path, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(columns)
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[str, int]]:
-    """(first cell, where the line ends) of each line that is not cut off."""
+    """Yield (first cell, end in bytes) of each line that is not cut off."""
     end = 0
     with open(path, "rb") as file:
         for line in file:

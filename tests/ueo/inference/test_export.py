@@ -222,7 +222,7 @@ def test_the_card_says_what_it_is_and_names_no_path(runs, toy_root):
     _, folder = runs["rn"]
     text, facts = (folder / "README.md").read_text(), read_json(folder / "model.json", dict, "")
     for words in ("UEO on Toy, red", "not calibrated", "| label space | open |", "PACC", "rn.safe",
-                  "has no place for the learnt prompt", "as its source says", "bike"):
+                  "has no place for the learnt prompt", "its source gives their licence", "bike"):
         assert words in text
     for named in (text, json.dumps(facts)):
         assert str(toy_root) not in named and "/tmp" not in named and "/home" not in named
@@ -231,7 +231,7 @@ def test_the_card_says_what_it_is_and_names_no_path(runs, toy_root):
 
 @pytest.mark.parametrize("backbone,licence", [
     ("ViT-B/16", "code and weights: MIT"), ("TinyCLIP", "`assets/LICENCES`"),
-    ("mine.pt", "as its source says"),
+    ("mine.pt", "its source gives their licence"),
 ])
 def test_the_card_of_a_model_without_labels(runs, backbone, licence):
     run, folder = runs["rn"]

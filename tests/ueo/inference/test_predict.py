@@ -117,7 +117,7 @@ def test_one_name_alone_is_adapted_to_and_predicted(photos, weights, tmp_path, c
         "DATALOADER.NUM_WORKERS", "0", "DATASET.STORE_GB", "0",
     ]) == 0
     status, out, _ = call(model=tmp_path / "run")
-    assert status == 0 and "There is one class name alone, 'mug'" in out
+    assert status == 0 and "There is only one class name, 'mug'" in out
     assert {row["probability"] for row in rows(tmp_path / "new.csv")} == {"1"}
 
 
@@ -200,7 +200,7 @@ def test_a_killed_process_loses_and_doubles_no_line(runs, many, uninterrupted, t
     with open(partial, "a") as file:
         file.write("a line that is cut o")
     done = warm.run(*words)
-    assert done.returncode == 0 and ": goes on after " in done.stdout, done.stderr
+    assert done.returncode == 0 and ": resumes after " in done.stdout, done.stderr
     assert same(output, uninterrupted)
     assert sorted(os.listdir(tmp_path)) == ["new.csv", "new.skipped.csv"]
 
@@ -231,7 +231,7 @@ def test_whatever_was_written_last_is_made_again(interrupt, call, many, uninterr
         file = tmp_path / f"{name}.partial"
         os.truncate(file, file.stat().st_size - cut)
     status, out, _ = call("--batch-size", "5", path=many)
-    assert status == 0 and ": goes on after " in out
+    assert status == 0 and ": resumes after " in out
     assert same(tmp_path / "new.csv", uninterrupted)
 
 
@@ -241,7 +241,7 @@ def test_images_that_came_between_are_predicted_in_their_place(interrupt, call, 
     interrupt(20, path=new)
     shutil.copy(photos / "00 a photo.jpg", new / "4" / "00.jpg")
     status, out, _ = call(path=new)
-    assert status == 0 and "are not there in this order any more, and are made again" in out
+    assert status == 0 and "do not match the order of the images any more, and are" in out
     files = (tmp_path / "new.csv", tmp_path / "new.skipped.csv")
     found = [next(iter(row.values())) for file in files for row in rows(file)]
     assert sorted(found) == [os.path.relpath(path, new) for path in images_below(new)]
@@ -320,7 +320,7 @@ def test_a_full_disk_names_the_file_and_loses_no_line(call, tmp_path):
         status, _, err = call("--batch-size", "2")
     assert (status, err.count("\n")) == (2, 1) and err.startswith(f"Error: {tmp_path}/new.csv: ")
     status, out, _ = call("--batch-size", "2")
-    assert status == 0 and "goes on after" in out and len(rows(tmp_path / "new.csv")) == 11
+    assert status == 0 and "resumes after" in out and len(rows(tmp_path / "new.csv")) == 11
 
 
 def test_two_processes_do_not_write_one_file(call, tmp_path):

@@ -53,7 +53,7 @@ def test_a_verdict_says_how_far_it_can_be_trusted(arguments, words):
 
 
 @pytest.mark.parametrize(("names", "score", "words"), [
-    (["mug"], "mcm", "one class name alone, 'mug': its probability and the score mcm are the same"),
+    (["mug"], "mcm", "only one class name, 'mug': its probability and the score mcm are the same"),
     (["mug"], "max_logit", "The scores form two groups"),
     (["mug", "fan"], "mcm", "The scores form two groups"),
 ])
