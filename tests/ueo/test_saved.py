@@ -67,7 +67,7 @@ def test_a_damaged_history_is_named(tmp_path, content):
     (lambda path: path.unlink(), "is missing"), (lambda path: path.write_bytes(b""), "damaged"),
     (lambda path: path.write_bytes(path.read_bytes()[:-100]), "damaged"),
     (lambda path: np.savez(path, test_labels=np.zeros(3)), "lacks test_predictions_after"),
-    (lambda path: np.savez(path, **{**ARRAYS, "test_labels": np.zeros(2)}), "of 2 lengths"),
+    (lambda path: np.savez(path, **{**ARRAYS, "test_labels": np.zeros(2)}), "2 different lengths"),
     (lambda path: np.savez(path, **{**ARRAYS, "x": np.array([{}], object)}), "damaged .*pickle"),
 ])
 def test_damaged_outputs_are_named(tmp_path, damage, said):

@@ -214,7 +214,7 @@ function drawConfusion(cells, rows, count) {
     table(place, ["label", "said", "images"], wrong.map(([r, c, n]) => [names[r], columns[c], whole(n)]));
     return;
   }
-  $("about-confusion").textContent = "A row is a label, a column what the model says at this threshold; "
+  $("about-confusion").textContent = "A row is a label, a column the prediction at this threshold; "
     + "what is right has a frame.";
   const head = element("tr", {}, [element("th", { textContent: "label" }), ...columns.map((name) =>
     element("th", { scope: "col", title: name }, [element("span", { textContent: name })]))]);
@@ -291,7 +291,7 @@ function begin() {
   $("images").textContent = whole(scores.length);
   $("skipped").textContent = whole(data.notRead);
   $("skipped-card").hidden = $("skipped-section").hidden = !data.notRead;
-  $("about-skipped").textContent = "All stand in skipped.csv beside this page"
+  $("about-skipped").textContent = "All are listed in skipped.csv beside this page"
     + (data.skipped.length < data.notRead ? `; here are the first ${data.skipped.length}.` : ".");
   table($("skipped-list"), ["file", "why it was not read"], data.skipped);
   $("sentences").replaceChildren(...data.sentences.map((text) => element("p", { textContent: text })));

@@ -1,4 +1,4 @@
-"""Paired bootstrap over test images: how sure is a gain of one method over another?
+"""Paired bootstrap over test images: how certain is a gain of one method over another?
 
 One resample draws the images of a domain once and applies to every run on it, so that methods,
 label spaces and seeds are compared on the same images. PACC and AUROC are computed from counts of
@@ -19,25 +19,24 @@ from ueo.results.intervals import (
 )
 
 Outputs = Mapping[str, np.ndarray]
-Run = tuple[Outputs, int]  # and the number of known classes
-Cell = str | tuple[str, ...]  # a domain, or with it what parts its runs, such as the label space
-Weighted = tuple[Outputs, int, float]  # a run, and how much it counts
+Run = tuple[Outputs, int]  # (outputs, number of known classes)
+Cell = str | tuple[str, ...]  # a domain, or (domain, label space) and the like
+Weighted = tuple[Outputs, int, float]  # a run and its weight
 Group = tuple[list[Weighted], list[Weighted], slice | list[int]]  # ours, the base's, their images
-Estimate = tuple[float, tuple[float, float]]  # and its interval
+Estimate = tuple[float, tuple[float, float]]  # (value, interval)
 
 METRICS = ("pacc", "auroc")
 COMPARED = ("test_predictions_after", "test_scores_after")
-ACCEPTED = "test_accepted_after"  # (samples,) bool, which images a threshold takes for known ones
-DRAWS = 10_000_000  # of a domain with more than 10,000 images, so that a table takes no minutes
+ACCEPTED = "test_accepted_after"  # (samples,) bool: images that a threshold accepts as known
+DRAWS = 10_000_000  # images x resamples at most, or large domains take minutes
 MIN_RESAMPLES = 200
 
 
 def resampled(outputs: Outputs, num_known: int, counts: np.ndarray) -> dict[str, np.ndarray]:
     """PACC, AUROC, their harmonic mean "hm" and FPR95 of one run's final test outputs on each
-    resample, each (resamples,); where the outputs hold ACCEPTED, the H-score "h_score" of that
-    threshold too.
+    resample, each (resamples,); if the outputs hold ACCEPTED, also the H-score "h_score".
 
-    PACC alone without an OOD image. Images without label count nowhere.
+    PACC alone if there is no OOD image. Images without label are left out.
     """
     if (outputs["test_labels"] < 0).any():
         at = outputs["test_labels"] >= 0
@@ -64,7 +63,7 @@ def resampled(outputs: Outputs, num_known: int, counts: np.ndarray) -> dict[str,
 
 
 def _harmonic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """0 where both are."""
+    """The harmonic mean; 0 where both are 0."""
     return 2 * a * b / np.where(a + b == 0, 1, a + b)
 
 
@@ -92,13 +91,13 @@ def drawn_gains(
     """{metric: {domain: gain of `runs` over `base`, (1 + resamples,), in [-1, 1]}}: on all images,
     then on each draw. base: None for the values of `runs` themselves.
 
-    Both map a cell to its runs, which are compared with those of the base in that cell. A domain
-    counts once, and so does each cell of it, whatever its number of runs; domains are resampled
-    independently of each other; large ones less often, DRAWS / images. A run is compared on the
-    images that it and the base were tested on.
+    Both map a cell to its runs, which are compared within the cell, on the images that they and the
+    base were tested on. A domain counts once, and so does each of its cells, whatever its number of
+    runs. Domains are resampled independently. There are at most DRAWS / images resamples, of the
+    largest domain, but MIN_RESAMPLES or more.
 
-    object_of: of a test image's path, the object that it shows, where domains show the same ones.
-    Then objects are drawn instead of images, in all domains alike.
+    object_of: test image's path -> the object that it shows, if domains show the same ones. Then
+    objects are drawn instead of images, the same in all domains.
     """
     rng = np.random.default_rng(seed)
     largest = max(len(outputs["test_labels"]) for group in runs.values() for outputs, _ in group)
@@ -125,8 +124,7 @@ def drawn_gains(
 
 
 def _draws(samples: int, resamples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Blocks of counts, (rows, samples): one row in which everything counts once, then the
-    resamples."""
+    """Yield blocks of counts, (rows, samples): one row of ones, then the resamples."""
     yield np.ones((1, samples), np.float32)
     size = max(BLOCK // samples, 1)
     for start in range(0, resamples, size):
@@ -134,8 +132,8 @@ def _draws(samples: int, resamples: int, rng: np.random.Generator) -> Iterator[n
 
 
 def estimate(drawn: Iterable[np.ndarray]) -> Estimate:
-    """(mean over domains on all images, its 95 % interval), in points of percent, of what
-    `drawn_gains` gives of each of them."""
+    """(mean over domains on all images, its 95 % interval), in points of percent. drawn: the array
+    of each domain from `drawn_gains`."""
     mean = 100 * np.mean(list(drawn), axis=0)
     return float(mean[0]), interval(mean[1:])
 
@@ -143,8 +141,8 @@ def estimate(drawn: Iterable[np.ndarray]) -> Estimate:
 def _difference(
     groups: list[Group], metrics: tuple[str, ...], draws: Iterable[np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """{metric: (draws,)}: the gain of a domain's runs over the base's on each draw. groups: as
-    `_on_same_images` gives them."""
+    """{metric: (draws,)}: the gain of a domain's runs over the base's on each draw. groups:
+    from `_on_same_images`."""
     total = sum(weight for own, _, _ in groups for *_, weight in own)
     parts = {m: [] for m in metrics}
     for counts in draws:
@@ -162,7 +160,7 @@ def _difference(
 def _mean(
     group: list[Weighted], metrics: tuple[str, ...], counts: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Mean of each metric over runs, 0 of none; what several have in common is computed once."""
+    """Mean of each metric over runs, 0 for none. Equal outputs are resampled once."""
     if not group:
         return dict.fromkeys(metrics, 0.0)
     known: dict[tuple, dict] = {}
@@ -173,17 +171,17 @@ def _mean(
             known[same] = resampled(outputs, num_known, counts)
         values.append(known[same])
     weights = np.array([weight for *_, weight in group])
-    weights /= weights.max()  # equal ones are 1, so that a mean of them is a plain mean
+    weights /= weights.max()  # equal ones become 1, for exactly the plain mean
     return {m: np.average([v[m] for v in values], axis=0, weights=weights) for m in metrics}
 
 
 def _on_same_images(pairs: list[tuple[list[Run], list[Run]]]) -> tuple[Sequence[str], list[Group]]:
-    """(names of the domain's test images, groups of runs to compare on the same images).
+    """Return (names of the domain's test images, groups of runs to compare on the same images).
 
-    A method that trains on labelled shots is not tested on them, so its images may be fewer, and
-    others for another seed. A group is (runs of ours that were tested on the same images, the
-    base's runs on these images, their columns among the names). Each cell counts alike, and within
-    a group ours as much as the base's. Names are empty where a run has none.
+    A method that trains on labelled shots is not tested on them, so it has fewer test images, which
+    depend on the seed. A group is (our runs that were tested on the same images, the base's runs on
+    these images, columns of these images). Each cell has the same weight, and within a group ours
+    and the base's have the same. Names are empty if a run has none.
     """
     paths = [o.get("test_paths") for ours, theirs in pairs for o, _ in (*ours, *theirs)]
     unnamed = any(p is None for p in paths)
@@ -212,13 +210,13 @@ def _on_same_images(pairs: list[tuple[list[Run], list[Run]]]) -> tuple[Sequence[
 
 
 def cut(outputs: Outputs, paths: Sequence[str]) -> Outputs:
-    """What is compared, of these test images alone, in this order."""
+    """Return the compared arrays on these test images alone, in this order."""
     rows = rows_of(outputs, paths)
     return {name: outputs[name][rows] for name in ("test_labels", *_compared(outputs))}
 
 
 def rows_of(outputs: Outputs, paths: Sequence[str]) -> list[int]:
-    """Where these test images stand in the arrays of `outputs`."""
+    """Return the rows of these test images in the arrays of `outputs`."""
     row = {path: i for i, path in enumerate(outputs["test_paths"].tolist())}
     return [row[path] for path in paths]
 

@@ -1,4 +1,4 @@
-"""Metrics of a run from the outputs beside its record, and whether they are those of the record."""
+"""Compute metrics of a run from its outputs.npz, and check that its record has the same ones."""
 
 import math
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from ueo.open_set import h_score
 from ueo.results.record import AGAIN, NEEDED, OUTPUTS, RESULT, read_outputs, read_threshold
 
 CONFIDENCES = "test_confidences_after"
-MARGINS = "test_margins_after"  # scores less a threshold of each image, of a stream
+MARGINS = "test_margins_after"  # of a stream: scores minus each image's own threshold
 LATER = ("h_score", "ece")  # records of earlier versions lack them
-ROUNDING = 1e-4  # points, of other versions of the libraries
+ROUNDING = 1e-4  # points, between versions of the libraries
 
 
 def measure(
@@ -23,8 +23,8 @@ def measure(
     num_known: int,
     rows: Sequence[int] | slice = slice(None),
 ) -> dict[str, float | None]:
-    """Metrics in percent of the run in `folder` on these rows of its test images; without those of
-    LATER that its files do not give. outputs: its own, as `read_outputs` gives them."""
+    """Metrics in percent of the run in `folder` on these rows of its test images, without those of
+    LATER that its files lack. outputs: from `read_outputs`."""
     labels, predictions, scores = (outputs[name][rows] for name in NEEDED[:3])
     confidences = outputs[CONFIDENCES][rows] if CONFIDENCES in outputs else None
     found = metrics.evaluate(labels, predictions, scores, num_known, confidences=confidences)
@@ -37,7 +37,7 @@ def h_score_of(
     outputs: dict[str, np.ndarray], num_known: int, threshold: float | None,
     rows: Sequence[int] | slice = slice(None),
 ) -> float | None:
-    """The H-score by one threshold, or, of a stream, by the one that each image had."""
+    """The H-score by one threshold, or, of a stream, by each image's own."""
     labels, predictions = (outputs[name][rows] for name in NEEDED[:2])
     if MARGINS in outputs:
         return h_score(labels, predictions, outputs[MARGINS][rows], num_known, 0.0)
@@ -45,8 +45,8 @@ def h_score_of(
 
 
 def check_outputs(folder: str | Path, result: dict) -> None:
-    """Raise DataError, naming the file, where outputs.npz is missing, damaged, of other images than
-    result.json counts, or gives other metrics of the test set than stand there."""
+    """Raise DataError, naming the file, if outputs.npz is missing or damaged, or differs from
+    result.json in the number of test images or their metrics."""
     outputs, file = read_outputs(folder), Path(folder, OUTPUTS)
     images, counted = len(outputs["test_labels"]), result["counts"]["test"]
     if images != counted:

@@ -1,4 +1,4 @@
-"""Which finished runs may stand in one table, or be averaged."""
+"""Which finished runs may be in one table, or be averaged."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,15 +10,14 @@ OWN_KEYS = ("SEED", "DATASET.SETTING", "DATASET.TARGET_DOMAINS")  # differ from 
 OTHER_CLASSES = "; take fewer shots, or --protocol independent, whose shots are no test images"
 
 OTHER_RULE = "; --overwrite runs one of them again"
-FIRST_RULE = "mixture"  # of records that do not say theirs
+FIRST_RULE = "mixture"  # of records that name none
 
 Entry = tuple[Path, dict]  # folder and result.json of a run
 
 
 def check_comparable(entries: list[Entry]) -> None:
-    """Raise DataError when runs are of different data sets, protocols, backbones or inputs; when
-    one domain and label space was cut differently; or when one method was configured differently,
-    had another precision (TF32 included) or other code; or when thresholds follow other rules."""
+    """Raise DataError if runs differ in data set, protocol, backbone, inputs or threshold rule; if
+    those on one domain and label space differ in their split; or as `check_alike` does."""
     check_inputs(entries)
     firsts, methods = {}, {}
     for folder, result in entries:
@@ -34,8 +33,8 @@ def check_comparable(entries: list[Entry]) -> None:
 
 
 def check_alike(entries: Iterable[Entry]) -> None:
-    """Raise DataError when runs of one method were configured differently, but for what differs
-    from run to run, or had another precision (TF32 included) or other code."""
+    """Raise DataError if runs of one method differ in configuration, OWN_KEYS excepted, in
+    precision (TF32 included) or in code."""
     runs = []
     for folder, result in entries:
         found = {k: v for k, v in result.get("config", {}).items() if k not in OWN_KEYS}
@@ -48,9 +47,9 @@ def check_alike(entries: Iterable[Entry]) -> None:
 
 
 def check_inputs(entries: Iterable[Entry]) -> None:
-    """Raise DataError when runs are of different engines, devices or weights, or when one domain
-    had other images, labels or class names; or when known classes without a test image differ in
-    one label space: PACC is a mean over the others."""
+    """Raise DataError if runs differ in engine, device or weights; if those on one domain differ in
+    images, labels or class names; or if those on one domain and label space differ in the known
+    classes without a test image, which PACC leaves out."""
     firsts = {}
     for folder, result in entries:
         domain, inputs = result["domain"], result["inputs"]
@@ -68,7 +67,7 @@ def check_inputs(entries: Iterable[Entry]) -> None:
 
 def _check_same(firsts: dict, what: str, folder: Path, value, place=None, remedy: str = "") -> None:
     """Raise DataError unless `value` is that of the first run that was checked for `what` in this
-    place. firsts: those runs' folders and values so far."""
+    place. firsts: {(what, place): (folder, value)} of the first runs."""
     first_folder, first = firsts.setdefault((what, place), (folder, value))
     if value != first:
         raise DataError(

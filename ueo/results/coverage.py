@@ -1,9 +1,9 @@
-"""What the methods of a table were not all run on, in words."""
+"""Which runs of the methods of a table are missing, in words."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 
-MOST = 6  # that are told one by one
+MOST = 6  # clauses in a sentence; the others are counted
 OF_ALL = "A mean over domains is over the seeds that all of them have."
 OF_SOME = "Means are over the runs that there are, so compare a method by its paired gains alone."
 
@@ -11,13 +11,13 @@ OF_SOME = "Means are over the runs that there are, so compare a method by its pa
 def uneven(
     runs: Iterable[tuple[str, dict]], without: Iterable[tuple[str, str, str, int]] = ()
 ) -> list[str]:
-    """One clause for each method without any run; for each label space and domain that has no run;
-    for each that a method lacks while another has it, or has fewer seeds of than of others; for
-    each method that lacks a seed; and one where methods with several seeds have different ones.
+    """Return a clause for each method without any run; each label space and domain without any run;
+    each of these that a method lacks, or has fewer seeds of than in all; each method that lacks a
+    seed; and one if methods with several seeds have different ones.
 
     runs: (method, result.json) of each run. without: (method, label space, domain, seed) of those
-    that were asked for and have no record. Empty where all are alike; a method of one seed, such
-    as zero-shot CLIP, may stand beside others of several.
+    that were asked for and have no record. A method with one seed, such as zero-shot CLIP, may be
+    beside others with several.
     """
     seeds: dict[str, dict[tuple, set[int]]] = defaultdict(lambda: defaultdict(set))
     asked: dict[str, dict[tuple, set[int]]] = defaultdict(lambda: defaultdict(set))
@@ -47,7 +47,7 @@ def uneven(
 
 
 def sentence(clauses: list[str], means: str = OF_ALL) -> str:
-    """What stands below a table; "" where nothing is missing. means: OF_ALL or OF_SOME, what its
+    """Return the note below a table; "" if nothing is missing. means: OF_ALL or OF_SOME, what its
     means are of."""
     if not clauses:
         return ""

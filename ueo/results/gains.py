@@ -14,17 +14,17 @@ from ueo.results.record import read_outputs
 
 METRICS = ("pacc", "auroc", "fpr95", "hm", "h_score", "accuracy", "ece")  # of a table
 GAINS = ("pacc", "auroc")  # with a bootstrap interval, in every form of a table
-MEASURED = (*GAINS, "hm", "fpr95")  # and in its .json
+MEASURED = (*GAINS, "hm", "fpr95")  # with one in its .json
 RESAMPLES = 1000
 
-Drawn = dict[str, dict[str, np.ndarray]]  # as bootstrap.drawn_gains gives it
+Drawn = dict[str, dict[str, np.ndarray]]  # of bootstrap.drawn_gains
 
 
 def overall_gain(entries: list[Entry], method: str, base: str) -> dict | None:
-    """Mean gain of `method` over `base` in points, over the domains and label spaces that both
-    have, with its paired 95 % bootstrap interval over test images and the gain of each seed that
-    all of them have; the same by domain, and where domains are shifts of others by severity. The
-    tuning domain and the label space "all" stay out. None where nothing can be compared."""
+    """Return the mean gain of `method` over `base` in points, over the domains and label spaces of
+    both: with its paired 95 % bootstrap interval over test images and the gain of each seed;
+    also by domain and, for shifted domains, by severity. The tuning domain and the label space
+    "all" are left out. None if nothing can be compared."""
     runs: dict[str, dict[tuple, list[Entry]]] = {method: defaultdict(list), base: defaultdict(list)}
     for folder, r in entries:
         measured = None not in (r["metrics"]["test"][m] for m in GAINS)
@@ -54,8 +54,8 @@ def overall_gain(entries: list[Entry], method: str, base: str) -> dict | None:
 def _of_seeds(
     metric: str, cells: list[list[Entry]], pairs: dict[Path, tuple[dict, dict]]
 ) -> list[float]:
-    """Mean gain of each seed that all cells have, or of every seed where they share none. cells:
-    their runs; pairs: as `on_same_images` gives them."""
+    """Mean gain of each seed that all cells have, or of every seed if they share none. cells: their
+    runs; pairs: from `on_same_images`."""
     shared = set.intersection(*({r["seed"] for _, r in cell} for cell in cells))
     by_seed = defaultdict(list)
     for folder, r in (run for cell in cells for run in cell):
@@ -66,9 +66,9 @@ def _of_seeds(
 
 
 def by_severity(domains: list[str], left_out: str = "") -> dict[tuple[str, int], list[str]]:
-    """{(shift, severity): its domains}, a mean over the same styles at each severity: one at which
-    a style is missing is left out. CLEAN is a severity of each shift. left_out: a style that
-    methods were tuned on."""
+    """{(shift, severity): its domains}. All severities of a shift have the same styles: one that
+    lacks a style is left out. CLEAN is a severity of each shift. left_out: the style that methods
+    were tuned on."""
     parts = {shifted(domain): domain for domain in domains if shifted(domain)[0] != left_out}
     found = {}
     for shift in sorted({shift for _, shift, _ in parts} - {""}):
@@ -91,11 +91,11 @@ def _outputs(folder: Path, result: dict) -> Run:
 
 
 def on_same_images(entries: list[Entry], base: str) -> dict[Path, tuple[dict, dict]]:
-    """{folder of a run of another method: its test metrics, and those of `base`}, both on the
-    images that it and all runs of the base were tested on.
+    """{folder of a run of another method: (its test metrics, those of `base`)}, both on the images
+    that it and all runs of the base were tested on.
 
-    The base's are the mean over its runs. Those of all images are as recorded: images differ where
-    labelled shots are missing in a test set. Runs without a counterpart are left out.
+    The base's are the mean over its runs. Recorded metrics are used unless the images differ, as
+    labelled shots are left out of a test set. Runs without a counterpart are left out.
     """
     counterparts = defaultdict(list)
     for folder, r in entries:
@@ -128,5 +128,5 @@ def _on_shared_images(group: list[Entry]) -> list[dict]:
 
 
 def mean(values: list) -> float | None:
-    """None where a value is missing."""
+    """Mean of the values; None if one is missing."""
     return None if None in values else float(np.mean(values))

@@ -1,7 +1,7 @@
-"""Bootstrap intervals of one run's metrics: how sure is a figure, given the tested images?
+"""Bootstrap intervals of one run's metrics: how certain is a number, given the test images?
 
-Images are drawn with replacement, of one run alone. Two methods are compared by bootstrap.py, on
-the same draws: whether the intervals of two runs overlap says little.
+Images are drawn with replacement, for one run alone. To compare two methods, use bootstrap.py,
+which takes the same draws for both: whether the intervals of two runs overlap says little.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from ueo.metrics import refuse_not_finite
 
 Interval = tuple[float, float]
 
-BLOCK = 2_000_000  # counts held at once
+BLOCK = 2_000_000  # counts in memory at once
 
 
 def resample_counts(samples: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
@@ -35,8 +35,8 @@ def weighted_pacc(labels: np.ndarray, predictions: np.ndarray, counts: np.ndarra
 
 
 def weighted_auroc(is_id: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve with ties counted half, (resamples,), in [0, 1]; NaN where not both
-    kinds were drawn.
+    """Area under the ROC curve with ties counted half, (resamples,), in [0, 1]; NaN if only one
+    kind was drawn.
 
     is_id, scores: (samples,); counts: (resamples, samples).
     """
@@ -44,7 +44,7 @@ def weighted_auroc(is_id: np.ndarray, scores: np.ndarray, counts: np.ndarray) ->
     starts = np.unique(scores[order], return_index=True)[1]
     sorted_counts, sorted_id = counts[:, order], is_id[order]
     positive, negative = sorted_counts * sorted_id, sorted_counts * ~sorted_id
-    if len(starts) < len(scores):  # ties: one entry a distinct score
+    if len(starts) < len(scores):  # ties: one entry per distinct score
         positive = np.add.reduceat(positive, starts, axis=1)
         negative = np.add.reduceat(negative, starts, axis=1)
     below = np.cumsum(negative, axis=1) - negative / 2
@@ -58,8 +58,8 @@ def weighted_fpr(
 ) -> np.ndarray:
     """FPR at a TPR of at least `tpr`, (resamples,), in [0, 1].
 
-    is_id, scores: (samples,); counts: (resamples, samples), how often each was drawn. NaN where not
-    both kinds were.
+    is_id, scores: (samples,); counts: (resamples, samples), how often each was drawn. NaN if only
+    one kind was.
     """
     order = np.argsort(-scores, kind="stable")
     known, others = order[is_id[order]], order[~is_id[order]]
@@ -67,7 +67,7 @@ def weighted_fpr(
                          for of in (known, others))
     with np.errstate(invalid="ignore"):  # 0 / 0
         at = np.argmax(accepted / accepted[:, -1:] >= tpr, axis=1)
-        # what has the score of the last known image that is needed is accepted as well
+        # ties with the last known image that is needed are accepted as well
         ends = np.searchsorted(-scores[others], -scores[known][at], side="right")
         share = np.where(ends > 0, wrongly[np.arange(len(at)), ends - 1], 0) / wrongly[:, -1]
     return np.where(accepted[:, -1] > 0, share, np.nan)
@@ -89,8 +89,7 @@ def weighted_oscr(
 
 
 def interval(values: np.ndarray, level: float = 0.95) -> Interval:
-    """Percentile interval of resampled values; NaN, where a metric is not defined, does not count.
-    """
+    """Percentile interval of resampled values. NaN (metric undefined) is left out."""
     values = values[np.isfinite(values)]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
@@ -107,8 +106,8 @@ def intervals(
 ) -> dict[str, Interval]:
     """Percentile intervals of pacc, auroc, fpr95 and oscr, in [0, 1]; those defined on the set.
 
-    labels, predictions, scores: (samples,), labels below 0 are left out. A draw on which a metric
-    is not defined, for want of one kind of images, does not count.
+    labels, predictions, scores: (samples,), labels below 0 are left out. A draw that lacks one kind
+    of images, so that a metric is undefined, does not count.
     """
     refuse_not_finite(scores)
     labelled = labels >= 0

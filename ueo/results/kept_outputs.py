@@ -1,24 +1,24 @@
 """features.npz: what any OOD score of a run can be computed from without running it again.
 
-With TEST.KEEP_OUTPUTS a run writes it beside outputs.npz, whose test rows its own follow. M are the
-training images: the shots of a trainer that uses labels, else the unlabelled images. All is fp32,
-scores against negative names are fp64.
+With TEST.KEEP_OUTPUTS a run writes it beside outputs.npz, with the N test images in the same order.
+M is the number of training images: the shots of a trainer that uses labels, else the unlabelled
+images. Arrays are fp32, scores against negative names fp64.
 
     test_cosines      (N, K)          unscaled cosines, or logits over the logit scale
     test_features     (N, embedding)  unit vectors
-    test_local_score  (N,)            local MCM at temperature 1; where class features exist,
-                                      and the image tower is made as OpenAI's
+    test_local_score  (N,)            local MCM at temperature 1; if there are class features,
+                                      and the image tower is built like OpenAI's
     test_neglabel     (N,)            scores against negative names, with TEST.KEEP_NEGATIVES
     test_tanl         (N,)
     train_features    (M, embedding)  only if some training image is no test image; otherwise
-    train_rows        (M,)            where the training images stand among the test images
-    train_labels      (M,)            of shots their labels, else the class that the model predicts
-    class_features    (K, embedding)  where one list of them holds for all images
+    train_rows        (M,)            rows of the training images among the test images
+    train_labels      (M,)            labels of shots, else the classes that the model predicts
+    class_features    (K, embedding)  if all images share them
     logit_scale       ()              the model's factor between cosines and logits
     logit_bias        ()              what a SigLIP adds to its logits
 
-Names end in _before or _after training, except train_rows, logit_scale and logit_bias. What
-training left as it was is written once, as _before.
+Names end with _before or _after (training), except train_rows, logit_scale and logit_bias. An
+array that training did not change is written once, as _before.
 """
 
 from pathlib import Path
@@ -33,7 +33,7 @@ AGAIN = "run again with TEST.KEEP_OUTPUTS True and --overwrite"
 
 
 def write_kept(folder: str | Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write features.npz, whole or not at all; without arrays remove the one of an older run."""
+    """Write features.npz, whole or not at all; without arrays, remove that of an older run."""
     file = Path(folder, FEATURES)
     if not arrays:
         file.unlink(missing_ok=True)
@@ -52,17 +52,17 @@ def has_kept(folder: str | Path, negatives: bool = False) -> bool:
     """Whether a run kept its outputs; negatives: the scores against negative names, too."""
     file = Path(folder, FEATURES)
     if not negatives or not is_zipfile(file):
-        return file.is_file()  # what is damaged is said when it is read
+        return file.is_file()  # damage is reported when the file is read
     with ZipFile(file) as archive:
         return "test_neglabel_before.npy" in archive.namelist()
 
 
 def read_kept(folder: str | Path, when: str = "after") -> dict[str, np.ndarray]:
-    """What a run kept, as its model was `when`: "before" or "after" training.
+    """Read what a run kept of its model `when`: "before" or "after" training.
 
-    Names as above without _before and _after; train_features are there in any case, train_rows only
-    if all training images are test images; test_ is left out of names. Raises DataError for a run
-    that kept nothing or whose file is damaged.
+    Names are as above without test_, _before and _after. train_features are always there,
+    train_rows only if all training images are test images. Raises DataError if the file is missing
+    or damaged.
     """
     file = Path(folder, FEATURES)
     arrays, found = read_arrays(file, AGAIN), {}

@@ -1,5 +1,5 @@
-"""predictions.csv: what a model says of each image, one line an image; skipped.csv: of which files
-it says nothing, and why."""
+"""predictions.csv: a model's prediction of each image, one per line; skipped.csv: the files without
+a prediction, and why."""
 
 import csv
 import os
@@ -28,12 +28,11 @@ DIGITS = 6  # of probabilities and scores
 
 @dataclass(frozen=True)
 class Prediction:
-    """Of one image, by class names.
+    """The prediction of one image, by class names.
 
-    probability: the model's own, a softmax over the known classes, which is not calibrated.
-    known: whether the score reaches the threshold; False is "none of these". runner_up: None where
-    there is one class. before: the class that the model named before it was adapted; None where
-    that was not asked for.
+    probability: the model's own softmax over the known classes, which is not calibrated. known:
+    whether the score reaches the threshold; False is "none of these". runner_up: None if there is
+    only one class. before: the class predicted before adaptation; None if that was not asked for.
     """
 
     image: str
@@ -46,7 +45,7 @@ class Prediction:
     before: str | None
 
     def row(self) -> list[str]:
-        """As a line of the file, harmless to a spreadsheet."""
+        """Return the line of the file, harmless to a spreadsheet."""
         second = self.runner_up_probability
         cells = [
             self.image, self.name, f"{self.probability:.{DIGITS}g}", f"{self.score:.{DIGITS}g}",
@@ -64,8 +63,8 @@ def predictions_of(
     names: list[str],
     before: np.ndarray | None = None,
 ) -> Iterator[Prediction]:
-    """One prediction an image. probabilities: (images, K); scores: (images,); threshold: None for
-    every image known; names: the K known classes; before: (images,), class ids."""
+    """Yield a prediction per image. probabilities: (images, K); scores: (images,); threshold: None
+    if all are known; names: the K known classes; before: (images,), class ids."""
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
     return of_leading(images, order, np.take_along_axis(probabilities, order, 1), scores, threshold,
                       names, before)
@@ -75,8 +74,8 @@ def of_leading(
     images: Iterable[str], classes: np.ndarray, probabilities: np.ndarray, scores: np.ndarray,
     threshold: float | None, names: list[str], before: np.ndarray | None = None,
 ) -> Iterator[Prediction]:
-    """As `predictions_of`, of each image's two most probable classes, or of the only one there is:
-    class ids and probabilities, both (images, 2) or (images, 1)."""
+    """As `predictions_of`, from the two most probable classes of each image. classes (ids),
+    probabilities: (images, 2), or (images, 1) if there is only one class."""
     for i, image in enumerate(images):
         (first, probability), *second = zip(classes[i], probabilities[i])
         yield Prediction(
@@ -92,12 +91,12 @@ def of_leading(
 
 
 def write_predictions(path: str | Path, predictions: Iterable[Prediction]) -> None:
-    """The whole file, or none."""
+    """Write the file, whole or not at all."""
     _write(path, COLUMNS, (prediction.row() for prediction in predictions))
 
 
 def write_skipped(path: str | Path, skipped: Iterable[tuple[str, str, str]]) -> None:
-    """The whole file, or none. skipped: (file, reason in a word or two, further detail)."""
+    """Write the file, whole or not at all. skipped: (file, short reason, further detail)."""
     _write(path, SKIPPED_COLUMNS, (map(csv_cell, row) for row in skipped))
 
 
@@ -108,7 +107,7 @@ def _write(path: str | Path, columns: tuple[str, ...], rows: Iterable) -> None:
 
 
 def skipped_reasons(path: str | Path) -> Counter:
-    """How many files such a file names, by reason; none where there is no file."""
+    """Count the files in skipped.csv by reason; empty if there is no such file."""
     try:
         with open(path, encoding="utf-8", newline="") as file:
             return Counter(row["reason"] for row in csv.DictReader(file))
@@ -117,8 +116,8 @@ def skipped_reasons(path: str | Path) -> Counter:
 
 
 def not_read(dataset) -> list[tuple[str, str, str]]:
-    """The files of a data set that were not read, as `write_skipped` takes them: damaged images,
-    then what is no image by its name."""
+    """Return the files of a data set that were not read, for `write_skipped`: damaged images, then
+    files whose names are not those of images."""
     damaged = [(path, *parted(why)) for path, why in dataset.skipped.items()]
     others = [(path, kind, why_not_read(kind))
               for path, kind in sorted(dataset.unread.paths.items())]
@@ -126,7 +125,7 @@ def not_read(dataset) -> list[tuple[str, str, str]]:
 
 
 def why_not_read(kind: str) -> str:
-    """What is said of a file of this kind, as `Unread.paths` has it."""
+    """Return the detail for a file of this kind, a value of `Unread.paths`."""
     return HELP.get(kind, OTHER)
 
 

@@ -1,5 +1,5 @@
-"""What a run leaves behind: result.json (what was run, what came out), outputs.npz (per sample, its
-keys in docs/results.md)."""
+"""The files of a finished run: result.json (what was run, its metrics), outputs.npz (per sample;
+docs/results.md has its keys)."""
 
 import math
 import os
@@ -27,21 +27,21 @@ except ImportError:  # on Windows
 RESULT, OUTPUTS, HISTORY = "result.json", "outputs.npz", "evaluations.json"
 MODEL_FACTS = "model.json"  # beside them, and in the folder of an exported model
 AGAIN = "remove its folder and run again"
-FACTS = {  # what a record holds at least, and of which type
+FACTS = {  # required entries of a record, and their types
     "trainer": str, "dataset": str, "domain": str, "setting": str, "protocol": str, "seed": int,
     "backbone": str, "split_hash": str, "counts": dict, "config": dict, "environment": dict,
     "metrics": dict, "evaluations": list, "inputs": dict,
 }  # fmt: skip
-OWN_SCORE = "own"  # of a method that scores images by itself
+OWN_SCORE = "own"  # of a method with its own score
 PERCENTAGES = ("accuracy", "pacc", "auroc", "fpr95", "aupr", "hm", "h_score", "ece")
-Threshold = tuple[str, float | None]  # rule, and least score of a known image; None: all are known
+Threshold = tuple[str, float | None]  # rule, lowest score that counts as known (None: all)
 NEEDED = ("test_labels", "test_predictions_after", "test_scores_after", "test_paths")
 PACKAGES = ("torch", "torchvision", "clip-anytorch", "open_clip_torch", "timm", "numpy", "pillow",
             "scikit-learn", "yacs")
 
 
 def run_facts(cfg, dataset, device: torch.device, inputs: dict[str, str]) -> dict:
-    """What a record says of any run: what was run on what. inputs: see ueo/inputs.py; dataset: see
+    """Return what every record says: what was run on what. inputs: see ueo/inputs.py; dataset: see
     ueo/images/other_datasets.py."""
     flat = resolved(cfg)
     return {
@@ -116,7 +116,7 @@ def commit(folder: str | Path = Path(__file__).parent) -> str | None:
 
 def peak_memory(device: torch.device) -> int | None:
     """Bytes: the GPU allocator's peak, or the process's largest resident size on a CPU; None
-    where the system does not tell, as Windows."""
+    if the system does not tell, as on Windows."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if resource is None:
@@ -134,12 +134,12 @@ def write_run(folder: str | Path, result: dict, outputs: dict[str, np.ndarray]) 
 
 
 def was_resumed(result: dict) -> bool:
-    """Whether a run's times are those of its last process alone."""
+    """Whether a run was resumed, so that its times are those of its last process alone."""
     return bool(result.get("resumed_from_epoch") or result.get("resumed_from_batch"))
 
 
 def read_result(folder: str | Path) -> dict | None:
-    """result.json of a finished run, or None. Raises DataError for one that is no record."""
+    """Read result.json of a finished run; None if there is none. Raises DataError for no record."""
     path = Path(folder) / RESULT
     try:
         result = read_json(path, dict, AGAIN)
@@ -156,7 +156,7 @@ def read_result(folder: str | Path) -> dict | None:
 
 
 def _fault(result: dict) -> str | None:
-    """What keeps `result` from being a record; None for one."""
+    """Say why `result` is no record; None if it is one."""
     for key, kind in FACTS.items():
         if key not in result:
             return f"holds no {key!r}, so it is no record of a run"
@@ -190,26 +190,26 @@ def score_of(result: dict) -> str:
 
 
 def read_outputs(folder: str | Path) -> dict[str, np.ndarray]:
-    """Arrays of outputs.npz. Raises DataError where it is missing, damaged or not all there."""
+    """Read outputs.npz. Raises DataError if it is missing, damaged or incomplete."""
     path = Path(folder) / OUTPUTS
     arrays = read_arrays(path, AGAIN, NEEDED)
     lengths = {len(np.atleast_1d(arrays[name])) for name in NEEDED}
     if len(lengths) > 1:
-        raise DataError(f"{path}: its arrays are of {len(lengths)} lengths; {AGAIN}")
+        raise DataError(f"{path}: its arrays have {len(lengths)} different lengths; {AGAIN}")
     return arrays
 
 
 def read_threshold(folder: str | Path) -> Threshold | None:
-    """That of model.json; None where there is no such file."""
+    """Read the threshold in model.json; None if there is no such file."""
     try:
         facts = read_json(Path(folder, MODEL_FACTS), dict, AGAIN)
-    except FileNotFoundError:  # of a trainer of other projects
+    except FileNotFoundError:  # a trainer that is not of this project
         return None
     return facts.get("rule"), facts.get("thresholds", {}).get(facts.get("rule"))
 
 
 def read_history(path: str | Path) -> list[dict]:
-    """evaluations.json of an interrupted run. Raises DataError for another file."""
+    """Read evaluations.json of an interrupted run. Raises DataError for another file."""
     history = read_json(path, list, AGAIN)
     if not all(isinstance(e, dict) and isinstance(e.get("epoch"), int) for e in history):
         raise DataError(f"{path}: its entries are no evaluations; {AGAIN}")
@@ -217,7 +217,7 @@ def read_history(path: str | Path) -> list[dict]:
 
 
 def version_of(name: str) -> str | None:
-    """Of an installed package; None where there is none, or it does not say."""
+    """Version of a package; None if it is not installed or does not tell."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -1,7 +1,7 @@
-"""Numbers from elsewhere, published ones or an earlier run's, laid beside the measured ones.
+"""Reference numbers, published ones or an earlier run's, to compare with measured ones.
 
-A CSV file with the columns of COLUMNS; `value` is in percent and empty where it is not known,
-`domain` may be "mean", an empty `backbone` stands for any.
+They come from a CSV file with the columns COLUMNS. `value` is in percent, and empty if unknown;
+`domain` may be "mean"; an empty `backbone` means any.
 """
 
 import csv
@@ -35,7 +35,7 @@ class Row:
 
 
 def read_reference(path: str | Path) -> list[Row]:
-    """The rows that have a value. Raises DataError, with the line, for a file of another form."""
+    """Read the rows with a value. Raises DataError, with the line, for a file of another form."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             table = csv.DictReader(file)
@@ -84,7 +84,7 @@ def _number(where: str, column: str, words: str, highest: float) -> float:
 
 
 def measured(summary: dict, row: Row) -> float | None:
-    """The mean in a summary that a row speaks of; None when it is not there."""
+    """Return the mean in `summary` that `row` refers to; None if it is missing."""
     _, backbone, domain, setting, method, metric = row.place
     if not is_about(summary, row) or backbone not in ("", summary["backbone"]):
         return None
@@ -104,7 +104,7 @@ def is_about(summary: dict, row: Row) -> bool:
 
 
 def beside(summary: dict, rows: list[Row], style: str = "simple") -> str:
-    """A table of measured, published and their difference; and how many rows had no run."""
+    """Return a table of measured and published numbers, and how many rows have no run."""
     table, without = [], 0
     write = text.WRITERS[style]
     for row in filter(lambda row: is_about(summary, row), rows):
@@ -122,9 +122,9 @@ def beside(summary: dict, rows: list[Row], style: str = "simple") -> str:
 
 
 def compare(summaries: list[dict], rows: list[Row], path: str) -> list[str]:
-    """One line for each row without a run and each that differs by more than its tolerance.
+    """Return a line for each row without a run and each that differs by more than its tolerance.
 
-    Raises DataError when no row has a value: nothing would be compared.
+    Raises DataError if no row has a value: nothing would be compared.
     """
     if not rows:
         raise DataError(f"{path}: no row has a value, there is nothing to compare with")

@@ -29,12 +29,12 @@ Cell = Callable[[dict, dict], str]  # value and marks of a cell -> text
 
 
 def console(summary: dict) -> str:
-    """The compact table for a console: PACC / AUROC in a cell, gains below each method."""
+    """The compact table for a console: PACC / AUROC per cell, gains below each method."""
     return _compact(summary, "simple")
 
 
 def markdown(summary: dict) -> str:
-    """Caption, the compact table, then one table a metric; best bold, second underlined."""
+    """Caption, the compact table, then one table per metric; best bold, second underlined."""
     parts = [caption(summary, "github"), _compact(summary, "github")]
     for metric in METRICS:
         cell = _of_metric(metric, "**{}**", "<u>{}</u>")
@@ -45,7 +45,7 @@ def markdown(summary: dict) -> str:
 
 
 def csv_text(summaries: list[dict]) -> str:
-    """One number a line, in full precision; COLUMNS is the header."""
+    """One number per line, in full precision; COLUMNS is the header."""
     file = io.StringIO()
     table = csv.writer(file, lineterminator="\n")
     table.writerow(COLUMNS)
@@ -64,8 +64,8 @@ def csv_text(summaries: list[dict]) -> str:
 
 
 def overview(summaries: list[dict]) -> str:
-    """Means of several data sets beside each other, PACC / AUROC, and over all their domains where
-    backbone and protocol are the same."""
+    """Mean PACC / AUROC of several data sets side by side, and over all their domains if these have
+    the same backbone and protocol."""
     alike = len({(s["backbone"], s["protocol"]) for s in summaries}) == 1
     titles = [text.shown(s["title"] if alike else f"{s['title']}, {s['backbone']}")
               for s in summaries]
@@ -88,13 +88,13 @@ def name(summary: dict, method: str) -> str:
 
 
 def signs(summary: dict, method: str) -> str:
-    """† of a method that trains with labels, ‡ of an oracle."""
+    """† for a method that trains with labels, ‡ for an oracle."""
     marked = {"†": summary.get("use_labels", ()), "‡": summary.get("read_labels", ())}
     return "".join(sign for sign, methods in marked.items() if method in methods)
 
 
 def explained(summary: dict, methods: list[str]) -> str:
-    """A line of a picture's title that says what the marks of these methods mean; "" for none."""
+    """Return a line of a picture's title that explains the marks of these methods; "" for none."""
     marks = "".join(signs(summary, method) for method in methods)
     found = [words for words in ("† trained with labels", "‡ an oracle") if words[0] in marks]
     return f"\n{', '.join(found)}" if found else ""
@@ -107,7 +107,7 @@ def number(value: dict) -> str:
 
 
 def _compact(summary: dict, style: str) -> str:
-    """PACC / AUROC in a cell, gains below; marks only where the gains do not say it already."""
+    """PACC / AUROC per cell, gains below; marks only where gains do not show the order."""
     signs = ("¹", "²") if len(summary["methods"]) > 2 else ("", "")
     return _table(summary, lambda v, marks: _pair(v, marks, signs), style, gains=True)
 

@@ -1,4 +1,4 @@
-"""A table's files beside the records, its pictures, and what of it a console shows."""
+"""The files and pictures of a table, beside the records, and its text for a console."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from ueo.results.paper import domains, latex, severity, style
 
 
 def console(summary: dict, published: list[reference.Row] | None = None) -> str:
-    """The compact table, its caption, the gains, and published numbers where there are some."""
+    """Return the compact table, its caption, the gains, and published numbers if given."""
     words = [wording.caption(summary), *wording.sentences(summary)]
     parts = [render.console(summary), "\n".join(words)]
     if published is not None:
@@ -36,8 +36,8 @@ def write(
 
 
 def draw(folder: Path, stem: str, summary: dict) -> list[Path]:
-    """Write stem-gains and stem-severity as .pdf and .png, each where there is something to show,
-    further pages as stem-gains-2, ...; returns the paths of the .png."""
+    """Write stem-gains and stem-severity as .pdf and .png, each if it has something to show;
+    further pages are stem-gains-2, .... Returns the paths of the .png."""
     with style.styled():
         return [*style.save_pages(domains.draw(summary), folder, f"{stem}-gains"),
                 *style.save_pages(severity.draw(summary), folder, f"{stem}-severity")]

@@ -28,12 +28,11 @@ MEAN = "mean"
 def summarise(
     entries: list[Entry], base: str, without: Iterable[tuple[str, str, str, int]] = ()
 ) -> dict:
-    """Numbers of the table of one data set: for each label space, method and domain the mean and
-    the standard deviation over seeds of each metric in percent, and the gain over the method
-    `base`.
+    """Return the numbers of the table of one data set: for each label space, method and domain,
+    each metric's mean and standard deviation over seeds in percent, and the gain over `base`.
 
     The mean over domains leaves out the tuning domain; its spread is that of the seeds' means.
-    without: runs that were asked for and have no record, as `coverage.uneven` takes them.
+    without: runs that were asked for and have no record, see `coverage.uneven`.
     """
     entries = sorted(entries, key=lambda e: [e[1][k] for k in ("trainer", "setting", "domain")]
                      + [e[1]["seed"]])
@@ -77,13 +76,13 @@ def summarise(
 
 def _by_hand(results: Iterable[dict]) -> dict[str, str]:
     """{key: its value} of one method's departures from its recipe. Its runs were configured alike,
-    and older records among them do not say what was set."""
+    but older records do not hold what was set by hand."""
     return {key: _without_folders(key, value, result["inputs"]) for result in results
             for key, (value, _) in result.get("set_by_hand", {}).items()}
 
 
 def _without_folders(key: str, value, inputs: Inputs) -> str:
-    """An option's value; of a file, as which the record's inputs may have it, the base name."""
+    """An option's value in words; a file, which may be among the record's inputs, by its name."""
     if key == "MODEL.BACKBONE.NAME":
         return name_in_tables(value)
     words = written(value)
@@ -91,7 +90,7 @@ def _without_folders(key: str, value, inputs: Inputs) -> str:
 
 
 def _as_published(results: list[dict]) -> bool | None:
-    """Whether every run had the published number of images; None where that is not known."""
+    """Whether every run had the published number of images; None if that is unknown."""
     found = {r.get("published_counts") for r in results}
     return False if False in found else None if None in found else True
 
@@ -141,7 +140,7 @@ def _gains(pairs: dict[str, dict[int, tuple[dict, dict]]], reported: list[str]) 
 
 
 def _with_mean(by_domain: dict[str, dict[int, dict]], reported: list[str]) -> dict[str, dict]:
-    """What a row has in each domain, and in the mean over those that are reported."""
+    """A row's values in each domain, and in the mean over the reported ones."""
     return {d: _over_seeds(by_seed) for d, by_seed in by_domain.items()} | {
         MEAN: _over_domains([by_domain[d] for d in reported])}
 
@@ -152,7 +151,7 @@ def _over_seeds(by_seed: dict[int, dict]) -> dict:
 
 
 def _over_domains(cells: list[dict[int, dict]]) -> dict:
-    """The same of each seed's mean over domains, from the seeds that every domain has."""
+    """The same for each seed's mean over domains, from the seeds that every domain has."""
     if not cells or not all(cells):
         return {}
     seeds = set.intersection(*(set(c) for c in cells))
@@ -175,8 +174,8 @@ def _minus(a: dict, b: dict | None, metric: str) -> float | None:
 
 
 def _marks(block: dict[str, dict], method: str, domain: str) -> dict[str, int]:
-    """{metric: 1 for the best, 2 for the second-best} of a cell, by what is printed: equal numbers
-    have equal marks. Where all are equal none is best; of two only the best is marked."""
+    """{metric: 1 for the best, 2 for the second-best} of a cell, by printed numbers: equal ones get
+    equal marks. If all are equal none is best; of two only the best is marked."""
     marks = {}
     for metric in METRICS:
         sign = -1 if metric in LOWER_IS_BETTER else 1

@@ -9,7 +9,7 @@ from ueo.results.paper.names import METRICS as NAMES
 from ueo.results.tables import MEAN
 
 PAIR = ("pacc", "auroc")  # of the compact table
-ROUNDING = 1e-5  # points, what no difference at all may come out as: a bootstrap has fp32 recalls
+ROUNDING = 1e-5  # points; a difference below this is 0, because a bootstrap has fp32 recalls
 
 
 def caption(summary: dict, style: str = "simple") -> str:
@@ -27,7 +27,7 @@ def caption(summary: dict, style: str = "simple") -> str:
 
 
 def notes(summary: dict, write: Callable[[str], str]) -> list[str]:
-    """The sentences of a caption that hold for every metric. write: makes plain text of names."""
+    """The sentences of a caption that hold for every metric. write: escapes names."""
     parts, base = [], write(summary["base"])
     if summary["tuning_domain"]:
         parts.append(
@@ -87,8 +87,8 @@ def _of_methods(those: list[str], methods: list[str]) -> str:
 
 
 def of_scores(scores: dict[str, str]) -> str:
-    """By which OOD score detection is measured, where it is not MCM for all. scores: {method: the
-    name of its score}."""
+    """Say by which OOD scores detection is measured; "" if by MCM for all. scores: {method:
+    the name of its score}."""
     others: dict[str, list[str]] = {}
     for method, score in scores.items():
         if score != "mcm":
@@ -101,7 +101,7 @@ def of_scores(scores: dict[str, str]) -> str:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """A difference with its sign. No difference, but for rounding, is +0, never -0."""
+    """A difference with its sign. One within ROUNDING of 0 is +0, never -0."""
     return f"{value if abs(value) > ROUNDING else 0.0:+.{digits}f}"
 
 
@@ -111,15 +111,15 @@ def signed_interval(bounds: tuple[float, float]) -> str:
 
 
 def gain_of(found: dict, missing: str = "-") -> str:
-    """"+1.20 [+0.80, +1.60]" of {"gain", "interval"}; missing: of what has none."""
+    """"+1.20 [+0.80, +1.60]" of {"gain", "interval"}; missing: if there is none."""
     if "gain" not in found:
         return missing
     return f"{signed(found['gain'])} {signed_interval(found['interval'])}"
 
 
 def sentences(summary: dict, style: str = "simple") -> list[str]:
-    """What is doubtful about the images, then one sentence an overall gain, interval and seeds
-    included."""
+    """Return the doubts about the images, then one sentence per overall gain, with its interval and
+    seeds."""
     write = text.WRITERS[style]
     found = [write(line) for line in summary["doubts"]]
     for gain in summary["overall"]:
@@ -136,7 +136,7 @@ def sentences(summary: dict, style: str = "simple") -> list[str]:
 
 
 def mean_of(summary: dict, gain: dict) -> str:
-    """What an overall gain is the mean of: where fewer cells than the table's, how many."""
+    """Say what an overall gain is the mean of, and of how many cells if the table has more."""
     shown = sum(bool(row["values"][domain]) for row in summary["rows"]
                 for domain in summary["domains"]
                 if row["method"] == gain["method"] and domain != summary["tuning_domain"])

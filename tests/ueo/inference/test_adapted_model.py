@@ -60,7 +60,7 @@ def test_images_that_come_alone_are_not_judged_by_scores_of_all_at_once(
     asked = PredictSettings(str(folder), f"{toy_root}/toy", str(tmp_path / "new.csv"),
                             threshold="mixture", device="cpu", workers=0, plugin=(str(TOY_PLUGIN),))
     predict(asked, said := [].append)
-    assert f"{mixture_threshold(scores):.4g} on (mixture)" in "".join(said.__self__)
+    assert f"{mixture_threshold(scores):.4g} (mixture)" in "".join(said.__self__)
     assert '"command": null' in write_report(folder, toy_root).read_text()
 
 

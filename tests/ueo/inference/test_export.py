@@ -100,7 +100,7 @@ def test_predictions_do_not_say_what_was_before(runs, toy_root):
     run, folder = runs["rn"]
     paths = test_paths(toy_root, run, 2)
     assert [p.before for p in ueo.load(folder, "cpu").predict(paths)] == [None, None]
-    with pytest.raises(CheckpointError, match="does not hold the model as it was before"):
+    with pytest.raises(CheckpointError, match="does not hold the model before adaptation"):
         ueo.load(folder, "cpu").cosines(torch.zeros(1, 64, 64, 3, dtype=torch.uint8), before=True)
 
 

@@ -43,7 +43,7 @@ def test_a_summary_names_the_largest_classes_and_counts_the_others():
 
 @pytest.mark.parametrize(("arguments", "words"), [
     (("otsu", 0.5, 0.7), "verdicts are uncertain"),
-    (("otsu", 0.5, 1.7), "from a score of 0.5 on (otsu). The scores form two groups"),
+    (("otsu", 0.5, 1.7), "is at least 0.5 (otsu). The scores form two groups"),
     (("your number", 0.5, 0.0), "do not support any threshold"),
     (("none", None, 1.7), "every image counts as known"),
 ])

@@ -1,6 +1,7 @@
-"""Methods side by side, grouped by what they need: what they use, how good and how slow they are.
+"""Methods side by side, in groups: what they use, how good and how slow they are.
 
-Data first: `compare` makes plain numbers of a table's summary and its records, `markdown` text.
+Data first: `compare` turns a table's summary and records into plain numbers, `markdown` these into
+text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,11 +31,11 @@ METRICS = ("pacc", "auroc", "fpr95", "h_score", "ece")
 
 
 def compare(summary: dict, entries: list[Entry], groups: Mapping[str, str]) -> list[dict]:
-    """One row a method, in the order of GROUPS: means over domains (but the tuning domain), label
-    spaces and seeds in percent, None where a run is missing; gains over the summary's base with
-    intervals; seconds of a run, all evaluations included, of those that were not resumed.
+    """Return one row per method, in the order of GROUPS: means over domains (without the tuning
+    domain), label spaces and seeds in percent, None if a run is missing; gains over the summary's
+    base with intervals; mean seconds of the runs that were not resumed, evaluations included.
 
-    groups: of each method, one of GROUPS.
+    groups: {method: one of GROUPS}.
     """
     gains = {gain["method"]: gain for gain in summary["overall"]}
     rows = []

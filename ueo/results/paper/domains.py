@@ -9,10 +9,10 @@ MEAN = "mean over domains"
 
 
 def draw(summary: dict) -> list:
-    """Figures, one a page, of the gains of a table's summary; none where nothing was compared.
+    """Return figures, one per page, of the gains in a table's summary; none if there are none.
 
-    One line a domain and the mean, or with several methods a block of lines each. The range is that
-    of all pages. To be called inside `style.styled`.
+    There is a line for each domain and the mean, or, with several methods, a block of lines. All
+    pages have the same range. Call it inside `style.styled`.
     """
     blocks = _blocks(summary)
     if not blocks:
@@ -36,7 +36,7 @@ def _blocks(summary: dict) -> list[tuple[str, dict[str, dict]]]:
 
 
 def _pages(blocks: list, methods: int) -> list[list]:
-    """Blocks that fit on a page each, at least one."""
+    """Split the blocks into pages, with at least one block each."""
     height = ROW if methods == 1 else HEAD + ROW * methods
     most = max(int((style.TALLEST - AROUND) / height), 1)
     return [blocks[start : start + most] for start in range(0, len(blocks), most)]

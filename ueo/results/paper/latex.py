@@ -12,18 +12,18 @@ from ueo.results.tables import MEAN
 from ueo.results.wording import PAIR, mean_of, notes, signed
 
 WIDEST = 6  # columns of numbers that fit on a page; more are set below
-LONGEST = 30  # signs of a name
+LONGEST = 30  # characters of a name
 SLASH = r"\,/\,"
 BOLD = ("{}", r"\textbf{{{}}}", r"\underline{{{}}}")  # by a cell's mark
 PROTOCOLS = {
-    "online": "one pass over the unlabelled images, each answered when it comes",
+    "online": "one pass over the unlabelled images, each predicted when it arrives",
     "released": "adapted to and tested on the same images where the data set has one list of them",
     "independent": "tested on images that no method was adapted to",
 }
 
 
 def table(summary: dict, name: str) -> str:
-    """One float. name: of the table's label, tab:<name>; to be another for each file of tables."""
+    """Return one float. name: of its label, tab:<name>; must differ between files of tables."""
     columns = [*summary["domains"], MEAN]
     parts = -(-len(columns) // WIDEST)
     size = -(-len(columns) // parts)  # as even as they can be
@@ -92,7 +92,7 @@ def _head(domain: str) -> str:
     """A domain's name; a long one, and its shift, on lines of their own."""
     lines = [line for part in names.domain(domain).split(", ")
              for line in wrap(names.shortened(part, LONGEST), 15, break_on_hyphens=False)]
-    # relax: else LaTeX takes a line's first sign for a part of the line break before it
+    # relax: else LaTeX takes a line's first character for a part of the line break before it
     safe = [r"\relax " * line.startswith(("[", "*")) + text.latex(line) for line in lines]
     words = r"\\".join(safe)
     return rf"\shortstack{{{words}}}" if len(lines) > 1 else words

@@ -1,6 +1,6 @@
-"""How pictures and LaTeX tables write what the code calls by an identifier: one table of names.
+"""The names that pictures and LaTeX tables show for the code's identifiers.
 
-Whatever has no entry, as a plug-in's method, is written as it is called, with spaces for "_".
+An identifier without an entry, such as a plug-in's method, is shown with spaces for "_".
 """
 
 import re
@@ -55,7 +55,7 @@ def shift(name: str) -> str:
 
 
 def dataset(title: str) -> str:
-    """title: a record's; where the data set has none it is the name in the registry."""
+    """title: of a record; the name in the registry if the data set has none."""
     return _tidied(title.removeprefix("UFT"))
 
 
@@ -73,7 +73,7 @@ def shifted(name: str) -> tuple[str, str, int]:
 
 
 def shortened(words: str, most: int) -> str:
-    """At most so many signs, with "…" for what is left out in the middle."""
+    """Cut to at most `most` characters, with "…" for what is left out in the middle."""
     if len(words) <= most:
         return words
     tail = most // 3

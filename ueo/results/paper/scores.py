@@ -17,11 +17,11 @@ CURVES_GAP = 0.5  # before the panel with an axis of its own
 
 
 def plot_run(folder: str | Path) -> list[Path]:
-    """Draw PICTURE and its .pdf in the run's folder; their paths, none where no run is finished. Of
-    a stream, draw those of stream.py before.
+    """Draw PICTURE and its .pdf in the run's folder, for a stream those of stream.py first. Returns
+    the paths of the former; none if no run is finished.
 
-    One histogram a model, known and unknown images apart where they have labels, with the threshold
-    that the run ends with; beside them PACC and AUROC over epochs.
+    There is a histogram for each model, known and unknown images apart if they have labels, with
+    the run's final threshold; beside them PACC and AUROC over epochs.
     """
     result = read_result(folder)
     if result is None:
@@ -35,8 +35,8 @@ def plot_run(folder: str | Path) -> list[Path]:
 
 
 def draw(result: dict, outputs: dict[str, np.ndarray], threshold: Threshold | None):
-    """The figure of one record. threshold: as `read_threshold` gives it."""
-    streamed = "stream" in result  # whose course has a picture, and whose threshold moves
+    """Return the figure of one record. threshold: from `read_threshold`."""
+    streamed = "stream" in result  # has its own picture over time, and a moving threshold
     curves = [] if streamed else [
         e for e in result["evaluations"] if e["test"].get("pacc") is not None]
     trained = len(result["evaluations"]) > 1
@@ -101,7 +101,7 @@ def _bins(scores: list[np.ndarray]) -> np.ndarray:
 
 
 def _histogram(axis, scores: np.ndarray, labels: np.ndarray, known: int, bins) -> None:
-    """One shape a group, as shares of the group: groups of different size are compared."""
+    """Draw one shape per group, as shares of the group, because groups differ in size."""
     groups = {
         "known classes": ((labels >= 0) & (labels < known), dict(
             facecolor=style.KNOWN, alpha=0.65, edgecolor="none")),
@@ -120,7 +120,7 @@ def _histogram(axis, scores: np.ndarray, labels: np.ndarray, known: int, bins) -
 
 
 def _found(metrics: dict, scores: np.ndarray, threshold: Threshold | None) -> str:
-    """What a panel's title says: AUROC, or without unknown images how many are accepted."""
+    """Return a panel's title: AUROC, or without unknown images how many are accepted."""
     area = metrics.get("auroc")
     parts = [f"{len(scores)} images" if area is None else f"AUROC {area:.1f} %"]
     if threshold and threshold[1] is None:

@@ -1,4 +1,4 @@
-"""Gain against the severity of a shift, a line a method: when is there something to be gained?"""
+"""Gain against the severity of a shift, one line per method."""
 
 import numpy as np
 
@@ -12,11 +12,11 @@ Point = tuple[str, int]  # shift and severity
 
 
 def draw(summary: dict) -> list:
-    """Figures, one a page, of a table's summary; none where no shift has two severities.
+    """Return figures, one per page, of a table's summary; none if no shift has two severities.
 
-    One column of panels a shift, PACC above AUROC; below each severity stands what the method has
-    that gains are over. A gain over fewer styles than another method's is left out. Ranges are
-    those of all pages. To be called inside `style.styled`.
+    There is a column of panels for each shift, PACC above AUROC, with the base's value below each
+    severity. A gain over fewer styles than another method's is left out. All pages have the same
+    ranges. Call it inside `style.styled`.
     """
     gains = {g["method"]: {(p["shift"], p["severity"]): p for p in g.get("by_severity", [])}
              for g in summary["overall"]}
@@ -39,7 +39,7 @@ def draw(summary: dict) -> list:
 
 
 def _domains(gains: dict[str, dict[Point, dict]]) -> dict[Point, list[str]]:
-    """What a severity's gains are the mean of: the most domains that a method has."""
+    """Return the domains that a severity's gains are the mean of: the most that a method has."""
     found: dict[Point, list[str]] = {}
     for points in gains.values():
         for key, point in points.items():
@@ -109,8 +109,8 @@ def _panel(axis, summary: dict, gains: dict, shift: str, domains: dict[int, list
 
 
 def _base_value(summary: dict, domains: list[str], metric: str) -> str:
-    """What the method has that gains are over, the mean over these domains and the label spaces
-    that gains are of, those with both metrics."""
+    """Return the base's value: the mean over these domains and, as for gains, the label spaces with
+    both metrics."""
     cells = [row["values"][domain] for row in summary["rows"] for domain in domains
              if row["method"] == summary["base"]]
     values = [cell[metric]["mean"] for cell in cells if cell and all(cell[m] for m in GAINS)]

@@ -1,4 +1,4 @@
-"""How a stream went: accuracy, AUROC and H-score over the images that had come."""
+"""A picture of a stream: accuracy, AUROC and H-score over the images that had arrived."""
 
 import numpy as np
 
@@ -10,9 +10,9 @@ HEIGHT = 1.9  # inches
 
 
 def draw(result: dict, title: str):
-    """The figure of the record of a stream, to be called inside `style.styled`: a panel a metric,
-    the method and zero-shot CLIP on all images so far, and pale the method on those since the point
-    before. Dotted lines: a further domain begins."""
+    """Return the figure of a stream's record: a panel for each metric, with the method and
+    zero-shot CLIP on all images so far and, in grey, the method on those since the previous point.
+    Dotted lines: a further domain begins. Call it inside `style.styled`."""
     stream = result["stream"]
     figure, axes = style.sheet(style.PAGE, HEIGHT, 1, len(METRICS))
     lines = {names.method(result["trainer"]): stream["answers"],

@@ -1,8 +1,8 @@
-"""How every picture looks: sizes, colours, lines; and how it becomes a file.
+"""The style of all pictures: sizes, colours, lines; and how they are saved.
 
 Colours are those of Okabe and Ito (2008), which the colour-blind tell apart; lightness, markers and
-line styles differ too, so that a copy in grey is read as well. matplotlib is imported where a
-picture is drawn: it takes a second, and most commands draw none.
+line styles differ too, for copies in grey. matplotlib is imported only when a picture is drawn: it
+takes a second, and most commands draw none.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ STYLE = {
 
 @contextmanager
 def styled():
-    """What is drawn in the block has the style; matplotlib's settings are afterwards as before."""
+    """Draw in this style within the block, then restore matplotlib's settings."""
     import matplotlib
 
     with matplotlib.rc_context(STYLE):
@@ -45,7 +45,7 @@ def styled():
 
 
 def sheet(width: float, height: float, rows: int = 1, columns: int = 1, **options):
-    """(figure of this size in inches, its axes: array (rows, columns)); to be called, and drawn on,
+    """Return (figure of this size in inches, its axes: array (rows, columns)). Call it, and draw,
     inside `styled`."""
     from matplotlib.figure import Figure
 
@@ -97,12 +97,12 @@ def shared_range(values: Sequence[float], margin: float = 0.06) -> tuple[float, 
 
 
 def few_ticks(axis, most: int = 4) -> None:
-    """At most so many intervals between ticks along x, so that their labels keep apart."""
+    """Draw at most this many intervals between ticks along x, so that labels do not overlap."""
     from matplotlib.ticker import MaxNLocator
 
     axis.xaxis.set_major_locator(MaxNLocator(most, min_n_ticks=2))
 
 
 def written(words, most: int = 28) -> str:
-    """Plain text for a picture, cut in the middle where it is too long."""
+    """Plain text for a picture, cut in the middle if it is too long."""
     return in_plot(shortened(str(words), most))
