@@ -1,5 +1,4 @@
-"""Errors that a user can fix. ueo/runs/status.py prints each as one line and exits with a status.
-"""
+"""Errors that a user can fix; ueo/runs/status.py prints each as one line and sets the status."""
 
 import os
 
@@ -58,6 +57,6 @@ def unread(path: str | os.PathLike, error: Exception, otherwise: str) -> str:
 
 
 def from_here(path: str) -> str:
-    """Say where a relative path was looked for, as scripts change the folder; "" if absolute."""
+    """Say where a relative path was looked for (scripts change folders); "" for an absolute one."""
     path = os.path.expanduser(path)
     return "" if os.path.isabs(path) else f" (a relative path, looked for in {os.getcwd()})"

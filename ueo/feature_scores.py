@@ -77,8 +77,8 @@ def knn(
     features: (samples, embedding); train_features: (images, embedding); train_labels: (images,).
     k: capped at `images`; None: the mean number of training images a class, at most 50.
 
-    # choice of k: the paper takes 50 on CIFAR-10; on ImageNet it takes about 3/4 of a class's
-    # images. A training image that is also tested is its own first neighbour.
+    # choice of k: the paper takes 50 on CIFAR-10, and on ImageNet about 3/4 of a class's images. A
+    # training image that is also tested is its own first neighbour.
 
     Raises ValueError if there is no training image, FloatingPointError for training features that
     are not finite.

@@ -71,8 +71,7 @@ class LabelSpace:
 
 
 def parse_setting(name: str) -> str:
-    """Return a setting's canonical name, given that name or an alias. Raises ConfigError for any
-    other."""
+    """Return the canonical name of a setting or an alias. Raises ConfigError for any other name."""
     setting = ALIASES.get(name, ALIASES.get(name.upper(), name))
     if setting not in SETTINGS:
         raise ConfigError(

@@ -50,8 +50,7 @@ def universal_entropy(
     prob:      (batch, classes), softmax of the scaled logits.
     weight:    (batch,), positive confidence of the zero-shot model; larger: more likely known.
     trade_off: factor of the marginal entropy, 1 in the paper.
-    doubt:     (batch,), weights of the mean prediction, larger for doubtful samples; default
-               1 / weight.
+    doubt:     (batch,), weights of the mean prediction, larger for doubtful samples; or 1 / weight.
 
     Returns the confidence-weighted conditional entropy and the negative entropy of the weighted
     mean prediction, each a scalar. With equal weights the sum is information maximisation.

@@ -1,10 +1,10 @@
 """Metrics on NumPy arrays of labels, predictions and scores; every result is in [0, 1] or None.
 
 Labels from 0 to `num_known` - 1 are known classes (ID); larger ones are out-of-distribution (OOD).
-An image with a label below 0 is unlabelled and not counted. ID is the positive class, and a larger
-score means more ID. None means "not defined on this set", such as an AUROC without OOD samples. No
-threshold separates equal scores. A NaN or infinite score raises FloatingPointError, because it
-means that the model diverged.
+A label below 0 means that the image has none; it is not counted. ID is the positive class, and a
+larger score means more ID. None means "not defined on this set", such as an AUROC without OOD
+samples. No threshold separates equal scores. A NaN or infinite score raises FloatingPointError,
+because it means that the model diverged.
 
 Every evaluation of a run computes these metrics; open_set.py has further ones for studies.
 """
@@ -58,7 +58,7 @@ def auroc(is_id: np.ndarray, scores: np.ndarray) -> float | None:
 
 
 def fpr_at_tpr(is_id: np.ndarray, scores: np.ndarray, tpr: float = 0.95) -> float | None:
-    """Share of OOD samples accepted at the highest threshold that accepts a share `tpr` of ID."""
+    """Share of OOD samples accepted at the highest threshold that accepts `tpr` of the ID ones."""
     if not _both(is_id, scores):
         return None
     from sklearn.metrics import roc_curve
@@ -112,7 +112,7 @@ def evaluate(
         and outside ("unseen").
     confidences: (samples,), probability of the predicted class. Adds the ECE of known images.
     """
-    refuse_not_finite(scores)  # those of unlabelled images, too
+    refuse_not_finite(scores)  # those of images without a label, too
     labelled = labels >= 0
     labels, predictions, scores = labels[labelled], predictions[labelled], scores[labelled]
     known = labels < num_known

@@ -24,8 +24,7 @@ def normal(name: str) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def loose(name: str) -> str:
-    """Return the form for loose comparison, "Real_World" -> "realworld"; "" only for an empty name.
-    """
+    """Return the form for loose comparison, "Real_World" -> "realworld"; never "" for a name."""
     folded = normal(normal(name).casefold())
     kept = "".join(
         c

@@ -148,7 +148,7 @@ def separation(scores: np.ndarray) -> float:
         return 0.0
     low, high, two = fit_two_gaussians(scores)
     one = float(_log_density(scores, 1.0, scores.mean(), scores.std()).mean())
-    better = 2 * len(scores) * (two - one) > 3 * np.log(len(scores))  # three parameters more
+    better = 2 * len(scores) * (two - one) > 3 * np.log(len(scores))  # three more parameters
     return (high[1] - low[1]) / (low[2] + high[2]) if better else 0.0
 
 
@@ -206,7 +206,7 @@ def h_score(
     num_known: int,
     threshold: float | None,
 ) -> float | None:
-    """`hos` of `at_threshold` on the labelled images."""
+    """`hos` of `at_threshold` on the images with a label."""
     at = labels >= 0
     return at_threshold(labels[at], predictions[at], scores[at], num_known, threshold)["hos"]
 
@@ -220,8 +220,7 @@ def evaluate_all(
 ) -> dict[str, float | None]:
     """All metrics of metrics.evaluate and of this module. labels, predictions, scores: (samples,).
 
-    `threshold`, a score rather than a share, is Otsu's on all of these images, unlabelled ones
-    included.
+    `threshold`, a score and not a share, is Otsu's on all of these images, with label or without.
     """
     result = evaluate(labels, predictions, scores, num_known, unlabelled_classes)
     threshold = otsu_threshold(scores)

@@ -40,8 +40,9 @@ def max_logit(cosines: Tensor) -> Tensor:
 
 
 def max_less_half_mean(cosines: Tensor) -> Tensor:
-    """The largest cosine minus half the mean cosine. This is halfway between `max_logit` and `mcm`
-    at temperature 1, whose logarithm is max s - mean s - log K to first order in the cosines s.
+    """The largest cosine minus half the mean cosine. To first order in the cosines s, and up to a
+    constant, this is halfway between `max_logit` and log `mcm` at temperature 1, which is
+    max s - mean s - log K.
 
     # choice: a score of this project. The largest cosine overrates an image that is near all
     # classes at once; MCM, which subtracts the whole mean, underrates it (docs/midway.md).
@@ -67,8 +68,7 @@ def entropy(cosines: Tensor, temperature: float = 1.0) -> Tensor:
 
 
 def variance(cosines: Tensor, temperature: float = 1.0) -> Tensor:
-    """Variance over classes of p = softmax(cosines / T), mean_k (p_k - 1/K)^2 (as in the code of
-    MCM)."""
+    """Variance over classes of p = softmax(cosines / T), mean_k (p_k - 1/K)^2 (in MCM's code)."""
     p = (cosines / temperature).softmax(-1)
     return (p - 1 / p.shape[-1]).square().mean(-1)
 
@@ -129,8 +129,7 @@ NEGLABEL, TANL = AGAINST_NAMES = ("neglabel", "tanl")  # use negative labels; a 
 
 @dataclass(frozen=True)
 class Score:
-    """A score function and, in order, the outputs of a run (ueo/studies/scored_runs.py) that it
-    takes."""
+    """A score function and the outputs of a run (ueo/studies/scored_runs.py) that it takes."""
 
     function: Callable[..., Tensor]
     needs: tuple[str, ...] = ("cosines",)

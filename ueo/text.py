@@ -25,7 +25,8 @@ MARKDOWN = {
 
 
 def shown(words) -> str:
-    """Escape for consoles and logs: one line; control characters and lone surrogates as \\x1b."""
+    """Escape for consoles and logs: one line, control characters as \\x1b, surrogates as \\udcff.
+    """
     return "".join(sign.encode("unicode_escape").decode() if _commands(sign) else sign
                    for sign in str(words))
 

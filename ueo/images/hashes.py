@@ -103,8 +103,7 @@ def _counted(items: Sequence[str]) -> str:
 
 
 def cache_of(cfg, name: str) -> Path | None:
-    """Return the cache file of content hashes for `name`, such as a domain; beside decoded images.
-    """
+    """Return the cache file of content hashes for `name`, such as a domain, or None."""
     folder = store_folder(cfg)
     return folder and folder / f"{name.replace('/', '_')}-{HASHES}"
 

@@ -195,8 +195,7 @@ def _by_separator(line: str, separator: str) -> tuple[str, str | None]:
 
 
 def _by_space(line: str) -> tuple[str, str | None]:
-    """Split off the label: a number at the end, or the text after the image's suffix and a space.
-    """
+    """Split off the label: a number at the end, or the text after the image's suffix and spaces."""
     line = line.strip()
     path, _, label = line.rpartition(" ")
     if path and _is_number(label):

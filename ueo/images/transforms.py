@@ -28,8 +28,7 @@ COLUMNS_FIRST = int(PIL.__version__.split(".")[0]) >= 13
 
 
 def evaluation_transform(cfg) -> T.Compose | None:
-    """Return Dassl's evaluation transform, resizing as INPUT.RESIZE_MODE says; None with
-    INPUT.NO_TRANSFORM."""
+    """Return Dassl's evaluation transform with INPUT.RESIZE_MODE; None with INPUT.NO_TRANSFORM."""
     transform, mode = build_transform(cfg, is_train=False), setting_of(cfg, "RESIZE_MODE", "INPUT")
     if transform is None or mode in (None, "shortest"):
         return transform
@@ -39,8 +38,8 @@ def evaluation_transform(cfg) -> T.Compose | None:
 
 
 class ResizeAndPad:
-    """Resize a Pillow image to fit into `size`, (height, width), keeping its aspect ratio, and pad
-    it with black."""
+    """Resize a Pillow image into `size`, (height, width), at its aspect ratio, and pad with black.
+    """
 
     def __init__(self, size: list[int], interpolation: InterpolationMode):
         self.size, self.interpolation = size, interpolation

@@ -108,8 +108,7 @@ class TarPool(Pool):
 
 
 def open_pool(source: str, root: str) -> Pool:
-    """Open the pool at a path, or for EMBEDDED the shipped one, which is unpacked into the data
-    root.
+    """Open the pool at a path, or unpack the shipped one, EMBEDDED, into the data root.
 
     Raises DataError, naming the file, if there is no pair, if an image lacks its text or a text its
     image, or if two images or two texts have the same name.
@@ -197,8 +196,7 @@ class Pairs(Dataset):
 
 
 def pair_loader(pairs: Pairs, batch_size: int, workers: int) -> DataLoader:
-    """Every pair once in random order; its augmentation depends on the epoch's seed and its index.
-    """
+    """Every pair once in random order; the epoch's seed and the index determine augmentations."""
     seeded = Seeded(pairs)
     return EpochLoader(seeded, batch_size, RandomSampler(seeded), drop_last=False,
                        num_workers=workers, persistent_workers=workers > 0)

@@ -122,8 +122,7 @@ def merge_file(cfg: CfgNode, path: str, known: dict[str, Option]) -> None:
 
 
 def set_key(cfg: CfgNode, key: str, value, origin: str, known: dict[str, Option]) -> None:
-    """Set one dotted key. Raises ConfigError, naming `origin`, for an unknown key or a bad value.
-    """
+    """Set a dotted key. Raises ConfigError, naming `origin`, for an unknown key or a bad value."""
     if key not in known:
         raise ConfigError(
             f"{origin}: unknown key {quoted(key)[1:-1]}{did_you_mean(key[:80], known)}"

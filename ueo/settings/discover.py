@@ -56,8 +56,7 @@ def import_file(file: str) -> ModuleType:
 
 
 def forget_files() -> None:
-    """Forget all imported plug-in files, so that importing one again registers its classes again.
-    """
+    """Forget all imported plug-in files, so that the next import registers their classes again."""
     for name in [name for name in sys.modules if name.startswith(FILES)]:
         del sys.modules[name]
 
@@ -84,8 +83,7 @@ def extend_cfg(plugin: ModuleType, cfg: CfgNode) -> None:
 
 
 def _package_of(folder: Path) -> str:
-    """Return the name of a package whose modules are the files in `folder`; it hides no other one.
-    """
+    """Return the name of a package, unique to `folder`, whose modules are the files in it."""
     name = f"{FILES}{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
     package = sys.modules.setdefault(name, ModuleType(name))
     package.__path__ = [str(folder)]

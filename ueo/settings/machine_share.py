@@ -18,8 +18,7 @@ MOST_WORKERS = 16  # by default; more workers seldom speed up training, which th
 
 
 def worker_processes() -> int:
-    """Return the default number of worker processes of a loader: one for each of the run's cores.
-    """
+    """Return the default number of a loader's worker processes: one for each of the run's cores."""
     return min(MOST_WORKERS, max(1, cores() // (_number(RUNS) * _number(PROCESSES))))
 
 
@@ -36,8 +35,7 @@ def runs_on_gpu() -> int:
 
 
 def share(runs: int, gpus: int) -> dict[str, str]:
-    """Return the environment for each of `runs` concurrent runs, spread evenly over `gpus` (or 0).
-    """
+    """Return the environment of each of `runs` concurrent runs, spread over `gpus` GPUs (or 0)."""
     return {RUNS: str(runs), RUNS_ON_GPU: str(-(-runs // max(gpus, 1)))}
 
 

@@ -45,8 +45,7 @@ OF_EPOCHS = ("OPTIM.LR_SCHEDULER", "OPTIM.STEPSIZE", "OPTIM.GAMMA", "OPTIM.WARMU
 
 
 def check_run(cfg, asked: Sequence[str], trainer: type) -> None:
-    """Raise ConfigError if a run must not start with `cfg`. asked: KEY, VALUE, ...; trainer: the
-    class."""
+    """Raise ConfigError if a run must not start with `cfg`. asked: KEY, VALUE, ..."""
     _check_asked(cfg, asked, trainer)
     _check_own_images(cfg)
     _check_output(cfg)
@@ -163,7 +162,7 @@ def check_preprocessing(inputs, backbone: str, expected: Preprocessing) -> None:
             f"INPUT.SIZE: {tuple(inputs.SIZE)} does not fit {backbone}, which takes {expected.size}"
         )
     for key, value in expected.keys().items():
-        asked = inputs.get(key.removeprefix("INPUT.")) or "shortest"  # RESIZE_MODE alone is None
+        asked = inputs.get(key.removeprefix("INPUT.")) or "shortest"  # only RESIZE_MODE may be None
         if not isinstance(asked, str):
             asked, value = tuple(asked), tuple(value)
         if asked != value:

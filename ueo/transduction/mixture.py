@@ -45,8 +45,7 @@ def log_likelihood(features: Tensor, means: Tensor, variances: Tensor) -> Tensor
 
 
 def posterior(log_prior: Tensor, likelihood: Tensor, graph: Graph, start: Tensor) -> Tensor:
-    """z after STEPS fixed-point steps. log_prior, likelihood, start: (images, classes); graph:
-    W + W'."""
+    """z after STEPS fixed-point steps. graph: W + W'; the others: (images, classes)."""
     base, z = log_prior + likelihood / TEMPERATURE, start
     for _ in range(STEPS):
         z = (base + WEIGHT / NEIGHBOURS / TEMPERATURE * (graph @ z)).softmax(-1)

@@ -11,8 +11,7 @@ BLOCK = 64_000_000  # cosines in memory at once: 256 MB
 
 @dataclass(frozen=True)
 class Graph:
-    """A sparse square matrix by rows: columns and values, (entries,), and the start of each row,
-    (rows,)."""
+    """A sparse square matrix: columns and values, (entries,), by rows; starts of rows, (rows,)."""
 
     columns: Tensor
     values: Tensor

@@ -103,8 +103,7 @@ def window_of(extent: int, size: int) -> int:
 
 
 def _bits(largest: Tensor) -> Tensor:
-    """Return, as int64, the most bits that keep the largest weight below 2^15. largest: (rows, 1,
-    1)."""
+    """Most bits, int64, with which the largest weight is below 2^15. largest: (rows, 1, 1)."""
     powers = 1 << torch.arange(1, MOST_BITS + 1, device=largest.device)
     return (largest * powers < (1 << FIRST_BITS) - 0.5).sum(-1, keepdim=True)
 

@@ -31,8 +31,7 @@ class Shard(NamedTuple):
 
 
 def names_shards(path: str) -> bool:
-    """Whether `path` names shards, not images: by its form, or as a folder of tar files without
-    images."""
+    """Whether `path` names shards: by its form, or as a folder with tar files but no images."""
     if REMOTE.match(path) or path.endswith(TAR):
         return True
     folder = Path(path).expanduser()
