@@ -101,7 +101,7 @@ def test_steps_with_an_infinite_gradient_are_left_out_counted_and_told(build, ca
     assert len(taken) == len(seen) - 1 and torch.isfinite(context).all()
     assert read(trainer.output_dir)["notes"]["skipped_steps"] == 1
     (line,) = [said for said in capsys.readouterr().out.splitlines() if said.startswith("amp: ")]
-    assert "half precision: 1;" in line and line.endswith(f"{FIRST_SCALE / 2:.0f} now")
+    assert "half precision: 1;" in line and line.endswith(f"now {FIRST_SCALE / 2:.0f}")
 
 
 def test_the_count_of_skipped_steps_survives_a_checkpoint():

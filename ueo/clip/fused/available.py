@@ -1,4 +1,4 @@
-"""Whether kernels of the project's own run here and give what torch gives."""
+"""Whether this project's Triton kernels run here and agree with torch."""
 
 import functools
 import math
@@ -9,19 +9,19 @@ from torch import Tensor, nn
 
 from ueo.errors import first_line
 
-TOLERANCE = 1e-4  # fp32, sums of a few hundred numbers; a kernel that is wrong is far off
-CHANNELS = 24  # of the tensors compared: no power of two, so that a block has a margin
+TOLERANCE = 1e-4  # for fp32 sums of a few hundred numbers; a wrong kernel is far off
+CHANNELS = 24  # of the tensors compared: no power of two, so that the last block is partial
 
 
 def fits(x: Tensor) -> bool:
-    """Whether kernels may read x, (..., columns): on a GPU, in half or single precision, where they
-    were found to agree with torch's."""
+    """Whether the kernels may process x: it is on a GPU, in half or single precision, and they
+    agree with torch there."""
     return x.is_cuda and x.dtype in (torch.float16, torch.float32) and available()
 
 
 @functools.cache
 def available() -> bool:
-    """Compared once a process, on a few numbers; a difference, or no Triton, is said."""
+    """Whether the kernels agree with torch on small tensors, tested once; prints why if not."""
     try:
         worst = differences(torch.device("cuda"))
     except torch.cuda.OutOfMemoryError:
@@ -38,15 +38,15 @@ def available() -> bool:
 
 
 def differences(device: torch.device) -> dict[str, float]:
-    """{operation: largest difference of values and gradients from torch's}, in fp32, whatever mode
-    the caller is in."""
+    """Return {operation: largest difference from torch in values and gradients}, in fp32, whatever
+    the caller's autograd and autocast modes."""
     plain = torch.autocast(device.type, enabled=False)
     with torch.inference_mode(False), torch.enable_grad(), plain:
         return {name: _difference(*case) for name, case in _cases(device).items()}
 
 
 def _cases(device: torch.device) -> dict[str, tuple]:
-    """{operation: (ours, torch's, its inputs, its parameters)}."""
+    """Return {operation: (ours, torch's, its inputs, its parameters)}."""
     from ueo.clip.fused import resnet, transformer
 
     generator = torch.Generator().manual_seed(0)
@@ -79,7 +79,7 @@ def _difference(ours, torchs, inputs: list[Tensor], parameters: list[nn.Paramete
         for parameter in parameters:
             parameter.grad = None
         out = function(*leaves)
-        # not autograd.grad: a counter of operations, which may be looking on, cannot follow it
+        # not autograd.grad, which a counter of operations around this could not follow
         out.square().mean().backward()
         found.append([out, *(x.grad for x in (*leaves, *parameters))])
     return max((a - b).abs().max().item() for a, b in zip(*found))

@@ -1,7 +1,7 @@
-"""What stands between the convolutions of CLIP's ResNet: BatchNorm, ReLU, residual, pooling.
+"""The layers between the convolutions of CLIP's ResNet: BatchNorm, ReLU, residual, pooling.
 
 On a GPU each is one kernel forward and one backward (resnet_kernels.py). torch passes over memory
-five times for a BatchNorm with its ReLU, and its kernels for channels last read element by element.
+five times for a BatchNorm with its ReLU, and its channels-last kernels read element by element.
 """
 
 import torch
@@ -11,15 +11,15 @@ from torch.autograd.function import once_differentiable
 
 from ueo.clip.fused.available import fits
 
-ELEMENTS = 4096  # that a program works on at once
-WIDEST = 64  # channels of them at most
-PROGRAMS = 2048  # of a backward pass at most; each leaves a row of sums
+ELEMENTS = 4096  # of a program's block
+WIDEST = 64  # channels of a block, at most
+PROGRAMS = 2048  # of a backward pass, at most; each writes a row of sums
 
 
 def normalised(
     norm: nn.Module, x: Tensor, other: Tensor | None = None, relu: bool = True
 ) -> Tensor:
-    """relu(norm(x) + other) of x (batch, channels, height, width); other: alike."""
+    """Return relu(norm(x) + other). x, other: (batch, channels, height, width)."""
     ours = (isinstance(norm, nn.BatchNorm2d) and norm.affine and not norm.training
             and norm.running_mean is not None and norm.weight.dtype == torch.float32)
     if ours and _channels_last(x) and fits(x):
@@ -31,9 +31,9 @@ def normalised(
 
 
 def pooled(pool: nn.Module, x: Tensor) -> Tensor:
-    """What an AvgPool2d or Identity makes of x (batch, channels, height, width)."""
+    """Return pool(x), of an AvgPool2d or Identity. x: (batch, channels, height, width)."""
     if isinstance(pool, nn.AvgPool2d) and pool.kernel_size == pool.stride == 1:
-        return x  # in the first block's shortcut; torch would copy
+        return x  # the first block's shortcut; torch would copy
     halves = (isinstance(pool, nn.AvgPool2d)
               and (pool.kernel_size, pool.stride, pool.padding) == (2, 2, 0))
     even = x.shape[2] % 2 == x.shape[3] % 2 == 0
@@ -41,7 +41,7 @@ def pooled(pool: nn.Module, x: Tensor) -> Tensor:
 
 
 def _kernels():
-    from ueo.clip.fused import resnet_kernels  # where there is no Triton, nobody calls this
+    from ueo.clip.fused import resnet_kernels  # imported late: needs Triton
 
     return resnet_kernels
 
@@ -51,14 +51,14 @@ def _channels_last(x: Tensor) -> bool:
 
 
 def _blocks(rows: int, columns: int) -> tuple[tuple[int, int], dict]:
-    """Programs along rows and along columns, and the size of a program's block."""
+    """Return (number of programs along rows and columns, size of a program's block)."""
     wide = min(WIDEST, 1 << (columns - 1).bit_length())
     high = ELEMENTS // wide
     return (-(-rows // high), -(-columns // wide)), {"ROWS": high, "COLUMNS": wide}
 
 
 class Norm(torch.autograd.Function):
-    """BatchNorm by its running statistics; what is added to it and ReLU, where they are wanted."""
+    """BatchNorm with running statistics, optionally followed by a residual and ReLU."""
 
     @classmethod
     def of(cls, norm: nn.BatchNorm2d, x: Tensor, other: Tensor | None, relu: bool) -> Tensor:
@@ -101,7 +101,7 @@ class Norm(torch.autograd.Function):
 
 
 class Pool(torch.autograd.Function):
-    """Means of 2 x 2 places."""
+    """Average pooling over 2 x 2 places."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """BatchNorm with its ReLU and residual, and average pooling, as Triton kernels.
 
-Activations are channels last: rows are places of the batch, columns are channels, and a channel's
-neighbours stand side by side. Sums are of fp32, in an order that does not change from run to run.
+Activations are channels last: rows are places of the batch, columns are channels, and the channels
+of a place are contiguous. Sums are in fp32, in an order that does not change from run to run.
 """
 
 import triton
@@ -26,7 +26,7 @@ def norm(
     centre = tl.load(mean + column, wide, 0.0)
     value = tl.load(x + place, inside, 0.0).to(tl.float32)
     value = (value - centre[None]) * scale[None] + tl.load(bias + column, wide, 0.0)[None]
-    if RESIDUAL:  # rounded before, as where the norm is a kernel of its own
+    if RESIDUAL:  # round first, as if the norm were a kernel of its own
         value = value.to(y.dtype.element_ty).to(tl.float32)
         value += tl.load(other + place, inside, 0.0).to(tl.float32)
     if RELU:
@@ -40,8 +40,8 @@ def norm_backward(
     RELU: tl.constexpr, RESIDUAL: tl.constexpr, INPUT: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):
-    """Gradients of x (INPUT) and of other (RESIDUAL); sums (programs, 2, columns): what each
-    program adds to those of weight and bias."""
+    """Gradients of x (INPUT) and of other (RESIDUAL); sums (programs, 2, columns): each program's
+    part of the gradients of weight and bias."""
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     wide = column < columns
     inverse = 1.0 / tl.sqrt(tl.load(variance + column, wide, 1.0) + eps)
@@ -76,8 +76,8 @@ def pool(
     x, y, rows, columns, width,
     BACKWARD: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):
-    """y: means of 2 x 2 places of x. rows: of y; width: of y's images. BACKWARD: from y to x, a
-    quarter for each."""
+    """y: means of 2 x 2 places of x. rows: of y; width: of y's images. BACKWARD: gradients from y
+    to x, a quarter for each place."""
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     inside = (row < rows)[:, None] & (column < columns)[None]

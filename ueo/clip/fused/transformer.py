@@ -1,8 +1,8 @@
-"""What stands around attention and matrix products in CLIP's transformers: LayerNorm, QuickGELU.
+"""The layers around attention and matrix products in CLIP's transformers: LayerNorm, QuickGELU.
 
-On a GPU each is one kernel forward and one backward (transformer_kernels.py), and the sums of a
-backward pass a second. OpenAI's LayerNorm in half precision is four passes over memory forward:
-to fp32, twice through the norm, and back.
+On a GPU each is one kernel forward and one backward (transformer_kernels.py), plus one for the sums
+of a backward pass. OpenAI's LayerNorm in half precision passes over memory four times forward: a
+cast to fp32, two passes of the norm, and a cast back.
 """
 
 import torch
@@ -12,13 +12,13 @@ from torch.autograd.function import once_differentiable
 from ueo.clip.fused.available import fits
 
 SLOPE = 1.702  # of QuickGELU, x * sigmoid(1.702 x)
-ELEMENTS = 4096  # that a program works on at once
-WIDEST = 8192  # width of tokens; of wider ones the norm is torch's
-PROGRAMS = 1024  # of a backward pass at most; each leaves a row of sums
+ELEMENTS = 4096  # of a program's block
+WIDEST = 8192  # width of tokens, at most; beyond it torch's norm is used
+PROGRAMS = 1024  # of a backward pass, at most; each writes a row of sums
 
 
 def layer_norm(norm: nn.Module, x: Tensor) -> Tensor:
-    """norm(x) of tokens (..., width), in x's precision."""
+    """Return norm(x) of tokens (..., width), in x's precision."""
     ours = (isinstance(norm, nn.LayerNorm) and norm.bias is not None
             and norm.weight.dtype == torch.float32 and norm.normalized_shape == x.shape[-1:]
             and x.shape[-1] <= WIDEST and not torch.is_autocast_enabled())
@@ -26,13 +26,13 @@ def layer_norm(norm: nn.Module, x: Tensor) -> Tensor:
 
 
 def _kernels():
-    from ueo.clip.fused import transformer_kernels  # where there is no Triton, nobody calls this
+    from ueo.clip.fused import transformer_kernels  # imported late: needs Triton
 
     return transformer_kernels
 
 
 def _blocks(rows: int, columns: int) -> tuple[int, dict]:
-    """Programs, and the size of a program's block."""
+    """Return (number of programs, size of a program's block)."""
     wide = 1 << (columns - 1).bit_length()
     high = max(1, ELEMENTS // wide)
     return -(-rows // high), {"ROWS": high, "COLUMNS": wide}
@@ -75,7 +75,7 @@ class Norm(torch.autograd.Function):
 
 
 class QuickGELU(torch.autograd.Function):
-    """x * sigmoid(1.702 x), as OpenAI's towers have it."""
+    """x * sigmoid(1.702 x), the activation of OpenAI's towers."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
-"""LayerNorm and QuickGELU as Triton kernels: they compute in fp32, whatever they read and write.
+"""LayerNorm and QuickGELU as Triton kernels; they compute in fp32, whatever they read and write.
 
-Rows are tokens, columns the width. Sums over rows have an order that does not change from run to
-run.
+Rows are tokens, columns the width. Sums over rows have the same order in every run.
 """
 
 import triton
@@ -31,7 +30,7 @@ def norm_backward(
     gradient, x, weight, eps, of_x, sums, rows, columns,
     INPUT: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):
-    """Gradient of x (INPUT); sums (programs, 2, columns): what each program adds to those of
+    """Gradient of x (INPUT); sums (programs, 2, columns): each program's part of the gradients of
     weight and bias."""
     column = tl.arange(0, COLUMNS)
     wide = column < columns

@@ -1,4 +1,4 @@
-"""Which words are farthest from all classes: NegMining of NegLabel (Jiang et al., ICLR 2024).
+"""Find the words farthest from all classes: NegMining of NegLabel (Jiang et al., ICLR 2024).
 
 Reference: github.com/YBZh/OpenOOD-VLM, openood/networks/clip_fixed_ood_prompt.py.
 """
@@ -8,15 +8,15 @@ import hashlib
 import torch
 from torch import Tensor
 
-QUANTILE = 0.95  # of a word's similarities to all classes: how near it is, as released
-SHARE = 0.15  # of the words, at most, as in the paper
-MOST = 10_000  # names, as released: about SHARE of WordNet's
-GROUP = 100  # names, so that MOST make the paper's 100 groups
-BLOCK = 20_000_000  # similarities held at once
+QUANTILE = 0.95  # of a word's similarities to all classes, its nearness; as released
+SHARE = 0.15  # of the words, kept at most; as in the paper
+MOST = 10_000  # names that are kept, at most; as released, about SHARE of WordNet's
+GROUP = 100  # names a group; MOST names make the paper's 100 groups
+BLOCK = 20_000_000  # similarities in memory at once
 
 
 def nearness(words: Tensor, classes: Tensor) -> Tensor:
-    """(W,): the similarity at QUANTILE of each word's to all classes, from the smallest on.
+    """Return (W,): for each word, the QUANTILE of its similarities to all classes.
 
     words: (W, embedding); classes: (K, embedding); unit vectors.
     """
@@ -26,11 +26,11 @@ def nearness(words: Tensor, classes: Tensor) -> Tensor:
 
 
 def mine(near: Tensor, nouns: int, most: int = MOST) -> Tensor:
-    """Positions of the words that are farthest from all classes, farthest first: of the adjectives
-    and of the nouns as many as their share of the words.
+    """Return the positions of the words farthest from all classes: first adjectives, then nouns,
+    each farthest first and as many as their share of the words.
 
-    near: (W,), from `nearness`, nouns first; nouns: how many of them are; most: positions, and no
-    more than SHARE of the words.
+    near: (W,), from `nearness`, nouns first; nouns: their number; most: positions at most, besides
+    the limit SHARE.
     """
     count = min(most, int(SHARE * len(near)))
     adjectives = int(count * (len(near) - nouns) / len(near)) if len(near) else 0
@@ -39,6 +39,6 @@ def mine(near: Tensor, nouns: int, most: int = MOST) -> Tensor:
 
 
 def shuffled(names: list[str]) -> list[int]:
-    """Positions in an order that is that of chance, yet the same wherever the names stood before:
-    that of their hashes. NegLabel's groups are drawn at random."""
+    """Return positions in the order of the names' hashes: as good as random, yet independent of the
+    order before. NegLabel draws its groups at random."""
     return sorted(range(len(names)), key=lambda i: hashlib.sha256(names[i].encode()).digest())

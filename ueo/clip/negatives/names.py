@@ -1,9 +1,9 @@
-"""The names that no class of a run has: chosen once, encoded as its class names are, compared.
+"""A run's negative names, which no class has: chosen once, encoded like class names, compared.
 
-They are chosen by the model as a run starts. Then their features follow what the model learns: a
-learnt context stands before them as before class names, and a tuned text tower encodes them. Two
-kinds of method keep the features of the start: those whose contexts or prompts belong to one class
-or image, and those whose logits are more than cosines of class features (`bound`).
+They are chosen by the model that a run starts with. Their features follow what it learns: they get
+the learnt context, as class names do, and are encoded by the tuned text tower. Two kinds of method
+keep the initial features: those whose contexts or prompts belong to one class or image, and those
+whose logits are more than cosines of class features (`bound`).
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from ueo.files import atomic_path, read_arrays
 from ueo.open_set import otsu_threshold
 from ueo.scores import NEGLABEL
 
-FILE = "negative_names.npz"  # in the folder of a run whose score needs them
+FILE = "negative_names.npz"  # in the folder of a run with such a score
 BATCH = 512  # names encoded at once
 Prompts = Callable[[list[str]], PromptLearner | PromptEnsemble]
 Keep = Callable[[str, Callable[[], np.ndarray]], np.ndarray]
@@ -35,9 +35,9 @@ Keep = Callable[[str, Callable[[], np.ndarray]], np.ndarray]
 
 @dataclass(frozen=True)
 class NegativeNames:
-    """names: M, in the order of their groups. features: (M, embedding), as class features are.
-    bound: their cosines are products with image features, whatever the adapter. activated:
-    positions of names, the most activated first; None where nobody asked."""
+    """names: M, in the order of their groups. features: (M, embedding), like class features.
+    bound: cosines are inner products with image features, without the adapter. activated: positions
+    of names, the most activated first; None unless `activate` was called."""
 
     names: list[str]
     features: Tensor
@@ -45,14 +45,14 @@ class NegativeNames:
     activated: Tensor | None = None
 
     def cosines(self, model: PromptedCLIP, features: Tensor) -> Tensor:
-        """(batch, M), fp32, unscaled, of images' unit vectors (batch, embedding)."""
+        """Return unscaled cosines (batch, M), fp32. features: (batch, embedding), of images."""
         names = self.features.to(features)
         return (features @ names.T if self.bound else model.cosines(features, names)).float()
 
     def score(self, name: str, model: PromptedCLIP, features: Tensor, cosines: Tensor,
               steadily: bool = True) -> Tensor:
-        """(batch,), fp64, by the score `name` of AGAINST_NAMES. features: as for `cosines`;
-        cosines: (batch, K); steadily: as model.steadily computes."""
+        """Return (batch,), fp64, the score `name` of AGAINST_NAMES. features: as for `cosines`;
+        cosines: (batch, K), with classes; steadily: compute by model.steadily."""
 
         def function(features: Tensor, known: Tensor) -> Tensor:
             negatives = self.cosines(model, features)
@@ -66,16 +66,16 @@ class NegativeNames:
 
     def scores(self, name: str, model: PromptedCLIP, features: Tensor, cosines: Tensor,
                batch: int) -> Tensor:
-        """As `score`, of any number of images, on the CPU, `batch` at a time."""
+        """Return `score` of any number of images, on the CPU, computed `batch` at a time."""
         return torch.cat([self.score(name, model, *part).cpu()
                           for part in _batches(model, features, cosines, batch)])
 
     def activate(self, model: PromptedCLIP, features: Tensor, cosines: Tensor, batch: int
                  ) -> "NegativeNames":
-        """With names in the order of their activation by these images.
+        """Return a copy with the names in the order of their activation by these images.
 
-        # paper: in a stream, over all words, from noise images on. Here: by all images at once,
-        # over the names that NegLabel keeps; the threshold of the sure ones is Otsu's on its score.
+        Paper: in a stream, over all words, starting from noise images. Here: by all images at once,
+        over the names that NegLabel keeps; the threshold is Otsu's on NegLabel's score.
         """
         found = self.scores(NEGLABEL, model, features, cosines, batch)
         known, unknown = scores.confident(found, otsu_threshold(found.numpy()))
@@ -89,7 +89,7 @@ class NegativeNames:
         return replace(self, activated=order[: scores.ACTIVATED])
 
     def write(self, folder: str | Path) -> None:
-        """FILE in the folder of a run: what its predictions need."""
+        """Write FILE into the folder of a run; its predictions need it."""
         arrays = {"names": np.array(self.names), "bound": np.array(self.bound),
                   "features": self.features.float().cpu().numpy()}
         if self.activated is not None:
@@ -99,7 +99,7 @@ class NegativeNames:
 
 
 def read(folder: str | Path) -> NegativeNames:
-    """What `write` wrote. Raises DataError for a file that is missing or damaged."""
+    """Read what `write` wrote. Raises DataError for a missing or damaged file."""
     arrays = read_arrays(Path(folder, FILE), "train the model again",
                          ("names", "bound", "features"))
     activated = arrays.get("activated")
@@ -109,11 +109,11 @@ def read(folder: str | Path) -> NegativeNames:
 
 
 class NamesOfRun:
-    """The negative names of a model that learns; to be made before it does.
+    """The negative names of a model in training; to be created before its first step.
 
-    classnames: of the K classes. prompts: names -> their prompts, with the model's own contexts, or
-    with the data set's where the model has one for each class. bound: see the head of this file.
-    keep: (key, function that makes an array) -> that array, perhaps from an earlier run.
+    classnames: of the K classes. prompts: names -> their prompts, with the model's context, or with
+    the data set's template if contexts are class-specific. bound: see the top of this file.
+    keep: (key, function that makes an array) -> that array, cached across runs.
     """
 
     def __init__(self, model: PromptedCLIP, classnames: list[str], prompts: Prompts, bound: bool,
@@ -134,8 +134,8 @@ class NamesOfRun:
               f"{len(words.names):,} words of WordNet")
 
     def now(self) -> NegativeNames:
-        """With the features that the model gives them as it is."""
-        # where the class names' are what they were, so are theirs
+        """Return the names with their features by the current model."""
+        # if the features of class names are unchanged, so are these
         if self.start.bound or torch.equal(self._encode(self.classnames), self._classes):
             return self.start
         return replace(self.start, features=self._encode(self.start.names).float().cpu())
@@ -144,8 +144,8 @@ class NamesOfRun:
         return encode(self.model, names, self.prompts)
 
     def _candidates(self, keep: Keep) -> tuple[Words, Tensor]:
-        """Words that the model can read and that no class is called, and their features (W,
-        embedding), fp32, on the CPU."""
+        """Return the words that the model can read and that no class has as its name, and their
+        features (W, embedding), fp32, on the CPU."""
         words = candidates()
         key = f"negative names {words.identity} {self._text_hash()}"
         features = torch.from_numpy(keep(key, lambda: self._features(words.names)))
@@ -159,14 +159,14 @@ class NamesOfRun:
         return Words(names, int(free[: words.nouns].sum())), features[free]
 
     def _features(self, names: list[str]) -> np.ndarray:
-        """(names, embedding), fp32; zeros where the model cannot read a name."""
+        """Return (names, embedding), fp32; zeros for names that the model cannot read."""
         found = np.zeros((len(names), self.model.embedding), np.float32)
         rows = readable(names, self.model.backbone).numpy()
         found[rows] = self._encode([names[i] for i in rows.nonzero()[0]]).float().cpu().numpy()
         return found
 
     def _text_hash(self) -> str:
-        """Of all that a name's feature depends on besides the name."""
+        """Return a hash of all that a name's feature depends on besides the name."""
         prompt = [member() for member in self.prompts(["name"]).members()]
         state = [*prompt, *self.model.text_encoder.state_dict().values(),
                  self.model.token_embedding.weight]
@@ -178,7 +178,7 @@ class NamesOfRun:
 
 @torch.no_grad()
 def encode(model: PromptedCLIP, names: list[str], prompts: Prompts) -> Tensor:
-    """(names, embedding), as `PromptedCLIP.class_features` of classes with these names."""
+    """Return (names, embedding), as `PromptedCLIP.class_features` does for classes so named."""
     starts = range(0, len(names), BATCH)
     quiet = True if len(starts) == 1 else None  # None: unless it is a terminal
     return torch.cat([
@@ -190,8 +190,8 @@ def encode(model: PromptedCLIP, names: list[str], prompts: Prompts) -> Tensor:
 
 def _batches(model: PromptedCLIP, features: Tensor, cosines: Tensor, size: int
              ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Parts of features (images, embedding), as the model takes them, and of cosines (images, K).
-    """
+    """Yield batches of features (images, embedding), on the model's device and in its dtype, and of
+    cosines (images, K)."""
     device = model.token_embedding.weight.device
     for start in range(0, len(features), size):
         rows = slice(start, start + size)

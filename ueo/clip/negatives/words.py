@@ -1,4 +1,4 @@
-"""Words of WordNet 3.0 that may serve as names of no class, and those that a model can read."""
+"""Words of WordNet 3.0 that may serve as negative names, and which of them a model can read."""
 
 import hashlib
 import lzma
@@ -27,8 +27,8 @@ class Words:
 
 
 def candidates() -> Words:
-    """The words that are shipped: nouns and adjectives of one word, each kind sorted. What is a
-    noun too is no adjective. Lines that begin with # are their licence."""
+    """Return the words that are shipped: one-word nouns, then adjectives that are no nouns, each
+    sorted. Lines of the file that begin with # are their licence."""
     text = lzma.decompress(asset(FILE).read_bytes()).decode()
     lines = [line for line in text.split("\n") if not line.startswith("#")]
     nouns, adjectives = (part.split() for part in "\n".join(lines).split("\n\n"))
@@ -36,8 +36,8 @@ def candidates() -> Words:
 
 
 def readable(names: list[str], backbone: Backbone) -> Tensor:
-    """(names,), bool: whether the model knows each token of a name. One that it never learnt has
-    zeros for an embedding, as most have in the embedded tiny CLIP."""
+    """Return (names,), bool: whether the model knows all tokens of a name. The embedding of an
+    unknown token is zeros, as most are in the embedded tiny CLIP."""
     unknown = (backbone.token_embedding.weight == 0).all(1).cpu()
     if not unknown.any():
         return torch.ones(len(names), dtype=torch.bool)

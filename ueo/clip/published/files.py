@@ -1,5 +1,5 @@
-"""A file of weights as a state dict, whoever saved it: read without running what is in it, and
-freed of what was wrapped around it."""
+"""Read a file of weights, whoever saved it, as a state dict: without running code in it, and
+without what is wrapped around the weights."""
 
 import warnings
 import zipfile
@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 from modern_dassl.safe_load import RefusedError, read_checkpoint
 from ueo.errors import CheckpointError, first_lines
 
-WRAPPINGS = ("state_dict", "model_state_dict", "model", "module")  # keys of a training's checkpoint
+WRAPPINGS = ("state_dict", "model_state_dict", "model", "module")  # keys in training checkpoints
 PREFIXES = ("module.", "_orig_mod.", "clip_model.", "model.", "clip.")  # before every name
 NO_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # in OpenAI's archive
 PICKLED = "save the state dict of the model, torch.save(model.state_dict(), FILE)"
 AGAIN = "fetch the file of weights itself"
-BEGINNINGS = {  # of files that are no weights -> what they are, and what to do
+BEGINNINGS = {  # first bytes of files that are no weights -> what they are, and what to do
     (b"version https://git-lfs",): "a pointer of Git LFS, not the file; `git lfs pull` fetches it",
     (b"<!", b"<html", b"<?xml"): f"a web page; {AGAIN}",
     (b'{"', b"{\n"): f"a text in JSON; {AGAIN}",
@@ -26,9 +26,9 @@ BEGINNINGS = {  # of files that are no weights -> what they are, and what to do
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """State dict of a file: OpenAI's archive, saved by torch, or safetensors. What is around the
-    weights is left out and said. Raises CheckpointError, which says what the file is where that can
-    be told."""
+    """Return the state dict of a file: OpenAI's archive, saved by torch, or safetensors. What is
+    around the weights is left out, with a printed note. Raises CheckpointError, which says what the
+    file is if that is known."""
     state, around = unwrapped(read_file(path), path)
     if around:
         print(f"{path}: left out around its weights: {', '.join(around)}")
@@ -36,8 +36,8 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
 
 
 def unwrapped(content, path: Path) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """(state dict in what a file holds, what was around it). Raises CheckpointError, which names
-    `path`, where there is none."""
+    """Return (the state dict in the content of a file, what was around it). Raises CheckpointError
+    if there is none."""
     around = []
     while isinstance(content, dict) and all(isinstance(name, str) for name in content):
         key = next((key for key in WRAPPINGS if isinstance(content.get(key), dict)), None)
@@ -55,7 +55,7 @@ def unwrapped(content, path: Path) -> tuple[dict[str, torch.Tensor], list[str]]:
 
 
 def _checked(state: dict, path: Path) -> dict[str, torch.Tensor]:
-    """`state` without what is no weight in OpenAI's archive; the rest must be tensors."""
+    """Return `state` without NO_WEIGHTS. Raises CheckpointError if the rest are not tensors."""
     if {"state", "param_groups"} <= state.keys():
         raise CheckpointError(f"{path}: holds the state of an optimiser, no weights")
     if "_modules" in state:
@@ -68,8 +68,8 @@ def _checked(state: dict, path: Path) -> dict[str, torch.Tensor]:
 
 
 def read_file(path: Path):
-    """What a file holds, its tensors on the CPU. Raises CheckpointError for one that is missing,
-    damaged, no file of weights, or asks to run something."""
+    """Return the content of a file, tensors on the CPU. Raises CheckpointError if it is missing,
+    damaged, no file of weights, or would run code."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     try:
@@ -84,13 +84,13 @@ def read_file(path: Path):
         raise CheckpointError(str(error)) from error
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # what a damaged file makes of a reader has no common base
+    except Exception as error:  # the errors of damaged files have no common base
         raise CheckpointError(f"{path}: {_no_weights(path, error.__cause__ or error)}") from error
 
 
 def _in_archive(path: Path, ending: str) -> bool:
-    """Whether a zip archive holds a file with a name that ends so; torch's hold data.pkl, those of
-    TorchScript constants.pkl too."""
+    """Whether a zip archive holds a file whose name has this ending. Archives of torch hold
+    data.pkl, those of TorchScript also constants.pkl."""
     with zipfile.ZipFile(path) as archive:
         return any(name.endswith(ending) for name in archive.namelist())
 

@@ -1,4 +1,4 @@
-"""Whose weights a state dict holds, told from the names of its tensors."""
+"""Recognise whose weights a state dict holds, by the names of its tensors."""
 
 import re
 from collections.abc import Iterable
@@ -10,8 +10,8 @@ AS_START = f"{NO_BACKBONE}, MODEL.INIT_WEIGHTS takes this file"
 
 
 class Layout(NamedTuple):
-    """what: words for what the weights are. marks: patterns, each found in a tensor's name.
-    remedy: what to do where a backbone in OpenAI's layout is expected."""
+    """what: the weights in words. marks: patterns, each of which some tensor's name matches.
+    remedy: what to do if a backbone in OpenAI's layout is expected."""
 
     what: str
     marks: tuple[str, ...]
@@ -43,7 +43,7 @@ LAYOUTS = (  # the first that fits
 
 
 def layout_of(names: Iterable[str]) -> Layout | None:
-    """The layout of a state dict with these names; None for one that is not known."""
+    """Return the layout of a state dict with these names, or None if it is unknown."""
     names = list(names)
     return next((layout for layout in LAYOUTS if all(
         any(re.search(mark, name) for name in names) for mark in layout.marks)), None)

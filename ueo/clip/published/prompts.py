@@ -1,7 +1,7 @@
-"""A prompt that was learnt elsewhere, as what a prompted CLIP starts from.
+"""Start a prompted CLIP from a prompt that was learnt elsewhere.
 
-Checkpoints `prompt_learner/model.pth.tar-N` of CoOp and CoCoOp (github.com/KaiyangZhou/CoOp), of
-UPL (github.com/tonyhuang2022/UPL) and of what follows their layout; and those of our own runs.
+Reads checkpoints `prompt_learner/model.pth.tar-N` of CoOp and CoCoOp (github.com/KaiyangZhou/CoOp),
+of UPL (github.com/tonyhuang2022/UPL) and of code with their layout; and those of our own runs.
 """
 
 from pathlib import Path
@@ -16,24 +16,24 @@ from ueo.clip.published.files import read_file, unwrapped
 from ueo.clip.published.layouts import COCOOP, COOP, OURS, layout_of
 from ueo.errors import CheckpointError, ConfigError
 
-PREFIX, SUFFIX = "token_prefix", "token_suffix"  # embedded start of text; name, end of text
+PREFIX, SUFFIX = "token_prefix", "token_suffix"  # embedded start of text; name and end of text
 NETWORK = "meta_net."  # of CoCoOp
 OUR_NAMES = {"ctx": "prompt.ctx", "meta_net.linear1.": "meta_net.0.",
-             "meta_net.linear2.": "meta_net.2."}  # beginnings of theirs -> ours
+             "meta_net.linear2.": "meta_net.2."}  # their prefixes -> ours
 ITS_BACKBONE = "name the backbone that it was learnt with"
-WIDTH = 7  # place of the text tower's width in ARCHITECTURES
-SAME = 0.01  # distance of two start tokens in one backbone, by their length: rounding to fp16
+WIDTH = 7  # position of the text tower's width in ARCHITECTURES
+SAME = 0.01  # largest relative distance of equal embeddings, which may be rounded to fp16
 
 
 def load_prompt(
     model: PromptedCLIP, path: Path, trainer: str, backbone: str, classnames: list[str]
 ) -> int:
-    """Take over the prompt, and whatever else was learnt, from the file `path`; returns the number
-    of epochs it was learnt for, 0 where the file does not say.
+    """Load the prompt, and whatever else was learnt, from the file `path`; return the number of its
+    epochs, 0 if unknown.
 
     trainer, backbone: the run's, for messages; classnames: the K known names. Raises
-    CheckpointError for a file that holds no such prompt or does not fit, which says what it holds
-    and which options would fit; ConfigError for an ensemble.
+    CheckpointError if the file holds no prompt or does not fit, and says what it holds and which
+    options would fit; ConfigError for an ensemble.
     """
     if not isinstance(model.prompt, PromptLearner):
         raise ConfigError(f"{path}: holds one prompt; set TRAINER.{trainer}.ENSEMBLE 1")
@@ -46,7 +46,7 @@ def load_prompt(
     own = model.state_dict()
     _check_rest(state, own, path, trainer)
     for name, tensor in state.items():
-        own[name].copy_(tensor)  # shares the parameter's memory
+        own[name].copy_(tensor)  # in place: it shares memory with the parameter
     print(f"Load {path} (epoch={epoch}); class names stand at the {model.prompt.position}")
     if start is not None:
         print(f"{PREFIX} and {SUFFIX} in it belong to its own class names and are not used")
@@ -54,8 +54,8 @@ def load_prompt(
 
 
 def _read_prompt(path: Path) -> tuple[dict[str, Tensor], Tensor | None, Tensor | None, int]:
-    """(what was learnt, by our names; the embedded start of text, (classes, 1, width), or None;
-    the embedded class names and what follows them, (classes, length, width), or None; epochs)."""
+    """Return (what was learnt, by our names; embedded start of text, (classes, 1, width), or None;
+    embedded class names and what follows, (classes, length, width), or None; epochs)."""
     content = read_file(path)
     state, _ = unwrapped(content, path)
     layout = layout_of(state)
@@ -78,7 +78,7 @@ def _our_name(name: str) -> str:
 
 
 def _check_context(theirs: Tensor, prompt: PromptLearner, path: Path, trainer: str) -> None:
-    """Raise CheckpointError, with what would fit, unless the contexts have one shape."""
+    """Raise CheckpointError, with what would fit, unless the contexts have the same shape."""
     ours, classes = prompt.ctx, len(prompt.end)
     if theirs.shape == ours.shape:
         return
@@ -97,7 +97,7 @@ def _check_context(theirs: Tensor, prompt: PromptLearner, path: Path, trainer: s
 
 
 def _fitting(theirs: Tensor, ours: Tensor) -> list[str]:
-    """Options, each with its value, by which our context would have the shape of theirs."""
+    """Return options with values that give our context the shape of theirs."""
     length = theirs.shape[-2]
     options = [] if length == ours.shape[-2] else [f"N_CTX {length}", "CTX_INIT ''"]
     return options if theirs.dim() == ours.dim() else [*options, f"CSC {theirs.dim() == 3}"]
@@ -111,23 +111,21 @@ def _described(context: Tensor) -> str:
 
 
 def _check_backbone(theirs: Tensor, ours: Tensor, path: Path, backbone: str) -> None:
-    """Raise CheckpointError where the start of text is embedded otherwise, by another backbone.
-
-    theirs, ours: (classes, 1, width).
-    """
+    """Raise CheckpointError if the embedded start of text differs, so that the prompt is of another
+    backbone. theirs, ours: (classes, 1, width)."""
     if not _alike(theirs[0], ours[0]):
         raise CheckpointError(
             f"{path}: was learnt with another backbone than {backbone}, which embeds the start of "
-            f"text otherwise ({PREFIX}); {ITS_BACKBONE}"
+            f"text differently ({PREFIX}); {ITS_BACKBONE}"
         )
 
 
 def _check_names(theirs: Tensor, model: PromptedCLIP, classnames: list[str], path: Path) -> None:
-    """Raise CheckpointError where contexts of single classes are those of other class names, or of
-    these in another order. theirs: (classes, length, width)."""
+    """Raise CheckpointError if class-specific contexts belong to other class names, or to these in
+    another order. theirs: (classes, length, width)."""
     for k, name in enumerate(classnames):
         length = model.backbone.tokenise.count(name.replace("_", " "))
-        length += length == model.prompt.name_lengths[k]  # and the period, where that comes next
+        length += length == model.prompt.name_lengths[k]  # and the period, if it comes next
         if not _alike(theirs[k, :length], model.prompt.after[k, :length]):
             raise CheckpointError(
                 f"{path}: holds a context for each of {len(theirs)} classes, of which number "
@@ -142,7 +140,8 @@ def _alike(theirs: Tensor, ours: Tensor) -> bool:
 
 
 def _check_rest(state: dict[str, Tensor], own: dict[str, Tensor], path: Path, trainer: str) -> None:
-    """Raise CheckpointError for what the model has no place for or another shape, or lacks."""
+    """Raise CheckpointError for tensors that the model lacks or has in another shape, and for a
+    network that the file lacks."""
     unknown = [name for name in state if name not in own]
     if any(name.startswith(NETWORK) for name in unknown):
         raise CheckpointError(
