@@ -1,4 +1,4 @@
-"""Runs are forked from a process that has asked CUDA nothing, and share the GPUs that there are."""
+"""Runs are forked from a server that has not initialised CUDA, and share the GPUs."""
 
 import json
 import multiprocessing
@@ -123,7 +123,7 @@ def test_a_run_whose_server_asked_says_so_in_one_line(tmp_path):
     )
     done = warm.run(str(script), str(tmp_path))
     gpu, message, cpu = done.stdout.splitlines()
-    assert message == f"FAILED Error: {slot.ASKED}" and "--device cpu" in message
+    assert message == f"FAILED Error: {slot.CUDA_INITIALISED}" and "--device cpu" in message
     assert message.removeprefix("FAILED ") in gpu and "Error" not in cpu
 
 

@@ -157,7 +157,7 @@ def test_a_record_in_another_runs_folder_counts_for_neither(argv, unbroken, tmp_
     shutil.copytree(taken.with_name("seed2"), taken, dirs_exist_ok=True)
     assert grid.main([*argv[:1], "--output", str(tmp_path), "--tables-only", *argv[1:]]) == 2
     error = capsys.readouterr().err
-    assert f"{taken}/result.json: is of another run (SEED is 2, the folder's 1)" in error
+    assert f"{taken}/result.json: is of another run (SEED is 2, but the folder is for 1)" in error
 
 
 def test_expected_numbers_pass_and_others_fail(argv, unbroken, tmp_path, capsys):

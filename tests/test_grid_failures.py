@@ -48,7 +48,7 @@ def test_a_fork_server_that_is_killed_fails_the_run_that_it_was_to_fork(tmp_path
     failures = parallel.execute(runs, forked.note, 1, [], (), print)
     assert [failure.run for failure in failures] == runs
     assert {failure.message for failure in failures} == {
-        "the process that runs are forked from was killed"}
+        "the fork server was killed"}
 
 
 def test_a_process_without_a_last_word_is_told_by_its_status(tmp_path):

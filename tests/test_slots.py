@@ -59,7 +59,7 @@ def test_a_gpu_on_which_all_runs_fail_does_not_take_all_that_are_waiting(tmp_pat
         runs, in_slots.find_one_gpu_full, 2, PRELOAD, ["0", "1"], said.append)
     assert 1 < len(failures) <= 4  # the first two, and after 1 and 4 others
     assert [line for line in said if line.startswith("GPU")] == [
-        "GPU 1: 2 runs in a row failed there; from now on it gets few, as long as others do better"]
+        "GPU 1: 2 runs in a row failed there; it now gets few runs while other GPUs do better"]
     runs = runs_in(tmp_path / "all", *map(str, range(6)))
     assert len(execute(runs, in_slots.end_with_2, ["0", "1"], 2)) == 6  # nothing does better
 

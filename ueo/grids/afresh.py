@@ -1,6 +1,6 @@
-"""A process that has done a run, put back as it was before: the next one ends as if it was alone.
+"""Restore a process after a run, so that the next run gives the same results as in a new process.
 
-What runs may share stays: imported modules, the CUDA context, cuDNN's choice of algorithms, a
+What runs may share is kept: imported modules, the CUDA context, cuDNN's choice of algorithms, a
 backbone's weights (`own_copy` in ueo/clip/backbones.py).
 """
 
@@ -29,7 +29,7 @@ SWITCHES = tuple(
         (torch.backends.cuda.matmul, ("allow_tf32",)),
     ) for name in names
 )
-SETTINGS = (  # how torch is asked, and how it is told
+SETTINGS = (  # (getter, setter)
     (torch.get_num_threads, torch.set_num_threads),
     (torch.get_default_dtype, torch.set_default_dtype),
     (torch.is_grad_enabled, torch.set_grad_enabled),
@@ -45,7 +45,7 @@ def _handlers() -> dict[logging.Logger, list[logging.Handler]]:
 
 
 class ProcessState:
-    """What a run may change in its process, as it is now."""
+    """A snapshot of what a run may change in its process."""
 
     def __init__(self):
         self.folder, self.environment = os.getcwd(), dict(os.environ)
@@ -53,17 +53,17 @@ class ProcessState:
         self.filters, self.logging = list(warnings.filters), _handlers()
         self.registered = [dict(registry._obj_map) for registry in REGISTRIES]
         self.switches = [getattr(holder, name) for holder, name in SWITCHES]
-        self.settings = [ask() for ask, _ in SETTINGS]
+        self.settings = [getter() for getter, _ in SETTINGS]
         self.numpy, self.torch = np.random.get_state(), torch.get_rng_state()
         self.seed = torch.initial_seed()
 
     def restore(self) -> None:
-        """Put it back, and give back the memory that nothing holds."""
+        """Restore the snapshot and free unused memory."""
         os.chdir(self.folder)
         os.environ.clear()
         os.environ.update(self.environment)
         sys.path[:], (sys.stdout, sys.stderr) = self.path, self.streams
-        warnings.resetwarnings()  # and what was said once is said again
+        warnings.resetwarnings()  # so that warnings are shown again
         warnings.filters[:] = self.filters
         for logger in _handlers():
             logger.handlers[:] = self.logging.get(logger, ())
@@ -73,11 +73,11 @@ class ProcessState:
             registry._obj_map.update(registered)
         for (holder, name), value in zip(SWITCHES, self.switches):
             setattr(holder, name, value)
-        for (_, tell), value in zip(SETTINGS, self.settings):
-            tell(value)
+        for (_, setter), value in zip(SETTINGS, self.settings):
+            setter(value)
         random.seed()  # as in a new process
         np.random.set_state(self.numpy)
-        torch.manual_seed(self.seed)  # CUDA's, too
+        torch.manual_seed(self.seed)  # CUDA's too
         torch.set_rng_state(self.torch)
         gc.collect()
         if torch.cuda.is_initialized():

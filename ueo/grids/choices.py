@@ -1,4 +1,4 @@
-"""What the names of a grid's options stand for: data sets, trainers, and their yaml files."""
+"""Resolve the names in a grid's options: data sets, trainers, and their yaml files."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -23,20 +23,20 @@ from ueo.settings.yaml_files import read_yaml
 from ueo.text import base_name, short_hash, without_folders
 
 CONFIGS = Path(ueo.__file__).resolve().parents[1] / "configs"
-BENCHMARK = ("office31", "office_home", "visda_c", "domainnet")  # the 15 domains of the field
+BENCHMARK = ("office31", "office_home", "visda_c", "domainnet")  # the usual 15 domains
 COMMON = "common.yaml"  # in a trainer's folder: its recipe on every backbone
-ONLINE_YAML = "online.yaml"  # there, too: what it changes for streams
-OF_PAPER = ("UEO", ZERO_SHOT)  # whose common recipe is that of their paper
+ONLINE_YAML = "online.yaml"  # in a trainer's folder: its changes for streams
+OF_PAPER = ("UEO", ZERO_SHOT)  # trainers whose common recipe is their paper's
 OF_IMAGES = ("MODEL.BACKBONE.NAME", "INPUT.SIZE", "INPUT.INTERPOLATION", "INPUT.PIXEL_MEAN",
              "INPUT.PIXEL_STD")
 OF_STEPS = ("INPUT.TRANSFORMS", "DATALOADER.TRAIN_X.BATCH_SIZE", "OPTIM.NAME", "OPTIM.LR",
             "OPTIM.MAX_EPOCH")
-ALL = "all"  # of data sets: BENCHMARK; of trainers: every one here
+ALL = "all"  # as a data set: BENCHMARK; as a trainer: every trainer here
 
 
 def dataset_names(asked: tuple[str, ...]) -> list[str]:
-    """Names of files in configs/datasets and paths of other yaml files. Raises ConfigError for one
-    that is not there."""
+    """Return names of files in configs/datasets and paths of other yaml files. Raise ConfigError if
+    one does not exist."""
     known = sorted(path.stem for path in (CONFIGS / "datasets").glob("*.yaml"))
     names = [n for name in asked for n in (BENCHMARK if name == ALL else (name,))]
     for name in names:
@@ -50,14 +50,14 @@ def dataset_names(asked: tuple[str, ...]) -> list[str]:
 
 
 def dataset_yaml(name: str) -> Path:
-    """The yaml file of a data set: in configs/datasets/, or at the path that `name` is."""
+    """Return the yaml file of a data set: configs/datasets/<name>.yaml, or the path `name`."""
     here = CONFIGS / "datasets" / f"{name}.yaml"
     return here if here.is_file() else Path(name).absolute()
 
 
 def dataset_class(name: str) -> type:
-    """The registered class that the data set's yaml names. Raises ConfigError when it is unknown,
-    or no data set of label spaces and domains, without which there is no grid."""
+    """Return the registered class that the data set's yaml names. Raise ConfigError if it is
+    unknown or has no label spaces and domains, which a grid needs."""
     path = dataset_yaml(name)
     chosen = str(read_yaml(str(path)).get("DATASET.NAME", ""))
     check_name("data set", chosen, DATASET_REGISTRY)
@@ -68,19 +68,19 @@ def dataset_class(name: str) -> type:
 
 
 def reported_domains(dataset: str) -> tuple[str, ...]:
-    """The domains that a study reports: all targets but the tuning domain."""
+    """Return the domains that a study reports: all targets except the tuning domain."""
     kind = dataset_class(dataset)
     return tuple(domain for domain in kind.targets if domain != kind.tuning_domain)
 
 
 def output_name(dataset: str) -> str:
-    """Name of the data set's folder among the records."""
+    """Return the name of the data set's output folder."""
     return dataset_yaml(dataset).stem
 
 
 def trainer_names(settings: GridSettings) -> list[str]:
-    """Registered names of the trainers that are asked for. `all` are ours, zero-shot CLIP first,
-    but for those that `left_out` names. Raises ConfigError for an unknown name."""
+    """Return the registered names of the requested trainers. `all` means ours, zero-shot CLIP
+    first, without those in `left_out`. Raise ConfigError for an unknown name."""
     asked = settings.trainers
     if ALL in asked:
         without = {name for names in left_out(settings).values() for name in names}
@@ -91,9 +91,9 @@ def trainer_names(settings: GridSettings) -> list[str]:
 
 
 def left_out(settings: GridSettings) -> dict[str, list[str]]:
-    """{why: the trainers that `all` leaves out for it}: no paper.yaml under --recipe paper, no
-    online form under --protocol online, or no other. One that is named is an error, see
-    `trainer_yamls`, or its run says what it lacks."""
+    """Return {reason: trainers that `all` leaves out}: no paper.yaml under --recipe paper, no
+    online form under --protocol online, or online only under another protocol. Naming such a
+    trainer explicitly is an error, raised by `trainer_yamls` or by its run."""
     names, found = _every_trainer() if ALL in settings.trainers else [], {}
     if settings.recipe == "paper" and not settings.config_file:
         found["having no paper.yaml"] = [
@@ -107,7 +107,7 @@ def left_out(settings: GridSettings) -> dict[str, list[str]]:
 
 
 def has_online_form(trainer: str) -> bool:
-    """Whether a trainer answers a stream in a way of its own, or has a recipe for it."""
+    """Whether a trainer has its own online step, or a recipe for streams."""
     kind = TRAINER_REGISTRY.get(trainer)
     own = getattr(kind, "online_step", None) not in (None, OnlineTrainer.online_step)
     recipe = CONFIGS / "trainers" / trainer / ONLINE_YAML
@@ -127,12 +127,13 @@ def _paper_yaml(trainer: str) -> Path:
 def trainer_yamls(
     trainer: str, backbone: str, dataset: str, recipe: str, online: bool = False
 ) -> list[str]:
-    """Yaml files of a trainer that are there; later ones win.
+    """Return the existing yaml files of a trainer; later ones override earlier ones.
 
-    recipe "common": UEO's of the backbone, or else its common one; UEO's of the data set; the
-    trainer's common one; the trainer's of the backbone; then with `online` UEO's and the trainer's
-    of streams, else the trainer's of the data set. "paper": that of the trainer's paper; then,
-    unless `online`, the trainer's of the data set. Raises ConfigError where it has no paper's.
+    recipe "common": UEO's file for the backbone, or else its common one; UEO's for the data set;
+    the trainer's common one; the trainer's for the backbone; then with `online` UEO's and the
+    trainer's for streams, else the trainer's for the data set. recipe "paper": the trainer's
+    paper.yaml; then, unless `online`, the trainer's for the data set. Raise ConfigError if there is
+    no paper.yaml.
     """
     base, own = CONFIGS / "trainers" / "UEO", CONFIGS / "trainers" / trainer
     stem = name_in_paths(backbone)
@@ -143,7 +144,7 @@ def trainer_yamls(
         check_whole(files[0], trainer)
     else:
         first = base / (f"{stem}.yaml" if (base / f"{stem}.yaml").is_file() else COMMON)
-        changed = [own / COMMON] if own != base else []  # UEO's is no change
+        changed = [own / COMMON] if own != base else []  # UEO's is already in the list
         of_streams = [folder / ONLINE_YAML for folder in (base, own)] if online else []
         files = [first, base / f"{dataset}.yaml", *changed, own / f"{stem}.yaml", *of_streams]
     files += [] if online else [own / f"{dataset}.yaml"]
@@ -151,8 +152,8 @@ def trainer_yamls(
 
 
 def check_whole(recipe: Path, trainer: str, besides: Iterable[str] = ()) -> None:
-    """Raise ConfigError unless a recipe that stands alone, a paper's or one's own, sets what every
-    recipe must: what it leaves out would be the engine's default, which is no CLIP's.
+    """Raise ConfigError unless a complete recipe (a paper's or the user's) sets all required keys.
+    A missing key would take the engine's default, which does not suit CLIP.
 
     besides: keys that are set elsewhere.
     """
@@ -160,14 +161,14 @@ def check_whole(recipe: Path, trainer: str, besides: Iterable[str] = ()) -> None
     given = {*read_yaml(str(recipe)), *besides}
     if missing := [key for key in (*OF_IMAGES, *steps) if key not in given]:
         raise ConfigError(
-            f"{recipe} leaves out {', '.join(missing)}; a recipe stands alone and must set them "
-            "(to change some options alone, use --set KEY VALUE)"
+            f"{recipe} leaves out {', '.join(missing)}; a recipe must be complete and set them "
+            "(to change only some options, use --set KEY VALUE)"
         )
 
 
 def in_name(key: str, value: str) -> str:
-    """An option's value in the name of a folder or table: of a file its base name, with a hash of
-    the path, which tells it from others of that name."""
+    """Return an option's value as it appears in the name of a folder or table. For a file that is
+    its base name and a hash of its path, which distinguishes files of the same name."""
     trainer, _, option = key.removeprefix("TRAINER.").partition(".")
     is_file = key in FILES or option in of_registered(TRAINER_REGISTRY, trainer, "input_files", ())
     short = base_name(value) if is_file else without_folders(value)
@@ -175,14 +176,14 @@ def in_name(key: str, value: str) -> str:
 
 
 def as_given(key: str, value: str) -> str:
-    """In the place of `in_name`: how earlier versions named folders."""
+    """Return the value unchanged: earlier versions named folders so. Replaces `in_name`."""
     return value
 
 
 def config_name(backbone: str, settings: GridSettings, methods: Sequence[str] = (),
                 named: Callable[[str, str], str] = in_name) -> str:
-    """Name of the configuration in output paths: the backbone and what departs from its yaml.
-    methods: of a table, in which several may have an option of one name."""
+    """Return the name of the configuration in output paths: the backbone and the changed options.
+    methods: those of a table, of which several may have an option of the same name."""
     changes = [f"{_short(key, methods)}={named(key, value)}"
                for key, value in pairs(settings.options, "--set") if decides(key)]
     if settings.protocol and settings.protocol != "released":
@@ -193,7 +194,7 @@ def config_name(backbone: str, settings: GridSettings, methods: Sequence[str] = 
 
 
 def _short(key: str, methods: Sequence[str]) -> str:
-    """The end of an option's name, with its trainer where others of `methods` have one like it."""
+    """Return the last part of an option's name; with its trainer if several `methods` have it."""
     *nodes, end = key.split(".")
     if nodes[:1] == ["TRAINER"]:
         having = [name for name in methods if end in declared(TRAINER_REGISTRY.get(name))]

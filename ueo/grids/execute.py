@@ -1,4 +1,4 @@
-"""Run what is left of a grid: data and weights first, then all of it in parallel."""
+"""Execute the unfinished runs of a grid: fetch data and weights first, then run in parallel."""
 
 import sys
 from collections import Counter
@@ -24,8 +24,8 @@ from ueo.text import shown
 
 
 def fetch_missing(settings: GridSettings, todo: list[PlannedRun]) -> None:
-    """Data and weights, once, before runs start in parallel. Raises DataError for images of one's
-    own that no run could read."""
+    """Fetch data and weights once, before runs start in parallel. Raise DataError for user images
+    that no run could read."""
     check_writable(Path(settings.output), "--output")
     domains, names = _needed(todo)
     for kind, wanted in domains.items():
@@ -33,13 +33,13 @@ def fetch_missing(settings: GridSettings, todo: list[PlannedRun]) -> None:
     for run in todo:
         if getattr(DATASET_REGISTRY.get(run.config["DATASET.NAME"]), "own", False):
             data_inputs(build_cfg(run.settings))
-            break  # they are one domain
+            break  # all runs share one domain
     for name in names:
         backbones.fetch(name)
 
 
 def say_missing(settings: GridSettings, todo: list[PlannedRun]) -> None:
-    """A line for each data set and backbone that `fetch_missing` would not find here."""
+    """Print a line per data set and backbone that `fetch_missing` would fetch."""
     domains, names = _needed(todo)
     for kind, wanted in domains.items():
         if not getattr(kind, "own", False) and (why := absent(kind, settings.root, wanted)):
@@ -50,7 +50,7 @@ def say_missing(settings: GridSettings, todo: list[PlannedRun]) -> None:
 
 
 def _needed(todo: list[PlannedRun]) -> tuple[dict[type, set[str]], list[str]]:
-    """({class of a data set: domains}, backbones) of runs."""
+    """Return ({data set class: domains}, backbones) of runs."""
     domains = {}
     for run in todo:
         domains.setdefault(DATASET_REGISTRY.get(run.config["DATASET.NAME"]), set()).update(
@@ -62,9 +62,9 @@ def _needed(todo: list[PlannedRun]) -> tuple[dict[type, set[str]], list[str]]:
 def execute(
     settings: GridSettings, todo: list[PlannedRun], entry: Callable[..., int] = run_to_status
 ) -> list[Failure]:
-    """Fetch what is missing, then run everything; returns the failures.
+    """Fetch what is missing, run everything, and return the failures.
 
-    entry: called with the settings of a run in another process; returns an exit status.
+    entry: called with a run's settings in another process; returns an exit status.
     """
     if todo:
         fetch_missing(settings, todo)
@@ -75,9 +75,9 @@ def execute(
 def run_and_show(
     settings: GridSettings, runs: list[PlannedRun], show: Callable[[], list[Failure] | None]
 ) -> int:
-    """Run what is left of this shard of `runs`, then show the results: 0 done, 1 some failed.
+    """Run the unfinished runs of this shard, then call `show`. Return 0 if done, 1 if some failed.
 
-    show: writes and prints what there is; may return further failures.
+    show: writes and prints the results; may return further failures.
     """
     todo = waiting(settings, shard(named_apart(runs), settings.shard))
     if settings.dry_run:
@@ -90,7 +90,7 @@ def run_and_show(
 
 
 def named_apart(runs: list[PlannedRun]) -> list[PlannedRun]:
-    """The runs; labels that several of them have get the runs' configurations behind them."""
+    """Return the runs; append its configuration to each label that several runs share."""
     labels = Counter(label for label, _ in {(run.label, run.folder) for run in runs})
     return [replace(run, label=f"{run.label} ({run.place.config})")
             if run.place and labels[run.label] > 1 else run for run in runs]
@@ -98,7 +98,7 @@ def named_apart(runs: list[PlannedRun]) -> list[PlannedRun]:
 
 @contextmanager
 def failures_at_the_end(failures: list[Failure]) -> Iterator[None]:
-    """One line each after the block, also where that ends in an error."""
+    """Print one line per failure after the block, even if the block raises."""
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Which runs of a grid are finished, which are left, and how long these may take."""
+"""Find the finished runs of a grid, and estimate the time of the others."""
 
 import json
 from collections import defaultdict
@@ -24,17 +24,17 @@ from ueo.settings.known_keys import OWN
 from ueo.text import shown
 
 OF_PLACE = ("TRAINER.NAME", "DATASET.NAME", "DATASET.TARGET_DOMAINS", "DATASET.SETTING", "SEED")
-DIFFERS = ("SEED", "DATASET.SETTING")  # between runs with the same inputs
-FEW = 40  # runs to do that a dry run names one by one
+DIFFERS = ("SEED", "DATASET.SETTING")  # may differ between runs with the same inputs
+FEW = 40  # a dry run lists up to this many unfinished runs
 
 
 def waiting(
     settings: GridSettings, runs: list[PlannedRun], elsewhere: bool = False
 ) -> list[PlannedRun]:
-    """The runs that are not finished, announced, as is which trainers `all` leaves out. elsewhere:
-    they are of other machines, whose devices are not known here.
+    """Return the unfinished runs; print a summary of them and the trainers that `all` leaves out.
 
-    With tables_only none: how many have a record is said, and DataError raised where no one has.
+    With tables_only return none: print how many runs have a record, and raise DataError if none
+    has. elsewhere: the runs are for other machines, whose devices are unknown here.
     """
     for why, trainers in left_out(settings).items():
         print(f"Left out, {why}: {', '.join(trainers)}")
@@ -52,11 +52,12 @@ def waiting(
 def finished_runs(
     runs: list[PlannedRun], overwrite: bool, elsewhere: bool = False
 ) -> dict[PlannedRun, dict]:
-    """{run: result} of the records that are there. One of another configuration or of other inputs
-    is an error, but for the device of a run elsewhere; where the images are not there to be
-    compared, that is said.
+    """Return {run: result} of the existing records. A record with another configuration or other
+    inputs is an error, except for the device if `elsewhere`. A warning is printed if the images are
+    missing, so that they cannot be compared.
 
-    Without its picture a run was killed at the very end; running it again draws that alone.
+    A record without its picture is of a run that was killed at the very end, and counts as
+    unfinished; repeating the run only draws the picture.
     """
     found, inputs, unseen = {}, PlannedInputs(), defaultdict(list)
     for run in runs:
@@ -78,14 +79,14 @@ def finished_runs(
 
 
 class PlannedInputs:
-    """The inputs of planned runs (ueo/inputs.py) as they are now: those of a domain's images, and
-    those of a method, are read once."""
+    """The current inputs of planned runs (ueo/inputs.py). Those of a domain's images, and those of
+    a method, are read once."""
 
     def __init__(self):
         self.known: dict[str, tuple[Inputs | None, str]] = {}
 
     def of(self, run: PlannedRun) -> tuple[Inputs | None, str]:
-        """(inputs, ""), or (None, why) where the images are not there."""
+        """Return (inputs, ""), or (None, why) if the images are missing."""
         flat = {key: value for key, value in run.config.items() if key not in DIFFERS}
         of_data = {k: value for k, value in flat.items() if k.startswith(("DATASET.", "ONLINE."))}
         data, why = self._once(run, of_data, data_inputs)
@@ -106,9 +107,10 @@ class PlannedInputs:
 def estimate(
     todo: list[PlannedRun], finished: dict[PlannedRun, dict], workers: int
 ) -> tuple[float, int]:
-    """(seconds for `todo`, how many of it no finished run tells about), from the wall times of
-    finished runs of the same method, of the same domain where there are some. Runs that were
-    resumed do not count, nor those during which a clock was set back.
+    """Return (seconds for `todo`, number of its runs without an estimate).
+
+    A run takes as long as the finished runs of its method on its domain, or on other domains if
+    there are none. Resumed runs do not count, nor runs during which the clock was set back.
 
     finished: {run: result}.
     """
@@ -127,9 +129,8 @@ def estimate(
 
 
 def _say_records(settings: GridSettings, runs: list[PlannedRun]) -> None:
-    """How many runs have a record, and which have none; each record must follow from its outputs.
-    Of a trainer without any, which other configurations have some.
-    """
+    """Print how many runs have a record, and which have none. Check each record against its
+    outputs. For a trainer without any record, print which other configurations have some."""
     without, silent = [], dict.fromkeys((run.place.dataset, run.place.trainer) for run in runs)
     for run in runs:
         result = read_result(run.folder)
@@ -149,7 +150,7 @@ def _say_records(settings: GridSettings, runs: list[PlannedRun]) -> None:
                         "--protocol and --backbone of the runs"))
     if len(without) == len(runs):
         raise DataError(
-            f"--tables-only: no run has a record below {settings.output}, there is no table to "
+            f"--tables-only: no run has a record below {settings.output}, so there is no table to "
             "make; name their folder with --output, or leave out --tables-only"
         )
     if without:
@@ -157,14 +158,14 @@ def _say_records(settings: GridSettings, runs: list[PlannedRun]) -> None:
 
 
 def _check_place(run: PlannedRun, recorded: dict) -> None:
-    """Raise DataError for a record of another run, as of a folder that was copied or renamed: it
-    would count for what it is not, or twice."""
+    """Raise DataError for a record of another run, as in a copied or renamed folder: it would count
+    as the wrong run, or twice."""
     for key in OF_PLACE:
         found, asked = recorded.get(key), run.config[key]
         if found != asked:
             raise DataError(
-                f"{run.folder / RESULT}: is of another run ({key} is {found!r}, the folder's "
-                f"{asked!r}); a folder was copied or renamed, put it where it belongs"
+                f"{run.folder / RESULT}: is of another run ({key} is {found!r}, but the folder is "
+                f"for {asked!r}); the folder was copied or renamed, put it where it belongs"
             )
 
 
@@ -172,11 +173,11 @@ def _announce(
     settings: GridSettings, runs: list[PlannedRun], todo: list[PlannedRun],
     finished: dict[PlannedRun, dict],
 ) -> None:
-    """What is to do and how long it may take; for a dry run also where."""
+    """Print what is to do and the estimated time; a dry run also prints a table and run names."""
     workers = gpus.worker_count(settings.jobs, settings.device)
     seconds, unknown = estimate(todo, finished, workers)
     time = "" if unknown == len(todo) else f", about {clock(seconds)}"
-    rest = f" without {unknown} that no finished run tells about" if time and unknown else ""
+    rest = f" without {unknown} that have no estimate" if time and unknown else ""
     print(f"{len(runs)} runs, {len(runs) - len(todo)} finished, {len(todo)} to do, "
           f"{min(workers, max(len(todo), 1))} at once{time}{rest}")
     if not settings.dry_run:

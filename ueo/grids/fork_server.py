@@ -1,7 +1,7 @@
-"""The process that the runs of a grid are forked from: it imports once what each of them needs.
+"""The fork server of a grid: a process that imports once what every run needs, and forks the runs.
 
-A process forked from one that has asked CUDA anything cannot use CUDA. So nothing that is imported
-here may ask it: no module may call torch.cuda.is_available() or device_count() when imported.
+A child that is forked after CUDA was initialised cannot use CUDA. So no module imported here may
+call torch.cuda.is_available() or device_count() at import.
 """
 
 import multiprocessing
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from multiprocessing import forkserver
 
-PRELOAD = (  # what each run would import, or be slow to import for its optimiser and picture
+PRELOAD = (  # what every run imports; the optimiser and the picture need the slow ones
     "ueo.grids.slot", "ueo.runs.status", "ueo.trainers", "ueo.datasets", "sklearn.metrics",
     "torch._dynamo", "matplotlib.figure", "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_pdf",
@@ -18,9 +18,9 @@ PRELOAD = (  # what each run would import, or be slow to import for its optimise
 
 
 def start(modules: Sequence[str] = PRELOAD) -> None:
-    """Start it, or leave it as it is when it has started.
+    """Start the fork server, unless it is running. It imports `modules` in the background.
 
-    modules: what it imports, from this process's own search path. It goes on beside the caller.
+    modules: found on the search path of this process.
     """
     path = os.environ.get("PYTHONPATH")
     multiprocessing.set_forkserver_preload(list(modules))
@@ -35,5 +35,5 @@ def start(modules: Sequence[str] = PRELOAD) -> None:
 
 
 def forget() -> None:
-    """In a process that was forked from one with a server: that one is not its own to wait for."""
+    """Call this in a forked child, which must not wait for its parent's fork server."""
     forkserver._forkserver.__init__()

@@ -1,4 +1,4 @@
-"""What a grid is asked for, and the runs that it is planned as."""
+"""The settings of a grid, and the runs that they are planned as."""
 
 import re
 from dataclasses import astuple, dataclass, field, replace
@@ -15,9 +15,9 @@ ZERO_SHOT = "ZeroshotCLIP"
 @dataclass(frozen=True)
 class GridSettings:
     """Data sets x trainers x label spaces x domains x seeds, and how to run them: the options of
-    scripts/<method>/main.sh. Empty domains, label spaces and seeds are the data set's.
+    scripts/<method>/main.sh. Empty domains, label spaces and seeds mean those of the data set.
 
-    options: KEY VALUE, KEY VALUE, ..., of every run.
+    options: KEY VALUE, KEY VALUE, ..., for every run.
     """
 
     datasets: tuple[str, ...] = ("emoji",)
@@ -45,13 +45,13 @@ class GridSettings:
     options: tuple[str, ...] = ()
 
     def having(self, *options: str, **changed) -> "GridSettings":
-        """The same with further KEY VALUE options, and with other fields."""
+        """Return a copy with further KEY VALUE options and with changed fields."""
         return replace(self, options=(*self.options, *options), **changed)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run stands below the folder of all records; each field is the name of a folder."""
+    """Where a run is stored below the folder of all records; each field is a folder name."""
 
     dataset: str
     trainer: str
@@ -62,7 +62,7 @@ class Place:
 
     @classmethod
     def of(cls, *levels: str) -> "Place":
-        """Escapes what names of folders cannot hold."""
+        """Escape characters that folder names cannot contain."""
         return cls(*map(file_name, levels))
 
     def below(self, output: str | Path) -> Path:
@@ -71,7 +71,7 @@ class Place:
 
     @property
     def method(self) -> tuple[str, str, str]:
-        """What runs of one data set, trainer and configuration share."""
+        """Data set, trainer and configuration."""
         return self.dataset, self.trainer, self.config
 
 
@@ -79,9 +79,9 @@ class Place:
 class PlannedRun:
     """One run of a grid, or one evaluation of a finished run.
 
-    settings: what its entry point is called with. label: how messages call it. grid: name of the
-    grid's configuration, with the options that concern other trainers alone. config: its resolved
-    configuration, which a finished record in the folder must have.
+    settings: argument of its entry point. label: its name in messages. grid: name of the grid's
+    configuration, which includes options of other trainers. config: its resolved configuration; a
+    finished record in the folder must have the same.
     """
 
     settings: RunSettings
@@ -98,9 +98,9 @@ class PlannedRun:
 
 
 def shard(runs: list[PlannedRun], part: str) -> list[PlannedRun]:
-    """Every n-th run from the i-th on, for "i/n"; all for "". A run given twice counts once.
+    """Return every n-th run, starting with the i-th, for "i/n"; all for "". Drop duplicates.
 
-    Raises ConfigError for another part, and where two different runs have one folder.
+    Raise ConfigError for an invalid part, or if two different runs have the same folder.
     """
     by_folder: dict[Path, PlannedRun] = {}
     for run in runs:

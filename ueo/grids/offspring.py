@@ -1,4 +1,4 @@
-"""Processes that end with the one that forked them, however that ends."""
+"""Child processes that are killed when their parent ends, however it ends."""
 
 import ctypes
 import os
@@ -10,10 +10,10 @@ PR_SET_PDEATHSIG = 1  # prctl(2): the signal that a process gets when the thread
 
 
 def kill_offspring_at_end() -> None:
-    """Processes that this one forks from now on are killed when it ends, even by SIGKILL.
+    """Make the kernel kill the children forked from now on when this process ends, even by SIGKILL.
 
-    torch's workers look for their parent themselves, but one whose parent is killed while it starts
-    stays for ever. Linux alone; what another thread than the main one forks is left to itself.
+    torch's workers watch their parent themselves, but a worker whose parent is killed during its
+    start-up stays for ever. This works on Linux only, and only for forks of the main thread.
     """
     if sys.platform != "linux":
         return
@@ -27,7 +27,7 @@ def kill_offspring_at_end() -> None:
     def in_child() -> None:
         if parent:
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:  # it ended before that
+            if os.getppid() != parent:  # it ended before prctl
                 os._exit(1)
 
     os.register_at_fork(before=before_fork, after_in_child=in_child)

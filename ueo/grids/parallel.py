@@ -1,6 +1,4 @@
-"""Runs in parallel, each in a process that no other run uses at the time (slot.py), so that a crash
-touches no other. Failures come at the end.
-"""
+"""Execute runs in parallel, each in its own process (slot.py): a crash affects no other run."""
 
 import multiprocessing.connection
 import time
@@ -17,8 +15,8 @@ from ueo.grids.slot import CONSOLE, Slot
 from ueo.results.record import read_result
 from ueo.settings.machine_share import share
 
-UNCAUGHT = 1  # Python's status after an error that nobody caught
-LOST = 255  # multiprocessing's status of a process whose fork server is gone
+UNCAUGHT = 1  # Python's exit status after an uncaught error
+LOST = 255  # multiprocessing's exit status of a process whose fork server is gone
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,11 @@ def execute(
     devices: Sequence[str] = (),
     report: Callable[[str], None] = print,
 ) -> list[Failure]:
-    """Run everything; returns the failures.
+    """Run everything and return the failures.
 
     entry:   called with a run's settings in another process; returns an exit status.
-    preload: modules that the fork server imports once; none may ask CUDA anything.
-    devices: what `gpus.visible` gives; runs share them evenly.
+    preload: modules that the fork server imports once; none may initialise CUDA.
+    devices: from `gpus.visible`; runs share them evenly.
     """
     waiting, free, running = list(runs), [], []
     shares = share(min(workers, len(runs)), len(devices))
@@ -51,21 +49,21 @@ def execute(
                 try:
                     slot = _free(free, gpu)
                     if slot is None:
-                        fork_server.start(preload)  # again, if it was killed
+                        fork_server.start(preload)  # restarts it if it was killed
                         slot = Slot(entry, gpu, len(devices) > 1, shares)
                     slot.start(run)
                     running.append(slot)
-                except OSError as error:  # its folder cannot be written, or no process be made
+                except OSError as error:  # the folder is read-only, or the process cannot start
                     progress.ended(run, begin, reason(error), failed=True)
             for slot in _ended(running):
                 running.remove(slot)
                 message, failed = _outcome(slot.status(), slot.run)
                 progress.ended(slot.run, slot.begin, message, failed)
                 if turns.ended(slot.gpu, failed):
-                    report(f"GPU {slot.gpu}: 2 runs in a row failed there; from now on it gets few,"
-                           " as long as others do better")
+                    report(f"GPU {slot.gpu}: 2 runs in a row failed there; it now gets few runs "
+                           "while other GPUs do better")
                 free.append(slot)
-            while free and not waiting:  # a GPU has more room for those that run
+            while free and not waiting:  # frees GPU memory for the other runs
                 free.pop().close()
     finally:
         for slot in running:
@@ -76,8 +74,7 @@ def execute(
 
 
 def _free(slots: list[Slot], gpu: str) -> Slot | None:
-    """One whose process waits for a run on this GPU; those whose process has ended are taken out.
-    """
+    """Take out and return an idle slot of this GPU; None if there is none. Drop dead slots."""
     for slot in list(slots):
         if not slot.process.is_alive():
             slot.close()
@@ -89,14 +86,14 @@ def _free(slots: list[Slot], gpu: str) -> Slot | None:
 
 
 def _ended(slots: list[Slot]) -> list[Slot]:
-    """Those whose run has ended, after 5 seconds at most."""
+    """Wait up to 5 seconds for a run to end; return the slots whose run has ended."""
     ways = [way for slot in slots for way in (slot.connection, slot.process.sentinel)]
     ready = multiprocessing.connection.wait(ways, 5) if ways else []
     return [s for s in slots if s.connection in ready or s.process.sentinel in ready]
 
 
 class Progress:
-    """Says a line of each run that ended, and keeps the failures."""
+    """Reports one line per ended run, and keeps the failures."""
 
     def __init__(self, runs: int, report: Callable[[str], None]):
         self.runs, self.report = runs, report
@@ -104,7 +101,7 @@ class Progress:
         self.failures: list[Failure] = []
 
     def ended(self, run: PlannedRun, begin: float, message: str, failed: bool) -> None:
-        """begin: when it began, as time.monotonic() said."""
+        """Report an ended run. begin: time.monotonic() at its start."""
         now = time.monotonic()
         self.done += 1
         if failed:
@@ -115,14 +112,14 @@ class Progress:
 
 
 def remove_consoles(finished: Iterable[Path]) -> None:
-    """Remove what runs printed that were killed after they had finished."""
+    """Remove the console files of runs that were killed just after they had finished."""
     for folder in finished:
         with suppress(OSError):
             (folder / CONSOLE).unlink(missing_ok=True)
 
 
 def _outcome(status: int | None, run: PlannedRun) -> tuple[str, bool]:
-    """(what is said of a run that ended, whether it failed)."""
+    """Return (message about an ended run, whether it failed)."""
     if status == 0:
         try:
             return _summary(run), False
@@ -131,7 +128,7 @@ def _outcome(status: int | None, run: PlannedRun) -> tuple[str, bool]:
     if status is not None and status < 0:
         return f"killed by signal {-status}", True
     if status == LOST:
-        return "lost: the process that it was forked from was killed", True
+        return "lost: its fork server was killed", True
     with suppress(OSError):
         lines = (run.folder / CONSOLE).read_text(errors="replace").strip().splitlines()
         if lines:
@@ -141,7 +138,7 @@ def _outcome(status: int | None, run: PlannedRun) -> tuple[str, bool]:
 
 
 def _error(lines: list[str]) -> str:
-    """Of what a process printed that ended with a traceback, the first line of the error's text."""
+    """Return the first line of the error message after the last traceback in `lines`."""
     after = next((i for i, line in reversed([*enumerate(lines, 1)])
                   if line.startswith("Traceback (")), len(lines))
     return next((line for line in lines[after:] if line and not line[0].isspace()), lines[-1])
@@ -155,7 +152,7 @@ def _summary(run: PlannedRun) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss."""
+    """Format seconds as h:mm:ss."""
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}"

@@ -1,4 +1,4 @@
-"""Which runs a grid has: data sets x trainers x label spaces x domains x seeds."""
+"""Plan the runs of a grid: data sets x trainers x label spaces x domains x seeds."""
 
 import os
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ from ueo.settings.refused import check_run
 from ueo.settings.yaml_files import read_yaml
 from ueo.text import shown
 
-OPTION_OF = {  # keys that --set does not take, because what a run is called or reads follows them
+OPTION_OF = {  # keys that --set refuses, because names and inputs of a run depend on the option
     "TRAINER.NAME": "--trainers", "DATASET.PROTOCOL": "--protocol", "DATASET.SETTING": "--setting",
     "DATASET.TARGET_DOMAINS": "--domain", "MODEL.BACKBONE.NAME": "--backbone", "SEED": "--seed",
     "OUTPUT_DIR": "--output", "DATASET.ROOT": "--root",
@@ -40,10 +40,10 @@ OPTION_OF = {  # keys that --set does not take, because what a run is called or 
 
 
 def plan(settings: GridSettings, dataset: str) -> list[PlannedRun]:
-    """Every run on one data set, in the order of the table. Raises ConfigError for a wrong name."""
+    """Return all runs on one data set, in table order. Raise ConfigError for a wrong name."""
     for key, _ in pairs(settings.options, "--set"):
         if key in OPTION_OF:
-            raise ConfigError(f"--set {key}: many runs take it as {OPTION_OF[key]}; say it there")
+            raise ConfigError(f"--set {key}: use {OPTION_OF[key]} instead")
         if key == "RESUME":
             raise ConfigError(f"--set {key}: each of many runs resumes from its own folder; leave "
                               "it out, or use train.py --resume for one run")
@@ -58,7 +58,7 @@ def plan(settings: GridSettings, dataset: str) -> list[PlannedRun]:
     runs = []
     for trainer in trainer_names(settings):
         deterministic = getattr(TRAINER_REGISTRY.get(trainer), "deterministic", False)
-        deterministic = deterministic and settings.protocol != ONLINE  # a seed is an order there
+        deterministic = deterministic and settings.protocol != ONLINE  # its seed orders the stream
         each = product(spaces, domains, seeds[:1] if deterministic else seeds)
         of_trainer = _runs(settings, dataset, backbone, trainer, each)
         _resolve(of_trainer)
@@ -68,15 +68,15 @@ def plan(settings: GridSettings, dataset: str) -> list[PlannedRun]:
 
 
 def _resolve(runs: list[PlannedRun]) -> None:
-    """Fill in the runs' configurations. Those of one trainer and data set differ in label space,
-    domain and seed alone: one is built, which takes a hundred times as long as to copy it."""
+    """Fill in the configurations of one trainer's runs on one data set. They differ only in label
+    space, domain and seed, so build one and copy it, which is a hundred times as fast."""
     if not runs:
         return
     first = runs[0].settings
     cfg = build_cfg(first)
     check_run(cfg, first.options, TRAINER_REGISTRY.get(first.trainer))
     for key in first.options[::2]:
-        if key.startswith("ONLINE.") and not config.is_online(cfg):  # its folder would be named so
+        if key.startswith("ONLINE.") and not config.is_online(cfg):  # would only name the folder
             raise ConfigError(f"--set {key}: applies only with --protocol online; set that too, or "
                               "leave it out")
     shared = config.resolved(cfg) | {f"TEST.{key}": cfg.TEST[key] for key in OWN["TEST"]}
@@ -89,12 +89,12 @@ def _resolve(runs: list[PlannedRun]) -> None:
 
 def _runs(settings: GridSettings, dataset: str, backbone: str, trainer: str,
           each: Iterable[tuple[str, str, int]]) -> list[PlannedRun]:
-    """Of one trainer; what they share is worked out once. each: (label space, domain, seed)."""
+    """Return the runs of one trainer. each: (label space, domain, seed)."""
     name = output_name(dataset)
     own = replace(settings, options=_options_for(trainer, settings.options))
     config = config_name(backbone, own)
     earlier = Place.of(name, trainer, config_name(backbone, own, named=as_given), "", "", "")
-    if Path(settings.output, *earlier.method).is_dir():  # its runs go on where they are
+    if Path(settings.output, *earlier.method).is_dir():  # continue there
         config = config_name(backbone, own, named=as_given)
     grid = config_name(backbone, settings, trainer_names(settings))
     yamls = [settings.config_file]
@@ -133,18 +133,18 @@ def _runs(settings: GridSettings, dataset: str, backbone: str, trainer: str,
 
 
 def threads_of(settings: GridSettings) -> int:
-    """CPU threads of each run: many runs share the cores."""
+    """Return the CPU threads of each run: many runs share the cores."""
     return 0 if settings.device == "cuda" else 1
 
 
 def plugins_of(settings: GridSettings) -> tuple[str, ...]:
-    """Paths of the plug-ins, from whatever folder a run is started."""
+    """Return absolute paths of the plug-ins, since a run may start in another folder."""
     return tuple(str(Path(file).absolute()) for file in settings.plugin)
 
 
 def _options_for(trainer: str, options: tuple[str, ...]) -> tuple[str, ...]:
-    """The KEY VALUE pairs without those of other trainers, and without the optimiser's for one
-    that takes no step."""
+    """Return the KEY VALUE pairs without those of other trainers, and without the optimiser's if
+    the trainer takes no step."""
     return tuple(
         part
         for key, value in pairs(options, "--set")
@@ -155,24 +155,24 @@ def _options_for(trainer: str, options: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _reads(trainer: str, node: str) -> bool:
-    """Whether a trainer may read TRAINER.<node>: its own; one without declared options any that
-    is no other's, as CoOp reads TRAINER.COOP."""
+    """Whether a trainer may read TRAINER.<node>: its own node; or, for a trainer that declares no
+    options, any node that no other trainer declares, as CoOp reads TRAINER.COOP."""
     declared = {name for name in TRAINER_REGISTRY.registered_names()
                 if hasattr(TRAINER_REGISTRY.get(name), "defaults")}
     return node == trainer or trainer not in declared and node not in declared
 
 
 def check_taken(options: tuple[str, ...], trainers: list[str]) -> None:
-    """Raise ConfigError for an option of a trainer that is not among `trainers`: no run gets it."""
+    """Raise ConfigError for an option of a trainer not in `trainers`: no run would get it."""
     for key in options[::2]:
         if key.startswith("TRAINER.") and not any(_reads(t, key.split(".")[1]) for t in trainers):
-            raise ConfigError(f"--set {key}: {key.split('.')[1]} is not among --trainers; asked "
-                              f"for: {', '.join(trainers)}")
+            raise ConfigError(f"--set {key}: {key.split('.')[1]} is not among --trainers: "
+                              f"{', '.join(trainers)}")
 
 
 def _check_known(options: tuple[str, ...], runs: list[PlannedRun]) -> None:
-    """Raise ConfigError for an option that no run of these gets, and that is none of another
-    trainer's. Those of the optimiser are checked where nothing takes a step, too."""
+    """Raise ConfigError for an option that no run gets and no other trainer has. Optimiser options
+    are checked even if no trainer takes a step."""
     if not runs:
         return
     taken = {key for run in runs for key in run.settings.options[::2]}
@@ -191,7 +191,7 @@ def _check_known(options: tuple[str, ...], runs: list[PlannedRun]) -> None:
 def _domains(settings: GridSettings, kind: type) -> list[str]:
     if getattr(kind, "own", False):
         if not settings.path:
-            raise ConfigError("--path: say where your images are, their folder or their list")
+            raise ConfigError("--path: name the folder of your images, or a file that lists them")
         there = getattr(kind, "is_there", lambda path: os.path.exists(os.path.expanduser(path)))
         if not there(settings.path):
             raise ConfigError(f"--path: {quoted(settings.path)} does not exist"

@@ -1,4 +1,4 @@
-"""A whole grid: planned, run where it is not finished, and its tables."""
+"""A whole grid: plan it, run what is unfinished, and make the tables."""
 
 import sys
 from pathlib import Path
@@ -20,7 +20,7 @@ from ueo.text import file_name, shown
 
 
 def plan_all(settings: GridSettings) -> dict[str, list[PlannedRun]]:
-    """{data set: its runs}. Raises ConfigError for a wrong name."""
+    """Return {data set: its runs}. Raise ConfigError for a wrong name."""
     register(settings.plugin)
     plans = {name: plan(settings, name) for name in dataset_names(settings.datasets)}
     check_taken(settings.options, trainer_names(settings))
@@ -31,13 +31,13 @@ def run_grid(
     settings: GridSettings, plans: dict[str, list[PlannedRun]], published: str = "",
     expected: str = "", jobs: slurm.Jobs | None = None,
 ) -> int:
-    """0 done, 1 some runs failed or differ.
+    """Run a grid. Return 0 when done, 1 if some runs failed or differ.
 
-    plans: of `plan_all`. published: a CSV file of numbers that are laid beside; expected: one of
-    numbers that must come out; "" for none. jobs: hand it to Slurm instead.
+    plans: from `plan_all`. published: CSV file of numbers to show in the tables; expected: CSV file
+    of numbers that ours must equal; "" for none. jobs: submit these to Slurm instead.
     """
     for path in filter(None, (published, expected)):
-        reference.read_reference(path)  # what is wrong with it is said before hours of runs
+        reference.read_reference(path)  # report its errors before hours of runs
     runs = shard([run for of_dataset in plans.values() for run in of_dataset], settings.shard)
     elsewhere = bool(jobs) and jobs.cluster == "slurm" and settings.device != "cpu"
     todo = waiting(settings, runs, elsewhere)
@@ -61,10 +61,10 @@ def show(
     settings: GridSettings, plans: dict[str, list[PlannedRun]], published: str = "",
     expected: str = "",
 ) -> list[str]:
-    """Write and print the tables of the finished runs, and what came out of those on images of
-    one's own; returns what differs from `expected`. Without labels there is no table.
+    """Write and print the tables of the finished runs, and the outcome of runs on user images;
+    return the differences from `expected`. There is no table without labels.
 
-    One shard at a time, so that whoever ends last has read everything.
+    A lock lets one shard at a time do this, so the last one reads all results.
     """
     beside = reference.read_reference(published) if published else None
     summaries = []
@@ -91,7 +91,7 @@ def _table(
     settings: GridSettings, runs: list[PlannedRun], entries: list[tuple[Path, dict]],
     beside: list[reference.Row] | None,
 ) -> dict:
-    """Write and print the table of one data set's records; returns what it shows."""
+    """Write and print the table of one data set's records; return its summary."""
     there = {folder for folder, _ in entries}
     without = [(r.settings.trainer, *r.cell) for r in runs if r.folder not in there]
     summary = tables.summarise(entries, trainer_names(settings)[0], without)
@@ -111,8 +111,8 @@ def _table(
 
 
 def of_own_images(entries: list[tuple[Path, dict]]) -> list[Path]:
-    """Folders of the runs that adapted a model to images of one's own; of zero-shot CLIP, which
-    their predictions are compared with, only where it ran alone."""
+    """Return the folders of the runs that adapted a model to user images. Return those of zero-shot
+    CLIP, the baseline of their predictions, only if there are no others."""
     own = [(folder, result["trainer"]) for folder, result in entries
            if (folder / PREDICTIONS).is_file()]
     adapted = [folder for folder, trainer in own if trainer != ZERO_SHOT]
@@ -120,8 +120,8 @@ def of_own_images(entries: list[tuple[Path, dict]]) -> list[Path]:
 
 
 def table_stem(settings: GridSettings, runs: list[PlannedRun]) -> str:
-    """Name of the table's files: methods, configuration, what gains are over unless it is zero-shot
-    CLIP, and what is selected; so that no table takes the place of another."""
+    """Return the file name of the table: methods, the base of the gains unless it is zero-shot
+    CLIP, configuration and selection. So no table overwrites another."""
     base, *others = trainer_names(settings)
     parts = ["table", *([ALL] if ALL in settings.trainers else others or [base])]
     if base != ZERO_SHOT:
@@ -132,8 +132,8 @@ def table_stem(settings: GridSettings, runs: list[PlannedRun]) -> str:
 def selection(
     settings: GridSettings, runs: list[PlannedRun], usual: GridSettings | None = None
 ) -> list[str]:
-    """What files' names say of a selection of domains, label spaces or seeds, and of the images of
-    one's own that are shown. usual: settings that select nothing; those of GridSettings."""
+    """Return the parts of a file name for a selection of domains, label spaces or seeds, and for
+    user images. usual: settings without a selection; by default those of GridSettings."""
     whole = usual or GridSettings()
     asked = {key: "+".join(map(str, getattr(settings, key)))
              for key in ("domain", "setting", "seed")

@@ -1,8 +1,8 @@
-"""A process that does a run; on a GPU run after run, until one fails.
+"""A worker process that executes one run; on a GPU it executes run after run, until one fails.
 
-It is forked from a server that has imported torch once (fork_server.py), so that starting it costs
-a fraction of a second. The CUDA context, cuDNN's choices and reading the weights cost more than
-that; they are paid once a process, which is put back as it was after each run (afresh.py).
+It is forked from a server that has imported torch (fork_server.py), so it starts in a fraction of a
+second. The CUDA context, cuDNN's choices and reading the weights cost more. On a GPU they are paid
+once per process, which is restored after each run (afresh.py).
 """
 
 import multiprocessing
@@ -20,29 +20,29 @@ from ueo.grids.afresh import ProcessState
 from ueo.grids.grid_settings import PlannedRun
 from ueo.grids.offspring import kill_offspring_at_end
 
-PATIENCE = 30  # seconds that a process without a run has to end
-CONSOLE = "console.txt"  # what a run printed, kept only when it failed
-ASKED = (
-    "the process that runs are forked from has asked CUDA something, so this run cannot use it; "
-    "no module imported there may call torch.cuda at its import (--device cpu runs all the same)"
+PATIENCE = 30  # seconds that an idle process has to end
+CONSOLE = "console.txt"  # what a run printed; kept only if it failed
+CUDA_INITIALISED = (
+    "CUDA was initialised in the fork server, so this run cannot use it; no module that the fork "
+    "server imports may call torch.cuda at import (--device cpu works nevertheless)"
 )
 
 
 class Slot:
-    """The process, seen from the one that gives it runs. It answers when a run has ended well, or
-    ends with it: without a GPU, or where it failed.
+    """The parent's handle of a worker process. With a GPU the worker sends 0 after a successful run
+    and waits for the next; after a failure, or without a GPU, it exits with the run's status.
 
-    gpu: one of the GPUs, or "" for none.
+    gpu: name of the GPU, or "" for none.
     """
 
-    run: PlannedRun  # the last one that was started
-    begin: float  # when it began, as time.monotonic() said
+    run: PlannedRun  # the last one started
+    begin: float  # time.monotonic() at its start
 
     def __init__(self, entry: Callable[..., int], gpu: str, choose: bool,
                  shares: dict[str, str]):
-        """entry: called with a run's settings; returns an exit status. choose: the process is to
-        see this GPU alone; an only one is seen under any name. shares: environment that says how
-        many runs share the machine. Raises OSError."""
+        """Start the process; raise OSError if that fails. entry: called with a run's settings;
+        returns an exit status. choose: show the process this GPU only (not needed if there is only
+        one). shares: environment variables that tell how many runs share the machine."""
         self.gpu = gpu
         environment = {**shares, **({"CUDA_VISIBLE_DEVICES": gpu} if choose else {})}
         method = multiprocessing.get_start_method()
@@ -53,19 +53,19 @@ class Slot:
         try:
             self.process.start()
         except EOFError as error:
-            raise OSError("the process that runs are forked from was killed") from error
+            raise OSError("the fork server was killed") from error
         finally:
             theirs.close()
 
     def start(self, run: PlannedRun) -> None:
-        """Raises OSError where its folder cannot be written."""
+        """Send the run to the process. Raise OSError if its folder cannot be written."""
         run.folder.mkdir(parents=True, exist_ok=True)
         open(run.folder / CONSOLE, "w").close()
         self.run, self.begin = run, time.monotonic()
         self.connection.send(run)
 
     def status(self) -> int:
-        """0 where the run ended well, else the exit status of the process."""
+        """Return 0 if the run succeeded, else the exit status of the process."""
         with suppress(EOFError, OSError):
             if self.connection.poll():
                 return self.connection.recv()
@@ -73,7 +73,7 @@ class Slot:
         return self.process.exitcode
 
     def close(self) -> None:
-        """Let the process end, which waits for a run or has ended; one that hangs is killed."""
+        """End an idle process; kill it if it hangs."""
         self.connection.close()
         self.process.join(PATIENCE)
         if self.process.is_alive():
@@ -82,10 +82,10 @@ class Slot:
 
 def _serve(entry: Callable, runs: multiprocessing.connection.Connection, method: str, cuda: bool,
            environment: dict[str, str]) -> None:
-    """In the process: do each run that comes.
+    """Execute the runs that arrive (in the worker process).
 
-    method: how the workers of its loaders start, as in a run alone. Left to itself, a process of a
-    fork server starts one of its own for them, whose workers outlive a killed run.
+    method: start method of its loader workers, the same as in a single run. By default a child of a
+    fork server starts another fork server for them, and those workers outlive a killed run.
     """
     threading.Thread(target=_end_with_parents, daemon=True).start()
     multiprocessing.set_start_method(method, force=True)
@@ -105,14 +105,14 @@ def _serve(entry: Callable, runs: multiprocessing.connection.Connection, method:
 
 
 def _do(entry: Callable, run: PlannedRun, cuda: bool) -> int:
-    """Exit status of a run, all that it prints in a file."""
+    """Execute a run with its output redirected to CONSOLE; return its exit status."""
     console = run.folder / CONSOLE
     with open(console, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.stdout.reconfigure(line_buffering=True)  # so that an error is the last line
     if cuda and torch.cuda._is_in_bad_fork():
-        sys.exit(f"Error: {ASKED}")
+        sys.exit(f"Error: {CUDA_INITIALISED}")
     status = entry(run.settings)
     if status == 0:
         console.unlink(missing_ok=True)
@@ -120,7 +120,8 @@ def _do(entry: Callable, run: PlannedRun, cuda: bool) -> int:
 
 
 def _end_with_parents() -> None:
-    """A killed grid or fork server takes its runs along: two must not write into one folder."""
+    """Exit when the grid or its fork server is killed: else a new grid's run could write into the
+    same folder."""
     grid, server = multiprocessing.parent_process().sentinel, os.getppid()
     while not multiprocessing.connection.wait([grid], timeout=1):
         if os.getppid() != server:

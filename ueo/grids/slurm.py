@@ -1,4 +1,4 @@
-"""Hand a grid to Slurm: the same command once a shard, through submitit (an optional extra)."""
+"""Submit a grid to Slurm: one job per shard, through submitit (an optional extra)."""
 
 import argparse
 import ast
@@ -16,8 +16,8 @@ DEFAULTS = {"timeout_min": 24 * 60, "gpus_per_node": 1, "cpus_per_task": 8}  # o
 
 @dataclass(frozen=True)
 class Jobs:
-    """number: of shards, a job each. cluster: "slurm", or "local" for processes here. parameters:
-    submitit's. words: the arguments of `python -m ueo.commands grid` without those of Slurm."""
+    """number: of jobs, one per shard. cluster: "slurm", or "local" for processes on this machine.
+    parameters: for submitit. words: arguments of `python -m ueo.commands grid` without --slurm*."""
 
     number: int
     cluster: str
@@ -28,7 +28,7 @@ class Jobs:
 def submit(jobs: Jobs, settings: GridSettings) -> None:
     """Submit the shards of the grid.
 
-    Raises ConfigError when submitit or Slurm is missing or refuses a parameter.
+    Raise ConfigError if submitit or Slurm is missing, or refuses a parameter.
     """
     try:
         import submitit
@@ -51,11 +51,11 @@ def submit(jobs: Jobs, settings: GridSettings) -> None:
     except (RuntimeError, TypeError, ValueError, NameError, OSError) as error:
         raise ConfigError(f"--slurm: {first_line(error)}") from error
     print(f"Submitted {', '.join(job.job_id for job in submitted)}; logs in {logs}")
-    print("The tables are made at the end; the same command without --slurm makes them again")
+    print("The jobs make the tables at the end; the same command without --slurm makes them again")
 
 
 def words_of(args: argparse.Namespace, defaults: argparse.Namespace) -> list[str]:
-    """The command line of `args`, without what is Slurm's. defaults: of an empty command line."""
+    """Return the command line of `args` without --slurm*. defaults: of an empty command line."""
     words = [*args.datasets]
     for key, value in vars(args).items():
         ours = key in ("datasets", "shard") or key.startswith("slurm")
@@ -67,7 +67,7 @@ def words_of(args: argparse.Namespace, defaults: argparse.Namespace) -> list[str
 
 
 def parameters(words: list[str]) -> dict:
-    """KEY VALUE pairs as submitit takes them. Raises ConfigError for one without a value."""
+    """Parse KEY VALUE pairs for submitit. Raise ConfigError for a key without a value."""
     found = {}
     for key, value in pairs(words, "--slurm-set"):
         try:

@@ -1,4 +1,4 @@
-"""Python, torch and its CUDA, the engine, optional packages."""
+"""Check Python, torch and its CUDA, the engine and optional packages."""
 
 import platform
 import re
@@ -19,11 +19,11 @@ WITHOUT_GPU = "runs use the CPU"
 
 
 def software() -> Iterator[Finding]:
-    """Versions, and whether torchvision was built for this torch."""
+    """Report versions, and whether torchvision was built for this torch."""
     yield Finding(OK, "python", platform.python_version())
     import torchvision
 
-    torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)  # fails with another torch
+    torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)  # fails if built for another torch
     yield Finding(OK, "torch", f"{torch.__version__}, torchvision {torchvision.__version__}")
     yield Finding(OK, "engine", modern_dassl.engine_name())
     for package, use in OPTIONAL.items():
@@ -34,16 +34,16 @@ def software() -> Iterator[Finding]:
 
 
 def cuda(driver: str | None) -> Iterator[Finding]:
-    """Whether torch can use the GPUs that there are. driver: see `driver_version`."""
+    """Report whether torch can use the GPUs. driver: from `driver_version`."""
     built = torch.version.cuda
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             yield _gpu(number, built, driver)
     elif driver is None:
-        yield Finding(NOTE, "gpu", f"there is none (nvidia-smi finds no driver); {WITHOUT_GPU}")
+        yield Finding(NOTE, "gpu", f"none found (nvidia-smi finds no driver); {WITHOUT_GPU}")
     elif built is None:
-        yield Finding(WRONG, "gpu", f"driver {driver} is there, but torch {torch.__version__} is "
-                      "built without CUDA: install a build with it")
+        yield Finding(WRONG, "gpu", f"driver {driver} is installed, but torch {torch.__version__} "
+                      "was built without CUDA: install a build with CUDA")
     else:
         yield Finding(WRONG, "gpu", f"torch, built for CUDA {built}, cannot use driver {driver} "
                       f"({_why()}): install a newer driver, or a torch for an older CUDA")
@@ -54,14 +54,14 @@ def _gpu(number: int, built: str | None, driver: str | None) -> Finding:
     name = torch.cuda.get_device_name(number)
     told = f"{name}, driver {driver or 'unknown'}, torch built for CUDA {built}"
     known = torch.cuda.get_arch_list()
-    # a build for sm_80 runs on 8.6 too, and PTX (compute_80) on all that is newer
+    # a build for sm_80 also runs on 8.6, and PTX (compute_80) on anything newer
     builds = [(kind, divmod(int(digits), 10)) for arch in known
               for kind, digits in re.findall(r"^(sm|compute)_(\d+)", arch)]
     runs = [build <= (major, minor) and (kind == "compute" or build[0] == major)
             for kind, build in builds]
     if known and not any(runs):
         return Finding(WRONG, f"gpu {number}", f"{told}, which has no kernels for its architecture "
-                       f"sm_{major}{minor} ({', '.join(known)}): install a torch that has")
+                       f"sm_{major}{minor} ({', '.join(known)}): install a torch that does")
     return Finding(OK, f"gpu {number}", told)
 
 
@@ -74,7 +74,7 @@ def _why() -> str:
 
 
 def driver_version() -> str | None:
-    """Of NVIDIA's driver; None where there is none."""
+    """Return the version of NVIDIA's driver; None if there is none."""
     if shutil.which("nvidia-smi") is None:
         return None
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]

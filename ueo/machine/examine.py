@@ -1,4 +1,4 @@
-"""Everything that is looked at on a new machine, in the order in which it is told."""
+"""All checks of a new machine, in the order in which they are reported."""
 
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from ueo.runs.configure import register
 
 @dataclass(frozen=True)
 class Examination:
-    """What to examine. pixels: side of the JPEGs; epochs: of the short runs."""
+    """What to examine. pixels: side of the timed JPEGs. epochs: of the short runs."""
 
     root: str = "data"
     output: str = "output"
@@ -26,7 +26,7 @@ class Examination:
 
 
 def examine(asked: Examination) -> Iterator[Finding]:
-    """The findings, one after the other, as they are made."""
+    """Yield each finding as soon as it is made."""
     register()
     root, datasets = asked.root, asked.datasets
     with tempfile.TemporaryDirectory() as name:

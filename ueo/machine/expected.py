@@ -1,4 +1,4 @@
-"""How long all runs of `bash scripts/ueo/main.sh all` take here, from measured parts of a step."""
+"""Estimate the time of `bash scripts/ueo/main.sh all` from measured parts of a training step."""
 
 import io
 import time
@@ -19,13 +19,13 @@ from ueo.machine.workload import BATCH, hours, recipe, work
 from ueo.results.record import peak_memory
 from ueo.runs.start import set_up_torch
 
-SMALL, ROUNDS = 8, 10  # images of a measured step on a CPU; rounds on a GPU, on a CPU one
+SMALL, ROUNDS = 8, 10  # images of a timed step on a CPU; repetitions on a GPU (one on a CPU)
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Seconds: text side of a step by number of class names, images of a step, evaluation and
-    decoding of one image. memory: bytes of a run at its batch size."""
+    """Measured seconds. text: text side of a step, by number of class names. images: image side of
+    a step. evaluation, decoding: of one image. memory: bytes of a run at its batch size."""
 
     text: dict[int, float]
     images: float
@@ -39,8 +39,8 @@ class Parts:
 
 def measure(backbone: str, names: set[int], device: torch.device, folder: Path, pixels: int
             ) -> Parts:
-    """The parts on `device`, with random weights and JPEGs of pixels x pixels that are decoded
-    once. On a CPU few images are measured, and the rest is in proportion."""
+    """Measure the parts on `device`, with random weights and JPEGs of pixels x pixels. On a CPU use
+    few images and scale the results up."""
     set_up_torch(device.type, 0, None)
     batch = BATCH if device.type == "cuda" else SMALL
     cfg = recipe(backbone)
@@ -49,7 +49,7 @@ def measure(backbone: str, names: set[int], device: torch.device, folder: Path, 
     own = pictures(folder / "jpegs", SMALL, pixels)
     decoding = _seconds(lambda: [read_image(path) for path in own], torch.device("cpu")) / SMALL
     paths = own * (batch // SMALL * (_rounds(device) + 1))  # one epoch is long enough
-    with redirect_stdout(io.StringIO()):  # which says where decoded images are kept
+    with redirect_stdout(io.StringIO()):  # the loaders print where decoded images are stored
         feeds = [batches(cfg, paths, device, folder / "store", training)
                  for training in (True, False)]
     way = Way(backbone, min(names), True, device)
@@ -68,7 +68,7 @@ def measure(backbone: str, names: set[int], device: torch.device, folder: Path, 
 
 
 def _seconds(function: Callable[[], None], device: torch.device) -> float:
-    """Of one call, after one that is not timed."""
+    """Return the seconds of one call, after an untimed one."""
     function()
     rounds = _rounds(device)
     _wait(device)
@@ -90,7 +90,7 @@ def _wait(device: torch.device) -> None:
 
 def expected(backbone: str, datasets: tuple[str, ...], device: torch.device, folder: Path,
              pixels: int) -> Iterator[Finding]:
-    """Memory of a run, and hours of all of them, side by side as a grid runs them."""
+    """Report the memory of a run, and the hours of all runs, in parallel as in a grid."""
     counts = {name: dataset_class(name).counts.known for name in datasets}
     parts = measure(backbone, set(counts.values()), device, folder, pixels)
     at_once = gpus.worker_count(0, device.type)
@@ -99,5 +99,5 @@ def expected(backbone: str, datasets: tuple[str, ...], device: torch.device, fol
             for name, names in counts.items()}
     named = ", ".join(f"{name} {took:,.1f}" for name, took in each.items())
     told = f"about {sum(each.values()):,.1f} hours for all runs with {backbone}, {at_once} at once"
-    yield Finding(OK, "time", f"{told} ({named}), without their start and loading",
+    yield Finding(OK, "time", f"{told} ({named}), not counting start-up and loading",
                   {"backbone": backbone, "hours": each, "at_once": at_once, "parts": vars(parts)})

@@ -1,4 +1,4 @@
-"""What an examination of a machine finds: one line each, fine or with what to do."""
+"""Findings about a machine: one line each, which says what to do if something is wrong."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -7,12 +7,12 @@ from ueo.errors import UserError
 from ueo.runs.status import one_line
 from ueo.text import shown
 
-OK, NOTE, WRONG = "ok", "note", "WRONG"  # NOTE: nothing is broken, but something is not there
+OK, NOTE, WRONG = "ok", "note", "WRONG"  # NOTE: something is absent, nothing is broken
 
 
 @dataclass(frozen=True)
 class Finding:
-    """state: OK, NOTE or WRONG. text: what is, or what is wrong: what to do. facts: numbers."""
+    """state: OK, NOTE or WRONG. text: the fact, or "<problem>: <remedy>". facts: numbers."""
 
     state: str
     name: str
@@ -24,12 +24,12 @@ class Finding:
 
 
 def findings_of(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """The findings of a check; one that ends in an error is a finding too, and stops no other."""
+    """Yield the findings of a check. An error becomes a finding, so the next check still runs."""
     try:
         yield from check()
     except UserError as error:
         yield Finding(WRONG, name, one_line(error))
-    except Exception as error:  # whatever a machine may do
+    except Exception as error:  # a machine may fail in any way
         yield Finding(WRONG, name, f"failed with {type(error).__name__}: {one_line(error)}")
 
 

@@ -1,4 +1,4 @@
-"""What runs need besides the machine: weights, data, a folder that can be written."""
+"""Check what runs need besides the machine: weights, data, a writable folder."""
 
 import os
 import tempfile
@@ -14,7 +14,7 @@ from ueo.machine.findings import NOTE, OK, WRONG, Finding
 
 
 def weights() -> Iterator[Finding]:
-    """Each of OpenAI's backbones in clip's cache, its checksum compared."""
+    """Report whether each OpenAI backbone is in clip's cache with the right checksum."""
     for name in ARCHITECTURES:
         file = weights_file(name)
         if why := absent(name):
@@ -27,10 +27,10 @@ def weights() -> Iterator[Finding]:
 
 
 def data(root: str, datasets: tuple[str, ...]) -> Iterator[Finding]:
-    """Each domain beside what is published, by number and names of its files."""
+    """Compare each domain with the published one, by number and names of files."""
     if not os.path.isdir(os.path.expanduser(root)):
         yield Finding(NOTE, "data root", f"{root}: no such folder; name yours with --root, or see "
-                      "docs/datasets.md for what goes there")
+                      "docs/datasets.md for its contents")
         return
     for name in datasets:
         kind = dataset_class(name)
@@ -49,7 +49,7 @@ def data(root: str, datasets: tuple[str, ...]) -> Iterator[Finding]:
 
 
 def output(folder: str) -> Iterator[Finding]:
-    """Whether records can be written; nothing is."""
+    """Report whether records can be written, without creating a folder."""
     try:
         with tempfile.TemporaryFile(dir=existing(folder)):
             yield Finding(OK, "output", f"{folder} can be written")
@@ -59,7 +59,7 @@ def output(folder: str) -> Iterator[Finding]:
 
 
 def existing(folder: str) -> Path:
-    """The path, or the first above it that is there."""
+    """Return the path, or its nearest parent that exists."""
     path = Path(folder).expanduser().absolute()
     while not path.exists():
         path = path.parent

@@ -1,4 +1,4 @@
-"""What is timed: a training step of UEO and an evaluation, with weights and pictures made up."""
+"""The timed work: a training step of UEO and an evaluation, with random weights and images."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -32,13 +32,13 @@ WORDS = ("alarm clock", "backpack", "battery", "bed", "bike", "bottle", "bucket"
 
 
 def names(count: int) -> list[str]:
-    """Class names of one to four tokens."""
+    """Return class names of one to four tokens."""
     pairs = [f"{a} {b}" for a in WORDS for b in WORDS]
     return [*WORDS, *pairs, *(f"{p} {w}" for p in pairs for w in WORDS)][:count]
 
 
 def pictures(folder: Path, count: int, size: int) -> list[str]:
-    """Paths of JPEGs of size x size with structure of all sizes, made once (quality 88)."""
+    """Return paths of size x size JPEGs with structure at all scales (quality 88), made once."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{size}-{number}.jpg" for number in range(count)]
     for number, path in enumerate(paths):
@@ -54,17 +54,17 @@ def pictures(folder: Path, count: int, size: int) -> list[str]:
 
 
 def made_up(name: str, device: torch.device) -> Backbone:
-    """OpenAI's architecture with random weights, or another backbone with its own, on `device`; in
-    half precision on a GPU."""
+    """Return OpenAI's architecture with random weights, or another backbone with its own weights;
+    in half precision on a GPU."""
     precision = "fp16" if device.type == "cuda" else "fp32"
     weights = random_clip(name).state_dict() if name in ARCHITECTURES else None
     return load_clip(name, precision, device, weights)
 
 
 class Way:
-    """A prompted CLIP as it is trained, plain or fast, its optimiser, and what is timed.
+    """A prompted CLIP with its optimiser, trained in the plain or the fast way, to be timed.
 
-    graphs: whether forward and backward are launched as one CUDA graph, as a fast run does.
+    graphs: whether forward and backward are one CUDA graph, as in a fast run.
     """
 
     def __init__(self, backbone: str, count: int, fast: bool, device: torch.device):
@@ -82,16 +82,17 @@ class Way:
                           for loss in (self._text, self._images, self._universal_entropy)}
 
     def text(self, images: torch.Tensor) -> None:
-        """Class features and the gradient to the context."""
+        """Compute class features and the gradient of the context."""
         self._launch(self._text, {})
 
     def step(self, images: torch.Tensor) -> None:
-        """One step of UEO."""
+        """Take one step of UEO."""
         self._launch(self._universal_entropy, {"img": images})
         self.optim.step()
 
     def images(self, images: torch.Tensor) -> None:
-        """A step without its text side: features of images and the gradient to what is tuned."""
+        """Take a step without its text side: image features and the gradients of tuned
+        parameters."""
         self._launch(self._images, {"img": images})
         self.optim.step()
 
@@ -118,15 +119,15 @@ class Way:
         return sum(universal_entropy(prob, prob.detach().amax(-1)))
 
     def evaluation(self, images: torch.Tensor) -> None:
-        """Features of images, as in an evaluation; folding is not timed."""
+        """Compute image features as in an evaluation; folding is not timed."""
         self.model.image_features(images)
 
 
 def batches(cfg, paths: list[str], device: torch.device, store: Path, training: bool,
             identical: bool = False) -> Iterator[torch.Tensor]:
-    """Batches without end, as a run makes them once everything is decoded, on the device.
+    """Return endless batches on the device, as a run makes them once all images are decoded.
 
-    store: folder of the decoded images. identical: with the pixels that the released loader gives.
+    store: folder of the decoded images. identical: give the same pixels as the released loader.
     """
     items = [SimpleNamespace(impath=path, label=0, domain=0) for path in paths]
     kept = open_store(store, "benchmark", len(paths), None)
@@ -143,7 +144,7 @@ def batches(cfg, paths: list[str], device: torch.device, store: Path, training: 
 
 
 def without_end(loader, device: torch.device) -> Iterator[torch.Tensor]:
-    """Epoch after epoch, the images on the device."""
+    """Yield the images of epoch after epoch, on the device."""
     for _ in itertools.count():
         for batch in loader:
             yield batch["img"].to(device)

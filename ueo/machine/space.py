@@ -1,4 +1,4 @@
-"""Memory and disk, free against what the whole job needs."""
+"""Compare free memory and disk space with what the whole benchmark needs."""
 
 import os
 import shutil
@@ -14,14 +14,14 @@ from ueo.machine.findings import NOTE, OK, WRONG, Finding, bytes_in_words
 from ueo.machine.materials import existing
 from ueo.machine.workload import SEEDS, work
 
-PIXELS = {"office31": 400, "office_home": 600, "visda_c": 350, "domainnet": 500}  # of a side, about
-RECORD, RECORD_IMAGE = 2_000_000, 150  # bytes of a run: checkpoint, picture, log; and of an image
-SHARED = 1_000_000_000  # bytes that the loaders of a run pass their batches in
+PIXELS = {"office31": 400, "office_home": 600, "visda_c": 350, "domainnet": 500}  # typical side
+RECORD, RECORD_IMAGE = 2_000_000, 150  # bytes per run (checkpoint, picture, log) and per image
+SHARED = 1_000_000_000  # bytes in which the loader workers of a run pass batches
 
 
 def disk(root: str, output: str, datasets: tuple[str, ...]) -> Iterator[Finding]:
-    """Room for the records, which is needed, and for the decoded images, which is used."""
-    a_domain = len(STANDARD_SETTINGS) * (SEEDS + 1)  # runs; the zero-shot model needs no seeds
+    """Report disk space for the records (required) and for decoded images (used if available)."""
+    a_domain = len(STANDARD_SETTINGS) * (SEEDS + 1)  # runs; zero-shot CLIP needs one seed
     runs = a_domain * sum(len(dataset_class(name).domains) for name in datasets)
     images = a_domain * sum(work(name)["images"] for name in datasets)
     needed = runs * RECORD + images * RECORD_IMAGE
@@ -38,14 +38,14 @@ def disk(root: str, output: str, datasets: tuple[str, ...]) -> Iterator[Finding]
             f"data set take about {bytes_in_words(whole)}")
     facts = {"budget_bytes": budget, "decoded_bytes": decoded}
     if budget < whole:
-        yield Finding(NOTE, "store", f"{told}: what does not fit is decoded in each epoch; see "
+        yield Finding(NOTE, "store", f"{told}: the others are decoded in each epoch; see "
                       "DATASET.STORE and STORE_GB in docs/speed.md", facts)
     else:
         yield Finding(OK, "store", told, facts)
 
 
 def memory(needed: int, device: torch.device, at_once: int) -> Iterator[Finding]:
-    """Free memory against what a run needs, measured. at_once: runs side by side."""
+    """Compare free memory with the measured need of a run. at_once: runs in parallel."""
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
         at_once, remedy = 1, "free the GPU"
@@ -60,7 +60,7 @@ def memory(needed: int, device: torch.device, at_once: int) -> Iterator[Finding]
 
 
 def _available() -> int:
-    """Bytes of memory that can be had without swapping."""
+    """Return the bytes of memory available without swapping."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if "MemAvailable" in line)
@@ -69,7 +69,7 @@ def _available() -> int:
 
 
 def shared_memory() -> Iterator[Finding]:
-    """/dev/shm, through which the workers of a loader hand over their batches."""
+    """Report the space in /dev/shm, through which loader workers pass their batches."""
     if os.path.isdir("/dev/shm"):
         free = shutil.disk_usage("/dev/shm").free
         told, enough = f"{bytes_in_words(free)} free in /dev/shm", free >= SHARED

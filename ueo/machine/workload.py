@@ -1,8 +1,8 @@
-"""What UEO on published data sets takes in all: steps, evaluations, decoded images; and hours.
+"""Count the work of UEO on published data sets: steps, evaluations, decoded images; and hours.
 
-Each domain under four label spaces with three seeds, by the released recipe. Images are the
-published numbers; a label space is taken to hold its classes' share of them. Every image is decoded
-once, and the zero-shot model is evaluated once a domain.
+Each domain runs under four label spaces with three seeds, by the released recipe. Image counts are
+the published ones; a label space is assumed to hold its classes' share of them. Every image is
+decoded once, and the zero-shot model is evaluated once per domain.
 """
 
 import math
@@ -21,7 +21,7 @@ BATCH = 64
 
 
 def recipe(backbone: str, dataset: str = ""):
-    """UEO's recipe on a backbone and a data set, a name in configs/datasets, as configuration."""
+    """Return the configuration of UEO's recipe. dataset: a name in configs/datasets, or ""."""
     register()
     trainers = {"UEO": TRAINER_REGISTRY.get("UEO")}
     cfg = extend(get_cfg_default(), trainers)
@@ -33,12 +33,13 @@ def recipe(backbone: str, dataset: str = ""):
 
 
 def work(dataset: str) -> dict[str, int]:
-    """Steps, and images evaluated and decoded, for all domains, label spaces and seeds.
+    """Return the steps, and the images evaluated and decoded, of all domains, label spaces and
+    seeds.
 
-    "evaluated_plain": as released, every set each time; "evaluated_fast": as it is here.
+    "evaluated_plain": as released, every set each time; "evaluated_fast": as in this project.
     """
     kind, last = dataset_class(dataset), recipe("RN50", dataset).OPTIM.MAX_EPOCH
-    tuned = math.ceil(last / EVAL_FREQ)  # evaluations besides the zero-shot model's
+    tuned = math.ceil(last / EVAL_FREQ)  # evaluations without the zero-shot one
     total = dict.fromkeys(("images", "steps", "evaluated_plain", "evaluated_fast"), 0)
     for domain, count in kind.published.items():
         listed = getattr(kind, "listed", {}).get(domain)
@@ -56,7 +57,7 @@ def work(dataset: str) -> dict[str, int]:
 
 def hours(todo: dict[str, int], step: float, image: float, decoding: float = 0.0,
           way: str = "fast") -> float:
-    """Of the work `todo`. step: seconds of a training step of BATCH images; image, decoding:
-    seconds to evaluate and to decode one image."""
+    """Return the hours of the work `todo`. step: seconds of a training step of BATCH images. image,
+    decoding: seconds to evaluate and to decode one image."""
     return (todo["steps"] * step + todo[f"evaluated_{way}"] * image
             + todo["images"] * decoding) / 3600

@@ -1,4 +1,4 @@
-"""UEO's parts, one changed at a time, with intervals; and whether its weighting matters."""
+"""Ablations of UEO: one part changed at a time, with intervals; and whether weighting matters."""
 
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from ueo.results.wording import ROUNDING, signed, signed_interval
 from ueo.text import file_name
 
 UEO, PLAIN = "UEO", "uniform"
-VIT_ALONE = "visual-prompt"  # run where it is named: a ResNet fails
-VARIATIONS = {  # name in the table: what departs from the released UEO
+VIT_ALONE = "visual-prompt"  # runs only if named, because it fails on a ResNet
+VARIATIONS = {  # {name in the table: changed options of UEO}
     UEO: {},
     PLAIN: {"WEIGHTING": "uniform"},  # no weighting: InfoMax
     "oracle": {"WEIGHTING": "oracle"},
@@ -33,15 +33,15 @@ VARIATIONS = {  # name in the table: what departs from the released UEO
     "trade-off-0": {"TRADE_OFF": "0.0"},
     "trade-off-0.5": {"TRADE_OFF": "0.5"},
     "trade-off-2": {"TRADE_OFF": "2.0"},
-    "context-fp32": {"CTX_FP32": "True"},  # differs in fp16 alone
+    "context-fp32": {"CTX_FP32": "True"},  # differs in fp16 only
 }
 
 
 def plans(
     settings: GridSettings, dataset: str, only: tuple[str, ...] = ()
 ) -> dict[str, list[PlannedRun]]:
-    """{name in the table: its runs}; zero-shot CLIP first. only: some of VARIATIONS; all
-    but VIT_ALONE unless given."""
+    """Return {name in the table: its runs}, zero-shot CLIP first. only: some of VARIATIONS; by
+    default all but VIT_ALONE."""
     names = only or [name for name in VARIATIONS if name != VIT_ALONE]
     for name in names:
         if name not in VARIATIONS:
@@ -57,7 +57,7 @@ def plans(
 
 
 def entries(by_name: dict[str, list[PlannedRun]]) -> list[tables.Entry]:
-    """Finished runs, each under its name in the table."""
+    """Return the finished runs under their names in the table."""
     return [
         (run.folder, {**result, "trainer": name})
         for name, runs in by_name.items()
@@ -67,7 +67,7 @@ def entries(by_name: dict[str, list[PlannedRun]]) -> list[tables.Entry]:
 
 
 def verdict(found: list[tables.Entry]) -> str:
-    """Whether the weighting matters, from the paired interval of UEO over equal weights."""
+    """State whether weighting matters, from the paired interval of UEO over equal weights."""
     gain = gains.overall_gain(found, UEO, PLAIN)
     if gain is None:
         return "Whether the weighting matters was not measured: runs without it are missing."

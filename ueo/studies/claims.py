@@ -1,4 +1,4 @@
-"""Claims of papers beside what was measured here, by paired gains and their intervals."""
+"""Test claims of papers against our measurements, by paired gains and their intervals."""
 
 from collections.abc import Callable
 
@@ -13,8 +13,8 @@ HELD, NOT_HELD, PARTLY, OPEN, UNTESTED = (
 
 
 def verdict(intervals: list[tuple[float, float]]) -> str:
-    """Of a claim that each of these gains is above 0: held if all intervals are, held in part if
-    some are, not held if none is and one lies below, not decided if all hold 0."""
+    """Judge the claim that all these gains are above 0. Held: all intervals are above 0. In part:
+    some are. Not held: none is, and one lies below 0. Not decided: all contain 0."""
     if not intervals:
         return UNTESTED
     above = sum(low > ROUNDING for low, _ in intervals)
@@ -24,7 +24,7 @@ def verdict(intervals: list[tuple[float, float]]) -> str:
 
 
 def not_worse(intervals: list[tuple[float, float]]) -> str:
-    """Of a claim that none of these gains is below 0: not held if an interval lies below."""
+    """Judge the claim that no gain is below 0: not held if an interval lies below 0."""
     if not intervals:
         return UNTESTED
     return NOT_HELD if any(high < -ROUNDING for _, high in intervals) else HELD
@@ -38,15 +38,15 @@ RULES = {
 
 def claim(title: str, comparisons: list[dict],
           rule: Callable[[list[tuple[float, float]]], str] = verdict) -> dict:
-    """A claim with its figures. comparisons: {"of": what over what, "metric", and "gain" and
-    "interval" in points of percent, both missing where not defined}."""
+    """Return a claim with its figures. comparisons: {"of": "A over B", "metric", and "gain" and
+    "interval" in percentage points, both absent if undefined}."""
     intervals = [tuple(c["interval"]) for c in comparisons if "interval" in c]
     return {"claim": title, "rule": RULES[rule], "comparisons": comparisons,
             "verdict": rule(intervals)}
 
 
 def table(claims: list[dict], form: str = "github") -> str:
-    """One line a comparison, the claim and its verdict on the first of each."""
+    """Return a table with one line per comparison; a claim's first line holds its verdict."""
     lines, write = [], WRITERS[form]
     for entry in claims:
         first = [write(f"{entry['claim']} ({entry['rule']})"), entry["verdict"]]

@@ -1,9 +1,9 @@
-"""A finished run evaluated elsewhere: on other domains, on a half of its classes, and with its
-weights between where it started and where it ended (WiSE-FT).
+"""Evaluate a finished run elsewhere: on other domains, on half of its classes, and with weights
+interpolated between its initial and its final ones (WiSE-FT).
 
-Wortsman et al., CVPR 2022, arXiv:2109.01903: what was tuned becomes (1 - alpha) * start + alpha *
-tuned. Alpha 1 is the run; alpha 0 is where its training started: zero-shot CLIP, unless what is
-tuned begins at random. Each alpha is evaluated, and has a record in the form of a run's.
+Wortsman et al., CVPR 2022, arXiv:2109.01903: the tuned weights become (1 - alpha) * start + alpha *
+tuned. Alpha 1 is the run; alpha 0 is its initial model: zero-shot CLIP, unless the tuned weights
+are initialised at random. Each alpha is evaluated and gets a record in the format of a run's.
 """
 
 from dataclasses import dataclass
@@ -36,11 +36,11 @@ METRICS = ("pacc", "accuracy", "auroc", "fpr95")
 
 @dataclass(frozen=True)
 class ElsewhereSettings:
-    """Which finished run is evaluated, and how.
+    """Which finished run to evaluate, and how.
 
-    model_dir: the run's folder. alpha: shares of the tuned weights. domain, classes: what it is
-    evaluated on; empty for what it was trained on. output_dir: folder of the records; None for
-    wise_ft in the run's. load_epoch: of the checkpoint; None for the last. options: KEY VALUE, ...
+    model_dir: the run's folder. alpha: interpolation weights. domain, classes: where to evaluate;
+    empty means those of the run. output_dir: folder of the records; None means wise_ft in the run's
+    folder. load_epoch: epoch of the checkpoint; None means the last. options: KEY VALUE, ...
     """
 
     model_dir: str
@@ -61,18 +61,18 @@ class ElsewhereSettings:
 
     @property
     def weights(self) -> Path:
-        """File of the run's checkpoint."""
+        """The checkpoint file of the run."""
         return checkpoint_file(Path(self.model_dir, MODEL), self.load_epoch)
 
     def record(self, domain: str, classes: str, alpha: float) -> Path:
-        """Folder of one record; "" for what the run was trained on."""
+        """Return the folder of one record. domain, classes: "" for those of the run."""
         return self.output / domain / classes / f"alpha{alpha:g}"
 
 
 def evaluate_elsewhere(settings: ElsewhereSettings) -> list[list]:
-    """Evaluate all that is asked for; returns a row for each domain, half of the classes and alpha:
-    these, then METRICS in percent. Raises ConfigError for a folder without a finished run, and for
-    a run that cannot be mixed or fits no other classes."""
+    """Evaluate each combination of domain, classes and alpha; return a row for each: these three,
+    then METRICS in percent. Raise ConfigError if the folder has no finished run, or if the run
+    cannot be interpolated or does not fit other classes."""
     register(settings.plugin)
     rows = []
     for domain in dict.fromkeys(settings.domain or [""]):
@@ -83,13 +83,13 @@ def evaluate_elsewhere(settings: ElsewhereSettings) -> list[list]:
 
 
 def evaluate_to_status(settings: ElsewhereSettings) -> int:
-    """Exit status of an evaluation."""
+    """Evaluate and return the exit status."""
     return status_of(lambda: evaluate_elsewhere(settings) and None)
 
 
 def settings_there(settings: ElsewhereSettings, domain: str, classes: str) -> RunSettings:
-    """The run's own configuration, changed as asked; "" leaves domain or classes. Raises
-    ConfigError for a folder without a finished run."""
+    """Return the run's configuration with another domain and other classes; "" keeps them. Raise
+    ConfigError if the folder has no finished run."""
     finished = read_result(settings.model_dir)
     if finished is None:
         raise ConfigError(f"--model-dir {settings.model_dir}: holds no finished run (result.json)")
@@ -97,7 +97,7 @@ def settings_there(settings: ElsewhereSettings, domain: str, classes: str) -> Ru
                                   f"--model-dir {settings.model_dir}")]
     options += ["DATALOADER.NUM_WORKERS", str(finished["environment"].get("workers", 0))]
     options += ["DATASET.TARGET_DOMAINS", str((domain,))] if domain else []
-    # data sets on which a run on its own can be tested as on another domain
+    # a relative is a data set that serves as another domain of the run's data set
     own = finished["config"]["DATASET.NAME"]
     if relative := of_registered(DATASET_REGISTRY, own, "relatives", {}).get(domain):
         options += ["DATASET.NAME", relative]
@@ -113,7 +113,7 @@ def settings_there(settings: ElsewhereSettings, domain: str, classes: str) -> Ru
 
 
 def _build(settings: ElsewhereSettings, domain: str, classes: str) -> TrainerX:
-    """The run's trainer, untrained."""
+    """Build the run's trainer, untrained."""
     cfg = build_cfg(settings_there(settings, domain, classes))
     set_up_torch(settings.device, settings.threads, cfg.MODEL.TF32)
     check_writable(Path(cfg.OUTPUT_DIR))
@@ -122,12 +122,12 @@ def _build(settings: ElsewhereSettings, domain: str, classes: str) -> TrainerX:
     follow_run(cfg, settings.model_dir, set(settings.options[::2]))
     trainer = build_trainer(cfg)
     if not hasattr(trainer, "evaluations") or MODEL not in trainer.get_model_names():
-        raise ConfigError(f"--model-dir: {cfg.TRAINER.NAME} tunes nothing that could be mixed")
+        raise ConfigError(f"--model-dir: {cfg.TRAINER.NAME} tunes nothing to interpolate")
     trainer.check_classes(settings.model_dir)
     if {*settings.alpha} != {1.0} and (kept := untuned_adapter(trainer.model, trainer.groups)):
         raise ConfigError(
-            f"--alpha: {cfg.TRAINER.NAME} keeps what is no weight ({min(kept)}), so it has nothing "
-            "between its start and its end; --alpha 1 evaluates it as it is"
+            f"--alpha: {cfg.TRAINER.NAME} has state that cannot be interpolated ({min(kept)}); "
+            "--alpha 1 evaluates it unchanged"
         )
     return trainer
 
@@ -135,7 +135,7 @@ def _build(settings: ElsewhereSettings, domain: str, classes: str) -> TrainerX:
 def _evaluate(
     trainer: TrainerX, settings: ElsewhereSettings, domain: str, classes: str
 ) -> list[list]:
-    """A record for each alpha; returns the rows."""
+    """Write a record for each alpha; return the rows."""
     module, evaluations = trainer._models[MODEL], trainer.evaluations
     start = {name: value.clone() for name, value in module.state_dict().items()}
     trainer.output_dir = str(settings.record(domain, classes, settings.alpha[0]))
@@ -162,15 +162,15 @@ def _evaluate(
 # evaluations of the runs of a grid
 
 
-Tests = dict[PlannedRun, list[Path]]  # an evaluation of a finished run -> folders of its records
+Tests = dict[PlannedRun, list[Path]]  # evaluation of a finished run -> folders of its records
 
 
 def plan_elsewhere(
     settings: GridSettings, run: PlannedRun, folder: str, alpha: tuple[float, ...] = (1.0,),
     **what: tuple[str, ...],
 ) -> Tests:
-    """The evaluation of a run on `domain` or on `classes`. folder: of its records, below the
-    run's."""
+    """Plan the evaluation of a run on `domain` or on `classes`. folder: name of the folder of its
+    records, in the run's."""
     asked = ElsewhereSettings(
         model_dir=str(run.folder),
         alpha=alpha,
@@ -193,16 +193,18 @@ def plan_elsewhere(
 
 
 def execute_left(settings: GridSettings, tests: Tests) -> list[Failure]:
-    """Run those evaluations whose run is finished and of which a record is missing, or is of other
-    weights or images than there are now. Records of weights that are gone are removed, so that
-    none counts where its run or its evaluation fails; with tables_only, where nothing is run, they
-    are an error."""
+    """Run the evaluations whose run is finished and which lack a record that is up to date.
+
+    A record is out of date if the run's weights or the images have changed since. Records of old
+    weights are removed first, so that none is used if its run or its evaluation fails. With
+    tables_only, which runs nothing, they are an error.
+    """
     known: dict = {}
     for test, records in tests.items():
         for record in _of_other_weights(test.settings, records):
             if settings.tables_only:
                 raise ConfigError(
-                    f"{record}: was evaluated before {test.settings.model_dir} was trained anew; "
+                    f"{record}: was evaluated before {test.settings.model_dir} was trained again; "
                     "the same command without --tables-only evaluates it again"
                 )
             (record / RESULT).unlink()
@@ -216,7 +218,7 @@ def execute_left(settings: GridSettings, tests: Tests) -> list[Failure]:
 
 
 def _of_other_weights(settings: ElsewhereSettings, records: list[Path]) -> list[Path]:
-    """The records that are of weights that their run no longer has, or that is not finished."""
+    """Return the records of weights that the run no longer has; all if it is not finished."""
     finished = read_result(settings.model_dir) is not None
     weights = content_hash(settings.weights) if finished else None
     found = {record: read_result(record) for record in records}
@@ -227,9 +229,9 @@ def _of_other_weights(settings: ElsewhereSettings, records: list[Path]) -> list[
 def _up_to_date(
     settings: ElsewhereSettings, records: list[Path], known: dict[tuple, Inputs]
 ) -> bool:
-    """Whether all records are there and are of the run's weights and of the images there are now.
+    """Whether all records exist and match the run's weights and the current images.
 
-    known: inputs of domains that were read already.
+    known: cache of the inputs of domains.
     """
     weights = content_hash(settings.weights)
     for record in records:

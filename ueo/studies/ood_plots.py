@@ -1,4 +1,4 @@
-"""Pictures of the study of OOD scores, from its runs and means: one panel a method or score."""
+"""Figures of the study of OOD scores, with one panel per method or score."""
 
 from pathlib import Path
 from textwrap import fill
@@ -10,13 +10,13 @@ from ueo.results.paper import names, style
 from ueo.studies.ood_study import REFERENCE, Arm, Runs, best_score, largest
 from ueo.studies.scored_runs import ScoredRun
 
-COLUMNS = 4  # of panels in a figure
+COLUMNS = 4  # panels per row
 RATES = np.linspace(0, 1, 101)
-MOST = 0.97  # of all scores that histograms show apart
+MOST = 0.97  # quantile of the scores at which histograms end
 
 
 def draw(folder: Path, stem: str, runs: Runs, found: list[dict]) -> list[Path]:
-    """Write all pictures as .pdf and .png; returns the paths of the .png. found: the study's means
+    """Write all figures as .pdf and .png; return the paths of the .png. found: the study's means
     `with_intervals`."""
     with style.styled():
         pictures = {
@@ -30,7 +30,7 @@ def draw(folder: Path, stem: str, runs: Runs, found: list[dict]) -> list[Path]:
 
 
 def _arms(runs: Runs) -> list[Arm]:
-    """Of each method the arm with the most shots."""
+    """Return the arm of each method with the most shots."""
     return [largest(runs, method) for method in dict.fromkeys(arm.method for arm in runs)]
 
 
@@ -39,7 +39,7 @@ def _name(arm: Arm) -> str:
 
 
 def _panels(count: int, height: float = 1.35):
-    """(figure, `count` axes of one range, in rows of COLUMNS)."""
+    """Return (figure, `count` axes with shared ranges, in rows of COLUMNS)."""
     columns = min(COLUMNS, max(count, 1))
     rows = max(-(-count // columns), 1)
     width = style.COLUMN if columns < 3 else style.PAGE
@@ -54,7 +54,7 @@ def _panels(count: int, height: float = 1.35):
 
 
 def _legend(figure, axes) -> None:
-    """One for all panels: each name once."""
+    """Draw one legend for all panels, each name once."""
     shown = {}
     for axis in axes:
         shown.update({label: handle for handle, label in zip(*axis.get_legend_handles_labels())})
@@ -62,18 +62,17 @@ def _legend(figure, axes) -> None:
 
 
 def _below(figure, words: str) -> None:
-    """Name the axis that all panels share, in as many lines as the width needs."""
+    """Label the shared x axis, wrapped to the width of the figure."""
     figure.supxlabel(fill(words, int(15 * figure.get_size_inches()[0])), fontsize=7)
 
 
 def histograms(runs: Runs):
-    """MCM scores of known and unknown test images of all runs, of each method with the most shots.
-    """
+    """Draw MCM scores of known and unknown test images of all runs, for `_arms`."""
     arms = _arms(runs)
     figure, axes = _panels(len(arms))
     pooled = {arm: _pooled(runs[arm]) for arm in arms}
     together = np.concatenate([scores for _, scores in pooled.values()])
-    low, high = np.quantile(together, (0, MOST))  # few stand far above
+    low, high = np.quantile(together, (0, MOST))  # a few are far above
     bins = np.linspace(low, high + 1e-12, 31)
     for axis, (arm, (known, scores)) in zip(axes, pooled.items()):
         for part, name, look in (
@@ -94,7 +93,7 @@ def histograms(runs: Runs):
 
 
 def _pooled(group: list) -> tuple[np.ndarray, np.ndarray]:
-    """(is known, MCM score) of the labelled test images of all runs."""
+    """Return (is known, MCM score) of the labelled test images of all runs."""
     parts = [_labelled(run, REFERENCE) for run in group]
     is_known, scores = (np.concatenate(arrays) for arrays in zip(*parts))
     return is_known, scores
@@ -106,8 +105,8 @@ def _labelled(run: ScoredRun, score: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def roc(runs: Runs, found: list[dict]):
-    """MCM's curve and that of the best other score, the others pale behind them; each is the mean
-    of the runs' curves of the method with the most shots."""
+    """Draw the ROC curves of MCM and of the best other score, the others pale; each is the mean
+    curve of a method's runs with the most shots."""
     arms = _arms(runs)
     figure, axes = _panels(len(arms), 1.6)
     for axis, arm in zip(axes, arms):
@@ -130,7 +129,7 @@ def roc(runs: Runs, found: list[dict]):
 
 
 def _areas(found: list[dict], arm: Arm, scores: tuple) -> list[str]:
-    """"MCM 74.4 [71.2, 77.5]": AUROC by each of these scores, with its interval."""
+    """Return AUROC by each score with its interval, such as "MCM 74.4 [71.2, 77.5]"."""
     rows = {row["score"]: row for row in found
             if (row["method"], row["shots"]) == (arm.method, arm.shots)}
     return [
@@ -141,8 +140,8 @@ def _areas(found: list[dict], arm: Arm, scores: tuple) -> list[str]:
 
 
 def _curve(group: list, score: str) -> np.ndarray | None:
-    """Percent of known images accepted at RATES of unknown ones, the mean of the runs' curves; None
-    where a run lacks the score or one kind of images."""
+    """Return the percent of known images accepted at RATES of unknown ones, the mean curve of the
+    runs; None if no run has the score and both kinds of images."""
     from sklearn.metrics import roc_curve
 
     curves = []
@@ -157,8 +156,8 @@ def _curve(group: list, score: str) -> np.ndarray | None:
 
 
 def against_shots(found: list[dict]):
-    """AUROC against the number of shots with intervals: one panel a score, one line a method that
-    has shots, and zero-shot CLIP by the same score."""
+    """Draw AUROC against the number of shots, with intervals: a panel per score, a line per method
+    with shots, and zero-shot CLIP by the same score."""
     methods = list(dict.fromkeys(row["method"] for row in found if row["shots"]))
     defined = [row for row in found if row["auroc"] is not None]
     scores = list(dict.fromkeys(row["score"] for row in defined if row["method"] in methods))
@@ -188,8 +187,8 @@ def against_shots(found: list[dict]):
 
 
 def against_accuracy(found: list[dict]):
-    """AUROC by MCM against PACC, one panel a method: its numbers of shots, joined, the largest with
-    both intervals; those of the other methods pale behind them."""
+    """Draw AUROC by MCM against PACC, a panel per method: its numbers of shots, joined by a line,
+    both intervals of the largest; other methods are pale."""
     own = [row for row in found if row["score"] == REFERENCE and row["auroc"] is not None]
     methods = list(dict.fromkeys(row["method"] for row in own))
     figure, axes = _panels(len(methods), 1.6)

@@ -1,4 +1,4 @@
-"""The runs of the study of OOD scores, and its files: see ood_study.py for the analysis."""
+"""Runs and output files of the study of OOD scores; ood_study.py holds the analysis."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +18,7 @@ from ueo.studies.elsewhere import Tests, execute_left, plan_elsewhere
 from ueo.studies.ood_study import ZERO, Arm
 from ueo.text import file_name
 
-SHOTS_OF = {  # what sets a method's number of images a class; None: it has no such number
+SHOTS_OF = {  # the option that sets a method's images per class; None: it has none
     ZERO_SHOT: None,
     "CoOp": "DATASET.NUM_SHOTS",
     "CoCoOp": "DATASET.NUM_SHOTS",
@@ -37,7 +37,7 @@ Arms = dict[Arm, list[PlannedRun]]
 
 @dataclass(frozen=True)
 class OODStudy:
-    """The study of one data set. shots: images a class; shift: also test on the other domains."""
+    """The study of one data set. shots: images per class; shift: also test on other domains."""
 
     settings: GridSettings
     dataset: str
@@ -46,8 +46,7 @@ class OODStudy:
 
     @cached_property
     def run_settings(self) -> GridSettings:
-        """The settings with the protocol and the domains that the study has unless told otherwise.
-        """
+        """The settings, with the study's default protocol and domains filled in."""
         return replace(
             self.settings,
             protocol=self.settings.protocol or "independent",
@@ -56,7 +55,7 @@ class OODStudy:
 
 
 def plans(study: OODStudy) -> Arms:
-    """{arm: its runs}, zero-shot CLIP first."""
+    """Return {arm: its runs}, zero-shot CLIP first."""
     settings, found = study.run_settings, {}
     for name in trainer_names(settings):
         key = SHOTS_OF.get(name)
@@ -68,15 +67,15 @@ def plans(study: OODStudy) -> Arms:
 
 
 def show(study: OODStudy, arms: Arms) -> list[Failure]:
-    """Test what is left on other domains, write and print the study; returns the failures."""
+    """Run the remaining tests on other domains, write and print the study; return the failures."""
     moved, failures = _shifted(study, arms)
     _write(study, arms, moved)
     return failures
 
 
 def _shifted(study: OODStudy, arms: Arms) -> tuple[ood_study.Runs, list[Failure]]:
-    """(runs tested on domains that they were not adapted to, failures); zero-shot CLIP, which was
-    adapted to none, is its own run on each."""
+    """Return (runs tested on domains that they were not adapted to, failures). Zero-shot CLIP is
+    not adapted, so its usual runs are used."""
     if not study.shift:
         return {}, []
     moved = _elsewhere(study, arms)
@@ -91,7 +90,7 @@ def _shifted(study: OODStudy, arms: Arms) -> tuple[ood_study.Runs, list[Failure]
 
 
 def _elsewhere(study: OODStudy, arms: Arms) -> dict[Arm, Tests]:
-    """Evaluations of the compared arms' runs on the other domains."""
+    """Plan evaluations of the compared arms' runs on the other domains."""
     pairs = ood_study.beside_up_adapter(arms)
     chosen = dict.fromkeys(arm for pair in pairs for arm in pair if arm in arms and arm != ZERO)
     domains = sorted({run.settings.domain[0] for runs in arms.values() for run in runs})
@@ -136,7 +135,7 @@ def _write(study: OODStudy, arms: Arms, moved: ood_study.Runs) -> None:
 
 
 def _selection(study: OODStudy, runs: list[PlannedRun]) -> list[str]:
-    """What the files' names say of a part of the study."""
+    """Return the parts of the file names for a selection of the study."""
     parts = selection(study.settings, runs, usual=GridSettings(setting=SETTING))
     if study.settings.trainers != TRAINERS:
         parts += study.settings.trainers

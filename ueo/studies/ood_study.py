@@ -1,4 +1,4 @@
-"""Which OOD score, after which fine-tuning: the analysis of many runs that kept their outputs.
+"""Analysis of OOD scores after fine-tuning, from runs that kept their outputs.
 
 An arm is a method with a number of shots. Its figures are means over domains, label spaces and
 seeds; gains are paired on the same test images, with the intervals of bootstrap.py.
@@ -19,15 +19,15 @@ from ueo.studies.claims import claim, not_worse
 from ueo.studies.scored_runs import ScoredRun, measure, read_run
 
 MEASURED = ("auroc", "fpr95", "aupr", "aupr_out", "detection_accuracy", "oscr", "hos")
-REFERENCE = "mcm"  # the score whose rank is asked for
-COMPARED = 8  # shots of the methods that UP-Adapter is set beside
+REFERENCE = "mcm"  # the score that the others are compared with
+COMPARED = 8  # shots of the methods that UP-Adapter is compared with
 RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A method with `shots` images a class: labelled ones, or of UPL and UP-Adapter pseudo-labelled
-    ones; 0 if it takes none or all."""
+    """A method with `shots` images per class: labelled, or pseudo-labelled for UPL and UP-Adapter;
+    0 if it takes none or all."""
 
     method: str
     shots: int = 0
@@ -37,7 +37,7 @@ class Arm:
 
 
 Runs = dict[Arm, list[ScoredRun]]
-Cells = dict[tuple[str, str], list[Run]]  # of a domain and label space
+Cells = dict[tuple[str, str], list[Run]]  # by (domain, label space)
 ZERO = Arm(ZERO_SHOT)
 
 
@@ -45,8 +45,8 @@ def read_runs(
     folders: Iterable[tuple[Arm, str | Path]],
     read: Callable[[str | Path], ScoredRun] = read_run,
 ) -> Runs:
-    """The finished runs of each arm; an arm with none is left out. Raises DataError where they are
-    of different engines, devices, weights or images, or those of an arm configured differently."""
+    """Return the finished runs of each arm that has any. Raise DataError if the runs differ in
+    engine, device, weights or images, or the runs of one arm in their configuration."""
     found, entries = defaultdict(list), defaultdict(list)
     for arm, folder in folders:
         if (result := read_result(folder)) is not None:
@@ -59,7 +59,7 @@ def read_runs(
 
 
 def read_reported(folder: str | Path) -> ScoredRun:
-    """A finished run that kept no outputs: with the one score that was reported."""
+    """Return a finished run with its reported score only, which needs no kept outputs."""
     result, outputs = read_result(folder), read_outputs(folder)
     return ScoredRun(
         labels=outputs["test_labels"],
@@ -73,7 +73,7 @@ def read_reported(folder: str | Path) -> ScoredRun:
 
 
 def rows(runs: Runs) -> list[dict]:
-    """One row for each run and score: where it ran, and metrics in percent."""
+    """Return a row per run and score: arm, domain, label space, seed, and metrics in percent."""
     found = []
     for arm, group in runs.items():
         for run in group:
@@ -87,7 +87,7 @@ def rows(runs: Runs) -> list[dict]:
 
 
 def means(found: list[dict]) -> list[dict]:
-    """One row for each arm and score: means over domains, of each the mean over its runs."""
+    """Return a row per arm and score: means over runs within a domain, then over domains."""
     groups = defaultdict(list)
     for row in found:
         groups[row["method"], row["shots"], row["score"]].append(row)
@@ -100,8 +100,8 @@ def means(found: list[dict]) -> list[dict]:
 
 
 def with_intervals(found: list[dict], runs: Runs, resamples: int = RESAMPLES) -> list[dict]:
-    """The rows of `means`, each with "intervals": {"pacc": (low, high), "auroc": ...}, the 95 %
-    bootstrap intervals over test images of those that are defined."""
+    """Return the rows of `means` with "intervals": {"pacc": (low, high), "auroc": ...}: the 95 %
+    bootstrap intervals over test images, where defined."""
     arms = {(arm.method, arm.shots): group for arm, group in runs.items()}
     result = []
     for row in found:
@@ -118,8 +118,8 @@ def with_intervals(found: list[dict], runs: Runs, resamples: int = RESAMPLES) ->
 
 
 def over_domains(values: Iterable[tuple[str, float | None]]) -> float | None:
-    """Of (domain, value) pairs the mean over domains, of each the mean of its values; None, where
-    a value is not defined, does not count."""
+    """Return the mean over domains of the mean value of each domain. values: (domain, value); None
+    is ignored."""
     by_domain = defaultdict(list)
     for domain, value in values:
         by_domain[domain].append(value)
@@ -136,8 +136,8 @@ def _mean(values: list[float | None]) -> float | None:
 
 def gain(ours: list[ScoredRun], theirs: list[ScoredRun], our_score: str = REFERENCE,
          their_score: str = "", metric: str = "auroc") -> dict | None:
-    """{"gain", "interval"} in points of percent, on the domains and label spaces that both ran on;
-    None where the metric is defined on none. their_score: "" for the same."""
+    """Return {"gain", "interval"} in percentage points, on the domains and label spaces that both
+    ran on; None if the metric is defined on none. their_score: "" for the same score."""
     first, second = _by_cell(ours, our_score), _by_cell(theirs, their_score or our_score)
     if metric == "auroc":
         first, second = _having_both(first), _having_both(second)
@@ -151,7 +151,7 @@ def gain(ours: list[ScoredRun], theirs: list[ScoredRun], our_score: str = REFERE
 
 
 def _having_both(runs: Cells) -> Cells:
-    """Those of cells with known and unknown images."""
+    """Return the cells that have both known and unknown images."""
     return {cell: group for cell, group in runs.items()
             if all((outputs["test_labels"] >= known).any() for outputs, known in group)}
 
@@ -174,7 +174,7 @@ def _by_cell(runs: list[ScoredRun], score: str) -> Cells:
 
 
 def best_score(found: list[dict], arm: Arm, without: tuple[str, ...] = ()) -> str | None:
-    """The score with the highest mean AUROC of an arm."""
+    """Return the score with the highest mean AUROC of an arm."""
     own = {row["score"]: row["auroc"] for row in found
            if (row["method"], row["shots"]) == (arm.method, arm.shots)
            and row["auroc"] is not None and row["score"] not in without}
@@ -182,14 +182,14 @@ def best_score(found: list[dict], arm: Arm, without: tuple[str, ...] = ()) -> st
 
 
 def largest(runs: Iterable[Arm], method: str, at_most: int | None = None) -> Arm | None:
-    """The arm of a method with the most shots, up to `at_most`."""
+    """Return the arm of a method with the most shots, up to `at_most`."""
     arms = [arm for arm in runs if arm.method == method
             and (at_most is None or arm.shots <= at_most)]
     return max(arms, key=lambda arm: arm.shots, default=None)
 
 
 def scores_compared(runs: Runs, found: list[dict]) -> list[dict]:
-    """Comparisons for claims.claim: MCM against the best of the other scores after each method."""
+    """Return comparisons for claims.claim: MCM over the best other score after each method."""
     comparisons = []
     for method in dict.fromkeys(arm.method for arm in runs):
         arm = largest(runs, method)
@@ -201,7 +201,7 @@ def scores_compared(runs: Runs, found: list[dict]) -> list[dict]:
 
 
 def gains_of(runs: Runs, pairs: list[tuple[Arm | None, Arm | None]], metric: str) -> list[dict]:
-    """Comparisons for claims.claim: each pair's first arm against its second."""
+    """Return comparisons for claims.claim: the first arm of each pair over the second."""
     return [
         {"of": f"{ours} over {theirs}", "metric": metric,
          **(gain(runs[ours], runs[theirs], metric=metric) or {})}
@@ -210,7 +210,7 @@ def gains_of(runs: Runs, pairs: list[tuple[Arm | None, Arm | None]], metric: str
 
 
 def by_domain(runs: Runs) -> list[dict]:
-    """UP-Adapter against the others on each domain: comparisons with their "domain"."""
+    """Return comparisons of UP-Adapter with the others on each domain, with their "domain"."""
     domains = dict.fromkeys(run.result["domain"] for group in runs.values() for run in group)
     found = []
     for domain in domains:
@@ -224,7 +224,8 @@ def by_domain(runs: Runs) -> list[dict]:
 
 
 def beside_up_adapter(group: Iterable[Arm]) -> list[tuple[Arm | None, Arm | None]]:
-    """UP-Adapter with the most images a class, and each of those that it is set beside."""
+    """Return pairs of UP-Adapter with the most images per class, and each arm to compare it
+    with."""
     ours = largest(group, "UPAdapter")
     others = [ZERO, *(largest(group, m, COMPARED) for m in ("CoOp", "TipAdapter")),
               largest(group, "UPL")]
@@ -232,8 +233,8 @@ def beside_up_adapter(group: Iterable[Arm]) -> list[tuple[Arm | None, Arm | None
 
 
 def claims(runs: Runs, found: list[dict], shifted: Runs | None = None) -> list[dict]:
-    """What the two papers claim, beside what was measured. found: `means`; shifted: the runs tested
-    on domains that they were not adapted to."""
+    """Return the claims of the two papers with our measurements. found: from `means`; shifted: runs
+    tested on domains that they were not adapted to."""
     zero_shot_beaten = [(largest(runs, m), ZERO) for m in ("CoOp", "CoCoOp", "UPL", "UEO")]
     result = [
         claim("MCM is consistently the right OOD score after fine-tuning",

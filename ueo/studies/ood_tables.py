@@ -1,4 +1,4 @@
-"""The study of OOD scores as text: for the console and Markdown."""
+"""Text of the study of OOD scores, for the console and in Markdown."""
 
 from collections.abc import Iterable
 from urllib.parse import quote
@@ -17,7 +17,7 @@ SHOWN = {
 
 
 def arms_by_scores(means: list[dict], metric: str, form: str = "github") -> str:
-    """One line an arm, PACC and one column a score; the best score of a line is marked."""
+    """Return a table: a line per arm; PACC and a column per score. The best score is marked."""
     best, write = SHOWN[metric][1], WRITERS[form]
     scores = list(dict.fromkeys(row["score"] for row in means))
     lines = []
@@ -34,7 +34,7 @@ def arms_by_scores(means: list[dict], metric: str, form: str = "github") -> str:
 
 
 def marked(value: float | None, top: float | None, form: str) -> str:
-    """A number with two digits, marked if `top` is printed alike; "-" for None."""
+    """Format a number with two digits, marked if it prints like `top`; "-" for None."""
     if value is None:
         return "-"
     shown = f"{value:.2f}"
@@ -44,7 +44,7 @@ def marked(value: float | None, top: float | None, form: str) -> str:
 
 
 def domain_table(comparisons: list[dict]) -> str:
-    """One line a comparison, one column a domain."""
+    """Return a table with a line per comparison and a column per domain."""
     domains = list(dict.fromkeys(c["domain"] for c in comparisons))
     lines = {}
     for c in comparisons:
@@ -57,7 +57,7 @@ def domain_table(comparisons: list[dict]) -> str:
 
 
 def caption(study: dict, form: str = "simple") -> str:
-    """What was run on what."""
+    """Describe the data set, backbone, protocol and runs of the study."""
     return WRITERS[form](
         f"{study['title']}, {study['backbone']}, protocol {study['protocol']}: domains "
         f"{_listed(study['domains'])}; label spaces {_listed(study['settings'])}; seeds "
@@ -71,7 +71,7 @@ def _listed(items: Iterable) -> str:
 
 
 def text(study: dict) -> str:
-    """For a console: AUROC by score, then the claims."""
+    """Return the text for a console: AUROC by score, then the claims."""
     return "\n\n".join([
         arms_by_scores(study["means"], "auroc", "simple"),
         f"AUROC, percent; * the best score of a line. {caption(study)}",
@@ -80,7 +80,7 @@ def text(study: dict) -> str:
 
 
 def document(study: dict, pictures: list[str]) -> str:
-    """All of it, in Markdown. pictures: file names beside the text."""
+    """Return the whole study in Markdown. pictures: files in the same folder."""
     parts = [caption(study, "github")]
     for metric, (title, _) in SHOWN.items():
         parts += [f"### {title}", arms_by_scores(study["means"], metric)]

@@ -1,15 +1,15 @@
-"""A checkout of the released UEO code and this project on the same data, weights and seed.
+"""Compare a checkout of the released UEO code with this project on the same data, weights and seed.
 
-Released code multiplies cosines by 100 whatever the model, so this project does too here. Compared
+The released code multiplies cosines by 100 for every model, so this project does so here. Compared
 are
 
 1. the weight of every sample,
 2. the loss of each of the first steps: same batches, no augmentation,
-3. with augmentation, GACC, PACC and AUROC of each epoch, beside the spread over seeds.
+3. with augmentation, GACC, PACC and AUROC of each epoch, with the spread over seeds.
 
-In half precision, which is slow on a CPU but possible, both are run in fp64 too, where they must be
-the same, and each way's typical distance from that is told: no two ways can agree better than each
-is right, and now and then a loss is off by many times as much, whichever way computes it.
+In half precision (slow on a CPU) both also run in fp64, where they must agree. The median distance
+of each half-precision way from the fp64 result is reported. Two ways cannot agree better than each
+of them is accurate, and in either way a single loss is sometimes off by many times as much.
 """
 
 import argparse
@@ -42,8 +42,7 @@ METRICS = {"GACC": "accuracy", "PACC": "pacc", "AUROC": "auroc"}
 
 @dataclass(frozen=True)
 class ParitySettings:
-    """What both are run on. size: of the images, in pixels; scratch: a folder for what runs write.
-    """
+    """The common settings. size: of the images, in pixels; scratch: folder for output of runs."""
 
     dataset: str
     domain: str
@@ -61,14 +60,14 @@ class ParitySettings:
 
 
 def random_weights(name: str, folder: Path) -> str:
-    """A file with random weights of OpenAI's architecture `name`."""
+    """Write random weights of OpenAI's architecture `name`; return the path of the file."""
     path = folder / f"random_{name.replace('/', '')}.pt"
     torch.save(random_clip(name).state_dict(), path)
     return str(path)
 
 
 def build(asked: ParitySettings, setting: str, epochs: int, seed: int, fast: bool = True):
-    """This project's trainer for one run, its logit scale that of the released code."""
+    """Build this project's trainer for one run, with the logit scale of the released code."""
     options = {
         "TRAINER.UEO.FAST": fast,
         "INPUT.SIZE": (asked.size, asked.size), "OPTIM.MAX_EPOCH": epochs, "OPTIM.LR": asked.lr,
@@ -89,7 +88,7 @@ def build(asked: ParitySettings, setting: str, epochs: int, seed: int, fast: boo
         options=tuple(part for key, value in options.items() for part in (key, str(value))),
     ))
     set_random_seed(seed)
-    kind = TRAINER_REGISTRY.get("UEO")  # in half precision on a CPU too, where runs use fp32
+    kind = TRAINER_REGISTRY.get("UEO")  # runs on a CPU would use fp32
     kind = type("UEO", (kind,), {"choose_precision": lambda self: asked.precision})
     trainer = kind(cfg)
     trainer.model.logit_scale = 100.0
@@ -97,7 +96,7 @@ def build(asked: ParitySettings, setting: str, epochs: int, seed: int, fast: boo
 
 
 def exact(asked: ParitySettings, setting: str, epochs: int):
-    """The trainer in fp64; its cosines come out in fp32."""
+    """Build the trainer in fp64; its cosines are still fp32."""
     trainer = build(replace(asked, precision="fp32"), setting, epochs, 1)
     in_fp64(trainer.model).dtype = torch.float64
     return trainer
@@ -107,8 +106,8 @@ def run_released(
     module, trainer, asked: ParitySettings, loaders: dict, epochs: int, evaluate: bool,
     fp64: bool = False,
 ):
-    """(losses, weights of each batch, what it wrote) of the released code on `loaders`; with fp64
-    in that instead of the precision that is asked for."""
+    """Return (losses, weights of each batch, log) of the released code on `loaders`, in the
+    requested precision or in fp64."""
     dataset = build_dataset(trainer.cfg)
     space = dataset.space
     wanted = argparse.Namespace(
@@ -129,7 +128,7 @@ def run_released(
 
 
 def loaders_of(trainer, asked: ParitySettings, transform, shuffle: bool) -> dict[str, DataLoader]:
-    """The three loaders of the released code, over this project's lists."""
+    """Return the three loaders of the released code, over this project's image lists."""
     plain, dataset = trainer.test_loader.dataset.transform, build_dataset(trainer.cfg)
     sets = {"target": (dataset.train_u, transform, asked.batch, shuffle),
             "test": (dataset.test, plain, 3 * asked.batch, False),
@@ -139,7 +138,7 @@ def loaders_of(trainer, asked: ParitySettings, transform, shuffle: bool) -> dict
 
 
 def steps_of(trainer, loaders: dict, epochs: int) -> tuple[np.ndarray, np.ndarray]:
-    """(losses of the steps, weights of the samples) of this project's trainer on `loaders`."""
+    """Return (losses of the steps, weights of the samples) of our trainer on `loaders`."""
     losses = []
     with redirect_stdout(io.StringIO()):
         trainer.before_train()
@@ -152,9 +151,10 @@ def steps_of(trainer, loaders: dict, epochs: int) -> tuple[np.ndarray, np.ndarra
 
 
 def compare_steps(module, asked: ParitySettings, setting: str) -> dict:
-    """Largest difference of weights, and of losses over the first steps, in one setting; in half
-    precision also in fp64, each way's typical distance from the released code in fp64, and the
-    spacing of half's numbers, finer than which no distance is known."""
+    """Return the largest difference of weights, and of losses over the first steps, in one setting.
+
+    In half precision also return the difference in fp64, each way's median distance from the
+    released code in fp64, and the spacing of half-precision numbers, the finest distance there."""
     trainer = build(asked, setting, 1, 1)
     loaders = loaders_of(trainer, asked, trainer.test_loader.dataset.transform, shuffle=False)
     per_epoch = len(loaders["target"])
@@ -162,7 +162,7 @@ def compare_steps(module, asked: ParitySettings, setting: str) -> dict:
 
     def released(fp64: bool) -> tuple[np.ndarray, np.ndarray]:
         losses, weights, _ = run_released(module, trainer, asked, loaders, epochs, False, fp64)
-        return np.array(losses), torch.cat(weights[:per_epoch]).numpy()  # as the list is ordered
+        return np.array(losses), torch.cat(weights[:per_epoch]).numpy()  # in list order
 
     ways = {"released": released(False),
             "fast": steps_of(build(asked, setting, epochs, 1), loaders, epochs)}
@@ -174,14 +174,14 @@ def compare_steps(module, asked: ParitySettings, setting: str) -> dict:
         row |= _named("fp64", apart(same, truth, asked))
         for name, way in ways.items():
             row |= _named(name, apart(way, truth, asked, np.median))
-        entropy = math.log(len(trainer.dm.dataset.classnames))  # the largest: a loss is made of two
+        entropy = math.log(len(trainer.dm.dataset.classnames))  # maximum; a loss has two
         row |= _named("spacing", {"weights": float(np.spacing(np.float16(truth[1].max()))),
                                   "losses": float(np.spacing(np.float16(entropy)))})
     return row
 
 
 def apart(one: tuple, other: tuple, asked: ParitySettings, of=np.max) -> dict[str, float]:
-    """Absolute differences of two ways' weights, and of their losses: the largest, or `of` all."""
+    """Return `of` (default: the maximum) the absolute differences of weights and of losses."""
     (losses, weights), (other_losses, other_weights) = one, other
     return {"weights": float(of(np.abs(weights - other_weights))),
             "losses": float(of(np.abs(losses - other_losses)[: asked.steps]))}
@@ -192,7 +192,7 @@ def _named(way: str, distances: dict[str, float]) -> dict[str, float]:
 
 
 def compare_epochs(module, asked: ParitySettings, setting: str) -> list[dict]:
-    """Metrics of each epoch with augmentation: means over seeds, their difference, the spread."""
+    """Return both sides' metrics per epoch with augmentation: means over seeds, and the spread."""
     theirs, ours = [], []
     for seed in asked.seeds:
         trainer = build(asked, setting, asked.epochs, seed)

@@ -1,6 +1,6 @@
-"""The released code of UEO, from a checkout that is read and never changed.
+"""Import the released code of UEO from a checkout, without changing it.
 
-What the checkout lacks (data_list.py) and what it needs a GPU for is stood in for.
+The missing module data_list.py and, on a CPU, the calls of `.cuda()` are replaced by stand-ins.
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ from ueo.images.decoding import read_image
 
 
 class Triples(Dataset):
-    """(image, label, index), as the released code's lists give them."""
+    """Yields (image, label, index), like the lists of the released code."""
 
     def __init__(self, items, transform):
         self.items, self.transform = items, transform
@@ -33,7 +33,7 @@ class Triples(Dataset):
 
 
 def released_code(folder: str) -> types.ModuleType:
-    """demo.py of a checkout, as a module. Raises DataError when it is not there."""
+    """Import demo.py of a checkout as a module. Raise DataError if it is missing."""
     file = Path(folder) / "demo.py"
     if not file.is_file():
         raise DataError(f"--released {folder}: holds no demo.py; name a checkout of tim-learn/UEO")
@@ -42,13 +42,13 @@ def released_code(folder: str) -> types.ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "train_clip"):
-        raise DataError(f"{file}: has no train_clip; another version of the released code")
+        raise DataError(f"{file}: has no train_clip; is this another version of the released code?")
     return module
 
 
 @contextmanager
 def without_gpu(device: torch.device):
-    """Let `.cuda()` do nothing where the models are on the CPU."""
+    """Make `.cuda()` a no-op if the models are on the CPU."""
     with ExitStack() as patches:
         for kind in (torch.Tensor, nn.Module) if device.type != "cuda" else ():
             patches.enter_context(patch.object(kind, "cuda", lambda self, *args, **options: self))
@@ -57,7 +57,7 @@ def without_gpu(device: torch.device):
 
 @contextmanager
 def recorded(module: types.ModuleType):
-    """Yield (losses, weights of each batch) of the released code, filled as it trains."""
+    """Yield (losses, weights of each batch), two lists that fill while the released code trains."""
     losses, weights = [], []
     backward, weighted = torch.Tensor.backward, module.loss_entropy_wei
 

@@ -1,8 +1,8 @@
-"""The runs of the study of robustness, and its files: see robustness.py for the analysis.
+"""Runs and output files of the study of robustness; robustness.py holds the analysis.
 
 Every method is fine-tuned on each domain twice: with all known classes, then tested on every domain
-(of ImageNet: on its variants); and with the base half of them, then tested on base, new and all,
-unless what it learns is bound to its classes. Zero-shot CLIP and WiSE-FT stand beside.
+(for ImageNet, on its variants); and with the base half of the classes, then tested on base, new and
+all, unless its parameters are bound to the classes. Zero-shot CLIP and WiSE-FT are baselines.
 """
 
 from dataclasses import dataclass, field, replace
@@ -28,16 +28,16 @@ from ueo.text import file_name
 
 TRAINERS = ("FineTune", "FLYP", "CoOp", "ARF")
 SHOTS = 16
-WHOLE, WISE = 1.0, 0.5  # WISE: the share that WiSE-FT's paper recommends without tuning
+WHOLE, WISE = 1.0, 0.5  # WISE: the alpha that the WiSE-FT paper recommends without tuning
 CLASSES = "DATASET.SUBSAMPLE_CLASSES"
-NAMES = {"FineTune": robustness.PLAIN, "FLYP": robustness.CONTRASTIVE}  # with WiSE-FT beside them
-FOLDER = "robust"  # of the evaluations, in a run's
+NAMES = {"FineTune": robustness.PLAIN, "FLYP": robustness.CONTRASTIVE}  # they get a WiSE-FT arm
+FOLDER = "robust"  # for the evaluations, in the folder of their run
 
 
 @dataclass(frozen=True)
 class RobustStudy:
-    """The study of one data set. shots: labelled images a class, 0 for all; captions, pool: what
-    ARF is anchored to, "" for none."""
+    """The study of one data set. shots: labelled images per class, 0 for all. captions, pool:
+    anchors of ARF, "" for none."""
 
     settings: GridSettings
     dataset: str
@@ -47,8 +47,7 @@ class RobustStudy:
 
     @cached_property
     def run_settings(self) -> GridSettings:
-        """The settings with protocol, domains and label space that the study has unless told
-        otherwise."""
+        """The settings, with the study's default protocol, domains and label spaces filled in."""
         kind, asked = dataset_class(self.dataset), self.settings
         spaces = ("closed",) if "closed" in kind.settings else kind.settings
         return replace(
@@ -66,7 +65,7 @@ class RobustStudy:
 
 @dataclass
 class Tuned:
-    """A method's runs. shares: {arm in the table: share of the tuned weights}; options: its own."""
+    """A method's runs. shares: {arm in the table: alpha of WiSE-FT}; options: KEY, VALUE, ..."""
 
     method: str
     shares: dict[str, float]
@@ -75,7 +74,7 @@ class Tuned:
     half: list[PlannedRun] = field(default_factory=list)  # with the base half of them
 
     def tests(self, study: RobustStudy) -> Tests:
-        """The evaluations of its runs."""
+        """Plan the evaluations of its runs."""
         found: Tests = {}
         alpha, settings = tuple(dict.fromkeys(self.shares.values())), study.run_settings
         for run in self.whole:
@@ -89,8 +88,8 @@ ZeroShot = dict[str, list[PlannedRun]]  # test -> zero-shot CLIP's runs
 
 
 def plans(study: RobustStudy) -> tuple[ZeroShot, list[Tuned]]:
-    """Zero-shot CLIP, on the domains of the data set and on its relatives; and what is compared,
-    ARF as far as captions and a pool are given."""
+    """Plan zero-shot CLIP, on the domains of the data set and on its relatives; and the compared
+    methods, ARF with the captions and the pool that are given."""
     settings, shots = study.run_settings, ("DATASET.NUM_SHOTS", str(study.shots))
     names = trainer_names(settings)
     methods = [entry for name in names for entry in _entries(study, name)]
@@ -115,7 +114,7 @@ def _entries(study: RobustStudy, name: str) -> list[Tuned]:
 
 
 def _anchored(study: RobustStudy) -> list[Tuned]:
-    """ARF with each anchor that there is, and with both."""
+    """Return ARF with each given anchor alone, and with both."""
     captions = ["TRAINER.ARF.CAPTIONS", study.captions] if study.captions else []
     pool = ["TRAINER.ARF.POOL", study.pool] if study.pool else []
     found = []
@@ -137,21 +136,21 @@ def _zero_shot(study: RobustStudy) -> ZeroShot:
         for test in robustness.TESTS
     }
     if len(settings.domain) == 1:
-        found[SHIFT] = []  # the only domain is nobody's other one
+        found[SHIFT] = []  # there is no other domain
     for relative in dataset_class(study.dataset).relatives:
         found[SHIFT] = found[SHIFT] + plan(replace(settings, domain=(relative,)), relative)
     return found
 
 
 def all_runs(zero: ZeroShot, methods: list[Tuned]) -> list[PlannedRun]:
-    """Every run once, zero-shot CLIP first."""
+    """Return every run once, zero-shot CLIP first."""
     of_zero = [run for test in (OWN, SHIFT, BASE, NEW) for run in zero[test]]
     unique = {run.folder: run for run in of_zero}
     return [*unique.values(), *(run for e in methods for run in (*e.whole, *e.half))]
 
 
 def show(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> list[Failure]:
-    """Run the evaluations that are left, write and print the study; returns the failures."""
+    """Run the remaining evaluations, write and print the study; return the failures."""
     tests = {test: records for e in methods for test, records in e.tests(study).items()}
     failures = execute_left(study.run_settings, tests)
     _write(study, zero, methods)
@@ -189,7 +188,7 @@ def _write(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> None:
 
 
 def _read(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> robustness.Runs:
-    """Arm -> test -> finished runs; zero-shot CLIP, adapted to nothing, is itself on every test."""
+    """Return {arm: {test: finished runs}}. Zero-shot CLIP has its own runs for every test."""
     folders = {robustness.ZERO: {t: [run.folder for run in runs] for t, runs in zero.items()}}
     for entry in methods:
         for arm, share in entry.shares.items():
@@ -218,13 +217,13 @@ def _read(study: RobustStudy, zero: ZeroShot, methods: list[Tuned]) -> robustnes
 
 
 def _check_alike(entries: list[Entry]) -> None:
-    """Of an arm on one test, which may be on relatives of the data set."""
+    """Check the runs of an arm on one test, which may include relatives of the data set."""
     for name in {result["dataset"] for _, result in entries}:
         check_alike(entry for entry in entries if entry[1]["dataset"] == name)
 
 
 def _selection(study: RobustStudy, runs: list[PlannedRun]) -> list[str]:
-    """What the files' names say of a part of the study."""
+    """Return the parts of the file names for a selection of the study."""
     parts = selection(study.settings, runs)
     if study.settings.trainers != TRAINERS:
         parts += study.settings.trainers

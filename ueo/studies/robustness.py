@@ -1,7 +1,7 @@
-"""Robustness of fine-tuning: its own domain, other domains, classes it never saw, OOD detection.
+"""Robustness of fine-tuning: its own domain, other domains, unseen classes, OOD detection.
 
-A test is one of TESTS; an arm is a way to fine-tune. Figures are means over test domains, of each
-the mean over its runs; gains are paired on the same test images.
+A test is one of TESTS; an arm is a way to fine-tune. Figures are means over runs within a test
+domain, then over domains; gains are paired on the same test images.
 """
 
 from tabulate import tabulate
@@ -27,10 +27,10 @@ COLUMNS = {  # name in the table: (tests, metric); two tests: their harmonic mea
     "AUROC own": ((OWN,), "auroc"),
     "AUROC other": ((SHIFT,), "auroc"),
 }
-TITLES = {"HM of base and new": "HM"}  # of columns that the table calls otherwise
+TITLES = {"HM of base and new": "HM"}  # columns with another name in the table
 ZERO, PLAIN, CONTRASTIVE = "zero-shot", "cross-entropy", "contrastive"
 BOTH = "ARF, both anchors"
-COMPARED = (  # of the table of gains: test and metric
+COMPARED = (  # (test, metric) in the table of gains
     (OWN, "pacc"), (SHIFT, "pacc"), (NEW, "pacc"), (OWN, "auroc"), (SHIFT, "auroc"),
 )
 
@@ -38,7 +38,7 @@ Runs = dict[str, dict[str, list[ScoredRun]]]  # arm -> test -> runs
 
 
 def means(runs: Runs) -> list[dict]:
-    """One row an arm: its name and each column of COLUMNS in percent, None where not measured."""
+    """Return a row per arm: its name, and COLUMNS in percent; None if not measured."""
     return [{"arm": arm, **{name: _column(tests, *spec) for name, spec in COLUMNS.items()}}
             for arm, tests in runs.items()]
 
@@ -56,20 +56,20 @@ def _mean(runs: list[ScoredRun], metric: str) -> float | None:
 
 
 def compare(runs: Runs, ours: str, theirs: str, test: str, metric: str) -> dict:
-    """A comparison for claims.claim, of two arms on one test."""
+    """Return a comparison of two arms on one test, for claims.claim."""
     both = [runs.get(arm, {}).get(test, []) for arm in (ours, theirs)]
     found = gain(*both, metric=metric) if all(both) else None
     return {"of": f"{ours} over {theirs}, {test}", "metric": metric, **(found or {})}
 
 
 def gains(runs: Runs) -> list[dict]:
-    """Each other arm over CONTRASTIVE on what COMPARED names."""
+    """Return the comparisons of each other arm with CONTRASTIVE, on COMPARED."""
     return [compare(runs, arm, CONTRASTIVE, test, metric)
             for arm in runs if arm != CONTRASTIVE for test, metric in COMPARED]
 
 
 def claimed(runs: Runs) -> list[dict]:
-    """What the paper claims, beside what was measured."""
+    """Return the claims of the paper with our measurements."""
     anchors = [arm for arm in runs if arm.startswith("ARF")]
 
     def each(test: str, metric: str = "pacc") -> list[dict]:
@@ -94,7 +94,7 @@ def claimed(runs: Runs) -> list[dict]:
 
 
 def table(rows: list[dict], form: str = "github") -> str:
-    """One line an arm; the best of a column is marked."""
+    """Return a table with a line per arm; the best of a column is marked."""
     best = {name: max((row[name] for row in rows if row[name] is not None), default=None)
             for name in COLUMNS}
     lines = [[WRITERS[form](row["arm"]), *(marked(row[name], best[name], form) for name in COLUMNS)]
@@ -104,7 +104,7 @@ def table(rows: list[dict], form: str = "github") -> str:
 
 
 def gains_table(found: list[dict], arms: list[str]) -> str:
-    """One line an arm, one column a test: gain over CONTRASTIVE with its interval."""
+    """Return a table with a line per arm, a column per test: gain over CONTRASTIVE, interval."""
     cells = {(c["of"], c["metric"]): gain_of(c) for c in found}
     lines = []
     for arm in arms:
@@ -117,7 +117,7 @@ def gains_table(found: list[dict], arms: list[str]) -> str:
 
 
 def caption(result: dict, form: str = "simple") -> str:
-    """What was run on what, and what the columns mean."""
+    """Describe the runs of the study and the columns of the table."""
     shots, scores = result["shots"], of_scores(result["scores"])
     trained = f"{shots} shots a class" if shots else "all labelled images"
     listed = {key: ", ".join(map(str, result[key])) for key in ("domains", "seeds")}
@@ -131,7 +131,7 @@ def caption(result: dict, form: str = "simple") -> str:
 
 
 def text(result: dict) -> str:
-    """For a console."""
+    """Return the text for a console."""
     return "\n\n".join([
         table(result["means"], "simple"), f"* the best of a column. {caption(result)}",
         claims.table(result["claims"], "simple"),
@@ -139,7 +139,7 @@ def text(result: dict) -> str:
 
 
 def markdown(result: dict) -> str:
-    """All of it."""
+    """Return the whole study in Markdown."""
     arms = [row["arm"] for row in result["means"]]
     return "\n\n".join([
         caption(result, "github"), table(result["means"]),

@@ -1,11 +1,11 @@
-"""Any OOD score and any metric of a finished run, from what it kept: nothing runs again.
+"""Compute any OOD score and metric of a finished run from its kept outputs, without a new run.
 
     run = read_run(folder)                      # a run made with TEST.KEEP_OUTPUTS True
     run.scores                                  # {"mcm": (images,), ..., "knn": (images,)}
     measure(run)["knn"]["auroc"]                # percent
     measure_intervals(run, "knn")["auroc"]      # (low, high), percent
 
-A score with other parameters is a score of another name:
+A score with other parameters needs another name:
 
     more = {"mcm at 0.01": Score(functools.partial(mcm, temperature=0.01)),
             "energy of logits": at_own_scale(energy)}
@@ -31,7 +31,7 @@ from ueo.scores import ALL_SCORES, Score
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """The test images of a run by every score.
+    """The test images of a run, with every score.
 
     labels, predictions, paths: (images,). num_known: K. unlabelled_classes: labels in the
     unlabelled set. scores: {name: (images,)}, fp64. result: result.json of the run.
@@ -49,9 +49,9 @@ class ScoredRun:
 def compute_scores(
     kept: Mapping[str, np.ndarray], scores: Mapping[str, Score] = ALL_SCORES
 ) -> dict[str, np.ndarray]:
-    """{name: (images,)} in fp64, of the scores for which everything they need was kept.
+    """Return {name: (images,)} in fp64, of the scores whose inputs were all kept.
 
-    kept: as read_kept gives it. A model with prompts for each image has no local scores.
+    kept: from read_kept. A model with image-specific prompts has no local scores.
     """
     tensors = {
         name: torch.from_numpy(array.astype(np.int64 if array.dtype.kind == "i" else np.float64))
@@ -67,13 +67,13 @@ def compute_scores(
 def read_run(
     folder: str | Path, when: str = "after", scores: Mapping[str, Score] = ALL_SCORES
 ) -> ScoredRun:
-    """A finished run's test images, scored by its model `when`: "before" or "after" training.
+    """Return a finished run's test images with scores. when: "before" or "after" training.
 
-    Raises DataError for a folder without a finished run, or with one that kept no outputs.
+    Raise DataError if the folder has no finished run, or if the run kept no outputs.
     """
     result = read_result(folder)
     if result is None:
-        raise DataError(f"{folder}: no finished run is here")
+        raise DataError(f"{folder}: holds no finished run")
     outputs, kept = read_outputs(folder), read_kept(folder, when)
     labels = outputs["test_labels"]
     if len(kept["cosines"]) != len(labels):
@@ -93,8 +93,8 @@ def read_run(
 
 
 def measure(run: ScoredRun) -> dict[str, dict[str, float | None]]:
-    """{score: {metric: percent or None}}, named as in result.json; `threshold` is in the score's
-    own unit. Raises FloatingPointError, naming the score, if one is not finite."""
+    """Return {score: {metric: percent or None}}, named as in result.json; `threshold` is in the
+    score's unit. Raise FloatingPointError with the name of a score that is not finite."""
     return {name: _measure(run, name) for name in run.scores}
 
 
@@ -112,7 +112,7 @@ def _measure(run: ScoredRun, name: str) -> dict[str, float | None]:
 def measure_intervals(
     run: ScoredRun, name: str, resamples: int = 1000, seed: int = 0
 ) -> dict[str, intervals.Interval]:
-    """{metric: 95 % interval in percent} of one score: pacc, auroc, fpr95, oscr."""
+    """Return {metric: 95 % interval in percent} of one score: pacc, auroc, fpr95, oscr."""
     found = intervals.intervals(
         run.labels, run.predictions, run.scores[name], run.num_known, resamples, seed
     )

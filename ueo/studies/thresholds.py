@@ -1,10 +1,10 @@
-"""How well thresholds that no label chose do, beside the best one by labels.
+"""Compare thresholds that are chosen without labels with the best one by labels.
 
     bash scripts/ueo/main.sh emoji --tables-only --thresholds
 
-prints a table for the tuning domain, if it was run, and one for the others: H-score, and in
-brackets the recall of known classes after refusals (os_star) and the share of unknown images
-refused (unk), in percent.
+prints a table for the tuning domain, if it was run, and one for the others: the H-score and, in
+brackets, the recall of known classes after rejection (os_star) and the share of rejected unknown
+images (unk), in percent.
 """
 
 from collections import defaultdict
@@ -22,12 +22,12 @@ from ueo.text import shown
 
 BEST, APART = "best by labels", "separation"
 FIGURES = ("hos", "os_star", "unk")
-MOST = 1000  # thresholds that are tried for the best one
+MOST = 1000  # candidates for the best threshold
 
 
 def measure(outputs: dict[str, np.ndarray], num_known: int) -> dict[str, dict[str, float]]:
-    """{rule or BEST: {figure: share}} on the test images, and {APART: {APART: of the scores}}; the
-    rules read the unlabelled images' scores. outputs: as outputs.npz holds them."""
+    """Return {rule or BEST: {figure: share}} on the test images, and {APART: {APART: separation of
+    the scores}}. The rules read the scores of unlabelled images. outputs: as in outputs.npz."""
     labels, scores = outputs["test_labels"], outputs["test_scores_after"]
     unlabelled = outputs["unlabelled_scores_after"]
 
@@ -47,8 +47,8 @@ def measure(outputs: dict[str, np.ndarray], num_known: int) -> dict[str, dict[st
 
 
 def measured_runs(folders: Iterable[str | Path]) -> Iterator[tuple[dict, dict]]:
-    """(record, `measure` of it) of the finished ones of these runs whose test images all have
-    labels and are of known and of unknown classes."""
+    """Yield (record, its `measure`) of each finished run whose test images are all labelled and
+    include both known and unknown classes."""
     for folder in folders:
         if (result := read_result(folder)) is None:
             continue
@@ -59,7 +59,7 @@ def measured_runs(folders: Iterable[str | Path]) -> Iterator[tuple[dict, dict]]:
 
 
 def mean_figures(runs: Iterable[tuple[dict, dict]]) -> dict[tuple[str, str], dict]:
-    """{(label space, trainer): figures as `measure` gives them, over seeds, then over domains}"""
+    """Return {(label space, trainer): figures of `measure`}, means over seeds, then domains."""
     domains = defaultdict(lambda: defaultdict(list))
     for result, found in runs:
         domains[result["setting"], result["trainer"]][result["domain"]].append(found)
@@ -69,7 +69,7 @@ def mean_figures(runs: Iterable[tuple[dict, dict]]) -> dict[tuple[str, str], dic
 
 
 def table(figures: dict[tuple[str, str], dict]) -> str:
-    """Of what `mean_figures` gives."""
+    """Return a Markdown table of the result of `mean_figures`."""
     rules = (BEST, *THRESHOLDS)
     rows = [
         [setting, shown(trainer), *(_cell(found[rule]) for rule in rules),
@@ -90,8 +90,8 @@ def _cell(found: dict[str, float]) -> str:
 
 
 def tables(folders: Iterable[str | Path]) -> str:
-    """Of the tuning domain and of the others, of runs on one data set; says so where none can be
-    measured."""
+    """Return the tables of the tuning domain and of the others, for runs on one data set; or a
+    sentence that nothing can be measured."""
     runs = list(measured_runs(folders))
     tuning = [pair for pair in runs if pair[0]["domain"] == pair[0]["tuning_domain"]]
     others = [pair for pair in runs if pair[0]["domain"] != pair[0]["tuning_domain"]]
@@ -102,4 +102,4 @@ def tables(folders: Iterable[str | Path]) -> str:
         missing = uneven((result["trainer"], result) for result, _ in part)
         parts += filter(None, [shown(sentence(missing, "Means are over the runs that there are."))])
     return "\n\n".join(parts) or ("No threshold is measured: no finished run has labelled test "
-                                  "images of known and of unknown classes")
+                                  "images of both known and unknown classes")

@@ -1,8 +1,8 @@
-"""Choose one option of each method on the tuning domain: the same values and rule for all.
+"""Choose one option of each method on the tuning domain, by the same values and rule for all.
 
-The rule: of each value, one seed, the mean over label spaces of HM (the harmonic mean of PACC and
-AUROC) on the test images of the tuning domain. It reads labels, so the tuning domain is left out of
-every mean.
+The rule: take the value with the highest HM (harmonic mean of PACC and AUROC), averaged over label
+spaces, of one seed on the test images of the tuning domain. This reads labels, so every reported
+mean leaves out the tuning domain.
 """
 
 from dataclasses import replace
@@ -27,7 +27,7 @@ from ueo.results.gains import mean
 from ueo.results.record import read_result
 from ueo.text import file_name
 
-HM = "test", "hm"  # what is chosen by: images, metric
+HM = "test", "hm"  # selection criterion: images, metric
 RATE = "OPTIM.LR"
 RATES = ("1e-3", "3e-3", "1e-2", "3e-2")
 SEEDS = (1,)
@@ -36,22 +36,22 @@ Plans = dict[tuple[str, str], list[PlannedRun]]  # (trainer, value) -> its runs
 
 
 def on_tuning_domain(settings: GridSettings, dataset: str) -> GridSettings:
-    """The settings, on that domain alone. Raises ConfigError where the data set has none, or
-    another one is asked for."""
+    """Restrict the settings to the tuning domain. Raise ConfigError if the data set has none, or
+    if another domain is requested."""
     kind = dataset_class(dataset)
     if kind.tuning_domain is None:
         raise ConfigError(f"{dataset} has no tuning domain; set tuning_domain in {kind.__name__}")
     if [kind.domain_of(domain) for domain in settings.domain] not in ([], [kind.tuning_domain]):
         raise ConfigError(
-            f"--domain {' '.join(settings.domain)}: choosing reads labels, of {kind.tuning_domain} "
-            "alone"
+            f"--domain {' '.join(settings.domain)}: choosing reads labels, so it is limited to "
+            f"{kind.tuning_domain}"
         )
     return replace(settings, domain=(kind.tuning_domain,))
 
 
 def plans(settings: GridSettings, dataset: str, key: str, values: list[str]) -> Plans:
-    """Runs of each method but zero-shot CLIP with each value of the option `key`. Raises
-    ConfigError where there is none."""
+    """Plan runs of each method except zero-shot CLIP with each value of the option `key`. Raise
+    ConfigError if no method is left."""
     names = [n for n in trainer_names(settings) if n != ZERO_SHOT]
     if not names:
         raise ConfigError(f"--trainers {ZERO_SHOT}: has nothing to choose; name another method")
@@ -60,20 +60,20 @@ def plans(settings: GridSettings, dataset: str, key: str, values: list[str]) -> 
 
 
 def mean_of(runs: list[PlannedRun], images: str, metric: str) -> float | None:
-    """Mean of a metric of the runs on the "test" or the "unlabelled" images, None while a run or
-    its metric is missing."""
+    """Return the mean of a metric of the runs on the "test" or the "unlabelled" images; None if a
+    run or its metric is missing."""
     results = [read_result(run.folder) for run in runs]
     return mean([result and result["metrics"][images][metric] for result in results])
 
 
 def choose(scores: dict[str, dict[str, float | None]]) -> dict[str, str | None]:
-    """The value with the highest score of each method; None when nothing was measured."""
+    """Return the value with the highest score of each method; None if nothing was measured."""
     measured = {name: {r: s for r, s in by.items() if s is not None} for name, by in scores.items()}
     return {name: max(by, key=by.get) if by else None for name, by in measured.items()}
 
 
 def report(settings: GridSettings, dataset: str, by_value: Plans, key: str) -> None:
-    """Write and print each value's score and what is chosen."""
+    """Write and print the score of each value and the chosen values."""
     scores: dict[str, dict] = {}
     for (name, value), runs in by_value.items():
         scores.setdefault(name, {})[value] = mean_of(runs, *HM)
@@ -95,5 +95,5 @@ def report(settings: GridSettings, dataset: str, by_value: Plans, key: str) -> N
     print(tabulate(rows, ["method", *values, "chosen"], disable_numparse=True))
     print(f"\nMean HM over label spaces on {domain}: {file}")
     if lacking := [name for name, by in scores.items() if None in by.values()]:
-        print(f"Not measured with every value (-): {', '.join(lacking)}; what is chosen is the "
-              "best of the others")
+        print(f"Not measured with every value (-): {', '.join(lacking)}; the choice is the best of "
+              "the others")

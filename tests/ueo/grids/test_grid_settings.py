@@ -127,7 +127,7 @@ def test_an_option_of_one_trainer_leaves_the_runs_of_others_where_they_are():
 
 @pytest.mark.parametrize(("options", "message"), [
     (("TRAINER.UOE.TRADE_OFF", "2"), "TRAINER.UOE.TRADE_OFF: there is no trainer 'UOE'.*'UEO'"),
-    (("TRAINER.InfoMax.PREC", "fp32"), "InfoMax is not among --trainers; .*ZeroshotCLIP, UEO"),
+    (("TRAINER.InfoMax.PREC", "fp32"), "InfoMax is not among --trainers: ZeroshotCLIP, UEO"),
     (("TRAINER.UEO.N_CTX", "16"), "TRAINER.UEO.N_CTX: applies only with TRAINER.UEO.CTX_INIT ''"),
 ])
 def test_an_option_that_no_run_would_read_is_refused(options, message):
@@ -178,7 +178,7 @@ def test_a_comparison_plans_its_grid_once(tmp_path, monkeypatch):
     ("OUTPUT_DIR", "/elsewhere", "--output"), ("DATASET.ROOT", "/elsewhere", "--root"),
 ])
 def test_what_an_option_says_is_not_taken_from_set(key, value, option):
-    with pytest.raises(ConfigError, match=f"^--set {key}: many runs take it as {option};"):
+    with pytest.raises(ConfigError, match=f"^--set {key}: use {option} instead"):
         plan(GridSettings(options=("OPTIM.LR", "1e-3", key, value)), "emoji")
 
 

@@ -53,7 +53,7 @@ def test_what_is_broken_is_one_line_each_and_the_rest_goes_on(home, monkeypatch,
     (home / "data" / "OFFICE" / "amazon" / "back_pack").mkdir(parents=True)
 
     def fails(*args):
-        raise DataError("the process that runs are forked from has asked CUDA something")
+        raise DataError("CUDA was initialised in the fork server")
 
     monkeypatch.setattr(trial, "short_run", fails)
     monkeypatch.setattr(expected, "measure", lambda *args: 1 / 0)
@@ -63,7 +63,7 @@ def test_what_is_broken_is_one_line_each_and_the_rest_goes_on(home, monkeypatch,
     wrong = [line for line in out.splitlines() if line.startswith(WRONG)]
     assert not err and out.splitlines()[-1] == f"{len(wrong)} wrong"
     for said in ("output: " + str(home / "file" / "out") + " cannot be written (Not a directory): "
-                 "name another with --output", "short runs: the process that runs are forked from",
+                 "name another with --output", "short runs: CUDA was initialised in the fork server",
                  "time: failed with ZeroDivisionError", "data office31 amazon: "):
         assert sum(said in line for line in wrong) == 1, said
     assert len(wrong) == 4 and "\nnote  data office31 dslr: " in out  # missing is not broken

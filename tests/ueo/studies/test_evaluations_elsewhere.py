@@ -49,7 +49,7 @@ def test_a_record_of_weights_that_are_gone_counts_nowhere(planned, retrained):
     (run / MODEL / BEST).write_bytes(b"second")
     if not retrained:
         (run / RESULT).unlink()
-    with pytest.raises(ConfigError, match="was evaluated before .* was trained anew"):
+    with pytest.raises(ConfigError, match="was evaluated before .* was trained again"):
         elsewhere.execute_left(GridSettings(tables_only=True), tests)
     assert read_result(there)
     assert elsewhere.execute_left(GridSettings(), tests) == ["failed"] * retrained

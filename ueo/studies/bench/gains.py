@@ -1,4 +1,4 @@
-"""What each method gains over zero-shot CLIP on the bench, from records alone."""
+"""Compute each method's gains over zero-shot CLIP on the bench, from records alone."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -23,9 +23,9 @@ METRICS = {"pacc": "PACC", "auroc": "AUROC", "hm": "HM", "h_score": "H-score"}
 
 
 def measured(reported: Reported) -> list[dict]:
-    """One entry a scope of models, group of domains and method: its gains over zero-shot CLIP in
-    points of percent. A method counts where its runs on every model of the scope are finished, so
-    that the methods of a scope stand on the same images."""
+    """Return a row per scope of models, group of domains and method, with its gains over zero-shot
+    CLIP in percentage points. A method counts if its runs on every model of the scope are finished,
+    so that all methods of a scope are compared on the same images."""
     done = {place: found for place, runs in reported.items()
             if (found := finished(run.folder for run in runs))}
     rows = []
@@ -42,7 +42,7 @@ def measured(reported: Reported) -> list[dict]:
 
 
 def scopes(reported: Iterable[tuple[str, str, str]]) -> dict[str, list[str]]:
-    """The shipped models, on which every method runs; and all, where there are more."""
+    """Return {scope: models}: the shipped models, on which every method runs; and all, if more."""
     models = list(dict.fromkeys(model for model, _, _ in reported))
     shipped = [model for model in models if model in SHIPPED.values()]
     scopes = {"shipped": shipped, "all": models}
@@ -52,7 +52,7 @@ def scopes(reported: Iterable[tuple[str, str, str]]) -> dict[str, list[str]]:
 
 
 def finished(folders: Iterable[Path]) -> list[dict]:
-    """{"folder", "result", "outputs"} of each record; none while one is missing."""
+    """Return {"folder", "result", "outputs"} of each record; [] if one is missing."""
     found = []
     for folder in folders:
         if (result := read_result(folder)) is None:
@@ -64,7 +64,7 @@ def finished(folders: Iterable[Path]) -> list[dict]:
 
 
 def _accepted(outputs: dict[str, np.ndarray]) -> np.ndarray:
-    """Which test images are taken for known ones: in a stream, by the threshold that each had."""
+    """Return which test images are accepted as known; in a stream, each by its own threshold."""
     if MARGINS in outputs:
         return accepted(outputs[MARGINS], 0.0)
     threshold = THRESHOLDS[RULE](
@@ -73,10 +73,9 @@ def _accepted(outputs: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict]]]) -> dict:
-    """What `method` gains on a group of domains. by_model: records of it, and of what it is
-    compared with, as `finished` gives them. "signs" and "scores" are of the two. Raises
-    DataError where records of a model are of different engines, devices, weights or images, or
-    those of one method were configured differently."""
+    """Return the gains of `method` on a group of domains. by_model: (its records, those of the
+    base), from `finished`. "signs" and "scores" are those of both. Raise DataError if the records
+    of a model differ in engine, device, weights or images, or one method's in configuration."""
     for sides in by_model.values():
         entries = [[(Path(run["folder"]), run["result"]) for run in side] for side in sides]
         check_inputs(entry for side in entries for entry in side)
@@ -84,7 +83,7 @@ def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict
             check_alike(side)
     ours = [run | {"model": model} for model, (own, _) in by_model.items() for run in own]
     base = [run | {"model": model} for model, (_, zero) in by_model.items() for run in zero]
-    # where domains show the same objects, their images are not independent
+    # images of the same object in several domains are not independent
     object_of = of_registered(DATASET_REGISTRY, ours[0]["result"]["dataset"], "object_of", None)
     drawn = drawn_gains(_by_cell(ours), _by_cell(base), tuple(METRICS), RESAMPLES,
                         object_of=object_of)
@@ -109,7 +108,7 @@ def row(group: str, method: str, by_model: dict[str, tuple[list[dict], list[dict
 
 
 def _signs(result: dict) -> str:
-    """As `render.signs` of a table's method."""
+    """Return the signs of a method, like `render.signs`."""
     return "†" * bool(result.get("uses_labels")) + "‡" * bool(result.get("reads_labels"))
 
 
@@ -138,8 +137,8 @@ PARTS: dict[str, Callable[[dict], str]] = {
 
 
 def _gain_of_each(ours: list[dict], base: list[dict]) -> list[dict[str, float]]:
-    """Of each run over that of the base in its cell, of the same seed where there is one, on the
-    images that both were tested on."""
+    """Return each run's gain over the base run of its cell, with the same seed if there is one, on
+    the images that both were tested on."""
     found = []
     for run in ours:
         beside = {PARTS["seed"](other): other for other in base if _cell(other) == _cell(run)}
@@ -164,8 +163,8 @@ def _values(run: dict) -> dict[str, float]:
 
 
 def _spread(runs: list[dict], gains: list[float], of: Callable[[dict], str]) -> dict[str, float]:
-    """Mean gain of each part of the runs, such as each seed. Each cell counts alike; seeds are
-    compared in the cells that have most of them."""
+    """Return the mean gain of each part of the runs, such as each seed. All cells have equal
+    weight; seeds are compared in the cells that have most of them."""
     size = Counter(map(_cell, runs))
     most, parts = max(size.values()), defaultdict(list)
     for run, gain in zip(runs, gains):

@@ -1,5 +1,5 @@
-"""One method of the bench over each other: differences with intervals, as each method scores images
-and by that method's own OOD score; and over zero-shot CLIP in each label space."""
+"""Compare one method of the bench with every other: differences with intervals, by each method's
+own OOD score and by the judged method's; and with zero-shot CLIP in each label space."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from ueo.studies.bench.protocol import TUNING_SEED
 from ueo.studies.bench.runs import Reported, reported
 from ueo.studies.elsewhere import execute_left, plan_elsewhere
 
-SAME_SCORE = (ZERO_SHOT, "InfoMax", "UEO", "StatA")  # beside which the judged method's score stands
+SAME_SCORE = (ZERO_SHOT, "InfoMax", "UEO", "StatA")  # rescored with the judged method's score
 AS_THEY_ARE, BY_ITS_SCORE, EACH_SETTING = "as_they_are", "by_its_score", "each_setting"
 
 Place = tuple[str, str, str]  # model, group of domains, method
@@ -26,13 +26,13 @@ Records = dict[Place, list[dict]]  # as `gains.finished` gives them
 
 
 def check(method: str, methods: list[str]) -> None:
-    """Raise ConfigError where the method to judge is not among those that run."""
+    """Raise ConfigError if the method to judge is not among those that run."""
     if method not in methods:
-        raise ConfigError(f"--judge {method}: is none of the methods that run; --trainers names it")
+        raise ConfigError(f"--judge {method}: is none of the methods that run (--trainers)")
 
 
 def score_of(plans: Reported, method: str) -> str:
-    """The OOD score that a method's runs report."""
+    """Return the OOD score that a method's runs report."""
     run = next(runs[0] for (_, _, name), runs in plans.items() if name == method and runs)
     return run.config[f"TRAINER.{method}.SCORE"]
 
@@ -40,8 +40,9 @@ def score_of(plans: Reported, method: str) -> str:
 def rescore(
     settings: GridSettings, models: tuple[str, ...], chosen: dict, plans: Reported, method: str
 ) -> tuple[Folders, list[Failure]]:
-    """Evaluate those of SAME_SCORE that run by the score of `method`: finished runs again, and
-    those without a training step anew. Returns the folders of the records, seed 1 alone."""
+    """Evaluate the planned methods of SAME_SCORE by the score of `method`: re-evaluate finished
+    runs, and run methods without training again. Return (folders of the records of seed 1,
+    failures)."""
     score, there = score_of(plans, method), {name for _, _, name in plans}
     folders: Folders = {}
     anew, again = [], {}
@@ -71,9 +72,9 @@ def _evaluations(settings: GridSettings, runs: list, key: str, score: str) -> di
 
 
 def judged(plans: Reported, rescored: Folders, method: str) -> dict:
-    """Of seed 1: {"method"; "score", its name; AS_THEY_ARE and BY_ITS_SCORE, a row a group of
-    domains and other method; EACH_SETTING, a row a group of domains and label space, over zero-shot
-    CLIP}. Rows are as `gains.row` gives them."""
+    """Return the results of seed 1: {"method", "score"; AS_THEY_ARE and BY_ITS_SCORE: a row per
+    group of domains and other method; EACH_SETTING: a row per group of domains and label space,
+    over zero-shot CLIP}. Rows are as of `gains.row`."""
     own = {place: finished(run.folder for run in runs if run.config["SEED"] == TUNING_SEED)
            for place, runs in plans.items()}
     others = {place: finished(folders) for place, folders in rescored.items()}
@@ -88,14 +89,14 @@ def judged(plans: Reported, rescored: Folders, method: str) -> dict:
 
 
 def _of(records: Records, setting: str) -> Records:
-    """Those of one label space."""
+    """Return the records of one label space."""
     return {place: [run for run in runs if run["result"]["setting"] == setting]
             for place, runs in records.items()}
 
 
 def _rows(own: Records, others: Records, method: str) -> list[dict]:
-    """Of `method` over each other method of `others`, where both have records on every model of a
-    scope."""
+    """Return rows of `method` over each other method of `others`, if both have records on every
+    model of a scope."""
     rows = []
     for scope, models in scopes(own).items():
         for group in dict.fromkeys(group for _, group, _ in own):

@@ -1,4 +1,4 @@
-"""The bench's gains over zero-shot CLIP as one table in LaTeX, for the booktabs package."""
+"""LaTeX table of the bench's gains over zero-shot CLIP, for the booktabs package."""
 
 from pathlib import Path
 
@@ -17,8 +17,8 @@ MARKS = {
 
 
 def table(gains: list[dict]) -> str:
-    """One float, a block of lines each group of domains. gains: rows of one scope of models, as
-    `gains.measured` gives them."""
+    """Return a float with a block of lines per group of domains. gains: rows of one scope of
+    models, from `gains.measured`."""
     heads = ["method", *map(text.latex, METRICS.values())]
     lines, before = [], None
     for found in gains:
@@ -33,7 +33,7 @@ def table(gains: list[dict]) -> str:
 
 
 def short_name(model: str) -> str:
-    """A model without the folder that its file is in."""
+    """Return the name of a model without the folder of its file."""
     return Path(model.rpartition(":")[2]).stem
 
 

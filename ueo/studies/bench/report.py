@@ -1,4 +1,4 @@
-"""The bench's results as data, and the tables made from them."""
+"""Write the bench's results as data, tables and figures."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -19,7 +19,7 @@ from ueo.studies.bench.runs import BY_LABELS, WITHOUT_LABELS, Reported
 from ueo.text import file_name
 
 TITLES = {"setting": "label space"}
-SIDES = {"method": 0, "over": 1}  # of whom the first column of a table is
+SIDES = {"method": 0, "over": 1}  # which of the two compared methods the first column names
 SIGNS = {
     "†": f"{latex.MARKS['†']}; gains are on the images that both methods were tested on.",
     "‡": f"{latex.MARKS['‡']}.",
@@ -28,7 +28,7 @@ SIGNS = {
 
 def write(settings: GridSettings, models: tuple[str, ...], chosen: dict[tuple[str, str], dict],
           reported: Reported) -> None:
-    """Write results, tables and pictures beside the records, and print the tables."""
+    """Write results, tables and figures beside the records, and print the tables."""
     results = {
         "models": list(models),
         "choices": [{"architecture": kind, "method": method, **choice}
@@ -47,8 +47,8 @@ def write(settings: GridSettings, models: tuple[str, ...], chosen: dict[tuple[st
 
 
 def write_judgement(settings: GridSettings, models: tuple[str, ...], found: dict) -> None:
-    """Write results, tables and pictures of one method over each other beside the records, and
-    print the tables. found: as `judgement.judged` gives it."""
+    """Write results, tables and figures of one method over every other, and print the tables.
+    found: from `judgement.judged`."""
     stem, text = _stem(settings, models, found["method"]), judgement(found)
     write_json(f"{stem}.json", found)
     write_text(f"{stem}.md", text)
@@ -59,7 +59,7 @@ def write_judgement(settings: GridSettings, models: tuple[str, ...], found: dict
 
 
 def _stem(settings: GridSettings, models: tuple[str, ...], judged: str = "") -> Path:
-    """Of the files' names: what was selected, so that no report takes the place of another."""
+    """Return the stem of the file names: the selection, so that no report overwrites another."""
     others = [n for n in trainer_names(settings) if n not in (ZERO_SHOT, judged)]
     methods = [ALL] if ALL in settings.trainers else others
     whole = set(models) == set(SHIPPED.values())
@@ -70,7 +70,7 @@ def _stem(settings: GridSettings, models: tuple[str, ...], judged: str = "") -> 
 
 
 def judgement(found: dict) -> str:
-    """Tables of one method over each other, a group of domains and scope of models each."""
+    """Return tables of one method over every other, for each group of domains and scope."""
     method, parts = found["method"], []
     for (scope, group), rows in _parts(found[AS_THEY_ARE]).items():
         words, place = _words(scope, group), (scope, group)
@@ -83,8 +83,8 @@ def judgement(found: dict) -> str:
 
 
 def _draw(stem: Path, gains: list[dict], base: str, of: str = "") -> None:
-    """Pictures of the gains over `base` on each domain, one or more a group of domains, and their
-    paths on the console. of: what the title begins with."""
+    """Draw the gains over `base` on each domain, one or more figures per group of domains, and
+    print their paths. of: beginning of the title."""
     for (scope, group), rows in _parts(gains).items():
         words = f"{of}{_words(scope, group)}"
         found = {"title": words[0].upper() + words[1:], "base": base, "overall": rows,
@@ -109,8 +109,8 @@ def _words(scope: str, group: str) -> str:
 
 
 def markdown(results: dict) -> str:
-    """Tables of the gains, a group of domains and scope of models each, of their spread, and of
-    the choices."""
+    """Return tables of the gains and of their spread, for each group of domains and scope of
+    models; and of the choices."""
     parts = []
     for (scope, group), rows in _parts(results["gains"]).items():
         words, models = _words(scope, group), map(latex.short_name, rows[0]["models"])
@@ -123,8 +123,8 @@ def markdown(results: dict) -> str:
 
 
 def gains_tables(rows: list[dict], first: str = "method") -> list[str]:
-    """A table with a line a row: gain, 95 % interval over objects, verdict on "it gains"; and
-    what must be known of the methods."""
+    """Return a table with gain, 95 % interval over objects and verdict on "it gains" for each row;
+    then remarks on the methods."""
     shown = names.setting if first == "setting" else names.method
     lines = [[shown(row[first]) + (row["signs"][SIDES[first]] if first in SIDES else ""),
               *(cell(row[m]) for m in METRICS)] for row in rows]
@@ -134,8 +134,8 @@ def gains_tables(rows: list[dict], first: str = "method") -> list[str]:
 
 
 def remarks(rows: list[dict], first: str = "method") -> list[str]:
-    """Sentences below a table: what the signs mean, and by which scores detection is measured,
-    where that is not MCM."""
+    """Return the sentences below a table: the meaning of the signs, and the scores by which
+    detection is measured if not MCM."""
     scores = {}
     for row in rows:
         over = row.get("over", ZERO_SHOT)
@@ -146,12 +146,13 @@ def remarks(rows: list[dict], first: str = "method") -> list[str]:
 
 
 def cell(found: dict) -> str:
-    """Gain, interval and verdict."""
+    """Format gain, interval and verdict."""
     return f"{gain_of(found)}, {found['verdict']}"
 
 
 def _spread(rows: list[dict]) -> str:
-    """The least and the largest mean gain of a seed, a model, a domain and a label space."""
+    """Return a table of the smallest and largest mean gain over seeds, models, domains and label
+    spaces."""
     parts = {"by_seed": "seeds", "by_model": "models", "by_domain": "domains",
              "by_setting": "label spaces"}
     lines = [
@@ -167,7 +168,8 @@ def _range(values) -> str:
 
 
 def _choices(choices: list[dict]) -> str:
-    """By labels and without, with the mean HM on the tuning domain that either choice has."""
+    """Return a table of the choices with and without labels, and their mean HM on the tuning
+    domain."""
     lines = []
     for choice in choices:
         picked = [choice[rule] for rule in (BY_LABELS, WITHOUT_LABELS)]

@@ -1,4 +1,4 @@
-"""The runs of the bench: first those that a choice is made by, then those that are reported."""
+"""The runs of the bench: first the tuning runs, then the reported ones."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,13 +12,13 @@ from ueo.studies.bench.protocol import DATASET, SHIPPED, domains
 BY_LABELS, WITHOUT_LABELS = "by_labels", "without_labels"
 INFORMATION = "unlabelled", "mutual_information"
 
-# (architecture, method) -> the option that is chosen, and the runs with each value of it
+# (architecture, method) -> (the option to choose, {value: its runs})
 Trials = dict[tuple[str, str], tuple[str, dict[str, list[PlannedRun]]]]
 Reported = dict[tuple[str, str, str], list[PlannedRun]]  # (model, group of domains, method)
 
 
 def trials(settings: GridSettings, models: Iterable[str]) -> Trials:
-    """The runs that the option of each method is chosen by, on the shipped models."""
+    """Plan the runs that choose the option of each method, on the shipped models."""
     found = {}
     for kind in dict.fromkeys(map(protocol.architecture, models)):
         model = SHIPPED[kind]
@@ -33,8 +33,8 @@ def trials(settings: GridSettings, models: Iterable[str]) -> Trials:
 
 
 def choices(made: Trials) -> dict[tuple[str, str], dict]:
-    """Of each method and architecture: the option, each value's figures, and what each rule
-    chooses, None where nothing was measured."""
+    """Return for each method and architecture the option, the figures of each value, and the
+    choice of each rule; None if nothing was measured."""
     found = {}
     for place, (key, by_value) in made.items():
         labelled, unlabelled = (
@@ -53,7 +53,7 @@ def choices(made: Trials) -> dict[tuple[str, str], dict]:
 def reported(
     settings: GridSettings, models: Iterable[str], chosen: dict[tuple[str, str], dict]
 ) -> Reported:
-    """Every run of the tables. A method of which nothing could be chosen has none."""
+    """Plan all runs of the tables. A method whose option could not be chosen has none."""
     found = {}
     for model in models:
         kind = protocol.architecture(model)

@@ -1,5 +1,5 @@
-"""What the study found, from records alone: gains over zero-shot CLIP in the same stream, and what
-a stream does to a method."""
+"""Compute the study's results from records: gains over zero-shot CLIP in the same stream, and the
+effect of the stream on each method."""
 
 from ueo.errors import DataError
 from ueo.grids.grid_settings import ZERO_SHOT
@@ -9,11 +9,11 @@ from ueo.studies.online.runs import AXES, TABLE, USUAL, Runs
 
 
 def found(runs: Runs) -> dict[str, list[dict]]:
-    """{"table": the usual stream, all models together; "models": each; "streams": with "axis" and
-    "value", over zero-shot CLIP; "changes": alike, a method over itself in the usual stream}. Rows
-    are as `bench.gains.row` gives them; of what is not finished there is none.
+    """Return lists of rows as of `bench.gains.row`, for finished runs. "table": the usual stream,
+    all models together. "models": the same for each model. "streams": gains over zero-shot CLIP,
+    with "axis" and "value". "changes": the same over the method itself in the usual stream.
 
-    Raises DataError for a record without detection."""
+    Raise DataError for a record without detection metrics."""
     _check(runs)
     table = runs[TABLE]
     models = dict.fromkeys(model for model, _, _ in table)

@@ -1,4 +1,4 @@
-"""The study's results as data, tables, and a figure an axis."""
+"""Write the study's results as data, tables, and one figure per axis."""
 
 from dataclasses import replace
 from itertools import product, zip_longest
@@ -21,7 +21,7 @@ from ueo.text import file_name
 TITLES = {"batch": "images a batch, in random order",
           "order": "order (numbers: gamma), 64 images a batch"}
 GROUPS = {SHIFTED: "in scenes", CLEAN: "clean"}
-COLUMNS, ROW, AROUND = 3, 1.4, 0.6  # panels in a row; inches of a row, of the rest
+COLUMNS, ROW, AROUND = 3, 1.4, 0.6  # panels per row; inches of a row and of the rest
 
 
 def write(settings: GridSettings, runs: Runs) -> None:
@@ -39,8 +39,8 @@ def write(settings: GridSettings, runs: Runs) -> None:
 
 
 def stem(settings: GridSettings, runs: Runs) -> str:
-    """Of the files' names: "online" for the whole study, and behind it what was selected, so that
-    no call takes the place of another."""
+    """Return the stem of the file names: "online" and the selection, so that no call overwrites
+    another's files."""
     methods = [n for n in trainer_names(settings) if n != ZERO_SHOT] or [ZERO_SHOT]
     every = [run for of_stream in runs.values() for part in of_stream.values() for run in part]
     parts = ["online", *(methods if ALL not in settings.trainers else []),
@@ -50,8 +50,8 @@ def stem(settings: GridSettings, runs: Runs) -> str:
 
 
 def markdown(results: dict[str, list[dict]]) -> str:
-    """The usual stream on all models and on each, then a table an axis and metric: methods down,
-    values across."""
+    """Return tables of the usual stream, for all models and for each; then a table per axis and
+    metric, with a row per method and a column per value."""
     parts = ["Points, with paired 95 % bootstrap intervals over test images, or over the objects "
              "that several domains show."]
     for part in ("table", "models"):
@@ -87,8 +87,8 @@ def _across(rows: list[dict], metric: str) -> str:
 
 
 def draw(rows: list[dict], axis: str):
-    """The figure of one axis: a panel a method, a line a metric and group of domains, with
-    intervals."""
+    """Draw the figure of one axis: a panel per method, a line with intervals per metric and group
+    of domains."""
     values, rows = list(AXES[axis]), [row for row in rows if row["axis"] == axis]
     methods, lines = _distinct(rows, "method"), list(product(GAINS, _distinct(rows, "group")))
     above, last = divmod(len(methods) - 1, COLUMNS)  # full rows; the last panel of the last row
@@ -101,7 +101,7 @@ def draw(rows: list[dict], axis: str):
         panel.axhline(0, color=style.INK, linewidth=0.6)
         for number, (metric, group) in enumerate(lines):
             own = [r for r in rows if (r["group"], r["method"]) == (group, method)]
-            aside = 0.07 * (number - (len(lines) - 1) / 2)  # so that intervals stay apart
+            aside = 0.07 * (number - (len(lines) - 1) / 2)  # keeps intervals apart
             style.interval(
                 panel, [values.index(row["value"]) + aside for row in own],
                 *zip(*((row[metric]["gain"], *row[metric]["interval"]) for row in own)),

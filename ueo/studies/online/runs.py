@@ -1,5 +1,7 @@
-"""The runs of the study, as docs/online.md fixes them for the bench: every method in the usual
-stream, and at other sizes of a batch and in other orders."""
+"""The runs of the study: every method in the usual stream, other batch sizes and other orders.
+
+docs/online.md fixes them for the bench.
+"""
 
 from dataclasses import replace
 
@@ -27,23 +29,23 @@ USUAL = {"batch": "64", "order": "shuffled"}
 TABLE = "table", ""  # every method in the usual stream
 FIXED = (ORDER, GAMMA, SIZE)
 SEEDS = (1,)
-ALL_KNOWN = ("closed", "partial", "all")  # label spaces without an unknown image in a stream
-OTHER = "other"  # the group of domains that are not the bench's
+ALL_KNOWN = ("closed", "partial", "all")  # label spaces without unknown images in a stream
+OTHER = "other"  # the group of all domains that are not in the bench
 
 Runs = dict[tuple[str, str], Reported]  # TABLE or (axis, value) -> its runs
 
 
 def planned(settings: GridSettings) -> Runs:
-    """Every run; one that several parts have in common is planned in each and runs once. What is
-    not asked for is as the protocol says; the tuning domain stays out. Raises ConfigError for what
-    the study fixes."""
+    """Plan all runs; a run that several parts share is planned in each and runs once. Settings that
+    are not given follow the protocol; the tuning domain is left out. Raise ConfigError for settings
+    that the study fixes."""
     if settings.protocol != ONLINE:
         raise ConfigError(f"--protocol {settings.protocol}: the study is of streams")
     if len(settings.datasets) != 1:
         raise ConfigError("name one data set: the study compares streams of the same images")
     for key in settings.options[::2]:
         if key in FIXED:
-            raise ConfigError(f"--set {key}: the study has all of them; use scripts/tables.sh")
+            raise ConfigError(f"--set {key}: the study varies it itself; use scripts/tables.sh")
     streams = {TABLE: ORDERS["shuffled"], **{
         (axis, value): options for axis, of in AXES.items() for value, options in of.items()
     }}
@@ -54,8 +56,8 @@ def planned(settings: GridSettings) -> Runs:
 
 
 def _reported(settings: GridSettings, figure: bool) -> Reported:
-    """The runs in one stream. On the bench a figure has one model, one label space and one style,
-    unless others are asked for."""
+    """Plan the runs in one stream. On the bench, a figure has one model, one label space and one
+    style by default."""
     (dataset,) = settings.datasets
     bench = dataset == DATASET
     few = slice(1 if figure and bench else None)
@@ -74,7 +76,7 @@ def _reported(settings: GridSettings, figure: bool) -> Reported:
 
 
 def _label_spaces(settings: GridSettings, few: slice) -> tuple[str, ...]:
-    """Those that are asked for, else those of the data set that have unknown images."""
+    """Return the requested label spaces; by default those with unknown images."""
     asked = tuple(map(parse_setting, settings.setting))
     own = dataset_class(settings.datasets[0]).settings
     spaces = asked or tuple(name for name in own if name not in ALL_KNOWN)[few]
