@@ -1,4 +1,4 @@
-"""What the benchmarks share besides what they time: counting, taking turns, the report."""
+"""Shared by the benchmarks: count operations, alternate between the ways, write the report."""
 
 import statistics
 import time
@@ -13,20 +13,20 @@ from ueo.results.record import environment, peak_memory
 
 
 def operations(function: Callable[[], None]) -> int:
-    """Floating-point operations of one call, two a multiply-add."""
+    """Return the floating-point operations of one call; a multiply-add counts two."""
     with FlopCounterMode(display=False) as counter:
         function()
     return counter.get_total_flops()
 
 
 def warmed_up(ways: list, functions: list[Callable[[], None]]) -> list[int]:
-    """Operations of one call of each function, then a call as it is launched in a run.
+    """Return the operations of each function, then warm the CUDA graphs up with one call of each.
 
-    ways: what the functions work on, see ueo.machine.measured.
+    ways: the `Way`s that the functions use, see ueo.machine.measured.
     """
     captured = [way for way in ways if way.graphs]
     for way in captured:
-        way.graphs = False  # a replay shows no operation
+        way.graphs = False  # the counter sees no operations of a replay
     counts = [operations(function) for function in functions]
     for way in captured:
         way.graphs = True
@@ -37,7 +37,7 @@ def warmed_up(ways: list, functions: list[Callable[[], None]]) -> list[int]:
 
 
 def unless_too_large(measure: Callable, what, *others):
-    """measure(what, *others), or an empty list, which a line says, where the GPU has no room."""
+    """Return measure(what, *others); print a line and return [] if the GPU runs out of memory."""
     try:
         return measure(what, *others)
     except torch.OutOfMemoryError:
@@ -47,7 +47,7 @@ def unless_too_large(measure: Callable, what, *others):
 
 
 def take_turns(functions: list[Callable[[], None]], rounds: int) -> list[list[float]]:
-    """Seconds of each function in each round, one after the other in every round."""
+    """Return the seconds of each function in each round; all functions run in every round."""
     times = [[] for _ in functions]
     for _ in range(rounds):
         for own, function in zip(times, functions):
@@ -60,7 +60,7 @@ def take_turns(functions: list[Callable[[], None]], rounds: int) -> list[list[fl
 
 
 def compared(times: list[list[float]]) -> dict:
-    """Medians of the plain and the fast way, and how many times as fast it is in each round."""
+    """Return the medians of the plain and the fast way, and the speed-up in each round."""
     ratios = [plain / fast for plain, fast in zip(*times)]
     return {
         "plain_seconds": statistics.median(times[0]),
@@ -71,7 +71,7 @@ def compared(times: list[list[float]]) -> dict:
 
 
 def spread(row: dict) -> str:
-    """The ratio with its range."""
+    """Format the ratio with its range."""
     return f"{row['ratio']:.2f} ({min(row['ratios']):.2f}-{max(row['ratios']):.2f})"
 
 

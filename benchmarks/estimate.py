@@ -1,14 +1,14 @@
-"""How long the whole research job takes on this machine, from measured parts.
+"""Estimate the time of the whole benchmark on this machine from measured parts.
 
     python benchmarks/estimate.py --backbones RN50 ViT-B/16
 
-UEO on the 15 domains x four label spaces x 3 seeds. A training step and an evaluation are measured,
-images included, at each data set's number of known classes, plain and fast taking turns; then
-multiplied by the steps and evaluations of the recipe (ueo/machine/workload.py). The fast way also
-decodes every image once.
+The benchmark is UEO on the 15 domains x four label spaces x 3 seeds. A training step and an
+evaluation are timed, images included, with each data set's number of known classes, alternating
+between the plain and the fast way. The times are multiplied by the steps and evaluations of the
+recipe (ueo/machine/workload.py). The fast way also decodes every image once.
 
-Where a step of 64 images takes minutes, --batch 8 measures its parts: the text side, and eight
-times what 8 images take.
+If a step of 64 images takes minutes, --batch 8 measures its parts: the text side, and eight times
+the time of 8 images.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from ueo.runs.configure import register
 
 
 def seconds_to_decode(folder: Path, args: argparse.Namespace) -> float:
-    """Of one image."""
+    """Return the seconds to decode one image."""
     paths = pictures(folder / "jpegs", args.images, args.pixels)
     start = time.perf_counter()
     for path in paths:
@@ -40,14 +40,14 @@ def seconds_to_decode(folder: Path, args: argparse.Namespace) -> float:
 
 
 def from_parts(text: dict, images: dict, args: argparse.Namespace) -> dict:
-    """Seconds of a step of 64 images both ways, from its text side and a small batch's images."""
+    """Return the seconds of a step of 64 images both ways, from the text side and a small batch."""
     ways = ("plain_seconds", "fast_seconds")
     return {"text": text, "images": images,
             **{way: text[way] + images[way] * BATCH / args.batch for way in ways}}
 
 
 def estimate(backbone: str, folder: Path, args: argparse.Namespace) -> list[dict]:
-    """Hours of both ways for each data set, and the parts they come from."""
+    """Return the hours of both ways for each data set, and the measured parts."""
     case = Case("evaluation", backbone, 1, args.pixels, args.workers[0], args.batch, args.images)
     evaluation = measure(case, folder, args)
     whole = args.batch == BATCH
@@ -77,10 +77,10 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--backbones", nargs="+", default=list(ARCHITECTURES))
     p.add_argument("--pixels", type=int, default=600, help="side of the JPEGs")
-    p.add_argument("--batch", type=int, default=BATCH, help="images of a measured step")
+    p.add_argument("--batch", type=int, default=BATCH, help="images per timed step")
     p.add_argument("--images", type=int, default=128)
     p.add_argument("--workers", nargs="+", type=int, default=[4],
-                   help="of the plain loader; the last one is the fast one's")
+                   help="worker processes of the plain loader; the fast one uses the last number")
     add_options(p)
     p.add_argument("--output", default="output/benchmark_estimate.json")
     args = p.parse_args()

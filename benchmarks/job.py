@@ -1,13 +1,12 @@
-"""How long a grid of the embedded default takes, as released and as it is, and what it needs.
+"""Time a grid on the embedded emoji, as released and as in this project, and measure its memory.
 
     python benchmarks/job.py --domain fluent --store-gb 0 0.01
 
-Whole grids, from an empty folder to the tables, one way after the other in every round: "plain" has
-every speed-up off, "fast" is the default, then one way for each byte budget of --store-gb; each
-with every number of --jobs at once. --backbone takes one of OpenAI's architectures with random
-weights, whose metrics mean nothing, instead of the tiny CLIP. Peak memory is that of the run that
-needs most; on a CPU it counts the pages of the store that are mapped, which the system takes back
-when it needs them.
+Whole grids run from an empty folder to the tables, one way after the other in every round: "plain"
+has every speed-up off, "fast" is the default, then one way for each budget of --store-gb; each with
+every number of --jobs. --backbone replaces the tiny CLIP by one of OpenAI's architectures with
+random weights, whose metrics mean nothing. Peak memory is that of the largest run; on a CPU it
+includes mapped pages of the store, which the system can reclaim.
 """
 
 import argparse
@@ -30,7 +29,7 @@ PLAIN = (*(f"TRAINER.{name}.FAST=False" for name in TRAINERS),
 
 
 def run(way: str, jobs: int, folder: Path, args: argparse.Namespace) -> dict:
-    """One grid in an empty folder: its seconds, memory, kept bytes and mean metrics."""
+    """Run a grid in an empty folder; return its seconds, memory, kept bytes and mean metrics."""
     options = {"plain": PLAIN, "fast": ()}.get(way, (f"DATASET.STORE_GB={way}",))
     command = [
         sys.executable, "-m", "ueo.commands", "grid", "emoji", "--trainers", *TRAINERS,
@@ -64,11 +63,11 @@ def run(way: str, jobs: int, folder: Path, args: argparse.Namespace) -> dict:
 def main() -> None:
     """Print the table and write it as JSON."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--domain", nargs="+", default=[], help="all target styles unless given")
+    p.add_argument("--domain", nargs="+", default=[], help="target styles (default: all)")
     p.add_argument("--backbone", default="", choices=list(ARCHITECTURES))
     p.add_argument("--seed", nargs="+", type=int, default=[1, 2, 3])
-    p.add_argument("--store-gb", nargs="+", default=[], help="budgets of decoded images to try")
-    p.add_argument("--jobs", nargs="+", type=int, default=[0], help="runs at once; 0: grid's own")
+    p.add_argument("--store-gb", nargs="+", default=[], help="budgets for decoded images, in GB")
+    p.add_argument("--jobs", nargs="+", type=int, default=[0], help="parallel runs; 0: the default")
     p.add_argument("--rounds", type=int, default=1)
     p.add_argument("--output", default="output/benchmark_job.json")
     args = p.parse_args()

@@ -1,10 +1,10 @@
-"""All benchmarks, one after the other: tables on the console, JSON in output/benchmark_*.json.
+"""Run all benchmarks: tables on the console, JSON in output/benchmark_*.json.
 
-    python benchmarks/main.py             what this machine does in reasonable time
-    python benchmarks/main.py --dry-run   the commands alone
+    python benchmarks/main.py             run what this machine can do in reasonable time
+    python benchmarks/main.py --dry-run   only print the commands
 
-On a CPU smaller cases are chosen than on a GPU, where plain loaders with 4 and 16 workers, the
-share of --peak-tflops, and several runs at once are measured as well.
+The cases are smaller on a CPU than on a GPU. A GPU also measures plain loaders with 4 and 16
+workers, the share of --peak-tflops, and parallel runs.
 """
 
 import argparse
@@ -53,10 +53,10 @@ GPU = (
 
 
 def main() -> int:
-    """Exit status: that of the first command that failed."""
+    """Run the commands; return the exit status of the first that fails, or 0."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--dry-run", action="store_true")
-    p.add_argument("--peak-tflops", default="", help="of the GPU at half precision")
+    p.add_argument("--peak-tflops", default="", help="peak of the GPU in half precision")
     args = p.parse_args()
     for command in GPU if torch.cuda.is_available() else CPU:
         if args.peak_tflops and command.startswith("step.py"):

@@ -1,12 +1,11 @@
-"""How much faster a whole training step is than as released, the images included; and evaluation.
+"""Compare a whole training step, images included, and an evaluation with the released way.
 
     python benchmarks/step.py --backbones RN50 --names 50 300 --pixels 600 --workers 4 16
 
-A step takes a batch of JPEGs from the disk to the updated parameters, an evaluation to their
-features. "Plain" decodes, crops and normalises image by image and has the towers as released;
-"fast" is what a run does after its first epoch, with the decoded images kept. With --identical a
-step gets the same pixels both ways, cropped by Pillow. The ways take turns in one process. The fast
-way has the last of --workers.
+A step goes from JPEGs on disk to updated parameters, an evaluation from JPEGs to features. "Plain"
+decodes, crops and normalises image by image and uses the released towers; "fast" is a run after its
+first epoch, with cached decoded images. With --identical both ways get the same pixels, cropped by
+Pillow. The ways alternate in one process. The fast way uses the last number of --workers.
 """
 
 import argparse
@@ -26,12 +25,12 @@ from ueo.images.decoding import read_image
 from ueo.machine.measured import Way, batches, pictures, without_end
 from ueo.machine.workload import recipe
 
-WHAT = ("step", "evaluation")  # and "images", a part of a step
+WHAT = ("step", "evaluation")  # estimate.py also uses "images", a part of a step
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured; `backbone` "none" is the data alone, `workers` are the plain loader's."""
+    """One measurement. backbone: "none" for the data alone; workers: those of the plain loader."""
 
     what: str
     backbone: str
@@ -43,7 +42,7 @@ class Case:
 
 
 def configuration(case: Case, workers: int):
-    """The released recipe's, with the case's batch size."""
+    """Return the released recipe's configuration with the case's batch size."""
     cfg = recipe(case.backbone)
     cfg.DATALOADER.NUM_WORKERS = workers
     cfg.DATALOADER.TRAIN_X.BATCH_SIZE = cfg.DATALOADER.TEST.BATCH_SIZE = case.batch
@@ -51,7 +50,7 @@ def configuration(case: Case, workers: int):
 
 
 class Released(Dataset):
-    """Items as the released loader makes them."""
+    """Items as in the released loader."""
 
     def __init__(self, paths: list[str], transform):
         self.paths, self.transform = paths, transform
@@ -64,7 +63,7 @@ class Released(Dataset):
 
 
 def plain_batches(case: Case, paths: list[str], device: torch.device):
-    """Batches without end, as the released loader makes them."""
+    """Return endless batches from the released loader."""
     training = case.what != "evaluation"
     transform = build_transform(configuration(case, case.workers), is_train=training)
     loader = DataLoader(
@@ -106,12 +105,12 @@ def measure(case: Case, folder: Path, args: argparse.Namespace) -> dict:
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
-    """Those that say how to measure."""
+    """Add the options that control how to measure."""
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--identical", action="store_true", help="both ways get the same pixels")
-    p.add_argument("--threads", type=int, default=0, help="0: torch's own choice")
+    p.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's default")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    p.add_argument("--peak-tflops", type=float, default=0.0, help="of the device, for the floor")
+    p.add_argument("--peak-tflops", type=float, default=0.0, help="peak of the device")
 
 
 def main() -> None:
@@ -119,7 +118,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--what", nargs="+", default=list(WHAT), choices=WHAT)
     p.add_argument("--backbones", nargs="+", default=list(ARCHITECTURES),
-                   help="none: the data alone")
+                   help="backbones, or none for the data alone")
     p.add_argument("--names", nargs="+", type=int, default=[50, 300, 1000])
     p.add_argument("--pixels", nargs="+", type=int, default=[300, 600])
     p.add_argument("--workers", nargs="+", type=int, default=[0], help="of the plain loader")

@@ -1,13 +1,13 @@
-"""One epoch of UEO on made images in shards, beside the same images in a folder: memory over time
-and images a second.
+"""One epoch of UEO on generated images, in shards and in a folder: memory over time and images per
+second.
 
     python benchmarks/streams.py --images 20000
     python benchmarks/streams.py --images 1000000 --places shards
 
-Images are seeded 32-pixel JPEGs that say nothing; ten names. Unless --backbone names another, the
-model is the smallest that runs: a random ViT of two layers for 32 pixels, so that the time is that
-of reading. Each run is a process of its own that starts without any kept image. Memory is its
-resident size, which counts mapped pages too.
+The images are seeded random 32-pixel JPEGs; there are ten names. The default model is the smallest
+that runs, a random ViT of two layers for 32 pixels, so reading dominates the time. Each run is a
+separate process that starts with an empty cache. Memory is the resident size, which includes mapped
+pages.
 """
 
 import argparse
@@ -30,12 +30,12 @@ from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PER_SHARD = 5000
-PLACES = ("shards", "folder", "folder, kept")  # the last keeps decoded images on the disk
-POINTS = 12  # in time, in the table
+PLACES = ("shards", "folder", "folder, kept")  # the last caches decoded images on disk
+POINTS = 12  # printed points of memory over time
 
 
 def pictures(number: int):
-    """(name, bytes) of each."""
+    """Yield (name, bytes) of each image."""
     rng = np.random.default_rng(0)
     for i in range(number):
         file = io.BytesIO()
@@ -45,7 +45,7 @@ def pictures(number: int):
 
 
 def make(place: str, folder: Path, number: int) -> Path:
-    """The images in shards or in a folder; where they are."""
+    """Write the images into shards or a folder, and return its path."""
     where = folder / place.split(",")[0]
     if where.is_dir():
         return where
@@ -68,7 +68,7 @@ def make(place: str, folder: Path, number: int) -> Path:
 
 
 def smallest(folder: Path) -> str:
-    """A file of random weights."""
+    """Write random weights of the smallest model; return the path of the file."""
     torch.manual_seed(0)
     model = CLIP(32, 32, 2, 64, 16, 77, 49408, 64, 1, 1)
     torch.save(model.state_dict(), folder / "smallest.pt")
@@ -76,7 +76,7 @@ def smallest(folder: Path) -> str:
 
 
 def resident(pid: int) -> int:
-    """Bytes of a process; 0 where it has ended."""
+    """Return the resident bytes of a process; 0 if it has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -85,7 +85,7 @@ def resident(pid: int) -> int:
 
 
 def run(place: str, where: Path, folder: Path, args: argparse.Namespace) -> dict:
-    """One run: its seconds, images a second in training, and [seconds, bytes] over time."""
+    """Run once; return seconds, training images per second, and [seconds, bytes] over time."""
     names, output = folder / "names.txt", folder / f"output {place}"
     names.write_text("\n".join(f"thing {i}" for i in range(10)))
     size = ("INPUT.SIZE", "(32, 32)") if not args.backbone else ()
@@ -121,10 +121,10 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--images", type=int, default=20000)
     p.add_argument("--places", nargs="+", default=list(PLACES), choices=PLACES)
-    p.add_argument("--backbone", default="", help="the smallest that runs unless given")
+    p.add_argument("--backbone", default="", help="default: the smallest that runs")
     p.add_argument("--workers", type=int, default=0, help="processes that read images")
     p.add_argument("--device", default="cpu", choices=("cpu", "cuda", "auto"))
-    p.add_argument("--every", type=float, default=1.0, help="seconds between looks at the memory")
+    p.add_argument("--every", type=float, default=1.0, help="seconds between memory samples")
     p.add_argument("--output", default="output/benchmark_streams.json")
     args = p.parse_args()
     rows = []

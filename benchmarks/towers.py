@@ -1,10 +1,11 @@
-"""How much faster the towers are than as released: text, training step, evaluation.
+"""Compare the towers with the released ones: text side, training step, evaluation.
 
     python benchmarks/towers.py --backbones RN50 ViT-B/32 --names 50 300 --batch 16
 
 OpenAI's architectures with random weights, random pixels, no data loading. "Plain" is
-TRAINER.<NAME>.FAST False: 77 tokens a prompt, every token to the last layer. Both take turns in one
-process; the table gives medians, the range of the ratios, and the ratio of the operations counted.
+TRAINER.<NAME>.FAST False: 77 tokens per prompt, all of them up to the last layer. The ways
+alternate in one process; the table gives medians, the range of the ratios, and the ratio of
+operations.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from ueo.machine.measured import Way
 def measure(
     backbone: str, count: int, args: argparse.Namespace, parts: list[str]
 ) -> list[dict]:
-    """A row for each of `parts`: text, step or evaluation."""
+    """Return a row for each of `parts`: text, step or evaluation."""
     device = torch.device(args.device)
     ways = [Way(backbone, count, fast, device) for fast in (False, True)]
     size = ways[0].model.backbone.preprocessing.size
@@ -51,7 +52,7 @@ def main() -> None:
     p.add_argument("--what", nargs="+", default=["text", "step", "evaluation"])
     p.add_argument("--batch", type=int, default=16)
     p.add_argument("--rounds", type=int, default=3)
-    p.add_argument("--threads", type=int, default=0, help="0: torch's own choice")
+    p.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's default")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     p.add_argument("--output", default="output/benchmark_towers.json")
     args = p.parse_args()

@@ -1,9 +1,9 @@
-"""Seconds and memory of the transductive methods on kept features.
+"""Measure time and memory of the transductive methods on cached features.
 
     python benchmarks/transduction.py [--images 50000] [--classes 345] [--methods StatA]
 
-Features are seeded random unit vectors: of each class's around its text's. Each method runs in a
-process of its own; memory is the most that it held, Python and torch included.
+Features are seeded random unit vectors; those of a class lie around its text feature. Each method
+runs in a separate process; memory is its peak, Python and torch included.
 """
 
 import argparse
