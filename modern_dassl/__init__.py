@@ -1,10 +1,10 @@
 """Dassl for today's PyTorch: `import modern_dassl` makes `dassl` importable.
 
-Genuine Dassl is used where it is installed and can run on the installed torch, the package in the
-folder beside this file otherwise. UEO_ENGINE=builtin or UEO_ENGINE=dassl decides by hand.
-A repository's own, changed copy of Dassl goes before an installed one where it can run.
-`announce()` says which one is in use, `engine_name()` checks that `import dassl` gives that one.
-Under torchrun the import also leaves each process one GPU, and all but the first no output.
+Genuine Dassl is used if it is installed and can run on the installed torch. Otherwise the package
+in the folder beside this file is used. UEO_ENGINE=builtin or UEO_ENGINE=dassl overrides the choice.
+A changed copy of Dassl in a script's repository precedes an installed one, if it can run.
+`announce()` prints which one is in use; `engine_name()` checks that `import dassl` gives that one.
+Under torchrun the import also limits each process to one GPU, and silences all but the first.
 """
 
 import importlib.util
@@ -24,28 +24,28 @@ _UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_
 
 
 def engine_name() -> str:
-    """Name and version of the package that `import dassl` gives, e.g. "modern_dassl 0.1.0".
+    """Return name and version of the package that `import dassl` gives, e.g. "modern_dassl 0.1.0".
 
-    It stays so, whatever becomes of the search path. Raises ImportError where another package was
+    Later changes of the search path do not change it. Raise ImportError if another package was
     imported meanwhile.
     """
     if _chosen is None:
         use()
-    importlib.import_module("dassl")  # the bare package, which holds nothing
+    importlib.import_module("dassl")  # fixes the choice; the package itself is empty
     _check(*_chosen)
     return _chosen[0]
 
 
 def announce() -> None:
-    """Print which package is in use, and why where another one is installed."""
+    """Print which package is in use, and why if another one is installed."""
     name = engine_name()
     print(f"Engine: {name}" + (f" ({_remark})" if _remark else ""), flush=True)
 
 
 def use(beside: Path | None = None) -> None:
-    """Make `dassl` importable, as the search path is now.
+    """Make `dassl` importable, chosen by the current search path.
 
-    beside: folder of a script that is to run; its repository may hold a Dassl of its own.
+    beside: folder of the script to run; its repository may contain its own Dassl.
     """
     global _chosen, _remark
     name, _remark, folder = _choose(beside)
@@ -57,7 +57,7 @@ def _check(name: str, folder: Path) -> None:
     """Raise ImportError unless `import dassl` gives the package in `folder`."""
     try:
         spec = importlib.util.find_spec("dassl")
-    except ValueError:  # loaded, and nobody knows from where
+    except ValueError:  # loaded without a spec
         spec = None
     found = Path(spec.origin).resolve().parent if spec and spec.origin else "no package"
     if found != folder:
@@ -68,7 +68,7 @@ def _check(name: str, folder: Path) -> None:
 
 
 def _find_genuine() -> Path | None:
-    """Folder of an installed `dassl` that is not ours, found without importing it; or None."""
+    """Return the folder of an installed `dassl` that is not ours, or None; do not import it."""
     kept, sys.path[:] = list(sys.path), [p for p in sys.path if not _is_ours(p)]
     loaded = sys.modules.pop("dassl", None)
     importlib.invalidate_caches()
@@ -78,7 +78,7 @@ def _find_genuine() -> Path | None:
         sys.path[:] = kept
         if loaded is not None:
             sys.modules["dassl"] = loaded
-    # a folder without __init__.py is no package, only something with that name
+    # a folder without __init__.py only happens to have that name
     if spec is None or spec.origin is None or spec.submodule_search_locations is None:
         return None
     return Path(spec.origin).resolve().parent
@@ -94,7 +94,7 @@ def _is_genuine(module) -> bool:
 
 
 def _use_ours(front: bool) -> None:
-    """Put this folder, which holds ours, on the search path; at the end unless `front`."""
+    """Put this folder, which contains ours, on the search path; at the end unless `front`."""
     if "dassl" in sys.modules:
         if _is_genuine(sys.modules["dassl"]):
             raise ImportError(
@@ -108,7 +108,7 @@ def _use_ours(front: bool) -> None:
 
 
 def _choose(beside: Path | None) -> tuple[str, str, Path]:
-    """Put the package to use on the search path. Returns (name, remark, folder of the package)."""
+    """Put the chosen package on the search path. Return (name, remark, folder of the package)."""
     forced = os.environ.get("UEO_ENGINE", "").strip().lower()
     if forced not in _CHOICES:
         raise ImportError(f"UEO_ENGINE is {forced!r}; it must be builtin or dassl, or not be set")
@@ -140,16 +140,16 @@ def _choose(beside: Path | None) -> tuple[str, str, Path]:
 
 
 def _why_not(folder: Path) -> str:
-    """Why the genuine package in `folder` cannot run here, or ""."""
+    """Return why the genuine package in `folder` cannot run here, or ""."""
     if _UNDER_TORCHRUN:
         return "it knows one process only, and torchrun started several"
     return genuine.why_not(folder)
 
 
 def _is_launcher() -> bool:
-    """Whether this import is the first of `python -m modern_dassl`.
+    """Whether `python -m modern_dassl` makes this import.
 
-    The search path is not yet the script's then, which is why __main__.py chooses.
+    Then the search path is not yet that of the script, so __main__.py chooses later.
     """
     return sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)].endswith(__name__)
 
@@ -160,6 +160,6 @@ if _UNDER_TORCHRUN:
     distributed.see_one_gpu()
     distributed.silence()
 _chosen: tuple[str, Path] | None = None  # (name, folder)
-_remark = ""  # why it is this one
+_remark = ""  # why this one was chosen
 if not _is_launcher():
     use()

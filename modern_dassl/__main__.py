@@ -1,6 +1,6 @@
-"""`python -m modern_dassl SCRIPT ARGS...`: run a script that imports `dassl` and knows no more.
+"""`python -m modern_dassl SCRIPT ARGS...`: run an unchanged script that imports `dassl`.
 
-`python -m modern_dassl -m MODULE ARGS...` runs a module so.
+`python -m modern_dassl -m MODULE ARGS...` runs a module in the same way.
 """
 
 import os
@@ -14,7 +14,7 @@ USAGE = "usage: python -m modern_dassl SCRIPT [ARGS...], or -m MODULE [ARGS...]"
 
 
 def main() -> None:
-    """Run it as `python SCRIPT ARGS...` would, with `dassl` importable."""
+    """Run the script like `python SCRIPT ARGS...`, with `dassl` importable."""
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help") or words == ["-m"]:
         sys.exit(USAGE)
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _use(folder: str) -> None:
-    """Choose the engine of a script in `folder`, and say which one it is."""
+    """Choose and announce the engine of a script in `folder`."""
     try:
         modern_dassl.use(Path(folder))
     except ImportError as error:

@@ -1,11 +1,11 @@
-"""Several processes that train one model together, as torchrun starts them.
+"""Train one model in several processes that torchrun started.
 
     torchrun --nproc-per-node 2 train.py ...
 
-Each process works on its share of every batch. Outputs are gathered where a loss or a metric needs
-the whole batch, and gradients are averaged before each step, so that all processes hold the same
-weights. Process 0 alone writes files and prints. A script that was not started by torchrun is one
-process, for which every function here does nothing.
+Each process works on its share of every batch. Outputs are gathered if a loss or a metric needs the
+whole batch. Gradients are averaged before each step, so all processes have the same weights. Only
+process 0 writes files and prints. Without torchrun there is one process, and every function here
+does nothing.
 """
 
 import atexit
@@ -34,30 +34,30 @@ def launched() -> bool:
 
 
 def world_size() -> int:
-    """Number of processes."""
+    """Return the number of processes."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def rank() -> int:
-    """Number of this process, 0 .. world_size() - 1."""
+    """Return the number of this process, 0 .. world_size() - 1."""
     return int(os.environ["RANK"]) if launched() else 0
 
 
 def is_main() -> bool:
-    """Whether this process is the one that writes and prints."""
+    """Whether this is the process that writes and prints."""
     return rank() == 0
 
 
 def silence() -> None:
-    """End the standard output of all processes but the main one."""
+    """Discard the standard output of all processes except the main one."""
     if not is_main():
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (lives with the process)
 
 
 def see_one_gpu() -> None:
-    """Leave this process one GPU of its machine's, before CUDA starts.
+    """Make only one GPU of the machine visible to this process, before CUDA is initialised.
 
-    "cuda" is then its own, and trainers that use DataParallel on several GPUs see none to use.
+    Then "cuda" is that GPU, and trainers do not use DataParallel, which needs several GPUs.
     """
     if launched():
         local = int(os.environ["LOCAL_RANK"])
@@ -69,9 +69,9 @@ def see_one_gpu() -> None:
 
 
 def start() -> None:
-    """Connect the processes; every function below does so when it is first needed.
+    """Connect the processes; every function below does so on first use.
 
-    Raises ProcessesError when some processes have a GPU and some have none.
+    Raise ProcessesError if only some processes have a GPU.
     """
     if not launched() or dist.is_initialized():
         return
@@ -88,14 +88,14 @@ def start() -> None:
 
 
 def fail(status: int) -> None:
-    """Let this process, which failed, end with this exit status and without the others. They wait
-    for it elsewhere, and NCCL lets no process leave before all do; torchrun ends them."""
+    """Let this failed process exit with `status` without waiting for the others. NCCL would keep it
+    until all processes leave, but they wait for it elsewhere; torchrun ends them."""
     if launched() and dist.is_initialized():
         atexit.register(_end_alone, status)  # called before `_leave`
 
 
 def _leave() -> None:
-    if hasattr(sys, "last_value"):  # an error that nobody caught
+    if hasattr(sys, "last_value"):  # an uncaught error
         _end_alone(1)
     dist.destroy_process_group()
 
@@ -109,12 +109,12 @@ def _end_alone(status: int) -> None:
 def barrier() -> None:
     """Wait for all processes."""
     if launched():
-        broadcast(torch.zeros(1))  # dist.barrier() would need a GPU where there is one
+        broadcast(torch.zeros(1))  # dist.barrier() would use a GPU if there is one
 
 
 @contextmanager
 def main_first() -> Iterator[None]:
-    """The main process runs the block, then the others do: for files that are made once."""
+    """Run the block in the main process first, then in the others: for files that are made once."""
     if not is_main():
         barrier()
     yield
@@ -123,7 +123,7 @@ def main_first() -> Iterator[None]:
 
 
 def broadcast(tensor: Tensor) -> Tensor:
-    """`tensor`, with the values that it has in the main process."""
+    """Fill `tensor` in place with its values in the main process; return it."""
     if launched():
         start()
         dist.broadcast(tensor, src=0)
@@ -131,25 +131,25 @@ def broadcast(tensor: Tensor) -> Tensor:
 
 
 def share(items: Sequence) -> Sequence:
-    """This process's part of a list: consecutive, and at most one longer than another's."""
+    """Return this process's consecutive part of a list; lengths differ by at most one."""
     count, size = len(items), world_size()
     return items[count * rank() // size : count * (rank() + 1) // size]
 
 
 def batch_share(batch: Sequence) -> Sequence:
-    """This process's part of a batch; the batch's first item where that would be nothing.
+    """Return this process's part of a batch; the first item of the batch if the part is empty.
 
-    A process without an image must still take part in the step. The double is found by its index.
+    A process without an image must still take part in the step. `WholeBatch` drops the duplicate.
     """
     return share(batch) or batch[:1]
 
 
 @dataclass(frozen=True)
 class WholeBatch:
-    """How the rows of one batch are put together from the shares of all processes.
+    """Assembles the rows of one batch from the shares of all processes.
 
-    once: positions among the gathered rows without doubles, see `batch_share`; None: one process
-    has them all. counts: rows of each process, which need not be asked for again.
+    once: positions of the gathered rows without duplicates, see `batch_share`; None if one process
+    has all rows. counts: rows of each process, cached.
     """
 
     once: tuple[int, ...] | None = None
@@ -157,8 +157,8 @@ class WholeBatch:
 
     @classmethod
     def of(cls, index: Tensor) -> "WholeBatch":
-        """index: (own share,), the images' positions in their list, or a negative number for one
-        that does not belong to the batch."""
+        """Gather the indices of a batch. index: (own share,), positions of the images in their
+        list; negative for an image that does not belong to the batch."""
         if not launched():
             return cls()
         counts = _counts(index)
@@ -167,7 +167,7 @@ class WholeBatch:
                          if position >= 0 and position not in seen[:i]), counts)
 
     def rows(self, share: Tensor) -> Tensor:
-        """(batch, ...) of the rows (own share, ...) of this process, see `gather`."""
+        """Gather this process's rows (own share, ...) into (batch, ...), see `gather`."""
         if self.once is None:
             return share
         gathered = _Gather.apply(share, self.counts)
@@ -175,11 +175,11 @@ class WholeBatch:
 
 
 def gather(rows: Tensor) -> Tensor:
-    """Rows of all processes, in the order of the processes, with gradient to one's own.
+    """Gather the rows of all processes in rank order; gradients flow to this process's rows.
 
-    rows: (own rows, ...), as many as each process has. Returns (all rows, ...). What every process
-    computes from the result in the same way has, averaged over processes, the gradient that a
-    single process would have got.
+    rows: (own rows, ...); their number may differ between processes. Return (all rows, ...). If all
+    processes compute the same loss from the result, the gradient averaged over processes equals
+    that of a single process.
     """
     return _Gather.apply(rows, _counts(rows)) if launched() else rows
 
@@ -200,7 +200,7 @@ class _Gather(torch.autograd.Function):
 
 
 def _counts(rows: Tensor) -> tuple[int, ...]:
-    """How many rows each process has. The host waits for the device, to read them."""
+    """Return the number of rows of each process. The host waits for the device to read them."""
     start()
     own = torch.full((1,), len(rows), device=rows.device)
     counts = [torch.empty_like(own) for _ in range(world_size())]
@@ -209,11 +209,11 @@ def _counts(rows: Tensor) -> tuple[int, ...]:
 
 
 def unify(module: nn.Module) -> None:
-    """Give all processes the main one's weights, and average gradients whenever they are computed.
+    """Copy the main process's weights to all processes, and average gradients from now on.
 
-    Nothing has to be added to a training step: at the end of each backward pass, the gradients that
-    it changed are averaged over the processes. So they are before a GradScaler looks for infinite
-    ones, and all processes take or leave a step together.
+    A training step needs no change: at the end of each backward pass, the gradients that it changed
+    are averaged over the processes. This happens before a GradScaler looks for infinite gradients,
+    so all processes take or skip a step together.
     """
     if not launched():
         return
@@ -236,7 +236,7 @@ def unify(module: nn.Module) -> None:
 
 
 def average(tensors: Iterable[Tensor]) -> None:
-    """Replace tensors by their mean over all processes, in place; one message for each dtype."""
+    """Replace tensors in place by their mean over all processes; one message per dtype."""
     if not launched():
         return
     start()

@@ -1,4 +1,4 @@
-"""Genuine Dassl, and changed copies of it: found and judged by their files, without an import."""
+"""Find genuine Dassl and changed copies of it, and judge them by their files without an import."""
 
 import hashlib
 import importlib.metadata
@@ -7,14 +7,14 @@ import re
 from pathlib import Path
 
 VERSION = "0.6.3"
-DIGESTS = (  # of the commits that call themselves 0.6.3, from 15309e6 to the last, c61a1b5
+DIGESTS = (  # of all commits with version 0.6.3, from 15309e6 to the last, c61a1b5
     "f3f6564c3c709251", "994c1ed8871e9448", "02af949603fd18cf", "18db3158c76481b2",
     "b4234ea741416b37",
 )  # fmt: skip
 
 
 def name(folder: Path) -> str:
-    """Name and version of the package in `folder`, e.g. "dassl 0.6.3" or "dassl 0.6.3, changed"."""
+    """Return name and version of the package in `folder`, e.g. "dassl 0.6.3, changed"."""
     found = version(folder)
     if found is None:
         return "dassl (unknown version)"
@@ -22,14 +22,14 @@ def name(folder: Path) -> str:
 
 
 def version(folder: Path) -> str | None:
-    """What the package in `folder` calls its version."""
+    """Return the `__version__` of the package in `folder`."""
     text = (folder / "__init__.py").read_text(errors="replace")
     found = re.search(r"^__version__\s*=\s*[\"']([^\"']+)", text, re.MULTILINE)
     return found and found[1]
 
 
 def is_changed(folder: Path) -> bool:
-    """Whether the Python files in `folder`, however their lines end, are not Dassl 0.6.3's."""
+    """Whether the Python files in `folder` differ from Dassl 0.6.3's, apart from line endings."""
     found = hashlib.sha256()
     for file in sorted(folder.rglob("*.py")):
         lines = [line.rstrip() for line in file.read_bytes().splitlines()]
@@ -38,10 +38,10 @@ def is_changed(folder: Path) -> bool:
 
 
 def changed_copy(beside: Path) -> Path | None:
-    """The package `dassl` that the repository of a script brings along, when it is a changed one.
+    """Return the folder of a changed `dassl` in the repository of a script, or None.
 
-    beside: folder of the script. Looked for there, in the folders in it and, where the repository's
-    root is one folder up, in that one and the folders in it.
+    beside: folder of the script. The search covers it and its subfolders and, if the repository's
+    root is one level up, the root and its subfolders.
     """
     roots = [beside]
     if not (beside / ".git").exists() and _looks_like_root(beside.parent):
@@ -58,7 +58,7 @@ def _looks_like_root(folder: Path) -> bool:
 
 
 def why_not(folder: Path) -> str:
-    """Why the package in `folder` cannot run here, or ""."""
+    """Return why the package in `folder` cannot run here, or ""."""
     scheduler = folder / "optim" / "lr_scheduler.py"
     text = scheduler.read_text(errors="replace") if scheduler.is_file() else ""
     passes_verbose = re.search(r"__init__\(\s*optimizer\s*,\s*last_epoch\s*,\s*verbose", text)

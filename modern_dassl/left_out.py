@@ -1,4 +1,4 @@
-"""What Dassl has and this package has not: one sentence, wherever it is asked for."""
+"""Parts of Dassl that this package lacks. Asking for one raises an error that names a remedy."""
 
 import importlib.abc
 import sys
@@ -9,7 +9,7 @@ _WILDS = "dassl.data.datasets.dg.wilds"
 _BACKBONES = "dassl.modeling.backbone"
 _DYNAMIC = f"{_BACKBONES}.resnet_dynamic"
 _DEPTHS = ("resnet18", "resnet50", "resnet101")
-NAMES = {  # what a configuration or an import may name: the module that has it
+NAMES = {  # {name in a configuration or an import: its module in Dassl}
     "Camelyon17": f"{_WILDS}.camelyon17",
     "FMoW": f"{_WILDS}.fmow",
     "IWildCam": f"{_WILDS}.iwildcam",
@@ -21,7 +21,7 @@ NAMES = {  # what a configuration or an import may name: the module that has it
     },
 }
 _READERS = "load_mnist load_mnist_m load_svhn load_syn load_usps read_image_list"
-_INSIDE = {  # module: names in it
+_INSIDE = {  # {module: missing names in it}
     "dassl.data.datasets.da.digit5": _READERS,
     "dassl.data.datasets.dg.digit_single": _READERS,
     "dassl.engine.da.cdac": "AAC custom_scheduler",
@@ -38,7 +38,7 @@ MODULES = (_WILDS, _DYNAMIC, *(f"{m}.{n}" for m in _INSIDE for n in _INSIDE[m].s
 
 
 def sentence(name: str) -> str:
-    """Where `name`, of NAMES or MODULES or below these, is to be found; "" for any other name."""
+    """Return where to find `name`, if it is in or below NAMES or MODULES; "" for any other name."""
     module = NAMES.get(name, name)
     if not any(f"{module}.".startswith(f"{left}.") for left in MODULES):
         return ""
@@ -52,7 +52,7 @@ def sentence(name: str) -> str:
 
 
 def refused_by(module: str) -> Callable[[str], object]:
-    """The function `__getattr__` of a package that would hold names of NAMES."""
+    """Return the function `__getattr__` of a package in which Dassl has some of NAMES."""
 
     def __getattr__(name: str):
         if name in NAMES:
@@ -63,7 +63,7 @@ def refused_by(module: str) -> Callable[[str], object]:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Stands last among Python's finders, so that it is asked for missing modules alone."""
+    """The last of Python's finders, so it is only asked for modules that were not found."""
 
     def find_spec(self, name, path=None, target=None):
         if said := sentence(name):
@@ -71,6 +71,6 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def install() -> None:
-    """Let an import of one of MODULES end in the sentence."""
+    """Make an import of one of MODULES raise an error with the sentence."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())

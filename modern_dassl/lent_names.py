@@ -1,8 +1,8 @@
-"""Names that Dassl's modules hold because they import them, and that others import from there.
+"""Names that Dassl's modules import, and that other code then imports from those modules.
 
     from dassl.engine.trainer import SummaryWriter, OrderedDict, build_optimizer
 
-They are looked up when they are asked for, so that nobody else pays for their import.
+They are resolved lazily, so nobody else pays for their import.
 """
 
 import importlib
@@ -19,7 +19,7 @@ MODULES = {
     "F": "torch.nn.functional", "Image": "PIL.Image", "model_zoo": "torch.utils.model_zoo",
     "nn": "torch.nn", "np": "numpy", "osp": "os.path",
 }  # fmt: skip
-HOMES = {  # module: names that come from it, or "there=here"; any other name is a module
+HOMES = {  # {module: its names, or "name in Dassl=name here"}; any other name is a module
     "collections": "OrderedDict defaultdict",
     "contextlib": "contextmanager",
     "dassl.data": "DataManager",
@@ -80,7 +80,7 @@ LENT = {
     "dassl.utils.torchtools": "adjust_learning_rate partial pickle set_bn_to_eval",
 }
 _TRAINERS = "F build_lr_scheduler build_optimizer compute_accuracy count_num_param nn np torch "
-BELOW = {  # package: what any of its modules lends
+BELOW = {  # {package: names that each of its modules lends}
     "dassl.data.datasets.da": "DatasetBase Datum listdir_nohidden osp",
     "dassl.data.datasets.dg": "AVAI_C_TYPES DatasetBase Datum DigitsDG glob listdir_nohidden osp",
     "dassl.data.datasets.ssl": "listdir_nohidden np",
@@ -98,8 +98,8 @@ BELOW = {  # package: what any of its modules lends
 
 
 def lent_by(module: str) -> Callable[[str], object]:
-    """The function `__getattr__` of a module. It raises AttributeError for a name that the module
-    does not lend, and ImportError where what it comes from is not installed."""
+    """Return the function `__getattr__` of a module. It raises AttributeError for a name that the
+    module does not lend, and ImportError if the source of a name is not installed."""
     names = f"{LENT.get(module, '')} {BELOW.get(module.rpartition('.')[0], '')}".split()
 
     def __getattr__(name: str):
@@ -118,7 +118,7 @@ def lent_by(module: str) -> Callable[[str], object]:
 
 
 def lend_below(package: str) -> None:
-    """Let the modules in the folder of `package`, which has imported them, lend what BELOW says."""
+    """Let the imported modules of `package` lend the names in BELOW."""
     for folder in sys.modules[package].__path__:
         for file in os.listdir(folder):
             module = f"{package}.{file.removesuffix('.py')}"
@@ -127,7 +127,8 @@ def lend_below(package: str) -> None:
 
 
 def alias(module: str, ours: ModuleType, names: str) -> None:
-    """Make a module of Dassl importable whose names stand in `ours`: "here", or "there=here"."""
+    """Make a module of Dassl importable. names: those it takes from `ours`: "name", or "name in
+    Dassl=name in ours"."""
     made = importlib.util.module_from_spec(ModuleSpec(module, None))
     for there, here in _pairs(names):
         setattr(made, there, getattr(ours, here))
@@ -144,6 +145,6 @@ def _found(name: str):
 
 
 def _pairs(names: str) -> list[tuple[str, str]]:
-    """(name that is asked for, its name where it stands) of "here" and "there=here"."""
+    """Return (name in Dassl, name here) of each "name" and "name in Dassl=name here"."""
     pairs = (pair.partition("=") for pair in names.split())
     return [(there, here or there) for there, _, here in pairs]

@@ -1,4 +1,4 @@
-"""Loaders whose batches depend on the seed alone: not on worker processes, nor on interruptions."""
+"""Loaders whose batches depend only on the seed, not on worker processes or interruptions."""
 
 import random
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from modern_dassl import distributed
 
 @contextmanager
 def torch_state_of(seed: int) -> Iterator[None]:
-    """As `random_state_of`, of Torch alone: a tenth of its time, for what draws nothing else."""
+    """Like `random_state_of` for torch only, in a tenth of the time."""
     state = torch.get_rng_state()
     torch.default_generator.manual_seed(seed)
     try:
@@ -24,7 +24,7 @@ def torch_state_of(seed: int) -> Iterator[None]:
 
 @contextmanager
 def random_state_of(seed: int) -> Iterator[None]:
-    """Torch's, Python's and NumPy's random state on the CPU as `seed` makes it, then as before."""
+    """Seed torch's, Python's and NumPy's random state on the CPU; restore it afterwards."""
     torch_state = torch.get_rng_state()
     state, numpy_state = random.getstate(), np.random.get_state()
     torch.default_generator.manual_seed(seed)
@@ -39,10 +39,10 @@ def random_state_of(seed: int) -> Iterator[None]:
 
 
 class Seeded(Dataset):
-    """A data set whose item i is drawn in the random state of `seed` + i.
+    """A data set that draws item i in the random state of `seed` + i.
 
-    seed: of the epoch, or negative for the global random state. In shared memory, because workers
-    outlive an epoch. Every other attribute is that of the data set inside.
+    seed: of the epoch, or negative for the global random state. It is in shared memory, because
+    workers outlive an epoch. All other attributes are those of the wrapped data set.
     """
 
     def __init__(self, dataset: Dataset):
@@ -60,7 +60,7 @@ class Seeded(Dataset):
             return self.dataset[position]
 
     def __getattr__(self, name: str):
-        if name == "dataset":  # asked for while unpickling, before there is one
+        if name == "dataset":  # looked up while unpickling, before it is set
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
@@ -79,14 +79,14 @@ class _Shares(Sampler):
 
 
 class EpochLoader(DataLoader):
-    """Each epoch draws one number from torch's global random state; the order of the images and
-    their augmentations follow from it.
+    """A loader that draws one number per epoch from torch's global random state. The number
+    determines the order of the images and their augmentations.
 
     dataset: has a `seed`, see Seeded.
     sampler: its `generator` or its `random` is seeded, if it has one.
 
-    Under torchrun a process loads its share of each batch, of at least one image; batch_size is
-    that of all processes together. `shared_equally` says whether all get as many of each batch.
+    Under torchrun each process loads its share of each batch, at least one image; batch_size is the
+    total of all processes. `shared_equally`: whether all shares of each batch have the same size.
     """
 
     def __init__(self, dataset, batch_size: int, sampler: Sampler, drop_last: bool, **options):
@@ -99,7 +99,7 @@ class EpochLoader(DataLoader):
             options["batch_sampler"] = _Shares(batches)
         else:
             options.update(batch_size=batch_size, sampler=sampler, drop_last=drop_last)
-        options.setdefault("generator", torch.Generator())  # else workers move the global state
+        options.setdefault("generator", torch.Generator())  # else workers advance the global state
         super().__init__(dataset, **options)
 
     def __iter__(self):
@@ -107,7 +107,7 @@ class EpochLoader(DataLoader):
         return super().__iter__()
 
     def begin_epoch(self) -> int:
-        """Draw the epoch's seed, and from it the order of the images; returns the seed."""
+        """Draw the epoch's seed, derive the order of the images from it, and return it."""
         seed = int(distributed.broadcast(self.dataset.seed.random_(2**62)))
         if isinstance(getattr(self.order, "generator", None), torch.Generator):
             self.order.generator.manual_seed(seed)

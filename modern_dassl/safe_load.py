@@ -1,9 +1,9 @@
-"""Checkpoints read without running what is in them.
+"""Read checkpoints without running code in them.
 
-Ours hold plain data. Those of genuine Dassl hold a scheduler object, so that torch's own safe
-reader refuses them; here every unknown class in a file becomes an inert placeholder that keeps its
-attributes and runs nothing, and is then replaced by them. A file that asks for a part of Python
-which no checkpoint needs is refused altogether.
+Our checkpoints contain plain data. Those of genuine Dassl contain a scheduler object, so torch's
+safe reader refuses them. Here an object of an unknown class becomes an inert placeholder, which is
+then replaced by its attributes. A file is refused if it names a part of Python's standard library
+that no checkpoint needs.
 """
 
 import collections
@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-# parts of the standard library that schedulers hold; they become placeholders, the rest is refused
+# parts of the standard library in schedulers: they become placeholders, the rest is refused
 _HARMLESS = {"collections", "copyreg", "copy_reg", "functools", "weakref", "enum", "types",
              "datetime", "pathlib", "argparse", "decimal", "fractions", "numbers"}
 _HARMLESS_BUILTINS = {"set", "frozenset", "dict", "list", "tuple", "int", "float", "complex",
@@ -23,7 +23,7 @@ _HARMLESS_BUILTINS = {"set", "frozenset", "dict", "list", "tuple", "int", "float
 
 
 class _Placeholder:
-    """Stands for an object of a class that is not loaded; keeps its state, does nothing."""
+    """Stands for an object of an unknown class; keeps its state and does nothing."""
 
     def __new__(cls, *args, **kwargs):
         return super().__new__(cls)
@@ -52,11 +52,11 @@ class UnreadableError(RuntimeError):
 
 
 class RefusedError(UnreadableError):
-    """A file asks for what could run a program; the message names both."""
+    """A file names something that could run a program; the message names both."""
 
 
 def _numpy_scalar(dtype, data=b""):
-    """The Python number that a pickled NumPy scalar is."""
+    """Return the Python number of a pickled NumPy scalar."""
     code = getattr(dtype, "code", "")
     if not isinstance(data, bytes) or code.lstrip("<>=|") not in ("f2", "f4", "f8", "i4", "i8"):
         return _Placeholder()
@@ -64,7 +64,7 @@ def _numpy_scalar(dtype, data=b""):
 
 
 class _NumpyDtype:
-    """A pickled dtype's letter code; byte order is little-endian on every supported machine."""
+    """The letter code of a pickled dtype; all supported machines are little-endian."""
 
     def __init__(self, code="", *args):
         self.code = code if isinstance(code, str) else ""
@@ -98,7 +98,7 @@ _SAFE = {
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str):
-        """What a name in a file stands for. Raises _Refused for what no checkpoint needs."""
+        """Return the stand-in for a name in a file. Raise _Refused if no checkpoint needs it."""
         if (module, name) in _SAFE:
             return _SAFE[module, name]
         top = module.split(".")[0]
@@ -134,22 +134,22 @@ def _content(fpath: str):
 
 
 def read_checkpoint(fpath: str):
-    """What the file `fpath` holds: numbers, texts, tensors on the CPU, and containers of them.
+    """Return the content of the file: numbers, texts, CPU tensors, and containers of them.
 
-    Raises UnreadableError, naming the file, when it is damaged, RefusedError when it is refused.
+    Raise UnreadableError if the file is damaged, RefusedError if it is refused; both name it.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickle's protocols
+            warnings.simplefilter("ignore")  # about pickle's protocols
             return _content(fpath)
     except _Refused as error:
         raise RefusedError(
             f"{fpath}: refused, it names {error}, which a checkpoint never needs and which could "
-            "run a program; do not trust where it came from"
+            "run a program; do not trust its source"
         ) from None
     except PermissionError:
         raise
-    except Exception as error:  # whatever a damaged file makes of the reader
+    except Exception as error:  # a damaged file can cause any error
         detail = (str(error).splitlines() or [""])[0][:200] or type(error).__name__
         raise UnreadableError(
             f"{fpath}: not a checkpoint that can be read, damaged or cut short ({detail})"
@@ -157,7 +157,7 @@ def read_checkpoint(fpath: str):
 
 
 def _plain(value, seen: dict):
-    """`value` with every placeholder replaced by its attributes, without an owned optimizer."""
+    """Replace every placeholder in `value` by its attributes, without its optimizer."""
     if isinstance(value, _Placeholder):
         if id(value) in seen:
             return None  # a cycle

@@ -1,20 +1,20 @@
-"""Imports torchvision without torch's compiler, which takes as long as all of torch.
+"""Import torchvision without torch's compiler, whose import takes as long as all of torch.
 
-torchvision asks the compiler one question, in an operation on boxes; whoever asks it gets the
-answer then. What trains imports the compiler later, with its optimiser.
+torchvision uses one function of the compiler, in an operation on boxes; a stand-in imports the
+compiler when it is called. A training run imports the compiler later, with its optimiser.
 """
 
 import sys
 from importlib import import_module
 from types import ModuleType
 
-import torch  # noqa: F401  (which may ask the compiler what it likes)
+import torch  # noqa: F401  (before the stand-in, since torch may use the compiler)
 
-_ASKED = "torch._dynamo.utils"
+_MODULE = "torch._dynamo.utils"
 
 
 class _Later(ModuleType):
-    """Stands for the module until something but the question is wanted of it."""
+    """A stand-in for the module, which imports the real one on first use."""
 
     def __getattr__(self, name: str):
         if name.startswith("__"):
@@ -27,15 +27,15 @@ class _Later(ModuleType):
 
 
 def _compiler() -> ModuleType:
-    if isinstance(sys.modules.get(_ASKED), _Later):
-        del sys.modules[_ASKED]
-    return import_module(_ASKED)
+    if isinstance(sys.modules.get(_MODULE), _Later):
+        del sys.modules[_MODULE]
+    return import_module(_MODULE)
 
 
 if "torchvision" not in sys.modules:
-    sys.modules.setdefault(_ASKED, _Later(_ASKED))
+    sys.modules.setdefault(_MODULE, _Later(_MODULE))
     try:
         import torchvision  # noqa: F401
     finally:
-        if isinstance(sys.modules.get(_ASKED), _Later):
-            del sys.modules[_ASKED]
+        if isinstance(sys.modules.get(_MODULE), _Later):
+            del sys.modules[_MODULE]

@@ -1,7 +1,7 @@
-"""Numbers that a device has computed and the host has not read yet.
+"""Numbers on a device that the host has not read yet.
 
-To read one, the host waits until the device has done all that was asked of it. So they are kept as
-tensors and read many at a time.
+A read waits until the device has finished all queued work. So numbers stay tensors, and many are
+read at a time.
 """
 
 import math
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def read(tensors: Sequence[Tensor]) -> list[float]:
-    """Values of tensors of one number each; one read for each device and dtype among them."""
+    """Return the values of one-element tensors, with one read per device and dtype."""
     kinds: dict[tuple, list[int]] = {}
     for position, tensor in enumerate(tensors):
         kinds.setdefault((tensor.device, tensor.dtype), []).append(position)
@@ -25,7 +25,7 @@ def read(tensors: Sequence[Tensor]) -> list[float]:
 
 
 class UnreadLosses:
-    """Losses of steps, by the steps' names, of which none has been looked at."""
+    """Unread losses of training steps, with the names of the steps."""
 
     def __init__(self):
         self._losses: list[tuple[str, Tensor]] = []
@@ -34,7 +34,7 @@ class UnreadLosses:
         self._losses.append((step, loss.detach()))
 
     def first_not_finite(self) -> str | None:
-        """Read them all and forget them: the first step whose loss is infinite or not a number."""
+        """Read and drop all losses; return the first step with an infinite or NaN loss."""
         steps = [step for step, _ in self._losses]
         values = read([loss for _, loss in self._losses])
         self._losses.clear()
@@ -42,7 +42,7 @@ class UnreadLosses:
 
 
 class UnreadSteps:
-    """What training steps returned, names to numbers or tensors of one number, until `read`."""
+    """Results of training steps ({name: number or one-element tensor}), kept until `read`."""
 
     def __init__(self):
         self._steps: list[tuple[int, float, dict]] = []
@@ -53,7 +53,7 @@ class UnreadSteps:
         self._steps.append((number, rate, kept))
 
     def read(self) -> list[tuple[int, float, dict]]:
-        """(number, rate, names to numbers) of the steps since the last call."""
+        """Return (number, rate, {name: number}) of the steps since the last call."""
         steps, self._steps = self._steps, []
         tensors = [v for *_, losses in steps for v in losses.values() if isinstance(v, Tensor)]
         values = iter(read(tensors))
