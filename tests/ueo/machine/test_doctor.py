@@ -63,7 +63,7 @@ def test_what_is_broken_is_one_line_each_and_the_rest_goes_on(home, monkeypatch,
     wrong = [line for line in out.splitlines() if line.startswith(WRONG)]
     assert not err and out.splitlines()[-1] == f"{len(wrong)} wrong"
     for said in ("output: " + str(home / "file" / "out") + " cannot be written (Not a directory): "
-                 "name another with --output", "short runs: CUDA was initialised in the fork server",
+                 "name another with --output", "short runs: CUDA was initialised in the fork",
                  "time: failed with ZeroDivisionError", "data office31 amazon: "):
         assert sum(said in line for line in wrong) == 1, said
     assert len(wrong) == 4 and "\nnote  data office31 dslr: " in out  # missing is not broken
