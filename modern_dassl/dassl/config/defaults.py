@@ -83,7 +83,7 @@ _C = CfgNode({
         "RMSPROP_ALPHA": 0.99,
         "ADAM_BETA1": 0.9,
         "ADAM_BETA2": 0.999,
-        "STAGED_LR": False,  # BASE_LR_MULT * LR for all layers but NEW_LAYERS
+        "STAGED_LR": False,  # BASE_LR_MULT * LR for all layers except NEW_LAYERS
         "NEW_LAYERS": (),
         "BASE_LR_MULT": 0.1,
         "LR_SCHEDULER": "single_step",  # single_step, multi_step, cosine
@@ -97,7 +97,7 @@ _C = CfgNode({
         "WARMUP_RECOUNT": True,  # the scheduler after the warm-up starts at its epoch 0
     },
     "TRAIN": {
-        "CHECKPOINT_FREQ": 0,  # epochs between checkpoints; 0: the last epoch alone
+        "CHECKPOINT_FREQ": 0,  # epochs between checkpoints; 0: only the last epoch
         "PRINT_FREQ": 10,  # batches between log lines
         "COUNT_ITER": "train_x",  # train_x, train_u, smaller_one
     },
@@ -112,10 +112,10 @@ _C = CfgNode({
     "TRAINER": {
         "NAME": "",
         # domain adaptation
-        "MCD": {"N_STEP_F": 4},  # steps of the features for one of the classifiers
+        "MCD": {"N_STEP_F": 4},  # steps of the features per step of the classifiers
         "MME": {"LMDA": 0.1},  # weight of the entropy
         "CDAC": {
-            "CLASS_LR_MULTI": 10,  # rate of the classifier, in rates of the features
+            "CLASS_LR_MULTI": 10,  # learning rate of the classifier, in multiples of LR
             "RAMPUP_COEF": 30,  # largest weight of the consistency
             "RAMPUP_ITRS": 1000,  # steps until then
             "TOPK_MATCH": 5,  # features whose ranks must agree in two similar images
@@ -123,7 +123,7 @@ _C = CfgNode({
             "STRONG_TRANSFORMS": (),
         },
         "SE": {"EMA_ALPHA": 0.999, "CONF_THRE": 0.95, "RAMPUP": 300},
-        "M3SDA": {"LMDA": 0.5, "N_STEP_F": 4},  # weight of the moments' distance; as MCD's
+        "M3SDA": {"LMDA": 0.5, "N_STEP_F": 4},  # weight of the moment distance; as in MCD
         "DAEL": {"WEIGHT_U": 0.5, "CONF_THRE": 0.95, "STRONG_TRANSFORMS": ()},
         # domain generalisation
         "CROSSGRAD": {"EPS_F": 1.0, "EPS_D": 1.0, "ALPHA_F": 0.5, "ALPHA_D": 0.5},

@@ -1,4 +1,4 @@
-"""From a data set to loaders."""
+"""Build loaders from a data set."""
 
 import random
 
@@ -19,7 +19,7 @@ __getattr__ = lent_by(__name__)
 
 
 def _seed_worker(worker_id: int) -> None:
-    """Seed Python and NumPy of a worker from its torch seed, which torch's loader has set."""
+    """Seed Python and NumPy of a worker from the torch seed that the loader has set."""
     seed = torch.initial_seed() % 2**32
     random.seed(seed)
     np.random.seed(seed)
@@ -36,14 +36,14 @@ def build_data_loader(
     is_train: bool = True,
     dataset_wrapper=None,
 ) -> DataLoader:
-    """A loader of dictionaries, see DatasetWrapper.
+    """Build a loader of dictionaries, see DatasetWrapper.
 
-    A training loader draws one number an epoch from torch's global random state; the order and all
-    that is random in an item follow from it, whatever the number of workers, which live on. An
-    evaluation loader has a generator of its own, so that evaluating does not change the training
-    that follows. Under torchrun a training loader gives this process's share of each batch.
+    A training loader draws one number per epoch from torch's global random state. It determines the
+    order and all randomness of the items, for any number of workers; these are persistent. An
+    evaluation loader has its own generator, so an evaluation does not change later training. Under
+    torchrun a training loader gives this process's share of each batch.
 
-    Raises DataValueError for an empty list and ConfigValueError for a batch size below 1.
+    Raise DataValueError for an empty list and ConfigValueError for a batch size below 1.
     """
     if not data_source:
         raise DataValueError(f"{cfg.DATASET.NAME}: a list of images to load is empty")
@@ -70,8 +70,8 @@ def build_data_loader(
 class DatasetWrapper(Dataset):
     """Items: label, domain, impath, index (position in the list) and the image.
 
-    transform: None, one, or a list of them. img is the transformed image (PIL without transform),
-    img2, img3, ... those of further transforms, img0 the plain resized one with RETURN_IMG0. In
+    transform: None, one, or a list. img is the transformed image (a PIL image without transform);
+    img2, img3, ... come from further transforms; img0 is the resized image, with RETURN_IMG0. In
     training with K_TRANSFORMS > 1 each is a list of K views.
     """
 
@@ -120,7 +120,7 @@ class DatasetWrapper(Dataset):
         return output
 
     def _transform_image(self, tfm, img0):
-        """K_TRANSFORMS views of an image: a list, or the one."""
+        """Return K_TRANSFORMS views of an image: a list, or the view if there is one."""
         views = [tfm(img0) for _ in range(self.k_tfm)]
         return views[0] if len(views) == 1 else views
 
@@ -128,10 +128,10 @@ class DatasetWrapper(Dataset):
 class DataManager:
     """The data set of a configuration, and its loaders.
 
-    custom_tfm_train, custom_tfm_test: instead of INPUT.TRANSFORMS; the first may be a list.
-    dataset_wrapper: instead of DatasetWrapper, called in the same way.
+    custom_tfm_train, custom_tfm_test: replace INPUT.TRANSFORMS; the first may be a list.
+    dataset_wrapper: replaces DatasetWrapper, with the same arguments.
 
-    train_loader_x, train_loader_u and val_loader are None when their list is empty.
+    train_loader_x, train_loader_u and val_loader are None if their list is empty.
     """
 
     def __init__(self, cfg, custom_tfm_train=None, custom_tfm_test=None, dataset_wrapper=None):
@@ -171,7 +171,7 @@ class DataManager:
 
     @staticmethod
     def _options_u(cfg, dataset):
-        """Read where they are needed: some projects have no DATALOADER.TRAIN_U."""
+        """Read lazily, because some projects have no DATALOADER.TRAIN_U."""
         if not dataset.train_u or cfg.DATALOADER.TRAIN_U.SAME_AS_X:
             return cfg.DATALOADER.TRAIN_X
         return cfg.DATALOADER.TRAIN_U

@@ -1,4 +1,4 @@
-"""What every trainer has: models, their optimizers and schedulers, checkpoints, steps, epochs."""
+"""Base of all trainers: models, their optimizers and schedulers, checkpoints, steps, epochs."""
 
 import os.path as osp
 from collections import OrderedDict
@@ -35,10 +35,10 @@ class TrainerBase(ScalarLog):
     # models
 
     def register_model(self, name: str = "model", model=None, optim=None, sched=None) -> None:
-        """Make a model known: it is saved, loaded and stepped under `name`; under torchrun its
-        weights are the main process's, and its gradients are averaged over processes.
+        """Register a model: it is saved, loaded and stepped under `name`. Under torchrun it gets
+        the main process's weights, and its gradients are averaged over processes.
 
-        Raises AttributeError before TrainerBase.__init__ and ConfigValueError for a known name.
+        Raise AttributeError before TrainerBase.__init__ and ConfigValueError for a known name.
         """
         if "_models" not in self.__dict__:
             raise AttributeError("register_model was called before super().__init__()")
@@ -49,7 +49,7 @@ class TrainerBase(ScalarLog):
             distributed.unify(model)
 
     def get_model_names(self, names=None) -> list[str]:
-        """All names, or `names` as a list. Raises ConfigValueError for an unknown one."""
+        """Return all names, or `names` as a list. Raise ConfigValueError for an unknown one."""
         known = list(self._models)
         if names is None:
             return known
@@ -62,7 +62,7 @@ class TrainerBase(ScalarLog):
         return names
 
     def set_model_mode(self, mode: str = "train", names=None) -> None:
-        """Training mode for "train", evaluation mode for "eval" and "test"."""
+        """Set training mode for "train", evaluation mode for "eval" and "test"."""
         if mode not in ("train", "eval", "test"):
             raise ConfigValueError(f"mode must be train, eval or test, not {mode!r}")
         for name in self.get_model_names(names):
@@ -75,7 +75,7 @@ class TrainerBase(ScalarLog):
     ) -> None:
         """Write a checkpoint of each model after epoch `epoch` (counted from 0).
 
-        It is plain data and holds all that an exact continuation needs.
+        It contains plain data, enough to resume the run exactly.
         """
         for name in self.get_model_names():
             optim, sched = self._optims[name], self._scheds[name]
@@ -96,11 +96,11 @@ class TrainerBase(ScalarLog):
         distributed.barrier()
 
     def resume_model_if_exist(self, directory: str) -> int:
-        """Continue from the last checkpoints in `directory`; returns the epoch to start with, or 0
-        when none of the models has one there.
+        """Resume from the last checkpoints in `directory`; return the epoch to start with, or 0 if
+        no model has a checkpoint there.
 
-        Restores models, optimizers, schedulers, the GradScaler `scaler`, the best result and the
-        random states. Raises MissingFileError when only some of the models have a checkpoint, and
+        This restores models, optimizers, schedulers, the GradScaler `scaler`, the best result and
+        the random states. Raise MissingFileError if only some models have a checkpoint, and
         CheckpointReadError.
         """
         names = self.get_model_names()
@@ -128,7 +128,7 @@ class TrainerBase(ScalarLog):
         """Load the weights of each model from `directory`.
 
         epoch: number of finished epochs; None for the best model, or the last if none was saved.
-        Raises MissingFileError, CheckpointReadError.
+        Raise MissingFileError, CheckpointReadError.
         """
         if not directory:
             print("Note that load_model() is skipped as no pretrained model is given")
@@ -181,7 +181,7 @@ class TrainerBase(ScalarLog):
         self.model_update(names)
 
     def prograd_backward_and_update(self, loss_a, loss_b, lambda_=1, names=None) -> None:
-        """One step on loss_a that does not increase loss_b to first order; see prograd.py."""
+        """Take a step on loss_a that to first order does not increase loss_b; see prograd.py."""
         self.detect_anomaly(loss_b)
         names = self.get_model_names(names)
         parameters = [
@@ -195,7 +195,7 @@ class TrainerBase(ScalarLog):
         self.model_update(names)
 
     def get_current_lr(self, names=None) -> float:
-        """Rate of the first parameter group of the first model that has an optimizer."""
+        """Return the learning rate of the first parameter group of the first optimizer."""
         for name in self.get_model_names(names):
             if self._optims[name] is not None:
                 return self._optims[name].param_groups[0]["lr"]
@@ -204,7 +204,7 @@ class TrainerBase(ScalarLog):
     # the loop
 
     def train(self, start_epoch: int, max_epoch: int) -> None:
-        """Epochs start_epoch .. max_epoch - 1, with the hooks around."""
+        """Run epochs start_epoch .. max_epoch - 1 with their hooks."""
         self.start_epoch, self.max_epoch = start_epoch, max_epoch
         self.before_train()
         for self.epoch in range(self.start_epoch, self.max_epoch):

@@ -6,7 +6,7 @@ TRAINER_REGISTRY = Registry("TRAINER")
 
 
 def build_trainer(cfg):
-    """The trainer TRAINER.NAME. Raises ConfigValueError for an unknown name."""
+    """Build the trainer TRAINER.NAME. Raise ConfigValueError for an unknown name."""
     check_availability(cfg.TRAINER.NAME, TRAINER_REGISTRY.registered_names(), "TRAINER.NAME")
     if cfg.VERBOSE:
         print(f"Loading trainer: {cfg.TRAINER.NAME}")

@@ -1,4 +1,4 @@
-"""Which files to load: OUTPUT_DIR/<model name>/model.pth.tar-<epoch>, model-best.pth.tar."""
+"""Find checkpoints: OUTPUT_DIR/<model name>/model.pth.tar-<epoch>, model-best.pth.tar."""
 
 import os.path as osp
 from math import isfinite
@@ -10,10 +10,10 @@ from modern_dassl import distributed
 
 
 def last_common(directory: str, names: list[str]) -> dict[str, str]:
-    """{model: path of its checkpoint}, of the last epoch that all models have finished.
+    """Return {model: path of its checkpoint} of the last epoch that all models have finished.
 
-    A run that was killed while it saved leaves some models an epoch ahead. Raises MissingFileError
-    when a model has no checkpoint of that epoch.
+    If a run is killed while it saves, some models are an epoch ahead. Raise MissingFileError if a
+    model has no checkpoint of that epoch.
     """
     paths = {name: last_checkpoint(osp.join(directory, name)) for name in names}
     if len(names) == 1:
@@ -23,9 +23,8 @@ def last_common(directory: str, names: list[str]) -> dict[str, str]:
 
 
 def weights_file(folder: str, epoch: int | None) -> str:
-    """The checkpoint of an epoch in a model's folder; None: the best, or the last without one.
-
-    Raises MissingFileError.
+    """Return the checkpoint of an epoch in a model's folder; for None the best one, or the last if
+    there is no best. Raise MissingFileError.
     """
     if epoch is not None:
         path = osp.join(folder, f"model.pth.tar-{epoch}")
@@ -39,10 +38,9 @@ def weights_file(folder: str, epoch: int | None) -> str:
 
 
 def bring_best(result: float, source: str, target: str, names: list[str]) -> float:
-    """Take the best models so far along to the run that goes on: copy them from `source`, where it
-    began, to `target`.
+    """Copy the best models so far from `source`, the folder of the interrupted run, to `target`.
 
-    result: theirs, not finite when no epoch was chosen. Returns it, and -inf where a model is
+    result: of these models, not finite if no epoch was chosen. Return it, or -inf if a model is
     missing: a result counts only together with its models.
     """
     paths = {name: osp.join(source, name, BEST) for name in names}
@@ -58,8 +56,8 @@ def bring_best(result: float, source: str, target: str, names: list[str]) -> flo
 
 
 def _epoch_of(path: str) -> int:
-    """The number that a checkpoint's name ends with. Raises CheckpointReadError without one."""
+    """Return the epoch in a checkpoint's name. Raise CheckpointReadError if there is none."""
     number = path.rpartition("-")[2]
     if not number.isdecimal():
-        raise CheckpointReadError(f"{path}: its name does not say of which epoch it is")
+        raise CheckpointReadError(f"{path}: its name does not contain the epoch")
     return int(number)

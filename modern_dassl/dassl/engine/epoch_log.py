@@ -1,4 +1,4 @@
-"""What an epoch prints and writes of its steps; their losses stay on the device until then."""
+"""Log lines and scalars of an epoch; the losses stay on the device until they are logged."""
 
 import datetime
 import sys
@@ -10,14 +10,14 @@ from modern_dassl.unread import UnreadSteps
 
 
 class EpochLog:
-    """Averages over the steps of one epoch of `trainer`, whose batch_idx is the step's."""
+    """Averages over the steps of one epoch of `trainer`, whose batch_idx is the current step."""
 
     def __init__(self, trainer):
         self.trainer, self.unread = trainer, UnreadSteps()
         self.losses, self.time, self.data = MetricMeter(), AverageMeter(), AverageMeter()
 
     def add(self, losses: dict | None, data: float, seconds: float) -> None:
-        """A step: what it returned, seconds that its batch took, seconds with the batch."""
+        """Add a step. data: seconds to load its batch; seconds: those of the step with loading."""
         trainer = self.trainer
         number = trainer.epoch * trainer.num_batches + trainer.batch_idx
         self.unread.add(number, trainer.get_current_lr(), check_metrics(losses))

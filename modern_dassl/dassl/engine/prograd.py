@@ -8,10 +8,10 @@ from torch import Tensor, nn
 def remove_conflicts(
     parameters: Iterable[nn.Parameter], reference: Iterable[Tensor | None], strength: float
 ) -> None:
-    """Where the gradients a and b of a parameter conflict, a . b < 0, a becomes
+    """If the gradients a and b of a parameter conflict (a . b < 0), replace a by
     a - strength * (a . b / |b|^2) b.
 
-    parameters: a is their .grad; reference: b, None where there is none.
+    parameters: a is their .grad; reference: b of each parameter, or None.
     """
     for parameter, b in zip(parameters, reference, strict=True):
         if parameter.grad is None or b is None:

@@ -1,15 +1,15 @@
-"""Numbers of a run in a tensorboard log, where tensorboard is installed."""
+"""Write scalars of a run to a tensorboard log, if tensorboard is installed."""
 
 from modern_dassl import distributed
 
 
 class ScalarLog:
-    """Nothing is written until `init_writer` was called."""
+    """Writes nothing before `init_writer` is called."""
 
     _writer = None
 
     def init_writer(self, log_dir: str) -> None:
-        """Open a tensorboard log; nothing happens without tensorboard."""
+        """Open a tensorboard log; do nothing without tensorboard."""
         if self._writer is not None or not distributed.is_main():
             return
         try:
@@ -26,6 +26,6 @@ class ScalarLog:
             self._writer = None
 
     def write_scalar(self, tag: str, scalar_value, global_step: int | None = None) -> None:
-        """Write a number to the tensorboard log; without one nothing happens."""
+        """Write a number to the tensorboard log, if there is one."""
         if self._writer is not None and scalar_value is not None:
             self._writer.add_scalar(tag, scalar_value, global_step)

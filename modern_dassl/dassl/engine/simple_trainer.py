@@ -30,12 +30,12 @@ from tqdm import tqdm
 
 from modern_dassl import distributed
 
-FINAL_MODELS = ["last_step", "best_val", "last_val"]  # the last one is UPL's word for last_step
+FINAL_MODELS = ["last_step", "best_val", "last_val"]  # last_val: UPL's name for last_step
 COUNT_ITERS = ["train_x", "train_u", "smaller_one"]
 
 
 class SimpleTrainer(TrainerBase):
-    """The loop with data, a model and an evaluator; `cfg` decides.
+    """The loop with data, a model and an evaluator, configured by `cfg`.
 
     gathers_batches: under torchrun, the loss is computed on the outputs of all processes.
     """
@@ -74,7 +74,7 @@ class SimpleTrainer(TrainerBase):
         """Hook: raise for options that the trainer cannot use."""
 
     def build_data_loader(self) -> None:
-        """Build the data that `use_data` takes."""
+        """Build a data manager and pass it to `use_data`."""
         self.use_data(DataManager(self.cfg))
 
     def use_data(self, dm: DataManager) -> None:
@@ -89,8 +89,8 @@ class SimpleTrainer(TrainerBase):
         self.lab2cname = self.dm.lab2cname
 
     def build_model(self) -> None:
-        """Build and register the model, its optimiser and its schedule: a SimpleNet of MODEL, with
-        the weights of MODEL.INIT_WEIGHTS where they fit."""
+        """Build and register a SimpleNet of MODEL, its optimiser and its schedule; load the weights
+        of MODEL.INIT_WEIGHTS that fit."""
         print("Building model")
         self.model = SimpleNet(self.cfg, self.cfg.MODEL, self.num_classes)
         if self.cfg.MODEL.INIT_WEIGHTS:
@@ -114,7 +114,7 @@ class SimpleTrainer(TrainerBase):
         if self._chooses_by_validation():
             self._require(self.val_loader, "val")
         self.init_writer(osp.join(self.output_dir, "tensorboard"))
-        self.time_start = time.time()  # of this process: a resumed run counts anew
+        self.time_start = time.time()  # of this process, not of the run before resuming
 
     def _check_resume(self, directory: str) -> None:
         for name in self.get_model_names():
@@ -139,7 +139,7 @@ class SimpleTrainer(TrainerBase):
             self.save_model(self.epoch, self.output_dir)
 
     def after_train(self) -> None:
-        print("Finish training\nFinished training")  # parsers wait for CoOp's words or for MaPLe's
+        print("Finish training\nFinished training")  # log parsers look for CoOp's or MaPLe's words
         if not self.cfg.TEST.NO_TEST:
             if self.cfg.TEST.FINAL_MODEL == "best_val":
                 print("Deploy the model with the best val performance")
@@ -162,9 +162,9 @@ class SimpleTrainer(TrainerBase):
 
     @torch.no_grad()
     def test(self, split: str | None = None):
-        """Evaluate on "val" or "test" (TEST.SPLIT by default); returns the first result.
+        """Evaluate on "val" or "test" (TEST.SPLIT by default); return the first result.
 
-        Raises DataValueError when there are no such images.
+        Raise DataValueError if there are no such images.
         """
         split = self.cfg.TEST.SPLIT if split is None else split
         check_availability(split, ["val", "test"], "split")
@@ -180,8 +180,8 @@ class SimpleTrainer(TrainerBase):
         return next(iter(results.values()))
 
     def _outputs(self, loader: DataLoader):
-        """(output, labels) of each batch; under torchrun once, of all images, each process having
-        computed a part."""
+        """Yield (output, labels) of each batch; under torchrun once for all images, after each
+        process has computed a part."""
         part = distributed.share(list(loader.sampler))
         alone = not distributed.launched() or len(loader.dataset) < distributed.world_size()
         if not alone:
@@ -216,7 +216,7 @@ class SimpleTrainer(TrainerBase):
     # an epoch
 
     def _run_batches(self, batches, num_batches: int) -> None:
-        """Train on every batch; print and record as TRAIN.PRINT_FREQ says."""
+        """Train on every batch; log every TRAIN.PRINT_FREQ batches."""
         self.set_model_mode("train")
         self.num_batches = num_batches
         log, title = EpochLog(self), f"epoch {self.epoch + 1}/{self.max_epoch}"
@@ -229,8 +229,8 @@ class SimpleTrainer(TrainerBase):
         log.read()
 
     def _check_shares(self, *loaders) -> None:
-        """A mean over one process's share counts as much as another's: they must be equal, unless
-        the loss is of whole batches."""
+        """Raise ConfigValueError for unequal shares: the means over them get equal weight. Losses
+        of whole batches do not need this."""
         equal = all(getattr(loader, "shared_equally", True) for loader in loaders)
         if not equal and not self.gathers_batches:
             raise ConfigValueError(
@@ -243,6 +243,6 @@ class SimpleTrainer(TrainerBase):
 
 
 def _progress(batches, title: str, total: int | None = None):
-    """`batches` with a bar on a terminal, of the main process alone."""
-    hidden = None if distributed.is_main() else True  # None: unless it is a terminal
+    """Wrap `batches` in a progress bar, shown by the main process on a terminal."""
+    hidden = None if distributed.is_main() else True  # None: shown on a terminal only
     return tqdm(batches, desc=title, total=total, leave=False, disable=hidden)

@@ -1,4 +1,4 @@
-"""What the built-in trainers share: steps, models with their optimisers, two views, a teacher."""
+"""Parts of the built-in trainers: steps, models with their optimisers, two views, a teacher."""
 
 import copy
 import os.path as osp
@@ -18,9 +18,9 @@ from modern_dassl import distributed
 
 
 class Steps:
-    """A trainer whose subclass defines step(*what parse_batch_train gives) -> what is logged.
+    """A trainer whose subclass defines step(*parsed batch) -> {name: number to log}.
 
-    The subclass updates the models itself; the learning rates follow at the end of an epoch.
+    The subclass updates the models itself; learning rates change at the end of an epoch.
     """
 
     def forward_backward(self, *batches) -> dict | None:
@@ -31,11 +31,11 @@ class Steps:
 
     @property
     def global_step(self) -> int:
-        """Number of steps before this one, in all epochs."""
+        """The number of steps before this one, in all epochs."""
         return self.epoch * self.num_batches + self.batch_idx
 
     def on_device(self, batch: dict, *keys: str) -> tuple:
-        """Entries of a batch on the device; an entry of several views is a list."""
+        """Return entries of a batch on the device; an entry with several views is a list."""
         return tuple(
             [view.to(self.device) for view in batch[key]] if isinstance(batch[key], list)
             else batch[key].to(self.device)
@@ -43,10 +43,10 @@ class Steps:
         )
 
     def add_model(self, name: str, model: nn.Module, rate: float = 1, schedule=None) -> None:
-        """Move a model to the device and register it; self.<name>, optim_<name> and sched_<name>
-        are the model, its optimiser and its schedule, as OPTIM says.
+        """Move a model to the device, build its optimiser and schedule from OPTIM, and register
+        them; set self.<name>, self.optim_<name> and self.sched_<name>.
 
-        rate: what the learning rate is multiplied by. schedule: optimiser -> another schedule.
+        rate: factor of the learning rate. schedule: function optimiser -> another schedule.
         """
         model.to(self.device)
         print(f"Building {name}\n# params: {count_num_param(model):,}")
@@ -59,14 +59,14 @@ class Steps:
             setattr(self, prefix + name, value)
 
     def add_features(self, name: str = "F", num_classes: int = 0, schedule=None) -> None:
-        """The network of MODEL, without a classifier unless `num_classes` is given."""
+        """Add the network of MODEL; it has a classifier only if `num_classes` is given."""
         model = SimpleNet(self.cfg, self.cfg.MODEL, num_classes)
         self.add_model(name, model, schedule=schedule)
 
 
 class TwoViews(Steps):
-    """Each training image in two views: "img" by INPUT.TRANSFORMS, "img2" by STRONG_TRANSFORMS of
-    the node TRAINER.<options>."""
+    """Gives two views of each training image: "img" by INPUT.TRANSFORMS, "img2" by
+    TRAINER.<options>.STRONG_TRANSFORMS."""
 
     options: str
 
@@ -88,7 +88,7 @@ class TwoViews(Steps):
 
 
 class DomainBatches(Steps):
-    """Batches of N_DOMAIN source domains, equal parts of each, one after the other."""
+    """Batches of N_DOMAIN source domains, with equally many images of each, in blocks."""
 
     def check_cfg(self, cfg) -> None:
         super().check_cfg(cfg)
@@ -101,7 +101,7 @@ class DomainBatches(Steps):
         check_whole_batches(name)
 
     def by_domain(self, domains: Tensor, *batches: Tensor) -> list[tuple]:
-        """(domain, part of each of `batches`) of every domain of a batch; domains: on the CPU."""
+        """Return (domain, its part of each of `batches`) for every domain; domains: on the CPU."""
         options = self.cfg.DATALOADER.TRAIN_X
         number = options.N_DOMAIN if options.N_DOMAIN > 0 else self.num_source_domains
         size = options.BATCH_SIZE // number
@@ -110,14 +110,14 @@ class DomainBatches(Steps):
 
 
 def check_whole_batches(name: str) -> None:
-    """Raise ConfigValueError where torchrun shares batches out: the loss is of all pairs of images
-    or of domains in a batch."""
+    """Raise ConfigValueError under torchrun, which splits batches: the loss uses all pairs of
+    images or of domains in a batch."""
     if distributed.launched():
         raise ConfigValueError(f"{name} needs whole batches: start it as one process")
 
 
 def check_own_unlabelled_batches(cfg, name: str) -> None:
-    """Raise ConfigValueError where unlabelled images would be drawn as labelled ones are."""
+    """Raise ConfigValueError if unlabelled images would be sampled like labelled ones."""
     if cfg.DATALOADER.TRAIN_U.SAME_AS_X:
         raise ConfigValueError(
             f"{name} draws unlabelled images of one domain: set DATALOADER.TRAIN_U.SAME_AS_X to "
@@ -126,9 +126,9 @@ def check_own_unlabelled_batches(cfg, name: str) -> None:
 
 
 class Teacher:
-    """A second model whose weights follow the trained one's, for a subclass of Steps.
+    """Mixin for Steps: a second model whose weights follow those of the trained one.
 
-    It is registered, so that a resumed run goes on with the same teacher.
+    It is registered, so a resumed run continues with the same teacher.
     """
 
     def build_model(self) -> None:
@@ -137,7 +137,7 @@ class Teacher:
         self.register_model("teacher", self.teacher)
 
     def load_model(self, directory: str, epoch: int | None = None) -> None:
-        """Load the weights; the teacher stays as it is where a run has none, as genuine Dassl's."""
+        """Load the weights; keep the teacher if the run has none, as runs of genuine Dassl."""
         models = self._models
         if not osp.isdir(osp.join(directory, "teacher")):
             self._models = OrderedDict(model=self.model)
@@ -147,13 +147,13 @@ class Teacher:
             self._models = models
 
     def update_teacher(self, most: float) -> None:
-        """Move the teacher; it keeps 1 - 1 / n of itself in step n, at most the share `most`."""
+        """Move the teacher to the model; in step n it keeps min(1 - 1 / n, most) of itself."""
         keep = min(1 - 1 / (self.global_step + 1), most)
         ema_model_update(self.model, self.teacher, keep)
 
 
 def accuracy(output: Tensor, label: Tensor) -> Tensor:
-    """Percent of a batch."""
+    """Return the accuracy of a batch in percent."""
     return compute_accuracy(output, label)[0]
 
 
@@ -168,9 +168,9 @@ def entropy(probability: Tensor) -> Tensor:
 
 
 def pseudo_label_quality(predicted: Tensor, label: Tensor, kept: Tensor) -> dict[str, Tensor]:
-    """Shares of right pseudo-labels, of right ones among those kept, and of those kept.
+    """Return the share of correct pseudo-labels among those kept and among all, and the share kept.
 
-    predicted, label, kept (1.0 or 0.0): (batch,). The labels serve the log alone.
+    predicted, label, kept (1.0 or 0.0): (batch,). The labels are only used for the log.
     """
     right = predicted.eq(label).float()
     return {

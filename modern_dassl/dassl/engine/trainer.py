@@ -1,8 +1,8 @@
-"""Trainers of classifiers: TrainerX (labelled images), TrainerXU (and unlabelled ones)."""
+"""Trainers of classifiers: TrainerX (labelled images), TrainerXU (also unlabelled ones)."""
 
 from dassl.engine.base import TrainerBase  # noqa: F401  (its place in Dassl)
 from dassl.engine.simple_trainer import SimpleTrainer
-from dassl.modeling import SimpleNet  # noqa: F401  (the same)
+from dassl.modeling import SimpleNet  # noqa: F401  (likewise)
 from dassl.utils import DataValueError
 
 from modern_dassl.lent_names import lent_by
@@ -27,7 +27,7 @@ class TrainerX(SimpleTrainer):
 class TrainerXU(SimpleTrainer):
     """Trains on labelled and unlabelled batches; forward_backward(batch_x, batch_u).
 
-    TRAIN.COUNT_ITER says whose length is that of an epoch; the shorter loader begins again.
+    TRAIN.COUNT_ITER names the loader that sets the length of an epoch; a shorter one restarts.
     """
 
     def run_epoch(self) -> None:
@@ -41,7 +41,7 @@ class TrainerXU(SimpleTrainer):
         self._run_batches((pair for _, pair in zip(range(count), pairs, strict=False)), count)
 
     def batches_in_epoch(self) -> int:
-        """Number of steps of an epoch, by TRAIN.COUNT_ITER."""
+        """Return the number of steps of an epoch, by TRAIN.COUNT_ITER."""
         x, u = len(self.train_loader_x), len(self.train_loader_u)
         return {"train_x": x, "train_u": u, "smaller_one": min(x, u)}[self.cfg.TRAIN.COUNT_ITER]
 

@@ -6,7 +6,7 @@ EVALUATOR_REGISTRY = Registry("EVALUATOR")
 
 
 def build_evaluator(cfg, **kwargs):
-    """The evaluator TEST.EVALUATOR. Raises ConfigValueError for an unknown name."""
+    """Build the evaluator TEST.EVALUATOR. Raise ConfigValueError for an unknown name."""
     names = EVALUATOR_REGISTRY.registered_names()
     check_availability(cfg.TEST.EVALUATOR, names, "TEST.EVALUATOR")
     if cfg.VERBOSE:

@@ -15,21 +15,21 @@ __getattr__ = lent_by(__name__)
 
 
 class EvaluatorBase:
-    """What the trainer calls: reset(), process(output, labels) a batch, evaluate()."""
+    """Interface for the trainer: reset(), process(output, labels) per batch, evaluate()."""
 
     def __init__(self, cfg):
         self.cfg = cfg
 
     def reset(self) -> None:
-        """Forget what was processed."""
+        """Forget all processed batches."""
         raise TypeError(f"{type(self).__name__} must define reset()")
 
     def process(self, mo: Tensor, gt: Tensor) -> None:
-        """Take in the model's output and the labels of a batch."""
+        """Add the model's output and the labels of a batch."""
         raise TypeError(f"{type(self).__name__} must define process(mo, gt)")
 
     def evaluate(self) -> OrderedDict:
-        """Results by name; the first one decides which model is best."""
+        """Return {name: result}; the first result decides which model is best."""
         raise TypeError(f"{type(self).__name__} must define evaluate()")
 
 
@@ -73,7 +73,7 @@ class Classification(EvaluatorBase):
         if self._total == 0:
             raise DataValueError("nothing was evaluated: the evaluator received no image")
         accuracy = 100.0 * self._correct / self._total
-        from sklearn.metrics import f1_score  # here, because it takes half a second to import
+        from sklearn.metrics import f1_score  # here: its import takes half a second
 
         macro_f1 = 100.0 * float(f1_score(
             self._y_true, self._y_pred, average="macro", labels=np.unique(self._y_true)
@@ -94,7 +94,7 @@ class Classification(EvaluatorBase):
         return results
 
     def _print_per_class(self) -> float:
-        """Print a line a class; returns the mean of their accuracies."""
+        """Print a line per class; return the mean accuracy of the classes."""
         print("=> per-class result")
         accuracies = []
         for label in sorted(self._per_class_res):
@@ -115,5 +115,5 @@ class Classification(EvaluatorBase):
         matrix = confusion_matrix(self._y_true, self._y_pred, normalize="true")
         path = osp.join(self.cfg.OUTPUT_DIR, "cmat.pt")
         mkdir_if_missing(self.cfg.OUTPUT_DIR)
-        torch.save(torch.from_numpy(matrix), path)  # a tensor, so that it can be read safely
+        torch.save(torch.from_numpy(matrix), path)  # a tensor can be read safely
         print(f"Confusion matrix is saved to {path}")

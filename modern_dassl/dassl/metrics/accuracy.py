@@ -7,12 +7,12 @@ from torch import Tensor
 
 @torch.no_grad()
 def compute_accuracy(output, target: Tensor, topk=(1,)) -> list[Tensor]:
-    """Accuracy in percent for each k of `topk`, tensors of shape (1,).
+    """Return the accuracy in percent for each k of `topk`, tensors of shape (1,).
 
-    output: (batch, classes) scores, or a tuple or list whose first item they are.
+    output: (batch, classes) scores, or a tuple or list that starts with them.
     target: (batch,) labels.
 
-    Raises ConfigValueError for a k that exceeds the number of classes, or an empty batch.
+    Raise ConfigValueError for a k above the number of classes, or an empty batch.
     """
     if isinstance(output, tuple | list):
         output = output[0]

@@ -1,6 +1,6 @@
 """Backbones, heads and networks by name, and SimpleNet, which is built from them.
 
-A project can register its own, in the place of one of ours too.
+A project can register its own, and can replace ours.
 """
 
 from dassl.modeling.backbone import BACKBONE_REGISTRY, Backbone, build_backbone

@@ -1,13 +1,13 @@
-"""What is common to the three registries."""
+"""Shared by the three registries."""
 
 from dassl.utils import ConfigValueError, Registry
 from dassl.utils.errors import nearest
 
 
 def build_registered(registry: Registry, what: str, name: str, verbose: bool, **kwargs):
-    """Call what is registered under `name` with `kwargs`.
+    """Call the object registered under `name` with `kwargs`.
 
-    what: "backbone", say, for the messages. Raises ConfigValueError for an unknown name.
+    what: such as "backbone", for messages. Raise ConfigValueError for an unknown name.
     """
     if name not in registry:
         known = registry.registered_names()

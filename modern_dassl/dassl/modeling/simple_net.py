@@ -1,4 +1,4 @@
-"""SimpleNet: a backbone, maybe a head, and a linear classifier."""
+"""SimpleNet: a backbone, an optional head, and a linear classifier."""
 
 from dassl.modeling.backbone import build_backbone
 from dassl.modeling.head import build_head
@@ -11,7 +11,7 @@ class SimpleNet(nn.Module):
 
     cfg: of the run, for VERBOSE. model_cfg: its node MODEL. kwargs: for the backbone and the head.
 
-    Raises ConfigValueError when the backbone is not registered or has no `out_features`.
+    Raise ConfigValueError if the backbone is not registered or has no `out_features`.
     """
 
     def __init__(self, cfg, model_cfg, num_classes: int, **kwargs):
@@ -46,11 +46,11 @@ class SimpleNet(nn.Module):
 
     @property
     def fdim(self) -> int:
-        """Number of features before the classifier."""
+        """The number of features before the classifier."""
         return self._fdim
 
     def forward(self, x, return_feature: bool = False):
-        """Logits, or features without a classifier; (logits, features) with `return_feature`."""
+        """Return logits, or features if there is no classifier; with `return_feature` both."""
         features = self.backbone(x)
         if self.head is not None:
             features = self.head(features)

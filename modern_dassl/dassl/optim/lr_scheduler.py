@@ -1,8 +1,8 @@
-"""Learning-rate schedulers, one step an epoch, with a warm-up in front.
+"""Learning-rate schedulers with a warm-up, one step per epoch.
 
-In warm-up epoch e = 0 .. W-1 the rate is CONS_LR (constant), or MIN_LR at 0 and LR * e / W after
-(linear). Epoch W is epoch 0 of the scheduler that follows, its successor. The state of a warm-up is
-plain data, the successor's included.
+In warm-up epoch e = 0 .. W-1 the rate is CONS_LR (constant), or MIN_LR in epoch 0 and LR * e / W
+later (linear). Epoch W is epoch 0 of the successor, the scheduler that follows. The state of a
+warm-up is plain data and includes the successor's.
 """
 
 from dassl.utils import ConfigValueError, check_availability
@@ -18,9 +18,9 @@ WARMUP_TYPES = ["constant", "linear"]
 
 
 class _BaseWarmupScheduler(LRScheduler):
-    """`warmup_epoch` epochs of its own rates, then those of `successor`.
+    """Sets its own rates for `warmup_epoch` epochs, then those of `successor`.
 
-    last_epoch counts up to warmup_epoch and stays there; from then on the successor counts.
+    last_epoch counts up to warmup_epoch and stops; then the successor counts.
     """
 
     def __init__(self, optimizer, successor, warmup_epoch: int, last_epoch=-1, verbose=False):
@@ -29,17 +29,17 @@ class _BaseWarmupScheduler(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def warmup_lr(self, base_lr: float) -> float:
-        """Rate in warm-up epoch `last_epoch` of a group whose full rate is `base_lr`."""
+        """Return the rate of warm-up epoch `last_epoch` for a group with base rate `base_lr`."""
         raise TypeError(f"{type(self).__name__} must define warmup_lr(base_lr)")
 
     def get_lr(self) -> list[float]:
-        """Rate of each group."""
+        """Return the rate of each group."""
         if self.last_epoch < self.warmup_epoch:
             return [self.warmup_lr(base) for base in self.base_lrs]
         return self.successor.get_last_lr()
 
     def step(self, epoch: int | None = None) -> None:
-        """Go on to the next epoch."""
+        """Advance to the next epoch."""
         if self.last_epoch < self.warmup_epoch:
             super().step(epoch)
         else:
@@ -47,12 +47,12 @@ class _BaseWarmupScheduler(LRScheduler):
             self._last_lr = self.successor.get_last_lr()
 
     def state_dict(self) -> dict:
-        """Plain data."""
+        """Return the state as plain data."""
         own = {k: v for k, v in vars(self).items() if k not in ("optimizer", "successor")}
         return {**own, "successor": plain_state(self.successor)}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Raises ValueError for the state of a scheduler without a warm-up."""
+        """Load a state. Raise ValueError if it is of a scheduler without a warm-up."""
         state = dict(state_dict)
         successor = state.pop("successor", None)
         if not isinstance(successor, dict):
@@ -62,7 +62,7 @@ class _BaseWarmupScheduler(LRScheduler):
 
 
 class ConstantWarmupScheduler(_BaseWarmupScheduler):
-    """The rate is `cons_lr` while warming up."""
+    """The rate is `cons_lr` during the warm-up."""
 
     def __init__(self, optimizer, successor, warmup_epoch, cons_lr, last_epoch=-1, verbose=False):
         self.cons_lr = cons_lr
@@ -86,9 +86,9 @@ class LinearWarmupScheduler(_BaseWarmupScheduler):
 
 
 def build_lr_scheduler(optimizer, optim_cfg) -> LRScheduler:
-    """OPTIM.LR_SCHEDULER, behind a warm-up if OPTIM.WARMUP_EPOCH > 0.
+    """Build OPTIM.LR_SCHEDULER, after a warm-up if OPTIM.WARMUP_EPOCH > 0.
 
-    Raises ConfigValueError for an unknown name or a STEPSIZE that cannot be used.
+    Raise ConfigValueError for an unknown name or an invalid STEPSIZE.
     """
     check_availability(optim_cfg.LR_SCHEDULER, AVAI_SCHEDS, "OPTIM.LR_SCHEDULER")
     scheduler = _BUILDERS[optim_cfg.LR_SCHEDULER](optimizer, optim_cfg)

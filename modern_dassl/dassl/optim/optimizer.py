@@ -1,4 +1,4 @@
-"""The optimizer of a configuration."""
+"""Build the optimizer of a configuration."""
 
 import warnings
 
@@ -11,12 +11,12 @@ AVAI_OPTIMS = ["adam", "amsgrad", "sgd", "rmsprop", "radam", "adamw"]
 
 
 def build_optimizer(model, optim_cfg, param_groups=None) -> torch.optim.Optimizer:
-    """OPTIM.NAME over the parameters of `model`.
+    """Build the optimizer OPTIM.NAME for the parameters of `model`.
 
     model:        a Module, or an iterable of parameters or of group dictionaries.
-    param_groups: groups to use instead of what `model` gives; they win over STAGED_LR.
+    param_groups: replace the groups of `model` and override STAGED_LR.
 
-    Raises ConfigValueError for an unknown name and ConfigTypeError for another kind of model.
+    Raise ConfigValueError for an unknown name and ConfigTypeError for another kind of model.
     """
     check_availability(optim_cfg.NAME, AVAI_OPTIMS, "OPTIM.NAME")
     staged = optim_cfg.STAGED_LR
@@ -40,7 +40,7 @@ def _parameters(model):
 
 
 def _staged(model, optim_cfg) -> list[dict]:
-    """Groups: the layers but NEW_LAYERS at BASE_LR_MULT * LR, and NEW_LAYERS at LR."""
+    """Return two groups: NEW_LAYERS with LR, all other layers with BASE_LR_MULT * LR."""
     if not isinstance(model, nn.Module):
         raise ConfigTypeError(
             f"OPTIM.STAGED_LR needs a module, to find its layers, not {type(model).__name__}"

@@ -1,4 +1,4 @@
-"""RAdam under the name that callers import; the optimizer is torch's own."""
+"""torch's RAdam under the name that callers import."""
 
 import torch
 
@@ -8,7 +8,7 @@ __getattr__ = lent_by(__name__)
 
 
 class RAdam(torch.optim.RAdam):
-    """torch.optim.RAdam; `degenerated_to_sgd` is accepted, torch always degenerates to SGD."""
+    """torch.optim.RAdam, which always degenerates to SGD; ignores `degenerated_to_sgd`."""
 
     def __init__(
         self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, degenerated_to_sgd=True

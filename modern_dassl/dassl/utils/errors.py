@@ -1,6 +1,6 @@
-"""Mistakes that a user can mend: one sentence each, all of them a DasslError.
+"""Errors that a user can fix, with one-sentence messages; all derive from DasslError.
 
-Each is also the built-in error of its kind, which callers of the API may already catch.
+Each also derives from a built-in error, which callers of the API may already catch.
 """
 
 import difflib
@@ -10,19 +10,19 @@ from modern_dassl import left_out
 
 
 class DasslError(Exception):
-    """Base of the errors whose message is meant for the user, without a traceback."""
+    """Base of errors whose message is for the user, without a traceback."""
 
 
 class ConfigValueError(DasslError, ValueError):
-    """A configuration key, an argument or a name has a value that cannot be used."""
+    """A configuration key, an argument or a name has an invalid value."""
 
 
 class ConfigTypeError(DasslError, TypeError):
-    """An argument is of a type that cannot be used."""
+    """An argument has an invalid type."""
 
 
 class MissingFileError(DasslError, FileNotFoundError):
-    """A file or folder that was named does not exist."""
+    """A named file or folder does not exist."""
 
 
 class DataValueError(DasslError, ValueError):
@@ -34,7 +34,7 @@ class CheckpointReadError(DasslError, RuntimeError):
 
 
 class CheckpointWriteError(DasslError, RuntimeError):
-    """A checkpoint could not be written; torch does not say why."""
+    """A checkpoint could not be written, for a reason that torch does not report."""
 
 
 class RegistryKeyError(DasslError, KeyError):
@@ -49,8 +49,8 @@ class LossError(DasslError, FloatingPointError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """"; did you mean 'X'?" for the known name closest to `name`; "; X is not part of ..." for what
-    only Dassl has; or "" when none is close."""
+    """Return "; did you mean 'X'?" with the known name closest to `name`; "; X is not part of ..."
+    if only Dassl has it; or "" if none is close."""
     if said := left_out.sentence(str(name)):
         return f"; {said}"
     lowered = {str(k).lower(): str(k) for k in known}

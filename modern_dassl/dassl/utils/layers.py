@@ -1,4 +1,4 @@
-"""Parts of a model: which are trained, how many parameters they have, how they start."""
+"""Layers of a model: freeze, count, initialise; set learning rates."""
 
 from dassl.utils.errors import ConfigValueError
 from dassl.utils.tools import check_availability
@@ -6,14 +6,14 @@ from torch import nn
 
 
 def open_all_layers(model: nn.Module) -> None:
-    """Set the model to training mode with every parameter updated."""
+    """Set the model to training mode and make all parameters trainable."""
     model.train().requires_grad_(True)
 
 
 def open_specified_layers(model: nn.Module, open_layers) -> None:
-    """Train and update the named children alone.
+    """Train only the named children and freeze the others.
 
-    Raises ConfigValueError for a name that is no child.
+    Raise ConfigValueError for a name that is no child.
     """
     if isinstance(model, nn.DataParallel):
         model = model.module
@@ -27,7 +27,7 @@ def open_specified_layers(model: nn.Module, open_layers) -> None:
 
 
 def count_num_param(model: nn.Module | None = None, params=None) -> int:
-    """Number of parameters of a model, or of an iterable of parameters or group dictionaries."""
+    """Count the parameters of a model, or of an iterable of parameters or group dictionaries."""
     if model is not None:
         return sum(p.numel() for p in model.parameters())
     if params is None:
@@ -66,7 +66,7 @@ def init_network_weights(model: nn.Module, init_type: str = "normal", gain: floa
 
 
 def set_bn_to_eval(m: nn.Module) -> None:
-    """Set a batch norm, as in `model.apply(set_bn_to_eval)`, to use its stored statistics."""
+    """Make a batch norm use its stored statistics: `model.apply(set_bn_to_eval)`."""
     if "BatchNorm" in type(m).__name__:
         m.eval()
 
@@ -74,7 +74,7 @@ def set_bn_to_eval(m: nn.Module) -> None:
 def adjust_learning_rate(
     optimizer, base_lr, epoch, stepsize=20, gamma=0.1, linear_decay=False, final_lr=0, max_epoch=100
 ) -> None:
-    """Set the rate of an epoch: a line from base_lr to final_lr, or steps by gamma."""
+    """Set the rate of an epoch: linear from base_lr to final_lr, or in steps by gamma."""
     if linear_decay:
         rate = base_lr + (final_lr - base_lr) * epoch / max_epoch
     else:

@@ -1,4 +1,4 @@
-"""Standard output copied into a log file; the console itself is never closed."""
+"""Copy standard output to a log file; the console itself is never closed."""
 
 import os
 import sys
@@ -12,9 +12,9 @@ __getattr__ = lent_by(__name__)
 
 
 class Logger:
-    """Stands in for sys.stdout: what is written goes to the console and to a file.
+    """Replaces sys.stdout and writes to the console and to a file.
 
-    fpath: the log file, opened anew; None for the console alone.
+    fpath: the log file, which is overwritten; None for the console only.
     """
 
     def __init__(self, fpath: str | None = None):
@@ -25,7 +25,7 @@ class Logger:
             self.file = open(fpath, "w", encoding="utf-8")  # noqa: SIM115 (lives with the process)
 
     def write(self, msg: str) -> int:
-        """Write to both. A console that somebody else closed is passed over."""
+        """Write to both; skip a console that somebody else closed."""
         if not getattr(self.console, "closed", False):
             self.console.write(msg)
         if self.file is not None:
@@ -38,8 +38,8 @@ class Logger:
             if "\n" in text:
                 self.file.flush()  # a killed run keeps its log
         except OSError as error:
-            error.filename = error.filename or self.file.name  # that of a full disk names no file
-            with suppress(OSError):  # what could not be written is lost
+            error.filename = error.filename or self.file.name  # a full disk names no file
+            with suppress(OSError):  # drop what could not be written
                 self.close()
             raise
 
@@ -56,7 +56,7 @@ class Logger:
             self.file.flush()
 
     def close(self) -> None:
-        """Close the file; the console stays open, it was not opened here."""
+        """Close the file; the console stays open, since it was not opened here."""
         if self.file is not None:
             file, self.file = self.file, None
             file.close()
@@ -77,9 +77,9 @@ class Logger:
 def setup_logger(output: str | None = None) -> None:
     """Copy standard output into `output`.
 
-    output: a file that ends in .txt or .log, or a folder, in which log.txt is written. A log that
-    is there already is kept: the new one gets the date as a suffix. None or "" changes nothing.
-    A second call ends the log of the first. Under torchrun the main process alone keeps a log.
+    output: a file that ends in .txt or .log, or a folder for log.txt. An existing log is kept: the
+    new one gets the date as a suffix. None or "" changes nothing. A second call ends the log of the
+    first. Under torchrun only the main process writes a log.
     """
     if not output or not distributed.is_main():
         return
@@ -94,7 +94,7 @@ def setup_logger(output: str | None = None) -> None:
 
 
 def _unused(path: str) -> str:
-    """`path`, with a number if two logs begin within a second."""
+    """Return `path`, with a number if two logs begin within a second."""
     number, candidate = 1, path
     while os.path.exists(candidate):
         number += 1

@@ -1,4 +1,4 @@
-"""Running averages of numbers, one or many by name."""
+"""Running averages of one number or of several named numbers."""
 
 from collections import defaultdict
 
@@ -17,12 +17,12 @@ class AverageMeter:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Reset value and average."""
         self.val = self.avg = self.sum = 0
         self.count = 0
 
     def update(self, val, n: int = 1) -> None:
-        """Add a value that stands for `n` samples."""
+        """Add the mean value of `n` samples."""
         if isinstance(val, torch.Tensor):
             val = val.item()
         self.val = val
@@ -35,8 +35,7 @@ class AverageMeter:
 
 
 def check_metrics(found: dict | None) -> dict:
-    """`found`, what a training step returned; nothing for None. Raises ConfigTypeError for other
-    types."""
+    """Return the result of a training step, {} for None. Raise ConfigTypeError for other types."""
     if found is None:
         return {}
     if not isinstance(found, dict):
@@ -55,7 +54,7 @@ class MetricMeter:
         self.delimiter = delimiter
 
     def update(self, input_dict: dict | None) -> None:
-        """Add one value per name; None adds nothing. Raises ConfigTypeError for other types."""
+        """Add one value per name; None adds nothing. Raise ConfigTypeError for other types."""
         for name, value in check_metrics(input_dict).items():
             self.meters[name].update(value)
 

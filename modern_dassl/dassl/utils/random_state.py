@@ -1,4 +1,4 @@
-"""The global random states as plain data: a resumed run draws what an unbroken one would."""
+"""Global random states as plain data, so that a resumed run draws the same random numbers."""
 
 import random
 
@@ -7,7 +7,7 @@ import torch
 
 
 def get_random_states() -> dict:
-    """States of Python, NumPy, torch on the CPU and on every CUDA device."""
+    """Return the states of Python, NumPy, and torch on the CPU and every CUDA device."""
     name, keys, position, has_gauss, cached = np.random.get_state()
     return {
         "python": random.getstate(),
@@ -24,9 +24,9 @@ def get_random_states() -> dict:
 
 
 def set_random_states(states: dict) -> None:
-    """Restore what get_random_states gave.
+    """Restore the states of get_random_states.
 
-    CUDA states are restored if the number of devices is the same, else left as they are.
+    CUDA states are restored only if the number of devices is the same.
     """
     version, keys, gauss = states["python"]
     random.setstate((version, tuple(keys), gauss))

@@ -1,4 +1,4 @@
-"""Classes by name, so that a configuration can choose them."""
+"""Classes by name, for configurations to choose from."""
 
 from dassl.utils.errors import RegistryKeyError, nearest
 
@@ -21,8 +21,8 @@ class Registry:
     def register(self, obj=None, force: bool = False):
         """Register `obj` under its own name, or return the decorator that does so.
 
-        Of two with one name, a project's takes the place of one of this package, and a line says
-        so. Raises RegistryKeyError (a KeyError) for any other name that is taken, unless `force`.
+        A project's object replaces one of this package with the same name, and a line is printed.
+        Raise RegistryKeyError (a KeyError) for any other name in use, unless `force`.
         """
         if obj is None:
             return lambda target: self.register(target, force)
@@ -39,7 +39,7 @@ class Registry:
         return obj
 
     def get(self, name: str):
-        """What was registered under `name`. Raises RegistryKeyError for an unknown name."""
+        """Return the object registered under `name`. Raise RegistryKeyError if there is none."""
         if name not in self._obj_map:
             known = self.registered_names()
             raise RegistryKeyError(
@@ -49,7 +49,7 @@ class Registry:
         return self._obj_map[name]
 
     def registered_names(self) -> list[str]:
-        """Names in the order of registration."""
+        """Return the names in the order of registration."""
         return list(self._obj_map)
 
     def __contains__(self, name: str) -> bool:

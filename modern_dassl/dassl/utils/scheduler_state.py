@@ -1,4 +1,4 @@
-"""States of schedulers as plain data, both ways, across versions of torch."""
+"""Save and load states of schedulers as plain data, across versions of torch."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ import torch
 
 
 def is_plain(value) -> bool:
-    """Whether a value is a number, text, tensor, None, or a container of such."""
+    """Whether a value is a number, text, tensor, None, or a container of these."""
     if isinstance(value, dict):
         return all(is_plain(v) for v in value.values())
     if isinstance(value, list | tuple):
@@ -15,7 +15,7 @@ def is_plain(value) -> bool:
 
 
 def plain_state(scheduler) -> dict:
-    """`scheduler.state_dict()` without what is no plain data."""
+    """Return `scheduler.state_dict()` with plain data only."""
     return {
         key: dict(value) if isinstance(value, Counter) else value
         for key, value in scheduler.state_dict().items()
@@ -24,9 +24,9 @@ def plain_state(scheduler) -> dict:
 
 
 def load_plain_state(scheduler, state: dict) -> None:
-    """The reverse of plain_state; attributes that this torch's scheduler lacks are left out.
+    """Load a plain_state; skip attributes that this torch's scheduler lacks.
 
-    Raises ValueError for the state of a scheduler with a warm-up when this one has none.
+    Raise ValueError if the state has a warm-up and this scheduler has none.
     """
     own = vars(scheduler)
     if "successor" in state and "successor" not in own:

@@ -27,7 +27,7 @@ def mkdir_if_missing(dirname: str) -> None:
 
 
 def check_isfile(fpath: str) -> bool:
-    """Whether `fpath` is a file; warns when it is not."""
+    """Whether `fpath` is a file; issue a warning if it is not."""
     found = osp.isfile(fpath)
     if not found:
         warnings.warn(f"No file found at {fpath!r}", stacklevel=2)
@@ -35,13 +35,13 @@ def check_isfile(fpath: str) -> bool:
 
 
 def read_json(fpath: str):
-    """What a JSON file holds."""
+    """Return the content of a JSON file."""
     with open(fpath, encoding="utf-8") as file:
         return json.load(file)
 
 
 def write_json(obj, fpath: str) -> None:
-    """Write JSON, indented by four; the folder is made if need be."""
+    """Write JSON, indented by four; create the folder if necessary."""
     mkdir_if_missing(osp.dirname(fpath))
     with open(fpath, "w", encoding="utf-8") as file:
         json.dump(obj, file, indent=4, separators=(",", ": "))
@@ -64,13 +64,13 @@ def download_url(url: str, dst: str, from_gdrive: bool = False) -> None:
         return
     from urllib.request import urlretrieve
 
-    part = dst + ".part"  # a broken transfer must not look like the file
+    part = dst + ".part"  # an interrupted download must not look complete
     urlretrieve(url, part)
     os.replace(part, dst)
 
 
 def read_image(path: str) -> Image.Image:
-    """The image as RGB. Raises MissingFileError or DataValueError."""
+    """Read an image as RGB. Raise MissingFileError or DataValueError."""
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
@@ -81,7 +81,7 @@ def read_image(path: str) -> Image.Image:
 
 
 def collect_env_info() -> str:
-    """Versions of what matters, as text."""
+    """Return the versions of the relevant software, as text."""
     lines = [
         f"Python: {sys.version.split()[0]} ({sys.platform})",
         f"PyTorch: {torch.__version__}",
@@ -112,20 +112,20 @@ def _driver_version() -> str:
 
 
 def listdir_nohidden(path: str, sort: bool = False) -> list[str]:
-    """Names in a folder that do not begin with a dot."""
+    """Return the names in a folder that do not begin with a dot."""
     names = [name for name in os.listdir(path) if not name.startswith(".")]
     return sorted(names) if sort else names
 
 
 def get_most_similar_str_to_a_from_b(a: str, b) -> str | None:
-    """The string of `b` closest to `a`; None when `b` is empty."""
+    """Return the string of `b` closest to `a`; None if `b` is empty."""
     return max(b, key=lambda s: SequenceMatcher(None, str(a), str(s)).ratio(), default=None)
 
 
 def check_availability(requested, available, what: str = "") -> None:
-    """Raise ConfigValueError, naming the closest known value, unless `requested` is known.
+    """Raise ConfigValueError with the closest known value unless `requested` is known.
 
-    what: the configuration key or argument that holds it, for the message.
+    what: its configuration key or argument, for the message.
     """
     if requested not in available:
         raise ConfigValueError(
@@ -135,5 +135,5 @@ def check_availability(requested, available, what: str = "") -> None:
 
 
 def tolist_if_not(x) -> list:
-    """`x` itself when it is a list, else [x]."""
+    """Return `x` if it is a list, else [x]."""
     return x if isinstance(x, list) else [x]

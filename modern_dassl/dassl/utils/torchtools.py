@@ -1,4 +1,4 @@
-"""Checkpoints on disk and pretrained weights; and, by their old names, what is in layers.py."""
+"""Checkpoints on disk and pretrained weights; also re-exports layers.py under Dassl's names."""
 
 import os
 import os.path as osp
@@ -32,19 +32,19 @@ from modern_dassl.safe_load import UnreadableError, read_checkpoint
 
 __getattr__ = lent_by(__name__)
 
-POINTER = "checkpoint"  # text file beside the checkpoints: the name of the last epoch's
+POINTER = "checkpoint"  # text file with the name of the last epoch's checkpoint
 BEST = "model-best.pth.tar"
 
 
 @contextmanager
 def _written_whole(path: str):
-    """Yield a temporary path beside `path`; it takes the name only if the block succeeds."""
-    temporary = f"{path}.part"  # one name, so that killed runs do not pile up leftovers
+    """Yield a temporary path beside `path`; rename it to `path` only if the block succeeds."""
+    temporary = f"{path}.part"  # a fixed name, so killed runs leave at most one file
     try:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        error.filename = error.filename or path  # that of a full disk names no file
+        error.filename = error.filename or path  # a full disk names no file
         raise
     finally:
         if osp.exists(temporary):
@@ -58,14 +58,14 @@ def save_checkpoint(
     remove_module_from_keys: bool = True,
     model_name: str = "",
 ) -> None:
-    """Write `state` into `save_dir`, whole or not at all.
+    """Write `state` into `save_dir` atomically.
 
-    state:      {"state_dict", "epoch" (number of finished epochs), ...}, plain data. Where it holds
-                "optimizer", the random states are added, for a run that goes on from there.
+    state:      {"state_dict", "epoch" (number of finished epochs), ...}, plain data. If it has
+                "optimizer", the random states are added, for a resumed run.
     model_name: name of the file, model.pth.tar-<epoch> by default.
 
-    The pointer file follows the last epoch, never a best model; with `is_best` the file is copied
-    to model-best.pth.tar too.
+    The pointer file names the last epoch, never a best model. With `is_best` the file is also
+    copied to model-best.pth.tar.
     """
     mkdir_if_missing(save_dir)
     if remove_module_from_keys:
@@ -98,14 +98,14 @@ def copy_best(path: str, save_dir: str) -> None:
 
 
 def _without_module(state_dict) -> OrderedDict:
-    """Keys without the "module." that DataParallel puts in front."""
+    """Remove the prefix "module." of DataParallel from keys."""
     return OrderedDict((key.removeprefix("module."), v) for key, v in state_dict.items())
 
 
 def load_checkpoint(fpath: str):
-    """What a checkpoint holds, its tensors on the CPU. Nothing in the file is run.
+    """Return the content of a checkpoint, with tensors on the CPU. No code in the file is run.
 
-    Raises ConfigValueError for None, MissingFileError, CheckpointReadError.
+    Raise ConfigValueError for None, MissingFileError, CheckpointReadError.
     """
     if fpath is None:
         raise ConfigValueError("no checkpoint was named: the path is None")
@@ -119,9 +119,9 @@ def load_checkpoint(fpath: str):
 
 
 def last_checkpoint(fdir: str) -> str:
-    """Path of the last epoch's checkpoint in a folder, as the pointer file says.
+    """Return the path of the last epoch's checkpoint in a folder, from the pointer file.
 
-    Raises MissingFileError when the pointer or the file that it names is not there.
+    Raise MissingFileError if the pointer or its file is missing.
     """
     pointer = osp.join(fdir, POINTER)
     if not osp.isfile(pointer):
@@ -137,9 +137,9 @@ def last_checkpoint(fdir: str) -> str:
 
 
 def restore(checkpoint: dict, fpath: str, model, optimizer=None, scheduler=None, scaler=None):
-    """Load the parts of a checkpoint into what was given.
+    """Load the parts of a checkpoint into the given objects.
 
-    Raises CheckpointReadError, naming `fpath`, when a part is missing or does not fit.
+    Raise CheckpointReadError with `fpath` if a part is missing or does not fit.
     """
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("epoch"), int):
         raise CheckpointReadError(f"{fpath}: holds no epoch, so it is no checkpoint of a run")
@@ -151,7 +151,7 @@ def restore(checkpoint: dict, fpath: str, model, optimizer=None, scheduler=None,
             continue
         state = checkpoint.get(part)
         if part == "scaler" and not state:
-            continue  # files of genuine Dassl have none, a scaler that is switched off is empty
+            continue  # genuine Dassl saves none; a disabled scaler is empty
         if not isinstance(state, dict):
             raise CheckpointReadError(f"{fpath}: holds no {part}, so it cannot be resumed from")
         if part == "state_dict" and (name := first_not_finite(state)):
@@ -170,9 +170,9 @@ def _load(target, state: dict) -> None:
 
 
 def resume_from_checkpoint(fdir: str, model, optimizer=None, scheduler=None) -> int:
-    """Load the last epoch's checkpoint in `fdir`; returns the number of finished epochs.
+    """Load the last epoch's checkpoint in `fdir`; return the number of finished epochs.
 
-    Raises MissingFileError, CheckpointReadError.
+    Raise MissingFileError, CheckpointReadError.
     """
     path = last_checkpoint(fdir)
     print(f'Loading checkpoint from "{path}"')
@@ -183,7 +183,7 @@ def resume_from_checkpoint(fdir: str, model, optimizer=None, scheduler=None) -> 
 
 
 def load_pretrained_weights(model: nn.Module, weight_path: str) -> None:
-    """Load the tensors whose name and size fit; the others are left out and reported."""
+    """Load the tensors whose name and size fit; skip and report the others."""
     checkpoint = load_checkpoint(weight_path)
     wrapped = isinstance(checkpoint, dict) and "state_dict" in checkpoint
     weights = checkpoint["state_dict"] if wrapped else checkpoint

@@ -1,4 +1,4 @@
-"""Data sets by name: the built-in ones, and those that a project registers."""
+"""Data sets by name: built-in ones, and those that a project registers."""
 
 from dassl.data.datasets.base_dataset import DatasetBase, Datum
 from dassl.data.datasets.build import DATASET_REGISTRY, build_dataset

@@ -1,7 +1,7 @@
-"""What a data set is: lists of Datum.
+"""A data set: lists of Datum.
 
-Datum is pickled into the split files of users under this module path and these attribute names,
-so neither may change.
+Split files of users contain pickled Datum objects, so this module path and the attribute names must
+not change.
 """
 
 import os.path as osp
@@ -20,7 +20,7 @@ __getattr__ = lent_by(__name__)
 class Datum:
     """One image: path, label (int), domain (int), name of the class.
 
-    Raises MissingFileError when no file is at `impath`.
+    Raise MissingFileError if `impath` is no file.
     """
 
     def __init__(self, impath: str = "", label: int = 0, domain: int = 0, classname: str = ""):
@@ -56,8 +56,8 @@ class Datum:
 class DatasetBase:
     """Labelled, unlabelled, validation and test images, each a list of Datum or None.
 
-    A subclass calls `super().__init__` with its lists. The classes follow from train_x; the
-    subclass sets _num_classes, _lab2cname and _classnames where there is none.
+    A subclass calls `super().__init__` with its lists. The classes come from train_x; without it
+    the subclass sets _num_classes, _lab2cname and _classnames.
     """
 
     dataset_dir = ""  # folder below DATASET.ROOT
@@ -73,7 +73,7 @@ class DatasetBase:
         self._val = val
         self._test = test
         self._num_classes = self._lab2cname = self._classnames = None
-        if train_x:  # others read and replace these, by these names
+        if train_x:  # other code reads and replaces these attributes
             self._num_classes = self.get_num_classes(train_x)
             self._lab2cname, self._classnames = self.get_lab2cname(train_x)
 
@@ -121,19 +121,19 @@ class DatasetBase:
 
     @staticmethod
     def get_num_classes(data_source: list[Datum]) -> int:
-        """Largest label plus one. Raises DataValueError for an empty list."""
+        """Return the largest label plus one. Raise DataValueError for an empty list."""
         if not data_source:
             raise DataValueError("the number of classes of an empty list is not defined")
         return max(item.label for item in data_source) + 1
 
     @staticmethod
     def get_lab2cname(data_source: list[Datum]) -> tuple[dict[int, str], list[str]]:
-        """({label: class name}, class names in the order of labels)."""
+        """Return ({label: class name}, class names in the order of labels)."""
         mapping = {item.label: item.classname for item in data_source}
         return mapping, [mapping[label] for label in sorted(mapping)]
 
     def check_input_domains(self, source_domains, target_domains) -> None:
-        """Raise ConfigValueError unless both name domains of this data set."""
+        """Raise ConfigValueError unless all are domains of this data set."""
         self.is_input_domain_valid([*source_domains, *target_domains])
 
     def is_input_domain_valid(self, input_domains) -> None:
@@ -142,7 +142,7 @@ class DatasetBase:
             check_availability(domain, self.domains, "domain")
 
     def download_data(self, url: str, dst: str, from_gdrive: bool = True) -> None:
-        """Fetch the archive `url` to the file `dst` and unpack it beside itself."""
+        """Download the archive `url` to the file `dst` and unpack it in the same folder."""
         download_url(url, dst, from_gdrive=from_gdrive)
         folder = osp.dirname(dst) or "."
         if zipfile.is_zipfile(dst):
@@ -150,18 +150,18 @@ class DatasetBase:
                 archive.extractall(folder)  # drops absolute paths and ..
         elif tarfile.is_tarfile(dst):
             with tarfile.open(dst) as archive:
-                archive.extractall(folder, filter="data")  # refuses what would leave the folder
+                archive.extractall(folder, filter="data")  # refuses paths outside the folder
         else:
             raise DataValueError(f"{dst}: neither a zip nor a tar archive; fetch {url} by hand")
         print(f"File extracted to {folder}")
 
     def generate_fewshot_dataset(self, *data_sources, num_shots: int = -1, repeat: bool = False):
-        """`num_shots` random images of each class, drawn from Python's global random state.
+        """Draw `num_shots` random images of each class, from Python's global random state.
 
-        data_sources: lists of Datum. num_shots < 1 leaves them as they are. With `repeat`, a class
-        that has fewer images has some of them repeated; else all of them are taken.
+        data_sources: lists of Datum, returned unchanged if num_shots < 1. With `repeat`, images of
+        a class that has too few are repeated; else all of its images are taken.
 
-        Returns a list for one source, a list of lists for several.
+        Return a list for one source, a list of lists for several.
         """
         if num_shots < 1:
             return data_sources[0] if len(data_sources) == 1 else data_sources
@@ -170,7 +170,7 @@ class DatasetBase:
         return chosen[0] if len(chosen) == 1 else chosen
 
     def _few(self, data_source: list[Datum], num_shots: int, repeat: bool) -> list[Datum]:
-        # the order of classes (first appearance) and the calls decide every published split
+        # published splits depend on the order of classes (first appearance) and of these calls
         chosen = []
         for items in self.split_dataset_by_label(data_source).values():
             if len(items) >= num_shots:
@@ -180,14 +180,14 @@ class DatasetBase:
         return chosen
 
     def split_dataset_by_label(self, data_source: list[Datum]) -> dict[int, list[Datum]]:
-        """{label: images}, labels in the order of first appearance."""
+        """Return {label: images}, labels in the order of first appearance."""
         split = defaultdict(list)
         for item in data_source:
             split[item.label].append(item)
         return split
 
     def split_dataset_by_domain(self, data_source: list[Datum]) -> dict[int, list[Datum]]:
-        """{domain: images}, domains in the order of first appearance."""
+        """Return {domain: images}, domains in the order of first appearance."""
         split = defaultdict(list)
         for item in data_source:
             split[item.domain].append(item)

@@ -8,9 +8,9 @@ DATASET_REGISTRY = Registry("DATASET")
 
 
 def build_dataset(cfg):
-    """The data set DATASET.NAME. Raises ConfigValueError for an unknown name."""
+    """Build the data set DATASET.NAME. Raise ConfigValueError for an unknown name."""
     check_availability(cfg.DATASET.NAME, DATASET_REGISTRY.registered_names(), "DATASET.NAME")
     if cfg.VERBOSE:
         print(f"Loading dataset: {cfg.DATASET.NAME}")
-    with distributed.main_first():  # it may write lists of few-shot images for the others to read
+    with distributed.main_first():  # it may write few-shot lists that the others read
         return DATASET_REGISTRY.get(cfg.DATASET.NAME)(cfg)

@@ -1,6 +1,6 @@
-"""What the built-in data sets read: folders of classes, lists of paths, labels in file names.
+"""Readers of the built-in data sets: class folders, lists of paths, labels in file names.
 
-Names are read in their order, so that a list of images is the same on every file system.
+Names are sorted, so a list of images is the same on every file system.
 """
 
 import os.path as osp
@@ -12,7 +12,7 @@ Image = tuple[str, int, str]  # path, label, name of the class
 
 
 def names_in(folder: str, suffix: str = "") -> list[str]:
-    """Names in a folder that end in `suffix`, sorted, hidden ones left out. Raises
+    """Return the sorted names in a folder that end in `suffix`, without hidden ones. Raise
     MissingFileError."""
     if not osp.isdir(folder):
         raise MissingFileError(f"{folder}: no such folder of images")
@@ -20,7 +20,7 @@ def names_in(folder: str, suffix: str = "") -> list[str]:
 
 
 def class_folders(folder: str, suffix: str = "") -> list[Image]:
-    """The images in the folders inside `folder`; these are the classes, in the order of names."""
+    """Return the images in the subfolders of `folder`, which are the classes in sorted order."""
     return [
         (osp.join(folder, name, image), label, name)
         for label, name in enumerate(names_in(folder))
@@ -29,8 +29,7 @@ def class_folders(folder: str, suffix: str = "") -> list[Image]:
 
 
 def listed(file: str) -> list[tuple[str, int]]:
-    """(path as written, label) of each line `path label`. Raises MissingFileError, DataValueError.
-    """
+    """Return (path, label) of each line `path label`. Raise MissingFileError, DataValueError."""
     if not osp.isfile(file):
         raise MissingFileError(f"{file}: no such list of images")
     with open(file, encoding="utf-8") as lines:
@@ -42,8 +41,7 @@ def listed(file: str) -> list[tuple[str, int]]:
 
 
 def labels_in_names(folder: str) -> list[tuple[str, str]]:
-    """(path, label) of each image <anything>_<label>.png in a folder, "none" for an unlabelled one.
-    """
+    """Return (path, label) of each image <anything>_<label>.png in a folder; unlabelled: "none"."""
     images = []
     for name in names_in(folder):
         _, _, label = osp.splitext(name)[0].partition("_")
@@ -59,25 +57,25 @@ def labels_in_names(folder: str) -> list[tuple[str, str]]:
 class DomainDataset(DatasetBase):
     """Source domains to train on and target domains to test on, below DATASET.ROOT.
 
-    A subclass defines images(domain, split). data_url: archive that is fetched where the folder is
+    A subclass defines images(domain, split). data_url: archive to download if the folder is
     missing.
     """
 
     data_url = ""
 
     def find(self, cfg) -> None:
-        """Set dataset_dir to its place; fetch it where there is none. Checks the domains' names."""
+        """Set dataset_dir and download it if missing; check the names of the domains."""
         self.check_input_domains(cfg.DATASET.SOURCE_DOMAINS, cfg.DATASET.TARGET_DOMAINS)
         self.dataset_dir = below_root(cfg, self.dataset_dir)
         if self.data_url and not osp.exists(self.dataset_dir):
             self.download_data(self.data_url, f"{self.dataset_dir}.zip", from_gdrive=True)
 
     def images(self, domain: str, split: str) -> list[Image]:
-        """The images of one domain."""
+        """Return the images of one domain."""
         raise NotImplementedError
 
     def read(self, domains, split: str) -> list[Datum]:
-        """The images of some domains, which are numbered in the order given."""
+        """Return the images of some domains, numbered in the given order."""
         return [
             Datum(path, label, number, name)
             for number, domain in enumerate(domains)
@@ -86,7 +84,7 @@ class DomainDataset(DatasetBase):
 
 
 class AdaptationDataset(DomainDataset):
-    """Labelled images of the sources, unlabelled ones and test images of the targets."""
+    """Labelled images of the sources; unlabelled and test images of the targets."""
 
     validates = False  # on the sources' test split
 
@@ -102,7 +100,7 @@ class AdaptationDataset(DomainDataset):
 
 
 class GeneralisationDataset(DomainDataset):
-    """Images of the sources to train and to validate on, images of unseen targets to test on.
+    """Training and validation images of the sources, test images of unseen targets.
 
     splits: names of the three.
     """
@@ -120,5 +118,5 @@ class GeneralisationDataset(DomainDataset):
 
 
 def below_root(cfg, folder: str) -> str:
-    """Absolute path of a folder below DATASET.ROOT."""
+    """Return the absolute path of a folder below DATASET.ROOT."""
     return osp.join(osp.abspath(osp.expanduser(cfg.DATASET.ROOT)), folder)

@@ -1,4 +1,4 @@
-"""Orders in which a loader takes the images."""
+"""Samplers: the order in which a loader takes the images."""
 
 from dassl.data.samplers.samplers import (
     RandomClassSampler,

@@ -1,4 +1,4 @@
-"""Samplers over lists of Datum: any order, by domain, by class."""
+"""Samplers over lists of Datum: random or in order, by domain, by class."""
 
 import random
 from collections import defaultdict
@@ -17,7 +17,7 @@ NAMES = [
 
 
 def _positions(data_source, attribute: str) -> dict[int, list[int]]:
-    """{domain or label: positions in the list}, in the order of first appearance."""
+    """Return {domain or label: positions in the list}, in the order of first appearance."""
     groups = defaultdict(list)
     for position, item in enumerate(data_source):
         groups[getattr(item, attribute)].append(position)
@@ -25,9 +25,9 @@ def _positions(data_source, attribute: str) -> dict[int, list[int]]:
 
 
 class _DomainSampler(Sampler):
-    """Batches of equally many images of each of `n_domain` domains, until one runs out.
+    """Batches with equally many images of each of `n_domain` domains, until one runs out.
 
-    random: what the order is drawn from, Python's global state unless it is replaced.
+    random: source of the order; by default Python's global state.
     """
 
     random = random
@@ -67,11 +67,11 @@ class _DomainSampler(Sampler):
 
 
 class RandomDomainSampler(_DomainSampler):
-    """N_DOMAIN random domains a batch, equally many images of each."""
+    """N_DOMAIN random domains per batch, with equally many images of each."""
 
 
 class SeqDomainSampler(_DomainSampler):
-    """All domains in each batch, always in the same order, equally many images of each."""
+    """All domains in each batch in the same order, with equally many images of each."""
 
     shuffled_domains = False
 
@@ -80,10 +80,10 @@ class SeqDomainSampler(_DomainSampler):
 
 
 class RandomClassSampler(Sampler):
-    """Batches of BATCH_SIZE / N_INS random classes, N_INS images of each.
+    """Batches of BATCH_SIZE / N_INS random classes, with N_INS images of each.
 
-    A class with fewer images has some of them repeated.
-    random: what the order is drawn from, Python's global state unless it is replaced.
+    Images of a class that has too few are repeated.
+    random: source of the order; by default Python's global state.
     """
 
     random = random
@@ -128,9 +128,9 @@ def build_sampler(
     n_ins: int = 16,
     generator=None,
 ) -> Sampler:
-    """The sampler of that name. Raises ConfigValueError for an unknown name or a bad size.
+    """Build the named sampler. Raise ConfigValueError for an unknown name or an invalid size.
 
-    generator: of RandomSampler; None is torch's global random state.
+    generator: for RandomSampler; None means torch's global random state.
     """
     check_availability(sampler_type, NAMES, "sampler")
     if sampler_type == "RandomSampler":

@@ -1,6 +1,6 @@
 """AutoAugment's policies (Cubuk et al., CVPR 2019), from an RGB image to an RGB image.
 
-The tables are torchvision's. The operations are not: torchvision fills with black, rotates both
+The tables are torchvision's, but the operations differ: torchvision fills with black, rotates both
 ways and shears without interpolation. Random numbers come from Python's `random`.
 """
 

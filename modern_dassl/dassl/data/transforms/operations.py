@@ -1,6 +1,6 @@
-"""The operations of RandAugment, by the names that Dassl gives them: (image, value) -> image.
+"""The operations of RandAugment under Dassl's names: (image, value) -> image.
 
-Most take and give an RGB image. Random numbers come from Python's `random`.
+Most take and return an RGB image. Random numbers come from Python's `random`.
 """
 
 import random
@@ -8,11 +8,11 @@ import random
 import torch
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-PATCH = (125, 123, 114)  # colour of a patch that is cut out
+PATCH = (125, 123, 114)  # colour of cut-out patches
 
 
 def affine(img, coefficients, **options):
-    """Coefficients (a, b, c, d, e, f): pixel (x, y) is taken from (ax + by + c, dx + ey + f)."""
+    """Transform by (a, b, c, d, e, f): pixel (x, y) comes from (ax + by + c, dx + ey + f)."""
     return img.transform(img.size, Image.Transform.AFFINE, coefficients, **options)
 
 
@@ -29,27 +29,27 @@ def ShearY(img, v):
 
 
 def TranslateXabs(img, v):
-    """By v pixels."""
+    """Shift by v pixels, either way."""
     return affine(img, (1, 0, _either_way(v), 0, 1, 0))
 
 
 def TranslateYabs(img, v):
-    """By v pixels."""
+    """Shift by v pixels, either way."""
     return affine(img, (1, 0, 0, 0, 1, _either_way(v)))
 
 
 def TranslateX(img, v):
-    """By a share v of the width."""
+    """Shift by v times the width."""
     return TranslateXabs(img, v * img.size[0])
 
 
 def TranslateY(img, v):
-    """By a share v of the height."""
+    """Shift by v times the height."""
     return TranslateYabs(img, v * img.size[1])
 
 
 def Rotate(img, v):
-    """By v degrees."""
+    """Rotate by v degrees."""
     return img.rotate(_either_way(v))
 
 
@@ -74,12 +74,12 @@ def Identity(img, v):
 
 
 def Solarize(img, v):
-    """Invert pixels of v and more."""
+    """Invert pixels with values of at least v."""
     return ImageOps.solarize(img, v)
 
 
 def SolarizeAdd(img, addition=0, threshold=128):
-    """Add to all pixels, then invert those of `threshold` and more."""
+    """Add to all pixels, then invert those of at least `threshold`."""
     table = [max(0, min(255, int(pixel + addition))) for pixel in range(256)]
     return ImageOps.solarize(img.point(table * len(img.getbands())), threshold)
 
@@ -106,12 +106,12 @@ def Sharpness(img, v):
 
 
 def Cutout(img, v):
-    """One square whose side is a share v of the width."""
+    """Cut out a square with a side of v times the width."""
     return CutoutAbs(img, v * img.size[0]) if v > 0 else img
 
 
 def CutoutAbs(img, v):
-    """One square of side v, smaller where it starts at the right or lower edge."""
+    """Cut out a square of side v, clipped at the right and lower edges."""
     if v < 0:
         return img
     width, height = img.size
@@ -124,7 +124,7 @@ def CutoutAbs(img, v):
 
 
 def SamplePairing(imgs):
-    """The operation that blends with a random one of `imgs`, arrays (height, width, 3)."""
+    """Return the operation that blends with a random one of `imgs`: arrays (height, width, 3)."""
     return lambda img, v: Image.blend(img, Image.fromarray(random.choice(imgs)), v)
 
 

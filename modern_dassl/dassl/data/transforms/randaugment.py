@@ -1,8 +1,8 @@
 """Three RandAugments, from an RGB image to an RGB image.
 
 RandAugment: Cubuk et al., NeurIPS 2020. FixMatch: Sohn et al., NeurIPS 2020. torchvision's
-RandAugment is another one: 14 operations in other ranges, where this one has 16. Random numbers
-come from Python's `random`.
+RandAugment differs: it has 14 operations with other ranges, this one 16. Random numbers come from
+Python's `random`.
 """
 
 import random
@@ -79,7 +79,7 @@ class _RandAugment:
         return img
 
     def level(self) -> float | None:
-        """Where between lowest and highest; None leaves the operation out."""
+        """Choose the position between lowest and highest; None skips the operation."""
         return random.random()
 
 

@@ -41,7 +41,7 @@ INTERPOLATION_MODES = {
     "bicubic": InterpolationMode.BICUBIC,
     "nearest": InterpolationMode.NEAREST,
 }
-RRCROP_SCALE = (0.08, 1.0)  # configurations of older projects lack the key
+RRCROP_SCALE = (0.08, 1.0)  # default for older projects, which lack the key
 
 
 class Random2DTranslation:
@@ -107,9 +107,9 @@ class GaussianNoise:
 
 
 def build_transform(cfg, is_train: bool = True, choices=None):
-    """The transform from a PIL image to a (3, height, width) tensor; None with NO_TRANSFORM.
+    """Build the transform from a PIL image to a (3, height, width) tensor; None with NO_TRANSFORM.
 
-    choices: names, INPUT.TRANSFORMS by default. Raises ConfigValueError for an unknown one.
+    choices: names, INPUT.TRANSFORMS by default. Raise ConfigValueError for an unknown one.
     """
     if cfg.INPUT.NO_TRANSFORM:
         print("Note: no transform is applied!")
@@ -138,7 +138,7 @@ def _normalise(options):
 
 
 def _build_transform_test(cfg, choices, target_size: str, normalize) -> T.Compose:
-    """target_size: for Dassl's messages, which are not printed here."""
+    """Build the test transform. target_size: for Dassl's messages, unused here."""
     size = _size(cfg.INPUT)
     steps = [T.Resize(max(size), interpolation=_interpolation(cfg.INPUT)), T.CenterCrop(size)]
     steps.append(T.ToTensor())
@@ -154,7 +154,7 @@ def _build_transform_train(cfg, choices, target_size: str, normalize) -> T.Compo
     size, mode = _size(options), _interpolation(options)
     steps = []
     if "random_crop" not in choices and "random_resized_crop" not in choices:
-        steps.append(T.Resize(size, interpolation=mode))  # center_crop is for testing alone
+        steps.append(T.Resize(size, interpolation=mode))  # center_crop is for testing only
     before = {
         "random_translation": lambda: Random2DTranslation(*size),
         "random_crop": lambda: T.RandomCrop(size, padding=options.CROP_PADDING),

@@ -1,4 +1,4 @@
-"""AdaBN: the target's statistics in the batch normalisations of a trained model.
+"""AdaBN: use the target's statistics in the batch normalisation layers of a trained model.
 
 Li et al., Revisiting Batch Normalization for Practical Domain Adaptation, ICLR workshop 2017.
 """
@@ -23,8 +23,7 @@ def check_source_weights(cfg, name: str) -> None:
 
 @TRAINER_REGISTRY.register()
 class AdaBN(TrainerXU):
-    """Forgets the source's statistics and passes the target's images through; no weight is learnt.
-    """
+    """Replaces the source's statistics by those of the target images; trains no weights."""
 
     def check_cfg(self, cfg) -> None:
         check_source_weights(cfg, "AdaBN")

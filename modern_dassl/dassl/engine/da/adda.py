@@ -1,4 +1,4 @@
-"""ADDA: the target's features are moved until a critic takes them for the source's.
+"""ADDA: adapt the target's features until a critic takes them for the source's.
 
 Tzeng et al., Adversarial Discriminative Domain Adaptation, CVPR 2017.
 """
@@ -15,7 +15,7 @@ from dassl.utils import open_specified_layers
 
 @TRAINER_REGISTRY.register()
 class ADDA(Steps, TrainerXU):
-    """Starts from a model of the source (MODEL.INIT_WEIGHTS), whose classifier stays as it is."""
+    """Starts from a source model (MODEL.INIT_WEIGHTS), whose classifier stays fixed."""
 
     def check_cfg(self, cfg) -> None:
         check_source_weights(cfg, "ADDA")

@@ -16,8 +16,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 @TRAINER_REGISTRY.register()
 class CDAC(TwoViews, TrainerXU):
-    """The classifier parts similar target images, the features join them; the strong views learn
-    the weak view's class and each other's probabilities. Rates fall after every step.
+    """The classifier separates similar target images, the features pull them together. Strong views
+    learn the weak view's class and each other's probabilities. Learning rates fall every step.
     """
 
     options = "CDAC"
@@ -93,12 +93,12 @@ class CDAC(TwoViews, TrainerXU):
 
 
 def similar(features: Tensor, k: int) -> Tensor:
-    """(batch, batch) of 1.0 for images with the same k largest features, and 0.0."""
+    """Return (batch, batch): 1.0 if two images have the same k largest features, else 0.0."""
     largest = features.detach().argsort(1, descending=True)[:, :k].sort(1).values
     return (largest[:, None] == largest).all(2).float()
 
 
 def clustering_loss(same: Tensor, probability: Tensor, other: Tensor) -> Tensor:
-    """Cross-entropy of `same` and the chance that two images are of one class, over all pairs."""
+    """Return the cross-entropy of `same` and the probability of a common class, over all pairs."""
     together = probability @ other.T
     return -(same * (together + 1e-7).log() + (1 - same) * (1 - together + 1e-7).log()).mean()

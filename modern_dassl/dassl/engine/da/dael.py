@@ -1,4 +1,4 @@
-"""DAEL: an expert for each source domain, and experts that agree.
+"""DAEL: one expert per source domain, trained to agree.
 
 Zhou et al., Domain Adaptive Ensemble Learning, IEEE TIP 2021.
 """
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 
 class Experts(nn.Module):
-    """Probabilities of the classifier of source domain `i`, or the mean of all of them."""
+    """One linear classifier per source domain; `forward` gives the probabilities of expert i."""
 
     def __init__(self, n_source: int, fdim: int, num_classes: int):
         super().__init__()
@@ -28,7 +28,7 @@ class Experts(nn.Module):
         return self.linears[i](x).softmax(1)
 
     def all(self, x: Tensor) -> Tensor:
-        """(batch, experts, classes)."""
+        """Return the probabilities of all experts, (batch, experts, classes)."""
         return torch.stack([self(i, x) for i in range(len(self.linears))], 1)
 
 
@@ -40,8 +40,8 @@ class ExpertTrainer(TwoViews, DomainBatches):
         self.add_model("E", Experts(self.num_source_domains, self.F.fdim, self.num_classes))
 
     def source_losses(self, weak, strong, labels, domains) -> tuple[Tensor, Tensor, Tensor]:
-        """(loss of each domain's expert on the weak views, difference from it of the other experts'
-        mean on the strong views, accuracy), means over domains."""
+        """Return means over domains of (the loss of the domain's expert on weak views, the squared
+        distance to it of the other experts' mean on strong views, accuracy)."""
         parts = self.by_domain(domains, weak, strong, create_onehot(labels, self.num_classes))
         features = [self.F(x) for _, x, _, _ in parts]
         strong_features = [self.F(x) for _, _, x, _ in parts]
@@ -65,8 +65,8 @@ class ExpertTrainer(TwoViews, DomainBatches):
 
 @TRAINER_REGISTRY.register()
 class DAEL(ExpertTrainer, TrainerXU):
-    """The surest expert's class of a target image, where its probability is CONF_THRE or more, is
-    what all experts' mean learns on the strong view, with weight WEIGHT_U."""
+    """The experts' mean on the strong view of a target image learns the most confident expert's
+    class, if its probability is at least CONF_THRE, with weight WEIGHT_U."""
 
     options = "DAEL"
 

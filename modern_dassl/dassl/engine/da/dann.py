@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 
 def critic(width: int, hidden: list[int]) -> nn.Sequential:
-    """Features (batch, width) -> logits (batch, 1), of the source for large ones."""
+    """Return a critic: features (batch, width) -> logits (batch, 1), large for the source."""
     body = build_head(
         "mlp", verbose=False, in_features=width, hidden_layers=hidden, activation="leaky_relu"
     )
@@ -24,14 +24,14 @@ def critic(width: int, hidden: list[int]) -> nn.Sequential:
 
 
 def domain_loss(logits: Tensor, is_source: int) -> Tensor:
-    """Binary cross-entropy of a critic's logits on images of one domain."""
+    """Return the binary cross-entropy of a critic's logits on images of one domain."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, is_source))
 
 
 @TRAINER_REGISTRY.register()
 class DANN(Steps, TrainerXU):
-    """Cross-entropy of the source plus the critic's loss, whose gradient is reversed for the
-    features, with a weight that grows from 0 to 1."""
+    """Trains on the source's cross-entropy plus the critic's loss. The features get the reversed
+    gradient of the latter, with a weight that grows from 0 to 1."""
 
     def build_model(self) -> None:
         super().build_model()

@@ -1,4 +1,4 @@
-"""M3SDA: features of all domains get the same first two moments.
+"""M3SDA: match the first two moments of the features of all domains.
 
 Peng et al., Moment Matching for Multi-Source Domain Adaptation, ICCV 2019.
 """
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 
 class PairClassifiers(nn.Module):
-    """Two classifiers' logits in training, the first one's in evaluation."""
+    """Gives the logits of two classifiers in training, of the first in evaluation."""
 
     def __init__(self, fdim: int, num_classes: int):
         super().__init__()
@@ -28,8 +28,8 @@ class PairClassifiers(nn.Module):
 
 @TRAINER_REGISTRY.register()
 class M3SDA(DomainBatches, TrainerXU):
-    """MCD's three steps with two classifiers for each source domain, and in step A LMDA times the
-    distance of the domains' moments."""
+    """MCD's three steps with two classifiers per source domain; step A adds LMDA times the distance
+    of the domains' moments."""
 
     def check_cfg(self, cfg) -> None:
         super().check_cfg(cfg)
@@ -80,7 +80,7 @@ class M3SDA(DomainBatches, TrainerXU):
 
 
 def moment_distance(sources: list[Tensor], target: Tensor) -> Tensor:
-    """Mean of the distances of means and of variances, over all pairs of domains.
+    """Return the mean distance of means and of variances, over all pairs of domains.
 
     sources: features of each source domain. target: features (batch, features).
     """

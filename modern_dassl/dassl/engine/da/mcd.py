@@ -1,4 +1,4 @@
-"""MCD: two classifiers that differ on the target, and features on which they do not.
+"""MCD: two classifiers that disagree on the target, and features on which they agree.
 
 Saito et al., Maximum Classifier Discrepancy for Unsupervised Domain Adaptation, CVPR 2018.
 """
@@ -12,14 +12,14 @@ from torch.nn import functional as F
 
 
 def discrepancy(logits1: Tensor, logits2: Tensor) -> Tensor:
-    """Mean difference of two classifiers' probabilities."""
+    """Return the mean absolute difference of two classifiers' probabilities."""
     return (logits1.softmax(1) - logits2.softmax(1)).abs().mean()
 
 
 @TRAINER_REGISTRY.register()
 class MCD(Steps, TrainerXU):
-    """Step A: all learn the source. B: C1 and C2 differ on the target. C: N_STEP_F times, F makes
-    them agree."""
+    """Step A: all learn the source. B: C1 and C2 learn to disagree on the target. C, N_STEP_F
+    times: F learns to make them agree."""
 
     def build_model(self) -> None:
         self.add_features()

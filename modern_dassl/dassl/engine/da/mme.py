@@ -1,4 +1,4 @@
-"""MME: the classifier raises the entropy of the target, the features lower it.
+"""MME: the classifier maximises the entropy of the target, the features minimise it.
 
 Saito et al., Semi-supervised Domain Adaptation via Minimax Entropy, ICCV 2019.
 """
@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 
 class Prototypes(nn.Module):
-    """Logits of features of length 1: products with a prototype of each class, over `temp`.
+    """Gives logits: normalised features times a prototype per class, divided by `temp`.
 
-    reverse: let the features get the negative gradient.
+    reverse: give the features the negative gradient.
     """
 
     def __init__(self, fdim: int, num_classes: int, temp: float = 0.05):
@@ -31,7 +31,7 @@ class Prototypes(nn.Module):
 
 @TRAINER_REGISTRY.register()
 class MME(Steps, TrainerXU):
-    """A step on the source's cross-entropy, then one on LMDA times the target's entropy."""
+    """Takes a step on the source's cross-entropy, then one on LMDA times the target's entropy."""
 
     def build_model(self) -> None:
         self.add_features()

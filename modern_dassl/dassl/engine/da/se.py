@@ -10,10 +10,10 @@ from torch.nn import functional as F
 
 @TRAINER_REGISTRY.register()
 class SE(Teacher, Steps, TrainerXU):
-    """One view of a target image gets the teacher's probabilities of another view.
+    """One view of a target image learns the teacher's probabilities of another view.
 
-    Images count for which the teacher is surer than CONF_THRE; at 0 all count, with a weight that
-    grows within RAMPUP steps.
+    Only images count on which the teacher's confidence exceeds CONF_THRE. If it is 0, all count,
+    with a weight that grows within RAMPUP steps.
     """
 
     def check_cfg(self, cfg) -> None:

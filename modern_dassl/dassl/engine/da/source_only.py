@@ -7,4 +7,4 @@ from dassl.engine.trainer import TrainerXU
 
 @TRAINER_REGISTRY.register()
 class SourceOnly(Supervised, TrainerXU):
-    """Trains on the source domains; the target's images count iterations alone."""
+    """Trains on the source domains; target images only count iterations."""

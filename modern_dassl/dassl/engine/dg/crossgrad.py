@@ -1,4 +1,4 @@
-"""CrossGrad: images moved along the gradient of a domain classifier, and the other way about.
+"""CrossGrad: a class and a domain classifier, each trained on images moved by the other's gradient.
 
 Shankar et al., Generalizing Across Domains via Cross-Gradient Training, ICLR 2018.
 """
@@ -9,13 +9,13 @@ from dassl.engine.steps import Steps
 from dassl.engine.trainer import TrainerX
 from torch.nn import functional as F
 
-LARGEST = 0.1  # of a pixel's gradient
+LARGEST = 0.1  # bound of a pixel's gradient
 
 
 @TRAINER_REGISTRY.register()
 class CrossGrad(Steps, TrainerX):
-    """F tells classes and D domains apart; each learns also on images that the other's gradient has
-    moved, by EPS_F and EPS_D, with the weights ALPHA_F and ALPHA_D."""
+    """F classifies classes, D domains. Each also learns on images moved along the other's gradient,
+    by EPS_F and EPS_D, with the weights ALPHA_F and ALPHA_D."""
 
     def build_model(self) -> None:
         self.add_features("F", self.num_classes)
@@ -37,7 +37,7 @@ class CrossGrad(Steps, TrainerX):
         return losses
 
     def moved(self, images, model, target, size: float):
-        """The images, made harder for `model`."""
+        """Return the images moved to increase the loss of `model`."""
         images = images.clone().requires_grad_(True)
         (gradient,) = torch.autograd.grad(F.cross_entropy(model(images), target), images)
         return images.detach() + size * gradient.clamp(-LARGEST, LARGEST)

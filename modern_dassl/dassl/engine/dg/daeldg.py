@@ -7,8 +7,7 @@ from dassl.engine.trainer import TrainerX
 
 @TRAINER_REGISTRY.register()
 class DAELDG(ExpertTrainer, TrainerX):
-    """DAEL's losses on labelled images. WEIGHT_U and CONF_THRE are without effect, as they are in
-    genuine Dassl."""
+    """DAEL's losses on labelled images. WEIGHT_U and CONF_THRE have no effect, as in Dassl."""
 
     options = "DAELDG"
 

@@ -1,4 +1,4 @@
-"""DDAIG: a network perturbs images so that their class stays and their domain is lost.
+"""DDAIG: a network perturbs images to keep their class and hide their domain.
 
 Zhou et al., Deep Domain-Adversarial Image Generation for Domain Generalisation, AAAI 2020.
 """
@@ -13,9 +13,9 @@ from torch.nn import functional as F
 
 @TRAINER_REGISTRY.register()
 class DDAIG(Steps, TrainerX):
-    """F tells classes and D domains apart, G (G_ARCH, a network by name) perturbs images.
+    """F classifies classes, D domains; G (G_ARCH, a registered network) perturbs images.
 
-    F learns on perturbed images too after WARMUP epochs, with weight ALPHA.
+    After WARMUP epochs F also learns on perturbed images, with weight ALPHA.
     """
 
     def build_model(self) -> None:

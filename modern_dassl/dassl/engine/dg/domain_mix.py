@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 @TRAINER_REGISTRY.register()
 class DomainMix(Steps, TrainerX):
-    """One weight a batch from Beta(ALPHA, BETA); TYPE says who is mixed with whom."""
+    """Mixup with one weight per batch from Beta(ALPHA, BETA); TYPE selects the partners."""
 
     def check_cfg(self, cfg) -> None:
         check_availability(
@@ -35,7 +35,7 @@ class DomainMix(Steps, TrainerX):
         return {"loss": loss, "acc": accuracy(output, labels)}
 
     def partners(self, domains: Tensor) -> Tensor:
-        """For each image the position of another one, of another domain with "crossdomain"."""
+        """Return each image's partner by position; with "crossdomain" from another domain."""
         other = torch.randperm(len(domains), device=domains.device)
         present = domains.unique()
         if self.cfg.TRAINER.DOMAINMIX.TYPE == "random" or len(present) < 2:

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 
 class Supervised(Steps):
-    """The cross-entropy of labelled images. An unlabelled batch is not looked at."""
+    """Trains on the cross-entropy of labelled images; ignores an unlabelled batch."""
 
     def parse_batch_train(self, batch_x, batch_u=None):
         """(images, labels) on the device."""
@@ -22,4 +22,4 @@ class Supervised(Steps):
 
 @TRAINER_REGISTRY.register()
 class Vanilla(Supervised, TrainerX):
-    """Trains on the source domains; nothing of the target is seen."""
+    """Trains on the source domains, without the target."""

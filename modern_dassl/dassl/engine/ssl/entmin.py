@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 @TRAINER_REGISTRY.register()
 class EntMin(Steps, TrainerXU):
-    """Cross-entropy of the labelled images plus LMDA times the entropy of the unlabelled ones."""
+    """Cross-entropy of labelled images plus LMDA times the entropy of unlabelled ones."""
 
     def step(self, images, labels, unlabelled):
         output = self.model(images)

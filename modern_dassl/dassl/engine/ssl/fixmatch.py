@@ -9,13 +9,13 @@ from torch.nn import functional as F
 
 @TRAINER_REGISTRY.register()
 class FixMatch(TwoViews, TrainerXU):
-    """The strong view of an image gets the class that the model sees in the weak one, where its
-    probability is CONF_THRE or more. Labelled images serve as unlabelled ones too."""
+    """The strong view of an image learns the class predicted for the weak view, if its probability
+    is at least CONF_THRE. Labelled images are used as unlabelled ones, too."""
 
     options = "FIXMATCH"
 
     def parse_batch_train(self, batch_x, batch_u):
-        """(weak, strong, labels) of the labelled and the same of the unlabelled images."""
+        """Return (weak, strong, labels) of the labelled, then of the unlabelled images."""
         keys = ("img", "img2", "label")
         return self.on_device(batch_x, *keys) + self.on_device(batch_u, *keys)
 

@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 @TRAINER_REGISTRY.register()
 class MeanTeacher(Teacher, Steps, TrainerXU):
-    """Unlabelled images get the probabilities of the model's moving average.
+    """Unlabelled images learn the probabilities of the model's moving average.
 
-    The weight of that grows to WEIGHT_U within RAMPUP epochs.
+    The weight of this loss grows to WEIGHT_U within RAMPUP epochs.
     """
 
     def step(self, images, labels, unlabelled):

@@ -11,9 +11,10 @@ from dassl.utils import ConfigValueError
 
 @TRAINER_REGISTRY.register()
 class MixMatch(Steps, TrainerXU):
-    """Mixup of labelled and unlabelled images, the latter with the model's mean over their views.
+    """Mixup of labelled and unlabelled images; the target of the latter is the model's mean over
+    their views.
 
-    The weight of the unlabelled ones grows to WEIGHT_U within RAMPUP steps.
+    The weight of unlabelled images grows to WEIGHT_U within RAMPUP steps.
     """
 
     def check_cfg(self, cfg) -> None:

@@ -7,4 +7,4 @@ from dassl.engine.trainer import TrainerXU
 
 @TRAINER_REGISTRY.register()
 class SupBaseline(Supervised, TrainerXU):
-    """Trains on the labelled images; the unlabelled ones count iterations alone."""
+    """Trains on the labelled images; unlabelled ones only count iterations."""

@@ -16,7 +16,7 @@ from modern_dassl.left_out import refused_by
 from modern_dassl.lent_names import alias, lend_below
 
 _BUILT_IN = {name: BACKBONE_REGISTRY.get(name) for name in BACKBONE_REGISTRY.registered_names()}
-globals().update(_BUILT_IN)  # alexnet, the function, in the place of the module
+globals().update(_BUILT_IN)  # alexnet becomes the function, not the module
 __getattr__ = refused_by(__name__)
 for _name, _ours, _names in (
     ("cnn_digit5_m3sda", cnn_digits, "cnn_digit5_m3sda FeatureExtractor=Digit5Net"),

@@ -4,11 +4,11 @@ from torch import nn
 
 
 class Backbone(nn.Module):
-    """Images to features, (batch, out_features). A subclass sets _out_features."""
+    """Maps images to features (batch, out_features). A subclass sets _out_features."""
 
     _out_features: int | None = None
 
     @property
     def out_features(self) -> int | None:
-        """Number of features; None where the subclass does not say."""
+        """The number of features; None if the subclass does not set it."""
         return self._out_features

@@ -7,5 +7,5 @@ BACKBONE_REGISTRY = Registry("BACKBONE")
 
 
 def build_backbone(name: str, verbose: bool = True, **kwargs):
-    """The backbone of that name. Raises ConfigValueError for an unknown one."""
+    """Build the named backbone. Raise ConfigValueError for an unknown name."""
     return build_registered(BACKBONE_REGISTRY, "backbone", name, verbose, **kwargs)

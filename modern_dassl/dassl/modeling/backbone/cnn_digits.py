@@ -1,4 +1,4 @@
-"""Networks for digits of 32 x 32 pixels."""
+"""Networks for 32 x 32 images of digits."""
 
 from dassl.modeling.backbone.backbone import Backbone
 from dassl.modeling.backbone.build import BACKBONE_REGISTRY
@@ -44,7 +44,7 @@ class DigitsDGNet(_DigitNet):
 
 
 class SingleDigitNet(_DigitNet):
-    """Two convolutions and two layers, (batch, 3, 32, 32) -> (batch, 1024).
+    """Two convolutions and two linear layers, (batch, 3, 32, 32) -> (batch, 1024).
 
     Volpi et al., Generalizing to Unseen Domains via Adversarial Data Augmentation, NeurIPS 2018.
     """
@@ -65,7 +65,7 @@ class SingleDigitNet(_DigitNet):
 
 
 class Digit5Net(_DigitNet):
-    """Three convolutions and two layers, (batch, 3, 32, 32) -> (batch, 2048).
+    """Three convolutions and two linear layers, (batch, 3, 32, 32) -> (batch, 2048).
 
     Peng et al., Moment Matching for Multi-Source Domain Adaptation, ICCV 2019.
     """

@@ -1,12 +1,12 @@
 """EfficientNet of torchvision, without its classifier. Tan and Le, ICML 2019.
 
-Genuine Dassl's pads otherwise and has the weights of another training.
+Genuine Dassl's network uses other padding and weights of another training.
 """
 
 from dassl.modeling.backbone.build import BACKBONE_REGISTRY
 from dassl.modeling.backbone.weights import without_classifier
 
-__path__: list[str] = []  # a package in Dassl; an import from its modules says that it is left out
+__path__: list[str] = []  # a package in Dassl; imports from its modules raise left_out's error
 
 
 def _register(size: int):

@@ -1,7 +1,7 @@
-"""Residual networks whose blocks normalise before they convolve, for images of 32 x 32 pixels.
+"""Pre-activation residual networks for images of 32 x 32 pixels.
 
 He et al., Identity Mappings in Deep Residual Networks, ECCV 2016; Zagoruyko and Komodakis, Wide
-Residual Networks, BMVC 2016. Names of weights are those of genuine Dassl's networks.
+Residual Networks, BMVC 2016. Weights have the names of genuine Dassl's networks.
 """
 
 from collections import OrderedDict
@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 
 class PreActBlock(nn.Module):
-    """Twice norm, activation and 3 x 3 convolution, beside a shortcut; a 1 x 1 convolution where
-    the size changes."""
+    """Two times norm, activation and 3 x 3 convolution, plus a shortcut, which is a 1 x 1
+    convolution if the size changes."""
 
     activation = staticmethod(F.relu)
 
@@ -51,7 +51,7 @@ class WideBlock(PreActBlock):
 class PreActResNet(Backbone):
     """Four stages of 64 to 512 channels, (batch, 3, 32, 32) -> (batch, 512).
 
-    block: PreActBlock or a subclass. num_blocks: in each stage.
+    block: PreActBlock or a subclass. num_blocks: blocks per stage.
     """
 
     _out_features = 512
@@ -74,7 +74,7 @@ class PreActResNet(Backbone):
 
 class WideResNet(Backbone):
     """Three stages of 16 to 64 channels times `widen_factor`, (batch, 3, 32, 32) ->
-    (batch, 64 * widen_factor). depth: 4 more than a multiple of 6."""
+    (batch, 64 * widen_factor). depth: 6 n + 4."""
 
     def __init__(self, depth: int, widen_factor: int):
         super().__init__()

@@ -1,7 +1,7 @@
 """Residual networks without their classifier, with MixStyle or EFDMix after some stages.
 
 He et al., Deep Residual Learning for Image Recognition, CVPR 2016. Blocks and weights are
-torchvision's, which is imported when a network is built.
+torchvision's, which is imported lazily.
 """
 
 from dassl.modeling.backbone.backbone import Backbone
@@ -11,7 +11,7 @@ from dassl.modeling.ops import EFDMix, MixStyle
 from dassl.utils import ConfigValueError
 from torch import Tensor
 
-STAGES = {  # depth: kind of block, blocks in each stage
+STAGES = {  # depth: (kind of block, blocks per stage)
     18: ("BasicBlock", (2, 2, 2, 2)),
     34: ("BasicBlock", (3, 4, 6, 3)),
     50: ("Bottleneck", (3, 4, 6, 3)),
@@ -23,9 +23,9 @@ STAGES = {  # depth: kind of block, blocks in each stage
 class ResNet(Backbone):
     """(batch, 3, height, width) -> (batch, 512 * block.expansion).
 
-    block, layers: torchvision's BasicBlock or Bottleneck, and how many in each of four stages.
-    ms_class: MixStyle or EFDMix, one layer (probability ms_p, Beta(ms_a, ms_a)) for all ms_layers,
-    each "layer1", "layer2" or "layer3".
+    block, layers: torchvision's BasicBlock or Bottleneck, and their number in each of four stages.
+    ms_class: MixStyle or EFDMix; one layer (probability ms_p, Beta(ms_a, ms_a)) is shared by all
+    ms_layers, a list of "layer1", "layer2" and "layer3".
     """
 
     def __init__(self, block, layers, ms_class=None, ms_layers=(), ms_p=0.5, ms_a=0.1, **kwargs):
@@ -43,7 +43,7 @@ class ResNet(Backbone):
         self.mixstyle = ms_class(p=ms_p, alpha=ms_a) if ms_layers else None
 
     def featuremaps(self, x: Tensor) -> Tensor:
-        """The last stage's features, (batch, channels, height / 32, width / 32)."""
+        """Return the last stage's features, (batch, channels, height / 32, width / 32)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for name in ("layer1", "layer2", "layer3", "layer4"):
             x = getattr(self, name)(x)
@@ -56,7 +56,7 @@ class ResNet(Backbone):
 
 
 def build_resnet(depth: int, pretrained: bool, ms_class=None, ms_layers=()) -> ResNet:
-    """The network of a depth in STAGES. pretrained: torchvision's ImageNet weights."""
+    """Build the network of a depth in STAGES. pretrained: load torchvision's ImageNet weights."""
     from torchvision.models import resnet
 
     kind, layers = STAGES[depth]

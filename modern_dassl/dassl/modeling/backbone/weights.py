@@ -1,6 +1,4 @@
-"""torchvision's networks and weights, without the classifier.
-
-torchvision is imported when a network is built, not before.
+"""torchvision's networks and weights, without the classifier; torchvision is imported lazily.
 """
 
 import warnings
@@ -10,9 +8,9 @@ from torch.hub import load_state_dict_from_url
 
 
 def cut(build, *args) -> nn.Module:
-    """What torchvision's `build` makes, with a last layer of no outputs.
+    """Build a torchvision network whose last layer has no outputs.
 
-    Such a layer draws nothing, so the random state is that of a network which has none.
+    That layer draws no random numbers, so the random state is the same as without it.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Initializing zero-element tensors")
@@ -20,7 +18,7 @@ def cut(build, *args) -> nn.Module:
 
 
 def imagenet_weights(name: str) -> dict:
-    """The state of torchvision's network `name`, trained on ImageNet (IMAGENET1K_V1), from
+    """Return the ImageNet weights (IMAGENET1K_V1) of torchvision's network `name`, from
     torchvision's cache or the net."""
     from torchvision.models import get_model_weights
 
@@ -28,7 +26,7 @@ def imagenet_weights(name: str) -> dict:
 
 
 class _Urls(dict):
-    """torchvision's network: where its ImageNet weights are."""
+    """{torchvision's network: URL of its ImageNet weights}, resolved lazily."""
 
     def __missing__(self, name: str) -> str:
         from torchvision.models import get_model_weights
@@ -40,14 +38,14 @@ model_urls = _Urls()
 
 
 def init_pretrained_weights(model: nn.Module, model_url: str) -> None:
-    """Load the weights at `model_url`, those that the model has."""
+    """Load those weights at `model_url` that the model has."""
     weights = load_state_dict_from_url(model_url, weights_only=True)
     model.load_state_dict(weights, strict=False)
 
 
 def without_classifier(name: str, pretrained: bool) -> nn.Module:
-    """torchvision's network `name` up to the input of its last linear layer; `out_features` says
-    how large that is."""
+    """Build torchvision's network `name` without its last linear layer, whose input size becomes
+    `out_features`."""
     from torchvision.models import get_model_builder
 
     build = get_model_builder(name)

@@ -7,5 +7,5 @@ HEAD_REGISTRY = Registry("HEAD")
 
 
 def build_head(name: str, verbose: bool = True, **kwargs):
-    """The head of that name. Raises ConfigValueError for an unknown one."""
+    """Build the named head. Raise ConfigValueError for an unknown name."""
     return build_registered(HEAD_REGISTRY, "head", name, verbose, **kwargs)

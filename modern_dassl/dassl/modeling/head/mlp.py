@@ -8,9 +8,9 @@ ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU}
 
 
 class MLP(nn.Module):
-    """(batch, in_features) -> (batch, hidden_layers[-1]), with BatchNorm and dropout if asked.
+    """(batch, in_features) -> (batch, hidden_layers[-1]), with optional BatchNorm and dropout.
 
-    Raises ConfigValueError without a layer, and for an unknown activation.
+    Raise ConfigValueError if there is no layer, and for an unknown activation.
     """
 
     def __init__(
@@ -39,5 +39,5 @@ class MLP(nn.Module):
 
 @HEAD_REGISTRY.register()
 def mlp(**kwargs) -> MLP:
-    """The head named "mlp"."""
+    """Build the head "mlp"."""
     return MLP(**kwargs)

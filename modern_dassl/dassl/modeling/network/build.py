@@ -7,5 +7,5 @@ NETWORK_REGISTRY = Registry("NETWORK")
 
 
 def build_network(name: str, verbose: bool = True, **kwargs):
-    """The network of that name. Raises ConfigValueError for an unknown one."""
+    """Build the named network. Raise ConfigValueError for an unknown name."""
     return build_registered(NETWORK_REGISTRY, "network", name, verbose, **kwargs)

@@ -17,7 +17,7 @@ def _conv3(c_in: int, c_out: int, norm: type[nn.Module], reflect: bool) -> list[
 
 
 class _ResnetBlock(nn.Module):
-    """x plus two convolutions of it."""
+    """x plus two convolutions of x."""
 
     def __init__(self, channels: int, norm: type[nn.Module], reflect: bool):
         super().__init__()
@@ -32,8 +32,8 @@ class _ResnetBlock(nn.Module):
 
 
 class _LocNet(nn.Module):
-    """How a spatial transformer turns and scales each image: (batch, 2, 3) affine matrices without
-    a shift, at first the identity's tanh."""
+    """Predicts affine matrices (batch, 2, 3) without a shift, by which a spatial transformer
+    rotates and scales each image; initially tanh of the identity."""
 
     def __init__(self, channels: int, n_blocks: int, image_size: int):
         super().__init__()
@@ -57,8 +57,8 @@ class _LocNet(nn.Module):
 class FCN(nn.Module):
     """x + lmda * perturbation, (batch, 3, height, width) to the same shape.
 
-    nc: channels. gctx: features are fused with their mean over the image. stn: a spatial
-    transformer comes first, for images of image_size.
+    nc: channels. gctx: fuse features with their mean over the image. stn: start with a spatial
+    transformer for images of image_size.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class FCN(nn.Module):
         self.locnet = _LocNet(nc, n_blocks, image_size) if stn else None
 
     def stn(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(transformed images, matrices)."""
+        """Return (transformed images, matrices)."""
         theta = self.locnet(x)
         grid = F.affine_grid(theta, list(x.shape), align_corners=False)
         return F.grid_sample(x, grid, align_corners=False), theta
@@ -85,7 +85,7 @@ class FCN(nn.Module):
     def forward(
         self, x: Tensor, lmda: float = 1.0, return_p: bool = False, return_stn_output: bool = False
     ):
-        """return_p: also the perturbation. return_stn_output: that and the transformed images."""
+        """return_p: return the perturbation, too; return_stn_output: and the transformed images."""
         if self.locnet is not None:
             x, _ = self.stn(x)
         features = self.backbone(x)

@@ -1,4 +1,4 @@
-"""Layers, mixing of images and features, distances and losses for one's own models and trainers."""
+"""Layers, mixing of images and features, distances and losses for models and trainers."""
 
 from dassl.modeling.ops.attention import Attention
 from dassl.modeling.ops.conv import Conv2dDynamic

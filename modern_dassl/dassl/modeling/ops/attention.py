@@ -8,7 +8,7 @@ from torch.nn import functional as F
 class Attention(nn.Module):
     """(batch, in_channels, height, width) -> (batch, out_features) that sum to 1.
 
-    squeeze: width of the hidden layer, in_channels / 16 by default.
+    squeeze: width of the hidden layer; default in_channels / 16.
     """
 
     def __init__(

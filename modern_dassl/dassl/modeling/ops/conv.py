@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 class Conv2dDynamic(nn.Module):
-    """A convolution plus four templates of it, weighted for each image by an Attention.
+    """A convolution plus four template convolutions, weighted for each image by an Attention.
 
     Templates: depthwise, 1 x 1, k x 1, 1 x k. kernel_size is odd, padding half of it.
-    attention_in_channels: channels of what the attention sees, in_channels by default.
+    attention_in_channels: channels of the attention's input; default in_channels.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Conv2dDynamic(nn.Module):
         self.attention = Attention(attention_in_channels or in_channels, 4, squeeze, bias)
 
     def forward(self, x: Tensor, attention_x: Tensor | None = None) -> Tensor:
-        """attention_x: what the attention sees, x by default."""
+        """attention_x: input of the attention; default x."""
         weights = self.attention(x if attention_x is None else attention_x)
         out = self.conv(x)
         for template, weight in zip(self.kernel_templates.values(), weights.unbind(1), strict=True):

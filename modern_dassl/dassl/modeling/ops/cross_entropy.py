@@ -8,10 +8,10 @@ from torch.nn import functional as F
 def cross_entropy(
     input: Tensor, target: Tensor, label_smooth: float = 0, reduction: str = "mean"
 ) -> Tensor:
-    """Cross-entropy of logits (batch, classes) and labels (batch,).
+    """Return the cross-entropy of logits (batch, classes) and labels (batch,).
 
-    label_smooth: probability that is shared out to all classes.
-    reduction: mean, sum or none. Raises ConfigValueError for another one.
+    label_smooth: probability that is spread over all classes.
+    reduction: mean, sum or none. Raise ConfigValueError for another one.
     """
     if reduction not in ("mean", "sum", "none"):
         raise ConfigValueError(f"reduction must be mean, sum or none, not {reduction!r}")

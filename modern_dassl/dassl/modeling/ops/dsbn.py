@@ -1,4 +1,4 @@
-"""A batch normalisation for each domain.
+"""Batch normalisation with separate layers per domain.
 
 Chang et al., Domain-Specific Batch Normalization for Unsupervised Domain Adaptation, CVPR 2019.
 """
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class _DSBN(nn.Module):
-    """Normalises by the layer of the domain that select_bn chose last, of the first one before."""
+    """Normalises by the layer of the domain last chosen by select_bn; initially the first."""
 
     layer: type[nn.Module]
 

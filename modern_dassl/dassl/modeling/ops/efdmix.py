@@ -1,4 +1,4 @@
-"""EFDMix: mix the whole distributions of two images' features, not their first two moments alone.
+"""EFDMix: mix the whole distributions of two images' features, not only their first two moments.
 
 Zhang et al., Exact Feature Distribution Matching for Arbitrary Style Transfer and Domain
 Generalization, CVPR 2022.
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class EFDMix(FeatureMixing):
-    """Each value moves towards the value of the same rank in the other image's channel."""
+    """Moves each value towards the value of the same rank in the other image's channel."""
 
     def mixed(self, x: Tensor, other: Tensor, weight: Tensor) -> Tensor:
         values = x.flatten(2)

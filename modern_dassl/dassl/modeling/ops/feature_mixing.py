@@ -1,4 +1,4 @@
-"""What MixStyle and EFDMix share: when to mix, with whom, and how much."""
+"""Base of MixStyle and EFDMix: when to mix, with which image, and how much."""
 
 import random
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ class FeatureMixing(nn.Module):
     alpha: the weight of an image's own statistics is drawn from Beta(alpha, alpha).
     eps:   added to variances.
     mix:   "random": the other image is any of the batch; "crossdomain": one of the other half, for
-           batches whose halves are of two domains.
+           batches whose halves come from two domains.
 
     A subclass defines mixed(x, other, weight).
     """
@@ -43,7 +43,7 @@ class FeatureMixing(nn.Module):
         return self.mixed(x, self.partners(len(x)), weight)
 
     def partners(self, size: int) -> Tensor:
-        """For each image of a batch, the position of the one that it is mixed with."""
+        """Return the position of each image's partner in the batch."""
         if self.mix == "random":
             return torch.randperm(size)
         if self.mix == "crossdomain":
@@ -56,8 +56,8 @@ class FeatureMixing(nn.Module):
 
 
 def switches(kind: type[FeatureMixing]) -> tuple:
-    """The six functions that Dassl has of a layer `kind`: (activate, deactivate, random,
-    crossdomain), for model.apply(...), and (run_with, run_without), which make contexts."""
+    """Return Dassl's six functions for a layer `kind`: (activate, deactivate, random, crossdomain)
+    for model.apply(...), and (run_with, run_without), which are context managers."""
 
     def setting(method: str, value):
         def switch(m) -> None:
@@ -71,7 +71,7 @@ def switches(kind: type[FeatureMixing]) -> tuple:
 
     @contextmanager
     def run_with(model, mix: str | None = None):
-        """Within the block the model mixes (`mix`: random, crossdomain), afterwards it does not."""
+        """Mix within the block, but not afterwards. mix: random, crossdomain."""
         if mix is not None:
             model.apply(setting("update_mix_method", mix))
         model.apply(activate)
@@ -82,7 +82,7 @@ def switches(kind: type[FeatureMixing]) -> tuple:
 
     @contextmanager
     def run_without(model):
-        """Within the block the model does not mix, afterwards it does."""
+        """Do not mix within the block, but afterwards."""
         model.apply(deactivate)
         try:
             yield

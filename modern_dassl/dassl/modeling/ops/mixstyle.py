@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class MixStyle(FeatureMixing):
-    """Features normalised by image and channel get mixed deviations and means."""
+    """Normalises features by image and channel, then applies mixed deviations and means."""
 
     def mixed(self, x: Tensor, other: Tensor, weight: Tensor) -> Tensor:
         mean = x.mean(dim=(2, 3), keepdim=True).detach()

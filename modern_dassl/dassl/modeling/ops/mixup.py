@@ -8,10 +8,10 @@ from torch import Tensor
 def mixup(
     x1: Tensor, x2: Tensor, y1: Tensor, y2: Tensor, beta: float, preserve_order: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """w x1 + (1 - w) x2 and w y1 + (1 - w) y2, with w of each pair from Beta(beta, beta).
+    """Return w x1 + (1 - w) x2 and w y1 + (1 - w) y2, with w from Beta(beta, beta) for each pair.
 
     x1, x2: images (batch, channels, height, width). y1, y2: probabilities (batch, classes).
-    preserve_order: w is at least 1/2, so that a result is nearer to x1.
+    preserve_order: make w at least 1/2, so the result is closer to x1.
     """
     weight = torch.distributions.Beta(beta, beta).sample([len(x1), 1, 1, 1])
     if preserve_order:

@@ -5,7 +5,7 @@ from dassl.utils import ConfigValueError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-BANDWIDTHS = (1, 5, 10)  # of the mixture of Gaussian kernels
+BANDWIDTHS = (1, 5, 10)  # of the Gaussian kernels
 
 
 class MaximumMeanDiscrepancy(nn.Module):
@@ -29,7 +29,7 @@ class MaximumMeanDiscrepancy(nn.Module):
         return within - 2 * self.kernel(x, y).mean()
 
     def kernel(self, x: Tensor, y: Tensor) -> Tensor:
-        """(n, m) values of the kernel."""
+        """Return the (n, m) values of the kernel."""
         if self.kernel_type == "linear":
             return x @ y.T
         if self.kernel_type == "poly":

@@ -1,4 +1,4 @@
-"""Distances of two sets of features by entropic optimal transport.
+"""Distances between two sets of features by entropic optimal transport.
 
 Cuturi, Sinkhorn Distances, NIPS 2013; Salimans et al., Improving GANs Using Optimal Transport,
 ICLR 2018 (the distance of mini-batches).
@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 
 class OptimalTransport(nn.Module):
-    """Costs of moving rows to rows."""
+    """Base with the costs of moving rows to rows."""
 
     @staticmethod
     def distance(batch1: Tensor, batch2: Tensor, dist_metric: str = "cosine") -> Tensor:
-        """(n, m) costs: 1 - cosine, or the squared distance for euclidean and fast_euclidean."""
+        """Return costs (n, m): 1 - cosine, or squared distances for euclidean, fast_euclidean."""
         if dist_metric == "cosine":
             return 1 - F.normalize(batch1, dim=1) @ F.normalize(batch2, dim=1).T
         if dist_metric == "euclidean":
@@ -33,8 +33,8 @@ class OptimalTransport(nn.Module):
 class SinkhornDivergence(OptimalTransport):
     """2 W(x, y) - W(x, x) - W(y, y), with the cost W of the entropic plan.
 
-    eps: weight of the entropy. max_iter: of the Sinkhorn iterations, which end before when the
-    potentials move by less than `thre`. bp_to_sinkhorn: let gradients pass through the plan.
+    eps: weight of the entropy. max_iter: limit of the Sinkhorn iterations, which stop earlier if
+    the potentials move by less than `thre`. bp_to_sinkhorn: let gradients pass through the plan.
     """
 
     thre = 1e-3
@@ -55,7 +55,7 @@ class SinkhornDivergence(OptimalTransport):
         return 2 * cost(x, y) - cost(x, x) - cost(y, y)
 
     def transport_cost(self, x: Tensor, y: Tensor, return_pi: bool = False):
-        """The cost W, and with `return_pi` the plan (n, m) too."""
+        """Return the cost W, and with `return_pi` also the plan (n, m)."""
         costs = self.distance(x, y, self.dist_metric)
         plan = self.sinkhorn_iterate(costs, self.eps, self.max_iter, self.thre)
         if not self.bp_to_sinkhorn:
@@ -65,7 +65,7 @@ class SinkhornDivergence(OptimalTransport):
 
     @staticmethod
     def sinkhorn_iterate(C: Tensor, eps: float, max_iter: int, thre: float) -> Tensor:
-        """The plan of uniform margins for costs C, by iterations on the potentials' logarithms."""
+        """Return the plan with uniform marginals for costs C, by iterations in the log domain."""
         rows, columns = C.shape
         u, v = C.new_zeros(rows), C.new_zeros(columns)
         for _ in range(max_iter):
@@ -80,8 +80,7 @@ class SinkhornDivergence(OptimalTransport):
 
 
 class MinibatchEnergyDistance(SinkhornDivergence):
-    """Sum of the costs between halves of x and halves of y, less twice those of the halves of one.
-    """
+    """Costs between halves of x and halves of y, minus twice those between halves of the same."""
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         x1, x2 = x.chunk(2)

@@ -20,7 +20,7 @@ reverse_grad = _Reversal.apply
 
 
 class ReverseGrad(nn.Module):
-    """The identity, whose gradient is multiplied by -grad_scaling."""
+    """The identity with a gradient multiplied by -grad_scaling."""
 
     def forward(self, x: Tensor, grad_scaling: float = 1.0) -> Tensor:
         if grad_scaling < 0:

@@ -4,7 +4,7 @@ from torch import nn
 
 
 class Sequential2(nn.Sequential):
-    """nn.Sequential, in which a module that returns a tuple gives the next one several inputs."""
+    """nn.Sequential in which the items of a returned tuple are the inputs of the next module."""
 
     def forward(self, *inputs):
         for module in self:

@@ -1,4 +1,4 @@
-"""Batch normalisation that weights channels by how much they transfer between two domains.
+"""Batch normalisation that weights channels by their transferability between two domains.
 
 Wang et al., Transferable Normalization, NeurIPS 2019.
 """
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 
 class _TransNorm(nn.Module):
-    """Normalises the halves of a batch, source and target, each by its own statistics; in
-    evaluation all by the target's. Channels are multiplied by 1 + alpha.
+    """Normalises the source and the target half of a batch by their own statistics; in evaluation
+    all by the target's. Then multiplies channels by 1 + alpha.
 
     alpha of a channel is proportional to 1 / (1 + |difference of the domains' mean / deviation|)
-    and sums to num_features. adaptive_alpha: False leaves it out.
-    momentum: share of the running statistics that is kept, unlike in nn.BatchNorm.
+    and sums to num_features. adaptive_alpha: False omits it.
+    momentum: share of the running statistics that is kept; nn.BatchNorm defines the opposite.
     """
 
     dimensions: int
@@ -67,7 +67,7 @@ class _TransNorm(nn.Module):
         return output
 
     def _moments(self, half: Tensor, domain: str) -> tuple[Tensor, Tensor]:
-        """Mean and variance of each channel, which the running ones move towards."""
+        """Return mean and variance of each channel, and move the running ones towards them."""
         values = half.transpose(0, 1).flatten(1)
         mean, variance = values.mean(1), values.var(1)
         for name, now in (("mean", mean), ("var", variance)):

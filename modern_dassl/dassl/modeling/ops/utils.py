@@ -9,18 +9,18 @@ from torch.nn import functional as F
 
 
 def sharpen_prob(p: Tensor, temperature: float = 2) -> Tensor:
-    """(batch, classes) probabilities to the power of `temperature`, normalised again."""
+    """Raise probabilities (batch, classes) to the power `temperature` and renormalise."""
     powers = p**temperature
     return powers / powers.sum(1, keepdim=True)
 
 
 def reverse_index(data: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in reverse order."""
+    """Return both in reverse order."""
     return data.flip(0), label.flip(0)
 
 
 def shuffle_index(data: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in the same random order, from torch's global random state."""
+    """Return both in the same random order, from torch's global random state."""
     order = torch.randperm(len(data))
     return data[order], label[order]
 
@@ -31,12 +31,12 @@ def create_onehot(label: Tensor, num_classes: int) -> Tensor:
 
 
 def sigmoid_rampup(current: float, rampup_length: float) -> float:
-    """exp(-5 (1 - t)^2) with t = current / rampup_length within [0, 1]."""
+    """Return exp(-5 (1 - t)^2) with t = current / rampup_length, clipped to [0, 1]."""
     return math.exp(-5 * (1 - linear_rampup(current, rampup_length)) ** 2)
 
 
 def linear_rampup(current: float, rampup_length: float) -> float:
-    """current / rampup_length within [0, 1]. Raises ConfigValueError unless the length is > 0."""
+    """Return current / rampup_length clipped to [0, 1]. Raise ConfigValueError for length <= 0."""
     if rampup_length <= 0:
         raise ConfigValueError(f"the length of a ramp must be positive, not {rampup_length}")
     return float(min(max(current / rampup_length, 0), 1))
@@ -44,6 +44,6 @@ def linear_rampup(current: float, rampup_length: float) -> float:
 
 @torch.no_grad()
 def ema_model_update(model: nn.Module, ema_model: nn.Module, alpha: float) -> None:
-    """ema = alpha * ema + (1 - alpha) * model, parameter by parameter; buffers stay."""
+    """Set each parameter of ema to alpha * ema + (1 - alpha) * model; keep buffers."""
     for average, parameter in zip(ema_model.parameters(), model.parameters(), strict=True):
         average.mul_(alpha).add_(parameter, alpha=1 - alpha)

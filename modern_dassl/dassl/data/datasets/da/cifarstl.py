@@ -1,4 +1,4 @@
-"""CIFAR-10 and STL-10 as two domains of nine common classes and one other each."""
+"""CIFAR-10 and STL-10 as two domains with nine common classes and one private class each."""
 
 import os.path as osp
 

@@ -22,7 +22,7 @@ class ListedDomains(AdaptationDataset):
 
 @DATASET_REGISTRY.register()
 class DomainNet(ListedDomains):
-    """The published lists. They hold no t-shirt (class 327) among painting's training images."""
+    """The published lists. Painting's training images lack class 327 (t-shirt)."""
 
     split_dir = "splits"
     domains = ["clipart", "infograph", "painting", "quickdraw", "real", "sketch"]

@@ -6,7 +6,7 @@ from dassl.data.datasets.da.domainnet import ListedDomains
 
 @DATASET_REGISTRY.register()
 class miniDomainNet(ListedDomains):
-    """DomainNet's folder with lists of its own."""
+    """DomainNet's folder with other lists."""
 
     split_dir = "splits_mini"
     domains = ["clipart", "painting", "real", "sketch"]

@@ -17,7 +17,7 @@ CORRUPTIONS = [
 
 @DATASET_REGISTRY.register()
 class CIFAR10C(DomainDataset):
-    """cifar10/train/<class>/* to train on, cifar10_c/<corruption>/<level>/<class>/* to test on."""
+    """Training: cifar10/train/<class>/*. Test: cifar10_c/<corruption>/<level>/<class>/*."""
 
     dataset_dir = ""
     domains = ["cifar10", "cifar10_c"]

@@ -7,7 +7,7 @@ from dassl.data.datasets.build import DATASET_REGISTRY
 from dassl.data.datasets.da.digit5 import DOMAINS, digits
 from dassl.data.datasets.trees import GeneralisationDataset
 
-TRAINED_ON = 10_000  # first images of a source, but for USPS
+TRAINED_ON = 10_000  # first images of a source, except USPS
 
 
 @DATASET_REGISTRY.register()
