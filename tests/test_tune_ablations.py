@@ -37,7 +37,7 @@ def test_every_method_is_tuned_on_the_same_grid_by_the_same_rule(options, tmp_pa
     assert "4 finished, 0 to do" in out and "Not measured" not in out
     next((tmp_path / "output/emoji/UEO").glob("*LR=1e-3/open/fluent_3d/seed1/result.json")).unlink()
     assert tune.main([*argv, "--tables-only"]) == 0
-    assert "Not measured with every value (-): UEO; what is chosen" in capsys.readouterr().out
+    assert "Not measured with every value (-): UEO; the choice" in capsys.readouterr().out
     before = {file: file.read_bytes() for file in (tmp_path / "output/emoji").glob("tuning-*")}
     less = argv[:3] + argv[4:]  # without EntMin
     for call in (less, [*argv, "--seed", "1", "2"], [*less, "--rates", "1e-1"]):
@@ -76,7 +76,7 @@ def test_zero_shot_clip_alone_has_nothing_to_choose(capsys):
 def test_ablations_of_another_method_are_refused(capsys):
     assert ablations.main(["emoji", "--trainers", "ZeroshotCLIP", "InfoMax", "--dry-run"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("Error: --trainers: ablations are of UEO")
+    assert line.startswith("Error: --trainers: ablations compare UEO")
 
 
 def test_without_a_tuning_domain_there_is_nothing_to_tune_on(capsys):
