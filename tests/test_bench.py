@@ -211,7 +211,7 @@ def test_records_of_different_devices_are_not_compared():
     ours, base = bench_run("d"), bench_run("d")
     base["result"]["inputs"] = {"device": "cuda"}
     ours["result"]["inputs"] = {"device": "cpu"}
-    with pytest.raises(DataError, match="cannot stand in one table: device is 'cpu' and 'cuda'"):
+    with pytest.raises(DataError, match="cannot be in one table: device is 'cpu' and 'cuda'"):
         gains.row("clean", "X", {"model": ([ours], [base])})
     fast, slow = bench_run("d", 1), bench_run("d", 2)
     for run, rate in ((fast, 0.1), (slow, 0.01)):

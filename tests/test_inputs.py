@@ -135,7 +135,7 @@ def test_an_interrupted_run_is_not_resumed_on_other_inputs(
     capsys.readouterr()
     assert run(mine, trainer="UEO") == 0
     out = capsys.readouterr().out
-    assert "What an interrupted run left is not used: " in out and f"{name}: " in out
+    assert "An interrupted run is not resumed: " in out and f"{name}: " in out
     assert read(tmp_path / "run")["resumed_from_epoch"] == 0
 
 
@@ -249,7 +249,7 @@ def test_a_finished_run_without_its_images_is_taken_as_it_is_and_this_is_said(
     capsys.readouterr()
     assert run(mine) == 0
     out = capsys.readouterr().out
-    assert "Not compared with its images" in out and "Finished before" in out
+    assert "not compared with its images" in out and "Finished before" in out
 
 
 # code
@@ -297,7 +297,7 @@ def test_one_table_holds_the_same_inputs_alone(tmp_path, name):
               "split_hash": "s", "trainer": "T", "config": {}, "environment": {"engine": "e"}}
     entries = [(tmp_path / str(seed), {**result, "inputs": {name: value}})
                for seed, value in enumerate(("one", "two"))]
-    with pytest.raises(DataError, match=f"cannot stand in one table: {name} is 'one' and 'two'"):
+    with pytest.raises(DataError, match=f"cannot be in one table: {name} is 'one' and 'two'"):
         check_comparable(entries)
     check_comparable(entries[:1] * 2)
 

@@ -299,7 +299,7 @@ def test_an_interrupt_is_one_line_and_status_130(toy, tmp_path, capsys):
     status, folder = toy(trainer="Broken", plugins=[plugin])
     lines = capsys.readouterr().err.strip().splitlines()
     assert status == 130 and not (folder / "result.json").exists()
-    assert lines == ["interrupted; the same command goes on where it stopped"]
+    assert lines == ["interrupted; run the same command again to resume"]
 
 
 # checkpoints of runs

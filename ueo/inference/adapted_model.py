@@ -57,8 +57,8 @@ class AdaptedModel:
         self.facts = of_new_images(read_facts(folder))
         if not self.facts["independent"]:
             raise CheckpointError(
-                f"{folder}: its BatchNorm takes each batch's own statistics, so an image has no "
-                "prediction of its own"
+                f"{folder}: its BatchNorm uses the statistics of each batch, so the prediction of "
+                "an image depends on the others"
             )
         self.cfg = self._configuration(device, plugin)
         self.device = torch.device(chosen_device(device))
@@ -80,11 +80,11 @@ class AdaptedModel:
         finished = read_result(self.folder)
         if finished is None:
             raise CheckpointError(
-                f"{self.folder}: is not finished (result.json); start its run again"
+                f"{self.folder}: is not finished, it holds no result.json; start it again"
             )
         cfg = configuration(finished["config"], device, plugin, self.folder)
         _check_start(self.folder, finished["inputs"], cfg.MODEL.INIT_WEIGHTS)
-        _say_other_code(self.folder, finished["inputs"], cfg.TRAINER.NAME)
+        _warn_of_other_code(self.folder, finished["inputs"], cfg.TRAINER.NAME)
         return cfg
 
     def _adapted(self):
@@ -124,7 +124,7 @@ class AdaptedModel:
     def _read(self, path: str) -> Tensor:
         try:
             return self.pixels(path)
-        except DataError as error:  # whose advice is for a run
+        except DataError as error:  # its advice is for a run
             raise DataError(
                 f"{path}: {why_unreadable(path, error)}; leave it out, or use scripts/predict.sh, "
                 "which reads folders and skips such files"
@@ -218,7 +218,7 @@ def _check_start(folder: Path, inputs: Inputs, start: str) -> None:
         raise CheckpointError(f"{folder}: started from {start}, which has changed or is not there")
 
 
-def _say_other_code(folder: Path, inputs: Inputs, trainer: str) -> None:
+def _warn_of_other_code(folder: Path, inputs: Inputs, trainer: str) -> None:
     now, then = code_hash(TRAINER_REGISTRY.get(trainer)), inputs.get(TRAINER_CODE)
     if now != then:
         print(f"{folder}: was adapted by other code of {trainer} ({then}, now {now}), so its "

@@ -211,8 +211,8 @@ def _save(state: dict[str, torch.Tensor], file: Path) -> None:
 
 def _write_onnx(model: AdaptedModel, facts: dict, folder: Path, say: Callable[[str], None]) -> None:
     if model.class_features is None:
-        say(f"{ONNX}: left out, {facts['trainer']} makes prompts for each image, which it cannot "
-            "hold")
+        say(f"{ONNX}: left out, it cannot hold the prompts that {facts['trainer']} makes for each "
+            "image")
         return
     said = {key: facts[key] for key in ("class_names", "score", "preprocessing")}
     said["threshold"] = chosen_threshold(facts)

@@ -68,7 +68,7 @@ def predict(settings: PredictSettings, say: Callable[[str], None] = print) -> Pa
     with alone(output.with_name(f".{output.name}.lock"), busy), writing(output):
         if output.exists() and not settings.overwrite:
             raise ConfigError(
-                f"--output {output}: is there already; name another, or pass --overwrite"
+                f"--output {output}: already exists; name another, or pass --overwrite"
             )
         model = load(settings.model, settings.device, settings.plugin)
         set_tf32(model.cfg.MODEL.TF32)  # as in the run

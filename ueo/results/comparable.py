@@ -71,6 +71,6 @@ def _check_same(firsts: dict, what: str, folder: Path, value, place=None, remedy
     first_folder, first = firsts.setdefault((what, place), (folder, value))
     if value != first:
         raise DataError(
-            f"{first_folder} and {folder} cannot stand in one table: {what} is {first!r} and "
+            f"{first_folder} and {folder} cannot be in one table: {what} is {first!r} and "
             f"{value!r}{remedy}"
         )

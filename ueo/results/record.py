@@ -139,7 +139,7 @@ def was_resumed(result: dict) -> bool:
 
 
 def read_result(folder: str | Path) -> dict | None:
-    """Read result.json of a finished run; None if there is none. Raises DataError for no record."""
+    """Read result.json of a finished run; None without one. Raises DataError for another file."""
     path = Path(folder) / RESULT
     try:
         result = read_json(path, dict, AGAIN)

@@ -83,7 +83,7 @@ def overview(summaries: list[dict]) -> str:
 
 
 def name(summary: dict, method: str) -> str:
-    """A method's name, with the marks of those that train with labels and of oracles."""
+    """A method's name with its marks, see `signs`."""
     return method + signs(summary, method)
 
 
@@ -107,7 +107,7 @@ def number(value: dict) -> str:
 
 
 def _compact(summary: dict, style: str) -> str:
-    """PACC / AUROC per cell, gains below; marks only where gains do not show the order."""
+    """PACC / AUROC per cell, gains below; best and second are marked from three methods on."""
     signs = ("¹", "²") if len(summary["methods"]) > 2 else ("", "")
     return _table(summary, lambda v, marks: _pair(v, marks, signs), style, gains=True)
 

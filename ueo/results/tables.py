@@ -82,7 +82,7 @@ def _by_hand(results: Iterable[dict]) -> dict[str, str]:
 
 
 def _without_folders(key: str, value, inputs: Inputs) -> str:
-    """An option's value in words; a file, which may be among the record's inputs, by its name."""
+    """An option's value in words. A file (a key of FILES or `inputs`) loses its folder."""
     if key == "MODEL.BACKBONE.NAME":
         return name_in_tables(value)
     words = written(value)

@@ -114,7 +114,7 @@ def register(plugins: tuple[str, ...] | list[str] = ()) -> list:
 
 
 def build_cfg(settings: RunSettings) -> CfgNode:
-    """The configuration of `configured`."""
+    """Return the configuration alone, see `configured`."""
     return configured(settings)[0]
 
 
@@ -153,14 +153,14 @@ def cfg_of_files(settings: RunSettings) -> tuple[CfgNode, dict]:
     dataset = [settings.dataset_config_file] if settings.dataset_config_file else []
     for path in [*dataset, *settings.config_file]:
         config.merge_file(cfg, path, known)
-    _see_as_trained(cfg, settings, known)
+    _preprocess_as_trained(cfg, settings, known)
     for key, value in settings.keys().items():
         config.set_key(cfg, key, value, config.COMMAND_LINE, known)
     cfg.USE_CUDA = cfg.USE_CUDA and settings.device != "cpu"
     return cfg, known
 
 
-def _see_as_trained(cfg: CfgNode, settings: RunSettings, known: dict) -> None:
+def _preprocess_as_trained(cfg: CfgNode, settings: RunSettings, known: dict) -> None:
     """Set the pre-processing that the backbone was trained with, if it is known. It overrides the
     yaml files; the command line overrides it."""
     asked = dict(pairs(settings.options, config.COMMAND_LINE))

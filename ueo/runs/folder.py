@@ -27,7 +27,7 @@ from ueo.settings import config
 from ueo.settings.discover import of_registered
 
 STARTED, REPORT = "config.json", "report.html"
-# other files of a run; they go with its record, or a later run would seem to have written them
+# other files of a run; removed with its record, or they would be taken for a later run's
 RESULTS = (OUTPUTS, HISTORY, PREDICTIONS, SKIPPED, FEATURES, NEGATIVES, *PICTURES, FACTS, REPORT,
            UNDER_WAY)
 # these keys and the seed decide which images a run was trained on
@@ -48,7 +48,7 @@ def finished_result(
     finished = read_result(folder)
     if finished is None:
         return None
-    differs = config.difference(_that_count(finished["config"]), _that_count(flat))
+    differs = config.difference(_deciding(finished["config"]), _deciding(flat))
     what = "configuration"
     if not differs and found is not None:
         differs, what = inputs.difference(finished["inputs"], found), "input"
@@ -71,7 +71,7 @@ def prepare_folder(cfg, overwrite: bool) -> bool:
     configuration or other inputs, which only `overwrite` removes.
     """
     folder, flat = Path(cfg.OUTPUT_DIR), config.resolved(cfg)
-    found = _inputs_of_images_there(cfg, folder, overwrite)
+    found = _inputs_if_images_exist(cfg, folder, overwrite)
     if not overwrite and finished_result(
         folder, flat, found, "--output-dir", cfg.TEST.KEEP_OUTPUTS, cfg.TEST.KEEP_NEGATIVES
     ):
@@ -105,19 +105,19 @@ def _check_resumed(folder: Path, started: dict) -> None:
     """Raise ConfigError if the run in `folder` was started with something else."""
     earlier = read_started(folder)
     if earlier is None:
-        print(f"{folder} does not say what it was started with ({STARTED}); it is resumed as it is")
+        print(f"{folder}: holds no {STARTED}, so its settings are not compared; it is resumed")
     elif why := _difference(earlier, started):
         raise ConfigError(f"--resume {folder}: was started with something else ({why})")
 
 
-def _inputs_of_images_there(cfg, folder: Path, overwrite: bool) -> Inputs | None:
+def _inputs_if_images_exist(cfg, folder: Path, overwrite: bool) -> Inputs | None:
     """Return the run's inputs; None, with a message, if it is finished and its images are gone."""
     try:
         return {**data_inputs(cfg, prepare=True), **method_inputs(cfg, prepare=True)}
     except DataError as error:
         if overwrite or not (folder / RESULT).is_file():
             raise
-        print(f"Not compared with its images: {error}")
+        print(f"The finished run is not compared with its images: {error}")
         return None
 
 
@@ -139,13 +139,13 @@ def _may_resume(earlier: dict | None, started: dict, begun: bool) -> bool:
     if not why and flat["SEED"] < 0 and flat["DATASET.NUM_SHOTS"] > 0:
         why = "without a seed its labelled images cannot be drawn again"
     if why and begun:
-        print(f"What an interrupted run left is not used: {why}")
+        print(f"An interrupted run is not resumed: {why}")
     return not why
 
 
 def _difference(earlier: dict, started: dict) -> str:
     """Describe what differs between the starts of two runs; "" if nothing does."""
-    configs = (_that_count(run["config"]) for run in (earlier, started))
+    configs = (_deciding(run["config"]) for run in (earlier, started))
     return config.difference(*configs) or inputs.difference(earlier["inputs"], started["inputs"])
 
 
@@ -154,7 +154,7 @@ def takes_no_step(trainer: str) -> bool:
     return of_registered(TRAINER_REGISTRY, trainer, "training_free", False)
 
 
-def _that_count(flat: dict) -> dict:
+def _deciding(flat: dict) -> dict:
     """Return the keys that results depend on; for a training-free trainer without the
     optimiser's."""
     idle = (OPTIMISER,) * takes_no_step(flat["TRAINER.NAME"])
@@ -189,8 +189,7 @@ def follow_run(cfg, folder: str, given: set[str]) -> None:
     """
     started = read_started(folder)
     if started is None:
-        print(f"{folder} does not say what it was trained on ({STARTED}); seed, shots and protocol "
-              "are those given here")
+        print(f"{folder}: holds no {STARTED}, so seed, shots and protocol are those given here")
         return
     theirs, ours = started["config"], config.resolved(cfg)
     if _place(theirs) != _place(ours):

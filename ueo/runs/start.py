@@ -36,7 +36,7 @@ def run(settings: RunSettings) -> None:
     with ExitStack() as held:  # the lock on the folder, until the run ends
         cfg, of_recipe = configured(settings)
         check_run(cfg, settings.options, TRAINER_REGISTRY.get(cfg.TRAINER.NAME))
-        if distributed.launched() and not cfg.USE_CUDA:  # or some might see a GPU, others none
+        if distributed.launched() and not cfg.USE_CUDA:  # or only some might see a GPU
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         set_up_torch(settings.device, settings.threads, cfg.MODEL.TF32)
         if cfg.SEED >= 0:  # before shots are drawn

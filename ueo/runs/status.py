@@ -44,7 +44,7 @@ def status_of(work: Callable[[], int | None]) -> int:
             raise
         return _told(f"out of memory; {LESS_MEMORY}", MISTAKE)
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on where it stopped", file=sys.stderr)
+        print("\ninterrupted; run the same command again to resume", file=sys.stderr)
         distributed.fail(INTERRUPTED)
         return INTERRUPTED
     finally:

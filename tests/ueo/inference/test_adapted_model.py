@@ -223,7 +223,7 @@ def test_probabilities_are_the_softmax_of_the_models_own_logits(finished, toy_ro
      "was adapted from the weights 000000000000"),
     (lambda f: write_json(f / "model.json",
                           {**read_json(f / "model.json", dict, ""), "independent": False}),
-     "takes each batch's own statistics"),
+     "uses the statistics of each batch"),
 ])
 def test_what_is_no_model_is_said_in_one_line(finished, tmp_path, harm, words):
     folder = shutil.copytree(finished, tmp_path / "run")

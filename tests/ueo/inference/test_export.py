@@ -409,7 +409,7 @@ def test_statistics_of_the_batch_are_refused(toy_root, weights, tmp_path, capsys
     run = finish(tmp_path / "run", toy_root, weights, "TRAINER.EntMin.BATCH_STATS", "True",
                  trainer="EntMin")
     line = refused(capsys, "--model", str(run), "--plugin", str(TOY_PLUGIN))
-    assert "takes each batch's own statistics" in line and not (run / "export").exists()
+    assert "uses the statistics of each batch" in line and not (run / "export").exists()
 
 
 def test_overwrite_replaces_an_export(runs, tmp_path):

@@ -298,7 +298,7 @@ def test_lines_of_another_question_are_not_gone_on_with(interrupt, call, many, t
 def test_a_finished_file_is_kept_unless_told_otherwise(call, tmp_path):
     (tmp_path / "new.csv").write_text("precious")
     status, _, err = call()
-    assert status == 2 and "is there already" in err and err.count("\n") == 1
+    assert status == 2 and "already exists" in err and err.count("\n") == 1
     assert (tmp_path / "new.csv").read_text() == "precious"
 
 

@@ -164,7 +164,7 @@ def test_the_overall_gain_comes_with_an_interval_and_its_seeds(entries):
 ])
 def test_runs_that_are_not_comparable_are_not_mixed(entries, tmp_path, other, what):
     entries.append((tmp_path / "z", record("Third", "a", 1, 1.0, **other)))
-    with pytest.raises(DataError, match=f"cannot stand in one table: {what}") as caught:
+    with pytest.raises(DataError, match=f"cannot be in one table: {what}") as caught:
         tables.summarise(entries, "Zero")
     assert str(tmp_path) in str(caught.value)
 

@@ -37,7 +37,7 @@ def _correlated(
         ends = (share.cumsum()[:-1] * len(members)).astype(int)
         for number, part in enumerate(np.split(members, ends)):
             slot[part] = number
-    images = rng.permutation(len(labels))  # anew: the first of the old order are in early slots
+    images = rng.permutation(len(labels))  # a new order: the first of the old are in early slots
     return images[slot[images].argsort(kind="stable")]
 
 

@@ -60,7 +60,7 @@ class ShardEvaluations(Evaluations):
         when = BEFORE if epoch == 0 else AFTER
         self.outputs[when] = {
             f"{name}_{key}": found[key] for name in SETS for key in ANSWERS}
-        self.leading = found  # the two most probable classes, of the last evaluation
+        self.leading = found  # of the last evaluation, with the two most probable classes
         entry = {"epoch": epoch}
         for name in SETS:
             print(f"Evaluate on the *{name}* set, epoch {epoch}")

@@ -24,7 +24,7 @@ from ueo.inputs import TF32
 from ueo.runs.passes import progress
 from ueo.settings.config import setting_of
 
-FOLDER = "shards"  # in the folder of the image cache
+FOLDER = "shards"  # in the image cache
 
 
 def first_pass(trainer) -> Tables:
