@@ -466,7 +466,7 @@ def test_without_a_seed_shots_cannot_be_drawn_again_so_nothing_is_resumed(
         patch.setattr(CLIPTrainer, "after_epoch", interrupted)
         assert run(mine, *options, trainer="CoOp") == 130
     assert run(mine, *options, trainer="CoOp") == 0
-    assert "is not used: without a seed its labelled images" in capsys.readouterr().out
+    assert "is not resumed: without a seed its labelled images" in capsys.readouterr().out
     assert read(tmp_path / "run")["resumed_from_epoch"] == 0
 
 

@@ -1,6 +1,6 @@
 "use strict";
-// The numbers of all images are in #data, the thumbnails of a part of them. Text reaches the page as
-// text alone (textContent), whatever a file or a class is called.
+// #data holds the numbers of all images and the thumbnails of some. All text is set as textContent, so
+// that no name of a file or a class can act as HTML.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
@@ -148,9 +148,9 @@ function listClasses() {
   const without = members.filter((one) => !one.all).map((one) => one.name);
   const more = without.length > 100 ? ` and ${whole(without.length - 100)} more` : "";
   $("empty-classes").textContent = without.length
-    ? `No image: ${without.slice(0, 100).join(", ")}${more}.` : "";
+    ? `Classes without an image: ${without.slice(0, 100).join(", ")}${more}.` : "";
   $("about-classes").textContent = `${whole(present.length)} of ${whole(members.length)} classes were `
-    + "predicted. The bar shows known images and, at its beginning, those that are none of these.";
+    + "predicted. Each bar shows known images and, at its beginning, those that are none of these.";
 }
 
 function setOpen(open) {
@@ -210,12 +210,12 @@ function drawConfusion(cells, rows, count) {
   if (!grid) {
     const wrong = [...cells].map(([key, n]) => [Math.floor(key / (count + 1)), key % (count + 1), n])
       .filter(([row, column]) => row !== column).sort((a, b) => b[2] - a[2]).slice(0, LARGEST_MATRIX);
-    $("about-confusion").textContent = `The most frequent mistakes, of ${whole(count)} classes.`;
-    table(place, ["label", "said", "images"], wrong.map(([r, c, n]) => [names[r], columns[c], whole(n)]));
+    $("about-confusion").textContent = `The most frequent mistakes among ${whole(count)} classes.`;
+    table(place, ["label", "prediction", "images"], wrong.map(([r, c, n]) => [names[r], columns[c], whole(n)]));
     return;
   }
-  $("about-confusion").textContent = "A row is a label, a column the prediction at this threshold; "
-    + "what is right has a frame.";
+  $("about-confusion").textContent = "Rows are labels, columns predictions at this threshold; correct "
+    + "ones have a frame.";
   const head = element("tr", {}, [element("th", { textContent: "label" }), ...columns.map((name) =>
     element("th", { scope: "col", title: name }, [element("span", { textContent: name })]))]);
   place.replaceChildren(element("thead", {}, [head]), element("tbody", {}, there.map((row) =>
@@ -276,7 +276,7 @@ function listChanged() {
   if (!before) return;
   const list = data.changed.map((index) => shown.get(index));
   $("about-changed").textContent = changed ? `${images(changed)} of ${whole(scores.length)} `
-    + `(${percent(changed, scores.length)}) have another class than before the model was adapted; `
+    + `(${percent(changed, scores.length)}) have another class than before adaptation; `
     + `${whole(list.length)} of them here, highest scores first.` : "";
   const name = (id) => data.classes[id];
   const frequent = [...pairs].sort((a, b) => b[1] - a[1]).slice(0, 10);

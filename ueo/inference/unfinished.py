@@ -1,8 +1,8 @@
 """A file of predictions while it is being written, and how it is resumed after a kill.
 
 `OUTPUT.partial` and the file of skipped images beside it grow in the order of the images. So,
-whenever the process dies, they hold together a beginning of the list, but for a last line that may
-be cut off. `OUTPUT.partial.json` holds what they depend on, and when the process began.
+whenever the process dies, together they hold the first images of the list, except for a last line
+that may be cut off. `OUTPUT.partial.json` holds what they depend on, and when the process began.
 """
 
 import csv

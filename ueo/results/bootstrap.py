@@ -74,7 +74,7 @@ def mean_gains(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """{metric: (mean gain of `runs` over `base`, its paired 95 % interval)}, in points of percent,
+    """{metric: (mean gain of `runs` over `base`, its paired 95 % interval)}, in percentage points,
     the mean over domains; see `drawn_gains`."""
     drawn = drawn_gains(runs, base, metrics, resamples, seed)
     return {m: estimate(drawn[m].values()) for m in metrics}
@@ -132,7 +132,7 @@ def _draws(samples: int, resamples: int, rng: np.random.Generator) -> Iterator[n
 
 
 def estimate(drawn: Iterable[np.ndarray]) -> Estimate:
-    """(mean over domains on all images, its 95 % interval), in points of percent. drawn: the array
+    """(mean over domains on all images, its 95 % interval), in percentage points. drawn: the array
     of each domain from `drawn_gains`."""
     mean = 100 * np.mean(list(drawn), axis=0)
     return float(mean[0]), interval(mean[1:])

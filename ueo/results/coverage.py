@@ -12,8 +12,8 @@ def uneven(
     runs: Iterable[tuple[str, dict]], without: Iterable[tuple[str, str, str, int]] = ()
 ) -> list[str]:
     """Return a clause for each method without any run; each label space and domain without any run;
-    each of these that a method lacks, or has fewer seeds of than in all; each method that lacks a
-    seed; and one if methods with several seeds have different ones.
+    each of these that a method lacks, or where it has only some of its seeds; each method that
+    lacks a seed; and one if methods with several seeds have different ones.
 
     runs: (method, result.json) of each run. without: (method, label space, domain, seed) of those
     that were asked for and have no record. A method with one seed, such as zero-shot CLIP, may be

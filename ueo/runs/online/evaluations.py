@@ -17,7 +17,7 @@ ARRIVAL = "stream_order"  # in outputs.npz: positions in its arrays, in order of
 
 
 class StreamEvaluations(Evaluations):
-    """features: (images, embedding), of the frozen model; set by its evaluation."""
+    """Evaluations on a stream. features: (images, embedding), of the frozen model; set by `run`."""
 
     stream: Stream
 
@@ -65,5 +65,4 @@ class StreamEvaluations(Evaluations):
                   for part in ("predictions", "margins", "scores")),
                 len(self._truth.dataset.classnames),
             )
-        notes = {}  # those of a method are of its last batch
-        return {"stream": found, **self.score, "notes": notes}
+        return {"stream": found, **self.score, "notes": {}}  # a method's are of its last batch

@@ -56,8 +56,7 @@ def batches(
     images of two domains.
 
     order: a key of ORDERS. labels, domains: (images,). size: of a batch; the last of a domain may
-    be smaller. gamma: of "correlated". Raises ConfigError if an order needs labels that are
-    missing.
+    be smaller. gamma: of "correlated". Raises ConfigError if an order needs missing labels.
     """
     if order in NEED_LABELS and (labels == NO_LABEL).any():
         raise ConfigError(

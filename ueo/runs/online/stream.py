@@ -57,7 +57,7 @@ class Stream:
         loader = DataLoader(
             self._images, batch_sampler=keys, num_workers=self.workers,
             pin_memory=self.normalise.mean.device.type == "cuda",
-            generator=torch.Generator().manual_seed(0),  # or torch draws one
+            generator=torch.Generator().manual_seed(0),  # or the default one would advance
         )
         return ({"img": self.normalise(batch["img"])} for batch in loader)
 

@@ -72,7 +72,7 @@ class OnlineTrainer(ShardsTrainer):
         return (ShardEvaluations if is_sharded(self.cfg) else kind)(self, self._truth)
 
     def update_lr(self, *args, **options) -> None:
-        if not is_online(self.cfg):  # a schedule needs the end of the stream
+        if not is_online(self.cfg):  # no schedule: the end of a stream is unknown
             super().update_lr(*args, **options)
 
     def train(self) -> None:
