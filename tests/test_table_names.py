@@ -61,7 +61,7 @@ def test_records_of_other_options_are_named(tmp_path, capsys):
     argv = ["emoji", "--seed", "1", "--setting", "open", "--output", str(tmp_path)]
     assert grid.main([*argv, "--tables-only"]) == 2
     said = [line for line in capsys.readouterr().out.splitlines() if "these options" in line]
-    assert said == ["UEO emoji: has no record with these options, but has of "
+    assert said == ["UEO emoji: has no record with these options, only with "
                     "'tiny_clip+TRADE_OFF=2', 'tiny_vit'; --tables-only needs the --set, --recipe, "
                     "--protocol and --backbone of the runs"]
 

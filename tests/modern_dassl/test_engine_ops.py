@@ -102,7 +102,7 @@ def test_transferable_normalisation():
     near = 1 / (1 + (ratio - other).abs())
     alpha = 3 * near / near.sum()
     assert torch.allclose(layer(x), out * (1 + alpha.view(1, 3, 1, 1)), atol=1e-4)
-    with pytest.raises(ConfigValueError, match="no two halves"):
+    with pytest.raises(ConfigValueError, match="two equal halves"):
         layer(x[:3])
 
 

@@ -101,7 +101,7 @@ def left_out(settings: GridSettings) -> dict[str, list[str]]:
     if settings.protocol == ONLINE:
         found["having no online form"] = [name for name in names if not has_online_form(name)]
     else:
-        found["made for streams alone"] = [
+        found["made only for streams"] = [
             n for n in names if getattr(TRAINER_REGISTRY.get(n), "online_only", False)]
     return {why: trainers for why, trainers in found.items() if trainers}
 

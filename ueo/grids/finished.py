@@ -145,8 +145,8 @@ def _say_records(settings: GridSettings, runs: list[PlannedRun]) -> None:
         folder = Path(settings.output, dataset, trainer)
         found = folder.glob(f"*/*/*/*/{RESULT}")
         if others := sorted({path.relative_to(folder).parts[0] for path in found}):
-            print(shown(f"{trainer} {dataset}: has no record with these options, but "
-                        f"has of {enumeration(others)}; --tables-only needs the --set, --recipe, "
+            print(shown(f"{trainer} {dataset}: has no record with these options, only with "
+                        f"{enumeration(others)}; --tables-only needs the --set, --recipe, "
                         "--protocol and --backbone of the runs"))
     if len(without) == len(runs):
         raise DataError(

@@ -96,7 +96,7 @@ class DomainBatches(Steps):
         if options.SAMPLER != "RandomDomainSampler":
             raise ConfigValueError(
                 f"{name} needs batches by domain: set DATALOADER.TRAIN_X.SAMPLER to "
-                f"RandomDomainSampler, it is {options.SAMPLER}"
+                f"RandomDomainSampler, not {options.SAMPLER}"
             )
         check_whole_batches(name)
 

@@ -23,7 +23,7 @@ class SimpleNet(nn.Module):
         self._fdim = getattr(self.backbone, "out_features", None)
         if self._fdim is None:
             raise ConfigValueError(
-                f"backbone {options.NAME!r} has no out_features, so that no layer can follow it"
+                f"backbone {options.NAME!r} has no out_features, so no layer can follow it"
             )
         self.head = self._head(cfg, model_cfg.HEAD, **kwargs)
         if self.head is not None:

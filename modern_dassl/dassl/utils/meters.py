@@ -40,8 +40,8 @@ def check_metrics(found: dict | None) -> dict:
         return {}
     if not isinstance(found, dict):
         raise ConfigTypeError(
-            "what is to be averaged must be a dictionary of numbers, not "
-            f"{type(found).__name__}; forward_backward must return one"
+            "forward_backward must return a dictionary of numbers (to be averaged), not "
+            f"{type(found).__name__}"
         )
     return found
 

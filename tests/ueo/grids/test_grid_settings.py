@@ -219,6 +219,6 @@ def test_streams_have_recipes_orders_and_methods_of_their_own():
     assert configs["CLIPTTA"]["OPTIM.NAME"] == "adam" and configs["CLIPTTA"]["ONLINE.STEPS"] == 10
     assert all("+online" in run.place.config for run in runs)
     alone = left_out(GridSettings(trainers=("all",)))
-    assert alone == {"made for streams alone": ["AdaND"]}
+    assert alone == {"made only for streams": ["AdaND"]}
     assert not [n for n in (run.config["TRAINER.NAME"] for run in planned(trainers=("all",)))
                 if n == "AdaND"]

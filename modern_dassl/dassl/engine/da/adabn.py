@@ -16,7 +16,7 @@ def check_source_weights(cfg, name: str) -> None:
     """Raise ConfigValueError unless MODEL.INIT_WEIGHTS is a file."""
     if not osp.isfile(cfg.MODEL.INIT_WEIGHTS):
         raise ConfigValueError(
-            f"{name} adapts a trained model: set MODEL.INIT_WEIGHTS to its weights, it is "
+            f"{name} adapts a trained model: set MODEL.INIT_WEIGHTS to its weights, not "
             f"{cfg.MODEL.INIT_WEIGHTS!r}"
         )
 

@@ -26,7 +26,7 @@ class CDAC(TwoViews, TrainerXU):
         super().check_cfg(cfg)
         if cfg.DATALOADER.K_TRANSFORMS != 2:
             raise ConfigValueError(
-                "CDAC needs two strong views: set DATALOADER.K_TRANSFORMS to 2, it is "
+                "CDAC needs two strong views: set DATALOADER.K_TRANSFORMS to 2, not "
                 f"{cfg.DATALOADER.K_TRANSFORMS}"
             )
         check_whole_batches("CDAC")

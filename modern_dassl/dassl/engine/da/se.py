@@ -19,7 +19,7 @@ class SE(Teacher, Steps, TrainerXU):
     def check_cfg(self, cfg) -> None:
         if cfg.DATALOADER.K_TRANSFORMS != 2:
             raise ConfigValueError(
-                f"SE compares two views: set DATALOADER.K_TRANSFORMS to 2, it is "
+                f"SE compares two views: set DATALOADER.K_TRANSFORMS to 2, not "
                 f"{cfg.DATALOADER.K_TRANSFORMS}"
             )
 

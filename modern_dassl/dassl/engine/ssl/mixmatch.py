@@ -20,7 +20,7 @@ class MixMatch(Steps, TrainerXU):
     def check_cfg(self, cfg) -> None:
         if cfg.DATALOADER.K_TRANSFORMS < 2:
             raise ConfigValueError(
-                f"MixMatch averages over views: set DATALOADER.K_TRANSFORMS to 2 or more, it is "
+                f"MixMatch averages over views: set DATALOADER.K_TRANSFORMS to 2 or more, not "
                 f"{cfg.DATALOADER.K_TRANSFORMS}"
             )
 

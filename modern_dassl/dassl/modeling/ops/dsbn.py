@@ -20,7 +20,7 @@ class _DSBN(nn.Module):
 
     def select_bn(self, domain_idx: int = 0) -> None:
         if not 0 <= domain_idx < self.n_domain:
-            raise ConfigValueError(f"there is no domain {domain_idx}, only {self.n_domain} of them")
+            raise ConfigValueError(f"there is no domain {domain_idx}; there are {self.n_domain}")
         self.domain_idx = domain_idx
 
     def forward(self, x: Tensor) -> Tensor:

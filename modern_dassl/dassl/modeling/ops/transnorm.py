@@ -50,7 +50,7 @@ class _TransNorm(nn.Module):
                 f"{type(self).__name__} takes {self.dimensions} dimensions, not {input.dim()}"
             )
         if self.training and len(input) % 2:
-            raise ConfigValueError(f"a batch of {len(input)} has no two halves of equal size")
+            raise ConfigValueError(f"a batch of {len(input)} cannot be split into two equal halves")
         if self.training:
             halves = input.split(len(input) // 2)
             moments = [self._moments(half, domain) for half, domain in zip(halves, "st")]

@@ -28,7 +28,7 @@ class CIFAR10C(DomainDataset):
         asked = (*cfg.DATASET.SOURCE_DOMAINS, *cfg.DATASET.TARGET_DOMAINS)
         if asked != (clean, corrupted):
             raise ConfigValueError(
-                f"{type(self).__name__} goes from {clean} to {corrupted}, not by {asked}"
+                f"{type(self).__name__} goes from {clean} to {corrupted}; the domains are {asked}"
             )
         kind, level = cfg.DATASET.CIFAR_C_TYPE, cfg.DATASET.CIFAR_C_LEVEL
         check_availability(kind, CORRUPTIONS, "DATASET.CIFAR_C_TYPE")
