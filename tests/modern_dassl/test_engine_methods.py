@@ -120,7 +120,7 @@ def test_a_run_without_a_teacher_can_be_evaluated(build, tmp_path):
     ("CDAC", ("DATALOADER.K_TRANSFORMS", 1), "CDAC needs two strong views"),
     ("FixMatch", ("TRAINER.FIXMATCH.STRONG_TRANSFORMS", ()), "STRONG_TRANSFORMS is empty"),
     ("DAEL", ("DATALOADER.TRAIN_U.SAME_AS_X", True), "set DATALOADER.TRAIN_U.SAME_AS_X to False"),
-    ("M3SDA", ("DATALOADER.TRAIN_X.SAMPLER", "RandomSampler"), "it is RandomSampler"),
+    ("M3SDA", ("DATALOADER.TRAIN_X.SAMPLER", "RandomSampler"), "DomainSampler, not RandomSampler"),
     ("DomainMix", ("TRAINER.DOMAINMIX.TYPE", "cross"), "DOMAINMIX.TYPE: 'cross' is unknown"),
     ("DDAIG", ("TRAINER.DDAIG.G_ARCH", ""), "network '' is not registered"),
 ])
