@@ -1,7 +1,7 @@
-"""What every data set of unsupervised universal fine-tuning shares.
+"""The base class of data sets for unsupervised universal fine-tuning.
 
-A data set lists the images of one target domain; this module cuts them to a label space and a
-protocol, and gives Dassl its `train_x`, `train_u` and `test`.
+A data set lists the images of one target domain. This module selects those of a label space and a
+protocol, and makes Dassl's `train_x`, `train_u` and `test` of them.
 """
 
 from collections.abc import Callable
@@ -32,24 +32,24 @@ class UFTDataset(DatasetBase):
 
     A subclass sets the class attributes, fills `class_list` and defines `items(domain, part)`.
 
-    title:          the name that tables print.
+    title:          the name in tables.
     dataset_dir:    its folder below the data root.
-    domains:        every domain, in the order of tables; `domain_names` has other names of them.
-    targets:        the domains that a grid adapts to, tuning domain included.
+    domains:        all domains, in the order of tables; `domain_names`: other names of theirs.
+    targets:        the domains that a grid adapts to, including the tuning domain.
     tuning_domain:  the one on which hyper-parameters were chosen, left out of means; or None.
     counts:         how the classes are divided into label spaces.
-    settings:       the label spaces that a grid runs unless told otherwise.
-    seeds:          the seeds, likewise.
-    relatives:      {name of a yaml: its class}, data sets with the same classes or some of them, on
-                    which domain shift is tested besides; each with a domain of that name.
-    published:      {domain: number of images in the published version}, for those known.
-    published_split: the images and how they are parted are given: a tested image of which a copy
-                    under another name is a training image is counted then, and is an error else.
+    settings:       the label spaces that a grid runs by default.
+    seeds:          the seeds that a grid runs by default.
+    relatives:      {name of a yaml: its class}, data sets with all or some of the classes, to test
+                    domain shift; each has a domain of that name.
+    published:      {domain: number of images in the published version}, where known.
+    published_split: True: images and split are given, and test images that copy a training image
+                    under another name are counted. False: such a copy is an error.
 
-    train_u holds the images of L_u, train_x those of L_p, test every class. Labels of train_u are
-    for evaluation only. `classnames` holds the K known names, whatever train_x contains. With
+    train_u holds images of the classes L_u, train_x of L_p, test of all classes. Labels of train_u
+    are for evaluation only. `classnames` are the K known names, whatever train_x contains. With
     DATASET.NUM_SHOTS, train_x holds that many images a class, and the test set none of them.
-    Online, train_u and test are the images of the stream; an item's `domain` is its domain's place.
+    Online, train_u and test are the stream, and an item's `domain` is its domain's position in it.
     """
 
     title: str = ""
@@ -77,7 +77,7 @@ class UFTDataset(DatasetBase):
         if setting_of(cfg, "BAD_IMAGES") == "skip":
             report = self.notes(cfg) / f"bad_images-{self.domain}.json"
             (seen, test), self.skipped = without_unreadable((seen, test), report)
-        datum = cache(self._datum)  # one for all lists, for each looks for its file
+        datum = cache(self._datum)  # shared by all lists, since each Datum checks its file
         unlabelled = _keep(seen, self.space.unlabelled, datum)
         tested = all_tested = _keep(test, self.space.test, datum)
         for items, what in ((unlabelled, "of the unlabelled classes"), (tested, "to test on")):
@@ -98,20 +98,20 @@ class UFTDataset(DatasetBase):
 
     @classmethod
     def inputs_of(cls, cfg) -> Inputs:
-        """What a result on this configuration's domain depends on, from the data that is there;
-        nothing is prepared. Raises DataError where there is none."""
+        """Return what a result on the configuration's domain depends on, from the data on disk.
+        Prepares nothing. Raises DataError if there is no data."""
         data = cls.__new__(cls)
         return data._inputs(cfg, *data._read_domain(cfg))
 
     def _read_domain(self, cfg, prepare: Callable[[str], None] = lambda root: None):
-        """(unlabelled, test) of the domain, before they are cut to a label space."""
+        """Return (unlabelled, test) of the domain, with all classes."""
         self.domain = self._choose_domain(cfg.DATASET.TARGET_DOMAINS)
         self.protocol, self.place = setting_of(cfg, "PROTOCOL"), {}
         later = setting_of(cfg, "THEN", "ONLINE") if self.protocol == ONLINE else ()
         self.later = list(map(self.domain_of, later))
         prepare(cfg.DATASET.ROOT)
         self.root = self.locate(cfg.DATASET.ROOT)
-        self.unread = Unread()  # what the folders hold besides the images
+        self.unread = Unread()  # counts what else the folders hold
         self.setup(self.root)
         if len(self.class_list) != self.counts.total:
             raise DataError(
@@ -128,10 +128,10 @@ class UFTDataset(DatasetBase):
         return of_data(self.class_list, (seen, test), self.files)
 
     def _names_start_at(self) -> Path:
-        """The folder that names of images are relative to, whatever the machine."""
+        """Return the folder to which names of images are relative, on any machine."""
         return self.root
 
-    def notes(self, cfg) -> Path:  # the folder of what is noted about the images
+    def notes(self, cfg) -> Path:  # the folder for reports about the images
         return self.root
 
     # what a subclass defines
@@ -141,33 +141,33 @@ class UFTDataset(DatasetBase):
         raise ConfigError(f"{type(self).__name__} must define setup(root)")
 
     def items(self, domain: str, part: str) -> list[Item]:
-        """(path, class id) of the images in `part` ("train" or "test") of the stored split."""
+        """Return (path, class id) of the images in `part`, "train" or "test", of the split."""
         raise ConfigError(f"{type(self).__name__} must define items(domain, part)")
 
     def released(self, domain: str) -> tuple[list[Item], list[Item]]:
-        """(unlabelled, test): the released code adapts to and tests on one list, the domain's."""
+        """Return (unlabelled, test), twice the list of the domain, as in the released code."""
         both = self.items(domain, "train") + self.items(domain, "test")
         whole = sorted(both, key=lambda item: (item[1], item[0]))
         return whole, whole
 
     def independent(self, domain: str) -> tuple[list[Item], list[Item]]:
-        """(unlabelled, test): the parts of the stored split, without a common image."""
+        """Return (unlabelled, test), the disjoint parts of the stored split."""
         return self.items(domain, "train"), self.items(domain, "test")
 
     def online(self, domain: str) -> tuple[list[Item], list[Item]]:
-        """(stream, stream): the unlabelled images of the domain, then of those of ONLINE.THEN."""
+        """Return (stream, stream): the domain's unlabelled images, then those of ONLINE.THEN."""
         stream, self.place = one_after_another(self, [domain, *self.later])
         return stream, stream
 
     @classmethod
     def prepare(cls, root: str) -> None:
-        """Bring the data into `root` once, before runs start in parallel; nothing by default."""
+        """Bring the data into `root` once, before runs start in parallel; by default nothing."""
 
     # shared
 
     @classmethod
     def locate(cls, data_root: str) -> Path:
-        """The data set's folder below the data root. Raises DataError when there is none."""
+        """Return the data set's folder below the data root. Raises DataError if there is none."""
         folder = Path(data_root).expanduser() / cls.dataset_dir
         if not folder.is_dir():
             raise DataError(
@@ -177,7 +177,7 @@ class UFTDataset(DatasetBase):
 
     @classmethod
     def domain_of(cls, name: str) -> str:
-        """A domain's own name, from any spelling of it. Raises ConfigError for none of them."""
+        """Return the domain of which `name` is a spelling. Raises ConfigError if there is none."""
         spellings = [(s, d) for d in cls.domains for s in (d, *cls.domain_names.get(d, ()))]
         found = meanings(name, spellings)
         if len(found) == 1:
@@ -198,7 +198,7 @@ class UFTDataset(DatasetBase):
         return self.domain_of(chosen[0])
 
     def _compare_counts(self, seen: list[Item], test: list[Item], strict: bool) -> bool | None:
-        """Whether the domain has the published number of images; None where that is not known."""
+        """Whether the domain has the published number of images; None if that is unknown."""
         published = self.published.get(self.domain)
         if published is None or self.later:
             return None
@@ -211,7 +211,7 @@ class UFTDataset(DatasetBase):
         return found == published
 
     def _say_what_was_read(self, *parts: list[Datum]) -> None:
-        """Set `matched`, which classes have images (None without labels), and print it."""
+        """Set and print `matched`, which classes have images; None without labels."""
         present = {item.label for part in parts for item in part}
         known = self.space.known
         self.matched = None
@@ -226,7 +226,7 @@ class UFTDataset(DatasetBase):
             print(f"Ignored: {self.unread}")
 
     def _renumbered(self, items: list[Datum]) -> list[Datum]:
-        """The items of the space's classes: known ones are labelled from 0, the others after."""
+        """Return the items of the label space; known classes are labelled from 0, then others."""
         space = self.space
         others = sorted({*space.test, *space.unlabelled} - set(space.known))
         label = {NO_LABEL: NO_LABEL, **{c: i for i, c in enumerate((*space.known, *others))}}
@@ -241,6 +241,6 @@ class UFTDataset(DatasetBase):
 def _keep(
     items: list[Item], classes: tuple[int, ...], datum: Callable[[str, int], Datum]
 ) -> list[Datum]:
-    """Images of `classes` and those without a label."""
+    """Return the images of `classes` and those without a label."""
     wanted = {*classes, NO_LABEL}
     return [datum(path, label) for path, label in items if label in wanted]

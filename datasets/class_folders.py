@@ -1,4 +1,4 @@
-"""Data sets kept as domain/class/image, without a list: the folders' names decide."""
+"""Data sets stored as domain/class/image, without lists: the names of folders are the classes."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,11 +9,11 @@ from ueo.images.splits import stored_split
 
 
 class ClassFolderDataset(PublishedDataset):
-    """A subclass sets `class_list`, in the released order of ids; a folder's class is found by its
+    """A subclass sets `class_list`, in the released order of ids. A folder's class is found by its
     name, never by its position.
 
-    per_class: {domain: published number of images of each class}, where it is known.
-    per_block: {domain: that of each block of classes that the label spaces part}, where no more is.
+    per_class: {domain: published number of images of each class}, where known.
+    per_block: {domain: that of each block of classes in `counts`}, where only that is known.
     """
 
     per_class: dict[str, tuple[int, ...]] = {}
@@ -32,8 +32,8 @@ class ClassFolderDataset(PublishedDataset):
 
     @classmethod
     def whole(cls, root: Path, domain: str, unread: Unread | None = None) -> list[Item]:
-        """(path, class id) of every image of a domain, by class, then name. unread: counts what
-        else the class folders hold."""
+        """Return (path, class id) of every image of a domain, by class, then name. unread: counts
+        what else the class folders hold."""
         return class_items(cls.domain_folder(root, domain), cls.class_list, unread)
 
     @classmethod
@@ -54,7 +54,7 @@ class ClassFolderDataset(PublishedDataset):
 
     @classmethod
     def _compare_classes(cls, found: Comparison, domain: str, images: Counter) -> None:
-        """Compare the images of each class, or of each block where no more is known."""
+        """Compare the images of each class, or of each block if only that is known."""
         if domain in cls.per_class:
             for label, number in enumerate(cls.per_class[domain]):
                 found.numbers(images[label], number, f"images of {cls.class_list[label]!r}")

@@ -1,7 +1,7 @@
 """Ten image-recognition data sets of the CoOp family, in its layout, with its splits and templates.
 
-Reference: github.com/KaiyangZhou/CoOp, DATASETS.md and datasets/. Names of classes are those of the
-published split files; UFT before a registered name leaves the family's own names free.
+Reference: github.com/KaiyangZhou/CoOp, DATASETS.md and datasets/. Class names are those of the
+published split files. The prefix UFT keeps registered names apart from the family's own.
 """
 
 from pathlib import Path
@@ -75,7 +75,7 @@ class UFTDescribableTextures(SplitFileDataset):
 
 @DATASET_REGISTRY.register()
 class UFTEuroSAT(SplitFileDataset):
-    """The family shows the prompts clearer names than those of its split file."""
+    """In prompts, the CoOp family uses clearer names than those in its split file."""
 
     title, dataset_dir, number_of_classes = "EuroSAT", "eurosat", 10
     domains = targets = ("eurosat",)
@@ -109,7 +109,7 @@ class UFTUCF101(SplitFileDataset):
 
 @DATASET_REGISTRY.register()
 class UFTFGVCAircraft(RecognitionDataset):
-    """Its own lists: variants.txt, and images_variant_<part>.txt with `image variant` a line."""
+    """Has its own lists: variants.txt, and images_variant_<part>.txt with lines `image variant`."""
 
     title, dataset_dir, number_of_classes = "FGVCAircraft", "fgvc_aircraft", 100
     domains = targets = ("fgvc_aircraft",)

@@ -1,9 +1,9 @@
 """DomainNet (Peng et al., ICCV 2019), cleaned version: 345 classes, 6 domains, 586,575 images.
 
-The official lists <domain>_train.txt and <domain>_test.txt hold the images and their class ids;
-under both protocols the first are unlabelled and the second are tested. Ids follow the lists, which
-follow no sorting. Not every list holds every class: painting has no "t-shirt" to train on and no
-"syringe" to test on.
+The official lists <domain>_train.txt and <domain>_test.txt hold the images and their class ids.
+Under both protocols the former are unlabelled, and the latter are tested on. Ids are those of the
+lists, which are in no sorted order. Not every list has every class: painting has no "t-shirt" to
+train on and no "syringe" to test on.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ IMAGES = {  # domain: (archive on the official server, on the mirror)
     "real": ("real.zip", "17a101842c564959b525"),
     "sketch": ("sketch.zip", "b305add26e9d47349495"),
 }
-LISTS = {  # list: checksum, where it is known
+LISTS = {  # list: checksum, if known
     "clipart_train": "md5:b4349693a7f9c05c53955725c47ed6cb",
     "clipart_test": "md5:f5ddbcfd657a3acf9d0f7da10db22565",
     "infograph_train": "md5:379b50054f4ac2018dca4f89421b92d9",
@@ -132,8 +132,8 @@ class UFTDomainNet(PublishedDataset):
 
     @classmethod
     def listed_items(cls, root: Path, domain: str, part: str) -> list[Item]:
-        """(path, class id) of each line of a list. Raises DataError for a list that is missing or
-        wrong and for an image that is missing."""
+        """Return (path, class id) of each line of a list. Raises DataError for a missing or wrong
+        list and for a missing image."""
         file = cls.list_file(root, f"{domain}_{part}.txt")
         listed = read_list(file, len(CLASSES))
         for name, label in listed:
@@ -153,7 +153,7 @@ class UFTDomainNet(PublishedDataset):
 
     @classmethod
     def list_file(cls, root: Path, name: str) -> Path:
-        """Where a list lies. Raises DataError when it does not."""
+        """Return the path of a list. Raises DataError if it is missing."""
         for folder in LIST_FOLDERS:
             if (root / folder / name).is_file():
                 return root / folder / name
@@ -195,7 +195,7 @@ class UFTDomainNet(PublishedDataset):
 
 
 def _refuse_missing(file: Path, base: Path, names: list[str]) -> None:
-    present: dict[str, set[str]] = {}  # listing folders is much quicker than asking for each file
+    present: dict[str, set[str]] = {}  # listing folders is much faster than a test of each file
     missing = []
     for name in names:
         folder, image = os.path.split(name)

@@ -1,8 +1,8 @@
 """Emoji: the same concepts drawn in ten styles, 40 classes; the embedded, offline data set.
 
-A style is a domain. The archive in assets/ is unpacked into the data root on first use. It
-demonstrates and benches the toolbox; it is not one of the 15 domains of the field. The source
-styles were seen when the tiny CLIP was pre-trained, the targets were not: assets/tiny_clip.md.
+A style is a domain. The archive in assets/ is unpacked into the data root on first use. The data
+set is for demonstrations and benchmarks; it is not one of the field's 15 domains. The tiny CLIP was
+pre-trained on the source styles, but not on the targets (assets/tiny_clip.md).
 """
 
 import json
@@ -29,7 +29,7 @@ class Emoji(UFTDataset):
 
     @staticmethod
     def object_of(path: str) -> str:
-        """What a picture shows, such as "reptile/t_rex.png", in every style."""
+        """Return what a picture shows, such as "reptile/t_rex.png", in every style."""
         return "/".join(Path(path).parts[-2:])
 
     @classmethod

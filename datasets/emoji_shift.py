@@ -1,9 +1,9 @@
 """Emoji under shift: the target styles of emoji in scenes, or under a common corruption.
 
 A domain is a style and a shift, such as `fluent+scene2` or `noto_v1+fog2`; the number is the
-severity, 1 to 5. Its pictures are made from those of emoji when it is first used, the same ones
-each time. A style's name alone is the style without a shift. docs/bench.md says which domains are
-reported, and how their severity was chosen.
+severity, 1 to 5. Its pictures are made from those of emoji on first use, and are always the same. A
+style's name alone is the style without a shift. docs/bench.md says which domains are reported, and
+how their severity was chosen.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from ueo.shifts.scenes import in_scene
 from ueo.temporaries import temporary_folder
 
 SHIFTS = {"scene": in_scene, **CORRUPTIONS}
-SEVERITY = 2  # of the scenes that are reported, by the rule in docs/bench.md
+SEVERITY = 2  # of the reported scenes, by the rule in docs/bench.md
 
 
 @DATASET_REGISTRY.register()
@@ -44,12 +44,12 @@ class EmojiShift(Emoji):
                                    for path in part}), clean)
 
     def _make(self, paths: list[str], clean: Path) -> None:
-        """Every picture of the domain, or none: the folder appears when all are there."""
+        """Make the pictures of the domain; the folder appears when all are there."""
         shift, severity = self.domain.split("+")[1][:-1], int(self.domain[-1])
         print(f"Making the {len(paths)} pictures of {self.domain} in {self.images}")
         with temporary_folder(self.images.parent, f".{self.domain}-") as folder:
             for path in paths:
-                # of its own, so that neither order nor other pictures change it
+                # a seed of its own, so that neither order nor other pictures matter
                 seed = hashlib.sha256(f"{self.domain}/{path}".encode()).digest()
                 rng = np.random.default_rng(int.from_bytes(seed[:8], "big"))
                 picture = np.asarray(Image.open(clean / path).convert("RGB"))

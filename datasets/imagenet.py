@@ -1,9 +1,9 @@
-"""ImageNet as the CoOp family has it, its four variants, and images of none of its classes.
+"""ImageNet in the CoOp family's layout, its four variants, and images of none of its classes.
 
-Reference: github.com/KaiyangZhou/CoOp, DATASETS.md. classnames.txt, which it publishes, has a line
-`n01440764 tench` for each class; it stands in each data set's folder. The variants are for testing:
-all their images are at once unlabelled and tested. Shots are drawn from files in the order of their
-names; the family takes them in the file system's order, so its shots differ between machines.
+Reference: github.com/KaiyangZhou/CoOp, DATASETS.md. Its classnames.txt, which must be in the folder
+of each data set, has a line `n01440764 tench` for each class. The variants are test sets: all their
+images are both unlabelled and tested on. Shots are drawn from files sorted by name; the family
+draws from files in the order of the file system, so its shots differ between machines.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ CLASSNAMES = "classnames.txt"  # file 1-61f_ol79pViBFDG_IDlUQSwoLcn2XXF of Googl
 
 
 def class_names(root: Path) -> dict[str, str]:
-    """{WordNet id: class name}, in the order of class ids."""
+    """Return {WordNet id: class name}, in the order of class ids."""
     names: dict[str, str] = {}
     for line in lines_of(root / CLASSNAMES):
         number, _, name = line.partition(" ")
@@ -30,7 +30,7 @@ def class_names(root: Path) -> dict[str, str]:
 
 
 class WordNetFolders(RecognitionDataset):
-    """Folders called by WordNet ids; a variant with fewer classes numbers its own from 0."""
+    """Folders named by WordNet ids; a variant with fewer classes numbers its own from 0."""
 
     number_of_classes = 1000
 
@@ -40,15 +40,15 @@ class WordNetFolders(RecognitionDataset):
         self.class_list = [names[number] for number in self.numbers]
 
     def present(self, names: dict[str, str]) -> list[str]:
-        """WordNet ids of the data set's classes, in order."""
+        """Return the WordNet ids of the data set's classes, in order."""
         return list(names)
 
     def in_folders(self, folder: Path) -> list[Item]:
-        """(path, class id) of the images in folder/<WordNet id>/."""
+        """Return (path, class id) of the images in folder/<WordNet id>/."""
         return self.labelled(folder, self.numbers)
 
     def labelled(self, folder: Path, names: list[str]) -> list[Item]:
-        """(path, class id) of the images in the folders of these names, one a class."""
+        """Return (path, class id) of the images in the folders of these names, one a class."""
         items = []
         for label, name in enumerate(names):
             items += [(path, label) for path in images_of(folder / name, self.unread)]
@@ -73,7 +73,7 @@ class UFTImageNet(WordNetFolders):
 
 
 class Variant(WordNetFolders):
-    """image_dir: the folder of the class folders, below the data set's."""
+    """image_dir: the folder that holds the class folders, below the data set's."""
 
     image_dir: str
 
@@ -83,7 +83,7 @@ class Variant(WordNetFolders):
 
 @DATASET_REGISTRY.register()
 class UFTImageNetV2(Variant):
-    """Its folders are called by class ids."""
+    """Its folders are named by class ids."""
 
     title, dataset_dir = "ImageNetV2", "imagenetv2"
     domains = targets = ("imagenetv2",)
@@ -101,7 +101,7 @@ class UFTImageNetSketch(Variant):
 
 
 class FewerClasses(Variant):
-    """200 of the classes, in the order of their folders' names."""
+    """200 of the classes, in the order of the names of their folders."""
 
     number_of_classes = 200
 
@@ -132,9 +132,9 @@ class UFTImageNetR(FewerClasses):
 
 @DATASET_REGISTRY.register()
 class UFTImageNetOOD(UFTImageNet):
-    """ImageNet's validation images against images of none of its classes, "outside": the subsets of
-    iNaturalist, SUN, Places and Textures by Huang and Li (CVPR 2021, arXiv:2105.01879). A domain is
-    one of them; training images are ImageNet's."""
+    """ImageNet's validation images, and images of none of its classes as the class "outside": the
+    subsets of iNaturalist, SUN, Places and Textures by Huang and Li (CVPR 2021, arXiv:2105.01879),
+    each of which is a domain. Training images are ImageNet's."""
 
     title = "ImageNet far-OOD"
     domains = targets = ("inaturalist", "sun", "places", "textures")

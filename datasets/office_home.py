@@ -1,7 +1,7 @@
 """Office-Home (Venkateswara et al., CVPR 2017): 65 classes, 4 domains, 15,588 images.
 
-Class ids follow the released code of UEO: names in lower case, sorted. Sorting the folders' own
-names puts "TV" before "Table", which changes the unknown classes; hence the names decide.
+Class ids follow UEO's released code: names in lower case, sorted. Sorting the folders' names puts
+"TV" before "Table", which changes the unknown classes; so a folder's class is found by its name.
 """
 
 from dassl.data.datasets import DATASET_REGISTRY

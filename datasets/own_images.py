@@ -1,8 +1,8 @@
-"""Images of one's own: class folders, a flat folder without labels, or a list; and class names.
+"""The user's own images: class folders, a flat folder without labels, or a list; and class names.
 
-The names (DATASET.NAMES) are the known classes L_p. Whatever else the images hold is unknown to
-the classifier: with labels it is measured as out-of-distribution, without labels the run reports
-what can be known. The label space is "as_is": all images are adapted to, and tested on.
+The names (DATASET.NAMES) are the known classes L_p; the classifier knows no others. With labels,
+images of other classes are evaluated as out-of-distribution; without labels, the run reports what
+can be known. The label space is "as_is": all images are adapted to and tested on.
 """
 
 import os
@@ -54,7 +54,7 @@ class OwnImages(UFTDataset):
 
     @classmethod
     def path_of(cls, cfg) -> Path:
-        """DATASET.PATH. Raises ConfigError when it is empty or nothing is there."""
+        """Return DATASET.PATH. Raises ConfigError if it is empty or does not exist."""
         path = Path(setting_of(cfg, "PATH") or "").expanduser()
         if not setting_of(cfg, "PATH"):
             raise ConfigError("DATASET.PATH: say where your images are, with --path")
@@ -64,7 +64,7 @@ class OwnImages(UFTDataset):
 
     @classmethod
     def targets_at(cls, path: str) -> tuple[str, ...]:
-        """The one domain at `path`, called as the folder, or as the list without its suffix."""
+        """Return the one domain at `path`, named like the folder or the list without its suffix."""
         place = Path(path).expanduser().resolve()
         return (place.name if place.is_dir() else place.stem,)
 
@@ -92,7 +92,7 @@ class OwnImages(UFTDataset):
         return store_folder(cfg)
 
     def whole(self) -> list[Item]:
-        """(path, class id) of every image."""
+        """Return (path, class id) of every image."""
         raise TypeError(f"{type(self).__name__} must define whole()")
 
     def _set_classes(self, known: list[str], unknown: list[str]) -> None:
@@ -101,7 +101,7 @@ class OwnImages(UFTDataset):
         self.counts = ClassCounts(total, known=k, partial=k, open_partial=k, seen_ood=total - k)
 
     def _names(self) -> list[str] | None:
-        """The known class names: DATASET.NAMES, else names.txt beside the images; or None."""
+        """Return the known class names: DATASET.NAMES, or names.txt beside the images; or None."""
         given, beside = Path(self.names_file).expanduser(), self.root / "names.txt"
         self.names_path = given if self.names_file else beside
         return read_names(self.names_path) if self.names_file or beside.is_file() else None
@@ -112,10 +112,10 @@ WITHOUT_LABELS = "--recursive reads the images of all its sub-folders, without l
 
 @DATASET_REGISTRY.register()
 class UFTFolder(OwnImages):
-    """A folder of class folders, those that DATASET.NAMES lacks being unknown classes; or of images
-    alone, without labels. With DATASET.RECURSIVE sub-folders are read at any depth: of class
-    folders where the folder holds nothing else and one has a class name, else as images without
-    labels."""
+    """A folder of class folders, of which those not in DATASET.NAMES are unknown classes; or a
+    folder of images without labels. With DATASET.RECURSIVE, sub-folders are read at any depth. They
+    are class folders if there are no images beside them and at least one has a class name; else
+    their images have no labels."""
 
     title = "folder"
 
@@ -157,7 +157,7 @@ class UFTFolder(OwnImages):
 
     @staticmethod
     def _holds_classes(names: list[str], folders: list[Path], loose: list[str]) -> bool:
-        """Whether the folder holds class folders, and no images beside them."""
+        """Whether the folder holds class folders and no images beside them."""
         return not loose and bool(match(names, [folder.name for folder in folders], "")[0])
 
     def whole(self) -> list[Item]:
@@ -179,9 +179,9 @@ class UFTFolder(OwnImages):
 
 @DATASET_REGISTRY.register()
 class UFTList(OwnImages):
-    """A list of `path label` lines or of paths alone (ueo/images/lists.py); paths are relative to
-    the data root. Labels below the number of names, or among the names, are known classes, the
-    others are unknown ones. With X_train.txt, the list X_test.txt beside it is tested."""
+    """A list of `path label` lines, or of paths alone (ueo/images/lists.py); paths are relative to
+    the data root. Labels that are numbers below the number of names, or are names, are known
+    classes, others unknown ones. Beside a list X_train.txt, X_test.txt is the test set."""
 
     title = "list"
 
@@ -202,7 +202,7 @@ class UFTList(OwnImages):
         self._read(names, dict.fromkeys((self.path, self.test_list)))
 
     def _read(self, names: list[str], files: Iterable[Path]) -> None:
-        """Read the lists together, so that an unknown class has the same id in both."""
+        """Read the lists together, so that an unknown class has one id in both."""
         rows = {file: read_rows(file, self.image_root) for file in files}
         labels, unknown = class_ids([row for part in rows.values() for row in part], names)
         self._set_classes(names, unknown)

@@ -1,5 +1,5 @@
-"""Data sets that others published: found under any of their names, fetched, compared with what is
-known of the published version."""
+"""Published data sets: find them under any of their names, download them, and compare them with
+what is known of the published version."""
 
 import os
 import re
@@ -14,13 +14,13 @@ from ueo.images.folders import Unread, find_folder, find_root, subfolders
 from ueo.images.unreadable import damaged
 from ueo.text import shown
 
-SHOWN = 6  # differences of a domain
+SHOWN = 6  # differences listed for a domain, at most
 
 
 @dataclass
 class Comparison:
-    """A domain beside its published version, in words: what was found there, what differs, what was
-    compared and what was not. known: whether anything is known of that version."""
+    """A domain compared with its published version, in words: what was found, what differs, what
+    was compared and what was not. known: whether anything is known of the published version."""
 
     found: str
     differs: list[str] = field(default_factory=list)
@@ -30,13 +30,13 @@ class Comparison:
     known: bool = True
 
     def numbers(self, found: int, published: int, what: str) -> None:
-        """Compare two numbers of `what`, which begins with a plural."""
+        """Compare two numbers of `what`, whose first word is a plural."""
         if found != published:
             what = re.sub("s( |$)", r"\1", what, count=1) if found == 1 else what
             self.differs.append(f"{found} {what}, the published version has {published}")
 
     def files(self, paths: list[str], deep: bool) -> None:
-        """Look for files of no bytes; with `deep` also decode each."""
+        """Look for empty files; with `deep` also decode each file."""
         empty = [path for path in paths if _size(path) == 0]
         self._bad(empty, "of zero bytes")
         self.compared.append("no file is empty")
@@ -52,7 +52,7 @@ class Comparison:
             self.differs.append(f"{number} {what}, first {shown(paths[0])}")
 
     def line(self) -> str:
-        """All of it in one line."""
+        """Return the comparison in one line."""
         more = [f"{len(self.differs) - SHOWN} more differences"] * (len(self.differs) > SHOWN)
         good = f"{self.found}{', as published' * self.known}"
         parts = ["; ".join(self.differs[:SHOWN] + more) or good]
@@ -67,17 +67,17 @@ class Comparison:
 def _size(path: str) -> int:
     try:
         return os.path.getsize(path)
-    except OSError:  # such as a link to nothing
+    except OSError:  # such as a broken link
         return 0
 
 
 class PublishedDataset(UFTDataset):
     """A subclass sets, besides what UFTDataset asks for:
 
-    folder_names: further names of its folder below the data root.
-    pieces:       what to download, if anything; one called like a domain brings that domain.
+    folder_names: other names of its folder below the data root.
+    pieces:       what to download, if anything; a piece with a domain's name brings that domain.
     size:         of the download, in words.
-    terms:        the conditions of those who made the data set, shown before a download.
+    terms:        the conditions of the data set's authors, shown before a download.
     """
 
     published_split = True
@@ -91,7 +91,7 @@ class PublishedDataset(UFTDataset):
 
     @classmethod
     def find(cls, data_root: str) -> Path | None:
-        """The folder that holds the domains' folders, or None."""
+        """Return the folder that holds the domains' folders, or None."""
         names = [n for d in cls.domains for n in (d, *cls.domain_names.get(d, ()))]
         base = Path(data_root).expanduser()
         return find_root(base, (cls.dataset_dir, *cls.folder_names), names)
@@ -105,7 +105,7 @@ class PublishedDataset(UFTDataset):
 
     @classmethod
     def not_there(cls, data_root: str) -> DataError:
-        """What to say when the data set, or a part of it, is not in the data root."""
+        """Return the error for a data set that is missing from the data root, or incomplete."""
         advice = "put it there by hand"
         if cls.pieces:
             command = f"bash scripts/data.sh download {cls.dataset_dir} --root {data_root}"
@@ -117,7 +117,7 @@ class PublishedDataset(UFTDataset):
 
     @classmethod
     def domain_folder(cls, root: Path, domain: str) -> Path:
-        """The folder of a domain in any spelling of its name. Raises DataError without one."""
+        """Return a domain's folder, by any spelling of its name. Raises DataError if missing."""
         found = find_folder(root, (domain, *cls.domain_names.get(domain, ())))
         if found is None:
             present = ", ".join(repr(folder.name) for folder in subfolders(root)) or "none"
@@ -126,8 +126,8 @@ class PublishedDataset(UFTDataset):
 
     @classmethod
     def is_there(cls, data_root: str, piece: Piece) -> bool:
-        """Whether a piece need not be fetched: the domain it is called like is there; or, when it
-        is called otherwise, any domain is."""
+        """Whether a piece need not be downloaded: the domain of its name is there; or, if it has no
+        domain's name, any domain is."""
         root = cls.find(data_root)
         if root is None or piece.name not in cls.domains:
             return root is not None
@@ -138,7 +138,7 @@ class PublishedDataset(UFTDataset):
 
     @classmethod
     def missing(cls, data_root: str, domains: set[str]) -> list[Piece]:
-        """The pieces of `domains` that are still to be fetched."""
+        """Return the pieces of `domains` that remain to be downloaded."""
         others = {domain for domain in cls.domains if domain not in domains}
         return [
             piece
@@ -148,15 +148,15 @@ class PublishedDataset(UFTDataset):
 
     @classmethod
     def compare(cls, root: Path, domain: str, deep: bool) -> Comparison:
-        """A domain beside its published version; with `deep` each image is decoded. Raises
-        DataError for one that cannot be listed."""
+        """Compare a domain with its published version; with `deep` decode each image. Raises
+        DataError if the images cannot be listed."""
         raise TypeError(f"{cls.__name__} must define compare(root, domain, deep)")
 
     @classmethod
     def check(cls, data_root: str, domains: set[str] | None = None, deep: bool = False
               ) -> Iterator[tuple[str, bool, str]]:
-        """(domain, as published?, what was found, compared and not compared) of each of `domains`,
-        or of every one."""
+        """Yield (domain, whether it is as published, the comparison in words) for each of
+        `domains`, by default all."""
         root = cls.locate(data_root)
         for domain in cls.domains:
             if domains and domain not in domains:

@@ -1,11 +1,11 @@
-"""What the image-recognition data sets of the CoOp family share: published splits, one domain.
+"""Base classes of the CoOp family's image-recognition data sets: published splits, one domain.
 
-Training images and test images are apart under either protocol. By default every class is known,
-"all"; for the other label spaces the first half of the classes is known, as in base-to-new
-generalisation, and the rest is a choice of ours: half of each half is in L_u where not all is.
+Training and test images are disjoint under either protocol. In the default label space, "all",
+every class is known. In the others the first half of the classes is known, as in base-to-new
+generalisation; where L_u is not all of a half, it is half of it, a choice of ours.
 
 With DATASET.NUM_SHOTS the shots are those that the CoOp family draws for the same seed. With
-DATASET.SUBSAMPLE_CLASSES only the base or the new half of the known classes is left.
+DATASET.SUBSAMPLE_CLASSES only the base or the new half of the known classes is used.
 """
 
 import json
@@ -48,9 +48,9 @@ class RecognitionDataset(UFTDataset):
 class SplitFileDataset(RecognitionDataset):
     """Images listed by the published split_zhou_<name>.json.
 
-    image_dir:  what its paths are relative to, below the data set's folder.
+    image_dir:  the folder to which its paths are relative, below the data set's.
     split_file: its name.
-    split_id:   where it is published, a file of Google Drive.
+    split_id:   the id of the published file on Google Drive.
     """
 
     image_dir: str
@@ -77,9 +77,9 @@ class SplitFileDataset(RecognitionDataset):
 
 
 def read_split(path: Path, drive_id: str) -> dict[str, list[tuple[str, int, str]]]:
-    """{"train", "val", "test": [(path, class id, class name)]} of a published split.
+    """Read {"train", "val", "test": [(path, class id, class name)]} of a published split.
 
-    Raises DataError without it: a split drawn here would be nobody else's.
+    Raises DataError if it is missing: no split is drawn instead, since nobody else would have it.
     """
     try:
         split = json.loads(path.read_text(encoding="utf-8"))
@@ -97,7 +97,7 @@ def read_split(path: Path, drive_id: str) -> dict[str, list[tuple[str, int, str]
 
 
 def lines_of(path: Path) -> list[str]:
-    """Lines of a text file that comes with a data set. Raises DataError without it."""
+    """Read the lines of a text file of a data set. Raises DataError if it is missing."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -106,8 +106,8 @@ def lines_of(path: Path) -> list[str]:
 
 
 def images_of(folder: Path, unread: Unread) -> list[str]:
-    """Paths of all images in a folder, at any depth, in the order of names. Raises DataError
-    without any. unread: counts what else is there."""
+    """Return the paths of all images in a folder, at any depth, sorted. Raises DataError if there
+    are none. unread: counts what else is there."""
     found = images_below(folder, unread)
     if not found:
         raise DataError(f"{folder}: holds no image; {NEEDED}")

@@ -1,7 +1,7 @@
-"""Unlabelled images in shards, tar files in WebDataset's form: docs/streams.md.
+"""Unlabelled images in shards, tar files in WebDataset's format (docs/streams.md).
 
-DATASET.PATH names them, DATASET.NAMES the classes. The images are never listed: until a first pass
-has counted them, the items are the shards.
+DATASET.PATH names the shards, DATASET.NAMES the classes. Images are never listed: until a first
+pass has counted them, the items are the shards.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ from ueo.settings.config import setting_of
 
 @DATASET_REGISTRY.register()
 class UFTShards(OwnImages):
-    """All images are adapted to and answered; labels in shards are not read."""
+    """All images are adapted to and predicted; labels in shards are not read."""
 
     title = "shards"
 
@@ -50,7 +50,7 @@ class UFTShards(OwnImages):
 
     @classmethod
     def path_of(cls, cfg) -> str:
-        """DATASET.PATH. Raises ConfigError when it is empty."""
+        """Return DATASET.PATH. Raises ConfigError if it is empty."""
         if not setting_of(cfg, "PATH"):
             raise ConfigError("DATASET.PATH: say where the shards are, with --path")
         return setting_of(cfg, "PATH")
@@ -61,11 +61,11 @@ class UFTShards(OwnImages):
 
     @classmethod
     def targets_at(cls, path: str) -> tuple[str, ...]:
-        """The one domain, called as the folder of the shards."""
+        """Return the one domain, named like the folder of the shards."""
         return (title_of(path),)
 
     def take(self, tables: Tables) -> None:
-        """Be the images that a first pass has found."""
+        """Replace the items by the images that a first pass has found."""
         images = Counted(sum(tables.counts))
         self._train_x = self._train_u = self._test = images
         self.overlap = Overlap(images, None)
@@ -92,7 +92,7 @@ class UFTShards(OwnImages):
         self.domains, self.root, self.unread = (self.domain,), Path("."), Unread()
 
     def _inputs_of_shards(self, cfg) -> Inputs:
-        """Of a shard at an address, or of a command, that alone is known."""
+        """Return what results depend on; remote shards are identified by address or command."""
         local = {str(shard.path): shard.name for shard in self.shards if shard.path}
         contents = content_hashes(local, cache_of(cfg, f"shards-{self.domain}"))
         found = [contents.get(str(shard.path), shard.url) for shard in self.shards]
@@ -105,7 +105,7 @@ class UFTShards(OwnImages):
 
 
 class Counted(Sequence):
-    """So many images without a label, none of which is held."""
+    """A sequence of `number` images without labels, of which none is stored."""
 
     def __init__(self, number: int):
         self.number, self.item = number, Hidden(0)

@@ -1,5 +1,5 @@
-"""Labelled shots leave the test set, but each known class keeps a test image unless it is allowed
-that one does not."""
+"""Take labelled shots out of the test set. Each known class must keep a test image, unless
+DATASET.UNTESTED_CLASSES allows otherwise."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ from ueo.names import enumeration
 
 def take_shots(dataset, labelled: list[Datum], tested: list[Datum], shots: int, policy: str
                ) -> tuple[list[Datum], list[Datum], int]:
-    """(labelled shots, test images without them, how many were left out of the test set).
+    """Return (labelled shots, test images without them, how many left the test set).
 
-    dataset: the UFTDataset, which draws them. policy: "allow", see `without_shots`.
+    dataset: the UFTDataset, which draws them. policy: "allow" as in `without_shots`, or another.
     """
     if shots < 1:
         return labelled, tested, 0
@@ -26,12 +26,10 @@ def take_shots(dataset, labelled: list[Datum], tested: list[Datum], shots: int, 
 def without_shots(
     tested: list[Datum], shots: list[Datum], class_list: Sequence[str], known: int, allow: bool
 ) -> list[Datum]:
-    """The test images that are no shots.
+    """Return the test images that are no shots.
 
-    class_list: names by label; known: number of known classes.
-
-    Raises ConfigError where the last test images of a known class are shots, unless `allow`; or of
-    all known classes.
+    class_list: names by label; known: number of known classes. Raises ConfigError if all test
+    images of a known class are shots, unless `allow`; and if this is so for all known classes.
     """
     used = {item.impath for item in shots}
     kept = [item for item in tested if item.impath not in used]

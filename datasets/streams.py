@@ -1,4 +1,4 @@
-"""The images of a stream: those of one domain, or of several, one after another."""
+"""The images of a stream: those of one domain, or of several in turn."""
 
 import copy
 
@@ -8,10 +8,9 @@ from ueo.names import listed
 
 
 def one_after_another(dataset, domains: list[str]) -> tuple[list[Item], dict[str, int]]:
-    """(unlabelled images of each domain, {path: position of its domain}).
+    """Return (unlabelled images, domain by domain; {path: position of its domain}).
 
-    dataset: a UFTDataset, set up for the first of the domains. Raises ConfigError for a domain that
-    comes twice.
+    dataset: a UFTDataset, set up for the first domain. Raises ConfigError for a repeated domain.
     """
     if len(set(domains)) < len(domains):
         raise ConfigError(f"ONLINE.THEN: a domain comes twice: {listed(domains)}")
