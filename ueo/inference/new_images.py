@@ -22,7 +22,7 @@ Image = tuple[str, str | Member]  # (name in the file of predictions, path or sh
 @dataclass(frozen=True)
 class NewImages:
     """The images at `path`. Each iteration yields them in the same order: a folder's by path, a
-    list's line by line. Relative paths in a list are below `root`."""
+    list's line by line. Relative paths in a list start from `root`."""
 
     path: str
     root: str = "."

@@ -24,7 +24,7 @@ def prepare(trainer) -> DatasetBase:
     """Complete the trainer's data set, and return it with labels and paths. Raises ConfigError if
     labels of test images would be trained on, and under --protocol online."""
     if is_online(trainer.cfg):
-        raise ConfigError(f"--protocol online: {type(trainer).__name__} is not of this project")
+        raise ConfigError(f"--protocol online: {type(trainer).__name__} is not from this project")
     dataset = trainer.dm.dataset
     complete(dataset, trainer.cfg)
     trainer.inputs = {**dataset.inputs, **method_inputs(trainer.cfg)}

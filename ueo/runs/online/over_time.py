@@ -13,7 +13,7 @@ def thresholds_so_far(scores: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """(images,): the threshold for each image, by Otsu's rule on the last WINDOW scores when its
     batch is predicted, all scores of that batch included.
 
-    scores: (images,), in order of arrival; ends: (batches,), images that have arrived with each.
+    scores: (images,), in order of arrival; ends: (batches,), cumulative numbers of images.
     """
     found, start = np.empty(len(scores)), 0
     for end in ends:
