@@ -88,7 +88,7 @@ class UFTDataset(DatasetBase):
             self, labelled, tested, cfg.DATASET.NUM_SHOTS, setting_of(cfg, "UNTESTED_CLASSES")
         )
         self.split_hash = split_hash(unlabelled, all_tested)
-        self._say_what_was_read(unlabelled, all_tested)
+        self._match_names(unlabelled, all_tested)
         if self.space != whole:
             labelled, unlabelled, tested = map(self._renumbered, (labelled, unlabelled, tested))
         super().__init__(train_x=labelled or unlabelled, train_u=unlabelled, test=tested)
@@ -210,7 +210,7 @@ class UFTDataset(DatasetBase):
             )
         return found == published
 
-    def _say_what_was_read(self, *parts: list[Datum]) -> None:
+    def _match_names(self, *parts: list[Datum]) -> None:
         """Set and print `matched`, which classes have images; None without labels."""
         present = {item.label for part in parts for item in part}
         known = self.space.known

@@ -81,7 +81,7 @@ class CLIPTrainer(OnlineTrainer):
         return {} if self.training_free else select(self.model, self.options.TUNE)
 
     def adapter(self) -> nn.Module:
-        """Return the module (image features, class features) -> cosines; plain until `prepare`."""
+        """Return the module (image features, class features) -> cosines; CLIP's until `prepare`."""
         return Cosines()
 
     def prepare(self, zero_shot: Tensor) -> None:
@@ -106,7 +106,7 @@ class CLIPTrainer(OnlineTrainer):
         """Return what checkpoints keep besides tuned parameters; by default the adapter's state."""
         return untuned_adapter(self.model, self.groups)
 
-    # what the engine asks for
+    # what the engine calls
 
     def check_cfg(self, cfg) -> None:
         self.options = options_of(cfg, type(self))

@@ -23,17 +23,17 @@ def split_heads(projected: Tensor, attention: nn.MultiheadAttention) -> tuple[Te
     return tuple(part.transpose(-3, -2) for part in parts)
 
 
-def merge_heads(seen: Tensor) -> Tensor:
+def merge_heads(attended: Tensor) -> Tensor:
     """(..., heads, tokens, width / heads) -> (..., tokens, width)."""
-    return seen.transpose(-3, -2).flatten(-2)
+    return attended.transpose(-3, -2).flatten(-2)
 
 
-def after_attention(block: nn.Module, x: Tensor, seen: Tensor) -> Tensor:
+def after_attention(block: nn.Module, x: Tensor, attended: Tensor) -> Tensor:
     """Compute the rest of a block: output projection, residual, MLP.
 
-    x: (..., tokens, width); seen: the output of attention, of the same shape.
+    x: (..., tokens, width); attended: the output of attention, of the same shape.
     """
-    x = x + block.attn.out_proj(seen)
+    x = x + block.attn.out_proj(attended)
     return x + _mlp(block.mlp, layer_norm(block.ln_2, x))
 
 

@@ -154,7 +154,7 @@ def listing() -> str:
     """Return all backbones as text: OpenAI's, the embedded ones, and open_clip's by model."""
     lines = ["OpenAI's:", *(f"  {name}" for name in openai_files.published()),
              "Embedded:", *(f"  {name}" for name in (TINY, *open_clip_names.EMBEDDED)),
-             "open_clip's, open_clip:MODEL/SET (docs/backbones.md says how to name one's own):"]
+             "open_clip's, open_clip:MODEL/SET (docs/backbones.md says how to name your own):"]
     try:
         known = open_clip_names.models()
     except ConfigError:

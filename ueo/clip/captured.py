@@ -22,7 +22,7 @@ WARM_UP = 3  # steps before recording, in which cuDNN chooses algorithms and lib
 TOLERANCE = 0.02  # of a replayed loss, relative or absolute; rounding differs in half precision
 
 
-def in_the_way(trainer) -> str:
+def why_not_captured(trainer) -> str:
     """Return why the steps of a CLIPTrainer on CUDA cannot be captured; "" if they can."""
     name, cfg = type(trainer).__name__, trainer.cfg
     reasons = (
@@ -42,7 +42,7 @@ def captured_step(
     impossible, which is printed."""
     if trainer.device.type != "cuda" or not trainer.options.GRAPH:
         return None
-    if why := in_the_way(trainer):
+    if why := why_not_captured(trainer):
         print(f"Kernels of a step are launched one by one, not as a CUDA graph: {why}")
         return None
     return CapturedStep(step, parameters, type(trainer).__name__)

@@ -57,10 +57,10 @@ def attention_pool(pool: nn.Module, x: Tensor) -> Tensor:
     heads, width = pool.num_heads, x.shape[2]
     each = width // heads
     query = pool.q_proj(x[:, 0]).view(-1, heads, each).transpose(0, 1) * each**-0.5
-    asked = torch.bmm(query, pool.k_proj.weight.view(heads, each, width)).transpose(0, 1)
-    share = (asked @ x.transpose(1, 2)).softmax(-1)  # (batch, heads, places)
-    seen = (share @ x).transpose(0, 1)  # (heads, batch, width)
-    value = torch.bmm(seen, pool.v_proj.weight.view(heads, each, width).transpose(1, 2))
+    projected = torch.bmm(query, pool.k_proj.weight.view(heads, each, width)).transpose(0, 1)
+    attention = (projected @ x.transpose(1, 2)).softmax(-1)  # (batch, heads, places)
+    attended = (attention @ x).transpose(0, 1)  # (heads, batch, width)
+    value = torch.bmm(attended, pool.v_proj.weight.view(heads, each, width).transpose(1, 2))
     return pool.c_proj(value.transpose(0, 1).flatten(1) + pool.v_proj.bias)
 
 
@@ -71,8 +71,8 @@ def _vision_transformer(visual: nn.Module, images: Tensor) -> Tensor:
     normalised = layer_norm(last.ln_1, x)
     _, key, value = split_heads(project(last.attn, normalised), last.attn)
     (query,) = split_heads(project(last.attn, normalised[:, :1], parts=1), last.attn)
-    seen = F.scaled_dot_product_attention(query, key, value)
-    token = after_attention(last, x[:, :1], merge_heads(seen))
+    attended = F.scaled_dot_product_attention(query, key, value)
+    token = after_attention(last, x[:, :1], merge_heads(attended))
     return layer_norm(visual.ln_post, token[:, 0]) @ visual.proj
 
 

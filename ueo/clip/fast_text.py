@@ -52,8 +52,8 @@ class OwnTokens(nn.Module):
         projected = _Unpacked.apply(project(attention, x), self)
         prompts = projected.view(-1, self.length, projected.shape[-1])  # (contexts * classes, ...)
         query, key, value = split_heads(prompts, attention)
-        seen = merge_heads(F.scaled_dot_product_attention(query, key, value, is_causal=True))
-        return seen.reshape(*projected.shape[:2], -1).index_select(1, places)
+        attended = merge_heads(F.scaled_dot_product_attention(query, key, value, is_causal=True))
+        return attended.reshape(*projected.shape[:2], -1).index_select(1, places)
 
 
 class _Unpacked(torch.autograd.Function):
@@ -88,6 +88,6 @@ def encode_shared(tower: nn.Module, prefix: Tensor, own: OwnTokens) -> Tensor:
     *blocks, last = tower.blocks
     for block in blocks:
         x = after_attention(block, x, own.attend(block.attn, layer_norm(block.ln_1, x), own.places))
-    seen = own.attend(last.attn, layer_norm(last.ln_1, x), own.last_places)
-    x = after_attention(last, x.index_select(1, own.last_rows), seen)
+    attended = own.attend(last.attn, layer_norm(last.ln_1, x), own.last_places)
+    x = after_attention(last, x.index_select(1, own.last_rows), attended)
     return tower.project(x, prefix.dtype)

@@ -40,7 +40,7 @@ def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = No
     config = described(name)
     encode = tokeniser(parse(name), config["model_cfg"]["text_cfg"])
     state = read_weights(fetch(name)) if weights is None else weights
-    _say_what_differs(parse(name), config["model_cfg"])
+    _warn_of_other_activation(parse(name), config["model_cfg"])
     model = _built(config, name, precision)
     try:
         fill(model, state)
@@ -210,7 +210,7 @@ def tokeniser(wanted: Name, text: dict):
         ) from error
 
 
-def _say_what_differs(wanted: Name, config: dict) -> None:
+def _warn_of_other_activation(wanted: Name, config: dict) -> None:
     """Print a warning if weights were trained with another activation than the model has. Known for
     published sets, and for files with the name of one of OpenAI's."""
     if wanted.weights in weights_of(wanted.model):

@@ -79,7 +79,7 @@ def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = No
     """Load the backbone on the CPU. precision, weights: see ueo/clip/backbones.py."""
     if weights is None:
         weights = read_weights(download(name) if name in published() else weights_file(name))
-        _say_whose(name)
+        _warn_of_other_weights(name)
     model = _build(weights, name)
     if precision != "fp16":
         model.float()
@@ -87,7 +87,7 @@ def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = No
     return wrap(model)
 
 
-def _say_whose(name: str) -> None:
+def _warn_of_other_weights(name: str) -> None:
     """Print a warning if a file's name suggests weights trained with GELU; tensors cannot tell."""
     path = weights_file(name).absolute()
     told = [path.name, *(part for part in path.parts if part.startswith("models--"))]  # hub cache
