@@ -25,7 +25,7 @@ LEAST_ROWS = 16
 
 class PromptedCLIP(nn.Module):
     """Image encoder, prompt learner and text encoder. Always in eval mode, training included:
-    BatchNorm uses CLIP's running statistics and never moves them.
+    BatchNorm uses CLIP's running statistics and never updates them.
 
     adapter: (image features, class features) -> cosines; see adapters.py.
     fast: skip unused computation (fast_text.py, fast_image.py) in towers that were not changed.

@@ -30,7 +30,7 @@ def parse_parts(tune: str) -> tuple[str, ...]:
     for whole, parts in HOLDS.items():
         for part in parts:
             if whole in names and part in names:
-                raise ConfigError(f"{whole!r} holds {part!r} already; name one of them")
+                raise ConfigError(f"{whole!r} includes {part!r}; name one of them")
     return names
 
 

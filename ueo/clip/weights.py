@@ -22,8 +22,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     if layout is None:
         some = ", ".join(list(state)[:3]) or "no name at all"
         raise CheckpointError(
-            f"{path}: holds no OpenAI CLIP model; it lacks visual.proj and "
-            f"visual.attnpool.c_proj.weight, and holds {some}"
+            f"{path}: holds no OpenAI CLIP model; it has neither visual.proj nor "
+            f"visual.attnpool.c_proj.weight, but {some}"
         )
     if layout is not OPENAI:
         raise CheckpointError(f"{path}: holds {layout.what}; {layout.remedy}")
@@ -34,7 +34,7 @@ def usable(state: dict[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor
     """Return the weights read from `path`. A compact vocabulary, of trained tokens alone, becomes
     the whole one, with zeros elsewhere. Raises CheckpointError for NaN or infinity."""
     if name := first_not_finite(state):
-        raise CheckpointError(f"{path}: {name} holds NaN or infinity; these weights are of no use")
+        raise CheckpointError(f"{path}: {name} holds NaN or infinity; these weights cannot be used")
     ids = state.pop("token_embedding.ids", None)
     if ids is not None:
         rows = state["token_embedding.weight"]  # (tokens used, width)

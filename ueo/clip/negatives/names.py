@@ -124,8 +124,8 @@ class NamesOfRun:
         kept = mine(nearness(features, self._classes.float().cpu()), words.nouns)
         if not len(kept):
             raise ConfigError(
-                f"a score against negative names: only {len(words.names)} words have a token each "
-                "in this backbone; take another score, as mcm"
+                f"a score against negative names: this backbone can read only {len(words.names)} "
+                "words; take another score, such as mcm"
             )
         kept = kept[shuffled([words.names[i] for i in kept])]
         names = [words.names[i] for i in kept]
@@ -152,7 +152,7 @@ class NamesOfRun:
         read = (features != 0).any(1)
         if unread := int((~read).sum()):
             print(f"Negative names: {unread:,} of {len(read):,} words are left out, because this "
-                  "backbone has no token for a part of theirs")
+                  "backbone has no embedding for one of their tokens")
         taken = {name.replace("_", " ").lower() for name in self.classnames}
         free = read & torch.tensor([name not in taken for name in words.names])
         names = [name for name, is_free in zip(words.names, free.tolist()) if is_free]

@@ -31,7 +31,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     file is if that is known."""
     state, around = unwrapped(read_file(path), path)
     if around:
-        print(f"{path}: left out around its weights: {', '.join(around)}")
+        print(f"{path}: ignored around the weights: {', '.join(around)}")
     return state
 
 
@@ -63,7 +63,7 @@ def _checked(state: dict, path: Path) -> dict[str, torch.Tensor]:
     state = {name: value for name, value in state.items() if name not in NO_WEIGHTS}
     for name, value in state.items():
         if not isinstance(value, torch.Tensor):
-            raise CheckpointError(f"{path}: {name} is no tensor but a {type(value).__name__}")
+            raise CheckpointError(f"{path}: {name} is a {type(value).__name__}, not a tensor")
     return state
 
 
@@ -106,6 +106,6 @@ def _no_weights(path: Path, error: BaseException) -> str:
         if head.startswith(beginnings):
             return f"is {what}"
     return (
-        f"no file of weights, or a damaged one ({first_lines(error)}); it takes OpenAI's archive, "
-        "a state dict saved by torch, or safetensors"
+        f"no file of weights, or a damaged one ({first_lines(error)}); OpenAI's archive, a state "
+        "dict saved by torch, or safetensors is expected"
     )

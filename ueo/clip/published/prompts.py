@@ -62,8 +62,8 @@ def _read_prompt(path: Path) -> tuple[dict[str, Tensor], Tensor | None, Tensor |
     if layout not in (COOP, COCOOP, OURS):
         found = layout.what if layout else ", ".join(list(state)[:3]) or "nothing"
         raise CheckpointError(
-            f"{path}: holds {found}; what can be started from is a prompt (ctx) of CoOp, CoCoOp, "
-            "UPL or a run of this toolbox"
+            f"{path}: holds {found}; a prompt (ctx) of CoOp, CoCoOp, UPL or a run of this toolbox "
+            "is expected"
         )
     if name := first_not_finite(state):
         raise CheckpointError(f"{path}: {name} holds NaN or infinity; its run diverged")
@@ -88,7 +88,7 @@ def _check_context(theirs: Tensor, prompt: PromptLearner, path: Path, trainer: s
         fitting = [name for name, sizes in ARCHITECTURES.items() if sizes[WIDTH] == width]
         remedy = ITS_BACKBONE + (f", such as {', '.join(fitting)}" if fitting else "")
     elif theirs.dim() == 3 and len(theirs) != classes:
-        remedy = f"contexts of single classes fit no other classes, and this run knows {classes}"
+        remedy = f"class-specific contexts fit no other classes, and this run knows {classes}"
     else:
         remedy = "set " + " ".join(f"TRAINER.{trainer}.{o}" for o in _fitting(theirs, ours))
     raise CheckpointError(

@@ -134,7 +134,7 @@ def absent(name: str) -> str:
     repository, files = _published(parse(name))
     return "" if not repository or _cached(repository, files) else (
         f"{files[0]} of {repository} is not in the cache of the Hugging Face hub: the first run "
-        "that needs it fetches it")
+        "that needs it downloads it")
 
 
 def fetch(name: str) -> Path:
@@ -145,7 +145,7 @@ def fetch(name: str) -> Path:
         return _of_hub(repository, files)
     path = weights_file(name)
     if not path.is_file():
-        raise CheckpointError(f"{path}: there are no weights; put {WEIGHTS[0]} there")
+        raise CheckpointError(f"{path}: no such weights; put {WEIGHTS[0]} there")
     return path
 
 

@@ -50,7 +50,7 @@ def absent(name: str) -> str:
     """Return which file is missing and how to get it, in words; "" if none is."""
     file = weights_file(name)
     return "" if name not in published() or file.is_file() else (
-        f"{file} is not there: the first run that needs it fetches it, or fetch {address(name)} "
+        f"{file} is missing: the first run that needs it downloads it, or download {address(name)} "
         "by hand")
 
 

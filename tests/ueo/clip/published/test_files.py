@@ -54,7 +54,7 @@ def test_what_is_around_the_weights_is_left_out_and_said(state, tmp_path, capsys
     assert found.keys() == state.keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith(f"{path}: left out around its weights: {said}")
+    assert line.startswith(f"{path}: ignored around the weights: {said}")
 
 
 def test_of_weights_alone_nothing_is_said(state, tmp_path, capsys):

@@ -196,9 +196,9 @@ MAPLE = {"prompt_learner.ctx": torch.zeros(2, 32), "image_encoder.proj": torch.z
     (lambda m: {**learnt(m, SIX), **network(m)}, "with a network .* UEO lacks; --trainer CoCoOp"),
     (of(lambda s: {**s, "w_temperature": torch.ones(1)}), "w_temperature, for which UEO has no"),
     (of(lambda s: {**s, "ctx": s["ctx"] * float("nan")}), "holds NaN or infinity"),
-    (lambda m: MAPLE, "holds MaPLe's prompts for both towers; what can be"),
-    (lambda m: m.state_dict(), "holds OpenAI's CLIP; what can be started from"),
-    (lambda m: {"fc.weight": torch.ones(2)}, "holds fc.weight; what can be started from"),
+    (lambda m: MAPLE, "holds MaPLe's prompts for both towers; a prompt .ctx. of CoOp"),
+    (lambda m: m.state_dict(), "holds OpenAI's CLIP; a prompt .ctx. of CoOp"),
+    (lambda m: {"fc.weight": torch.ones(2)}, "holds fc.weight; a prompt .ctx. of CoOp"),
 ])
 def test_what_does_not_fit_is_one_line_that_says_what_would(line, tmp_path, make, said):
     path = save(make(discerning_clip("vit")), tmp_path / "model.pth.tar-50")
