@@ -56,8 +56,8 @@ def _describe(dataset: DatasetBase, cfg) -> None:
         if place != label:
             raise DataError(
                 f"{cfg.DATASET.NAME}: no training image has the label {place}, so that "
-                f"{dataset.lab2cname[label]!r}, {label}, would be taken for it; train on domains "
-                "that hold every class, or set _classnames and _lab2cname in the data set"
+                f"{dataset.lab2cname[label]!r}, label {label}, would take its place; train on "
+                "domains with every class, or set _classnames and _lab2cname in the data set"
             )
     unlabelled = dataset.train_u or dataset.train_x
     dataset._train_u = unlabelled  # Dassl's property has no setter

@@ -219,15 +219,15 @@ def open_store(
         folder.mkdir(parents=True, exist_ok=True)
         budget = derived_budget(folder) if gigabytes is None else int(gigabytes * GIGABYTE)
         if budget < (rows + 1) * ROW:
-            print(f"Decoded images are not kept: {budget} bytes are too few; see DATASET.STORE_GB")
+            print(f"Decoded images are not cached: {budget} bytes are too few for DATASET.STORE_GB")
             return None
         called = "-".join(filter(None, (name_in(folder), name, PIL.__version__, str(rows))))
         called = re.sub(r"[^\w-]", "_", called)
         store = PixelStore(folder / called, rows, budget)
     except OSError as error:
-        print(f"Decoded images are not kept: {folder}: {error.strerror}; see DATASET.STORE")
+        print(f"Decoded images are not cached: {folder}: {error.strerror}; see DATASET.STORE")
         return None
-    print(f"Decoded images are kept in {folder}, at most {budget / GIGABYTE:.1f} GB")
+    print(f"Decoded images are cached in {folder}, at most {budget / GIGABYTE:.1f} GB")
     return store
 
 

@@ -73,8 +73,8 @@ def _read(file: Path, names: dict[str, Item]) -> tuple[list[str], list[str]]:
         raise DataError(f"{file}: not a readable split; {REMOVE}") from error
     if different:
         raise DataError(
-            f"{file}: divides other images than are there ({len(set(listed) - set(names))} of its "
-            f"images are missing, {len(set(names) - set(listed))} are not in it); restore the "
-            "images, or remove the file for a new split"
+            f"{file}: does not match the images ({len(set(listed) - set(names))} of its images are "
+            f"missing, {len(set(names) - set(listed))} are not in it); restore the images, or "
+            "remove the file for a new split"
         )
     return train, test

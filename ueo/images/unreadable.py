@@ -26,7 +26,7 @@ def without_unreadable(
     paths = sorted({path for part in parts for path, _ in part})
     reasons = unreadable(paths, report)
     if paths and len(reasons) == len(paths):
-        raise DataError(f"{paths[0]}: {reasons[paths[0]]}, nor can any other be read")
+        raise DataError(f"{paths[0]}: {reasons[paths[0]]}; no other image can be read either")
     say_skipped(reasons)
     return [[item for item in part if item[0] not in reasons] for part in parts], reasons
 

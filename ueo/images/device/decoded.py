@@ -96,7 +96,7 @@ def keep_decoded(images: Images, budget: Budget, otherwise: str) -> DecodedImage
         return None
     what = f"{len(images):,} training images"
     if not images.fast:
-        print(f"{what} are not kept on the device, which cannot augment in this way: {otherwise}")
+        print(f"{what} are not kept on the device, which cannot do this transform: {otherwise}")
         return None
     guess = images.decoded_bytes()
     if guess > SURELY * budget.left():  # no need to read the size of each image
@@ -105,7 +105,7 @@ def keep_decoded(images: Images, budget: Budget, otherwise: str) -> DecodedImage
     with ThreadPoolExecutor(budget.threads) as pool:
         sizes = np.array(list(pool.map(images.size, range(len(images)))))
     if (sizes.max(0) > MOST_SHRUNK * np.array(images.fast[0].size)).any():
-        print(f"{what} are not kept on the device, one is too large to be exact: {otherwise}")
+        print(f"{what} are not kept on the device, one is too large to resize exactly: {otherwise}")
         return None
     fits = budget.take(3 * int(sizes.prod(1).sum()), what, otherwise)
     return DecodedImages(images, sizes, budget) if fits else None

@@ -228,7 +228,7 @@ def test_what_has_no_fast_way_is_read_as_before_and_says_so(cfg, listed, capsys,
     loader = loaders_of(cfg, listed, Budget(CPU, 1.0, 1))[0]
     assert_same(passes(loader), passes(loaders_of(cfg, listed, None)[0]))
     assert loader.kept is None
-    assert "which cannot augment in this way: they are read in each" in capsys.readouterr().out
+    assert "which cannot do this transform: they are read in each" in capsys.readouterr().out
 
 
 def test_an_image_that_shrinks_too_much_to_be_exact_is_read_as_before(cfg, listed, monkeypatch,
@@ -236,7 +236,7 @@ def test_an_image_that_shrinks_too_much_to_be_exact_is_read_as_before(cfg, liste
     monkeypatch.setattr(decoded, "MOST_SHRUNK", 9)  # one has 300 pixels, which become 32
     loader = loaders_of(cfg, listed, Budget(CPU, 1.0, 1))[0]
     assert_same(passes(loader), passes(loaders_of(cfg, listed, None)[0]))
-    assert loader.kept is None and "too large to be exact" in capsys.readouterr().out
+    assert loader.kept is None and "too large to resize exactly" in capsys.readouterr().out
 
 
 def test_an_image_of_another_size_than_before_is_one_sentence(cfg, listed, monkeypatch):
