@@ -5,9 +5,9 @@ layer on its features, the detector, learns online whether an image is of a know
 
     L = CE(W f_i + b, y_i),   y_i = 1 (known) where max p_i is above Otsu's threshold, else 0
 
-The threshold is computed on the last WINDOW confidences. Every eighth image is joined by an image
-of noise with y = 0, so that no known image is learnt as unknown for want of unknown ones. The OOD
-score is max p until the detector has taken more than WARM_UP steps, then the detector's softmax. As
+The threshold is computed on the last WINDOW confidences. One noise image with y = 0 is added for
+every eighth image, so that known images are not learnt as unknown in a stream without unknown ones.
+The OOD score is max p until the detector has taken more than WARM_UP steps, then its softmax. As
 released, each batch is a step, however small. With batches of one image, a step is taken whenever
 QUEUE images have come; those left over at the end of the stream are not used.
 

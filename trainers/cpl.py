@@ -8,9 +8,9 @@ partial labels, which learns only that the label is one of the candidates:
     L = mean_i -log sum_{j in S_i} p_ij    over the images that have a candidate
 
 Departures: the released code trains from scratch in several rounds, on the most confident images of
-each class, of which each round takes more; here one training sees all images and updates the sets.
-The released code chooses SHARE from 0.6 to 0.9 and beta from 0.8 to 0.99 for each data set; here
-SHARE is one for all, and beta is 1 - PER_CLASS / K, as its authors advise later.
+each class, with more in each round; here one training sees all images and updates the sets. The
+released code chooses SHARE from 0.6 to 0.9 and beta from 0.8 to 0.99 for each data set; here one
+SHARE serves all, and beta is 1 - PER_CLASS / K, as its authors advise later.
 """
 
 from dassl.engine import TRAINER_REGISTRY
@@ -42,7 +42,7 @@ class CPL(CLIPTrainer):
             self._choose(self.passes.unlabelled_cosines())
 
     def _choose(self, cosines: Tensor) -> None:
-        """cosines: (images, K), of the unlabelled images."""
+        """Choose the candidates by cosines (images, K) of the unlabelled images."""
         prob = (self.model.logit_scale * cosines).softmax(-1)
         share = min(self.options.PER_CLASS / prob.shape[1], 1)
         found = candidate_labels(prob, self.options.SHARE, share)

@@ -1,11 +1,11 @@
 """Entropy minimisation, as in Tent (Wang et al., ICLR 2021, arXiv:2006.10726).
 
-Reference: github.com/DequanWang/tent. Every prediction is sharpened, be its class known or not:
+Reference: github.com/DequanWang/tent. Every prediction is sharpened, of known classes or not:
 
     L = mean_i H(p_i)
 
 Tent normalises with batch statistics and tunes the affine parameters of BatchNorm online. Here
-CLIP's statistics are kept, unless BATCH_STATS is set, and training takes epochs.
+CLIP's statistics are kept, unless BATCH_STATS is set, and images are seen for several epochs.
 """
 
 from torch import Tensor, nn

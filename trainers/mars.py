@@ -5,7 +5,7 @@ gain max(p - a, 0), s_j the similarity of the image to the mean feature of the z
 
     h_j = [s_c > s_j], all 0 if the class b of p has s_b > s_c
     rho_cj = sum g_j h_j / sum g_j over the images of class c
-    target = p - rho_c h g, what it takes away added to c;    L = CE(target, strong view)
+    target = p - rho_c h g, and what is taken away is added to c;    L = CE(target, strong view)
 
 Second stage, with the model of the first as teacher and the strong view for the student:
 

@@ -60,7 +60,7 @@ class BesideFrozen(PromptedCLIP):
         own = super().image_features(images)
         if (share := self._share()) == 1:
             return own
-        folded, self._folded = self._folded, ()  # it is folded of the adapted model
+        folded, self._folded = self._folded, ()  # made from adapted weights
         self.adapter.swap()
         try:
             return _joined(super().image_features(images), own, share)
@@ -73,7 +73,7 @@ class BesideFrozen(PromptedCLIP):
         return own if share == 1 else _joined(self.adapter.classes, own, share)
 
     def _share(self) -> float:
-        """Return m; 1 in training, which is of the adapted model alone."""
+        """Return m, or 1 in training, which uses the adapted model alone."""
         return 1.0 if torch.is_grad_enabled() else self.adapter.share.item()
 
 
