@@ -119,7 +119,7 @@ class UFTFGVCAircraft(RecognitionDataset):
         self.class_list = lines_of(root / "variants.txt")
         for name in self.class_list:
             if self.class_list.count(name) > 1:
-                raise DataError(f"{root / 'variants.txt'}: {name!r} stands there twice; {NEEDED}")
+                raise DataError(f"{root / 'variants.txt'}: {name!r} is listed twice; {NEEDED}")
 
     def items(self, domain: str, part: str) -> list[Item]:
         ids = {name: label for label, name in enumerate(self.class_list)}

@@ -24,7 +24,7 @@ def class_names(root: Path) -> dict[str, str]:
     for line in lines_of(root / CLASSNAMES):
         number, _, name = line.partition(" ")
         if number in names:
-            raise DataError(f"{root / CLASSNAMES}: {number} stands there twice; fetch it anew")
+            raise DataError(f"{root / CLASSNAMES}: {number} is listed twice; download it again")
         names[number] = name.strip()
     return names
 

@@ -44,7 +44,7 @@ class OwnImages(UFTDataset):
         self.recursive = setting_of(cfg, "RECURSIVE")
         if setting_of(cfg, "SETTING") not in self.settings:
             raise ConfigError(
-                f"DATASET.SETTING: images of one's own have the label space as_is, not "
+                f"DATASET.SETTING: your own images have the label space as_is, not "
                 f"{setting_of(cfg, 'SETTING')!r}; the names in DATASET.NAMES say what is known"
             )
         self.image_root = Path(cfg.DATASET.ROOT).expanduser()

@@ -93,7 +93,7 @@ def read_split(path: Path, drive_id: str) -> dict[str, list[tuple[str, int, str]
             f"(https://drive.google.com/file/d/{drive_id}/view), {NEEDED}"
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not a published split ({error!r}); fetch it anew") from error
+        raise DataError(f"{path}: not a published split ({error!r}); download it again") from error
 
 
 def lines_of(path: Path) -> list[str]:

@@ -58,7 +58,8 @@ class CoCoOp(CLIPTrainer):
     def setup(self) -> None:
         options = self.options
         if options.CSC or options.ENSEMBLE > 1 or options.CLASS_TOKEN_POSITION != "end":
-            raise ConfigError("TRAINER.CoCoOp: one shared context, before the class name, alone")
+            raise ConfigError("TRAINER.CoCoOp: needs one context for all classes, before the class "
+                              "name: CSC False, ENSEMBLE 1, CLASS_TOKEN_POSITION end")
         width = self.model.prompt.ctx.shape[-1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(max(self.cfg.SEED, 0))
