@@ -77,7 +77,7 @@ class AdaND(CLIPTrainer):
         """Return (features of images and noise, not normalised; whether each is known; cosines of
         the images)."""
         both, own = torch.cat([images.to(self.device), self._noise(noise, images)]), len(images)
-        rows = self.model.steadily(self.model.encode_images, both).float()
+        rows = self.model.padded(self.model.encode_images, both).float()
         cosines = F.normalize(rows, dim=-1) @ self.model.class_features().float().T
         confidence = msp(cosines, self.model.logit_scale)
         known = confidence >= self._threshold(confidence)

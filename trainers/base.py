@@ -25,7 +25,7 @@ from ueo.clip.model import PromptedCLIP
 from ueo.clip.optimisation import SCHEDULES, LossScaler, build_optimiser, build_schedule
 from ueo.clip.precision import PRECISIONS, resolve_precision
 from ueo.clip.prompts import CONTEXT, POSITIONS, TEMPLATE, build_prompt
-from ueo.clip.tuning import as_module, check_tuned, counted, parse_parts, select, untuned_adapter
+from ueo.clip.tuning import as_module, check_tuned, parse_parts, select, summary, untuned_adapter
 from ueo.errors import ConfigError
 from ueo.runs.checkpoint import MODEL
 from ueo.runs.online.trainer import OnlineTrainer
@@ -139,7 +139,7 @@ class CLIPTrainer(OnlineTrainer):
         self.build_network()
         if self.groups and not self.uses_labels and self._has_no_loss():
             raise without_loss(type(self).__name__)
-        print(counted(self.groups, self.model))
+        print(summary(self.groups, self.model))
         self.scaler = LossScaler() if self.precision == "amp" else None
         if self.groups:
             self._build_optimiser()

@@ -131,7 +131,7 @@ class PromptedCLIP(nn.Module):
             self._kept_fold = state, (folded(self.visual),), self.visual.state_dict()
         return self._kept_fold[1]
 
-    def steadily(self, function: Callable[..., Tensor], *parts: Tensor) -> Tensor:
+    def padded(self, function: Callable[..., Tensor], *parts: Tensor) -> Tensor:
         """Return `function` of parts (batch, ...), one result a row, with batches padded to
         LEAST_ROWS: on a CPU an image gets the same result, bit for bit, alone or among many. If
         BatchNorm uses batch statistics, that is impossible, and nothing is padded."""

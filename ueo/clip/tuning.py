@@ -73,7 +73,7 @@ def check_tuned(
         )
 
 
-def counted(groups: dict[str, dict[str, nn.Parameter]], model: nn.Module) -> str:
+def summary(groups: dict[str, dict[str, nn.Parameter]], model: nn.Module) -> str:
     """Return a line with the number of parameters of each group and of the backbone; and another if
     a method changed the image tower, so that FAST skips nothing there."""
     numbers = (f"{part} {sum(p.numel() for p in group.values()):,}"

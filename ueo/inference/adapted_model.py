@@ -145,13 +145,13 @@ class AdaptedModel:
             names, probabilities.numpy(), scores, self.threshold, self.classes, start)
 
     @torch.no_grad()
-    def score(self, features: Tensor, cosines: Tensor, steadily: bool = True) -> Tensor:
+    def score(self, features: Tensor, cosines: Tensor, padded: bool = True) -> Tensor:
         """(batch,): the run's OOD score, from features (batch, embedding) and cosines (batch, K).
-        steadily: see PromptedCLIP.steadily."""
+        padded: see PromptedCLIP.padded."""
         name = self.facts["score"]
         if self.negatives is None:
             return SCORES[name](cosines)
-        return self.negatives.score(name, self.network.model, features, cosines, steadily)
+        return self.negatives.score(name, self.network.model, features, cosines, padded)
 
     def cosines(self, pixels: Tensor, before: bool = False) -> Tensor:
         """Unscaled cosines (batch, K), fp32, on the CPU. pixels: (batch, height, width, 3), uint8;
@@ -165,8 +165,8 @@ class AdaptedModel:
         """(features (batch, embedding), on the device; the result of `cosines`)."""
         model, classes = self._start() if before else (self.network.model, self.class_features)
         with _alone(model), model.evaluating():
-            features = model.steadily(model.image_features, self.normalise(pixels))
-            cosines = model.steadily(lambda rows: model.cosines(rows, classes), features)
+            features = model.padded(model.image_features, self.normalise(pixels))
+            cosines = model.padded(lambda rows: model.cosines(rows, classes), features)
             return features, cosines.float().cpu()
 
     def _start(self) -> tuple[PromptedCLIP, Tensor | None]:

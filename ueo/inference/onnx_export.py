@@ -45,7 +45,7 @@ class PixelsToPredictions(nn.Module):
         features = self.clip.image_features(normalise(pixels, self.mean, self.std))
         cosines = self.clip.cosines(features, self.classes)
         probabilities = (self.clip.logit_scale * cosines).softmax(-1)
-        return probabilities, self.score(features, cosines, steadily=False).float()
+        return probabilities, self.score(features, cosines, padded=False).float()
 
 
 def write_onnx(model: AdaptedModel, path: Path, facts: dict) -> float:

@@ -22,14 +22,14 @@ from ueo.results.predictions import PREDICTIONS, SKIPPED
 from ueo.results.record import HISTORY, OUTPUTS, RESULT, read_result
 from ueo.runs.checkpoint import FACTS, MODEL, POINTER
 from ueo.runs.current_inputs import data_inputs, method_inputs
-from ueo.runs.online.under_way import FILE as UNDER_WAY
+from ueo.runs.online.partial_state import FILE as PARTIAL_STATE
 from ueo.settings import config
 from ueo.settings.discover import of_registered
 
 STARTED, REPORT = "config.json", "report.html"
 # other files of a run; removed with its record, or they would be taken for a later run's
 RESULTS = (OUTPUTS, HISTORY, PREDICTIONS, SKIPPED, FEATURES, NEGATIVES, *PICTURES, FACTS, REPORT,
-           UNDER_WAY)
+           PARTIAL_STATE)
 # these keys and the seed decide which images a run was trained on
 SPLIT_KEYS = ("DATASET.NUM_SHOTS", "DATASET.PROTOCOL", "DATASET.BAD_IMAGES")
 OPTIMISER = "OPTIM."

@@ -46,7 +46,7 @@ class Passes:
             return model.adapter.jointly(features.to(self.trainer.device), classes).cpu()
         parts = features.to(model.dtype).split(size)
         return torch.cat([
-            model.steadily(lambda rows: model.cosines(rows, classes), part.to(self.trainer.device))
+            model.padded(lambda rows: model.cosines(rows, classes), part.to(self.trainer.device))
             .float().cpu() for part in parts
         ])
 
@@ -102,7 +102,7 @@ class Passes:
             place = order.argsort()
         with model.evaluating():
             parts = [
-                model.steadily(function, batch["img"].to(self.trainer.device)).float().cpu()
+                model.padded(function, batch["img"].to(self.trainer.device)).float().cpu()
                 for batch in progress(loader, f"evaluate {name}")
             ]
         return distributed.gather(torch.cat(parts))[place]

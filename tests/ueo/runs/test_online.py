@@ -22,7 +22,7 @@ from ueo.grids.choices import has_online_form
 from ueo.open_set import otsu_threshold
 from ueo.results.check_outputs import check_outputs
 from ueo.results.record import OWN_SCORE, score_of
-from ueo.runs.online import under_way
+from ueo.runs.online import partial_state
 
 ONLINE = ("DATASET.PROTOCOL", "online")
 METHODS = [*filter(has_online_form, trainer_names()), "AdaND"]
@@ -81,7 +81,7 @@ def test_later_images_change_no_earlier_answer(stream, toy_root, tmp_path, train
 def test_a_stream_after_kill_9_goes_on_to_the_same_answers(stream, tmp_path, monkeypatch, capsys,
                                                            trainer):
     unbroken = stream("unbroken", trainer)
-    monkeypatch.setattr(under_way, "SECONDS", -1.0)
+    monkeypatch.setattr(partial_state, "SECONDS", -1.0)
     kind, folder = TRAINER_REGISTRY.get(trainer), tmp_path / "killed"
 
     def work(step=kind.online_step):
@@ -90,14 +90,14 @@ def test_a_stream_after_kill_9_goes_on_to_the_same_answers(stream, tmp_path, mon
         stream("killed", trainer)
 
     made_shards.killed(work)
-    assert (folder / under_way.FILE).is_file() and not (folder / "result.json").exists()
+    assert (folder / partial_state.FILE).is_file() and not (folder / "result.json").exists()
     again = stream("killed", trainer)
     assert "Resume after batch 2" in capsys.readouterr().out
     assert all(np.array_equal(unbroken[name], again[name]) for name in unbroken)
     assert read(folder)["stream"] == read(folder.parent / "unbroken")["stream"]
     assert read(folder)["resumed_from_batch"] == 2
     assert score_of(read(folder)) == (OWN_SCORE if trainer == "AdaND" else "mcm")
-    assert not (folder / under_way.FILE).exists()
+    assert not (folder / partial_state.FILE).exists()
 
 
 @pytest.mark.parametrize("trainer, precision", [
@@ -138,19 +138,19 @@ def test_new_images_are_judged_by_scores_of_the_model_that_is_kept(toy, toy_root
 def test_a_damaged_file_is_named(toy, capsys):
     folder = Path(toy("run", *ONLINE, trainer="UEO")[1])
     (folder / "result.json").unlink()
-    (folder / under_way.FILE).write_bytes(b"PK no archive")
+    (folder / partial_state.FILE).write_bytes(b"PK no archive")
     assert toy("run", *ONLINE, trainer="UEO")[0] == 2
-    assert f"{under_way.FILE}: damaged; remove it" in capsys.readouterr().err
+    assert f"{partial_state.FILE}: damaged; remove it" in capsys.readouterr().err
 
 
 def test_it_goes_on_where_fewer_gpus_are_visible(tmp_path, monkeypatch):
     state, given = torch.get_rng_state(), []
     torch.save({"epoch": 0, "batches": 3, "state": {}, "random": state, "cuda": [state] * 4},
-               tmp_path / under_way.FILE)
-    monkeypatch.setattr(under_way, "put_back", lambda *_: None)
+               tmp_path / partial_state.FILE)
+    monkeypatch.setattr(partial_state, "put_back", lambda *_: None)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "set_rng_state_all", given.extend)
-    assert under_way.resume(SimpleNamespace(output_dir=tmp_path))["batches"] == 3
+    assert partial_state.resume(SimpleNamespace(output_dir=tmp_path))["batches"] == 3
     assert len(given) == 1
 
 

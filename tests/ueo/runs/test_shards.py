@@ -22,7 +22,7 @@ from ueo.files import read_json
 from ueo.images.loaders import TrainingLoader
 from ueo.runs import start
 from ueo.runs.configure import build_cfg
-from ueo.runs.online import under_way
+from ueo.runs.online import partial_state
 from ueo.runs.shards import first_pass
 from ueo.trainers.ueo import UEO
 
@@ -154,7 +154,7 @@ def test_a_run_killed_within_an_epoch_goes_on_to_the_same_losses(
 ):
     """Bit for bit; by another number of worker processes."""
     whole = losses_of(built(argv("whole")), monkeypatch)
-    monkeypatch.setattr(under_way, "SECONDS", -1.0)
+    monkeypatch.setattr(partial_state, "SECONDS", -1.0)
     loss = UEO.loss
 
     def dies(self, images):
@@ -167,7 +167,7 @@ def test_a_run_killed_within_an_epoch_goes_on_to_the_same_losses(
         train.main(argv("killed"))
 
     made_shards.killed(work)
-    assert (tmp_path / "killed" / under_way.FILE).is_file()
+    assert (tmp_path / "killed" / partial_state.FILE).is_file()
     rest, noted = [], []
 
     def noting(self, images):
@@ -185,7 +185,7 @@ def test_a_run_killed_within_an_epoch_goes_on_to_the_same_losses(
     assert largest_difference(first, second) == 0
     outputs = [dict(np.load(tmp_path / name / "outputs.npz")) for name in ("whole", "killed")]
     assert all(np.array_equal(outputs[0][name], outputs[1][name]) for name in outputs[0])
-    assert not (tmp_path / "killed" / under_way.FILE).exists()
+    assert not (tmp_path / "killed" / partial_state.FILE).exists()
 
 
 def test_a_first_pass_that_was_killed_goes_on_with_the_shards_that_are_left(

@@ -50,9 +50,9 @@ class NegativeNames:
         return (features @ names.T if self.bound else model.cosines(features, names)).float()
 
     def score(self, name: str, model: PromptedCLIP, features: Tensor, cosines: Tensor,
-              steadily: bool = True) -> Tensor:
+              padded: bool = True) -> Tensor:
         """Return (batch,), fp64, the score `name` of AGAINST_NAMES. features: as for `cosines`;
-        cosines: (batch, K), with classes; steadily: compute by model.steadily."""
+        cosines: (batch, K), with classes; padded: compute by model.padded."""
 
         def function(features: Tensor, known: Tensor) -> Tensor:
             negatives = self.cosines(model, features)
@@ -62,7 +62,7 @@ class NegativeNames:
             return scores.tanl(known, activated, model.logit_scale)
 
         known = cosines.float().to(features.device)
-        return model.steadily(function, features, known) if steadily else function(features, known)
+        return model.padded(function, features, known) if padded else function(features, known)
 
     def scores(self, name: str, model: PromptedCLIP, features: Tensor, cosines: Tensor,
                batch: int) -> Tensor:
@@ -82,7 +82,7 @@ class NegativeNames:
         activation = torch.zeros(len(self.names), dtype=torch.float64)
         for sign, chosen in ((1, unknown), (-1, known)):
             for part, cos in _batches(model, features[chosen], cosines[chosen], batch):
-                negatives = model.steadily(lambda rows: self.cosines(model, rows), part)
+                negatives = model.padded(lambda rows: self.cosines(model, rows), part)
                 shares = scores.mass(cos.float().to(part.device), negatives, model.logit_scale)
                 activation += sign * shares.double().sum(0).cpu() / int(chosen.sum())
         order = activation.argsort(descending=True, stable=True)

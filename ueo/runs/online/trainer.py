@@ -10,7 +10,7 @@ from modern_dassl import distributed
 from ueo.errors import ConfigError, refuse
 from ueo.images.hidden_labels import veil
 from ueo.runs.evaluation import Evaluations
-from ueo.runs.online import under_way
+from ueo.runs.online import partial_state
 from ueo.runs.online.evaluations import StreamEvaluations
 from ueo.runs.online.orders import batches
 from ueo.runs.online.stream import Stream
@@ -54,9 +54,9 @@ class OnlineTrainer(ShardsTrainer):
         """Unscaled cosines (batch, K), fp32, of a batch of the stream by the current model."""
         model, features = self.model, batch["features"].to(self.model.dtype)
         if "img" in batch:
-            features = model.steadily(model.image_features, batch["img"])
+            features = model.padded(model.image_features, batch["img"])
         classes = model.class_features()
-        return model.steadily(lambda rows: model.cosines(rows, classes), features).float()
+        return model.padded(lambda rows: model.cosines(rows, classes), features).float()
 
     # what a run asks for
 
@@ -100,8 +100,8 @@ class OnlineTrainer(ShardsTrainer):
     def _follow(self) -> None:
         """Predict the whole stream, or what an interrupted run left of it; write the record."""
         self.stream = self._open_stream()
-        start = under_way.state_of(self) if self.cfg.ONLINE.RESET else None
-        found = under_way.resume(self) or {"batches": 0, "answers": {}}
+        start = partial_state.state_of(self) if self.cfg.ONLINE.RESET else None
+        found = partial_state.resume(self) or {"batches": 0, "answers": {}}
         self.evaluations.resumed_from_batch = found["batches"]
         first, answers = found["batches"], {n: [rows] for n, rows in found["answers"].items()}
         self.epoch, self.num_batches, began = 0, len(self.stream), time.monotonic()
@@ -109,16 +109,16 @@ class OnlineTrainer(ShardsTrainer):
                       initial=first, disable=None)
         for self.batch_idx, batch in enumerate(coming, first):
             if start and self.batch_idx in self.stream.begins:
-                under_way.put_back(self, start)
+                partial_state.put_back(self, start)
             clock = time.perf_counter()
             found = self.online_step(batch)
             found = found if isinstance(found, dict) else {"cosines": found}
             for name, rows in found.items():
                 answers.setdefault(name, []).append(rows.detach().float().cpu())
             self.evaluations.count_training(time.perf_counter() - clock, len(batch["index"]))
-            if time.monotonic() - began > under_way.SECONDS:
+            if time.monotonic() - began > partial_state.SECONDS:
                 self.check_losses()
-                under_way.write(self, self.batch_idx + 1, answers={
+                partial_state.write(self, self.batch_idx + 1, answers={
                     name: torch.cat(parts) for name, parts in answers.items()})
                 began = time.monotonic()
         self.evaluations.add_stream({name: torch.cat(rows) for name, rows in answers.items()})
@@ -127,7 +127,7 @@ class OnlineTrainer(ShardsTrainer):
             self.epochs_done = self.max_epoch
         print(TRAINED)
         self.evaluations.write_record()
-        under_way.remove(self)
+        partial_state.remove(self)
 
     def _open_stream(self) -> Stream:
         """Return the stream, after the zero-shot model has predicted all images one by one. From

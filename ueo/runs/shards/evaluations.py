@@ -94,7 +94,7 @@ class ShardEvaluations(Evaluations):
             for batch in progress(batches, "evaluate"):
                 batch.check()
                 images = loader.normalise(batch.pixels)
-                yield self.passes.cosines(model.steadily(model.image_features, images), classes)
+                yield self.passes.cosines(model.padded(model.image_features, images), classes)
 
     def _images(self) -> Iterator[tuple[str, Member]]:
         for number in self.trainer.unlabelled_loader.own:

@@ -69,7 +69,7 @@ class _Pass:
                 rows = iter(())
                 if batch.pixels is not None:
                     images = loader.normalise(batch.pixels)
-                    rows = iter(model.steadily(model.image_features, images).float().cpu().numpy())
+                    rows = iter(model.padded(model.image_features, images).float().cpu().numpy())
                 for (shard, name), why in batch.images:
                     while waiting[0] != shard:
                         self._write(waiting.pop(0))

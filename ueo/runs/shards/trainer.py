@@ -9,7 +9,7 @@ from modern_dassl import distributed
 from modern_dassl.distributed import WholeBatch
 from ueo.errors import refuse
 from ueo.images.shards.loaders import EvaluationShards, TrainingShards
-from ueo.runs.online import under_way
+from ueo.runs.online import partial_state
 from ueo.runs.recorded_trainer import RecordedTrainer
 from ueo.scores import AGAINST_NAMES
 from ueo.settings.config import is_sharded, setting_of
@@ -68,7 +68,7 @@ class ShardsTrainer(RecordedTrainer):
     def before_train(self) -> None:
         super().before_train()
         if is_sharded(self.cfg) and self.groups:
-            found = under_way.resume(self, self.start_epoch)
+            found = partial_state.resume(self, self.start_epoch)
             if found:
                 self._epoch_seed, self._first = found["seed"], found["batches"]
                 self.evaluations.resumed_from_batch = self._first
@@ -90,7 +90,7 @@ class ShardsTrainer(RecordedTrainer):
     def after_train(self) -> None:
         super().after_train()
         if is_sharded(self.cfg) and distributed.is_main():
-            under_way.remove(self)
+            partial_state.remove(self)
 
     def with_zero_shot(self, batch: dict) -> dict:
         """Call `prepare` with the frozen model's cosines of a batch; return what `loss` gets."""
@@ -99,11 +99,11 @@ class ShardsTrainer(RecordedTrainer):
         return batch
 
     def save_progress(self, seed: int, batches: int) -> None:
-        """Every under_way.SECONDS, save the state after this many batches of an epoch."""
-        if time.monotonic() - self._written > under_way.SECONDS:
+        """Every partial_state.SECONDS, save the state after this many batches of an epoch."""
+        if time.monotonic() - self._written > partial_state.SECONDS:
             self.check_losses()
             if distributed.is_main():
-                under_way.write(self, batches, epoch=self.epoch, seed=seed)
+                partial_state.write(self, batches, epoch=self.epoch, seed=seed)
             self._written = time.monotonic()
 
 
