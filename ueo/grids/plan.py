@@ -97,11 +97,11 @@ def _runs(settings: GridSettings, dataset: str, backbone: str, trainer: str,
     if Path(settings.output, *earlier.method).is_dir():  # continue there
         config = config_name(backbone, own, named=as_given)
     grid = config_name(backbone, settings, trainer_names(settings))
-    yamls = [settings.config_file]
     if settings.config_file:
         asked_for = (key for key, _ in pairs(settings.options, "--set"))
         besides = ("MODEL.BACKBONE.NAME", *read_yaml(str(dataset_yaml(dataset))), *asked_for)
         check_whole(Path(settings.config_file), trainer, besides)
+        yamls = [settings.config_file]
     else:
         online = settings.protocol == ONLINE
         yamls = trainer_yamls(trainer, backbone, name, settings.recipe, online)

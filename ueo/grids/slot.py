@@ -120,8 +120,7 @@ def _do(entry: Callable, run: PlannedRun, cuda: bool) -> int:
 
 
 def _end_with_parents() -> None:
-    """Exit when the grid or its fork server is killed: else a new grid's run could write into the
-    same folder."""
+    """Exit when the grid or its fork server is killed, before a new grid writes into the folder."""
     grid, server = multiprocessing.parent_process().sentinel, os.getppid()
     while not multiprocessing.connection.wait([grid], timeout=1):
         if os.getppid() != server:

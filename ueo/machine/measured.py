@@ -91,8 +91,7 @@ class Way:
         self.optim.step()
 
     def images(self, images: torch.Tensor) -> None:
-        """Take a step without its text side: image features and the gradients of tuned
-        parameters."""
+        """Take a step without its text side: image features and gradients of tuned weights."""
         self._launch(self._images, {"img": images})
         self.optim.step()
 

@@ -118,8 +118,7 @@ def with_intervals(found: list[dict], runs: Runs, resamples: int = RESAMPLES) ->
 
 
 def over_domains(values: Iterable[tuple[str, float | None]]) -> float | None:
-    """Return the mean over domains of the mean value of each domain. values: (domain, value); None
-    is ignored."""
+    """Return the mean over domains of their mean values; ignore None. values: (domain, value)."""
     by_domain = defaultdict(list)
     for domain, value in values:
         by_domain[domain].append(value)
@@ -224,8 +223,7 @@ def by_domain(runs: Runs) -> list[dict]:
 
 
 def beside_up_adapter(group: Iterable[Arm]) -> list[tuple[Arm | None, Arm | None]]:
-    """Return pairs of UP-Adapter with the most images per class, and each arm to compare it
-    with."""
+    """Return pairs: UP-Adapter with the most images per class, and an arm to compare it with."""
     ours = largest(group, "UPAdapter")
     others = [ZERO, *(largest(group, m, COMPARED) for m in ("CoOp", "TipAdapter")),
               largest(group, "UPL")]

@@ -40,9 +40,8 @@ def score_of(plans: Reported, method: str) -> str:
 def rescore(
     settings: GridSettings, models: tuple[str, ...], chosen: dict, plans: Reported, method: str
 ) -> tuple[Folders, list[Failure]]:
-    """Evaluate the planned methods of SAME_SCORE by the score of `method`: re-evaluate finished
-    runs, and run methods without training again. Return (folders of the records of seed 1,
-    failures)."""
+    """Evaluate the planned methods of SAME_SCORE by the score of `method`. Finished runs are
+    evaluated again; training-free methods run again. Return (folders of seed 1, failures)."""
     score, there = score_of(plans, method), {name for _, _, name in plans}
     folders: Folders = {}
     anew, again = [], {}

@@ -151,8 +151,7 @@ def cell(found: dict) -> str:
 
 
 def _spread(rows: list[dict]) -> str:
-    """Return a table of the smallest and largest mean gain over seeds, models, domains and label
-    spaces."""
+    """Return a table: range of the mean gains over seeds, models, domains and label spaces."""
     parts = {"by_seed": "seeds", "by_model": "models", "by_domain": "domains",
              "by_setting": "label spaces"}
     lines = [
@@ -168,8 +167,7 @@ def _range(values) -> str:
 
 
 def _choices(choices: list[dict]) -> str:
-    """Return a table of the choices with and without labels, and their mean HM on the tuning
-    domain."""
+    """Return a table of the choices with and without labels, with HM on the tuning domain."""
     lines = []
     for choice in choices:
         picked = [choice[rule] for rule in (BY_LABELS, WITHOUT_LABELS)]

@@ -39,8 +39,7 @@ def write(settings: GridSettings, runs: Runs) -> None:
 
 
 def stem(settings: GridSettings, runs: Runs) -> str:
-    """Return the stem of the file names: "online" and the selection, so that no call overwrites
-    another's files."""
+    """Return the stem of the file names, with the selection: no call overwrites other files."""
     methods = [n for n in trainer_names(settings) if n != ZERO_SHOT] or [ZERO_SHOT]
     every = [run for of_stream in runs.values() for part in of_stream.values() for run in part]
     parts = ["online", *(methods if ALL not in settings.trainers else []),
@@ -87,8 +86,7 @@ def _across(rows: list[dict], metric: str) -> str:
 
 
 def draw(rows: list[dict], axis: str):
-    """Draw the figure of one axis: a panel per method, a line with intervals per metric and group
-    of domains."""
+    """Draw one axis: a panel per method, a line with intervals per metric and group of domains."""
     values, rows = list(AXES[axis]), [row for row in rows if row["axis"] == axis]
     methods, lines = _distinct(rows, "method"), list(product(GAINS, _distinct(rows, "group")))
     above, last = divmod(len(methods) - 1, COLUMNS)  # full rows; the last panel of the last row

@@ -44,8 +44,7 @@ def init_pretrained_weights(model: nn.Module, model_url: str) -> None:
 
 
 def without_classifier(name: str, pretrained: bool) -> nn.Module:
-    """Build torchvision's network `name` without its last linear layer, whose input size becomes
-    `out_features`."""
+    """Build torchvision's network `name` without its last linear layer; set `out_features`."""
     from torchvision.models import get_model_builder
 
     build = get_model_builder(name)
