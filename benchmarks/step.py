@@ -74,7 +74,7 @@ def plain_batches(case: Case, paths: list[str], device: torch.device):
 
 
 def measure(case: Case, folder: Path, args: argparse.Namespace) -> dict:
-    """One row: seconds of both ways, their ratio and their operations."""
+    """Return a row: seconds of both ways, their ratio and their operations."""
     device = torch.device(args.device)
     paths = pictures(folder / "jpegs", case.images, case.pixels)
     both = [plain_batches(case, paths, device),

@@ -1,5 +1,4 @@
-"""One epoch of UEO on generated images, in shards and in a folder: memory over time and images per
-second.
+"""One epoch of UEO on generated images, in shards and in a folder: memory and images per second.
 
     python benchmarks/streams.py --images 20000
     python benchmarks/streams.py --images 1000000 --places shards

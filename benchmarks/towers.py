@@ -3,9 +3,8 @@
     python benchmarks/towers.py --backbones RN50 ViT-B/32 --names 50 300 --batch 16
 
 OpenAI's architectures with random weights, random pixels, no data loading. "Plain" is
-TRAINER.<NAME>.FAST False: 77 tokens per prompt, all of them up to the last layer. The ways
-alternate in one process; the table gives medians, the range of the ratios, and the ratio of
-operations.
+TRAINER.<NAME>.FAST False: 77 tokens per prompt, all up to the last layer. The ways alternate in one
+process; the table gives medians, the range of the ratios, and the ratio of operations.
 """
 
 import argparse
