@@ -19,17 +19,17 @@ def operations(function: Callable[[], None]) -> int:
     return counter.get_total_flops()
 
 
-def warmed_up(ways: list, functions: list[Callable[[], None]]) -> list[int]:
+def warmed_up(models: list, functions: list[Callable[[], None]]) -> list[int]:
     """Return the operations of each function, then warm the CUDA graphs up with one call of each.
 
-    ways: the `Way`s that the functions use, see ueo.machine.measured.
+    models: the `TimedModel`s that the functions use, see ueo.machine.measured.
     """
-    captured = [way for way in ways if way.graphs]
-    for way in captured:
-        way.graphs = False  # the counter sees no operations of a replay
+    captured = [model for model in models if model.graphs]
+    for model in captured:
+        model.graphs = False  # the counter sees no operations of a replay
     counts = [operations(function) for function in functions]
-    for way in captured:
-        way.graphs = True
+    for model in captured:
+        model.graphs = True
     if captured:
         for function in functions:
             function()

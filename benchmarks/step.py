@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ueo.clip.architectures import ARCHITECTURES
 from ueo.images.decoding import read_image
-from ueo.machine.measured import Way, batches, pictures, without_end
+from ueo.machine.measured import TimedModel, batches, pictures, without_end
 from ueo.machine.workload import recipe
 
 WHAT = ("step", "evaluation")  # estimate.py also uses "images", a part of a step
@@ -86,13 +86,13 @@ def measure(case: Case, folder: Path, args: argparse.Namespace) -> dict:
             for function in functions:
                 function()
         else:
-            ways = [Way(case.backbone, case.names, fast, device) for fast in (False, True)]
+            models = [TimedModel(case.backbone, case.names, fast, device) for fast in (False, True)]
             if case.what == "evaluation":
-                for way in ways:
-                    stack.enter_context(way.model.evaluating())
-            works = [getattr(way, case.what) for way in ways]
+                for model in models:
+                    stack.enter_context(model.model.evaluating())
+            works = [getattr(model, case.what) for model in models]
             functions = [lambda w=w, b=b: w(next(b)) for w, b in zip(works, both)]
-            flops = bench.warmed_up(ways, functions)
+            flops = bench.warmed_up(models, functions)
         times = bench.take_turns(functions, args.rounds)
     row = {**asdict(case), "identical_pixels": args.identical, "flops": flops,
            **bench.compared(times)}

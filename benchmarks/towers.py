@@ -15,7 +15,7 @@ import bench
 import torch
 
 from ueo.clip.architectures import ARCHITECTURES
-from ueo.machine.measured import Way
+from ueo.machine.measured import TimedModel
 
 
 def measure(
@@ -23,17 +23,17 @@ def measure(
 ) -> list[dict]:
     """Return a row for each of `parts`: text, step or evaluation."""
     device = torch.device(args.device)
-    ways = [Way(backbone, count, fast, device) for fast in (False, True)]
-    size = ways[0].model.backbone.preprocessing.size
+    models = [TimedModel(backbone, count, fast, device) for fast in (False, True)]
+    size = models[0].model.backbone.preprocessing.size
     images = torch.randn(args.batch, 3, *size, device=device)
     rows = []
     for what in parts:
-        functions = [partial(getattr(way, what), images) for way in ways]
+        functions = [partial(getattr(model, what), images) for model in models]
         with ExitStack() as stack:
             if what == "evaluation":
-                for way in ways:
-                    stack.enter_context(way.model.evaluating())
-            flops = bench.warmed_up(ways, functions)
+                for model in models:
+                    stack.enter_context(model.model.evaluating())
+            flops = bench.warmed_up(models, functions)
             times = bench.take_turns(functions, args.rounds)
         rows.append({
             "backbone": backbone, "names": count, "batch": args.batch, "what": what,

@@ -2,7 +2,7 @@
 
 It is forked from a server that has imported torch (fork_server.py), so it starts in a fraction of a
 second. The CUDA context, cuDNN's choices and reading the weights cost more. On a GPU they are paid
-once per process, which is restored after each run (afresh.py).
+once per process, which is restored after each run (process_state.py).
 """
 
 import multiprocessing
@@ -16,9 +16,9 @@ from contextlib import suppress
 
 import torch
 
-from ueo.grids.afresh import ProcessState
 from ueo.grids.grid_settings import PlannedRun
 from ueo.grids.offspring import kill_offspring_at_end
+from ueo.grids.process_state import ProcessState
 
 PATIENCE = 30  # seconds that an idle process has to end
 CONSOLE = "console.txt"  # what a run printed; kept only if it failed

@@ -13,7 +13,7 @@ from ueo.grids import gpus
 from ueo.grids.choices import dataset_class
 from ueo.images.decoding import read_image
 from ueo.machine.findings import OK, Finding
-from ueo.machine.measured import Way, batches, pictures
+from ueo.machine.measured import TimedModel, batches, pictures
 from ueo.machine.space import memory
 from ueo.machine.workload import BATCH, hours, recipe, work
 from ueo.results.record import peak_memory
@@ -52,16 +52,16 @@ def measure(backbone: str, names: set[int], device: torch.device, folder: Path, 
     with redirect_stdout(io.StringIO()):  # the loaders print where decoded images are stored
         feeds = [batches(cfg, paths, device, folder / "store", training)
                  for training in (True, False)]
-    way = Way(backbone, min(names), True, device)
-    with way.model.evaluating():
-        evaluation = _seconds(lambda: way.evaluation(next(feeds[1])), device) / batch
+    timed = TimedModel(backbone, min(names), True, device)
+    with timed.model.evaluating():
+        evaluation = _seconds(lambda: timed.evaluation(next(feeds[1])), device) / batch
     peaks = [peak_memory(device) or 0]
-    images = _seconds(lambda: way.images(next(feeds[0])), device) * BATCH / batch
+    images = _seconds(lambda: timed.images(next(feeds[0])), device) * BATCH / batch
     peaks.append(peak_memory(device) or 0)
     text = {}
     for count in sorted(names):
-        way = Way(backbone, count, True, device)
-        text[count] = _seconds(lambda way=way: way.text(None), device)
+        timed = TimedModel(backbone, count, True, device)
+        text[count] = _seconds(lambda timed=timed: timed.text(None), device)
     peaks.append(peak_memory(device) or 0)
     needed = peaks[2] + (peaks[1] - peaks[0]) * (BATCH // batch - 1)
     return Parts(text, images, evaluation, decoding, needed)

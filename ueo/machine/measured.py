@@ -61,7 +61,7 @@ def made_up(name: str, device: torch.device) -> Backbone:
     return load_clip(name, precision, device, weights)
 
 
-class Way:
+class TimedModel:
     """A prompted CLIP with its optimiser, trained in the plain or the fast way, to be timed.
 
     graphs: whether forward and backward are one CUDA graph, as in a fast run.
@@ -78,8 +78,10 @@ class Way:
         parameters = [p.requires_grad_() for group in groups.values() for p in group.values()]
         self.optim = torch.optim.SGD(parameters, lr=1e-4)
         self.graphs = fast and device.type == "cuda"
-        self._captured = {loss: CapturedStep(partial(self._gradients, loss), parameters, "Way")
-                          for loss in (self._text, self._images, self._universal_entropy)}
+        self._captured = {
+            loss: CapturedStep(partial(self._gradients, loss), parameters, type(self).__name__)
+            for loss in (self._text, self._images, self._universal_entropy)
+        }
 
     def text(self, images: torch.Tensor) -> None:
         """Compute class features and the gradient of the context."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 MOST = 6  # clauses in a sentence; the others are counted
 OF_ALL = "A mean over domains is over the seeds that all of them have."
-OF_SOME = "Means are over the runs that there are, so compare a method by its paired gains alone."
+OF_SOME = "Means are over the runs that exist, so compare a method by its paired gains alone."
 
 
 def uneven(

@@ -100,6 +100,6 @@ def tables(folders: Iterable[str | Path]) -> str:
         domains = shown(", ".join(sorted({result["domain"] for result, _ in part})))
         parts.append(f"{domains}: H-score (os_star / unk), percent\n\n{table(mean_figures(part))}")
         missing = uneven((result["trainer"], result) for result, _ in part)
-        parts += filter(None, [shown(sentence(missing, "Means are over the runs that there are."))])
+        parts += filter(None, [shown(sentence(missing, "Means are over the runs that exist."))])
     return "\n\n".join(parts) or ("No threshold is measured: no finished run has labelled test "
                                   "images of both known and unknown classes")

@@ -22,7 +22,7 @@ def test_nothing_is_said_where_all_is_there():
 def test_what_is_missing_is_named(found, clause):
     assert uneven(found) == [clause]
     assert f"{clause}. A mean over domains is over the seeds" in sentence(uneven(found))
-    assert f"{clause}. Means are over the runs that there are" in sentence(uneven(found), OF_SOME)
+    assert f"{clause}. Means are over the runs that exist" in sentence(uneven(found), OF_SOME)
 
 
 def test_a_long_list_is_cut():
