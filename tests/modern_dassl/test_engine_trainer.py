@@ -155,7 +155,7 @@ def test_meters():
     meters.update({"loss": 2.0})
     meters.update(None)
     assert str(meters) == "loss 2.0000 (1.5000)"
-    with pytest.raises(ConfigTypeError, match="must return one"):
+    with pytest.raises(ConfigTypeError, match="must return a dictionary of numbers"):
         meters.update(3.0)
 
 
