@@ -9,7 +9,7 @@ from pathlib import Path
 
 import requests
 
-ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key of an element's id, by the standard
+ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the standard's key of an element's id
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
          "--no-first-run", "--disable-background-networking", "--disable-extensions")
 KEYS = {"ArrowRight": "\ue014", "ArrowLeft": "\ue012", "End": "\ue010", "Home": "\ue011",
@@ -37,7 +37,7 @@ class Browser:
         self.ask("POST", "url", url=page.resolve().as_uri())
 
     def run(self, script: str, *arguments):
-        """What a script returns, called as the body of a function."""
+        """Run a script as the body of a function; return its result."""
         return self.ask("POST", "execute/sync", script=script, args=list(arguments))
 
     def text(self, selector: str) -> str:
@@ -47,7 +47,7 @@ class Browser:
         return self.run("return document.querySelectorAll(arguments[0]).length", selector)
 
     def press(self, selector: str, *keys: str) -> None:
-        """Focus an element and press keys; the page has drawn itself anew when this returns."""
+        """Focus an element and press keys; return once the page is redrawn."""
         element = self.ask("POST", "element", using="css selector", value=selector)[ELEMENT]
         words = "".join(KEYS.get(key, key) for key in keys)
         self.ask("POST", f"element/{element}/value", text=words)
@@ -59,12 +59,12 @@ class Browser:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until the page has drawn what it was asked for."""
+        """Wait until the page is redrawn."""
         self.ask("POST", "execute/async", args=[], script=(
             "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"))
 
     def media(self, **features: str) -> None:
-        """Media features as a user sets them, such as prefers_color_scheme="dark"."""
+        """Set media features as a user would, such as prefers_color_scheme="dark"."""
         found = [{"name": k.replace("_", "-"), "value": v} for k, v in features.items()]
         self.ask("POST", "goog/cdp/execute", cmd="Emulation.setEmulatedMedia",
                  params={"features": found})
@@ -74,7 +74,7 @@ class Browser:
             "width": pixels, "height": height, "deviceScaleFactor": 1, "mobile": pixels < 600})
 
     def messages(self) -> list[str]:
-        """What the page complained of: errors, blocked requests."""
+        """The errors and blocked requests that the page logged."""
         return [entry["message"] for entry in self.ask("POST", "se/log", type="browser")]
 
     def screenshot(self, file: Path) -> None:

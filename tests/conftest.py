@@ -1,8 +1,8 @@
-"""Shared pieces: small random CLIPs of both kinds and a small generated data set of one's own."""
+"""Shared fixtures and helpers: small random CLIPs of both kinds and a small generated data set."""
 
 import os
 
-# before torch: tests compare bit for bit, which a CPU gives alone, and fork, which CUDA forbids
+# before torch: tests compare bit for bit, which only the CPU allows, and fork, which CUDA forbids
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import ueo  # noqa: F401  isort: skip  (makes `dassl` importable)
@@ -43,8 +43,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 register()
 
 TOY_PLUGIN = REPOSITORY / "tests" / "toy_dataset.py"
-# Nothing here is regular, because a regular fixture hides faults: names of one and of several
-# tokens, classes and domains of different sizes, lists in different orders (toy_dataset.py).
+# Irregular on purpose, because a regular fixture hides bugs: names of one and of several tokens,
+# classes and domains of different sizes, lists in different orders (toy_dataset.py).
 CLASSES = ("bike", "desk_lamp", "guitar", "mug", "sun", "teddy_bear")
 CLIP_PIXELS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 SIZES = {"red": (9, 7, 12, 8, 10, 11), "blue": (8, 11, 7, 10, 12, 9)}  # images of each class
@@ -67,42 +67,41 @@ class ShuffledToy(Toy):
 """
 
 
-# first, so that no core waits for one at the end
+# run first, so that no core waits for a slow file at the end
 SLOWEST = ("test_grid.py", "test_fifteen_domains.py", "test_guides.py", "test_office_home.py",
            "test_bench.py", "test_torchrun.py", "test_studies.py", "test_scripts.py",
            "test_collapse.py", "test_resume.py", "test_forks.py")
 
 
 def pytest_collection_modifyitems(items):
-    """The files above come first, in this order; all others stay where they are."""
+    """Move the files above to the front, in this order; all others keep their places."""
     rank = {name: place for place, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(SLOWEST)))
 
 
 def pytest_collection_finish():
-    """What was imported and collected stays to the end: the garbage collector skips it."""
+    """Exempt all objects made so far from garbage collection: they live until the end anyway."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
-    """Small tensors: threads only cost, and sums are the same everywhere, in processes that tests
-    start, too."""
+    """Use one thread, also in children: tensors are small, and sums must be the same everywhere."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
-    """What is kept of images of one's own stays away from the user's cache."""
+    """Keep the image cache in a temporary folder, not in the user's cache."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(autouse=True, scope="session")
 def server_of_undrawn_runs():
-    """What grids run in processes of their own is not drawn, either. Scripts that are started as a
-    user starts them draw."""
+    """Skip drawing in the child processes of grids, too. Scripts that a test starts as a user would
+    still draw."""
     start_server = fork_server.start
 
     def start_undrawn(modules=fork_server.PRELOAD):
@@ -115,8 +114,8 @@ def server_of_undrawn_runs():
 
 @pytest.fixture(autouse=True, scope="session")
 def backbones_read_once():
-    """A file of weights is read once in a process and copied then, as on a GPU; torch's random
-    numbers go on as after reading."""
+    """Read each weight file once per process and copy the model afterwards, as on a GPU. The state
+    of torch's random generator is the same as after reading."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backbones, "_serves_many_runs", lambda device: True)
         patch.setattr(backbones, "_kept", lru_cache(maxsize=16)(backbones._kept.__wrapped__))
@@ -125,7 +124,7 @@ def backbones_read_once():
 
 @pytest.fixture(autouse=True)
 def drawn_where_marked(request, monkeypatch):
-    """A run in a test that is marked with `draws` draws its two pictures; others are there, empty
+    """Draw a run's two pictures only in tests marked with `draws`; in others they are empty files
     (undrawn.py)."""
     if request.node.get_closest_marker("draws"):
         monkeypatch.setattr(start, "_draw", undrawn.draw)
@@ -140,14 +139,14 @@ def random_clip(kind: str, seed: int = 0) -> CLIP:
 
 @lru_cache
 def _drawn_clip(kind: str, seed: int) -> tuple[CLIP, torch.Tensor]:
-    """A random CLIP, and the state of torch's random numbers after it was drawn."""
+    """A random CLIP, and the state of torch's random generator after drawing it."""
     torch.manual_seed(seed)
     if kind == "rn":
         model = CLIP(32, 64, (1, 1, 1, 1), 8, None, 77, 49408, 64, 1, 1)
     else:
         model = CLIP(32, 32, 2, 64, 16, 77, 49408, 64, 1, 1)
     with torch.no_grad():
-        for name, buffer in model.named_buffers():  # statistics unlike those of any batch
+        for name, buffer in model.named_buffers():  # unlike the statistics of any batch
             if "running_mean" in name:
                 buffer.uniform_(-0.1, 0.1)
             elif "running_var" in name:
@@ -163,7 +162,7 @@ def _drawn_clip(kind: str, seed: int) -> tuple[CLIP, torch.Tensor]:
 
 
 def trainer_names() -> list[str]:
-    """Every trainer of this project that needs no stream: adding one adds its tests."""
+    """Every trainer of this project that needs no stream; a new trainer gets its tests this way."""
     names = TRAINER_REGISTRY.registered_names()
     return [n for n in names if issubclass(kind := TRAINER_REGISTRY.get(n), CLIPTrainer)
             and not kind.online_only]
@@ -174,8 +173,8 @@ def size_of(kind: str) -> int:
 
 
 def discerning_clip(kind: str, seed: int | None = None) -> CLIP:
-    """A random CLIP that predicts every class: without the direction that all its image features
-    share, by which one class would win everywhere and hide each fault in a prediction."""
+    """A random CLIP that predicts every class. The direction that all image features share is
+    removed: with it, one class would always win and hide every error in a prediction."""
     seed = {"rn": 2, "vit": 0}[kind] if seed is None else seed
     model, rng, size = random_clip(kind, seed), np.random.default_rng(1), size_of(kind)
     pictures = [Image.fromarray(picture(rng, i % 6, 2 * (i % 2))).resize((size, size))
@@ -205,12 +204,11 @@ def weights(tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def small_backbones(tmp_path_factory):
-    """small_backbones(kind): the name of a small open_clip model (small_towers.py), which is
-    written when it is first asked for."""
+    """small_backbones(kind): name of a small open_clip model (small_towers.py), made on first use."""
     folder = tmp_path_factory.mktemp("backbones")
 
     def name_of(kind: str) -> str:
-        from small_towers import folder_of  # timm takes its time
+        from small_towers import folder_of  # importing timm is slow
 
         place = folder / kind
         return f"open_clip:local-dir:{place if place.exists() else folder_of(kind, place)}"
@@ -221,7 +219,7 @@ def small_backbones(tmp_path_factory):
 @pytest.fixture
 def pretended_transformers(monkeypatch) -> None:
     """A `transformers` whose tokenisers need no file."""
-    from small_towers import AutoTokenizer  # imports open_clip, which would look for more of it
+    from small_towers import AutoTokenizer  # first: open_clip needs the real one
 
     module = ModuleType("transformers")
     module.AutoTokenizer = AutoTokenizer
@@ -237,7 +235,7 @@ def picture(rng: np.random.Generator, label: int, tint: int) -> np.ndarray:
 
 @pytest.fixture
 def few_words(monkeypatch) -> words.Words:
-    """Some of WordNet's words, two of them names of classes: 60 are chosen as negative names."""
+    """Some of WordNet's words, two of them class names; 60 are chosen as negative names."""
     every = words.candidates()
     nouns = [*every.names[: every.nouns : 180], "guitar", "mug"]
     few = words.Words([*nouns, *every.names[every.nouns :: 150]], len(nouns))
@@ -261,8 +259,8 @@ def toy_root(tmp_path_factory) -> str:
 
 @pytest.fixture(scope="session")
 def few_emoji(tmp_path_factory) -> str:
-    """A data root with a part of the emoji set, to be read only: of each style and class 4 pictures
-    to train on and 2 to test on."""
+    """A read-only data root with a part of the emoji set: 4 training and 2 test pictures per style
+    and class."""
     root = tmp_path_factory.mktemp("emoji")
     Emoji.prepare(str(root))
     splits = root / "emoji" / "splits.json"
@@ -278,7 +276,8 @@ def few_emoji(tmp_path_factory) -> str:
 def toy_arguments(root: str, weights: dict, output, kind: str = "rn", trainer: str = "UEO",
                   setting: str = "open", seed: int = 1, epochs: int = 2,
                   plugins: list[str] | None = None, backbone: str = "") -> list[str]:
-    """Command line of a quick run on the toy set. backbone: of open_clip, which knows its size."""
+    """Command line of a quick run on the toy set. backbone: an open_clip model, which knows its
+    image size."""
     size = () if backbone else ("INPUT.SIZE", str((size_of(kind),) * 2))
     return [
         "--root", root, "--plugin", str(TOY_PLUGIN), *(plugins or []), "--dataset", "Toy",
@@ -325,7 +324,8 @@ def build(toy_root, weights, tmp_path):
 
 @contextmanager
 def disk(size: int):
-    """No file of this process can have more bytes: not even pytest's report, so not for longer."""
+    """Limit every file of this process to `size` bytes. Keep the block short: pytest's report is
+    limited, too."""
     kept = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, kept[1]))
     try:
@@ -336,7 +336,7 @@ def disk(size: int):
 
 @contextmanager
 def killed_in_epoch(kind: type, epoch: int = 1):
-    """Runs of a trainer class are interrupted when they come to this epoch."""
+    """Interrupt runs of a trainer class at the start of this epoch."""
     run_epoch = kind.run_epoch
 
     def killed(self):

@@ -26,7 +26,7 @@ def cells(folder: Path) -> dict[tuple, float]:
 
 def check(output: Path, dataset: str, domains: tuple[str, ...], known: int,
           settings: tuple[str, ...] = SETTINGS) -> None:
-    """Every cell of the tables is there and is the number of its record."""
+    """Check that the tables are complete and that every cell agrees with its record."""
     found = cells(output / dataset)
     for setting in settings:
         for method in ("ZeroshotCLIP", "UEO"):

@@ -1,4 +1,4 @@
-"""What tests run in processes forked by a grid's server; imported there by its name."""
+"""Functions that tests run in children of a grid's fork server, which imports them by name."""
 
 import json
 import multiprocessing
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-IMPORTED = set(sys.modules)  # when this module was: what the server had, and little more
+IMPORTED = set(sys.modules)  # the server's modules, and few others
 
 
 def note(folder: str) -> int:
-    """Write into the folder what this process finds of CUDA."""
+    """Write what this process knows of CUDA and of its surroundings to found.json."""
     found = {
         "bad_fork": torch.cuda._is_in_bad_fork(),
         "start_method": multiprocessing.get_start_method(),
@@ -26,7 +26,7 @@ def note(folder: str) -> int:
 
 
 def lose_folder(folder: str) -> int:
-    """End well in a folder that was replaced by a file, as one that became unreadable."""
+    """Succeed after replacing the folder by a file, as if it became unreadable."""
     folder = Path(folder)
     (folder / "console.txt").unlink()
     folder.rmdir()

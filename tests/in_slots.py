@@ -1,4 +1,4 @@
-"""What tests of slots run in their processes; imported there by its name."""
+"""Functions that tests run in slot processes, which import them by name."""
 
 import ueo  # noqa: F401  isort: skip  (makes `dassl` importable)
 
@@ -26,7 +26,7 @@ from ueo.settings.discover import import_file
 
 
 def end_as_named(folder: str) -> int:
-    """End in the way that the folder is called; else as `note`."""
+    """Fail in the way that the folder's name says; otherwise do what `note` does."""
     way = Path(folder).name
     if way == "status":
         return 2
@@ -44,7 +44,7 @@ def end_with_2(folder: str) -> int:
 
 
 def find_one_gpu_full(folder: str) -> int:
-    """End at once with an error on GPU 1, and well after a while on another."""
+    """Fail at once on GPU 1; succeed after a while on another."""
     if os.environ["CUDA_VISIBLE_DEVICES"] == "1":
         return 2
     time.sleep(0.5)
@@ -52,7 +52,7 @@ def find_one_gpu_full(folder: str) -> int:
 
 
 def change_everything(folder: str) -> int:
-    """Write what the process is like, then change all that a run may change."""
+    """Write the state of the process to found.json, then change all that a run may change."""
     Path(folder, "found.json").write_text(json.dumps(described()))
     os.environ["UEO_TEST"] = "changed"
     os.chdir("/")
@@ -75,7 +75,7 @@ def change_everything(folder: str) -> int:
 
 
 def described() -> dict:
-    """What a run finds in its process."""
+    """The state of the process that a run starts in."""
     with warnings.catch_warnings(record=True) as said:
         warnings.warn("said once a process", stacklevel=1)
     return {
@@ -94,11 +94,11 @@ def described() -> dict:
 
 
 def counted_run(settings) -> int:
-    """A run that says first how many files, threads and models its process has."""
+    """Run after writing how many files, threads and models the process has to counts.json."""
     models = [o for o in gc.get_objects() if isinstance(o, torch.nn.Module)]
     counts = {"files": len(os.listdir("/proc/self/fd")), "threads": threading.active_count(),
               "models": len(models), "pid": os.getpid()}
     Path(settings.output_dir, "counts.json").write_text(json.dumps(counts))
     status = run_to_status(settings)
-    plot_run(settings.output_dir)  # as runs do where tests leave them to (undrawn.py)
+    plot_run(settings.output_dir)  # as a run does without undrawn.py
     return status

@@ -1,4 +1,4 @@
-"""The folder of a finished run, written by hand: what the numbers in it are does not matter."""
+"""The folder of a finished run, written by hand; its numbers are arbitrary."""
 
 from pathlib import Path
 

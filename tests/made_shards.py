@@ -17,7 +17,7 @@ from PIL import Image
 
 
 def png(number: int) -> bytes:
-    """A small picture of its own."""
+    """A small picture, different for each argument."""
     file = io.BytesIO()
     rng = np.random.default_rng(number)
     Image.fromarray(picture(rng, number % 6, 2 * (number % 2))).save(file, "png")
@@ -35,7 +35,7 @@ def write_tar(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def make(folder: Path, counts: tuple[int, ...], start: int = 0) -> str:
-    """Shards of so many pictures each, and names.txt beside them; the list as --path takes it."""
+    """Write names.txt and shards with so many pictures each; return the list that --path takes."""
     for number, count in enumerate(counts):
         files = {f"{start + i:04}.png": png(start + i) for i in range(count)}
         write_tar(folder / f"{number}.tar", files)
@@ -60,7 +60,7 @@ def arguments(path: str, names: Path, weights: dict, output, *options: str, trai
 
 
 def killed(work: Callable[[], object]) -> None:
-    """Do `work` in a forked process, which must come to `kill_self`."""
+    """Do `work` in a forked child, which must reach `kill_self`."""
     child = os.fork()
     if not child:
         try:
@@ -82,7 +82,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """The address of a server on this machine that has the files of a folder."""
+    """The address of a local server that serves a folder."""
     handler = functools.partial(Quiet, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()

@@ -1,4 +1,4 @@
-"""What a reader of a picture would miss: texts that hide each other, are cut off or are not there.
+"""Checks that a picture is legible: no text is hidden by another, cut off or missing.
 """
 
 from itertools import combinations
@@ -8,7 +8,7 @@ from matplotlib.text import Text
 
 
 def texts(figure) -> list[Text]:
-    """The visible texts of a figure, those of ticks in range alone."""
+    """The visible texts of a figure; of tick labels, only those within the axis limits."""
     FigureCanvasAgg(figure).draw()
     hidden = set()
     for axes in figure.axes:

@@ -1,4 +1,4 @@
-"""A pretended CUDA device: the CPU computes, and what a GPU would have to do is counted.
+"""A pretended CUDA device: the CPU computes, and the kernels and reads of a GPU are counted.
 
     with pretended_gpu() as gpu:
         model.to("cuda")
@@ -9,11 +9,11 @@ A tensor's storage is on the CPU or on the pretended device. An operator that mi
 CUDA would. A *read* is whatever makes the host wait for the device: a value that is read (item,
 tolist, nonzero, a mask as an index), a copy to the CPU, and a copy to the device that is not of
 pinned memory or not `non_blocking`. A *kernel* is an operator that launches one: views and empty
-tensors do not. Fused attention is one operator forward and one backward, on a CPU as on CUDA, and
-so is an optimiser's operator on a list of tensors. CUDA may split one into a few, so counts compare
-two ways and bound one; they are no times.
+tensors do not. Fused attention is one operator forward and one backward, on a CPU as on CUDA. An
+optimiser's operator on a list of tensors is one, too. CUDA may split an operator into a few
+kernels, so counts serve to compare implementations and to bound one; they are not times.
 
-All patches end with the block. `torch.autocast` casts as it does on a CPU, to half precision.
+All patches end with the block. `torch.autocast` casts as on a CPU, but to half precision.
 """
 
 import sys
@@ -33,7 +33,7 @@ from torch.utils.data import dataloader
 from ueo.clip.fused import available
 
 ROOT = Path(__file__).resolve().parents[1]
-CPU, GPU, EITHER = "cpu", "cuda", "either"  # EITHER: made inside an operator, from no tensor
+CPU, GPU, EITHER = "cpu", "cuda", "either"  # EITHER: made in an operator, from no tensor
 NO_LAUNCH = set("""
     alias as_strided detach diagonal empty empty_like empty_strided expand is_same_size lift_fresh
     movedim narrow new_empty new_empty_strided permute resize_ select set_ slice split
@@ -48,7 +48,7 @@ DEVICE, IS_CUDA = Tensor.device.__get__, Tensor.is_cuda.__get__
 
 
 def _tensors(values) -> list[Tensor]:
-    """Those in tuples, lists and dictionaries of any depth."""
+    """The tensors in nested tuples, lists and dictionaries."""
     if isinstance(values, Tensor):
         return [values]
     if isinstance(values, dict):
@@ -63,8 +63,8 @@ class MixedDevices(RuntimeError):
 
 
 class PretendedGPU:
-    """Where storages are, and what was counted. goal: the device that a function is asked for.
-    recording: whether a graph is recorded (pretended_graph.py), and nothing may be read."""
+    """The device of each storage, and the counts. goal: the device that a call asks for. recording:
+    whether a graph is being captured (pretended_graph.py), during which no read is allowed."""
 
     recording = False
 
@@ -84,7 +84,7 @@ class PretendedGPU:
         return self.places.get(tensor.untyped_storage(), CPU)
 
     def read(self, what: str) -> None:
-        """Count a read at the innermost line of this project."""
+        """Count a read, under the innermost line of this project on the stack."""
         if self.recording:
             raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
         frame = sys._getframe(1)
@@ -99,7 +99,7 @@ class PretendedGPU:
         return file.startswith(str(ROOT)) and file != __file__ and "/.venv/" not in file
 
     def copied(self, source: Tensor, target: str, non_blocking: bool) -> None:
-        """Count a copy that the host waits for."""
+        """Count a copy as a read if the host waits for it."""
         there = self.place(source)
         if there == GPU and target == CPU:
             self.read("copy to the CPU")
@@ -108,7 +108,7 @@ class PretendedGPU:
 
 
 class Operators(TorchDispatchMode):
-    """Sees every operator, those of backward passes included."""
+    """Intercepts every operator, also in backward passes."""
 
     def __init__(self, gpu: PretendedGPU):
         super().__init__()
@@ -155,7 +155,7 @@ class Operators(TorchDispatchMode):
 
 
 class Functions(TorchFunctionMode):
-    """Sees every call of torch's Python functions: there a device is asked for."""
+    """Intercepts every call of torch's Python functions, which take the device as an argument."""
 
     def __init__(self, gpu: PretendedGPU):
         super().__init__()
@@ -163,7 +163,7 @@ class Functions(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         gpu, name, kwargs = self.gpu, getattr(function, "__name__", ""), dict(kwargs or {})
-        if isinstance(function, torch._ops.OpOverload):  # another mode's call: Operators sees it
+        if isinstance(function, torch._ops.OpOverload):  # another mode's call: left to Operators
             return function(*args, **kwargs)
         if function == DEVICE:
             return torch.device("cuda", 0) if gpu.place(args[0]) == GPU else torch.device("cpu")
@@ -186,7 +186,7 @@ class Functions(TorchFunctionMode):
         return out
 
     def _made(self, name: str, function, args: tuple, kwargs: dict):
-        """The result of a function that may be told a device to make a tensor on."""
+        """Call a function that may take a `device`, and note where its result is."""
         gpu, device = self.gpu, kwargs.get("device")
         if device is None:
             out = function(*args, **kwargs)
@@ -204,7 +204,7 @@ class Functions(TorchFunctionMode):
         return out
 
     def _moved(self, name: str, function, args: tuple, kwargs: dict) -> Tensor:
-        """Tensor.to, .cuda and .cpu."""
+        """Do what Tensor.to, .cuda or .cpu does."""
         gpu, tensor, rest = self.gpu, args[0], list(args[1:])
         there, goal, out = gpu.place(tensor), {"cuda": GPU, "cpu": CPU}.get(name), tensor
         if name == "to":
@@ -229,14 +229,14 @@ class Functions(TorchFunctionMode):
 
 
 class HalfAutocast(torch.autocast):
-    """A CPU's autocast in the place of CUDA's."""
+    """The CPU's autocast in place of CUDA's."""
 
     def __init__(self, device_type: str, dtype=None, enabled: bool = True, cache_enabled=None):
         dtype = torch.float16 if device_type == GPU else dtype
         super().__init__(CPU, dtype=dtype, enabled=enabled, cache_enabled=cache_enabled)
 
 
-FACTS = {  # what functions of torch.cuda answer
+FACTS = {  # what functions of torch.cuda return
     "is_available": True, "device_count": 1, "current_device": 0, "get_device_name": "pretended",
     "mem_get_info": (2**36, 2**36), "memory_allocated": 0, "memory_reserved": 0,
     "max_memory_allocated": 0, "is_current_stream_capturing": False, "get_rng_state_all": [],
@@ -247,7 +247,7 @@ FACTS = {  # what functions of torch.cuda answer
 
 @contextmanager
 def pretended_gpu() -> Iterator[PretendedGPU]:
-    """The pretended device, for the block."""
+    """Pretend a CUDA device within the block."""
     gpu, loader = PretendedGPU(), dataloader.DataLoader
     start, iterate = loader.__init__, loader.__iter__
 
@@ -266,7 +266,7 @@ def pretended_gpu() -> Iterator[PretendedGPU]:
             answer = lambda *_, fact=fact: fact  # noqa: E731
             stack.enter_context(patch.object(torch.cuda, name, answer))
         stack.enter_context(patch.object(torch, "autocast", HalfAutocast))
-        # Triton would launch on a device that is not there
+        # Triton would launch kernels on a device that does not exist
         stack.enter_context(patch.object(available, "available", lambda: False))
         stack.enter_context(patch.object(loader, "__init__", without_pinning))
         stack.enter_context(patch.object(loader, "__iter__", pinned))

@@ -1,8 +1,8 @@
-"""A pretended CUDA graph beside the pretended GPU: a replay writes to the memory of the record.
+"""A pretended CUDA graph for the pretended GPU: a replay writes to the captured memory.
 
     with pretended_gpu(), pretended_graphs(): ...
 
-As on CUDA, operators alone are recorded, no Python, and the host can read nothing meanwhile.
+As on CUDA, only operators are captured, no Python, and the host can read nothing meanwhile.
 """
 
 import weakref
@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class Graph:
-    """In the place of torch.cuda.CUDAGraph."""
+    """Stands in for torch.cuda.CUDAGraph."""
 
     made: weakref.WeakSet = weakref.WeakSet()
 
@@ -33,12 +33,12 @@ class Graph:
         for function, args, kwargs, out in self.operators:
             inputs = {t.untyped_storage() for t in _tensors((args, kwargs))}
             for kept, fresh in zip(_tensors(out), _tensors(function(*args, **kwargs))):
-                if kept.untyped_storage() not in inputs:  # no view, and not changed in place
+                if kept.untyped_storage() not in inputs:  # neither a view nor changed in place
                     kept.copy_(fresh)
 
 
 class Recorder(TorchDispatchMode):
-    """In the place of torch.cuda.graph."""
+    """Stands in for torch.cuda.graph."""
 
     def __init__(self, graph: Graph, capture_error_mode: str = "global"):
         super().__init__()
@@ -64,7 +64,7 @@ def _tensors(values) -> list[Tensor]:
 
 @contextmanager
 def pretended_graphs() -> Iterator[None]:
-    """The pretended graphs, for the block."""
+    """Pretend CUDA graphs within the block."""
     stream = SimpleNamespace(wait_stream=lambda _: None)
     with ExitStack() as stack:
         for name, fact in {

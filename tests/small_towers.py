@@ -1,7 +1,7 @@
 """Small open_clip models of every kind, with random weights, in folders that `local-dir:` names.
 
-The timm towers are timm's own functions with smaller numbers. SigLIP's tokeniser is a stand-in with
-its habits: no start token, and padding that is the end of text.
+The timm towers are timm's own functions with smaller numbers. The stand-in for SigLIP's tokeniser
+behaves like it: no start token, and the end-of-text token as padding.
 """
 
 import json
@@ -56,7 +56,7 @@ for _kind in TRUNKS:
 
 
 def configuration(kind: str) -> dict:
-    """open_clip's `model_cfg`, as in its own files of the models that the kind is named for."""
+    """open_clip's `model_cfg`, as in its file of the model that the kind is named after."""
     size = SIZES.get(kind, 32)
     text = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2}
     if kind in TRUNKS:
@@ -84,7 +84,7 @@ def configuration(kind: str) -> dict:
 
 
 def folder_of(kind: str, folder: Path, seed: int = 0) -> Path:
-    """Write a small model of this kind, with random weights, into `folder`; returns it."""
+    """Write a small model of this kind, with random weights, to `folder`; return the folder."""
     folder.mkdir(parents=True)
     config = {"model_cfg": configuration(kind), "preprocess_cfg": PREPROCESSING.get(kind, {})}
     (folder / "open_clip_config.json").write_text(json.dumps(config))
@@ -98,7 +98,7 @@ def folder_of(kind: str, folder: Path, seed: int = 0) -> Path:
 
 @torch.no_grad()
 def _make_lively(model: nn.Module) -> None:
-    """Statistics unlike those of any batch, and no layer or prompt that dies out."""
+    """Set statistics that no batch has, and let no layer's or prompt's signal die out."""
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.running_mean.uniform_(-0.1, 0.1)
@@ -116,7 +116,7 @@ def _make_lively(model: nn.Module) -> None:
 
 
 class AutoTokenizer:
-    """Words by their checksums. What `transformers` calls like this, as far as open_clip asks."""
+    """Stands in for what open_clip uses of `transformers.AutoTokenizer`: a word's id is a checksum."""
 
     @classmethod
     def from_pretrained(cls, name: str, **options) -> "AutoTokenizer":

@@ -1,7 +1,7 @@
-"""A data set of one's own, named with --plugin: class folders below toy/<domain>/.
+"""A data set outside the package, for --plugin: class folders below toy/<domain>/.
 
-The list of what is tested has another order than that of what is unlabelled: an image has another
-position in each.
+The test list and the unlabelled list are ordered differently, so an image has another position in
+each.
 """
 
 from dassl.data.datasets import DATASET_REGISTRY

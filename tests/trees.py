@@ -1,5 +1,5 @@
 """Small copies of the published data sets: their folder, class and file names, their list formats,
-a few images a class, of every size and mode that is found in them."""
+and a few images per class, in every size and mode that occurs in them."""
 
 from pathlib import Path
 
@@ -24,8 +24,8 @@ KINDS = ("RGB", "L", "P", "RGBA", "CMYK", "rotated", "1x1", "LA")
 
 
 def draw(path: Path, number: int) -> None:
-    """One image; its mode and size follow from `number`. Its name may claim another format, as
-    some in the published sets do."""
+    """One image; `number` determines its mode and size. The extension may not match the format, as
+    happens in the published sets."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = KINDS[number % len(KINDS)]
     width, height = (1, 1) if kind == "1x1" else (24 + number % 17, 20 + number % 29)

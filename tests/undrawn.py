@@ -1,5 +1,5 @@
-"""Where this was imported, a run leaves its two pictures empty: drawing them takes longer than a
-toy run. conftest.py imports it, and the server that runs of grids are forked from does."""
+"""Import this to make runs leave their two pictures empty: drawing takes longer than a toy run.
+conftest.py and the fork server of grids import it."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
-"""Python in a process of its own that has torch already: it is forked from the server of the tests'
-grids, which has imported what a run needs and computed nothing. All else is as in a started one.
+"""A Python process that starts with torch imported: it is forked from the fork server of grids,
+which has imported what a run needs and computed nothing. Otherwise it is like a fresh process.
 """
 
 import atexit
@@ -21,8 +21,8 @@ from ueo.grids import fork_server
 
 
 class Python:
-    """As subprocess.Popen([sys.executable, *words], env=env, text=True, start_new_session=True)
-    with pipes for what it prints. words: "-m", a module's name or a script's path; arguments."""
+    """Like subprocess.Popen([sys.executable, *words], env=env, text=True, start_new_session=True)
+    with pipes for stdout and stderr. words: "-m" and a module or a script's path; arguments."""
 
     def __init__(self, *words: str, env: Mapping[str, str] = os.environ):
         fork_server.start()
@@ -36,13 +36,13 @@ class Python:
         self.pid = self.process.pid
 
     def kill(self) -> None:
-        """End it and all that it has started."""
-        with contextlib.suppress(ProcessLookupError):  # it has not started a group yet
+        """Kill the process and its children."""
+        with contextlib.suppress(ProcessLookupError):  # it has no process group yet
             os.killpg(self.pid, signal.SIGKILL)
         self.process.kill()
 
     def communicate(self, timeout: float = 300) -> tuple[str, str]:
-        """What it prints until it ends; its errors must fit into a pipe."""
+        """Return stdout and stderr once the process ends; stderr must fit into the pipe buffer."""
         watch = threading.Timer(timeout, self.kill)
         watch.start()
         with self.stdout, self.stderr:
@@ -57,7 +57,7 @@ class Python:
 
 
 def run(*words: str, env: Mapping[str, str] = os.environ) -> subprocess.CompletedProcess:
-    """As subprocess.run([sys.executable, *words], env=env, text=True, capture_output=True)."""
+    """Like subprocess.run([sys.executable, *words], env=env, text=True, capture_output=True)."""
     process = Python(*words, env=env)
     out, err = process.communicate()
     return subprocess.CompletedProcess(words, process.returncode, out, err)
@@ -65,7 +65,7 @@ def run(*words: str, env: Mapping[str, str] = os.environ) -> subprocess.Complete
 
 def _run(words: tuple[str, ...], env: dict[str, str], folder: str, out: Connection,
          err: Connection) -> None:
-    """In the process."""
+    """Run `words` in the forked process."""
     os.setsid()
     os.chdir(folder)
     os.dup2(out.fileno(), 1)
@@ -75,8 +75,8 @@ def _run(words: tuple[str, ...], env: dict[str, str], folder: str, out: Connecti
     os.environ.clear()
     os.environ.update(env)
     util.spawnv_passfds = _fork
-    multiprocessing.set_start_method(None, force=True)  # as where nothing was forked
-    importlib.reload(modern_dassl)  # it looks into the environment
+    multiprocessing.set_start_method(None, force=True)  # as in a fresh process
+    importlib.reload(modern_dassl)  # it reads environment variables
     try:
         _as_main(*words)
     finally:
@@ -89,20 +89,20 @@ def _as_main(first: str, *others: str) -> None:
         runpy.run_module(others[0], run_name="__main__", alter_sys=True)
     else:
         sys.argv = [first, *others]
-        sys.path.insert(0, os.path.dirname(first))  # a script finds its neighbours
+        sys.path.insert(0, os.path.dirname(first))  # a script can import its neighbours
         runpy.run_path(first, run_name="__main__")
 
 
 def _fork(path: bytes, words: list[str], kept: tuple[int, ...]) -> int:
-    """In place of a new Python, for the process's own fork server: `words` end in "-c", code."""
+    """Fork where the process would start Python for a fork server; the last word is its -c code."""
     pid = os.fork()
     if pid:
         return pid
     try:
         null = os.open(os.devnull, os.O_RDWR)
-        for number in map(int, os.listdir("/dev/fd")):  # a new one would not have these files
+        for number in map(int, os.listdir("/dev/fd")):  # a new Python would not inherit these files
             if number > 2 and number not in (*kept, null):
-                os.dup2(null, number)  # an object that still has the number may close it
+                os.dup2(null, number)  # an object may still close this number
         exec(words[-1], {})
     finally:
         os._exit(1)
