@@ -204,7 +204,7 @@ def weights(tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def small_backbones(tmp_path_factory):
-    """small_backbones(kind): name of a small open_clip model (small_towers.py), made on first use."""
+    """small_backbones(kind): name of a small open_clip model (small_towers.py), made lazily."""
     folder = tmp_path_factory.mktemp("backbones")
 
     def name_of(kind: str) -> str:

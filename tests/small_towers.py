@@ -116,7 +116,7 @@ def _make_lively(model: nn.Module) -> None:
 
 
 class AutoTokenizer:
-    """Stands in for what open_clip uses of `transformers.AutoTokenizer`: a word's id is a checksum."""
+    """Stands in for `transformers.AutoTokenizer`, as open_clip uses it; ids are checksums."""
 
     @classmethod
     def from_pretrained(cls, name: str, **options) -> "AutoTokenizer":

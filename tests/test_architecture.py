@@ -14,7 +14,7 @@ from conftest import REPOSITORY
 # from the bottom up; "" is the ground, the modules in ueo/ itself
 ROOMS = ("", "transduction", "settings", "shifts", "images", "fetch", "clip", "pairs", "results",
          "runs", "inference", "grids", "machine", "studies", "commands")
-PLUGINS = ("trainers", "datasets")  # they register themselves, and stand on runs
+PLUGINS = ("trainers", "datasets")  # they register themselves and build on runs
 TOP = Path("ueo/plugin.py")  # the one door for others' code: it registers everything
 MODULES = sorted(REPOSITORY.glob("ueo/**/*.py"))
 MOST_LINES, MOST_MODULES = 250, 14
@@ -128,7 +128,7 @@ def test_importing_anything_of_ours_does_nothing(tmp_path):
 
 @pytest.mark.parametrize("name", ["ueo.losses", "ueo.scores", "ueo.metrics", "ueo.label_space"])
 def test_the_mathematics_needs_nothing_of_the_engine(name):
-    """A formula can be taken out of the toolbox."""
+    """A formula can be reused without the toolbox."""
     code = f"import sys, {name}; print([m for m in sys.modules if m.startswith('dassl')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr

@@ -35,7 +35,7 @@ def test_the_tuning_domain_is_reported_nowhere():
 def finished(few_emoji, tmp_path_factory):
     """One label space and one epoch, one seed, two domains instead of eight, and few images."""
     output = tmp_path_factory.mktemp("bench")
-    shutil.copytree(few_emoji, output / "data")  # domains are made in it, so it is no one else's
+    shutil.copytree(few_emoji, output / "data")  # not shared: domains are generated in it
     patch = pytest.MonkeyPatch()
     patch.setattr(protocol, "RATES", {"sgd": ("1e-3", "1e-1")})
     patch.setattr(protocol, "SEVERAL_SEEDS", (1,))
@@ -166,7 +166,7 @@ def bench_run(domain, seed=1, right=0.5, rows=slice(None), images=600):
 
 
 def test_objects_are_drawn_only_where_domains_show_the_same_ones():
-    """Of two domains that are one another's copy, emoji says no more than of one."""
+    """Two copies of one emoji domain give no narrower interval than one."""
     register()
 
     def width(dataset, *domains):
@@ -200,7 +200,7 @@ def test_a_model_counts_once_whatever_its_number_of_seeds():
 
 
 def test_a_method_is_judged_on_the_images_that_the_other_was_tested_on():
-    """The other trained on labelled shots, which left its test set."""
+    """The other trained on labelled shots, which are missing from its test set."""
     ours, shots = bench_run("d"), bench_run("d", rows=slice(60, None))
     for pair in ((ours, shots), (shots, ours)):
         found = gains.row("clean", "X", {"model": ([pair[0]], [pair[1]])})["pacc"]

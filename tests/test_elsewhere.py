@@ -170,7 +170,7 @@ def test_our_yaml_is_refused_there_unless_the_configuration_was_extended(theirs)
 
 
 def test_defaults_of_dassls_trainers_are_not_part_of_what_a_run_computes(theirs):
-    """A run that was finished before the engine had them stays finished."""
+    """A run that finished before the engine had these keys stays finished."""
     cfg = theirs("Linear", "TRAINER.MCD.N_STEP_F", 7)  # has no options of its own, may read any
     options = {key for key in resolved(cfg) if key.startswith("TRAINER.")}
     assert options >= {"TRAINER.NAME", "TRAINER.MCD.N_STEP_F"}

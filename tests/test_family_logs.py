@@ -12,8 +12,8 @@ COOP, MAPLE, TEST_LOG = "Finish training", "Finished training", "=> result"
 
 
 def parsed(folder, keyword: str = "accuracy", signal: str = COOP) -> float | None:
-    """What the family's parse_test_res.py takes from a run's folder: of log.txt alone, after a line
-    that is `signal`, the last `* keyword: number%`."""
+    """The number that the family's parse_test_res.py reads: the last `* keyword: number%` in
+    log.txt after a line that equals `signal`."""
     found, started = None, False
     for line in (folder / "log.txt").read_text().splitlines():
         started = started or line.strip() == signal
@@ -28,7 +28,7 @@ def alone_of(folder) -> list[str]:
 
 
 def agrees(folder, signal: str = COOP) -> None:
-    """Every number that a parser takes is that of the record's test set."""
+    """Check that parsers read the record's numbers of the test set."""
     test, unlabelled = (read(folder)["metrics"][name] for name in ("test", "unlabelled"))
     assert test["accuracy"] != unlabelled["accuracy"]
     assert parsed(folder, "accuracy", signal) == round(test["accuracy"], 1)

@@ -1,5 +1,5 @@
-"""The job of the field, to its tables, on small copies of three data sets; of the fourth, see
-test_office_home.py."""
+"""The field's 15-domain benchmark, up to its tables, on small copies of three data sets; for the
+fourth, see test_office_home.py."""
 
 import pytest
 import trees

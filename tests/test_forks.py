@@ -67,8 +67,8 @@ def test_what_a_command_forks_can_use_cuda(command, tmp_path, monkeypatch, capsy
 
 @pytest.fixture(scope="module")
 def imports() -> list[str]:
-    """Whether a command's modules bring torch's compiler; what those of the server asked CUDA,
-    also where torch was built without it, so that asking would do no harm."""
+    """Whether a command imports torch's compiler, and which functions of torch.cuda the server's
+    modules call on import. Works in builds without CUDA, too."""
     code = (
         "import sys, torch, importlib\n"
         "asked = []\n"
@@ -91,7 +91,7 @@ def test_no_import_before_the_fork_asks_for_cuda(imports):
 
 
 def test_a_command_starts_without_the_compiler(imports):
-    """It takes as long as all of torch, and torchvision would import it."""
+    """Importing it takes as long as torch itself; torchvision would do so."""
     assert imports[0] == "False"
 
 
@@ -179,21 +179,21 @@ def test_each_run_sees_its_own_gpu_and_an_only_one_is_left_as_it_is(tmp_path):
     (3, ["0", "1"], ["3", "2"]), (2, [], ["2", "2"]), (8, ["0"], ["4", "4"]),
 ])
 def test_runs_know_how_many_share_the_machine(workers, devices, shares, tmp_path):
-    """No more than there are."""
+    """At most as many as there are runs."""
     runs = runs_in(tmp_path, 4)
     assert parallel.execute(runs, forked.note, workers, PRELOAD, devices) == []
     assert all(found(run)["shares"] == shares for run in runs)
 
 
 def test_workers_start_as_in_a_run_alone(tmp_path):
-    """Workers of a fork server of the run's own would outlive a run that is killed."""
+    """If a run had its own fork server, loader workers would outlive a killed run."""
     (run,) = runs_in(tmp_path, 1)
     assert parallel.execute([run], forked.note, 1, PRELOAD) == []
     assert found(run)["start_method"] == multiprocessing.get_start_method()
 
 
 def test_workers_of_loaders_never_touch_cuda(build, monkeypatch):
-    """They are forked from a run that has used it."""
+    """They are forked from a run that has initialised CUDA."""
     parent = os.getpid()
 
     def only_in_the_run(function):

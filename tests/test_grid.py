@@ -116,7 +116,7 @@ def test_slurms_local_executor_runs_every_shard(argv, unbroken, tmp_path):
 def test_a_login_node_without_a_gpu_submits_what_its_jobs_have_not_finished(
     argv, unbroken, tmp_path, capsys, monkeypatch
 ):
-    """Their records say cuda, and what it would be here is no matter."""
+    """Their records say cuda; the device of the login node does not matter."""
     shutil.copytree(unbroken, tmp_path, dirs_exist_ok=True)
     first, *others = records(tmp_path)
     shutil.rmtree(first.parent)

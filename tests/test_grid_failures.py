@@ -66,7 +66,7 @@ def test_a_run_without_labels_is_said_to_be_done(tmp_path, monkeypatch):
 
 
 def test_an_error_of_many_lines_is_told_by_its_first(tmp_path):
-    """CUDA's end with advice on how to build torch."""
+    """CUDA errors end with advice on how to build torch."""
     run = PlannedRun(None, tmp_path, "run")
     (tmp_path / parallel.CONSOLE).write_text(
         "epoch [1/2]\nTraceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n"

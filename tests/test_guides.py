@@ -58,7 +58,7 @@ def followed(few_emoji, tmp_path_factory):
 
     def left_out(folder: str, names: list[str]) -> list[str]:
         own = [n for n in names if n.startswith(".") or n in ("data", "output")]
-        return own if Path(folder) == REPOSITORY else []  # compiled files spare the copy a compiler
+        return own if Path(folder) == REPOSITORY else []  # keeps compiled files: no compiler needed
 
     shutil.copytree(REPOSITORY, copy, ignore=left_out)
     for name in ("trainers", "datasets"):
@@ -133,8 +133,8 @@ def test_the_tests_take_both_in(followed):
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    """The folder mine/, here. The names of what stands in it are free, also where somebody has
-    followed the guide in this repository, and are forgotten after a test."""
+    """The folder mine/ in a temporary folder. The names that its files register are free, even if
+    somebody followed the guide in this repository, and are unregistered after a test."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
     maps = [registry._obj_map for registry in (TRAINER_REGISTRY, DATASET_REGISTRY)]

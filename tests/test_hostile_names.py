@@ -1,5 +1,5 @@
-"""Names that a terminal, spreadsheet, LaTeX, Markdown or plot would take for orders, through whole
-runs: every file that is left says them as plain text."""
+"""Names that a terminal, spreadsheet, LaTeX, Markdown or plot would take for commands, in whole
+runs: every file that is written has them as plain text."""
 
 import csv
 import json
@@ -47,7 +47,7 @@ def image(path: Path, number: int) -> None:
 
 
 def without_orders(folder: Path) -> dict[str, str]:
-    """The text of every file that a run and its tables left, none of it an order to a terminal."""
+    """Return the text of each file of a run and its tables; none may hold control characters."""
     texts = {}
     for path in folder.rglob("*"):
         assert not set(ORDERS + "\n") & set(str(path.relative_to(folder))), repr(path)

@@ -59,7 +59,7 @@ def run(tmp_path):
 
 
 def replace_with_same_times(root):
-    """Another image of the same number of bytes and the same time of modification."""
+    """Replace an image by one of the same size in bytes and the same modification time."""
     path = root / "mug" / "3.png"
     before, content = os.stat(path), path.read_bytes()
     path.write_bytes(content[:-20] + bytes(20))
@@ -440,7 +440,7 @@ def test_shots_of_a_run_without_a_seed_cannot_be_told_from_test_images(
     "MODEL.INIT_WEIGHTS", "TRAINER.ARF.CAPTIONS", "TRAINER.ARF.POOL",
 ])
 def test_files_that_an_option_names_are_inputs(tmp_path, option):
-    """By their content: the path of a copy says nothing, an edited file is another one."""
+    """They count by content: a copy elsewhere is the same input, an edited file is not."""
     found = {}
     for name, content in (("one", "text"), ("copy", "text"), ("other", "edited")):
         path = tmp_path / name
@@ -488,7 +488,7 @@ def test_a_model_is_not_evaluated_on_other_weights_nor_left_out(
 
 
 def test_what_is_ordered_otherwise_is_something_else(tmp_path):
-    """Ids follow the order of names, rows of a record that of the lists."""
+    """Class ids follow the order of names; rows of a record follow the lists."""
     paths = [str(tmp_path / f"{i}.png") for i in range(4)]
     for i in range(4):
         trees.draw(tmp_path / f"{i}.png", i)

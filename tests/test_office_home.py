@@ -1,4 +1,4 @@
-"""The job of the field, to its tables: on a small copy of Office-Home, begun by its script."""
+"""The field's benchmark, up to its tables, on a small copy of Office-Home, run by its script."""
 
 import os
 import subprocess

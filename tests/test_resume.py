@@ -1,4 +1,4 @@
-"""A run that was killed, at whatever moment, and started again ends in the same numbers."""
+"""A run that is killed at any moment and started again ends with the same numbers."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def times(folder) -> dict:
 
 
 def dies(start, folder, place: str, *options: str) -> None:
-    """Run in a forked process that ends at `place` as kill -9 would end it."""
+    """Run in a forked child that dies at `place` as by kill -9."""
     child = os.fork()
     if child:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9

@@ -55,7 +55,7 @@ def group_is_gone(group: int) -> bool:
 
 @pytest.fixture(scope="module")
 def finished(plan):
-    """What a grid prints that was killed at a random moment and started again."""
+    """The output of a grid that was killed at a random moment and started again."""
     argv, folder = plan
     killed = subprocess.Popen([sys.executable, *GRID, *argv], start_new_session=True,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -240,7 +240,7 @@ def test_a_method_s_script_takes_other_trainers_where_they_are_named(tmp_path, c
 
 
 def test_every_method_of_the_readme_has_a_script_of_its_own():
-    """Zero-shot CLIP stands in every table and needs none; nor does a trainer that was added."""
+    """Zero-shot CLIP is in every table and needs none; nor does an added trainer."""
     readme = (REPOSITORY / "README.md").read_text()
     rows = re.findall(r"^\| (`.*?)(?::| \|)", readme[readme.index("| trainer |"):], re.MULTILINE)
     known = {*TRAINER_REGISTRY.registered_names()}

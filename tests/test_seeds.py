@@ -61,7 +61,7 @@ def test_overwriting_trains_again_from_the_start(toy):
 
 
 def test_what_is_drawn_at_random_follows_from_the_seed_alone(build):
-    """Also from release to release: a seed that somebody published must give the same start."""
+    """Across releases, too: a published seed must give the same initialisation."""
     def drawn(seed, shape):
         return torch.empty(shape).normal_(std=0.02, generator=torch.Generator().manual_seed(seed))
 

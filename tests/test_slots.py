@@ -1,4 +1,4 @@
-"""On a GPU many runs share a process: each ends as if it was alone, and a crash ends one alone."""
+"""On a GPU many runs share a process: each ends as if alone, and a crash ends only one run."""
 
 import json
 import sys
@@ -53,7 +53,7 @@ def test_a_run_that_fails_ends_alone(way, message, tmp_path):
 
 
 def test_a_gpu_on_which_all_runs_fail_does_not_take_all_that_are_waiting(tmp_path):
-    """As one that somebody else's program fills: a run that fails soon leaves its place free."""
+    """As when another program fills the GPU: a run that fails early frees its slot at once."""
     said, runs = [], runs_in(tmp_path, *map(str, range(16)))
     failures = parallel.execute(
         runs, in_slots.find_one_gpu_full, 2, PRELOAD, ["0", "1"], said.append)
@@ -77,7 +77,7 @@ def test_a_run_finds_nothing_of_the_one_before(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in /proc")
 def test_results_are_those_of_runs_alone_in_any_order(toy_root, weights, tmp_path):
-    """To the last digit; and no file, thread or model of a run stays."""
+    """Bit for bit; and no run leaves an open file, a thread or a model behind."""
     def planned(way: str, *kinds: tuple[str, str]) -> list[PlannedRun]:
         runs = []
         for trainer, kind in kinds:

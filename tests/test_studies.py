@@ -14,7 +14,7 @@ DOMAINS = ("fluent", "noto_v1")
 
 @pytest.fixture(scope="module")
 def emoji_root(few_emoji, tmp_path_factory):
-    """Domains are made in it, so it is no one else's."""
+    """A data root of this file alone: domains are generated in it."""
     return str(shutil.copytree(few_emoji, tmp_path_factory.mktemp("emoji"), dirs_exist_ok=True))
 
 

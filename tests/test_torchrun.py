@@ -208,7 +208,7 @@ def test_more_processes_than_gpus_are_one_line(monkeypatch, capsys):
 
 @pytest.mark.parametrize("asked", [["--device", "cpu"], ["USE_CUDA", "False"]])
 def test_processes_on_the_cpu_see_no_gpu(monkeypatch, few_emoji, tmp_path, asked):
-    """Of more processes than GPUs some would have one and some none."""
+    """With more processes than GPUs, only some would have one."""
     seen = []
     for name, value in (("TORCHELASTIC_RUN_ID", "1"), ("WORLD_SIZE", "2"), ("RANK", "0"),
                         ("CUDA_VISIBLE_DEVICES", "0")):
@@ -227,7 +227,7 @@ def test_processes_on_the_cpu_see_no_gpu(monkeypatch, few_emoji, tmp_path, asked
 
 
 def test_rows_of_a_batch_are_put_together_without_a_look_at_the_gpu(monkeypatch):
-    """Two are needed for the batch itself: how many images each process has, and which."""
+    """The batch itself needs two reads: how many images each process has, and which."""
     def gather(parts: list[torch.Tensor], own: torch.Tensor) -> None:
         parts[0].copy_(own)
         parts[1].copy_(own + 3 if len(own) == 3 else own)  # the images that follow; as many

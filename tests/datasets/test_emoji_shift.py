@@ -1,4 +1,4 @@
-"""Emoji under shift: domains that are made when they are used, the same ones each time."""
+"""Emoji under shift: domains are generated on first use, and identically each time."""
 
 import shutil
 from pathlib import Path
@@ -23,7 +23,7 @@ def load(root, domain: str):
 
 @pytest.fixture(scope="module")
 def root(few_emoji, tmp_path_factory):
-    """Domains are made in it, so it is no one else's."""
+    """A data root of this file alone: domains are generated in it."""
     return shutil.copytree(few_emoji, tmp_path_factory.mktemp("data"), dirs_exist_ok=True)
 
 

@@ -230,7 +230,7 @@ def test_a_mistake_is_one_line(run, mine, capsys, monkeypatch, dataset, path, op
 
 
 def test_results_do_not_lie_among_the_images(run, mine, tmp_path, capsys):
-    """A picture of scores would be the next run's image."""
+    """The next run would read a picture of scores as an image."""
     shutil.copytree(mine / "flat", tmp_path / "flat")
     for output in ("flat", "flat/output/run"):
         assert run("folder", tmp_path / "flat", "--names", str(mine / "names.txt"),

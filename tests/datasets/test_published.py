@@ -32,7 +32,7 @@ def root(tmp_path_factory):
 
 
 def test_each_image_is_looked_for_once_for_all_lists(root, monkeypatch):
-    """A look is slow where images lie on a network's disk."""
+    """Each look-up is slow on a network file system."""
     looked, isfile = Counter(), os.path.isfile
     monkeypatch.setattr(os.path, "isfile", lambda path: looked.update([path]) or isfile(path))
     data = make(UFTVisDAC, root, "validation")

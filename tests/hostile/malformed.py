@@ -2,9 +2,9 @@
 
     python tests/hostile/malformed.py [--only WORD] [--limit SECONDS]
 
-Each case runs in a process and a copy of a small project of its own. Wanted is a status that is not
-0 and one line that names the file or the option, or one of the meanings in TAKEN. A traceback, a
-hang, a file of anybody's that is run, and one that is written outside the case's output fail.
+Each case runs in its own process on its own copy of a small project. It passes with a non-zero exit
+status and one line that names the file or the option, or if TAKEN says why the input is valid. It
+fails with a traceback, if it hangs, executes a file's content or writes outside its output folder.
 """
 
 import argparse
@@ -40,7 +40,7 @@ DATALOADER: {NUM_WORKERS: 0, TRAIN_X: {BATCH_SIZE: 4}}
 OPTIM: {NAME: "sgd", LR: 1e-3, MAX_EPOCH: 2}
 TRAIN: {CHECKPOINT_FREQ: 1}
 """
-# beginnings of labels: why what looks malformed is taken
+# beginning of a label: why the input is accepted
 TAKEN = {
     "train '--root /dev/null'": "images of one's own need no data root",
     "grid '--set TRAINER.UEO.CTX_INIT": "a folder's name holds it with signs as %2F, cut, hashed",
@@ -99,7 +99,7 @@ def call(case: cases.Case) -> int:
 
 
 def in_child(folder: Path, case: cases.Case, limit: float) -> tuple[int | None, str]:
-    """(exit status, what it said on stderr) of a case that runs in `folder`; None: it hangs."""
+    """(exit status, stderr) of a case that runs in `folder`; the status is None if it hangs."""
     errors = folder / ".stderr"
     sys.stdout.flush()
     child = os.fork()
@@ -136,7 +136,7 @@ def in_child(folder: Path, case: cases.Case, limit: float) -> tuple[int | None, 
 
 
 def verdict(case: cases.Case, status: int | None, text: str, made: set[str]) -> tuple[str, str]:
-    """(what became of a case, what it said). made: files that are there now and were not."""
+    """(outcome of a case, its message). made: the files that the case created."""
     lines = [line for line in text.splitlines() if line.strip()]
     said = lines[-1] if lines else ""
     if any(cases.CANARY in Path(name).name for name in made):
@@ -189,7 +189,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 all as wanted, 1 some not."""
+    """Exit status: 0 if all cases pass, otherwise 1."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--only", default="", metavar="WORD", help="cases whose label holds it")
     p.add_argument("--every", type=int, default=1, metavar="N", help="every N-th of them")

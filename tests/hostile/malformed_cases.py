@@ -18,11 +18,11 @@ from safetensors.torch import load_file, save_file
 
 from ueo.files import asset
 
-CANARY = "canary"  # a file that a name, a yaml tag or a pickle would make, were it run
+CANARY = "canary"  # the file that a name, yaml tag or pickle creates if executed
 
 
 class Trap:
-    """What pickle would run while it reads."""
+    """An object whose unpickling runs a command."""
 
     def __reduce__(self):
         return os.system, (f"touch {CANARY}",)
@@ -30,8 +30,8 @@ class Trap:
 
 @dataclass(frozen=True)
 class Case:
-    """One call. argv: {out}, {run}, {grid} stand for folders; prepare: damages files first, in the
-    folder of the case; names: parts of which the message must hold one."""
+    """One call. argv: {out}, {run} and {grid} stand for folders. names: the message must contain
+    one of them. prepare: damages files in the case's folder before the call."""
 
     label: str
     command: str

@@ -1,4 +1,4 @@
-"""What Dassl registers is there, or one sentence says where to find it, the same everywhere."""
+"""Each name that Dassl registers exists, or the same sentence everywhere says where to find it."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""The built-in trainers: each learns, repeats for a seed, and goes on where it was broken."""
+"""The built-in trainers: each learns, is reproducible for a seed, and resumes where it stopped."""
 
 import shutil
 

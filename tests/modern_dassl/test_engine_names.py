@@ -24,7 +24,7 @@ PROPERTIES = [line for line in STORED if ": " not in line and "(" not in line]
 
 
 def found(path):
-    """What a dotted path names: a name of a module, or an attribute of a class there."""
+    """The object at a dotted path: in a module, or an attribute of a class there."""
     parts = path.split(".")
     for i in range(len(parts), 0, -1):
         try:
@@ -45,7 +45,7 @@ def test_names(module, monkeypatch):
 
 
 def test_arguments():
-    """By the same names in the same order; ours may take more."""
+    """Arguments have Dassl's names in Dassl's order; ours may take more."""
     differ = {}
     for path, arguments in CALLED:
         expected = arguments.split(", ") if arguments else []

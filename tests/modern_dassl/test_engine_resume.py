@@ -1,4 +1,4 @@
-"""A run that was broken off and resumed ends where an unbroken one does, bit for bit."""
+"""A run that is interrupted and resumed ends like an uninterrupted one, bit for bit."""
 
 import shutil
 

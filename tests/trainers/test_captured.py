@@ -69,7 +69,7 @@ def test_an_evaluation_in_between_changes_nothing(trained):
 
 
 def test_what_the_host_reads_is_not_recorded():
-    """As on CUDA: the tests above would fail for a loss that does."""
+    """As on CUDA: so the tests above would fail for a loss with a read."""
     with pretended_gpu(), pretended_graphs():
         weight = torch.nn.Parameter(torch.ones(2, device="cuda"))
         captured = CapturedStep(
@@ -79,7 +79,7 @@ def test_what_the_host_reads_is_not_recorded():
 
 
 def test_a_batch_may_come_from_the_cpu():
-    """As losses have it, which send it to the device; and as the parity check gives it."""
+    """Losses get it there and move it to the device; the parity check also passes such batches."""
     with pretended_gpu(), pretended_graphs():
         weight = torch.nn.Parameter(torch.ones(2, device="cuda"))
         captured = CapturedStep(
@@ -119,7 +119,7 @@ def test_what_cannot_be_recorded_is_one_line():
 
 
 def test_loaders_may_pin_memory_while_a_step_is_recorded():
-    """They do so in threads of their own, whose calls spoil a recording of CUDA's mode "global"."""
+    """They pin in other threads, whose calls break a capture in CUDA's mode "global"."""
     Graph.made.clear()
     weight = torch.nn.Parameter(torch.ones(2))
     captured = CapturedStep(lambda batch: {"loss": (weight * batch["img"]).sum()}, [weight], "UEO")

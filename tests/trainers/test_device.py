@@ -1,4 +1,4 @@
-"""Training on a GPU, on a pretended one: every method ends well there, and no step waits for it."""
+"""Training on a pretended GPU: every method succeeds, and no step waits for the device."""
 
 import itertools
 import os

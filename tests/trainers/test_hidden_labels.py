@@ -1,4 +1,4 @@
-"""What an unsupervised trainer can reach holds neither a label nor a path: walked, not listed."""
+"""No label or path can be reached from an unsupervised trainer: all its attributes are walked."""
 
 from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, MethodType, MethodWrapperType
@@ -21,7 +21,7 @@ FUNCTIONS = (FunctionType, MethodType, BuiltinFunctionType, MethodWrapperType)
 
 
 class Walk:
-    """Everything that public names lead to from an object: attributes, entries, batches, items."""
+    """Walks all that an object reaches by public names: attributes, entries, batches, items."""
 
     def __init__(self, truth):
         """truth: the data set as it was built."""
@@ -40,7 +40,7 @@ class Walk:
             if isinstance(value, PLAIN) or id(value) in self.seen:
                 continue
             self.seen.add(id(value))
-            self.keep.append(value)  # else its id may be another's
+            self.keep.append(value)  # or its id may be reused
             self._check(value, name)
             todo += self._parts(value, name)
         return self

@@ -1,4 +1,4 @@
-"""Midway: what it answers by, how far it trusts the adapted model, and that a kept run does too."""
+"""Midway: how it predicts, how far it trusts the adapted model, and that a saved run does too."""
 
 import numpy as np
 import pytest

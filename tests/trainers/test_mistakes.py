@@ -1,4 +1,4 @@
-"""What the author of a trainer may have forgotten is one sentence that names the class."""
+"""A mistake of a trainer's author is reported in one sentence that names the class."""
 
 import pytest
 from dassl.engine import TRAINER_REGISTRY

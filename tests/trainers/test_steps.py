@@ -1,4 +1,4 @@
-"""What every method has of base.py: rates, schedules, steps, what starts at random."""
+"""What every method inherits from base.py: rates, schedules, steps, random initialisation."""
 
 import math
 from pathlib import Path
@@ -70,7 +70,7 @@ def test_the_schedule_of_epochs_is_dassls(build):
 
 @pytest.mark.parametrize("frequency, looked_at", [(2, 4), (100, 6)])
 def test_a_loss_that_is_not_finite_stops_the_run_by_its_steps_name(build, frequency, looked_at):
-    """It is looked at when losses are printed, and at the latest before anything is saved."""
+    """Losses are checked when they are printed, and at the latest before a save."""
     trainer = build("TRAIN.PRINT_FREQ", str(frequency), "DATALOADER.TRAIN_X.BATCH_SIZE", "8")
     trainer.before_train()
     steps, loss = [], trainer.loss
