@@ -29,7 +29,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path):
-    """Serves tmp_path/www; `paths` is what was asked for."""
+    """Serve tmp_path/www; `paths` lists the requested paths."""
     (tmp_path / "www").mkdir()
     handler = functools.partial(Quiet, directory=str(tmp_path / "www"))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -1,4 +1,4 @@
-"""What the documents show and name is there. The two guides are followed in test_guides.py."""
+"""Everything that the documents show and name exists. test_guides.py follows the two guides."""
 
 import argparse
 import importlib.util

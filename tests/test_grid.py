@@ -1,4 +1,4 @@
-"""Grids that are killed, sharded or handed to Slurm end in the tables of an unbroken one."""
+"""Grids that are killed, sharded or handed to Slurm give the tables of an uninterrupted one."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""The guides to a trainer and a data set of one's own, followed to the letter."""
+"""The guides to adding a trainer and a data set, followed to the letter."""
 
 import os
 import re
@@ -89,7 +89,7 @@ def pictures(folder: Path, domains: tuple[str, ...]) -> None:
 
 
 def follow(words: list[str], folder: Path) -> str:
-    """What the command prints in the copy."""
+    """Run the command in the copy; return its output."""
     python = {"python": sys.executable}
     environment = {**os.environ, "PYTHONPATH": str(folder), "UEO_PYTHON": sys.executable,
                    "VIRTUAL_ENV": sys.prefix}
@@ -180,7 +180,7 @@ def taught(mine, toy):
 
 
 def kept_of(folder: Path) -> dict[str, torch.Tensor]:
-    """What the last checkpoint of a run holds."""
+    """The state dict in the last checkpoint of a run."""
     return torch.load(folder / "tuned" / "model.pth.tar-3")["state_dict"]
 
 

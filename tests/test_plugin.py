@@ -1,4 +1,4 @@
-"""--plugin FILE: trainers of the CoOp family from outside, their keys, and what is wrong."""
+"""--plugin FILE: external trainers of the CoOp family, their keys, and mistakes in them."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The pretended CUDA device itself: what it refuses, what it counts, that it ends."""
+"""The pretended CUDA device itself: what it refuses, what it counts, that its patches end."""
 
 import numpy as np
 import pytest

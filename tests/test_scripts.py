@@ -1,4 +1,4 @@
-"""The grid: what it plans, skips, finishes after a kill, and says when a run fails."""
+"""The grid: what it plans, skips, finishes after a kill, and prints when a run fails."""
 
 import json
 import os

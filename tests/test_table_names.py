@@ -1,5 +1,5 @@
-"""Tables of other methods, bases, selections and images of one's own are other files; what there is
-no record of is said."""
+"""Tables of other methods, baselines, selections and own images get other file names; missing
+records are named."""
 
 import re
 

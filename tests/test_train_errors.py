@@ -1,4 +1,4 @@
-"""A user's mistake is one line that names it; nothing broken is left, and a corrected run works."""
+"""A user's mistake gives one line that names it; no broken file is left; a corrected run works."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Weights, downloads, archives and the embedded data set: what is damaged is named and refused."""
+"""Weights, downloads, archives and the embedded data set: damaged files are named and refused."""
 
 import hashlib
 import http.server

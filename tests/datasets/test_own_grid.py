@@ -1,4 +1,4 @@
-"""The one command for images of one's own, from a folder to predictions and a report."""
+"""The one command for a user's own images, from a folder to predictions and a report."""
 
 import pytest
 import trees

@@ -1,4 +1,4 @@
-"""Images of one's own: class folders, flat folders, lists; with labels and without."""
+"""A user's own images: class folders, flat folders, lists; with labels and without."""
 
 import csv
 import shutil

@@ -1,4 +1,4 @@
-"""Images of one's own: names against folders and lists, what is not read, and what is refused."""
+"""A user's own images: names against folders and lists, what is not read, and what is refused."""
 
 import os
 import unicodedata

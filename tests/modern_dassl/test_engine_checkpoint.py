@@ -1,4 +1,4 @@
-"""Checkpoints of others: those of genuine Dassl are read, hostile ones refused, nothing is run."""
+"""Foreign checkpoints: genuine Dassl's are read, hostile ones refused, and no code is executed."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""Adapters behind the image tower: against NumPy, at their limits, and what they start from."""
+"""Adapters after the image tower: against NumPy, at their limits, and how they are initialised."""
 
 import numpy as np
 import pytest

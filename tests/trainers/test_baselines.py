@@ -21,7 +21,7 @@ SUPERVISED = [t for t in TRAINERS if TRAINER_REGISTRY.get(t).uses_labels]
 
 @pytest.fixture(scope="module")
 def unbroken(toy_root, weights, tmp_path_factory):
-    """unbroken(trainer): folder of its run of three epochs, made once, and its options."""
+    """unbroken(trainer): (folder, options) of an uninterrupted run of three epochs, made once."""
     place = tmp_path_factory.mktemp("unbroken")
 
     def run(trainer: str) -> tuple[Path, tuple[str, ...]]:

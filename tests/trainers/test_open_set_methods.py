@@ -1,4 +1,4 @@
-"""UniEnt and CLIPTTA: which images they take for known, and what CLIPTTA remembers."""
+"""UniEnt and CLIPTTA: which images they treat as known, and what CLIPTTA's memory holds."""
 
 import pytest
 import torch
