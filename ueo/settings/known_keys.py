@@ -107,7 +107,7 @@ OWN = {
         # "released": test on the whole domain; "independent": on a stored split; "online": one pass
         # over the unlabelled images, see ONLINE
         "PROTOCOL": Option("released", choices=("released", "independent", ONLINE)),
-        # stop unless every domain has the published number of images
+        # stop unless the domain has the published number of images
         "CHECK_COUNTS": Option(True),
         # which known classes: all, base (the first half), new (the rest)
         "SUBSAMPLE_CLASSES": Option("all", choices=("all", "base", "new")),
