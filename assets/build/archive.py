@@ -13,7 +13,7 @@ ASSETS = Path(__file__).resolve().parents[1]
 
 
 def read_archive() -> dict[str, dict]:
-    """style -> images (uint8 n x SIZE x SIZE x 3), labels, concepts, test (bool: in the split)."""
+    """style -> images (uint8, (n, SIZE, SIZE, 3)), labels, concepts, test (bool: test split)."""
     styles = {}
     with zipfile.ZipFile(ASSETS / "emoji.zip") as archive:
         for style, split in json.loads(archive.read("emoji/splits.json")).items():
@@ -29,5 +29,5 @@ def read_archive() -> dict[str, dict]:
 
 
 def percent(value) -> float:
-    """In per cent, with two decimals."""
+    """A share in percent, rounded to two decimals."""
     return round(100 * float(value), 2)

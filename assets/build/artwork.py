@@ -1,4 +1,4 @@
-"""Read the npm packages of artwork: icon sets as SVG, emoji names, and drawings as pictures."""
+"""Read the npm packages of artwork: icon sets as SVG, emoji names, and bitmaps."""
 
 import io
 import json
@@ -14,7 +14,7 @@ SIGNS = {"&": "and", "#": "pound", "*": "asterisk", "!": "exclamation", "ñ": "n
 
 
 def tarball(folder: Path, package: str, version: str) -> Path:
-    """The file that `npm pack` makes of a package; how to get it is said when it is missing."""
+    """Path of a package's tarball. If it is missing, exit with the command that fetches it."""
     path = folder / f"{package.lstrip('@').replace('/', '-')}-{version}.tgz"
     if not path.is_file():
         raise SystemExit(f"{path} is missing; in {folder} run: npm pack {package}@{version}")
@@ -22,25 +22,25 @@ def tarball(folder: Path, package: str, version: str) -> Path:
 
 
 def read_member(path: Path, name: str) -> bytes:
-    """One file of a package."""
+    """Content of one file of a package."""
     with tarfile.open(path) as archive:
         return archive.extractfile(f"package/{name}").read()
 
 
 def squeeze(name: str) -> str:
-    """A name without anything but letters and digits, to compare spellings."""
+    """A name reduced to lower-case letters and digits, to compare spellings."""
     for sign, word in SIGNS.items():
         name = name.replace(sign, word)
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def code(hexcode: str) -> str:
-    """Codepoints in lower case without variation selectors."""
+    """A hexcode in lower case without variation selectors."""
     return "-".join(p for p in hexcode.lower().split("-") if p != "fe0f")
 
 
 def svg(icon_set: dict, name: str, colour: str = "#000000") -> str:
-    """The SVG text of an icon; `colour` is what "currentColor" becomes."""
+    """The SVG text of an icon; `colour` replaces "currentColor"."""
     icon = icon_set["icons"][name]
     box = [icon.get(k, icon_set.get(k, d)) for k, d in
            (("left", 0), ("top", 0), ("width", 16), ("height", 16))]
@@ -52,7 +52,7 @@ def svg(icon_set: dict, name: str, colour: str = "#000000") -> str:
 
 
 def render(svg_text: str) -> Image.Image:
-    """An SVG as an RGBA picture of SIZE pixels, centred when it is not square."""
+    """An SVG as an RGBA picture of SIZE x SIZE pixels, centred if it is not square."""
     png = resvg_py.svg_to_bytes(svg_string=svg_text, width=SIZE, height=SIZE)
     return _square(Image.open(io.BytesIO(bytes(png))).convert("RGBA"))
 
@@ -67,7 +67,7 @@ def _square(image: Image.Image) -> Image.Image:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """RGBA composited on white, as RGB."""
+    """An RGBA picture composited on white, as RGB."""
     white = Image.new("RGBA", image.size, (255, 255, 255, 255))
     return Image.alpha_composite(white, image).convert("RGB")
 
@@ -91,7 +91,7 @@ class IconStyle:
 
 
 class PictureStyle:
-    """Pictures of a package that holds one bitmap a codepoint."""
+    """Pictures of a package with one bitmap per codepoint."""
 
     def __init__(self, folder: Path, style: str):
         package, version, *_ = SETS[style]
@@ -120,7 +120,7 @@ def load_style(folder: Path, style: str):
 
 
 def read_emoji(folder: Path) -> list[dict]:
-    """Every emoji with label, tags, hexcode and the name of its subgroup, in Unicode's order."""
+    """Every emoji with label, tags, hexcode and the name of its subgroup, in Unicode order."""
     path = tarball(folder, *NAMES_PACKAGE)
     groups = json.loads(read_member(path, "meta/groups.json"))["subgroups"]
     emoji = json.loads(read_member(path, "en/data.json"))

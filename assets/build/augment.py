@@ -1,4 +1,4 @@
-"""Batched augmentation of drawings, meant to take the style away and leave the shape.
+"""Batched augmentation of drawings that removes the style and keeps the shape.
 
 Pictures are RGBA in [0, 1], (batch, 4, size, size); results are RGB, (batch, 3, size, size).
 """
@@ -17,15 +17,15 @@ def uniform(shape, low: float, high: float, g: torch.Generator) -> Tensor:
 
 
 def chosen(count: int, share: float, g: torch.Generator) -> Tensor:
-    """(count, 1, 1, 1) bool, true for about `share`."""
+    """Random bool mask, (count, 1, 1, 1), true for about `share` of the pictures."""
     return (torch.rand(count, generator=g) < share).view(-1, 1, 1, 1)
 
 
 def warp(rgba: Tensor, g: torch.Generator) -> Tensor:
-    """Random rotation, zoom, stretch, shear, shift and mirror image."""
+    """Random rotation, zoom, stretch, shear, translation and flip. Returns premultiplied RGBA."""
     n = len(rgba)
     angle = uniform(n, -0.35, 0.35, g) * (torch.rand(n, generator=g) < 0.7)
-    zoom = torch.exp(uniform(n, math.log(0.8), math.log(1.5), g))  # > 1 shows it smaller
+    zoom = torch.exp(uniform(n, math.log(0.8), math.log(1.5), g))  # > 1 shrinks the drawing
     stretch = torch.exp(uniform(n, -0.2, 0.2, g))
     mirror = torch.where(torch.rand(n, generator=g) < 0.5, -1.0, 1.0)
     shear = uniform(n, -0.15, 0.15, g)
@@ -40,7 +40,7 @@ def warp(rgba: Tensor, g: torch.Generator) -> Tensor:
 
 
 def backgrounds(n: int, g: torch.Generator) -> Tensor:
-    """(n, 3, 1, 1): mostly white, some light, some of any colour."""
+    """Background colours, (n, 3, 1, 1): mostly white, some light, some of any colour."""
     kind = torch.rand(n, 1, 1, 1, generator=g)
     light, any_colour = uniform((n, 3, 1, 1), 0.7, 1, g), torch.rand(n, 3, 1, 1, generator=g)
     white = torch.ones(n, 3, 1, 1)
@@ -48,7 +48,7 @@ def backgrounds(n: int, g: torch.Generator) -> Tensor:
 
 
 def recolour(rgb: Tensor, g: torch.Generator, share: float = 0.6) -> Tensor:
-    """Random mixing of the colour channels, brightness and contrast, in a share of the pictures."""
+    """Mix colour channels and change brightness and contrast at random, in a share of pictures."""
     n = len(rgb)
     mix = torch.eye(3) + 0.25 * torch.randn(n, 3, 3, generator=g)
     mix = mix / mix.sum(-1, keepdim=True).clamp(min=0.3)
@@ -59,12 +59,12 @@ def recolour(rgb: Tensor, g: torch.Generator, share: float = 0.6) -> Tensor:
 
 
 def grey(rgb: Tensor) -> Tensor:
-    """(batch, 1, size, size) luminance."""
+    """Luminance, (batch, 1, size, size)."""
     return (rgb * torch.tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def outlines(rgb: Tensor, g: torch.Generator) -> Tensor:
-    """Dark lines on white where the picture has edges, of random strength and width."""
+    """The picture's edges as dark lines of random strength and width on white."""
     p = F.pad(rgb, (1, 1, 1, 1), mode="replicate")
     edges = ((p[..., 1:-1, 2:] - p[..., 1:-1, :-2]).abs() + (
         p[..., 2:, 1:-1] - p[..., :-2, 1:-1]).abs()).amax(1, keepdim=True)
@@ -75,13 +75,13 @@ def outlines(rgb: Tensor, g: torch.Generator) -> Tensor:
 
 
 def ink(rgb: Tensor, g: torch.Generator) -> Tensor:
-    """Black and white by a random threshold on luminance, softly."""
+    """Black and white by a soft threshold, at a random luminance."""
     threshold = uniform((len(rgb), 1, 1, 1), 0.35, 0.8, g)
     return torch.sigmoid((grey(rgb) - threshold) * 25).expand(-1, 3, -1, -1)
 
 
 def coarse(rgb: Tensor, g: torch.Generator) -> Tensor:
-    """Half the resolution."""
+    """Half the resolution, scaled back up to the same size."""
     return F.interpolate(F.avg_pool2d(rgb, 2), scale_factor=2.0, mode="bilinear")
 
 
@@ -95,7 +95,8 @@ STYLES = (  # (share of the pictures, style)
 
 
 def restyle(rgb: Tensor, g: torch.Generator, strength: float = 1.0) -> Tensor:
-    """Other drawing styles of the same picture: grey, ink, outlines, negative, coarse pixels."""
+    """Redraw some pictures in other styles: grey, ink, outlines, negative, coarse pixels.
+    `strength` scales the shares in STYLES."""
     for share, style in STYLES:
         at = torch.nonzero(torch.rand(len(rgb), generator=g) < strength * share).flatten()
         if len(at):
@@ -104,8 +105,8 @@ def restyle(rgb: Tensor, g: torch.Generator, strength: float = 1.0) -> Tensor:
 
 
 def augment(rgba: Tensor, g: torch.Generator, strength: float = 1.0) -> Tensor:
-    """The whole chain on a batch. strength: of the usual share of pictures, how much is changed in
-    colour and style."""
+    """Apply all augmentations to a batch. `strength` scales the share of pictures whose colour or
+    style changes."""
     warped = warp(rgba, g)
     shown = warped[:, :3] + backgrounds(len(rgba), g) * (1 - warped[:, 3:])
     return restyle(recolour(shown, g, 0.6 * strength), g, strength).clamp(0, 1)

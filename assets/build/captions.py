@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 TEMPLATES = ("a photo of a {}.", "a photo of a {}.", "a drawing of a {}.", "an icon of a {}.", "{}")
-MAX_TOKENS = 5200  # rows of the token embedding at most; rarer words are not learnt
-LENGTH = 10  # tokens of a text at most, start and end included; longer names are cut
+MAX_TOKENS = 5200  # most rows of the token embedding; rarer tokens are not learnt
+LENGTH = 10  # most tokens of a text, start and end included; longer texts are cut
 
 
 class Captions:
     """Turns names into captions and captions into compact token ids.
 
-    A name is "label" or "label|keyword|keyword". `ids` are the BPE ids that got a row, ascending,
-    so that the end-of-text token stays the largest.
+    A name is "label" or "label|keyword|keyword". `ids` holds the BPE ids that have a row, in
+    ascending order, so that the end-of-text token stays the largest.
     """
 
     def __init__(self, names: list[str], classes: list[str], seed: int):
@@ -35,32 +35,33 @@ class Captions:
         self.start, self.end = self.row[start], self.row[end]
 
     def of(self, name: str) -> str:
-        """A caption of a picture: its label, or now and then one of its keywords."""
+        """A caption of a picture: its label or, with probability 0.3, one of its keywords."""
         label, *keywords = name.split("|")
         if keywords and self.random.random() < 0.3:
             label = self.random.choice(keywords)
         return label
 
     def number(self, caption: str) -> int:
-        """The same number for the same caption."""
+        """The number of a caption. Equal captions have equal numbers."""
         return self.numbers.setdefault(caption, len(self.numbers))
 
     def prompts(self) -> list[str]:
-        """One prompt a class, all in one template."""
+        """One prompt per class, all from the same random template."""
         template = self.random.choice(TEMPLATES)
         return [template.format(name) for name in self.classes]
 
     def tokens(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """(texts, length) compact ids and (texts,) position of the end-of-text token.
 
-        All but the last texts, one a class, are bare names and are put into a template each.
+        The last texts, one per class, are prompts. The others are names; each is put into a random
+        template.
         """
         names = len(texts) - len(self.classes)
         named = [self.random.choice(TEMPLATES).format(text) for text in texts[:names]]
         return self.tokens_of(named + texts[names:])
 
     def tokens_of(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """What `tokens` returns, of texts as they are."""
+        """The same as `tokens`, but no text is put into a template."""
         rows = [self._compact(text) for text in texts]
         length = max(len(r) for r in rows)
         padded = [[*r, *[0] * (length - len(r))] for r in rows]

@@ -39,7 +39,7 @@ LINKS = {
 
 
 def table(rows: list[dict], columns: dict[str, str]) -> str:
-    """Markdown; figures with one decimal."""
+    """A Markdown table; floats have one decimal."""
     def cell(value) -> str:
         return f"{value:.1f}" if isinstance(value, float) else str(value)
 
@@ -90,7 +90,7 @@ def sources(result: dict) -> str:
 
 
 def card(result: dict) -> str:
-    """tiny_clip.md"""
+    """The text of tiny_clip.md."""
     m, pool, styles = result["model"], result["pool"], result["styles"]
     text = (Path(__file__).with_name("card.txt")).read_text()
     values = {
@@ -117,7 +117,7 @@ def card(result: dict) -> str:
 
 
 def pretraining(pool: dict) -> str:
-    """LICENCES/PRETRAINING.md: the icon sets that the tiny CLIP learnt from."""
+    """The text of LICENCES/PRETRAINING.md: the icon sets that the tiny CLIP learnt from."""
     rows = [
         {"set": f"{name} (`{prefix}`)", "author": author, "licence": licence, "count": count}
         for prefix, (name, author, licence, count) in sorted(pool["sets"].items())

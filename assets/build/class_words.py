@@ -1,8 +1,8 @@
-"""Which icon names say a class of the emoji data set.
+"""Classes of the emoji data set from the names of icons.
 
-A name counts when, style words dropped, its last word (or the whole name) is one of the words
-below; an arrow also when it is the first word. Ambiguous words (mouse, drill, bow, orange) are left
-out.
+Style words are removed from a name first. The name then has the class that lists its last word, or
+the whole name, in WORDS; names that start with "arrow" are arrows, too. Ambiguous words (mouse,
+drill, bow, orange) are left out.
 """
 
 import re
@@ -86,14 +86,14 @@ _CLASS = {word: name for name, words in WORDS.items() for word in words.split()}
 
 
 def words_of(name: str) -> tuple[str, ...]:
-    """The words of an icon's name without those that only tell its style."""
+    """The first five words of an icon's name, without style words and numbers."""
     words = [w for w in re.split(r"[^a-z0-9]+", name.lower()) if w]
     kept = [w for w in words if w not in STYLE_WORDS and not w.isdigit()]
     return tuple(kept[:5])
 
 
 def class_of_name(words: tuple[str, ...]) -> str | None:
-    """The class that a name says, or None."""
+    """The class of a name, or None. Names of more than three words have none."""
     if not words or len(words) > 3:
         return None
     if words[0] in ("arrow", "arrows"):

@@ -2,9 +2,8 @@
 
     python assets/build/emoji.py FOLDER_OF_TARBALLS
 
-The packages and versions are those of packages.SETS; `npm pack NAME@VERSION` fetches one. The
-archive is the same to the byte whenever it is made from the same packages with the same Pillow and
-resvg.
+packages.SETS lists the packages and versions; `npm pack NAME@VERSION` fetches a package. The same
+packages, Pillow and resvg give the same archive, byte for byte.
 """
 
 import hashlib
@@ -21,7 +20,7 @@ from emoji_classes import NAMES, class_of
 from packages import SETS
 
 ASSETS = Path(__file__).resolve().parents[1]
-PER_CLASS = 45  # concepts at most
+PER_CLASS = 45  # most concepts of a class
 TEST_SHARE = 0.3
 SEED = 2023
 LICENCES = ("ATTRIBUTION.md", "Apache-2.0.txt", "CC-BY-4.0.txt", "MIT.txt")
@@ -29,7 +28,8 @@ STAMP = (1980, 1, 1, 0, 0, 0)
 
 
 def choose_concepts(emoji: list[dict], styles: dict) -> dict[str, dict]:
-    """Concept slug -> emoji with its class; those drawn in most styles come first."""
+    """Concept slug -> emoji with its class, for emoji that at least two styles have. A class with
+    more than PER_CLASS keeps those that the most styles have."""
     chosen, used = {}, set()
     for name in NAMES:
         members = [e for e in emoji if class_of(e["label"], e["subgroup"]) == name]
@@ -47,7 +47,7 @@ def choose_concepts(emoji: list[dict], styles: dict) -> dict[str, dict]:
 
 
 def split(paths: list[str], style: str) -> dict[str, list[str]]:
-    """A stored split, about 70/30 within each class, with a test image wherever there are two."""
+    """A seeded 70/30 split within each class. A class with two images has one for testing."""
     parts = {"train": [], "test": []}
     for name in NAMES:
         members = sorted(p for p in paths if Path(p).parts[1] == name)
@@ -59,14 +59,14 @@ def split(paths: list[str], style: str) -> dict[str, list[str]]:
 
 
 def webp(image) -> bytes:
-    """Lossless WebP."""
+    """The image as a lossless WebP file."""
     buffer = io.BytesIO()
     image.save(buffer, "webp", lossless=True, quality=100, method=6)
     return buffer.getvalue()
 
 
 def build(folder: Path) -> dict[str, bytes]:
-    """Every file of the archive by its path."""
+    """The content of every file of the archive, by path."""
     styles = {style: load_style(folder, style) for style in SETS}
     concepts = choose_concepts(read_emoji(folder), styles)
     files, splits = {}, {}

@@ -2,9 +2,9 @@
 
     python assets/build/emoji_captions.py
 
-One line an image, for every style; two captions each, neither worded like the class prompt: the
-name with keywords, and the keywords alone. A caption ends where the tiny CLIP learnt no further
-tokens (captions.LENGTH). Drawings of one concept have the same captions in all styles.
+Every image of every style has one line with two captions: its name with keywords, and its keywords
+alone. Neither is worded like the class prompt. A caption has no more tokens than the texts of the
+tiny CLIP's pre-training (captions.LENGTH). A concept has the same captions in all styles.
 """
 
 import json
@@ -15,17 +15,17 @@ from archive import ASSETS
 from captions import LENGTH
 from clip.clip import _tokenizer
 
-KEYWORDS = 4  # at most, in each caption
-AROUND = 2  # start and end of text
+KEYWORDS = 4  # most keywords of a caption
+AROUND = 2  # the start and end tokens
 
 
 def fits(text: str) -> bool:
-    """Whether the tiny CLIP reads a caption to its end."""
+    """Whether a caption has no more tokens than the tiny CLIP learnt."""
     return len(_tokenizer.encode(text)) <= LENGTH - AROUND
 
 
 def listed(words: list[str]) -> str:
-    """As many of the words as fit, the first one always, joined by commas."""
+    """The first word and those of the next KEYWORDS words that fit, joined by commas."""
     kept = words[:1]
     for word in words[1 : 1 + KEYWORDS]:
         if fits(", ".join([*kept, word])):
@@ -34,7 +34,7 @@ def listed(words: list[str]) -> str:
 
 
 def captions(concept: dict) -> list[str]:
-    """Captions of a concept of emoji.zip: its name first, and its keywords alone if it has any."""
+    """Captions of a concept of emoji.zip: its name with keywords, then any keywords alone."""
     label = concept["label"].lower()
     keywords = [word.lower() for word in concept["keywords"] if word.lower() != label]
     new = [word for word in keywords if word not in label]

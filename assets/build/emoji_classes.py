@@ -2,7 +2,7 @@
 
 CLASSES maps a class to (subgroup, keep, drop) rules, where keep and drop are regular expressions on
 the label and "" means no filter. An emoji belongs to the first class, in alphabetical order, that
-takes it.
+has a matching rule.
 """
 
 import re
@@ -123,11 +123,11 @@ CLASSES = {
     "zodiac_sign": [("zodiac", "", ""), ("religion", "", "menorah")],
 }
 NAMES = sorted(CLASSES)
-NUM_KNOWN = 28  # L_p: the first ones
+NUM_KNOWN = 28  # L_p is the first 28 classes
 
 
 def class_of(label: str, subgroup: str) -> str | None:
-    """The class that takes an emoji of this English label and Unicode subgroup, or None."""
+    """The class of an emoji with this English label and Unicode subgroup, or None."""
     for name in NAMES:
         for group, keep, drop in CLASSES[name]:
             if group != subgroup or (drop and re.search(drop, label)):

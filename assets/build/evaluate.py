@@ -2,11 +2,11 @@
 
     python assets/build/evaluate.py CHECKPOINT PIXELS.json OUTPUT.json [--styles STYLE ...]
 
-Per style: zero-shot accuracy on the 28 known classes and on all 40 with the prompt of PROMPT, AUROC
-of the MCM score (the largest softmax of unscaled cosines, temperature 1; known classes are the
-positives), beside the figures of pixels.py, which need no model. `card.py` makes the model card
-from the JSON. Target styles are meant to be measured once, on the checkpoint that ships; while
-working on a recipe name source styles with --styles.
+Figures per style: zero-shot accuracy with PROMPT on the 28 known classes and on all 40, AUROC of
+the MCM score (the largest softmax of unscaled cosines, temperature 1; known classes are positive),
+and the figures of pixels.py, which need no model. `card.py` makes the model card from the JSON.
+Measure target styles only once, on the final checkpoint. While developing a recipe, name source
+styles with --styles.
 """
 
 import argparse
@@ -35,7 +35,7 @@ VOCABULARY = 49408
 
 
 def load_model(path: Path) -> tuple[CLIP, dict]:
-    """The checkpoint as OpenAI's class in fp32, and its facts."""
+    """OpenAI's CLIP with the checkpoint's weights in fp32, and facts for the model card."""
     state = load_file(path)
     rows = state["token_embedding.weight"]
     full = torch.zeros(VOCABULARY, rows.shape[1], dtype=rows.dtype)
@@ -57,20 +57,20 @@ def load_model(path: Path) -> tuple[CLIP, dict]:
 
 @torch.no_grad()
 def image_features(model: CLIP, images: np.ndarray) -> Tensor:
-    """Unit vectors, (n, embed)."""
+    """L2-normalised image features, (n, embed)."""
     x = (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 - MEAN) / STD
     return F.normalize(torch.cat([model.encode_image(part) for part in x.split(128)]), dim=-1)
 
 
 @torch.no_grad()
 def class_features(model: CLIP) -> Tensor:
-    """Unit vectors of the prompts of all classes, (40, embed)."""
+    """L2-normalised text features of the prompts of all classes, (40, embed)."""
     tokens = clip.tokenize([PROMPT.format(name.replace("_", " ")) for name in NAMES])
     return F.normalize(model.encode_text(tokens), dim=-1)
 
 
 def zero_shot(logits: Tensor, labels: np.ndarray) -> dict:
-    """Figures from cosines with the prompts of all classes, (n, 40)."""
+    """Figures of the zero-shot model. logits: (n, 40) cosines with the prompts of all classes."""
     known = labels < NUM_KNOWN
     right28 = logits[:, :NUM_KNOWN].argmax(1).numpy() == labels
     right40 = logits.argmax(1).numpy() == labels
@@ -88,7 +88,7 @@ def zero_shot(logits: Tensor, labels: np.ndarray) -> dict:
 
 
 def cost(model: CLIP) -> dict:
-    """Median seconds of 64 images through the image tower on one thread."""
+    """Median seconds of the image tower for 64 images on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     x, times = torch.rand(64, 3, SIZE, SIZE), {"forward": [], "forward_backward": []}
@@ -104,7 +104,7 @@ def cost(model: CLIP) -> dict:
 
 
 def cpu_name() -> str:
-    """The processor as Linux names it, with its number of visible cores."""
+    """Linux's name of the processor, and the number of cores."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -114,7 +114,7 @@ def cpu_name() -> str:
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("checkpoint", type=Path)
-    p.add_argument("pixels", type=Path, help="what pixels.py wrote")
+    p.add_argument("pixels", type=Path, help="the JSON that pixels.py wrote")
     p.add_argument("output", type=Path)
     p.add_argument("--styles", nargs="*", default=list(SETS), choices=list(SETS))
     args = p.parse_args()

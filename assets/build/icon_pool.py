@@ -2,11 +2,11 @@
 
     python assets/build/icon_pool.py FOLDER_OF_TARBALLS
 
-Icons come from SETS in the package packages.POOL_PACKAGE, a seeded sample of each, drawn on white;
-the text is the icon's name without the words of its style. All of these sets were among those that
-the tiny CLIP was pre-trained on (LICENCES/PRETRAINING.md): the pool is like its pre-training data,
-as CLIP's would be, and nothing in it is new to the model. The archive is the same to the byte when
-it is made with the same Pillow and resvg.
+The icons are a seeded sample of each of SETS, icon sets of the package packages.POOL_PACKAGE, drawn
+on white. An icon's text is its name without style words. The tiny CLIP was pre-trained on all these
+sets (LICENCES/PRETRAINING.md): the pool resembles its pre-training data, as a pool from the web
+resembles CLIP's, and contains nothing new to the model. The same Pillow and resvg give the same
+archive, byte for byte.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ LICENCES = ("Apache-2.0", "ISC", "MIT")
 
 
 def sample(icon_set: dict, prefix: str) -> dict[str, str]:
-    """icon -> text, one icon for each text, in the order of names."""
+    """icon -> text, for up to PER_SET icons with different texts, sorted by icon."""
     names = sorted(n for n, icon in icon_set["icons"].items() if not icon.get("hidden"))
     random.Random(f"{SEED}-{prefix}").shuffle(names)
     texts = {}
@@ -41,7 +41,7 @@ def sample(icon_set: dict, prefix: str) -> dict[str, str]:
 
 
 def build(folder: Path) -> dict[str, bytes]:
-    """Every file of the archive by its path."""
+    """The content of every file of the archive, by path."""
     files, rows = {}, []
     with tarfile.open(tarball(folder, *POOL_PACKAGE)) as archive:
         info = json.loads(archive.extractfile("package/collections.json").read())
@@ -57,15 +57,15 @@ def build(folder: Path) -> dict[str, bytes]:
                         f"{about['license']['spdx']} | {len(texts)} |")
             print(rows[-1])
     files[f"{TOP}/LICENCES/ATTRIBUTION.md"] = attribution(rows).encode()
-    for name in LICENCES:  # without the ending of a pair's text
+    for name in LICENCES:  # without .txt, which marks the text of a pair
         files[f"{TOP}/LICENCES/{name}"] = licence(name, [info[p] for p in SETS]).encode()
     return files
 
 
 def licence(name: str, sets: list[dict]) -> str:
-    """The text of a licence with the copyright lines of the sets under it."""
+    """The text of a licence, with copyright lines for those of the sets that have this licence."""
     text = (ASSETS / "LICENCES" / f"{name}.txt").read_text()
-    if name == "Apache-2.0":  # names no holder
+    if name == "Apache-2.0":  # its text names no copyright holder
         return text
     holders = [f"{s['name']}: Copyright (c) {s['author']['name']}" for s in sets
                if s["license"]["spdx"] == name]
@@ -74,7 +74,7 @@ def licence(name: str, sets: list[dict]) -> str:
 
 
 def attribution(rows: list[str]) -> str:
-    """Whose icons these are."""
+    """The text of ATTRIBUTION.md: the author and licence of each icon set."""
     package = "{} {}".format(*POOL_PACKAGE)
     return (
         f"# Icons of the pool\n\nRendered from the SVG files of {package} at 64 x 64 pixels, in "

@@ -2,10 +2,10 @@
 
     python assets/build/icons.py FOLDER_OF_TARBALLS pool.npz
 
-Icons come from the package packages.POOL_PACKAGE, plus every emoji of the source styles. Sets from
-the same artwork as a target style, share-alike and copyleft sets, logos and flags are left out. An
-icon keeps its name as caption; one whose name says a class of the emoji data set also keeps that
-class.
+The pool has icons of the package packages.POOL_PACKAGE and all emoji of the source styles. Sets
+from the same artwork as a target style, share-alike and copyleft sets, logos and flags are left
+out. The caption of an icon is its name. If the name matches a class of the emoji data set
+(class_words.py), the icon has that class, too.
 """
 
 import json
@@ -24,7 +24,8 @@ from packages import POOL_PACKAGE, SIZE, SOURCES
 LICENCES = {
     "Apache-2.0", "MIT", "ISC", "CC0-1.0", "CC-BY-4.0", "CC-BY-3.0", "BSD-3-Clause", "Unlicense",
 }
-LEFT_OUT = ("fluent", "noto", "emojione", "openmoji", "twemoji", "fxemoji")  # the rest of these
+# add_emoji adds the source styles
+LEFT_OUT = ("fluent", "noto", "emojione", "openmoji", "twemoji", "fxemoji")
 CATEGORIES_LEFT_OUT = {"Logos", "Programming"}
 PREFIXES_LEFT_OUT = {"flag", "circle-flags", "flagpack", "cif", "svg-spinners", "gis", "ginetex"}
 PER_SET, VARIANTS, SEED = 2500, 2, 2023
@@ -32,7 +33,7 @@ BRANDS = ("-brands", "-logo")
 
 
 def chosen_sets(folder: Path) -> dict[str, dict]:
-    """prefix -> collection info of the icon sets that the pool takes."""
+    """prefix -> collection info, for the icon sets of the pool."""
     path = tarball(folder, *POOL_PACKAGE)
     with tarfile.open(path) as archive:
         info = json.loads(archive.extractfile("package/collections.json").read())
@@ -48,7 +49,8 @@ def chosen_sets(folder: Path) -> dict[str, dict]:
 
 
 def choose_icons(icon_set: dict, prefix: str) -> list[tuple[str, tuple[str, ...]]]:
-    """(icon, words of its name); icons that name a class first, then a seeded sample."""
+    """Up to PER_SET pairs (icon, words of its name): icons with a class first, then a seeded sample
+    of the others."""
     chosen, seen = [], Counter()
     names = sorted(n for n, i in icon_set["icons"].items() if not i.get("hidden"))
     random.Random(f"{SEED}-{prefix}").shuffle(names)
@@ -62,16 +64,16 @@ def choose_icons(icon_set: dict, prefix: str) -> list[tuple[str, tuple[str, ...]
 
 
 def draw(icon_set: dict, name: str) -> np.ndarray | None:
-    """The icon as uint8 RGBA (SIZE, SIZE, 4); None when it cannot be drawn or is empty."""
+    """The icon as uint8 RGBA (SIZE, SIZE, 4); None if it cannot be drawn or is empty."""
     try:
         pixels = np.asarray(render(svg(icon_set, name)), dtype=np.uint8)
-    except Exception:  # resvg raises its own errors on the rare icon with broken SVG
+    except Exception:  # resvg raises its own errors for the few icons with broken SVG
         return None
     return pixels if pixels[..., 3].mean() > 4 else None
 
 
 class Pool:
-    """Pictures as they are rendered, in one-colour and many-colour groups."""
+    """Rendered pictures, in a one-colour and a many-colour group."""
 
     def __init__(self):
         self.mono, self.colour = [], []  # alpha (S, S); RGBA (S, S, 4)
@@ -96,7 +98,7 @@ class Pool:
 
 
 def add_icons(pool: Pool, folder: Path) -> dict:
-    """Every chosen icon set; returns what was taken from each."""
+    """Add the chosen icon sets. Returns prefix -> [name, author, licence, number of icons]."""
     taken, sets = {}, chosen_sets(folder)
     with tarfile.open(tarball(folder, *POOL_PACKAGE)) as archive:
         for prefix, info in sets.items():
@@ -116,7 +118,7 @@ def add_icons(pool: Pool, folder: Path) -> dict:
 
 
 def add_emoji(pool: Pool, folder: Path) -> None:
-    """Every emoji of the source styles, those outside the 40 classes included."""
+    """Add every emoji of the source styles but flags, also those outside the 40 classes."""
     emoji = [e for e in read_emoji(folder) if "flag" not in e["subgroup"]]
     for style in SOURCES:
         drawings = IconStyle(folder, style)

@@ -1,11 +1,11 @@
-"""Make assets/negative_words.txt.xz, words that may name no class. A maintainer's tool.
+"""Make assets/negative_words.txt.xz, candidates for negative names. A maintainer's tool.
 
     python assets/build/negative_words.py [FOLDER]
 
-FOLDER holds WordNet 3.0's index.noun and index.adj, /usr/share/wordnet unless given: that of
-Debian's package wordnet-base. Kept are entries of lower-case letters alone, so of one word; what is
-a noun too is no adjective. The licence, which the head of both files holds, comes first. The file
-is the same to the byte whenever it is made from the same files.
+FOLDER holds WordNet 3.0's index.noun and index.adj. It defaults to /usr/share/wordnet, the folder
+of Debian's package wordnet-base. Only single words of lower-case letters are kept. A word that is
+both noun and adjective counts as a noun. WordNet's licence comes first; both input files have it at
+their head. The same input files give the same output file, byte for byte.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ The words of negative_words.txt.xz are from WordNet 3.0 (https://wordnet.princet
 nouns and adjectives that are one word of letters alone. Its licence:
 
 """
-FILES = {  # SHA-256 of those of WordNet 3.0
+FILES = {  # SHA-256 of WordNet 3.0's files
     "index.noun": "a490d99d93d017bf4822fe2f0ffa51fd73911ce271dc7535fade21f8814b5a04",
     "index.adj": "c9865d7b4d1f805bdef82ccdcea5282436e23083e6f6f1b33e716327c4eda810",
 }
 
 
 def read(folder: Path, name: str) -> list[str]:
-    """Lines of one of FILES."""
+    """The lines of one of FILES. Exits if its hash differs."""
     content = (folder / name).read_bytes()
     if hashlib.sha256(content).hexdigest() != FILES[name]:
         raise SystemExit(f"{folder / name}: is not that of Debian's wordnet-base, WordNet 3.0")
@@ -35,7 +35,7 @@ def read(folder: Path, name: str) -> list[str]:
 
 
 def licence(lines: list[str]) -> str:
-    """What stands at the head of a file, its numbers left out."""
+    """The licence at the head of a file, without line numbers."""
     head = (line for line in lines if line.startswith("  "))
     return "".join(re.sub(r"^ +\d+ ?", "", line).rstrip() + "\n" for line in head)
 

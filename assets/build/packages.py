@@ -1,6 +1,6 @@
-"""The npm packages of artwork, which styles come from them, and the size of a picture."""
+"""The npm packages of artwork, the styles that come from them, and the size of a picture."""
 
-# style -> (package, version, author, licence); the order is that of the data set
+# style -> (package, version, author, licence), in the order of the data set
 SETS = {
     "noto": ("@iconify-json/noto", "1.2.9", "Google Inc", "Apache-2.0"),
     "twemoji": ("@iconify-json/twemoji", "1.2.5", "Twitter and jdecked", "CC-BY-4.0"),

@@ -1,10 +1,10 @@
-"""What pixels alone tell: the trivial baseline of the model card, near-duplicates, seen concepts.
+"""Figures for the model card from pixels alone: a baseline, near-duplicates, concepts seen.
 
     python assets/build/pixels.py pool.npz OUTPUT.json
 
-No model is needed. Per style: accuracy and AUROC of the nearest neighbour in 16 x 16 pixels among
-the source styles, and how much of the style was seen in pre-training in some form; then what the
-pool holds.
+No model is needed. Figures per style: accuracy and AUROC of the nearest neighbour at 16 x 16 pixels
+among the source styles, and the shares of near-duplicates and of concepts seen in pre-training.
+Then follow the numbers of pictures in the pool.
 """
 
 import json
@@ -21,11 +21,12 @@ from torch import Tensor
 
 SIDE = 16
 ALIKE = 0.02  # mean absolute difference below which pictures are near-duplicates
-CANDIDATES = 5  # nearest by L2, among which the smallest mean absolute difference is looked for
+# nearest pictures by L2; the one of least mean absolute difference is chosen among them
+CANDIDATES = 5
 
 
 def small(images: np.ndarray) -> Tensor:
-    """uint8 (n, size, size, 3) -> (n, SIDE * SIDE * 3) in [0, 1], averaged over blocks."""
+    """uint8 (n, size, size, 3) -> (n, SIDE * SIDE * 3) in [0, 1], the means of square blocks."""
     n, size = images.shape[:2]
     block = size // SIDE
     parts = np.array_split(images, max(n // 4096, 1))
@@ -35,7 +36,8 @@ def small(images: np.ndarray) -> Tensor:
 
 
 def pool_pixels(path: str) -> Tensor:
-    """`small` of the icons of a pre-training pool, black or as drawn, on white; emoji left out."""
+    """`small` of a pre-training pool's icons on white, one-colour icons in black; emoji are left
+    out."""
     data = np.load(path)
     meta = json.loads(str(data["meta"]))
     icon = {k: np.array([o in meta["sets"] for *_, o in meta[k]]) for k in ("mono", "colour")}
@@ -51,7 +53,8 @@ def pool_pixels(path: str) -> Tensor:
 
 def nearest(query: Tensor, labels: np.ndarray, gallery: Tensor, gallery_labels: Tensor,
             num_known: int) -> dict:
-    """Accuracies of the nearest neighbour by L2, and AUROC of the distance to the known gallery."""
+    """Accuracies of the nearest neighbour by L2, and AUROC of the distance to the nearest picture
+    of a known class."""
     distance = torch.cdist(query, gallery)
     known, in_known = labels < num_known, gallery_labels < num_known
     value, index = distance[:, in_known].min(1)
@@ -74,7 +77,8 @@ def neighbours(query: Tensor, gallery: Tensor) -> np.ndarray:
 
 
 def seen(style: str, data: dict, pixels: dict, pool: Tensor) -> dict:
-    """The pixel baseline against the (other) source styles, and what of a style they share."""
+    """Figures of a style, in percent: the nearest-neighbour baseline against the (other) source
+    styles, and the shares of near-duplicates and of concepts seen in them."""
     gallery = [s for s in SOURCES if s != style]
     labels = torch.from_numpy(np.concatenate([data[s]["labels"] for s in gallery]))
     vectors = torch.cat([pixels[s] for s in gallery])
@@ -90,7 +94,7 @@ def seen(style: str, data: dict, pixels: dict, pool: Tensor) -> dict:
 
 
 def pool_facts(path: str) -> dict:
-    """What the pre-training pool holds."""
+    """Numbers of pictures in the pre-training pool, and its icon sets."""
     meta = json.loads(str(np.load(path)["meta"]))
     entries = meta["mono"] + meta["colour"]
     return {

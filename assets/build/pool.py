@@ -1,4 +1,4 @@
-"""The pictures that a tiny CLIP is pre-trained on, in three groups that are sampled by shares."""
+"""Pictures to pre-train a tiny CLIP on, in three groups with a fixed share of each batch."""
 
 import json
 
@@ -18,15 +18,15 @@ _UNKNOWN_WORDS = {
 
 
 def says_unknown(text: str) -> bool:
-    """Whether a caption holds a word of the classes that are unknown in the data set."""
+    """Whether a caption contains a word of the data set's unknown classes."""
     words = text.lower().replace("|", " ").split()
     pairs = ["-".join(pair) for pair in zip(words, words[1:])]
     return not _UNKNOWN_WORDS.isdisjoint([*words, *pairs])
 
 
 def without_unknown(name: str) -> str | None:
-    """A picture's label and keywords without the keywords that say an unknown class; None if its
-    label says one."""
+    """A picture's label and keywords without keywords that name an unknown class; None if its label
+    names one."""
     label, *keywords = name.split("|")
     if says_unknown(label):
         return None
@@ -34,11 +34,12 @@ def without_unknown(name: str) -> str | None:
 
 
 class Pool:
-    """The pictures to learn from, and those of the style held apart.
+    """Pictures to train on, and pictures of the style held apart.
 
-    shares: of source emoji with a class and of icons with a class in a batch; the rest is all else.
-    held_apart: a style, or "" for none.
-    left_out: whether the data set's unknown classes are never shown or named.
+    shares: those of source emoji with a class and of icons with a class in a batch; pictures
+        without a class make up the rest.
+    held_apart: the name of a style; any other text holds none apart.
+    left_out: whether to leave out pictures and keywords of the data set's unknown classes.
     """
 
     def __init__(self, path: str, shares: tuple[float, float], held_apart: str, left_out: bool,
@@ -66,7 +67,7 @@ class Pool:
 
     @property
     def captions(self) -> list[str]:
-        """Names of the pictures to learn from."""
+        """Names of the pictures to train on."""
         return [self.names[i] for group in self.groups for i in group.tolist()]
 
     def _balance(self, group: Tensor) -> Tensor:
@@ -77,7 +78,7 @@ class Pool:
         return labels.bincount(minlength=len(NAMES)).float()[labels] ** -0.5
 
     def sample(self, count: int) -> Tensor:
-        """Indices of a batch."""
+        """Indices of a random batch of `count` pictures."""
         sizes = [round(count * share) for share in self.shares]
         sizes.append(count - sum(sizes))
         picks = [
@@ -87,7 +88,7 @@ class Pool:
         return torch.cat(picks)
 
     def pictures(self, index: Tensor) -> Tensor:
-        """RGBA in [0, 1], (batch, 4, SIZE, SIZE); one-colour icons in a random, mostly dark ink."""
+        """RGBA in [0, 1], (batch, 4, SIZE, SIZE); one-colour icons are black or dark."""
         out = torch.empty(len(index), 4, SIZE, SIZE)
         one = index < len(self.mono)
         if one.any():

@@ -4,18 +4,17 @@
         [--recipe bench|TinyCLIP|TinyViT] [--seed N] [--unknown taught|left_out]
         [--held-apart STYLE]
 
-OUTPUT is a file (.safetensors) of a ResNet and a folder of a ViT.
+OUTPUT is a .safetensors file for a ResNet and a folder for a ViT.
 
 The towers are OpenAI's `clip.model.CLIP` with a ResNet, or open_clip's with a ViT (towers.py). The
-loss is CLIP's symmetric contrastive loss between pictures and captions, where all pictures of one
-caption are positives of it, plus the contrast of each picture that has a class against the prompts
-of all classes that are taught. Only the tokens of captions and prompts get an embedding; the
-checkpoint holds just those rows.
+loss is CLIP's symmetric contrastive loss between pictures and captions, where all pictures of a
+caption are its positives, plus the cross-entropy of pictures that have a class over the prompts of
+all classes taught. Only the tokens of captions and prompts have an embedding, in the model and in
+the checkpoint.
 
-With `--unknown left_out` the classes that are unknown in the data set are never taught: pictures
-whose class or caption says one are left out, and so are their prompts. The pictures of the style
-held apart are not learnt from. The loss on them, written at the end, says which of several
-pre-trainings to take.
+With `--unknown left_out` the data set's unknown classes are not taught: their prompts and all
+pictures whose class or caption names one are left out. Pictures of the style held apart are not
+trained on. The loss on them, printed at the end, is for choosing among several pre-trainings.
 """
 
 import argparse
@@ -35,16 +34,16 @@ from torch import Tensor, nn
 from towers import ARCHITECTURES, build_model, encode_text, save, see_everything
 
 DECAY, WARM_UP, SEED, HELD_APART, NONE = 0.05, 0.03, 1, "fxemoji", "none"
-# the ViT's is that of the lowest loss after 400 steps, of 2e-3, 1e-3, 5e-4 and 3e-4
+# the ViT's had the lowest loss after 400 steps, among 2e-3, 1e-3, 5e-4 and 3e-4
 RATE = {"resnet": 2e-3, "vit": 5e-4}
-WHOLE = 0.1  # share of the steps, the last ones, in which a ViT sees all patches
+WHOLE = 0.1  # share of the steps, at the end, in which a ViT sees all patches
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """steps: of each architecture; shares: see pool.py; strength: see augment.py."""
+    """steps: those of each architecture. shares: see pool.py. strength: see augment.py."""
 
     steps: dict[str, int]
     batch: int
@@ -52,7 +51,7 @@ class Recipe:
     strength: float
 
 
-RECIPES = {  # TinyCLIP's had seed 2023 and no style held apart, TinyViT's seed 2023
+RECIPES = {  # TinyCLIP had seed 2023 and no style held apart, TinyViT had seed 2023
     "bench": Recipe({"resnet": 2000, "vit": 3000}, 96, (0.85, 0.05), 0.2),
     "TinyCLIP": Recipe({"resnet": 8500}, 160, (0.34, 0.33), 1.0),
     "TinyViT": Recipe({"vit": 8000}, 96, (0.6, 0.2), 0.3),
@@ -60,7 +59,8 @@ RECIPES = {  # TinyCLIP's had seed 2023 and no style held apart, TinyViT's seed 
 
 
 def contrast(logits: Tensor, same: Tensor) -> Tensor:
-    """Multi-positive InfoNCE, both ways. logits: (batch, batch); same: bool, true for positives."""
+    """Multi-positive InfoNCE in both directions. logits: (batch, batch); same: bool, true for
+    positives."""
     loss = 0.0
     for scores, positive in ((logits, same), (logits.T, same.T)):
         share = positive.float() / positive.sum(1, keepdim=True)
@@ -69,7 +69,8 @@ def contrast(logits: Tensor, same: Tensor) -> Tensor:
 
 
 def encode_images(model: nn.Module, images: Tensor) -> Tensor:
-    """Unit vectors (batch, embedding) of RGB pictures in [0, 1], in bf16 but for the last step."""
+    """L2-normalised features (batch, embedding) of RGB pictures in [0, 1]. The tower runs in bf16,
+    the normalisation in fp32."""
     mean, std = MEAN.to(images.device), STD.to(images.device)
     images = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
     with torch.autocast(images.device.type, dtype=torch.bfloat16):
@@ -93,8 +94,8 @@ def step_loss(model: nn.Module, pool: Pool, captions: Captions, recipe: Recipe,
 
 @torch.no_grad()
 def held_apart_loss(model: nn.Module, pool: Pool, captions: Captions) -> float:
-    """Cross-entropy of the known classes' prompts, "a photo of a {}.", on the pictures held apart
-    that show one, on white."""
+    """Cross-entropy over the known classes' prompts, "a photo of a {}.", of the held-apart pictures
+    of known classes, on white."""
     model.eval()
     prompts = [f"a photo of a {name}." for name in captions.classes[:NUM_KNOWN]]
     text = encode_text(model, *captions.tokens_of(prompts))
@@ -133,7 +134,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--unknown", choices=("taught", "left_out"), default="taught",
                    help="whether the data set's unknown classes are shown and named")
     p.add_argument("--held-apart", choices=(*SOURCES, NONE), default=HELD_APART,
-                   help="the style not learnt from, which the last loss is measured on")
+                   help="the style that is not trained on but measures the last loss")
     p.add_argument("--device", default="cpu", help="random numbers differ from device to device")
     return p.parse_args()
 

@@ -21,16 +21,16 @@ VIT = {  # open_clip's model_cfg
     "text_cfg": {"context_length": CONTEXT, "vocab_size": VOCABULARY, "width": TEXT_WIDTH,
                  "heads": TEXT_WIDTH // 64, "layers": TEXT_LAYERS},
 }
-DROPPED = 0.5  # share of the patches that a ViT does not see in a step (FLIP, Li et al. 2023)
+DROPPED = 0.5  # share of patches that a ViT drops in a step (FLIP, Li et al. 2023)
 
 
 def build_model(architecture: str, seed: int, vocabulary: int) -> nn.Module:
-    """Fresh weights, and a token embedding of the compact vocabulary."""
+    """A model with fresh weights and a token embedding of the compact vocabulary."""
     torch.manual_seed(seed)
     if architecture == "resnet":
         return CLIP(EMBED, SIZE, RESNET_LAYERS, RESNET_WIDTH, None, CONTEXT, vocabulary,
                     TEXT_WIDTH, TEXT_WIDTH // 64, TEXT_LAYERS)
-    import open_clip  # of this architecture alone
+    import open_clip  # needed by this architecture alone
 
     vision = {**VIT["vision_cfg"], "patch_dropout": DROPPED}
     text = {**VIT["text_cfg"], "vocab_size": vocabulary}
@@ -44,7 +44,8 @@ def see_everything(model: nn.Module) -> None:
 
 
 def encode_text(model: nn.Module, tokens: Tensor, end: Tensor) -> Tensor:
-    """tokens: (texts, length) compact ids; end: (texts,) position of the end.  Unit vectors."""
+    """L2-normalised text features, (texts, embedding). tokens: (texts, length) compact ids; end:
+    (texts,) position of the end-of-text token."""
     x = model.token_embedding(tokens) + model.positional_embedding[: tokens.shape[1]]
     for block in model.transformer.resblocks:
         attention = block.attn
@@ -58,8 +59,8 @@ def encode_text(model: nn.Module, tokens: Tensor, end: Tensor) -> Tensor:
 
 
 def save(model: nn.Module, ids: Tensor, path: str, facts: dict) -> None:
-    """State dict in fp16, with `token_embedding.ids` beside the compact rows: a ResNet as a file in
-    OpenAI's layout, a ViT as a folder that open_clip's `local-dir:` reads."""
+    """Save the state dict in fp16, with `token_embedding.ids`, the BPE id of each compact row. A
+    ResNet becomes a file in OpenAI's layout, a ViT a folder for open_clip's `local-dir:`."""
     state = {
         k: (v.half() if v.is_floating_point() else v).cpu().contiguous()
         for k, v in model.state_dict().items()
