@@ -95,7 +95,7 @@ def _is_hidden(folder: str) -> bool:
 def subfolders(folder: Path) -> list[Path]:
     """Return the folders inside `folder`, sorted, without hidden ones."""
     with os.scandir(folder) as entries:
-        found = [e.path for e in entries if not _is_hidden(e.name) and e.is_dir()]
+        found = [e.path for e in entries if not _is_hidden(e.name) and os.path.isdir(e.path)]
     return [Path(path) for path in sorted(found)]
 
 
@@ -143,9 +143,10 @@ def images_in(folder: str | Path, unread: Unread | None = None) -> list[str]:
             if entry.name.startswith("."):
                 continue
             named = is_image_name(entry.name)
-            if named and entry.is_file():
+            # os.path's tests are False, not an error, for a link that leads to itself
+            if named and os.path.isfile(entry.path):
                 images.append(entry.path)
-            elif entry.is_dir():
+            elif os.path.isdir(entry.path):
                 if not _is_hidden(entry.name):
                     unread.folders += 1
                     unread.paths[entry.path] = FOLDER

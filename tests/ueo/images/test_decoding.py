@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+import trees
 from PIL import Image, ImageOps, features
 
 from ueo.errors import DataError
@@ -148,6 +149,28 @@ def test_a_link_to_nothing_and_a_pipe_are_bad_images(folder, tmp_path):
     paths = [str(folder / name) for name in ("a.jpg", "link.jpg", "pipe.jpg")]
     for _ in range(2):  # looked at, then taken from the report
         assert set(unreadable(paths, tmp_path / "bad.json")) == set(paths[1:])
+
+
+def test_a_link_to_itself_is_a_bad_image_and_no_folder(folder, tmp_path):
+    os.symlink("round.jpg", folder / "round.jpg")
+    os.symlink("round", folder / "round")
+    unread = Unread()
+    found = images_below(folder, unread)
+    assert str(folder / "round.jpg") in found and len(found) == 5
+    assert unread.paths[str(folder / "round")] == "no suffix"
+    assert set(unreadable(found, tmp_path / "bad.json")) == {str(folder / "round.jpg")}
+
+
+def test_errors_of_other_types_by_a_codec_are_those_of_a_damaged_image(tmp_path, monkeypatch):
+    trees.draw(tmp_path / "a.png", 0)
+
+    def fail(*_):  # as Pillow's AVIF codec does
+        raise RuntimeError("Failed to decode image: Missing or empty image item")
+
+    monkeypatch.setattr(Image, "open", fail)
+    for read in (read_image, image_size):
+        with pytest.raises(DataError, match=r"a\.png: damaged image \(Failed to decode"):
+            read(str(tmp_path / "a.png"))
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp"])
