@@ -1,4 +1,4 @@
-"""The commit in a record; a killed run must not leave a lock in the checkout for asking."""
+"""The commit in a record. Reading it never writes to the checkout, so no lock can stay behind."""
 
 import os
 import shutil
@@ -22,11 +22,11 @@ def test_the_commit_is_named_and_the_index_is_left_alone(tmp_path):
     git(tmp_path, "init")
     file = tmp_path / "train.py"
     file.write_text("1")
-    assert commit(tmp_path) is None  # of none
+    assert commit(tmp_path) is None  # nothing was committed yet
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-m", "first")
     (tmp_path / "output").touch()
-    os.utime(file, (1, 1))  # what makes `git describe` write the index anew
+    os.utime(file, (1, 1))  # a new time stamp makes `git describe` rewrite the index
     before = (tmp_path / ".git" / "index").stat().st_mtime_ns
     assert commit(tmp_path) == git(tmp_path, "rev-parse", "HEAD")[:12]
     file.write_text("2")

@@ -1,4 +1,4 @@
-"""The four label spaces: which classes are known, unlabelled, never seen."""
+"""The label spaces: which classes are known, in the unlabelled set and in the test set."""
 
 import pytest
 

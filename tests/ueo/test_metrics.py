@@ -1,12 +1,10 @@
-"""Scores and metrics against scikit-learn, by hand, and in their direction."""
+"""Metrics against scikit-learn and against values computed by hand."""
 
 import numpy as np
 import pytest
-import torch
 from sklearn.metrics import auc, average_precision_score, confusion_matrix, roc_curve
 
 from ueo import metrics
-from ueo.scores import SCORES, mcm
 
 
 def sample(seed=0, n=400, known=5, unknown=3):
@@ -45,8 +43,8 @@ def test_auroc_of_large_scores_does_not_saturate():
     assert metrics.auroc(is_id, np.array([35.0, 30.0, 29.0, 20.0])) == 1.0
 
 
-def test_classes_seen_unlabelled_are_told_apart():
-    labels = np.array([0, 0, 1, 2, 3, 3, 4])  # known 0..2, OOD 3 (unlabelled too) and 4 (never)
+def test_classes_of_the_unlabelled_set_have_metrics_of_their_own():
+    labels = np.array([0, 0, 1, 2, 3, 3, 4])  # known 0 to 2, OOD 3 (also unlabelled) and 4
     predictions = np.array([0, 0, 1, 0, 1, 1, 1])
     scores = np.array([0.9, 0.8, 0.7, 0.6, 0.1, 0.2, 0.95])
     got = metrics.evaluate(labels, predictions, scores, 3, {0, 1, 3})
@@ -60,26 +58,11 @@ def test_without_ood_images_detection_is_undefined():
     assert got["pacc"] == 0.5
 
 
-@pytest.mark.parametrize("name", SCORES)
-def test_a_better_match_scores_higher(name):
-    sure = torch.tensor([[0.35, 0.15, 0.14]])
-    doubtful = torch.tensor([[0.20, 0.15, 0.14]])
-    assert SCORES[name](sure) > SCORES[name](doubtful)
-
-
-def test_mcm_is_the_largest_softmax_of_cosines_over_temperature():
-    cosines = torch.rand(6, 4, dtype=torch.float64)
-    for temperature in (1.0, 0.01):
-        e = np.exp(cosines.numpy() / temperature)
-        expected = (e / e.sum(1, keepdims=True)).max(1)
-        np.testing.assert_allclose(mcm(cosines, temperature).numpy(), expected, atol=1e-12)
-
-
-def test_the_calibration_error_is_written_out_bin_by_bin():
+def test_the_calibration_error_equals_its_sum_over_bins():
     labels, predictions, scores, known = sample()
     rng = np.random.default_rng(1)
-    confidences = np.concatenate([rng.random(380), np.arange(20) / 15 % 1])  # some on edges
-    labels = np.where(np.arange(len(labels)) % 7, labels, -1)  # and some without a label
+    confidences = np.concatenate([rng.random(380), np.arange(20) / 15 % 1])  # some on bin edges
+    labels = np.where(np.arange(len(labels)) % 7, labels, -1)  # some without a label
     got = metrics.evaluate(labels, predictions, scores, known, confidences=confidences)["ece"]
     at = (labels >= 0) & (labels < known)
     expected = 0.0
@@ -93,7 +76,7 @@ def test_the_calibration_error_is_written_out_bin_by_bin():
     assert got == pytest.approx(expected, abs=1e-12) and 0 < got < 1
 
 
-def test_the_calibration_error_of_what_is_as_often_right_as_it_says_is_zero():
+def test_the_calibration_error_of_calibrated_confidences_is_zero():
     right = np.array([True, True, True, False, True])
     assert metrics.expected_calibration_error(right, np.array([0.75] * 4 + [1.0])) == 0
     assert metrics.expected_calibration_error(~right, np.ones(5)) == pytest.approx(0.8)

@@ -1,4 +1,4 @@
-"""Names and folders: joined exactly first, loosely where that is unambiguous, merged never."""
+"""Class names match exactly first, loosely if that is unambiguous, and are never merged."""
 
 import unicodedata
 
@@ -11,10 +11,10 @@ from ueo.names import closest, loose, match, meanings
 NFC, NFD = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
 
 
-def test_case_spaces_and_separators_do_not_count_loosely_but_all_else_does():
+def test_loose_matching_ignores_only_case_spaces_and_separators():
     assert len({loose(n) for n in ("Real World", "RealWorld", "real_world", "REAL-world")}) == 1
     assert len({loose(n) for n in ("C", "C++", "C#")}) == 3
-    assert loose("कि") != loose("का") and loose("é") != loose("e")  # marks are letters' parts
+    assert loose("कि") != loose("का") and loose("é") != loose("e")  # marks belong to letters
     assert loose("--") != loose("__") and loose("🍎") != loose("🍐")
     assert loose(NFC) == loose(NFD)
 
@@ -26,7 +26,7 @@ def test_case_spaces_and_separators_do_not_count_loosely_but_all_else_does():
     ([NFC], [NFD], {NFD: 0}, []),
     (["alarm_clock", "mug"], ["Mug", "Alarm Clock"], {"Alarm Clock": 0, "Mug": 1}, []),
 ])
-def test_names_are_joined(known, given, ids, unknown):
+def test_names_are_matched(known, given, ids, unknown):
     assert match(known, given, "here") == (ids, unknown)
 
 
@@ -35,7 +35,7 @@ def test_names_are_joined(known, given, ids, unknown):
     (["mug"], ["Mug", "MUG"]),
     ([NFC], [NFC, NFD]),
     (["1", "-1"], ["1", "1."]),
-    (["Real World", "RealWorld"], ["real_world"]),  # which of the two is not known
+    (["Real World", "RealWorld"], ["real_world"]),  # could be either of the two
 ])
 def test_a_collision_names_both(known, given):
     with pytest.raises(DataError) as caught:
@@ -44,13 +44,13 @@ def test_a_collision_names_both(known, given):
     assert line.startswith("here: ") and line.count("'") >= 4
 
 
-def test_an_exact_spelling_goes_before_a_loose_one():
+def test_an_exact_spelling_takes_precedence_over_a_loose_one():
     assert meanings("c", [("C", 1), ("c", 2)]) == [2]
     assert meanings("Ab", [("AB", 1), ("a b", 2)]) == [1, 2]
     assert meanings("real world", [("RealWorld", "R"), ("Real World", "R")]) == ["R"]
 
 
-def test_what_has_images_what_has_none_and_what_is_misspelt_is_said():
+def test_classes_without_images_and_unknown_or_misspelt_classes_are_named():
     known = ["bicycle", "mug", "fan"]
     found = matched(known, ["bycicle", "dragon"], {"mug", "fan", "bycicle", "dragon"})
     assert found == {"with_images": 2, "without_images": ["bicycle"],
@@ -79,7 +79,7 @@ def test_what_has_images_what_has_none_and_what_is_misspelt_is_said():
     ("mug\u2028fan\n".encode(), "line 1"),
     (f"mug\n{'a' * 3000}\n".encode(), "line 2: a class name of 3000 characters"),
 ])
-def test_names_of_which_no_prompt_can_be_made(tmp_path, content, part):
+def test_class_names_that_cannot_be_in_a_prompt_are_refused(tmp_path, content, part):
     (tmp_path / "names.txt").write_bytes(content)
     with pytest.raises(DataError) as caught:
         read_names(tmp_path / "names.txt")
@@ -94,7 +94,7 @@ def test_names_may_hold_any_letters_and_signs(tmp_path):
     assert read_names(tmp_path / "names.txt") == names
 
 
-def test_the_beginning_of_one_name_alone_means_that_name():
+def test_a_unique_beginning_means_that_name():
     known = ["TRAINER.UEO.TUNE", "TRAINER.UEO.TEMPERATURE", "TRAINER.UEO.TRADE_OFF"]
     assert closest("TRAINER.UEO.TEMP", known) == "TRAINER.UEO.TEMPERATURE"
     assert closest("TRAINER.UEO.T", known) != "TRAINER.UEO.TEMPERATURE"

@@ -1,4 +1,4 @@
-"""Metrics of a study against scikit-learn, by counting pairs and by hand; and their intervals."""
+"""Open-set metrics, thresholds and intervals against scikit-learn and values computed by hand."""
 
 import numpy as np
 import pytest
@@ -11,10 +11,9 @@ from ueo.results import intervals
 from ueo.results.intervals import resample_counts
 
 
-def test_aupr_of_either_side_equals_scikit_learns():
+def test_aupr_out_equals_scikit_learns():
     labels, _, scores, known = sample()
     is_id = labels < known
-    assert metrics.aupr(is_id, scores) == pytest.approx(average_precision_score(is_id, scores))
     expected = average_precision_score((~is_id).astype(int), -scores)
     assert open_set.aupr_out(is_id, scores) == pytest.approx(expected, abs=1e-12)
 
@@ -47,13 +46,13 @@ def test_metrics_at_a_threshold_by_hand():
     labels = np.array([0, 0, 1, 1, 5, 6])
     predictions = np.array([0, 0, 1, 0, 0, 1])
     scores = np.array([0.9, 0.5, 0.5, 0.9, 0.4, 0.7])
-    got = open_set.at_threshold(labels, predictions, scores, 2, threshold=0.5)  # as large: accepted
+    got = open_set.at_threshold(labels, predictions, scores, 2, threshold=0.5)  # >= is accepted
     assert got == {"os_star": 0.75, "unk": 0.5, "os": (0.75 * 2 + 0.5) / 3, "hos": 0.6}
 
 
-def test_a_known_class_without_an_image_counts_nowhere():
+def test_known_classes_without_images_do_not_count():
     labels, predictions = np.array([0, 0, 2, 2, 5, 6]), np.array([0, 0, 2, 0, 0, 1])
-    scores = np.array([0.9, 0.5, 0.5, 0.9, 0.4, 0.7])  # of classes 0 to 4, three are not there
+    scores = np.array([0.9, 0.5, 0.5, 0.9, 0.4, 0.7])  # classes 1, 3 and 4 have no image
     got = open_set.at_threshold(labels, predictions, scores, 5, threshold=0.5)
     assert got == {"os_star": 0.75, "unk": 0.5, "os": (0.75 * 2 + 0.5) / 3, "hos": 0.6}
 
@@ -72,7 +71,7 @@ def test_otsus_threshold_has_the_largest_variance_between_groups():
     assert open_set.otsu_threshold(np.array([1.0, 1.1, 5.0, 5.1])) == 5
 
 
-def test_the_threshold_reads_no_label():
+def test_the_threshold_does_not_depend_on_labels():
     labels, predictions, scores, known = sample()
     with_labels = open_set.evaluate_all(labels, predictions, scores, known)
     fewer = np.where(np.arange(len(labels)) % 2, labels, -1)
@@ -80,7 +79,7 @@ def test_the_threshold_reads_no_label():
         with_labels["threshold"])
 
 
-def test_equal_scores_tell_nothing():
+def test_equal_scores_detect_nothing():
     labels, predictions, _, known = sample()
     got = open_set.evaluate_all(labels, predictions, np.full(len(labels), 25.0), known)
     assert got["auroc"] == got["detection_accuracy"] == 0.5 and got["fpr95"] == 1
@@ -125,7 +124,7 @@ def test_weighted_metrics_equal_those_of_repeated_images():
             open_set.oscr(labels[rows], predictions[rows], scores[rows], known))
 
 
-def test_intervals_hold_the_value_and_agree_with_plain_resampling(monkeypatch):
+def test_intervals_contain_the_value_and_agree_with_plain_resampling(monkeypatch):
     labels, predictions, scores, known = sample()
     found = intervals.intervals(labels, predictions, scores, known, 400)
     values = open_set.evaluate_all(labels, predictions, scores, known)
@@ -139,7 +138,7 @@ def test_intervals_hold_the_value_and_agree_with_plain_resampling(monkeypatch):
     assert intervals.intervals(labels, predictions, scores, known, 400) == found
 
 
-def test_draws_without_one_kind_do_not_count():
+def test_resamples_without_known_or_without_ood_images_do_not_count():
     labels, predictions, scores = np.array([0, 0, 1, 5]), np.array([0, 0, 1, 0]), np.arange(4.0)
     found = intervals.intervals(labels, predictions, scores, 2, 200)
     assert found["auroc"] == (0, 0) and np.isfinite(found["oscr"]).all()
@@ -153,7 +152,7 @@ def two_groups(shares=(300, 700), means=(0.0, 4.0), deviations=(1.0, 0.5)) -> np
     return np.concatenate([rng.normal(m, d, n) for n, m, d in zip(shares, means, deviations)])
 
 
-def test_two_gaussians_are_those_that_scikit_learn_fits():
+def test_the_two_gaussians_equal_scikit_learns_mixture():
     scores = two_groups()
     low, high, likelihood = open_set.fit_two_gaussians(scores)
     model = GaussianMixture(2, random_state=0, tol=1e-9, max_iter=1000).fit(scores[:, None])
@@ -173,14 +172,14 @@ def test_the_share_of_the_upper_group_is_scikit_learns():
     assert open_set.upper_share(np.full(3, 0.2)).tolist() == [1, 1, 1]
 
 
-def test_the_mixtures_threshold_is_where_the_upper_group_becomes_as_likely():
+def test_at_the_mixtures_threshold_both_groups_are_equally_likely():
     scores = two_groups()
     threshold = open_set.mixture_threshold(scores)
     model = GaussianMixture(2, random_state=0, tol=1e-9, max_iter=1000).fit(scores[:, None])
     assert model.predict_proba([[threshold]])[0] == pytest.approx([0.5, 0.5], abs=0.02)
 
 
-def test_the_same_share_is_accepted_as_by_the_zero_shot_scores():
+def test_the_same_share_threshold_accepts_as_many_as_zero_shot():
     zero_shot, scores = two_groups((40, 60)), two_groups((10, 90))
     accepted = (zero_shot >= open_set.otsu_threshold(zero_shot)).sum()
     threshold = open_set.same_share_threshold(scores, zero_shot)
@@ -201,7 +200,7 @@ def test_scores_that_form_one_group_have_a_threshold_but_no_separation():
 
 
 @pytest.mark.parametrize("threshold", [0.3, -0.5, None])
-def test_the_h_score_is_written_out_class_by_class(threshold):
+def test_the_h_score_equals_its_formula_class_by_class(threshold):
     labels, predictions, scores, known = sample()
     labels[::7] = -1  # without a label
     taken = np.ones(len(scores), bool) if threshold is None else scores >= threshold

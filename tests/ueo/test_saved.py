@@ -1,4 +1,4 @@
-"""What lies on the disk damaged or edited is one line that names the file."""
+"""A damaged or edited file of a run is refused in one line that names the file."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def record(tmp_path, **changes):
     return read_result(tmp_path)
 
 
-def test_a_record_is_read_and_none_is_none(tmp_path):
+def test_a_record_is_read_and_a_missing_one_is_none(tmp_path):
     assert read_result(tmp_path) is None
     assert record(tmp_path) == RECORD
 
@@ -40,7 +40,7 @@ def test_a_record_is_read_and_none_is_none(tmp_path):
     ({"seed": "one"}, "'seed' is 'one'"),
     ({"environment": {}}, "which engine"), ({"config": None}, "'config' is None"),
 ])
-def test_a_record_of_another_shape_is_named(tmp_path, changes, said):
+def test_a_wrong_value_in_a_record_is_named(tmp_path, changes, said):
     with pytest.raises(DataError, match=f"result.json: .*{said}.*run again") as caught:
         record(tmp_path, **changes)
     assert "\n" not in str(caught.value)
@@ -50,7 +50,7 @@ def test_a_record_of_another_shape_is_named(tmp_path, changes, said):
     b"", b"{", b"\xff\xfe", b"[]", b"0", b"NaN", b"{}", b"[" * 100_000,
     json.dumps({**RECORD, "metrics": {"test": {"auroc": float("nan")}}}).encode(),
 ])
-def test_a_record_that_is_damaged_is_named(tmp_path, content):
+def test_a_damaged_record_is_named(tmp_path, content):
     (tmp_path / "result.json").write_bytes(content)
     with pytest.raises(DataError, match="result.json: .*remove its folder and run again"):
         read_result(tmp_path)
@@ -79,7 +79,7 @@ def test_damaged_outputs_are_named(tmp_path, damage, said):
         read_outputs(tmp_path)
 
 
-def test_memory_is_unknown_where_the_system_does_not_tell(monkeypatch):
+def test_peak_memory_is_none_without_the_resource_module(monkeypatch):
     import torch
 
     from ueo.results import record
@@ -91,13 +91,13 @@ def test_memory_is_unknown_where_the_system_does_not_tell(monkeypatch):
 
 @pytest.fixture
 def finished(toy, tmp_path):
-    """A short finished run, and what evaluates its checkpoint."""
+    """The folder of a short finished run."""
     status, folder = toy("run", epochs=1)
     assert status == 0
     return folder
 
 
-def test_checkpoints_with_nan_and_pointers_elsewhere_are_named(finished, toy, tmp_path, capsys):
+def test_checkpoints_with_nan_and_wrong_pointers_to_them_are_named(finished, toy, tmp_path, capsys):
     import torch
 
     from ueo.commands import train

@@ -29,7 +29,7 @@ FORMULAS = {
 }
 
 
-LEVEL = ("max_logit", "max_less_half_mean", "energy")  # look at the level, not at differences alone
+LEVEL = ("max_logit", "max_less_half_mean", "energy")  # depend on the level of cosines
 
 
 def cosines(seed, samples=50, classes=7):
@@ -46,7 +46,7 @@ def test_scores_are_their_formulas(name, scale):
 @pytest.mark.parametrize("name", ["mcm", "energy", "entropy", "variance", "kl_uniform"])
 def test_a_temperature_divides_the_cosines(name):
     x = cosines(1)
-    factor = 0.02 if name == "energy" else 1  # which has the unit of its input
+    factor = 0.02 if name == "energy" else 1  # energy is in the unit of its input
     got = SCORES[name](torch.from_numpy(x), 0.02)
     np.testing.assert_allclose(got, factor * FORMULAS[name](x / 0.02), atol=1e-10)
 
@@ -60,7 +60,7 @@ def test_msp_is_the_softmax_of_the_models_own_logits():
     torch.testing.assert_close(at_own_scale(mcm).function(x, scale), msp(x, scale))
 
 
-def test_gl_mcm_adds_the_best_place_and_class():
+def test_gl_mcm_adds_the_largest_local_softmax():
     rng = np.random.default_rng(3)
     x, local = cosines(3, 6), rng.uniform(-1, 1, (6, 4, 7))
     expected = [softmax(x[i]).max() + 0.5 * softmax(local[i]).max() for i in range(6)]
@@ -130,7 +130,7 @@ def test_knn_equals_scikit_learns(k, monkeypatch):
     train, tested = features(0, 60), features(1, 20)
     found = NearestNeighbors(n_neighbors=min(k, 60)).fit(train.numpy())
     expected = -found.kneighbors(tested.numpy())[0][:, -1]
-    got = feature_scores.knn(3 * tested, train, torch.zeros(60), k)  # its length does not matter
+    got = feature_scores.knn(3 * tested, train, torch.zeros(60), k)  # the length does not matter
     np.testing.assert_allclose(got, expected, atol=1e-12)
 
 
@@ -149,7 +149,7 @@ def test_knn_takes_no_more_than_fifty_neighbours():
 
 
 @pytest.mark.parametrize("function", [feature_scores.mahalanobis, feature_scores.knn])
-def test_nan_among_features(function):
+def test_nan_features_stay_in_their_row_or_are_refused(function):
     train, tested, labels = features(0, 60), features(1, 4), torch.arange(60) % 4
     tested[1, 0] = float("nan")
     assert function(tested, train, labels).isnan().tolist() == [False, True, False, False]
@@ -160,8 +160,8 @@ def test_nan_among_features(function):
         function(tested, train, labels)
 
 
-def test_every_score_says_more_of_an_image_like_those_that_are_known():
-    """One sign: an image at a class's place scores above one far from all."""
+def test_every_score_is_larger_for_an_image_of_a_known_class():
+    """All scores have the same sign: an image near a class scores above one far from all."""
     axes = torch.eye(4, dtype=torch.float64)
     images = torch.stack([axes[0] + 0.1 * axes[1], 0.2 * axes[:3].sum(0) + axes[3]])
     images /= images.norm(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Temporaries: a living process keeps its own, what a killed one left goes at the next start."""
+"""Temporaries of a running process stay; those of a killed process are removed at the next use."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ from ueo.temporaries import sweep, temporary_file, temporary_folder
 
 @pytest.fixture
 def killed(tmp_path):
-    """killed(code): run `code` in a process that is killed in it, in the folder tmp_path."""
+    """killed(code): run `code` in tmp_path, in a process that kills itself where KILL stands."""
 
     def run(code: str) -> Path:
         head = "import os, signal\nfrom pathlib import Path\nhere = Path('.')\n"
@@ -38,7 +38,7 @@ def left(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
 
 
-def test_a_file_half_written_by_a_killed_process_goes_when_it_is_written_again(killed):
+def test_the_next_write_removes_a_half_written_file_of_a_killed_process(killed):
     folder = killed(
         "from ueo.files import atomic_path\n"
         "with atomic_path(here / 'result.json') as path:\n"
@@ -46,12 +46,12 @@ def test_a_file_half_written_by_a_killed_process_goes_when_it_is_written_again(k
         "    KILL"
     )
     write_json(folder / "other.json", 1)
-    assert len(left(folder)) == 1  # of another file
+    assert len(left(folder)) == 1  # writing another file does not remove it
     write_json(folder / "result.json", {})
     assert sorted(p.name for p in folder.iterdir()) == ["other.json", "result.json"]
 
 
-def test_an_unpacking_that_was_killed_leaves_nothing_for_the_next_one(killed):
+def test_the_next_unpacking_removes_what_a_killed_one_left(killed):
     folder = killed(
         "from ueo.temporaries import temporary_folder\n"
         "with temporary_folder(here, '.unpack-') as path:\n"
@@ -61,12 +61,12 @@ def test_an_unpacking_that_was_killed_leaves_nothing_for_the_next_one(killed):
     )
     from ueo.datasets.emoji import Emoji
 
-    (folder / "emoji").mkdir()  # another process has unpacked it meanwhile
+    (folder / "emoji").mkdir()  # another process has unpacked the archive meanwhile
     Emoji.prepare(str(folder))
     assert not left(folder)
 
 
-def test_weights_half_fetched_by_a_killed_process_go_at_the_next_fetch(killed, monkeypatch):
+def test_the_next_fetch_removes_weights_that_a_killed_one_left(killed, monkeypatch):
     folder = killed(
         "from ueo.temporaries import temporary_folder\n"
         "with temporary_folder(here, '.RN50-') as path:\n"
@@ -89,7 +89,7 @@ def test_weights_half_fetched_by_a_killed_process_go_at_the_next_fetch(killed, m
     assert list((cache / "clip").iterdir()) == []
 
 
-def test_what_a_living_process_uses_stays(tmp_path):
+def test_temporaries_of_a_running_process_stay(tmp_path):
     unpacking = temporary_folder(tmp_path, ".unpack-")
     with atomic_path(tmp_path / "a.json") as first, unpacking as folder:
         first.write_text("first")
@@ -101,7 +101,7 @@ def test_what_a_living_process_uses_stays(tmp_path):
     assert not left(tmp_path)
 
 
-def test_what_is_no_file_gives_way_to_none(tmp_path):
+def test_a_pipe_or_a_folder_is_not_replaced_by_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "folder"):
@@ -118,7 +118,7 @@ def test_only_temporaries_are_swept(tmp_path):
     sweep(tmp_path / "absent", ".unpack-")
 
 
-def test_without_locks_nothing_is_taken_for_left(tmp_path, monkeypatch):
+def test_without_file_locks_no_temporary_is_removed(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError("no locks available")
 
@@ -132,7 +132,7 @@ def test_without_locks_nothing_is_taken_for_left(tmp_path, monkeypatch):
     assert left(tmp_path) == [".a-abcd1234.json"]
 
 
-def test_a_disk_that_is_full_is_named(tmp_path):
+def test_an_error_of_a_full_disk_names_the_file(tmp_path):
     file = tmp_path / "table.json"
     with pytest.raises(OSError) as caught, disk(4000):
         write_json(file, ["x" * 100] * 100)
@@ -140,7 +140,7 @@ def test_a_disk_that_is_full_is_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_archive_that_does_not_fit_the_disk_is_named(tmp_path):
+def test_an_archive_that_does_not_fit_on_the_disk_is_named(tmp_path):
     with pytest.raises(OSError) as caught, disk(4000):
         unpack_top(asset("emoji.zip"), tmp_path / "emoji")
     assert "emoji" in str(caught.value.filename)

@@ -1,4 +1,4 @@
-"""Names of others as plain text of what shows them."""
+"""Users' names are escaped for LaTeX, Markdown, plots, csv and file names."""
 
 import pytest
 from matplotlib.cbook import is_math_text
@@ -13,7 +13,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_no_target_gets_an_order(name):
+def test_hostile_names_become_plain_text_in_every_output(name):
     for write in (text.shown, text.latex, text.markdown, text.in_plot, text.csv_cell):
         found = write(name)
         found.encode()
@@ -24,14 +24,14 @@ def test_no_target_gets_an_order(name):
     assert "/" not in text.file_name(name + "/x")
 
 
-def test_what_latex_prints():
+def test_latex_is_escaped():
     assert text.latex("\\input{x}") == r"\textbackslash{}input\{x\}"
     assert text.latex("a_b & 5% $x$ #1 ~^<>|") == (
         r"a\_b \& 5\% \$x\$ \#1 \textasciitilde{}\textasciicircum{}\textless{}\textgreater{}"
         r"\textbar{}")
 
 
-def test_what_markdown_prints():
+def test_markdown_is_escaped():
     assert text.markdown("a|b <b> `x` *y* [z]") == r"a\|b &lt;b&gt; \`x\` \*y\* \[z\]"
     assert text.markdown("high_contrast _x_") == r"high_contrast \_x\_"
 
@@ -48,6 +48,6 @@ def test_a_file_name_stays_one_level_and_short():
     assert first != second and len(first.encode()) <= text.LONGEST
 
 
-def test_labels_of_other_tables_are_other_labels():
+def test_different_tables_have_different_labels():
     names = ["a-b", "a_b", "a b", "a|b", "a-b%"]
     assert len({text.label(name) for name in names}) == len(names)

@@ -1,4 +1,4 @@
-"""Planning of a grid: shards, estimates, devices."""
+"""Planning of a grid: shards, estimates, recipes, options, and what is refused."""
 
 import os
 import re
@@ -27,7 +27,7 @@ RUNS = [run(t, d, s) for t in ("Zero", "New") for d in "abc" for s in (1, 2)]
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 20])
-def test_shards_part_the_runs(n):
+def test_shards_divide_the_runs_evenly(n):
     parts = [shard(RUNS, f"{i}/{n}") for i in range(1, n + 1)]
     assert sorted(r.folder for part in parts for r in part) == sorted(r.folder for r in RUNS)
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
@@ -44,7 +44,7 @@ def test_the_estimate_comes_from_finished_runs_of_the_same_kind():
     done = {r: {"wall_seconds": s} for r, s in (
         (run("New", "a", 1), 10.0), (run("New", "a", 2), 20.0), (run("New", "b", 1), 90.0))}
     todo = [run("New", "a", 3), run("New", "b", 2), run("New", "c", 1), run("Zero", "a", 1)]
-    # a: 15, b: 90, c: the mean of all three, Zero: nothing is known
+    # a: 15, b: 90, c: the mean of all three, Zero: no estimate
     assert estimate(todo, done, 2) == ((15 + 90 + 40) / 2, 1)
     assert estimate(todo, {}, 1) == (0, 4)
     assert clock(3723) == "1:02:03"
@@ -71,7 +71,7 @@ def test_a_run_given_twice_counts_once_and_two_in_one_folder_are_refused():
     ("", ("TEST.KEEP_OUTPUTS", "False"), False),
     ("TEST:\n  KEEP_OUTPUTS: True\n", (), True),
 ])
-def test_outputs_are_kept_by_the_value_wherever_it_stands(
+def test_keep_outputs_counts_in_a_recipe_and_as_an_option(
         tmp_path, monkeypatch, lines, options, kept):
     whole = (CONFIGS / "trainers/UEO/tiny_clip.yaml").read_text()
     (tmp_path / "own.yaml").write_text(whole + lines)
@@ -88,7 +88,7 @@ def test_outputs_are_kept_by_the_value_wherever_it_stands(
     assert found == [(kept, False)]
 
 
-def test_a_recipe_of_ones_own_stands_alone(tmp_path):
+def test_an_own_recipe_that_leaves_out_keys_is_refused(tmp_path):
     own = tmp_path / "own.yaml"
     own.write_text("OPTIM:\n  LR: 1e-3\n  MAX_EPOCH: 5\n")
     asked = GridSettings(trainers=("UEO",), domain=("fluent",), setting=("open",), seed=(1,),
@@ -98,7 +98,7 @@ def test_a_recipe_of_ones_own_stands_alone(tmp_path):
         plan(asked, "emoji")
 
 
-def test_the_domains_that_a_stream_goes_on_with_are_fetched_too(tmp_path, monkeypatch):
+def test_later_domains_of_a_stream_are_fetched_too(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(execute, "ensure", lambda kind, root, wanted, unasked: asked.append(wanted))
     monkeypatch.setattr(execute.backbones, "fetch", lambda name: None)
@@ -109,7 +109,7 @@ def test_the_domains_that_a_stream_goes_on_with_are_fetched_too(tmp_path, monkey
     assert asked == [{"Art", "Clipart"}]
 
 
-def test_an_option_of_one_trainer_leaves_the_runs_of_others_where_they_are():
+def test_an_option_of_one_trainer_does_not_move_the_runs_of_others():
     def folders(*options):
         settings = GridSettings(options=options, domain=("fluent",), setting=("open",), seed=(1,))
         runs = plan(settings, "emoji")
@@ -119,8 +119,8 @@ def test_an_option_of_one_trainer_leaves_the_runs_of_others_where_they_are():
     assert own[ZERO_SHOT].folder == plain[ZERO_SHOT].folder
     assert own[ZERO_SHOT].settings == plain[ZERO_SHOT].settings
     assert own["UEO"].place.config == f"{plain['UEO'].place.config}+TRADE_OFF=0.5"
-    assert usual != named and "TRADE_OFF=0.5" in named  # no table takes the place of another
-    (other, _) = folders("OPTIM.LR", "0.5")  # of every trainer that takes steps
+    assert usual != named and "TRADE_OFF=0.5" in named  # no table overwrites another
+    (other, _) = folders("OPTIM.LR", "0.5")  # an option of every trainer that takes steps
     assert other["UEO"].place.config.endswith("+LR=0.5")
     assert other[ZERO_SHOT].folder == plain[ZERO_SHOT].folder
 
@@ -135,7 +135,7 @@ def test_an_option_that_no_run_would_read_is_refused(options, message):
         run_grid.plan_all(GridSettings(options=options, datasets=("emoji",)))
 
 
-def test_a_method_after_the_other_may_be_planned_with_the_options_of_all():
+def test_each_method_is_planned_with_its_own_options_alone():
     options = ("TRAINER.UEO.TRADE_OFF", "2", "TRAINER.InfoMax.PREC", "fp32")
     for name in ("UEO", "InfoMax"):
         runs = plan(GridSettings(options=options, trainers=(name,)), "emoji")
@@ -144,7 +144,7 @@ def test_a_method_after_the_other_may_be_planned_with_the_options_of_all():
 
 
 @pytest.mark.parametrize(("key", "value"), [("OPTIM.LRR", "1"), ("OPTIM.LR", "nan")])
-def test_the_optimisers_options_are_checked_where_nothing_takes_a_step(key, value):
+def test_optimiser_options_are_checked_even_if_no_method_uses_them(key, value):
     with pytest.raises(ConfigError, match=key):
         plan(GridSettings(options=(key, value), trainers=(ZERO_SHOT,)), "emoji")
 
@@ -156,7 +156,7 @@ def test_a_trainer_without_options_of_its_own_gets_those_of_its_family():
     assert got == {"FixMatch": option, "UEO": ()}
 
 
-def test_a_relative_path_that_is_not_there_is_said_with_where_it_was_looked_for(tmp_path):
+def test_a_missing_relative_path_is_refused_with_the_working_directory(tmp_path):
     for path, words in (("gone", f"looked for in {os.getcwd()}"), (str(tmp_path / "gone"), "")):
         with pytest.raises(ConfigError, match=re.escape("gone' does not exist")) as error:
             plan(GridSettings(path=path), "folder")
@@ -177,24 +177,24 @@ def test_a_comparison_plans_its_grid_once(tmp_path, monkeypatch):
     ("DATASET.SETTING", "open", "--setting"), ("MODEL.BACKBONE.NAME", "TinyViT", "--backbone"),
     ("OUTPUT_DIR", "/elsewhere", "--output"), ("DATASET.ROOT", "/elsewhere", "--root"),
 ])
-def test_what_an_option_says_is_not_taken_from_set(key, value, option):
+def test_set_refuses_keys_that_have_an_option(key, value, option):
     with pytest.raises(ConfigError, match=f"^--set {key}: use {option} instead"):
         plan(GridSettings(options=("OPTIM.LR", "1e-3", key, value)), "emoji")
 
 
-def test_many_runs_resume_from_no_folder_but_their_own():
+def test_set_resume_is_refused_for_many_runs():
     with pytest.raises(ConfigError, match="^--set RESUME: each of many runs resumes from its own"):
         plan(GridSettings(options=("RESUME", "output/elsewhere")), "emoji")
 
 
 @pytest.mark.parametrize("asked", [{"path": "my/photos"}, {"names": "names.txt"},
                                    {"recursive": True}, {"options": ("DATASET.PATH", "photos")}])
-def test_images_of_ones_own_are_not_left_for_those_of_another_data_set(asked):
+def test_own_images_are_refused_for_a_data_set_that_has_images(asked):
     with pytest.raises(ConfigError, match="has its own images .* name the data set folder, list"):
         plan(GridSettings(**asked), "emoji")
 
 
-def test_what_is_of_streams_or_shards_alone_is_refused_elsewhere():
+def test_options_of_streams_and_shards_are_refused_elsewhere():
     for options, protocol, said in (
         (("ONLINE.ORDER", "classes"), "", "applies only with --protocol online"),
         (("ONLINE.GAMMA", "0.5"), "online", "applies only with ONLINE.ORDER correlated"),
@@ -205,7 +205,7 @@ def test_what_is_of_streams_or_shards_alone_is_refused_elsewhere():
             plan(GridSettings(protocol=protocol, options=options), "emoji")
 
 
-def test_streams_have_recipes_orders_and_methods_of_their_own():
+def test_streams_have_their_own_recipes_orders_and_methods():
     def planned(**changed):
         return plan(GridSettings(("emoji",), domain=("fluent",), setting=("open",), seed=(1, 2),
                                  **changed), "emoji")
@@ -214,7 +214,7 @@ def test_streams_have_recipes_orders_and_methods_of_their_own():
     configs = {run.config["TRAINER.NAME"]: run.config for run in runs}
     assert {"AdaND", "TDA", "StatA", "ZeroshotCLIP", "UEO"} < set(configs)
     assert not {"CoOp", "UPL", "CPL", "TipAdapter"} & set(configs)
-    assert len(runs) == 2 * len(configs)  # a seed is an order, for those without chance, too
+    assert len(runs) == 2 * len(configs)  # a seed sets the order, also for methods without chance
     assert {configs[name]["OPTIM.LR"] for name in ("UEO", "ZeroshotCLIP")} == {2.5e-3}
     assert configs["CLIPTTA"]["OPTIM.NAME"] == "adam" and configs["CLIPTTA"]["ONLINE.STEPS"] == 10
     assert all("+online" in run.place.config for run in runs)

@@ -1,4 +1,4 @@
-"""What a killed process had forked ends with it."""
+"""Processes that a killed process had forked end with it."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_processes_forked_by_a_killed_one_end_with_it():
-    """Its output ends when the last process that holds it has ended."""
+    """The call returns when all processes that hold the pipe of its output have ended."""
     done = subprocess.run(
         [sys.executable, "-c", CODE], capture_output=True, text=True, timeout=60,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},

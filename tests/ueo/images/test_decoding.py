@@ -1,4 +1,4 @@
-"""Which files are images, and what is read of those that hold more than eight bits."""
+"""Which files are images, and how they are decoded."""
 
 import os
 
@@ -19,8 +19,8 @@ GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
     (GREY.astype(np.uint16) * 257, "png", "I;16"),
     (GREY.astype(np.uint16) * 257, "tif", "I;16"),
     (GREY.astype(np.int32) * 257, "tif", "I"),
-    (GREY.astype(np.uint16), "png", "I;16"),  # eight bits in a file of sixteen
-    ((GREY.astype(int) * 4095 // 255).astype(np.uint16), "png", "I;16"),  # twelve
+    (GREY.astype(np.uint16), "png", "I;16"),  # 8-bit values in a 16-bit file
+    ((GREY.astype(int) * 4095 // 255).astype(np.uint16), "png", "I;16"),  # 12-bit values
     (GREY.astype(np.float32) / 255, "tif", "F"),
     (GREY.astype(np.float32), "tif", "F"),
     (GREY.astype(np.float32) * 40 - 3000, "tif", "F"),
@@ -44,7 +44,8 @@ def test_grey_of_more_than_eight_bits_is_scaled(tmp_path, values, suffix, mode):
     (np.array([[-1.0, 0.0, 3.0]], np.float32), [0, 64, 255]),
 ])
 def test_a_dark_image_stays_dark(values, grey):
-    """Scaled by the range of its depth, not of its own values; to the nearest grey."""
+    """Greys are scaled by the range of their bit depth. Only values outside any such range are
+    scaled by their own range."""
     assert np.asarray(as_rgb(Image.fromarray(values)))[0, :, 0].tolist() == grey
 
 
@@ -56,7 +57,7 @@ def test_other_modes_are_converted_as_pillow_does(mode):
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
 @pytest.mark.parametrize("code", range(10))
-def test_a_photograph_is_turned_as_its_camera_noted(tmp_path, code, suffix):
+def test_exif_orientation_is_applied(tmp_path, code, suffix):
     file = tmp_path / f"photo.{suffix}"
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8))
     exif = image.getexif()
@@ -94,12 +95,12 @@ def test_a_jpeg_may_be_read_smaller_for_a_thumbnail(tmp_path):
     assert 96 <= min(width, height) and width < 800
 
 
-def test_a_grey_of_nothing_but_nan_or_one_value_is_read():
+def test_a_grey_image_of_nan_or_of_one_negative_value_is_black():
     assert np.asarray(as_rgb(Image.fromarray(np.full((2, 2), np.nan, np.float32)))).max() == 0
     assert np.asarray(as_rgb(Image.fromarray(np.full((2, 2), -7, np.float32)))).max() == 0
 
 
-def test_what_pillow_reads_here_is_an_image():
+def test_file_names_that_pillow_can_read_are_images():
     for name in ("a.jpg", "a.JPEG", "a.jfif", "a.jpe", "a.b.png", "a.tif"):
         assert is_image_name(name)
     assert is_image_name("a.avif") == bool(features.check("avif"))
@@ -109,7 +110,7 @@ def test_what_pillow_reads_here_is_an_image():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Images under several suffixes, and what is no image."""
+    """Images with several suffixes, and other files."""
     folder = tmp_path / "folder"
     for name in ("b.jfif", "a.jpg", "deep/c.JPE", "deep/deeper/d.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +123,7 @@ def folder(tmp_path):
     return folder
 
 
-def test_what_is_not_read_is_counted(folder):
+def test_ignored_files_and_folders_are_counted(folder):
     unread = Unread()
     assert [os.path.basename(p) for p in images_in(folder, unread)] == ["a.jpg", "b.jfif"]
     assert unread.facts() == {
@@ -130,7 +131,7 @@ def test_what_is_not_read_is_counted(folder):
     assert str(unread) == "4 files (.mov 2, no regular file 1, no suffix 1), 1 folder"
 
 
-def test_all_depths_are_listed_once_also_where_a_link_leads_back(folder):
+def test_images_at_all_depths_are_listed_once_despite_a_link_loop(folder):
     os.symlink(folder, folder / "deep" / "loop")
     unread = Unread()
     found = [os.path.relpath(p, folder) for p in images_below(folder, unread)]
@@ -139,7 +140,7 @@ def test_all_depths_are_listed_once_also_where_a_link_leads_back(folder):
         "files": {".mov": 2, ".txt": 1, "no regular file": 1, "no suffix": 1}, "folders": 0}
 
 
-def test_a_link_to_nothing_and_a_pipe_are_bad_images(folder, tmp_path):
+def test_broken_links_and_pipes_are_unreadable_images(folder, tmp_path):
     os.symlink(tmp_path / "gone.jpg", folder / "link.jpg")
     assert str(folder / "link.jpg") in images_in(folder)
     with pytest.raises(DataError, match="link.jpg: no such image"):
@@ -147,7 +148,7 @@ def test_a_link_to_nothing_and_a_pipe_are_bad_images(folder, tmp_path):
     with pytest.raises(DataError, match="pipe.jpg: no regular file"):
         read_image(str(folder / "pipe.jpg"))
     paths = [str(folder / name) for name in ("a.jpg", "link.jpg", "pipe.jpg")]
-    for _ in range(2):  # looked at, then taken from the report
+    for _ in range(2):  # first read, then taken from the report
         assert set(unreadable(paths, tmp_path / "bad.json")) == set(paths[1:])
 
 
@@ -174,7 +175,7 @@ def test_errors_of_other_types_by_a_codec_are_those_of_a_damaged_image(tmp_path,
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp"])
-def test_what_is_rgb_is_read_without_a_copy(tmp_path, monkeypatch, suffix):
+def test_rgb_images_are_read_without_a_copy(tmp_path, monkeypatch, suffix):
     path = tmp_path / f"image.{suffix}"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)).save(path)
     with Image.open(path) as image:

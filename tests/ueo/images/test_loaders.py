@@ -1,4 +1,4 @@
-"""Items that a trainer sees: each image's own augmentation, drawn from the epoch and its place."""
+"""Images that a trainer sees. An augmentation depends on the epoch and the image's position."""
 
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ from ueo.images.items import Images
 
 @pytest.fixture
 def twins(tmp_path):
-    """Eight items of one picture without two equal places: views differ by their crops alone."""
+    """Eight items of one picture in which no two regions are equal: different crops differ."""
     ramp = np.add.outer(3 * np.arange(60), 2 * np.arange(50))[..., None] % 251
     Image.fromarray((ramp * [1, 0.5, 0.25]).astype(np.uint8)).save(tmp_path / "a.png")
     item = SimpleNamespace(impath=str(tmp_path / "a.png"), label=3, domain=0)
@@ -30,7 +30,7 @@ def transform(mode=InterpolationMode.BICUBIC):
 
 
 def views(images: Images, seed: int) -> dict[int, torch.Tensor]:
-    """{position in the list: pixels} of an epoch."""
+    """position in the list -> pixels, for one epoch."""
     images.seed.fill_(seed)
     return {item["index"]: item["img"] for item in (images[i] for i in range(len(images)))}
 
@@ -46,8 +46,8 @@ def test_each_image_of_an_epoch_has_a_crop_of_its_own(twins, plain):
     assert not any(torch.equal(first[i], later[i]) for i in first)
 
 
-def test_the_plain_transform_is_torchvisions_own(build):
-    """As released; the fast way is off by a grey level here and there."""
+def test_the_plain_transform_equals_torchvisions(build):
+    """The plain transform is exact. The fast path differs by at most two grey levels."""
     found = {}
     for plain in (True, False):
         images = build("DATASET.PLAIN_TRANSFORM", str(plain)).train_loader_x.dataset
@@ -72,7 +72,7 @@ def test_a_selection_of_images_keeps_positions_and_crops(twins):
 @pytest.mark.parametrize("gigabytes, left_out", [("0.0003", 5), ("0.00017", 28), ("0.001", None)])
 def test_images_that_the_store_cannot_keep_are_counted_in_one_line(build, capsys, gigabytes,
                                                                    left_out):
-    """57 of 40 x 48 pixels: 328 kB decoded."""
+    """The data set has 57 images of 40 x 48 pixels, 328 kB when decoded."""
     build("DATASET.STORE_GB", gigabytes, "DATALOADER.NUM_WORKERS", "3")
     said = [line for line in capsys.readouterr().out.splitlines() if "do not fit" in line]
     assert len(said) == (left_out is not None)

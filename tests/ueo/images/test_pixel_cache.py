@@ -1,4 +1,4 @@
-"""The store of decoded images: read once, shared, never stale, within its budget."""
+"""The store of decoded images: decoded once, shared, never stale, within its budget."""
 
 import multiprocessing
 import os
@@ -37,7 +37,7 @@ def never():
     raise AssertionError("made again")
 
 
-def test_what_was_kept_is_given_back_and_made_once(tmp_path):
+def test_stored_images_are_returned_and_decoded_once(tmp_path):
     store = open_store(tmp_path, "Set-domain", 100, 1)
     for number in range(100):
         made = store.get(f"image {number}", partial(pixels, number, 5 + number, 8))
@@ -48,7 +48,7 @@ def test_what_was_kept_is_given_back_and_made_once(tmp_path):
         assert (kept == pixels(number, 5 + number, 8)).all()
 
 
-def test_what_another_pillow_decoded_is_not_taken(tmp_path, monkeypatch):
+def test_images_decoded_by_another_pillow_are_not_used(tmp_path, monkeypatch):
     open_store(tmp_path, "a", 10, 1).get("x", lambda: pixels(1))
     assert (open_store(tmp_path, "a", 10, 1).get("x", never) == pixels(1)).all()
     monkeypatch.setattr(PIL, "__version__", "99.0")
@@ -56,8 +56,7 @@ def test_what_another_pillow_decoded_is_not_taken(tmp_path, monkeypatch):
 
 
 def test_machines_that_share_a_folder_over_a_network_share_no_store(tmp_path, monkeypatch):
-    """None sees at once which rows and bytes another has taken: maps of a file are of one machine.
-    """
+    """Memory maps of one file are not coherent between machines, so each machine has a store."""
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 0:9 / {tmp_path} rw - nfs4 b:/c rw\n")
     monkeypatch.setattr(machine_share, "MOUNTS", mounts)
@@ -86,7 +85,7 @@ def test_arrays_are_kept_beside_the_images(tmp_path):
     assert (store.array("features", lambda: array + 1) == array + 1).all()
 
 
-def test_a_budget_that_is_too_small_is_obeyed_and_everything_is_still_given(tmp_path):
+def test_a_small_budget_is_obeyed_and_all_images_are_still_read(tmp_path):
     budget = 25 * 210 + INDEX
     store = open_store(tmp_path, "a", 100, budget / 1e9)
     for _ in range(2):
@@ -108,7 +107,7 @@ def test_a_budget_below_the_smallest_store_keeps_nothing(tmp_path, capsys):
     assert "too few" in capsys.readouterr().out and size_of(tmp_path) == 0
 
 
-def test_stores_that_nobody_uses_make_room_and_those_in_use_do_not(tmp_path):
+def test_unused_stores_are_removed_for_room_and_those_in_use_stay(tmp_path):
     budget = (20 * 210 + 2 * INDEX) / 1e9
     old, used = (open_store(tmp_path, name, 10, budget) for name in ("old", "used"))
     for number in range(10):
@@ -123,8 +122,8 @@ def test_stores_that_nobody_uses_make_room_and_those_in_use_do_not(tmp_path):
     assert (used.get("3", never) == pixels(3)).all()
 
 
-def test_what_all_stores_take_is_not_counted_anew_for_each_image(tmp_path, monkeypatch):
-    """That is slow, and all others wait meanwhile. A store that is opened is counted, too."""
+def test_the_size_of_all_stores_is_not_counted_for_each_image(tmp_path, monkeypatch):
+    """Counting is slow and blocks other processes. A store opened meanwhile is counted, too."""
     counted, count = [], pixel_cache._used
     monkeypatch.setattr(pixel_cache, "_used", lambda index: counted.append(index) or count(index))
     budget = (30 * 210 + 2 * INDEX) / 1e9
@@ -139,7 +138,7 @@ def test_what_all_stores_take_is_not_counted_anew_for_each_image(tmp_path, monke
     assert len(counted) < 10
 
 
-def test_a_process_that_is_forked_while_a_row_is_reserved_keeps_no_lock(tmp_path):
+def test_a_process_forked_under_the_lock_does_not_keep_it(tmp_path):
     lock = tmp_path / "lock"
     lock.touch()
     with locked(lock):
@@ -152,11 +151,11 @@ def test_a_process_that_is_forked_while_a_row_is_reserved_keeps_no_lock(tmp_path
     os.waitpid(child, 0)
 
 
-def test_a_row_that_was_reserved_but_not_written_is_made_again(tmp_path):
+def test_an_image_whose_row_was_reserved_but_not_written_is_decoded_again(tmp_path):
     store = open_store(tmp_path, "a", 10, 1)
     store.get("x", lambda: pixels(1))
     row = int(np.flatnonzero(store.index[1:, 0])[0]) + 1
-    store.index[row, 3] = 0  # as a process leaves it that is killed in between
+    store.index[row, 3] = 0  # as if the process was killed in between
     assert (open_store(tmp_path, "a", 10, 1).get("x", lambda: pixels(1)) == pixels(1)).all()
     assert (open_store(tmp_path, "a", 10, 1).get("x", never) == pixels(1)).all()
 
@@ -178,7 +177,7 @@ def _fill(folder, seed, errors):
             errors.put(number)
 
 
-def test_processes_that_fill_it_together_agree(tmp_path):
+def test_processes_that_fill_a_store_together_agree(tmp_path):
     context = multiprocessing.get_context("fork")
     errors = context.Queue()
     workers = [context.Process(target=_fill, args=(tmp_path, s, errors)) for s in range(4)]
@@ -198,7 +197,7 @@ def test_a_copy_for_another_process_reads_the_same_file(tmp_path):
     assert (pickle.loads(pickle.dumps(store)).get("x", never) == pixels(1)).all()
 
 
-def test_no_store_where_none_is_wanted_or_the_folder_cannot_be_made(tmp_path, capsys):
+def test_there_is_no_store_without_a_budget_or_without_a_folder(tmp_path, capsys):
     assert open_store(tmp_path / "none", "a", 10, 0) is None
     assert not (tmp_path / "none").exists()
     (tmp_path / "file").write_text("")
@@ -213,7 +212,7 @@ def test_the_derived_budget_is_at_most_half_of_the_disk(tmp_path):
 
 @pytest.mark.parametrize("times", [(1, 2), (1, 1)])
 def test_a_changed_image_is_decoded_anew(tmp_path, monkeypatch, times):
-    """Also one of the same size that came with the time of the other, as copies may."""
+    """Even if the new image has the size and the time stamp of the old one, as copies may."""
 
     class Item:
         label, domain, impath = 0, 0, str(tmp_path / "image.bmp")

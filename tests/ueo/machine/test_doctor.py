@@ -1,4 +1,4 @@
-"""scripts/doctor.sh on this machine, whole and with something broken; and what it says of GPUs."""
+"""scripts/doctor.sh on this machine, without and with faults, and its findings about GPUs."""
 
 import json
 from types import SimpleNamespace
@@ -19,14 +19,14 @@ QUICK = ["--backbone", "TinyCLIP", "--pixels", "32", "--datasets", "office31"]
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """An empty home: no weights were ever fetched."""
+    """An empty home without fetched weights, on a machine without a GPU."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(environment, "driver_version", lambda: None)
     return tmp_path
 
 
-def test_a_machine_without_data_and_weights_is_told_and_is_not_broken(home, capsys):
+def test_missing_data_and_weights_are_notes_and_not_faults(home, capsys):
     argv = [*QUICK, "--root", str(home / "none"), "--output", str(home / "out"),
             "--json", str(home / "found.json")]
     assert doctor.main(argv) == 0
@@ -40,7 +40,7 @@ def test_a_machine_without_data_and_weights_is_told_and_is_not_broken(home, caps
     assert "by hand" in found["weights RN50"][1] and "--root" in found["data root"][1]
     for name in ("python", "torch", "engine", "output", "disk", "memory", "run on the CPU", "time"):
         assert found[name][0] == OK
-    assert not (home / "out").exists()  # nothing is made
+    assert not (home / "out").exists()  # the examination creates no folder
     kept = json.loads((home / "found.json").read_text())
     assert [f["name"] for f in kept["findings"]] == list(found)
     assert kept["environment"]["device"] == "cpu"
@@ -48,7 +48,7 @@ def test_a_machine_without_data_and_weights_is_told_and_is_not_broken(home, caps
     assert time["hours"]["office31"] > 0 and time["parts"]["memory"] > 1e6
 
 
-def test_what_is_broken_is_one_line_each_and_the_rest_goes_on(home, monkeypatch, capsys):
+def test_each_fault_is_one_line_and_the_other_checks_go_on(home, monkeypatch, capsys):
     (home / "file").write_text("")
     (home / "data" / "OFFICE" / "amazon" / "back_pack").mkdir(parents=True)
 
@@ -66,7 +66,7 @@ def test_what_is_broken_is_one_line_each_and_the_rest_goes_on(home, monkeypatch,
                  "name another with --output", "short runs: CUDA was initialised in the fork",
                  "time: failed with ZeroDivisionError", "data office31 amazon: "):
         assert sum(said in line for line in wrong) == 1, said
-    assert len(wrong) == 4 and "\nnote  data office31 dslr: " in out  # missing is not broken
+    assert len(wrong) == 4 and "\nnote  data office31 dslr: " in out  # missing data is not a fault
 
 
 def gpus(monkeypatch, available: bool, built: str | None = "13.2", known=("sm_80", "sm_90")):
@@ -105,13 +105,13 @@ def a_run(shift: float):
 
 @pytest.mark.parametrize(("shift", "states"), [(0.001, (OK, OK)), (0.02, (WRONG, OK)),
                                                (0.1, (WRONG, WRONG))])
-def test_runs_agree_as_far_as_their_precision_lets_them(shift, states):
+def test_the_tolerance_between_runs_depends_on_their_precision(shift, states):
     found = [trial.agreement("it", a_run(shift), a_run(0), precision, "the CPU's").state
              for precision in ("fp32", "fp16")]
     assert tuple(found) == states
 
 
-def test_where_there_is_a_gpu_three_runs_are_compared(monkeypatch, tmp_path):
+def test_with_a_gpu_three_runs_are_compared(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(trial, "short_run", lambda folder, device, precision, epochs:
@@ -130,7 +130,7 @@ def test_a_step_is_measured_on_a_gpu_too(tmp_path, monkeypatch):
     assert set(parts.text) == {8, 25} and parts.step(8) > parts.images > 0 < parts.evaluation
 
 
-def test_too_little_room_says_what_would_help(monkeypatch, tmp_path):
+def test_too_little_disk_or_memory_names_the_option_that_helps(monkeypatch, tmp_path):
     disk = SimpleNamespace(free=1000)
     monkeypatch.setattr(space.shutil, "disk_usage", lambda path: disk)
     wrong = [*space.disk(str(tmp_path), str(tmp_path), ("office31",)),
@@ -150,7 +150,7 @@ def test_a_check_that_fails_is_a_finding():
     assert first.state == OK and last.state == WRONG and "\n" not in last.line()
 
 
-def test_any_backbone_that_runs_take_is_measured_and_another_is_named(tmp_path, capsys):
+def test_any_known_backbone_is_measured_and_an_unknown_one_is_named(tmp_path, capsys):
     parts = expected.measure("TinyViT", {4}, torch.device("cpu"), tmp_path, pixels=32)
     assert parts.images > 0 and parts.text[4] > 0
     assert doctor.main(["--backbone", "open_clip:ViT-B-3/openai"]) == 2

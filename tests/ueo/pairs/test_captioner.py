@@ -1,4 +1,4 @@
-"""A file of captions grows image by image, survives an interruption and appears whole."""
+"""Captions are written image by image. The file appears when it is complete; a call resumes."""
 
 import pytest
 from PIL import Image
@@ -19,7 +19,7 @@ def folder(tmp_path):
 
 
 def stub(paths):
-    """Says the name of each image."""
+    """A captioner that returns the name of each image."""
     return [[path.stem, f"some {path.stem}"] for path in paths]
 
 
@@ -33,7 +33,7 @@ def test_every_image_below_the_folder_is_captioned(folder, tmp_path):
     assert not (tmp_path / "captions.jsonl.part").exists()
 
 
-def test_an_interrupted_call_goes_on_and_one_made_otherwise_is_refused(folder, tmp_path):
+def test_an_interrupted_call_resumes_only_with_the_same_options(folder, tmp_path):
     output, seen = tmp_path / "captions.jsonl", []
 
     def breaking(paths):
@@ -47,7 +47,7 @@ def test_an_interrupted_call_goes_on_and_one_made_otherwise_is_refused(folder, t
     part = tmp_path / "captions.jsonl.part"
     assert not output.exists() and len(part.read_text().splitlines()) == 1 + 2
     with open(part, "a") as file:
-        file.write('{"image": "d.PNG", "cap')  # killed while it wrote
+        file.write('{"image": "d.PNG", "cap')  # killed while writing a line
     with pytest.raises(ConfigError, match="was begun with other options"):
         write_captions(folder, output, {"model": "another"}, 1, stub)
     rest = []
@@ -56,7 +56,7 @@ def test_an_interrupted_call_goes_on_and_one_made_otherwise_is_refused(folder, t
     assert rest == ["d.PNG", "c.webp"] and len(read_captions(output)) == 4
 
 
-def test_captions_of_other_images_are_neither_taken_for_these_nor_mixed_with_them(
+def test_captions_of_other_images_are_neither_reused_nor_extended(
     folder, tmp_path, monkeypatch, capsys
 ):
     class Stub:

@@ -1,4 +1,4 @@
-"""Exact search in a file of features, within a budget of bytes; features that are computed once."""
+"""Exact nearest-neighbour search in a file of features within a memory budget; stored features."""
 
 import subprocess
 import sys
@@ -14,14 +14,14 @@ from ueo.pairs.neighbours import nearest, stored
 def features(tmp_path):
     rng = np.random.default_rng(0)
     rows, queries = (rng.integers(-9, 10, (n, 16)).astype(np.float32) for n in (1000, 600))
-    rows[700:710] = rows[20:30]  # equals, exactly: sums of whole numbers are not rounded
+    rows[700:710] = rows[20:30]  # exact duplicates: sums of whole numbers are not rounded
     np.save(tmp_path / "f.npy", rows)
     return tmp_path / "f.npy", rows, queries
 
 
 @pytest.mark.parametrize("count", [1, 50, 1000])
 @pytest.mark.parametrize("memory", [2**19, 2**30])
-def test_the_nearest_are_those_of_brute_force_the_earlier_of_equals_first(features, count, memory):
+def test_the_nearest_equal_brute_force_and_ties_go_to_the_earlier_row(features, count, memory):
     path, rows, queries = features
     positions, similarity = nearest(path, queries, count, memory)
     every = (rows.astype(np.float64) @ queries.T.astype(np.float64)).max(1)
@@ -34,13 +34,13 @@ def test_the_nearest_are_those_of_brute_force_the_earlier_of_equals_first(featur
             assert places[first] < places[second]
 
 
-def test_too_little_memory_is_said_with_what_is_enough(features):
+def test_too_little_memory_is_refused_with_the_amount_needed(features):
     path, _, queries = features
     with pytest.raises(ConfigError, match="SEARCH_MEMORY: too few bytes.*give \\d+"):
         nearest(path, queries, 5, 1000)
 
 
-def test_an_interrupted_computation_goes_on_where_it_stopped(tmp_path):
+def test_an_interrupted_computation_resumes_where_it_stopped(tmp_path):
     calls = []
 
     def compute(start, stop, until=10**9):
@@ -56,7 +56,7 @@ def test_an_interrupted_computation_goes_on_where_it_stopped(tmp_path):
     stored(path, 100, compute, 20)
     assert calls == [0, 20, 40, 60, 80]
     np.testing.assert_array_equal(np.load(path)[:, 2], np.arange(100))
-    stored(path, 100, compute, 20)  # it is there
+    stored(path, 100, compute, 20)  # the file exists
     assert len(calls) == 5 and [p.name for p in path.parent.iterdir()] == ["f.npy"]
 
 

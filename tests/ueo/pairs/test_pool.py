@@ -1,4 +1,4 @@
-"""Pools of image-text pairs, captions, and what is said of damaged ones."""
+"""Pools of image-text pairs and files of captions, intact and damaged."""
 
 import io
 import json
@@ -59,7 +59,7 @@ def test_a_pool_reads_its_pairs_in_the_order_of_their_names(tmp_path, kind):
     assert (item["img"] == 2).all() and item["label"] == NO_LABEL and item["index"] == 0
 
 
-def test_several_archives_are_one_pool_with_an_identity_of_its_files(tmp_path):
+def test_several_archives_are_one_pool_whose_identity_changes_with_its_files(tmp_path):
     write_tar(tmp_path / "1.tar", MEMBERS)
     write_tar(tmp_path / "0.tar", MEMBERS)
     pool = open_pool(str(tmp_path), str(tmp_path))
@@ -74,15 +74,15 @@ def test_several_archives_are_one_pool_with_an_identity_of_its_files(tmp_path):
     ({"a.jpg": png(1)}, "two images have the name '.*a'"),
     (dict.fromkeys(MEMBERS), "holds no image-text pair"),
 ])
-def test_halves_of_pairs_and_doubles_are_named(tmp_path, change, message):
+def test_incomplete_pairs_and_duplicates_are_named(tmp_path, change, message):
     members = {name: content for name, content in {**MEMBERS, **change}.items() if content}
     write_tar(tmp_path / "0.tar", members)
     with pytest.raises(DataError, match=message):
         open_pool(str(tmp_path / "0.tar"), str(tmp_path))
 
 
-@pytest.mark.parametrize("kept", [0, 512, 700])  # bytes behind the whole pairs; a header is cut
-def test_an_archive_that_was_cut_off_behind_a_pair_is_not_taken_for_whole(tmp_path, kept):
+@pytest.mark.parametrize("kept", [0, 512, 700])  # bytes left of the second pair
+def test_an_archive_truncated_after_a_complete_pair_is_refused(tmp_path, kept):
     path = tmp_path / "0.tar"
     write_tar(path, {"a.png": png(1), "a.txt": b"one", "b.png": png(2), "b.txt": b"two"})
     with tarfile.open(path) as file:
@@ -92,12 +92,12 @@ def test_an_archive_that_was_cut_off_behind_a_pair_is_not_taken_for_whole(tmp_pa
         open_pool(str(path), str(tmp_path))
 
 
-def test_the_mark_that_windows_puts_before_a_text_is_no_part_of_it(tmp_path):
+def test_a_byte_order_mark_is_not_part_of_a_text(tmp_path):
     write_tar(tmp_path / "0.tar", {"a.png": png(1), "a.txt": "\ufeffone".encode()})
     assert open_pool(str(tmp_path / "0.tar"), str(tmp_path)).text(0) == "one"
 
 
-def test_what_cannot_be_read_is_named(tmp_path):
+def test_unreadable_parts_of_a_pool_are_named(tmp_path):
     (tmp_path / "0.tar").write_bytes(b"no archive" * 100)
     with pytest.raises(DataError, match="0.tar: not readable as an uncompressed tar"):
         open_pool(str(tmp_path), str(tmp_path))
@@ -119,13 +119,13 @@ def test_what_cannot_be_read_is_named(tmp_path):
 
 @pytest.mark.parametrize("kind", ["image", "text"])
 def test_features_of_a_pool_are_kept_for_one_model_and_one_transform(tmp_path, kind):
-    """They come from the folder when nothing changed, and are computed anew when something did."""
+    """With another model or transform they equal those of an empty folder, not the stored ones."""
     pool = open_pool(str(written(tmp_path, "folder")), str(tmp_path))
     models = {}
     for seed in (0, 5):
         clip = wrap(random_clip("vit", seed))
         models[seed] = PromptedCLIP(clip, PromptLearner(["mug"], clip))
-    small, mirrored = (T.Compose([T.Resize((32, 32)), *more, T.ToTensor()])
+    small, inverted = (T.Compose([T.Resize((32, 32)), *more, T.ToTensor()])
                        for more in ((), (T.RandomInvert(1.0),)))
     query = F.normalize(torch.linspace(-1, 1, 32)[None], dim=-1)
 
@@ -137,7 +137,7 @@ def test_features_of_a_pool_are_kept_for_one_model_and_one_transform(tmp_path, k
     assert similarities(models[0], small, "kept") == first
     assert similarities(models[5], small, "kept") == similarities(models[5], small, "alone")
     assert similarities(models[5], small, "kept") != first
-    assert similarities(models[0], mirrored, "kept") == similarities(models[0], mirrored, "alone")
+    assert similarities(models[0], inverted, "kept") == similarities(models[0], inverted, "alone")
 
 
 # captions

@@ -1,4 +1,4 @@
-"""How many processes read images: as many as there are cores for this run."""
+"""The number of worker processes follows from the cores and from the runs that share them."""
 
 import pytest
 from conftest import toy_arguments
@@ -36,9 +36,9 @@ def test_cores_are_those_that_the_process_may_use(monkeypatch):
 
 
 @pytest.mark.parametrize("options, workers", [((), 0), (("DATALOADER.NUM_WORKERS", "7"), 7)])
-def test_what_a_yaml_file_or_the_command_says_goes_first(toy_root, weights, tmp_path, monkeypatch,
-                                                         options, workers):
-    """tiny_clip.yaml says 0."""
+def test_a_yaml_file_or_the_command_line_can_set_the_workers(
+        toy_root, weights, tmp_path, monkeypatch, options, workers):
+    """tiny_clip.yaml sets 0. Without it and without an option, the cores decide."""
     monkeypatch.setattr(machine_share, "cores", lambda: 5)
     argv = [*toy_arguments(toy_root, weights, tmp_path), *options]
     assert build_cfg(train.settings_of(argv)).DATALOADER.NUM_WORKERS == workers

@@ -1,4 +1,4 @@
-"""What options declare is what is taken, wherever the value comes from."""
+"""Options accept the values that they declare and no others, whatever the source."""
 
 import pytest
 from conftest import TOY_PLUGIN, trainer_names
@@ -28,7 +28,7 @@ def known():
     (LISTS, "[0.1, 1]", (0.1, 1.0)), (Option([], kind=str), ("a",), ["a"]),
     (Option(0.5, low=0, below=1), "0", 0.0), (Option("", choices=("a", "b")), "b", "b"),
 ])
-def test_a_value_is_taken_in_the_type_of_its_option(option, given, taken):
+def test_a_value_gets_the_type_of_its_option(option, given, taken):
     found = option.checked(given, "KEY")
     assert found == taken and type(found) is type(taken)
 
@@ -58,12 +58,12 @@ def test_a_value_is_taken_in_the_type_of_its_option(option, given, taken):
      "KEY: 'fp8' is unknown; did you mean 'fp16'.; known: fp16, amp"),
     (Option(""), "a\0b", r"KEY holds an unprintable character: 'a\\x00b'"),
 ])
-def test_another_value_is_refused_with_what_is_taken(option, given, said):
+def test_the_refusal_of_a_value_says_what_is_accepted(option, given, said):
     with pytest.raises(ConfigError, match=said):
         option.checked(given, "KEY")
 
 
-def test_a_plain_default_keeps_the_declaration_of_the_class_above():
+def test_a_plain_default_keeps_the_declaration_of_the_base_class():
     class Above:
         defaults = {"A": Option(1, low=1), "B": Option(None, kind=float), "C": "text", "D": 1}
 
@@ -78,13 +78,13 @@ def test_a_plain_default_keeps_the_declaration_of_the_class_above():
         found["B"].checked("abc", "B")
 
 
-def test_every_default_is_what_its_option_takes(known):
+def test_every_default_is_valid(known):
     for key, option in known.items():
         assert option.checked(option.default, key) == option.default, key
 
 
 @pytest.mark.parametrize("trainer", trainer_names())
-def test_every_number_and_choice_of_a_trainer_is_declared(trainer):
+def test_every_number_of_a_trainer_has_a_bound_and_every_none_a_type(trainer):
     for key, option in declared(TRAINER_REGISTRY.get(trainer)).items():
         bounded = option.low is not None or option.above is not None
         if isinstance(option.default, bool):
@@ -104,7 +104,7 @@ def test_every_number_and_choice_of_a_trainer_is_declared(trainer):
     ("TRAINER.DANCE.MOMENTUM", "1"), ("TRAINER.ARF.RULE", "texts"), ("DATASET.STORE_GB", "nan"),
     ("TRAINER.UEO.TUNE", "model+visual"), ("DATASET.SUBSAMPLE_CLASSES", "odd"),
 ])
-def test_ranges_are_declared(known, key, value):
+def test_values_out_of_range_are_refused(known, key, value):
     cfg = config.extend(get_cfg_default(), {"UEO": TRAINER_REGISTRY.get("UEO")})
     with pytest.raises(ConfigError, match=f"^command line: {key}"):
         config.set_key(cfg, key, value, config.COMMAND_LINE, known)
@@ -125,7 +125,7 @@ def test_numbers_of_the_command_line_have_bounds(text):
         number("--seed", low=-1, high=2**32 - 1)(text)
 
 
-def test_a_seed_in_a_yaml_file_counts_unless_one_is_named(tmp_path):
+def test_a_seed_in_a_yaml_file_counts_unless_the_command_line_has_one(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("SEED: 7\n")
     argv = ["--trainer", "UEO", "--dataset", "Emoji", "--config-file", str(path)]
@@ -133,7 +133,7 @@ def test_a_seed_in_a_yaml_file_counts_unless_one_is_named(tmp_path):
         assert build_cfg(train.settings_of([*argv, *more])).SEED == seed
 
 
-def test_no_value_is_read_back_where_the_default_is_none():
+def test_none_is_read_back_if_the_default_is_none():
     mode = Option(None, kind=str, choices=("squash", "longest"))
     assert mode.checked("None", "INPUT.RESIZE_MODE") is None
     assert mode.checked("squash", "INPUT.RESIZE_MODE") == "squash"

@@ -1,4 +1,4 @@
-"""A yaml file is read strictly: one line that names it for whatever it should not hold."""
+"""Yaml files are read strictly. A refusal is one line that names the file."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_sections_become_dotted_keys(tmp_path):
     ("A: 2026-13-45\n", "not valid yaml"),
     ("A: 1\n" * MOST_BYTES, "more than 200,000 bytes"),
 ])
-def test_what_it_should_not_hold_is_one_line(tmp_path, content, said):
+def test_wrong_content_is_refused_in_one_line(tmp_path, content, said):
     with pytest.raises(ConfigError, match=said) as caught:
         read(tmp_path, content)
     assert str(caught.value).startswith(str(tmp_path / "mine.yaml"))

@@ -1,4 +1,4 @@
-"""Scenes and corruptions: what they leave, that severity matters, and that seeds decide."""
+"""Scenes and corruptions: severity, randomness, and what they keep of a drawing."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def shifted(name: str, severity: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_shift_gives_a_picture_and_more_of_it_differs_more(name):
+def test_a_shift_changes_a_picture_more_with_severity(name):
     pictures = [shifted(name, severity) for severity in SEVERITIES]
     assert all(p.shape == (64, 64, 3) and p.dtype == np.uint8 for p in pictures)
     away = [np.abs(p.astype(float) - drawing()).mean() for p in pictures]
@@ -32,7 +32,7 @@ def test_a_shift_gives_a_picture_and_more_of_it_differs_more(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_generator_alone_decides(name):
+def test_a_shift_depends_on_the_random_generator_alone(name):
     assert np.array_equal(shifted(name, 3), shifted(name, 3))
     random = name not in ("defocus_blur", "brightness", "contrast", "pixelate", "jpeg_compression")
     assert random != np.array_equal(shifted(name, 3, seed=1), shifted(name, 3, seed=2))
@@ -44,8 +44,8 @@ def test_the_matte_keeps_the_drawing_and_the_white_inside_it():
     assert matte[32, 32] == matte[32, 12] == 255
 
 
-def test_the_matte_ends_where_a_fill_from_the_border_ends():
-    """Also in mazes, and around white that touches the rest at a corner alone."""
+def test_the_matte_equals_a_flood_fill_from_the_border():
+    """Random pixels give mazes, and white regions that touch only at a corner."""
     rng = np.random.default_rng(0)
     for share in (0.4, 0.55, 0.6, 0.65, 0.8):
         white = rng.random((40, 30)) < share
@@ -67,7 +67,7 @@ def test_a_drawing_is_seen_in_its_scene_and_the_background_is_not_white():
         assert (picture[:4] < 235).any(-1).mean() > 0.9
 
 
-def test_noise_has_the_deviation_that_it_says():
+def test_noise_has_its_nominal_strength():
     grey = np.full((200, 200, 3), 128, np.uint8)
     noisy = CORRUPTIONS["gaussian_noise"](grey, 1, np.random.default_rng(0)).astype(float)
     assert noisy.std() / 255 == pytest.approx(0.08, rel=0.02)
@@ -77,7 +77,7 @@ def test_noise_has_the_deviation_that_it_says():
     assert (struck != 128).mean() == pytest.approx(0.27, rel=0.03)
 
 
-def test_contrast_keeps_the_mean_and_that_share_of_the_differences():
+def test_contrast_keeps_the_mean_and_scales_the_deviation():
     picture = drawing()
     less = CORRUPTIONS["contrast"](picture, 3, np.random.default_rng(0)).astype(float)
     assert np.allclose(less.mean((0, 1)), picture.mean((0, 1)), atol=0.6)

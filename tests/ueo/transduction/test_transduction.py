@@ -1,4 +1,4 @@
-"""Transductive methods against their formulas, written out in NumPy, an image at a time."""
+"""Transductive methods against their formulas in NumPy, one image at a time."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ IMAGES, CLASSES, WIDTH, SCALE = 60, 4, 6, 20.0
 
 @pytest.fixture(scope="module")
 def data() -> tuple[torch.Tensor, torch.Tensor]:
-    """Features of images, of which class 3 has none, and of texts; float64."""
+    """Features of images and of texts, float64; class 3 has no images."""
     g = torch.Generator().manual_seed(3)
     texts = F.normalize(torch.randn(CLASSES, WIDTH, generator=g, dtype=torch.double), dim=-1)
     of_class = texts[torch.randint(0, 3, (IMAGES,), generator=g)]
@@ -31,7 +31,7 @@ def unit(x):
 
 
 def graph_of(f, count):
-    """W: each image's cosines with its nearest others."""
+    """The affinity matrix W: each image's cosines with its `count` nearest neighbours."""
     w = np.zeros((len(f), len(f)))
     for i in range(len(f)):
         cosines = f @ f[i]
@@ -42,7 +42,7 @@ def graph_of(f, count):
 
 
 def solve(f, t, anchored):
-    """The method's ten rounds, class by class."""
+    """Ten iterations of the method, class by class."""
     p = softmax(SCALE * f @ t.T)
     z, w = p.copy(), graph_of(f, 3)
     if anchored:
@@ -77,7 +77,7 @@ def solve(f, t, anchored):
 
 
 @pytest.mark.parametrize("anchored", [False, True], ids=["TransCLIP", "StatA"])
-def test_a_few_images_with_a_class_each_are_answered(anchored):
+def test_one_image_for_each_of_four_classes_is_classified(anchored):
     texts = torch.eye(8)
     features = F.normalize(texts[:4] + 0.1, dim=-1)
     adapter = GaussianClasses(8, 8, SCALE)
@@ -86,7 +86,7 @@ def test_a_few_images_with_a_class_each_are_answered(anchored):
 
 
 @pytest.mark.parametrize("anchored", [False, True], ids=["TransCLIP", "StatA"])
-def test_the_mixture_is_that_of_the_formula(data, anchored):
+def test_the_mixture_equals_its_formula(data, anchored):
     features, texts = data
     found = mixture.fit(features, texts, SCALE, anchored)
     z, means, variances = solve(features.numpy(), texts.numpy(), anchored)
@@ -102,7 +102,7 @@ def test_a_class_without_images_stays_nearer_its_text_in_stata(data):
     assert moved[True] < 0.9 * moved[False]
 
 
-def test_labels_spread_as_by_the_inverse_of_the_graph(data):
+def test_propagation_equals_the_inverse_of_the_graph(data):
     features, texts = data
     f, t = features.numpy(), texts.numpy()
     nodes = CLASSES + IMAGES
@@ -123,13 +123,13 @@ def test_neighbours_are_the_same_in_blocks_of_any_size(data, monkeypatch):
     cosines, indices = neighbours.nearest(features, 3)
     monkeypatch.setattr(neighbours, "BLOCK", 7 * IMAGES)
     in_blocks = neighbours.nearest(features, 3)
-    # the last bit of a product may depend on its size, by processor
+    # on some processors the last bit of a product depends on its size
     torch.testing.assert_close(in_blocks[0], cosines, rtol=0, atol=1e-14)
     assert torch.equal(in_blocks[1], indices)
     assert not (indices == torch.arange(IMAGES)[:, None]).any()
 
 
-def test_an_adapter_answers_all_images_as_the_method_does(data):
+def test_an_adapter_predicts_all_images_as_the_method_does(data):
     features, texts = (x.float() for x in data)
     adapter = GaussianClasses(CLASSES, WIDTH, SCALE)
     cosines = features @ texts.T
@@ -143,7 +143,7 @@ def test_an_adapter_answers_all_images_as_the_method_does(data):
     assert (alone.argmax(1) == found.posterior.argmax(1)).float().mean() > 0.9
 
 
-def test_propagated_labels_of_a_new_image_are_those_of_its_neighbours(data):
+def test_propagation_to_single_images_mostly_agrees_with_the_joint_one(data):
     features, texts = (x.float() for x in data)
     adapter = Propagated(IMAGES, CLASSES, WIDTH)
     assert torch.equal(adapter(features, texts), features @ texts.T)

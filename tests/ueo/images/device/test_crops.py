@@ -8,7 +8,7 @@ from PIL import Image
 from ueo.images.device import crops, weights
 from ueo.images.transforms import COLUMNS_FIRST, resized_crop
 
-TALL = (300, 200)  # as small and tall as those whose columns Pillow takes first
+TALL = (300, 200)  # small and tall, so that Pillow resizes columns first
 
 
 def pictures(shapes: list[tuple[int, int]], seed: int = 0) -> list[np.ndarray]:
@@ -17,7 +17,7 @@ def pictures(shapes: list[tuple[int, int]], seed: int = 0) -> list[np.ndarray]:
 
 
 def cropped(images, boxes, flipped, size) -> torch.Tensor:
-    """(images, *size, 3), by batches."""
+    """Crops that are computed as one batch, (images, *size, 3)."""
     sides = np.array([image.shape[:2] for image in images])
     offsets = np.cumsum([0, *sides.prod(1)])[:-1]
     pixels = torch.from_numpy(np.concatenate([image.reshape(-1, 3) for image in images]))
@@ -31,7 +31,7 @@ def one_by_one(images, boxes, flipped, size) -> torch.Tensor:
 
 
 def random_boxes(shapes, seed: int) -> list[tuple[int, int, int, int]]:
-    """A third of them whole images."""
+    """(top, left, height, width) of each image; every third box is the whole image."""
     rng, boxes = np.random.default_rng(seed), []
     for i, (height, width) in enumerate(shapes):
         h, w = (height, width) if i % 3 == 0 else rng.integers(1, (height + 1, width + 1)).tolist()
@@ -51,7 +51,8 @@ def test_crops_are_those_of_the_cpu_bit_for_bit(largest, size):
 
 
 def test_one_batch_may_hold_all_shapes():
-    """1 x 1, lines, tall ones whose columns come first, and one that is a group of its own."""
+    """1 x 1, single rows and columns, tall images whose columns are resized first, and one so large
+    that it is a group of its own."""
     shapes = [(1, 1), (900, 1), (1, 900), TALL, (2600, 1900), (5, 5), (200, 300), (224, 224), TALL]
     boxes = [(0, 0, *shape) for shape in shapes]
     flipped = [i % 2 == 0 for i in range(len(shapes))]
@@ -61,7 +62,7 @@ def test_one_batch_may_hold_all_shapes():
 
 
 @pytest.mark.skipif(not COLUMNS_FIRST, reason="Pillow before 13 resizes rows first, always")
-def test_tall_crops_are_pillows_too():
+def test_tall_crops_equal_pillows_up_to_one_grey_level():
     (image,), box = pictures([TALL]), (3, 5, 290, 190)
     top, left, height, width = box
     part = image[top : top + height, left : left + width]
@@ -77,8 +78,8 @@ def planned(shapes, size=(224, 224)) -> crops.Plan:
                       size)
 
 
-def test_what_is_held_at_a_time_is_bounded():
-    """Similar sizes are computed together, as many as fit; a huge one alone."""
+def test_groups_of_crops_keep_to_the_memory_limit():
+    """Images of similar sizes share a group as long as they fit; a huge image is alone."""
     plan = planned([(600, 600)] * 64 + [(6000, 4000)] * 2 + [(30, 30)] * 10 + [TALL] * 3)
     sides, begins = plan.table[:, 3:5], [begin for begin, _, _ in plan.groups]
     assert begins == [0, *(end for _, end, _ in plan.groups)][:-1]

@@ -1,4 +1,4 @@
-"""Boxes and flips that are drawn for many images at once: torchvision's, bit for bit."""
+"""Boxes and flips that are drawn for many images at once equal torchvision's, bit for bit."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def one_by_one(crop, flips, sizes, seeds) -> list[tuple]:
 @pytest.mark.parametrize("flips", [(), (0.5,), (0.0,), (1.0,)])
 @pytest.mark.parametrize("scale, ratio", [
     ((0.5, 1.0), (3 / 4, 4 / 3)), ((0.08, 1.0), (3 / 4, 4 / 3)), ((0.9, 1.0), (0.2, 0.3)),
-    ((1.0, 1.0), (1.0, 1.0)),  # the last two mostly end in the central box
+    ((1.0, 1.0), (1.0, 1.0)),  # the last two mostly fall back to the central box
 ])
 def test_draws_are_torchvisions_own(scale, ratio, flips):
     crop, sizes = T.RandomResizedCrop(8, scale=scale, ratio=ratio), sizes_of(300)
@@ -44,8 +44,8 @@ def test_draws_leave_the_global_random_state_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_another_generator_than_torchs_is_noticed(monkeypatch):
-    """Were torch's ever to change, the boxes would still be torchvision's."""
+def test_a_change_of_torchs_generator_is_noticed(monkeypatch):
+    """If torch's generator ever changes, boxes and flips still equal torchvision's."""
     crop, sizes, seeds = T.RandomResizedCrop(8), sizes_of(190)[90:], np.arange(100)
     right = draws.draw(crop, (0.5,), sizes, seeds)
     words = draws._first_words
@@ -54,6 +54,6 @@ def test_another_generator_than_torchs_is_noticed(monkeypatch):
     assert all(np.array_equal(a, b) for a, b in zip(right, again))
 
 
-def test_no_image_has_no_box():
+def test_no_images_give_no_boxes():
     boxes, flipped = draws.draw(T.RandomResizedCrop(8), (0.5,), np.zeros((0, 2), int), np.arange(0))
     assert boxes.shape == (0, 4) and flipped.shape == (0,)

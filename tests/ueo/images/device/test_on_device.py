@@ -1,4 +1,4 @@
-"""Images that are kept on the device: the same batches as those that worker processes read."""
+"""Images kept on the device give the same batches as images read by worker processes."""
 
 from itertools import islice
 from types import SimpleNamespace
@@ -30,7 +30,7 @@ BYTES = 3 * sum(h * w for h, w in SHAPES)
 
 @pytest.fixture(scope="module")
 def listed(tmp_path_factory) -> list:
-    """Labelled items, in three formats."""
+    """Labelled images in three formats."""
     folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
     found = []
     for i, shape in enumerate(SHAPES):
@@ -80,8 +80,8 @@ def without_workers(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("hide", [True, False])
-def test_batches_are_those_of_the_workers(cfg, listed, monkeypatch, hide):
-    """Pixels, order, labels and paths, in every epoch."""
+def test_batches_equal_those_of_worker_processes(cfg, listed, monkeypatch, hide):
+    """Pixels, order, labels and paths are equal in every epoch, and no worker is started."""
     streamed = loaders_of(cfg, listed, None, hide=hide)
     expected = [passes(loader) for loader in streamed]
     without_workers(monkeypatch)
@@ -94,7 +94,7 @@ def test_batches_are_those_of_the_workers(cfg, listed, monkeypatch, hide):
     assert not torch.equal(expected[0][0]["img"], expected[0][5]["img"])
 
 
-def test_the_global_random_state_moves_as_without(cfg, listed):
+def test_the_global_random_state_is_the_same_with_and_without_a_device_copy(cfg, listed):
     after = []
     for budget in (None, Budget(CPU, 1.0, 2)):
         for loader in loaders_of(cfg, listed, budget):
@@ -103,7 +103,7 @@ def test_the_global_random_state_moves_as_without(cfg, listed):
     assert torch.equal(torch.stack(after[:2]), torch.stack(after[2:]))
 
 
-def test_a_selection_is_kept_alone_and_has_the_same_crops(cfg, listed):
+def test_only_selected_images_are_kept_and_their_crops_are_the_same(cfg, listed):
     chosen = [20, 3, 11, 5, 17, 30, 2, 8, 9]
     found = []
     for budget in (None, Budget(CPU, 1.0, 2)):
@@ -114,8 +114,8 @@ def test_a_selection_is_kept_alone_and_has_the_same_crops(cfg, listed):
     assert len(loader.kept.sizes) == len(chosen)
 
 
-def test_a_few_that_are_redrawn_cost_no_draw_of_all(cfg, listed, monkeypatch):
-    """A memory of few images begins anew every few steps."""
+def test_redrawing_a_few_images_draws_no_crops_of_others(cfg, listed, monkeypatch):
+    """A memory of few images starts a new epoch every few steps, so an epoch must be cheap."""
     drawn, found = [], []
     monkeypatch.setattr(decoded, "draw", lambda crop, flips, sizes, seeds: drawn.append(
         len(seeds)) or draws.draw(crop, flips, sizes, seeds))
@@ -157,7 +157,7 @@ def test_after_the_first_pass_nothing_is_read(cfg, listed, tmp_path, monkeypatch
         assert_same(passes(loader, 1), batches)
 
 
-def test_a_pass_that_was_broken_off_is_taken_up(cfg, listed):
+def test_passes_after_an_interrupted_one_are_complete(cfg, listed):
     expected = passes(loaders_of(cfg, listed, None)[1], 1)
     loader = loaders_of(cfg, listed, Budget(CPU, 1.0, 2))[1]
     for number, _ in enumerate(loader):
@@ -173,13 +173,13 @@ def test_the_copy_is_made_in_chunks(cfg, listed, monkeypatch):
     assert_same(passes(loader), expected)
     parts = decoded.chunks(3 * loader.kept.counts, 30_000)
     assert len(parts) > 5 and [p.start for p in parts[1:]] == [p.stop for p in parts[:-1]]
-    assert any(3 * loader.kept.counts[p].sum() > 30_000 for p in parts), "an image alone"
+    assert any(3 * loader.kept.counts[p].sum() > 30_000 for p in parts), "no image exceeds a chunk"
 
 
 # the budget
 
 
-def test_what_does_not_fit_is_read_as_before_and_one_line_says_so(cfg, listed, capsys):
+def test_images_that_do_not_fit_are_streamed_and_one_line_says_so(cfg, listed, capsys):
     views = len(listed) * 32 * 32 * 3
     budget = Budget(CPU, (views + BYTES // 2) / 1e9, 2)
     for streamed, loader in zip(loaders_of(cfg, listed, None), loaders_of(cfg, listed, budget)):
@@ -192,7 +192,7 @@ def test_what_does_not_fit_is_read_as_before_and_one_line_says_so(cfg, listed, c
     assert budget.left() == BYTES // 2
 
 
-def test_exactly_what_is_needed_is_enough(cfg, listed):
+def test_a_budget_of_exactly_the_bytes_needed_is_enough(cfg, listed):
     for size, kept in ((BYTES, True), (BYTES - 1, False)):
         loader = loaders_of(cfg, listed, Budget(CPU, size / 1e9, 1))[0]
         passes(loader, 1)
@@ -200,7 +200,7 @@ def test_exactly_what_is_needed_is_enough(cfg, listed):
 
 
 @pytest.mark.parametrize("gigabytes", [None, 0.0])
-def test_on_a_cpu_nothing_is_kept_unasked(cfg, listed, capsys, gigabytes):
+def test_on_a_cpu_nothing_is_kept_by_default(cfg, listed, capsys, gigabytes):
     for loader in loaders_of(cfg, listed, Budget(CPU, gigabytes, 1)):
         passes(loader, 1)
         assert loader.kept is None
@@ -208,7 +208,7 @@ def test_on_a_cpu_nothing_is_kept_unasked(cfg, listed, capsys, gigabytes):
 
 
 def test_runs_share_a_gpus_memory(monkeypatch):
-    """Of the free memory, that which torch holds for later included."""
+    """They share the free memory. Memory that torch has reserved but does not use is free."""
     for name, found in (("mem_get_info", (20 * 10**9, 80 * 10**9)), ("memory_reserved", 6 * 10**9),
                         ("memory_allocated", 2 * 10**9)):
         monkeypatch.setattr(torch.cuda, name, lambda device, found=found: found)
@@ -222,7 +222,7 @@ def test_runs_share_a_gpus_memory(monkeypatch):
     {"TRANSFORMS": ["random_resized_crop", "random_flip", "colorjitter", "normalize"]},
     {"INTERPOLATION": "bilinear"},
 ])
-def test_what_has_no_fast_way_is_read_as_before_and_says_so(cfg, listed, capsys, change):
+def test_images_whose_transform_has_no_fast_path_are_streamed(cfg, listed, capsys, change):
     for key, value in change.items():
         cfg.INPUT[key] = value
     loader = loaders_of(cfg, listed, Budget(CPU, 1.0, 1))[0]
@@ -231,15 +231,15 @@ def test_what_has_no_fast_way_is_read_as_before_and_says_so(cfg, listed, capsys,
     assert "which cannot do this transform: they are read in each" in capsys.readouterr().out
 
 
-def test_an_image_that_shrinks_too_much_to_be_exact_is_read_as_before(cfg, listed, monkeypatch,
+def test_images_too_large_to_resize_exactly_are_streamed(cfg, listed, monkeypatch,
                                                                        capsys):
-    monkeypatch.setattr(decoded, "MOST_SHRUNK", 9)  # one has 300 pixels, which become 32
+    monkeypatch.setattr(decoded, "MOST_SHRUNK", 9)  # one image shrinks from 300 to 32 pixels
     loader = loaders_of(cfg, listed, Budget(CPU, 1.0, 1))[0]
     assert_same(passes(loader), passes(loaders_of(cfg, listed, None)[0]))
     assert loader.kept is None and "too large to resize exactly" in capsys.readouterr().out
 
 
-def test_an_image_of_another_size_than_before_is_one_sentence(cfg, listed, monkeypatch):
+def test_an_image_whose_size_changed_is_refused(cfg, listed, monkeypatch):
     monkeypatch.setattr(Images, "size", lambda self, position: (10, 10))
     with pytest.raises(DataError, match="was replaced while the run read it"):
         passes(loaders_of(cfg, listed, Budget(CPU, 1.0, 1))[0])
@@ -253,7 +253,8 @@ def test_an_image_of_another_size_than_before_is_one_sentence(cfg, listed, monke
     ("CoOp", "vit", ("DATASET.NUM_SHOTS", "2")), ("TipAdapter", "vit", ("DATASET.NUM_SHOTS", "2")),
 ])
 def test_a_run_ends_in_the_same_numbers(toy, monkeypatch, trainer, kind, options):
-    """To the last digit, and without a worker process."""
+    """Outputs, evaluations and the configuration's hash are equal with and without a device copy.
+    """
     folders = []
     for name, gigabytes in (("streamed", "0"), ("kept", "0.1")):
         options = (*options, "DATASET.DEVICE_GB", gigabytes)
@@ -282,7 +283,7 @@ def test_on_a_gpu_a_batch_needs_no_read_and_no_worker(cfg, listed, monkeypatch):
         found = []
         for loader in (TrainingLoader(training, cfg, device, budget),
                        EvaluationLoader(plain, cfg, device, budget)):
-            first = passes(loader, 1)  # what is sent once may be awaited
+            first = passes(loader, 1)  # sending the images may wait for the device
             gpu.reset()
             found.append(first + list(loader))
             assert not gpu.reads

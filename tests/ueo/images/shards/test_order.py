@@ -1,4 +1,4 @@
-"""The order of an epoch over shards: every image once, the same from wherever it is begun."""
+"""The order of an epoch over shards: every image once, and the same order after a resume."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from ueo.images.shards.order import Order
 
 
 def epoch(order: Order, seed: int, lane: int) -> list[tuple[int, int]]:
-    """(shard, row) of a lane's images as they are read."""
+    """(shard, row) of a lane's images in reading order."""
     return [(p.shard, row) for p in order.pieces(seed, lane) for row in range(p.start, p.stop)]
 
 
@@ -23,7 +23,7 @@ def test_lanes_hold_every_image_once_and_equally_many(counts, lanes):
     assert sum(batches) == sum(counts) and set(batches[:-2]) <= {8} and batches[-1] > 0
 
 
-def test_a_lane_goes_on_from_anywhere():
+def test_a_lane_resumes_from_any_position():
     order = Order((10, 13, 0, 7, 11), 8, 2, 5)
     for lane in range(2):
         whole = epoch(order, 3, lane)

@@ -1,4 +1,4 @@
-"""What is read of a shard, from a file, a command and a server, and what is left out."""
+"""Reading of shards from a file, a command and a server, and what is left out."""
 
 import gzip
 import os
@@ -22,13 +22,13 @@ def server(tmp_path):
 
 
 def look(url) -> tuple[list[str], dict[str, str]]:
-    """(names of the images, {name: why} of what is left out)."""
+    """(names of the images, {name: reason} of everything left out)."""
     left_out = {}
     found = [m.name for m in images_of(Shard(str(url), "x.tar"), left_out.__setitem__)]
     return found, left_out
 
 
-def test_samples_without_one_image_are_left_out_and_named(tmp_path):
+def test_samples_without_an_image_and_repeated_keys_are_left_out_and_named(tmp_path):
     url = write_tar(tmp_path / "x.tar", {
         "__meta__/info.json": b"{}", "dog/1.jpg": png(0), "dog/1.txt": b"a dog", "dog/1.cls": b"3",
         "2.txt": b"text alone", "3.PNG": png(1), "3.seg.png": png(2), "no_suffix": b"",
@@ -50,7 +50,7 @@ def test_links_are_left_out_and_named(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [5000, 9217, 9000])
-def test_a_shard_that_was_cut_off_gives_what_comes_before(tmp_path, keep):
+def test_a_truncated_shard_gives_the_images_before_the_cut(tmp_path, keep):
     url = write_tar(tmp_path / "x.tar", {f"{i}.png": png(i)[:3000] + b"0" * 1000 for i in range(3)})
     whole = url.read_bytes()
     url.write_bytes(whole[:keep])
@@ -77,11 +77,11 @@ def test_a_command_and_a_server_give_the_same_as_a_file(tmp_path, server):
     for other in (f"pipe:cat {url}", f"pipe:gzip -dc {url}.gz", f"{server}/x.tar", f"{url}.gz"):
         assert list(images_of(Shard(other, "x.tar"))) == expected
         names = [member.name for member in expected]
-        part = list(again(Shard(other, "x.tar"), names, 1, 3))  # what is left is not awaited
+        part = list(again(Shard(other, "x.tar"), names, 1, 3))  # the rest is not read
         assert part == [(1, expected[1]), (2, expected[2])]
 
 
-def test_what_cannot_be_opened_or_read_to_its_end_is_one_line(tmp_path, server):
+def test_shards_that_cannot_be_read_to_their_end_are_refused_with_the_reason(tmp_path, server):
     url = write_tar(tmp_path / "x.tar", {f"{i}.png": png(i) for i in range(5)})
     for other, why in ((f"{server}/gone.tar", "exit 22"), ("pipe:exit 3", "exit 3"),
                        (f"pipe:cat {url}; exit 5", "exit 5"), (f"{tmp_path}/gone.tar", "No such")):
@@ -91,7 +91,7 @@ def test_what_cannot_be_opened_or_read_to_its_end_is_one_line(tmp_path, server):
         list(again(Shard(str(url), "x.tar"), ["0.png", "other.png"], 0, 2))
 
 
-def test_what_names_shards(tmp_path):
+def test_paths_that_name_shards(tmp_path):
     for number in range(3):
         write_tar(tmp_path / "my" / f"{number}.tar", {"a.png": png(0)})
     folder = tmp_path / "my"
@@ -102,7 +102,7 @@ def test_what_names_shards(tmp_path):
     assert title_of("http://127.0.0.1/photos/{0..2}.tar") == "photos"
     assert [s.name for s in list_of("pipe:cat a/{0..1}.tar")] == ["0.tar", "1.tar"]
     two = list_of("pipe:cat {a,b}/0.tar")
-    assert [s.name for s in two] == [s.url for s in two]  # their ends are the same
+    assert [s.name for s in two] == [s.url for s in two]  # their last parts are the same
     (folder / "c.png").write_bytes(png(0))
     assert not names_shards(str(folder)) and not names_shards("photos")
     for path, why in ((f"{folder}/{{0..3}}.tar", "3.tar: no such shard"),
@@ -116,7 +116,7 @@ def test_what_names_shards(tmp_path):
 
 
 def test_a_command_with_relative_paths_reads_other_shards_in_another_folder(tmp_path, monkeypatch):
-    """So what is kept of them stands apart."""
+    """Their tables are therefore stored in different files."""
     shards, files = [Shard("pipe:cat 0.tar", "0.tar")], []
     for folder in (tmp_path / "a", tmp_path / "b"):
         folder.mkdir()

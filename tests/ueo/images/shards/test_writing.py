@@ -1,4 +1,4 @@
-"""Shards that are made of a folder."""
+"""Writing the images of a folder into shards."""
 
 import shutil
 
@@ -26,7 +26,7 @@ def held(path) -> dict[str, bytes]:
     return {member.name: member.data for shard in list_of(str(path)) for member in images_of(shard)}
 
 
-def test_every_image_is_there_under_a_key_of_its_own(photos, tmp_path, capsys):
+def test_every_image_is_written_under_its_own_key(photos, tmp_path, capsys):
     assert data.main(["shard", str(photos)]) == 0
     out = capsys.readouterr().out
     assert "Ignored: 1 file (.txt 1)" in out
@@ -37,7 +37,7 @@ def test_every_image_is_there_under_a_key_of_its_own(photos, tmp_path, capsys):
     assert found["dog/1%2E2.png"] == png(2) and found["dog/1%2Epng.png"] == png(0)
 
 
-def test_bytes_follow_from_the_images_alone_and_sizes_are_kept_to(photos, tmp_path, monkeypatch):
+def test_shards_depend_on_images_alone_and_keep_to_the_size_limit(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "MEGABYTE", 12000)
     other = shutil.copytree(photos, tmp_path / "other")
     for folder in (photos, other):
@@ -50,7 +50,7 @@ def test_bytes_follow_from_the_images_alone_and_sizes_are_kept_to(photos, tmp_pa
     assert sorted(held(made[0].parent).values()) == sorted(png(i) for i in range(6))
 
 
-def test_shards_are_there_whole_or_not_at_all(photos, monkeypatch, capsys):
+def test_shards_are_written_completely_or_not_at_all(photos, monkeypatch, capsys):
     def full(*args):
         raise OSError(28, "No space left on device")
 
