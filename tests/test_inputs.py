@@ -171,6 +171,24 @@ def test_what_an_overwritten_run_left_is_not_taken_for_its_own(mine, run, tmp_pa
     assert not (tmp_path / "run" / "outputs.npz").exists()
 
 
+def test_an_image_that_is_replaced_during_a_run_ends_it_without_a_record(
+    mine, run, tmp_path, monkeypatch, capsys
+):
+    counted = Evaluations.count_training
+
+    def replaced(self, *args):
+        trees.draw(mine / "mug" / "3.png", 777)
+        os.utime(mine / "mug" / "4.png")  # another time, the same image
+        counted(self, *args)
+
+    monkeypatch.setattr(Evaluations, "count_training", replaced)
+    assert run(mine, trainer="UEO") == 2
+    error = capsys.readouterr().err
+    assert f"{mine}/mug/3.png: was replaced during the run (1 such images)" in error
+    assert read_result(tmp_path / "run") is None
+    assert run(mine, trainer="UEO") == 0  # now it holds the same image from the start
+
+
 def test_another_copy_of_the_same_data_is_the_same_data(mine, run, tmp_path, capsys):
     assert run(mine) == 0
     copy = shutil.copytree(mine, tmp_path / "copy")

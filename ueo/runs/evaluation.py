@@ -10,6 +10,7 @@ from torch import Tensor
 from modern_dassl import distributed
 from ueo.clip.prompts import TEMPLATE
 from ueo.files import write_json
+from ueo.images.hashes import check_unchanged
 from ueo.images.hidden_labels import SETS, Truth
 from ueo.images.lists import NO_LABEL
 from ueo.inputs import WEIGHTS
@@ -158,10 +159,12 @@ class Evaluations:
         self.train_images += images
 
     def write_record(self) -> None:
-        """Write result.json and outputs.npz into the run's folder, in the main process."""
+        """Write result.json and outputs.npz into the run's folder, in the main process. Raises
+        DataError if an image was replaced during the run."""
         if not distributed.is_main():
             return
         trainer, dataset = self.trainer, self._truth.dataset
+        check_unchanged(dataset, trainer.cfg)
         seconds, outputs = self.train_seconds, self._all_outputs()
         facts = self._facts(outputs)
         threshold = chosen_threshold(facts)

@@ -12,6 +12,7 @@ from dassl.data.datasets import DatasetBase
 
 from modern_dassl import distributed
 from ueo.errors import ConfigError
+from ueo.images.hashes import check_unchanged
 from ueo.images.hidden_labels import Blind, Truth, Veiled, veil
 from ueo.images.other_datasets import check_labelled, complete
 from ueo.results.record import peak_memory, run_facts, write_run
@@ -52,8 +53,10 @@ def write_record(trainer, dataset: DatasetBase, started: float) -> bool:
     """Write result.json and outputs.npz from what the evaluator saw last. Returns False, and prints
     why, if that was not the test set.
 
-    dataset: what `prepare` returned; started: the run's time.monotonic().
+    dataset: what `prepare` returned; started: the run's time.monotonic(). Raises DataError if an
+    image was replaced during the run.
     """
+    check_unchanged(dataset, trainer.cfg)
     cfg, evaluator = trainer.cfg, trainer.evaluator
     seen = evaluator.outputs() if isinstance(evaluator, UFTEvaluator) else None
     if seen is None or len(seen["labels"]) != len(dataset.test):
