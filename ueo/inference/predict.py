@@ -21,7 +21,7 @@ from ueo.inference.load import load
 from ueo.inference.new_images import Image, NewImages
 from ueo.inference.summary import summary, tally_file, verdict_of
 from ueo.inference.unfinished import Unfinished, skipped_file
-from ueo.results.predictions import parted, skipped_reasons, why_not_read
+from ueo.results.predictions import is_predictions, parted, skipped_reasons, why_not_read
 from ueo.results.record import RESULT
 from ueo.runs.checkpoint import (
     FACTS,
@@ -107,12 +107,15 @@ def _predict_rest(settings: PredictSettings, model: AdaptedModel, rest: Iterator
 
 
 def _check_output(output: Path, settings: PredictSettings) -> None:
-    """Raise ConfigError if `output` is not a file, cannot be written, or is an input."""
+    """Raise ConfigError if `output` cannot be written, or is an input or any other file that does
+    not hold predictions, such as an image: --overwrite would destroy it."""
     check_file(output, "--output")
     model = Path(settings.model).expanduser()
     read = (Path(settings.path).expanduser(), model / RESULT, model / FACTS)
     if output.exists() and any(path.exists() and output.samefile(path) for path in read):
         raise ConfigError(f"--output {output}: is what the predictions are made from; name another")
+    if output.exists() and not is_predictions(output):
+        raise ConfigError(f"--output {output}: exists and holds no predictions; name another")
     check_writable(output.parent, "--output")
 
 

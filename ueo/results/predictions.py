@@ -106,6 +106,13 @@ def _write(path: str | Path, columns: tuple[str, ...], rows: Iterable) -> None:
             csv.writer(file).writerows(chain([columns], rows))
 
 
+def is_predictions(path: str | Path) -> bool:
+    """Whether a file is empty or begins as a file of predictions does."""
+    start = ",".join(COLUMNS).encode()
+    with open(path, "rb") as file:
+        return file.read(len(start)) in (b"", start)
+
+
 def skipped_reasons(path: str | Path) -> Counter:
     """Count the files in skipped.csv by reason; empty if there is no such file."""
     try:

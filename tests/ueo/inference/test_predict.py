@@ -18,6 +18,7 @@ from ueo.images.folders import Unread, images_below
 from ueo.inference.adapted_model import AdaptedModel
 from ueo.inference.new_images import NewImages
 from ueo.inference.unfinished import Unfinished, skipped_file
+from ueo.results.predictions import COLUMNS
 
 NAMES = ("bike", "mug", "fan")
 
@@ -296,10 +297,14 @@ def test_lines_of_another_question_are_not_gone_on_with(interrupt, call, many, t
 
 
 def test_a_finished_file_is_kept_unless_told_otherwise(call, tmp_path):
-    (tmp_path / "new.csv").write_text("precious")
-    status, _, err = call()
-    assert status == 2 and "already exists" in err and err.count("\n") == 1
-    assert (tmp_path / "new.csv").read_text() == "precious"
+    for words, options, why in (
+        (",".join(COLUMNS), (), "already exists"), ("precious", (), "holds no predictions"),
+        ("precious", ("--overwrite",), "holds no predictions"),
+    ):
+        (tmp_path / "new.csv").write_text(words)
+        status, _, err = call(*options)
+        assert status == 2 and why in err and err.count("\n") == 1
+        assert (tmp_path / "new.csv").read_text() == words
 
 
 def test_neither_a_folder_nor_what_is_read_is_written_over(call, photos, runs, tmp_path):
@@ -309,6 +314,8 @@ def test_neither_a_folder_nor_what_is_read_is_written_over(call, photos, runs, t
     os.mkfifo(tmp_path / "pipe")  # as a device: /dev/null, which root would replace
     for output, words in ((tmp_path, "is a folder"), (listed, "are made from"),
                           (tmp_path / "pipe", "is no regular file"),
+                          (min(photos.iterdir()), "holds no predictions"),
+                          (runs["vit"] / "outputs.npz", "holds no predictions"),
                           (runs["vit"] / "result.json", "are made from")):
         status, _, err = call("--output", str(output), "--overwrite", path=listed)
         assert status == 2 and words in err and err.count("\n") == 1
