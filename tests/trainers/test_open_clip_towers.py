@@ -141,7 +141,7 @@ def exported(run, folder, *options):
     return folder
 
 
-def test_open_clip_takes_the_merged_towers(on, tmp_path):
+def test_open_clip_reads_the_merged_towers(on, tmp_path):
     import open_clip
 
     _, run = on("siglip", trainer="FLYP")

@@ -1,4 +1,4 @@
-"""Archives: what is hostile or damaged leaves nothing behind."""
+"""Unpacking of archives: hostile and damaged ones are refused and leave nothing behind."""
 
 import gzip
 import io
@@ -17,13 +17,13 @@ KINDS = {"zip": "", "tar": "w", "tar.gz": "w:gz", "tgz": "w:gz", "tar.bz2": "w:b
 
 
 def make(path: Path, files: dict[str, str]) -> Path:
-    """An archive with these files, as they are named."""
+    """An archive with these files under exactly these names."""
     mode = KINDS[path.name.partition(".")[2]]
     if not mode:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, text in files.items():
                 info = zipfile.ZipInfo("x")
-                info.filename = name  # as it is; the constructor would tidy it
+                info.filename = name  # the constructor would clean the name
                 archive.writestr(info, text)
     else:
         with tarfile.open(path, mode) as archive:
@@ -58,7 +58,7 @@ def test_top_entries_appear_in_the_folder(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
-def test_what_is_there_is_not_replaced(tmp_path, kind):
+def test_existing_entries_are_not_replaced(tmp_path, kind):
     (tmp_path / "here" / "b").mkdir(parents=True)
     archive = make(tmp_path / f"a.{kind}", {"a/1": "", "b/1": ""})
     with pytest.raises(DataError, match="already exists"):
@@ -110,7 +110,7 @@ def test_a_link_in_a_zip_is_refused(tmp_path):
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_name_twice_is_refused(tmp_path, kind):
+def test_repeated_names_are_refused(tmp_path, kind):
     archive = make(tmp_path / f"a.{kind}", {"top/1": "one", "top/./1": "two"})
     with pytest.raises(BadArchive, match="'top/./1' twice"):
         unpack(archive, tmp_path / "here")
@@ -137,7 +137,7 @@ def test_a_truncated_archive_leaves_nothing(tmp_path, kind, share):
 
 @pytest.mark.parametrize("kind", ["tar", "tar.gz"])
 @pytest.mark.parametrize("keep", [1024, 1024 + 100])
-def test_a_tar_that_is_cut_between_or_in_headers_is_not_a_smaller_one(tmp_path, kind, keep):
+def test_a_tar_truncated_or_damaged_at_a_header_is_refused(tmp_path, kind, keep):
     whole = make(tmp_path / "whole.tar", {"top/1": "one", "top/2": "two"}).read_bytes()
     damaged = whole[:keep] + b"x" * 512 + whole[keep + 512:]
     archive = tmp_path / f"a.{kind}"
@@ -148,7 +148,7 @@ def test_a_tar_that_is_cut_between_or_in_headers_is_not_a_smaller_one(tmp_path, 
     assert left(tmp_path) == [archive.name, "whole.tar"]
 
 
-def test_the_checksum_of_gzip_is_compared(tmp_path):
+def test_the_checksum_of_gzip_is_checked(tmp_path):
     archive = make(tmp_path / "a.tar.gz", {"top/1": "one"})
     content = bytearray(archive.read_bytes())
     content[-8] ^= 1
@@ -181,7 +181,7 @@ def test_a_tar_that_ends_in_a_zip_is_a_tar(tmp_path):
     assert left(tmp_path / "here") == ["top", "top/inner.zip"]
 
 
-def test_archives_that_belong_together_come_together_or_not_at_all(tmp_path):
+def test_archives_that_belong_together_are_unpacked_together_or_not_at_all(tmp_path):
     parts = [make(tmp_path / f"{n}.zip", {f"data/{n}": n}) for n in "ab"]
     unpack_all(parts, tmp_path / "here")
     assert left(tmp_path / "here") == ["data", "data/a", "data/b"]
@@ -191,7 +191,7 @@ def test_archives_that_belong_together_come_together_or_not_at_all(tmp_path):
     assert caught.value.archive == parts[1] and not (tmp_path / "there").exists()
 
 
-def test_a_move_that_fails_is_taken_back(tmp_path, monkeypatch):
+def test_a_move_that_fails_is_undone(tmp_path, monkeypatch):
     archive = make(tmp_path / "a.zip", {"a/1": "", "b/1": ""})
     rename = os.rename
 
@@ -206,7 +206,7 @@ def test_a_move_that_fails_is_taken_back(tmp_path, monkeypatch):
     assert left(tmp_path / "here") == []
 
 
-def test_damaged_content_is_noticed(tmp_path):
+def test_damaged_content_is_refused(tmp_path):
     archive = make(tmp_path / "a.zip", {"top/file": "content " * 1000})
     content = bytearray(archive.read_bytes())
     content[45:55] = b"x" * 10
@@ -217,7 +217,7 @@ def test_damaged_content_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("names", [(), ("one/a", "two/b"), ("file",)])
-def test_one_top_folder_is_expected_where_it_becomes_the_folder(tmp_path, names):
+def test_unpack_top_needs_exactly_one_top_folder(tmp_path, names):
     archive = make(tmp_path / "a.zip", dict.fromkeys(names, ""))
     with pytest.raises(DataError, match="expected one top folder"):
         unpack_top(archive, tmp_path / "data")

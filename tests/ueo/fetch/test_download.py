@@ -1,4 +1,4 @@
-"""Downloads from a server on loopback that breaks, lies, redirects and answers with pages."""
+"""Downloads from a local server that breaks off, lies, redirects and answers with web pages."""
 
 import hashlib
 import http.server
@@ -35,7 +35,7 @@ ZIP = archive()
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves ZIP at any path whose name says how."""
+    """Serves ZIP at every path. The path's name says how the server behaves."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -118,7 +118,7 @@ def server():
 
 @pytest.fixture
 def fetch(server, tmp_path):
-    """fetch(path, ...): download a piece whose alternatives are these paths; returns its folder."""
+    """fetch(path, ...): download a piece with these paths as alternatives. Returns its folder."""
     folder = tmp_path / "data" / "office_home"
 
     def fetch(*paths: str, checksum: str = "", name: str = "office.zip", report=print) -> Path:
@@ -152,7 +152,7 @@ def test_an_archive_is_fetched_unpacked_and_noted(fetch, server):
 
 
 @pytest.mark.parametrize("path", ["file.zip", "date"])
-def test_a_broken_transfer_goes_on_where_it_stopped(fetch, server, path):
+def test_a_broken_transfer_resumes_where_it_stopped(fetch, server, path):
     server.breaks = 2
     assert came(fetch(path))
     assert server.sent <= len(ZIP) + 2 * transfer.BLOCK
@@ -160,7 +160,7 @@ def test_a_broken_transfer_goes_on_where_it_stopped(fetch, server, path):
     assert len(starts) == 2 and len(ZIP) // 2 - transfer.BLOCK <= starts[0] < starts[1]
 
 
-def test_a_later_call_goes_on_as_well(fetch, server):
+def test_a_later_call_resumes_a_broken_transfer(fetch, server):
     server.breaks = 3
     with pytest.raises(DataError, match="IncompleteRead|connection broke"):
         fetch("file.zip")
@@ -176,14 +176,14 @@ def test_a_server_that_cannot_resume_starts_anew(fetch, server, path):
 
 
 @pytest.mark.parametrize("path", ["shifted", "portions"])
-def test_an_answer_with_other_bytes_than_asked_for_is_not_glued(fetch, server, path):
+def test_an_answer_with_other_bytes_than_requested_is_not_appended(fetch, server, path):
     server.breaks = 1
     assert came(fetch(path))
     assert len(server.requests) == 3
 
 
 @pytest.mark.parametrize("path", ["file.zip", "date"])
-def test_a_file_that_changed_meanwhile_is_not_glued(fetch, server, path):
+def test_a_file_that_changed_meanwhile_is_fetched_anew(fetch, server, path):
     server.breaks = 3
     with pytest.raises(DataError):
         fetch(path)
@@ -193,7 +193,7 @@ def test_a_file_that_changed_meanwhile_is_not_glued(fetch, server, path):
     assert (folder / "Art/TV/1.jpg").stat().st_size == 400_000
 
 
-def test_what_another_source_left_is_not_glued(fetch, server):
+def test_a_part_from_another_source_is_not_continued(fetch, server):
     server.breaks = 3
     with pytest.raises(DataError):
         fetch("file.zip")
@@ -202,7 +202,7 @@ def test_what_another_source_left_is_not_glued(fetch, server):
 
 
 @pytest.mark.parametrize(("part", "requests"), [(ZIP, 1), (b"x" * (len(ZIP) + 10), 2)])
-def test_a_part_that_is_whole_is_taken_and_one_that_is_too_long_starts_anew(
+def test_a_complete_part_is_used_and_one_that_is_too_long_is_fetched_anew(
     fetch, server, part, requests
 ):
     folder = fetch.folder / ".download"
@@ -224,7 +224,7 @@ def test_a_run_killed_while_unpacking_does_not_fetch_again(fetch, server, monkey
     assert left(fetch.folder) == [".download.lock", "Art", "download.json"]
 
 
-def test_a_tar_that_the_server_calls_encoded_stays_as_it_is(fetch, server):
+def test_a_tar_that_the_server_calls_encoded_is_not_decoded(fetch, server):
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:gz") as file:
         file.addfile(tarfile.TarInfo("Art/1.jpg"))
@@ -248,13 +248,13 @@ def test_a_redirect_is_followed(fetch, path):
     ("text", "no archive"), ("http://127.0.0.1:9/x", "refused"),
     ("http://no-such-host.invalid/x", ""),
 ])
-def test_a_dead_source_is_left_for_the_next(fetch, path, reason):
+def test_after_a_failed_source_the_next_is_tried(fetch, path, reason):
     lines = []
     assert came(fetch(path, "file.zip", report=lines.append))
     assert any(reason in line and "Office-Home, images" in line for line in lines)
 
 
-def test_a_wrong_checksum_is_left_for_the_next_and_not_kept(server, tmp_path):
+def test_after_a_wrong_checksum_the_next_source_is_tried(server, tmp_path):
     good = f"md5:{hashlib.md5(ZIP).hexdigest()}"
     wrong = Remote(server.url("first"), "office.zip", f"sha256:{'0' * 64}")
     right = Remote(server.url("second"), "office.zip", good.upper().replace("MD5", "md5"))
@@ -266,7 +266,7 @@ def test_a_wrong_checksum_is_left_for_the_next_and_not_kept(server, tmp_path):
     assert note["published_checksum"].lower() == good and note["url"] == server.url("second")
 
 
-def test_a_damaged_archive_is_left_for_the_next_and_not_kept(server, tmp_path):
+def test_after_a_damaged_archive_the_next_source_is_tried(server, tmp_path):
     server.content = ZIP[:100] + bytes(100) + ZIP[200:]
     lines = []
 
@@ -288,7 +288,7 @@ def test_a_file_with_the_wrong_checksum_is_not_unpacked(fetch):
 
 
 def test_a_list_is_checked_as_an_archive_is(fetch):
-    """DomainNet's lists have published checksums, and say what is trained and tested on."""
+    """DomainNet's lists have published checksums, and they define the training and test sets."""
     with pytest.raises(DataError, match="md5 is .*, expected 0000"):
         fetch("file.zip", checksum="md5:0000", name="sketch_train.txt")
     assert not (fetch.folder / "sketch_train.txt").exists()
@@ -313,7 +313,7 @@ def test_a_file_put_there_by_hand_needs_no_network(fetch, server):
     piece = Piece("images", ((Remote("http://127.0.0.1:9/x", "office.zip"),),), "")
     assert is_by_hand(piece, fetch.folder)
     assert came(fetch("404")) and not server.requests
-    assert (fetch.folder / "office.zip").is_file()  # it is not ours to remove
+    assert (fetch.folder / "office.zip").is_file()  # the user's file is not removed
     (note,) = json.loads((fetch.folder / "download.json").read_text())
     assert note["url"] is None and note["sha256"] == hashlib.sha256(ZIP).hexdigest()
 
@@ -332,7 +332,7 @@ def test_a_damaged_file_put_there_by_hand_is_named_and_kept(fetch, server):
     assert path.is_file() and not server.requests
 
 
-def test_what_is_in_the_way_is_named_and_the_archive_not_fetched_twice(fetch, server):
+def test_an_existing_folder_is_named_and_the_archive_is_not_fetched_twice(fetch, server):
     (fetch.folder / "Art").mkdir(parents=True)
     with pytest.raises(DataError, match="Art: already exists"):
         fetch("file.zip", "mirror.zip")
@@ -388,7 +388,7 @@ def test_every_file_of_an_alternative_is_needed(server, tmp_path):
     assert came(tmp_path) and left(tmp_path) == [".download.lock", "Art", "download.json"]
 
 
-def test_an_alternative_comes_with_all_its_archives_or_with_none(server, tmp_path):
+def test_an_alternative_is_unpacked_with_all_its_archives_or_not_at_all(server, tmp_path):
     server.files["Real.zip"] = ZIP[:100] + bytes(100) + ZIP[200:]
     domains = tuple(Remote(server.url(name), name) for name in ("Art.zip", "Real.zip"))
     piece = Piece("images", (domains, (Remote(server.url("404"), "all.zip"),)), "")
@@ -426,7 +426,7 @@ def test_drive_gets_the_resource_key_that_gdown_would_drop(fetch, server, monkey
     assert path == "drive?id=0B81&export=download&confirm=t&resourcekey=0-2SNW"
 
 
-def test_what_gdown_left_of_one_file_is_not_glued_to_another(fetch, monkeypatch):
+def test_a_part_that_gdown_left_is_not_continued_with_another_file(fetch, monkeypatch):
     folders = []
 
     def broken(url, output, quiet, resume):
@@ -441,7 +441,7 @@ def test_what_gdown_left_of_one_file_is_not_glued_to_another(fetch, monkeypatch)
 
 @pytest.mark.parametrize("answer", [None, b"<html>quota</html>",
                                     RuntimeError("Too many users have viewed\nthis file")])
-def test_drive_that_refuses_is_left_for_the_next(fetch, monkeypatch, answer):
+def test_after_drive_refuses_the_next_source_is_tried(fetch, monkeypatch, answer):
     def fake(address, output, **options):
         if isinstance(answer, Exception):
             raise answer
@@ -456,13 +456,13 @@ def test_drive_that_refuses_is_left_for_the_next(fetch, monkeypatch, answer):
     assert any(line.startswith("Office-Home, images: gdrive:0B81") for line in lines)
 
 
-def test_gdown_fetches_as_it_is_called_here(server, tmp_path):
-    """gdown itself: a change of its options would be noticed."""
+def test_gdown_accepts_the_options_that_are_passed_to_it(server, tmp_path):
+    """The real gdown is called, so a change of its options is noticed."""
     assert gdown.download(server.url("file.zip"), str(tmp_path / "a.zip"), quiet=True, resume=True)
     assert (tmp_path / "a.zip").read_bytes() == ZIP
 
 
-def test_two_downloads_at_once_end_well(server, tmp_path):
+def test_concurrent_downloads_fetch_once(server, tmp_path):
     piece = Piece("images", ((Remote(server.url("file.zip"), "office.zip"),),), "")
     there = lambda piece: (tmp_path / "Art").is_dir()  # noqa: E731
     errors = []
@@ -501,7 +501,7 @@ def test_processes_that_fetch_different_pieces_of_a_set_do_not_disturb_each_othe
     assert len(json.loads((tmp_path / "download.json").read_text())) == 3
 
 
-def test_a_disk_that_is_full_is_an_error_of_the_system(fetch, monkeypatch):
+def test_a_full_disk_is_raised_as_an_os_error(fetch, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 

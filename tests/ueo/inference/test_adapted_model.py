@@ -1,4 +1,4 @@
-"""A finished run as a model: its own test predictions again, whatever the batch and the order."""
+"""A finished run as a model for new images: predictions, thresholds, threads and refusals."""
 
 import pickle
 import re
@@ -33,7 +33,9 @@ def paths_of(root: str, outputs: dict) -> list[str]:
     ("CoCoOp", ("TRAINER.CoCoOp.CTX_INIT", "", "DATASET.NUM_SHOTS", "2")),
     ("UEO", ("TRAINER.UEO.TUNE", "visual_prompt")),
 ])
-def test_what_was_before_a_random_prompt_is_zero_shot_clip(toy, toy_root, trainer, options):
+def test_before_a_random_prompt_is_learnt_the_model_is_zero_shot_clip(
+    toy, toy_root, trainer, options
+):
     status, folder = toy("run", *options, trainer=trainer, kind="vit")
     assert status == 0
     outputs, model = read_outputs(folder), ueo.load(folder, "cpu")
@@ -43,7 +45,7 @@ def test_what_was_before_a_random_prompt_is_zero_shot_clip(toy, toy_root, traine
 
 @pytest.mark.parametrize("score", ["mcm", "neglabel"])
 @pytest.mark.parametrize("trainer", ["TransCLIP", "StatA", "ZLaP"])
-def test_images_that_come_alone_are_not_judged_by_scores_of_all_at_once(
+def test_thresholds_for_new_images_come_from_scores_of_single_images(
     toy, toy_root, few_words, tmp_path, trainer, score
 ):
     status, folder = toy("run", f"TRAINER.{trainer}.SCORE", score, trainer=trainer,
@@ -87,7 +89,7 @@ def test_a_model_needs_neither_the_training_images_nor_their_list(
     assert prediction.score == outputs["test_scores_after"][0]
 
 
-def test_a_run_of_other_code_is_told(finished, toy_root, tmp_path, capsys):
+def test_a_run_of_other_code_is_reported(finished, toy_root, tmp_path, capsys):
     ueo.load(finished, "cpu")
     assert "other code" not in capsys.readouterr().out
     folder = shutil.copytree(finished, tmp_path / "run")
@@ -98,14 +100,14 @@ def test_a_run_of_other_code_is_told(finished, toy_root, tmp_path, capsys):
     assert "other code of UEO (000000000000, now " in capsys.readouterr().out
 
 
-def test_one_image_may_be_named_alone(finished, toy_root):
+def test_a_single_path_needs_no_list(finished, toy_root):
     model = ueo.load(finished, device="cpu")
     path = paths_of(toy_root, read_outputs(finished))[0]
     (expected,) = model.predict([path])
     assert [*model.predict(path), *model.predict(Path(path))] == [expected, expected]
 
 
-def test_the_document_s_loop_over_a_loader_gives_what_predict_gives(finished, toy_root):
+def test_the_documented_loop_over_a_loader_equals_predict(finished, toy_root):
     text = (REPOSITORY / "docs" / "own_images.md").read_text()
     (block,) = re.findall(r"```python\n(from torch.utils.data.*?)```", text, re.DOTALL)
     for written, here in (
@@ -126,7 +128,7 @@ def test_the_document_s_loop_over_a_loader_gives_what_predict_gives(finished, to
         part.requires_grad_(False)
 
 
-def test_the_documents_model_can_be_trained_on(finished):
+def test_a_loaded_model_can_be_trained_further(finished):
     clip = ueo.load(finished, "cpu").network.model
     clip.visual.requires_grad_(True)
     images = torch.randn(2, 3, *[clip.visual.input_resolution] * 2)
@@ -136,7 +138,7 @@ def test_the_documents_model_can_be_trained_on(finished):
 
 
 @pytest.mark.parametrize("trainer", ["UEO", "Midway"])
-def test_threads_that_share_a_model_get_what_one_gets(toy, toy_root, trainer, capsys):
+def test_threads_that_share_a_model_get_the_same_predictions(toy, toy_root, trainer, capsys):
     _, folder = toy("run", "OPTIM.LR", "1e-2", trainer=trainer, epochs=1)
     paths = paths_of(toy_root, read_outputs(folder))[:6]
     expected = list(ueo.load(folder, "cpu").predict(paths))
@@ -150,11 +152,11 @@ def test_threads_that_share_a_model_get_what_one_gets(toy, toy_root, trainer, ca
     finally:
         sys.setswitchinterval(interval)
     assert found == expected * 3
-    assert capsys.readouterr().out.count("Precision: ") == 2, "the model before is made once"
+    assert capsys.readouterr().out.count("Precision: ") == 2, "the model before is built once"
     assert list(pickle.loads(pickle.dumps(model)).predict(paths)) == expected
 
 
-def test_the_threshold_moves_the_verdict(finished, toy_root):
+def test_known_follows_the_threshold(finished, toy_root):
     model = ueo.load(finished, "cpu")
     paths = paths_of(toy_root, read_outputs(finished))[:8]
     scores = [p.score for p in model.predict(paths, before=False)]
@@ -186,8 +188,8 @@ def test_one_plugin_may_be_named_without_a_tuple(finished):
         ueo.load(finished, "cpu", plugin="nowhere.py")
 
 
-def test_what_reads_images_travels_to_other_processes_without_the_model(finished, toy_root):
-    """Else, where they are not forked, as since Python 3.14, each has it, on a GPU too."""
+def test_the_reader_of_images_is_pickled_without_the_model(finished, toy_root):
+    """Workers that are not forked, as since Python 3.14, would otherwise each hold the model."""
     model, path = ueo.load(finished, "cpu"), paths_of(toy_root, read_outputs(finished))[0]
     sent = pickle.dumps(model.pixels)
     assert len(sent) < 10_000 and torch.equal(pickle.loads(sent)(path), model.pixels(path))
@@ -225,7 +227,7 @@ def test_probabilities_are_the_softmax_of_the_models_own_logits(finished, toy_ro
                           {**read_json(f / "model.json", dict, ""), "independent": False}),
      "uses the statistics of each batch"),
 ])
-def test_what_is_no_model_is_said_in_one_line(finished, tmp_path, harm, words):
+def test_a_folder_without_a_usable_model_is_refused_in_one_line(finished, tmp_path, harm, words):
     folder = shutil.copytree(finished, tmp_path / "run")
     harm(folder)
     with pytest.raises(CheckpointError) as raised:
@@ -233,7 +235,7 @@ def test_what_is_no_model_is_said_in_one_line(finished, tmp_path, harm, words):
     assert words in str(raised.value) and "\n" not in str(raised.value)
 
 
-def test_a_file_that_cannot_be_read_is_named_without_advice_for_runs(toy, tmp_path):
+def test_an_unreadable_image_is_named_without_advice_for_runs(toy, tmp_path):
     status, folder = toy("unread", trainer="ZeroshotCLIP")
     assert status == 0
     (tmp_path / "text.jpg").write_text("no image")

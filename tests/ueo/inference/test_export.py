@@ -1,4 +1,4 @@
-"""An export: the run's own predictions again, without the run and its backbone's weights."""
+"""An export predicts what the run predicts, without the run and without its backbone's weights."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def answers(model, paths: list[str]) -> list[tuple]:
     *((name, ()) for name in trainer_names()),
     ("UEO", ("TRAINER.UEO.TUNE", "prompt+visual_affine+visual_prompt")),
 ])
-def test_every_trainer_predicts_its_test_images_again_and_its_export_does_without_its_weights(
+def test_every_run_and_its_export_reproduce_the_test_predictions(
     toy_root, weights, tmp_path, trainer, options
 ):
     kind = "vit" if options or trainer in ("FLYP", "UPL", "CoOp", "TipAdapterF") else "rn"
@@ -68,7 +68,7 @@ def test_every_trainer_predicts_its_test_images_again_and_its_export_does_withou
     order = random.Random(0).sample(range(len(paths)), len(paths))
     found = list(model.predict([paths[i] for i in order], batch_size=3))
     names = [model.classes[i] for i in outputs["test_predictions_after"][order]]
-    if hasattr(model.network.model.adapter, "jointly"):  # the run answered all images at once
+    if hasattr(model.network.model.adapter, "jointly"):  # the run classified all images jointly
         assert np.mean([p.name == name for p, name in zip(found, names)]) > 0.7
     else:
         assert [p.name for p in found] == names
@@ -96,7 +96,7 @@ def runs(toy_root, weights, tmp_path_factory):
     return found
 
 
-def test_predictions_do_not_say_what_was_before(runs, toy_root):
+def test_an_export_has_no_predictions_before_adaptation(runs, toy_root):
     run, folder = runs["rn"]
     paths = test_paths(toy_root, run, 2)
     assert [p.before for p in ueo.load(folder, "cpu").predict(paths)] == [None, None]
@@ -134,7 +134,7 @@ def test_the_documented_lines_give_the_same_probabilities(runs, toy_root, kind, 
 
 
 @pytest.mark.parametrize("kind", ["rn", "vit"])
-def test_clip_load_takes_the_merged_towers(runs, toy_root, kind):
+def test_clip_load_reads_the_merged_towers(runs, toy_root, kind):
     run, folder = runs[kind]
     path = folder / "clip_state_dict.pt"
     state = torch.load(path)
@@ -154,7 +154,7 @@ def test_clip_load_takes_the_merged_towers(runs, toy_root, kind):
     assert F.cosine_similarity(text, own).min() > 0.999
 
 
-def test_open_clip_takes_the_merged_towers(runs, toy_root):
+def test_open_clip_reads_the_merged_towers(runs, toy_root):
     open_clip = pytest.importorskip("open_clip", reason="open_clip is not installed")
     run, folder = runs["vit"]
     image = {"image_size": 32, "layers": 2, "width": 64, "patch_size": 16, "head_width": 64}
@@ -208,7 +208,7 @@ def test_onnxruntime_predicts_the_same(
 
 
 @needs_onnx
-def test_what_torch_cannot_write_as_a_graph_is_left_out_and_said(
+def test_onnx_is_left_out_with_a_message_if_torch_cannot_export_the_model(
     toy_root, weights, tmp_path, capsys
 ):
     run = finish(tmp_path / "run", toy_root, weights, "OPTIM.LR", "0.2", trainer="Midway")
@@ -218,7 +218,7 @@ def test_what_torch_cannot_write_as_a_graph_is_left_out_and_said(
     assert answers(ueo.load(tmp_path / "out", "cpu"), paths) == answers(ueo.load(run, "cpu"), paths)
 
 
-def test_the_card_says_what_it_is_and_names_no_path(runs, toy_root):
+def test_the_model_card_describes_the_model_and_names_no_path(runs, toy_root):
     _, folder = runs["rn"]
     text, facts = (folder / "README.md").read_text(), read_json(folder / "model.json", dict, "")
     for words in ("UEO on Toy, red", "not calibrated", "| label space | open |", "PACC", "rn.safe",
@@ -257,14 +257,14 @@ def test_a_threshold_by_rule_or_as_a_number(runs, tmp_path, asked, rule):
 
 
 def refused(capsys, *arguments: str) -> str:
-    """The one line that is said."""
+    """The one line on stderr of an export that is refused."""
     capsys.readouterr()
     assert export.main(["--no-onnx", *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     return line
 
 
-def test_what_cannot_be_exported_is_said_in_one_line(runs, tmp_path, capsys):
+def test_a_refused_export_is_one_line(runs, tmp_path, capsys):
     run, folder = runs["rn"]
     assert "exists; name another folder, or pass --overwrite" in refused(
         capsys, "--model", str(run), "--output", str(folder))
@@ -311,7 +311,7 @@ def extend_cfg(cfg):
 '''
 
 
-def test_what_a_plug_in_added_to_the_configuration_is_exported(toy_root, weights, tmp_path):
+def test_configuration_keys_of_a_plug_in_are_exported(toy_root, weights, tmp_path):
     plugin = tmp_path / "keyed.py"
     plugin.write_text(KEYED)
     run = finish(tmp_path / "run", toy_root, weights, "KEYED.POWER", "3.0", trainer="Keyed",
@@ -370,7 +370,7 @@ class LowRank(UEO):
 
 
 @pytest.mark.parametrize("tower, replaced", [("vit", False), ("vit", True), ("tiny_vit", False)])
-def test_what_a_plug_in_did_to_a_tower_is_merged_or_the_file_left_out(
+def test_a_plug_ins_changes_to_a_tower_are_merged_or_the_file_is_left_out(
     tower, replaced, toy_root, weights, tmp_path, capsys
 ):
     plugin = tmp_path / "low_rank.py"
@@ -405,7 +405,7 @@ def test_what_a_plug_in_did_to_a_tower_is_merged_or_the_file_left_out(
                                    atol=1e-3, rtol=0)
 
 
-def test_statistics_of_the_batch_are_refused(toy_root, weights, tmp_path, capsys):
+def test_a_model_with_batch_statistics_is_not_exported(toy_root, weights, tmp_path, capsys):
     run = finish(tmp_path / "run", toy_root, weights, "TRAINER.EntMin.BATCH_STATS", "True",
                  trainer="EntMin")
     line = refused(capsys, "--model", str(run), "--plugin", str(TOY_PLUGIN))
@@ -427,7 +427,7 @@ def test_overwrite_replaces_an_export(runs, tmp_path):
     (lambda f: write_json(f / "model.json", {**read(f), "class_names": "x"}), "of another version"),
     (lambda f: shutil.copy(f.parent / "vit.safetensors", f / "model.safetensors"), "does not fit"),
 ])
-def test_what_is_no_export_is_said_in_one_line(runs, tmp_path, harm, words):
+def test_a_damaged_export_is_refused_in_one_line(runs, tmp_path, harm, words):
     folder = shutil.copytree(runs["rn"][1], tmp_path / "export")
     shutil.copy(folder / "model.json", folder / "result.json")  # what `read` reads
     shutil.copy(runs["vit"][1] / "model.safetensors", tmp_path / "vit.safetensors")

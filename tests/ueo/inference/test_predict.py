@@ -1,4 +1,4 @@
-"""scripts/predict.sh: the predictions of new images, streamed, and taken up after a kill."""
+"""scripts/predict.sh: predictions of new images, written batch by batch, resumed after a kill."""
 
 import csv
 import os
@@ -53,7 +53,7 @@ def runs(photos, weights, tmp_path_factory):
 
 @pytest.fixture
 def call(runs, photos, tmp_path, capsys):
-    """call(*options, path=..., kind=...) -> (status, what it printed, its error)"""
+    """call(*options, path=..., kind=...) -> (status, stdout, stderr)"""
     def call(*options: str, path=photos, kind="vit", model=None):
         capsys.readouterr()
         status = predict.main([
@@ -71,7 +71,7 @@ def rows(file: Path) -> list[dict]:
 
 
 @pytest.mark.parametrize("kind", ["rn", "vit"])
-def test_a_run_s_own_images_get_the_run_s_own_file_again(runs, call, tmp_path, kind):
+def test_predicting_a_runs_own_images_reproduces_its_file(runs, call, tmp_path, kind):
     for options in (["--batch-size", "1"], ["--batch-size", "4", "--workers", "2"], []):
         status, out, _ = call(*options, "--overwrite", kind=kind)
         assert status == 0
@@ -107,7 +107,7 @@ def test_one_image(runs, photos, call, tmp_path):
     assert row == {key: expected[key] for key in row} and "Images: 1 read" in out
 
 
-def test_one_name_alone_is_adapted_to_and_predicted(photos, weights, tmp_path, call):
+def test_a_run_with_a_single_class_name_trains_and_predicts(photos, weights, tmp_path, call):
     (tmp_path / "one.txt").write_text("mug")
     assert train.main([
         "--dataset-config-file", str(REPOSITORY / "configs/datasets/folder.yaml"),
@@ -122,7 +122,7 @@ def test_one_name_alone_is_adapted_to_and_predicted(photos, weights, tmp_path, c
     assert {row["probability"] for row in rows(tmp_path / "new.csv")} == {"1"}
 
 
-def test_what_cannot_be_read_is_counted_by_reason_and_listed(photos, call, tmp_path):
+def test_unreadable_files_are_counted_by_reason_and_listed(photos, call, tmp_path):
     new = shutil.copytree(photos, tmp_path / "new")
     (new / "00.png").write_bytes(b"no image")
     (new / "05 a photo.jpg").write_bytes((new / "05 a photo.jpg").read_bytes()[:400])
@@ -140,7 +140,7 @@ def test_what_cannot_be_read_is_counted_by_reason_and_listed(photos, call, tmp_p
     assert f"Skipped:     {tmp_path / 'new.skipped.csv'}" in out
 
 
-def test_no_before_and_thresholds(runs, call, tmp_path):
+def test_predictions_without_before_and_with_a_given_threshold(runs, call, tmp_path):
     scores = sorted(float(row["score"]) for row in rows(runs["vit"] / "predictions.csv"))
 
     def known(*options):
@@ -186,7 +186,7 @@ def same(output: Path, other: Path) -> bool:
                for file in (lambda path: path, skipped_file))
 
 
-def test_a_killed_process_loses_and_doubles_no_line(runs, many, uninterrupted, tmp_path):
+def test_a_killed_process_neither_loses_nor_repeats_a_line(runs, many, uninterrupted, tmp_path):
     output = tmp_path / "new.csv"
     words = ["-m", "ueo.commands", "predict", "--model", str(runs["vit"]), "--path", str(many),
              "--device", "cpu", "--workers", "2", "--batch-size", "8", "--output", str(output)]
@@ -208,7 +208,7 @@ def test_a_killed_process_loses_and_doubles_no_line(runs, many, uninterrupted, t
 
 @pytest.fixture
 def interrupt(call, many, monkeypatch):
-    """interrupt(n): predict `many` until the n-th batch."""
+    """interrupt(n): predict `many` and interrupt the call after n batches."""
     def begin(number: int, *options: str, path=many):
         left, predicted = iter(range(number)), AdaptedModel.predict_pixels
 
@@ -225,8 +225,9 @@ def interrupt(call, many, monkeypatch):
 
 
 @pytest.mark.parametrize(("cut_rows", "cut_skipped"), [(0, 0), (1, 0), (700, 0), (0, 3), (0, 60)])
-def test_whatever_was_written_last_is_made_again(interrupt, call, many, uninterrupted, tmp_path,
-                                                 cut_rows, cut_skipped):
+def test_a_resumed_file_is_complete_wherever_it_was_cut(
+    interrupt, call, many, uninterrupted, tmp_path, cut_rows, cut_skipped
+):
     interrupt(20)
     for name, cut in (("new.csv", cut_rows), ("new.skipped.csv", cut_skipped)):
         file = tmp_path / f"{name}.partial"
@@ -236,8 +237,7 @@ def test_whatever_was_written_last_is_made_again(interrupt, call, many, uninterr
     assert same(tmp_path / "new.csv", uninterrupted)
 
 
-def test_images_that_came_between_are_predicted_in_their_place(interrupt, call, many, photos,
-                                                               tmp_path):
+def test_images_added_before_a_resume_are_predicted_too(interrupt, call, many, photos, tmp_path):
     new = shutil.copytree(many, tmp_path / "new")
     interrupt(20, path=new)
     shutil.copy(photos / "00 a photo.jpg", new / "4" / "00.jpg")
@@ -248,15 +248,16 @@ def test_images_that_came_between_are_predicted_in_their_place(interrupt, call, 
     assert sorted(found) == [os.path.relpath(path, new) for path in images_below(new)]
 
 
-def test_an_image_that_was_replaced_under_its_name_is_predicted_again(interrupt, call, many, photos,
-                                                                     tmp_path):
+def test_an_image_replaced_under_its_name_is_predicted_again(
+    interrupt, call, many, photos, tmp_path
+):
     new = shutil.copytree(many, tmp_path / "new")
     interrupt(20, path=new)
     line = rows(tmp_path / "new.csv.partial")[3]
     other = next(photo for photo in sorted(photos.iterdir())
                  if photo.read_bytes() != (new / line["image"]).read_bytes())
     shutil.copy(other, new / line["image"])
-    with pytest.MonkeyPatch.context() as patched:  # killed again, before it has found that out
+    with pytest.MonkeyPatch.context() as patched:  # killed again before the change is found
         patched.setattr(Unfinished, "_cut", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             call(path=new)
@@ -267,7 +268,7 @@ def test_an_image_that_was_replaced_under_its_name_is_predicted_again(interrupt,
     assert fresh.read_bytes() == (tmp_path / "new.csv").read_bytes()
 
 
-def test_a_list_is_not_gone_on_with_from_another_folder(interrupt, call, many, tmp_path):
+def test_a_list_is_not_resumed_with_another_root(interrupt, call, many, tmp_path):
     listed = tmp_path / "list.txt"
     listed.write_text("\n".join(os.path.relpath(path, many) for path in images_below(many)))
     interrupt(3, "--root", str(many), path=listed)
@@ -281,8 +282,7 @@ def test_a_list_is_not_gone_on_with_from_another_folder(interrupt, call, many, t
     ({"no_before": True}, "another choice of --no-before"),
     ({"path": REPOSITORY / "docs"}, "another --path"),
 ])
-def test_lines_of_another_question_are_not_gone_on_with(interrupt, call, many, tmp_path, options,
-                                                        words):
+def test_a_call_with_other_options_does_not_resume(interrupt, call, many, tmp_path, options, words):
     interrupt(3)
     before = (tmp_path / "new.csv.partial").read_bytes()
     asked = ["--threshold", options.pop("threshold")] if "threshold" in options else []
@@ -296,7 +296,7 @@ def test_lines_of_another_question_are_not_gone_on_with(interrupt, call, many, t
     assert len(rows(tmp_path / "new.csv")) == count - 8 * (where["path"] == many)
 
 
-def test_a_finished_file_is_kept_unless_told_otherwise(call, tmp_path):
+def test_predictions_need_overwrite_and_other_files_are_never_replaced(call, tmp_path):
     for words, options, why in (
         (",".join(COLUMNS), (), "already exists"), ("precious", (), "holds no predictions"),
         ("precious", ("--overwrite",), "holds no predictions"),
@@ -307,11 +307,11 @@ def test_a_finished_file_is_kept_unless_told_otherwise(call, tmp_path):
         assert (tmp_path / "new.csv").read_text() == words
 
 
-def test_neither_a_folder_nor_what_is_read_is_written_over(call, photos, runs, tmp_path):
+def test_folders_and_inputs_are_never_overwritten(call, photos, runs, tmp_path):
     listed = tmp_path / "list.txt"
     listed.write_text("\n".join(str(path) for path in sorted(photos.iterdir())))
     before = listed.read_text()
-    os.mkfifo(tmp_path / "pipe")  # as a device: /dev/null, which root would replace
+    os.mkfifo(tmp_path / "pipe")  # like the device /dev/null, which root could replace
     for output, words in ((tmp_path, "is a folder"), (listed, "are made from"),
                           (tmp_path / "pipe", "is no regular file"),
                           (min(photos.iterdir()), "holds no predictions"),
@@ -336,7 +336,7 @@ def test_two_processes_do_not_write_one_file(call, tmp_path):
     assert status == 2 and "another process is writing it" in err and err.count("\n") == 1
 
 
-# what cannot be
+# refusals
 
 
 def other_version(folder):
@@ -376,13 +376,13 @@ def test_a_mistake_is_one_line(call, runs, tmp_path, monkeypatch, options, words
     assert status == 2 and words in err and err.count("\n") == 1 and err.startswith("Error: ")
 
 
-def test_a_model_is_not_written_to_unless_it_predicts(runs, call, tmp_path):
+def test_a_call_without_images_creates_no_folder_in_the_model(runs, call, tmp_path):
     assert call("--output", "", path=tmp_path)[0] == 2
     assert not (runs["vit"] / "predictions").exists()
 
 
-def test_fp32_is_rounded_on_a_gpu_as_in_the_run(runs, call, tmp_path, monkeypatch):
-    """The choice of its MODEL.TF32, which an export keeps."""
+def test_tf32_is_set_as_in_the_run(runs, call, tmp_path, monkeypatch):
+    """The run's MODEL.TF32 decides, also in an export."""
     run, exported = tmp_path / "run", tmp_path / "export"
     shutil.copytree(runs["vit"], run)
     result = read_json(run / "result.json", dict, "")
@@ -397,7 +397,7 @@ def test_fp32_is_rounded_on_a_gpu_as_in_the_run(runs, call, tmp_path, monkeypatc
 
 
 def test_weights_in_half_are_loaded_on_a_cpu(runs, photos, call, tmp_path):
-    """As saved by a run in fp16 on a GPU: on a CPU they are computed with in fp32."""
+    """A run in fp16 on a GPU saves such weights. A CPU computes with them in fp32."""
     folder = shutil.copytree(runs["vit"], tmp_path / "half")
     (file,) = (folder / "tuned").glob("model.pth.tar-*")
     saved = torch.load(file, weights_only=False)
@@ -415,7 +415,7 @@ def test_weights_in_half_are_loaded_on_a_cpu(runs, photos, call, tmp_path):
             [float(row[key]) for row in whole], rel=1e-2)
 
 
-# where images are
+# lists of images
 
 
 @pytest.mark.parametrize("text", [

@@ -1,5 +1,4 @@
-"""report.html: bounded, self-contained, escaped; and in Chromium everything follows the threshold.
-"""
+"""report.html is bounded, self-contained and escaped; in Chromium it follows the threshold."""
 
 import io
 import re
@@ -23,8 +22,8 @@ chromium = pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """(folder of a run with labels, its outputs); hostile names of files and classes, an image
-    that is gone, one that is turned."""
+    """(folder of a run with labels, its outputs). Files and classes have hostile names, and one
+    image is missing."""
     root = tmp_path_factory.mktemp("run")
     images = root / "photos"
     images.mkdir()
@@ -52,16 +51,16 @@ def known_at(outputs: dict, threshold: float) -> int:
     return int((outputs["test_scores_after"] >= threshold).sum())
 
 
-def test_the_page_needs_nothing_from_elsewhere(page):
+def test_the_page_is_self_contained(page):
     text = page.read_text(encoding="utf-8")
     assert set(re.findall(r"https?://[^\s\"')]+", text)) <= {"http://www.w3.org/2000/svg"}
     assert not re.search(r"(src|href)=\"(?!#)", text) and "@import" not in text
     assert 'content="default-src &#x27;none&#x27;; ' in text
-    assert text.count("<script") == 2  # its data and its own; names hold none
+    assert text.count("<script") == 2  # its data and its code; names add none
     assert len(text) < 200_000
 
 
-def test_what_it_shows_is_bounded_whatever_the_number_of_images():
+def test_the_number_of_thumbnails_is_bounded():
     rng = np.random.default_rng(0)
     for classes in (2, 345, 10_000):
         predictions = rng.integers(0, classes, 50_000)
@@ -99,7 +98,7 @@ def test_thumbnails_are_small_and_upright(tmp_path):
 
 
 def contrast(one: str, other: str) -> float:
-    """As the WCAG define it, of two colours #rrggbb."""
+    """The contrast ratio of two colours #rrggbb as defined by the WCAG."""
     def luminance(colour: str) -> float:
         parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
         linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
@@ -109,7 +108,7 @@ def contrast(one: str, other: str) -> float:
     return high / low
 
 
-def test_text_can_be_read_in_light_and_in_dark():
+def test_text_has_enough_contrast_in_light_and_dark_mode():
     schemes = (PARTS / "report.css").read_text().split("@media (prefers-color-scheme: dark)")
     for style in schemes:
         colours = {name: colour.lower() for name, colour in
@@ -119,7 +118,7 @@ def test_text_can_be_read_in_light_and_in_dark():
             assert contrast(colours[ink], colours["page"]) >= 4.5
 
 
-def test_a_folder_without_a_run_is_one_line(tmp_path):
+def test_a_folder_without_a_run_has_no_report(tmp_path):
     with pytest.raises(CheckpointError, match=r"holds no finished run \(result.json\)$"):
         write_report(tmp_path)
 
@@ -152,7 +151,7 @@ def test_verdicts_follow_the_threshold_exactly(run, page, chrome):
 
 
 @chromium
-def test_thumbnails_and_the_confusion_matrix_follow_too(run, page, chrome):
+def test_thumbnails_and_the_confusion_matrix_follow_the_threshold(run, page, chrome):
     outputs = run[1]
     chrome.open(page)
     chrome.press("#slider", *("ArrowRight",) * 20)
@@ -174,18 +173,18 @@ def test_thumbnails_and_the_confusion_matrix_follow_too(run, page, chrome):
 
 
 @chromium
-def test_names_are_text_whatever_they_say(page, chrome):
+def test_hostile_names_are_shown_as_text(page, chrome):
     chrome.open(page)
     assert chrome.run("return window.harmed === undefined")
     listed = chrome.run("return [...document.querySelectorAll('summary .name')]"
                         ".map((one) => one.textContent)")
     assert set(listed) == set(HOSTILE)
-    assert chrome.count(".missing") >= 1  # the image that is gone
+    assert chrome.count(".missing") >= 1  # the missing image
     assert "a<b>.jpg" in chrome.text("#skipped-list") and chrome.text("#skipped") == "2"
 
 
 @chromium
-def test_it_fits_a_phone_and_opens_by_the_keyboard_alone(page, chrome):
+def test_the_page_fits_a_phone_and_works_by_keyboard(page, chrome):
     chrome.width(390)
     chrome.media(prefers_color_scheme="dark")
     chrome.open(page)

@@ -1,4 +1,4 @@
-"""The sentences at the end of a run on images of one's own, and of predictions of new ones."""
+"""The summary after a run on one's own images and after predictions of new images."""
 
 from collections import Counter
 
@@ -57,13 +57,13 @@ def test_a_verdict_says_how_far_it_can_be_trusted(arguments, words):
     (["mug"], "max_logit", "The scores form two groups"),
     (["mug", "fan"], "mcm", "The scores form two groups"),
 ])
-def test_one_class_name_alone_is_said_to_tell_nothing_apart(names, score, words):
+def test_a_verdict_says_that_a_single_class_name_makes_softmax_scores_useless(names, score, words):
     facts = {"class_names": names, "score": score, "rule": "otsu", "thresholds": {"otsu": 0.5},
              "separation": 1.7}
     assert words in verdict_of(facts)
 
 
-def test_scores_that_are_constant_with_one_class_are_known():
+def test_the_scores_that_are_constant_with_one_class_are_listed():
     cosines = torch.rand(5, 1, generator=torch.Generator().manual_seed(1))
     constant = {name for name, score in SCORES.items() if score(cosines).unique().numel() == 1}
     assert constant == set(OF_SOFTMAX)

@@ -1,4 +1,4 @@
-"""Counts of draws give the metrics of the repeated images; intervals cover what they should."""
+"""Bootstrap: metrics weighted by counts equal those of repeated images; intervals of gains."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def run(seed, better=0.0):
     return outputs, known
 
 
-def test_no_difference_has_an_interval_of_zero_and_a_gain_lies_in_its_own():
+def test_no_difference_has_a_zero_interval_and_a_gain_lies_in_its_interval():
     base = {"a": [run(0)], "b": [run(1)]}
     gain, (low, high) = mean_gains(base, base, resamples=50)["pacc"]
     assert gain == low == high == 0
@@ -46,8 +46,8 @@ def test_no_difference_has_an_interval_of_zero_and_a_gain_lies_in_its_own():
         assert 0 < low < gain < high
 
 
-def test_the_same_mean_of_other_recalls_is_no_gain_but_for_rounding():
-    """1/3 + 2/3 + 1/3 is 1/3 + 1 + 0, though not in fp32 to the last bit."""
+def test_equal_means_of_different_recalls_are_no_gain_up_to_rounding():
+    """1/3 + 2/3 + 1/3 equals 1/3 + 1 + 0, but in fp32 not to the last bit."""
     labels, scores = np.repeat([0, 1, 2, 3, 9], [3, 3, 3, 7, 1]), np.linspace(0, 1, 17)
     several = {}
     for name, right in (("one", (1, 2, 1, 1)), ("other", (1, 3, 0, 1))):
@@ -66,7 +66,7 @@ def test_blocks_of_resamples_change_nothing(monkeypatch):
 
 
 def test_methods_are_compared_on_the_images_that_both_were_tested_on():
-    """Labelled shots leave a method's test set; the other method is cut to the rest."""
+    """A method's labelled shots are not in its test set, nor in the comparison."""
     outputs, known = run(0)
     n = len(outputs["test_labels"])
     paths = np.array([f"{i:04}.jpg" for i in range(n)])
@@ -78,8 +78,8 @@ def test_methods_are_compared_on_the_images_that_both_were_tested_on():
         assert gain == low == high == 0
 
 
-def test_a_draw_without_an_unknown_image_does_not_count():
-    """With 2 unknown images of 60 one draw in eight holds none: its AUROC is not defined."""
+def test_resamples_without_an_unknown_image_do_not_count():
+    """With 2 unknown images of 60, one resample in eight has none, so its AUROC is undefined."""
     rng = np.random.default_rng(2)
     known = np.arange(60) >= 2
     labels = np.where(known, np.arange(60) % 4, 4)
@@ -98,8 +98,8 @@ def test_an_interval_holds_95_percent_of_the_draws():
     assert bootstrap.interval(np.append(values, np.nan)) == pytest.approx((25, 975))
 
 
-def test_each_run_counts_once_also_where_seeds_have_other_shots():
-    """Two seeds were tested on the same images, the third on others: their mean is over three."""
+def test_each_run_counts_once_even_if_seeds_have_different_shots():
+    """Two seeds were tested on the same images and a third on others; the mean is over three."""
     outputs, known = run(0)
     n = len(outputs["test_labels"])
     base = {**outputs, "test_paths": np.array([f"{i:04}.jpg" for i in range(n)])}
@@ -115,8 +115,8 @@ def test_each_run_counts_once_also_where_seeds_have_other_shots():
     assert together == pytest.approx(np.mean(gains))
 
 
-def test_a_cell_counts_once_and_is_compared_with_itself_alone():
-    """Ours has three seeds where both are good, the base where both are bad: nobody gains."""
+def test_each_cell_counts_once_whatever_its_number_of_seeds():
+    """Our method has three seeds where both are good, the base where both are bad: no gain."""
     good, bad = run(0, 0.9), run(0)
     ours = {("a", "closed"): [good] * 3, ("a", "open"): [bad]}
     base = {("a", "closed"): [good], ("a", "open"): [bad] * 3}
@@ -129,7 +129,7 @@ def test_a_cell_counts_once_and_is_compared_with_itself_alone():
     assert half[1] == pytest.approx(tuple(np.divide(alone[1], 2)))
 
 
-def test_images_without_label_count_nowhere():
+def test_images_without_labels_do_not_count():
     (ours, known), (base, _) = run(0, 0.5), run(0)
     whole = mean_gains({"a": [(ours, known)]}, {"a": [(base, known)]}, resamples=2)
     none = {"test_labels": [-1], "test_predictions_after": [0], "test_scores_after": [9.0],
@@ -150,7 +150,9 @@ def test_an_h_score_without_an_unknown_image_drawn_is_not_defined():
 
 
 @pytest.mark.parametrize("draws, expected", [(10_000_000, 1000), (200_000, 500), (1, 200)])
-def test_large_domains_are_drawn_less_often_but_never_below_a_floor(monkeypatch, draws, expected):
+def test_large_domains_are_resampled_less_often_but_never_below_a_floor(
+    monkeypatch, draws, expected
+):
     drawn, real = [], bootstrap.resample_counts
     monkeypatch.setattr(bootstrap, "DRAWS", draws)
     monkeypatch.setattr(
@@ -160,8 +162,8 @@ def test_large_domains_are_drawn_less_often_but_never_below_a_floor(monkeypatch,
     assert sum(drawn) == expected
 
 
-def test_images_of_one_object_are_drawn_together():
-    """Two domains that are one another's copy say no more of other objects than one of them."""
+def test_images_of_one_object_are_resampled_together():
+    """Two domains with the same objects give the same interval as one of them."""
     (ours, known), (base, _) = run(0, 0.5), run(0)
     names = [f"{i:04}.png" for i in range(len(ours["test_labels"]))]
     cells = {domain: {"test_paths": np.array([f"{domain}/{name}" for name in names])}
@@ -179,7 +181,7 @@ def test_images_of_one_object_are_drawn_together():
     assert gain == one[0] and high - low < 0.85 * (one[1][1] - one[1][0])  # 1 / sqrt(2) expected
 
 
-def test_objects_that_only_one_domain_shows_are_drawn_too():
+def test_objects_of_a_single_domain_are_resampled_too():
     (ours, known), (base, _) = run(0, 0.5), run(0)
     names = np.array([f"{i:04}.png" for i in range(len(ours["test_labels"]))])
     ours, base = ours | {"test_paths": names}, base | {"test_paths": names}
@@ -188,4 +190,4 @@ def test_objects_that_only_one_domain_shows_are_drawn_too():
                         object_of=str)
     assert {len(values) for values in drawn["auroc"].values()} == {51}
     whole = drawn_gains({"b": [(ours, known)]}, {"b": [(base, known)]}, resamples=50)
-    assert np.array_equal(drawn["auroc"]["b"], whole["auroc"]["b"])  # all objects are its own
+    assert np.array_equal(drawn["auroc"]["b"], whole["auroc"]["b"])  # b has all objects

@@ -1,4 +1,4 @@
-"""A record that does not follow from the outputs beside it is named."""
+"""A record that disagrees with the outputs beside it is refused."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from ueo.results.record import MODEL_FACTS, read_outputs, write_run
 
 @pytest.fixture
 def run(tmp_path):
-    """(folder, result, outputs) of a run whose record is right."""
+    """(folder, result, outputs) of a run with a correct record."""
     outputs, known = outputs_of(0)
     images = len(outputs["test_labels"])
     outputs = {**outputs, "test_paths": np.array([f"{i}.png" for i in range(images)])}
@@ -27,12 +27,12 @@ def run(tmp_path):
     return tmp_path, result, outputs
 
 
-def test_a_right_record_passes(run):
+def test_a_correct_record_passes(run):
     folder, result, _ = run
     check_outputs(folder, result)
 
 
-def test_a_record_of_an_earlier_version_lacks_what_was_added_later(run):
+def test_metrics_added_later_may_be_missing_but_not_wrong(run):
     folder, result, outputs = run
     confidences = np.linspace(0.1, 1, len(outputs["test_labels"]))
     write_run(folder, result, {**outputs, CONFIDENCES: confidences})
@@ -83,7 +83,7 @@ def not_finite(folder, result, outputs):
     (without_scores, "lacks test_scores_after"), (other_number, "gives pacc"),
     (invented_number, "result.json says"), (not_finite, "not finite"),
 ])
-def test_what_is_wrong_is_one_line_with_the_file(run, damage, words):
+def test_a_disagreement_is_one_line_that_names_the_file(run, damage, words):
     folder, result, outputs = run
     damage(folder, result, outputs)
     with pytest.raises(DataError) as caught:

@@ -1,4 +1,4 @@
-"""The comparison of methods: their order, what each uses, and means that need every run."""
+"""The comparison of methods: their order, what each uses, and means over all label spaces."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def rows():
 
 def compared(without=()):
     """Four methods in two label spaces; StatA lacks one, UEO was scored with negative names.
-    without: (method, label space) that have no row."""
+    without: pairs (method, label space) without a row, or (method, "oracle") for an oracle."""
     values = {"ZeroshotCLIP": (50, 52), "CoOp": (60, 62), "StatA": (55, None), "UEO": (56, 60)}
     cells = [
         {"setting": setting, "method": method, "values": {"mean": {} if value is None else {
@@ -36,7 +36,7 @@ def compared(without=()):
     return comparison.compare(summary, entries, GROUPS)
 
 
-def test_groups_go_from_those_that_need_least_to_those_with_labels(rows):
+def test_groups_are_ordered_from_zero_shot_to_few_shot(rows):
     assert [row["method"] for row in rows] == ["ZeroshotCLIP", "StatA", "UEO", "CoOp"]
 
 
@@ -45,18 +45,18 @@ def test_each_method_says_what_it_uses(rows):
         "ZeroshotCLIP": [], "StatA": ["A"], "UEO": ["N"], "CoOp": ["L"]}
 
 
-def test_means_are_over_label_spaces_and_missing_where_one_is(rows):
+def test_a_mean_over_label_spaces_needs_a_value_in_each(rows):
     assert [row["pacc"] for row in rows] == [51, None, 58, 61]
     assert all(row["seconds"] == 2 for row in rows)
 
 
-def test_a_label_space_that_a_method_lacks_leaves_its_mean_empty():
+def test_a_mean_over_label_spaces_needs_a_row_for_each():
     (row,) = [row for row in compared([("UEO", "open")]) if row["method"] == "UEO"]
     assert row["pacc"] is None and row["auroc"] is None
 
 
 def test_seconds_are_of_runs_that_were_not_resumed():
-    """A resumed one counts its last process alone."""
+    """A resumed run records the seconds of its last process alone."""
     cells = [{"setting": "open", "method": "UEO", "values": {"mean": {}}}]
     summary = {"methods": ["UEO"], "rows": cells, "overall": []}
     entries = [("f", {"trainer": "UEO", "config": {}, "wall_seconds": seconds,
@@ -68,7 +68,7 @@ def test_seconds_are_of_runs_that_were_not_resumed():
     assert row["seconds"] is None
 
 
-def test_an_oracle_another_score_and_missing_runs_are_said():
+def test_the_text_names_an_oracle_another_score_and_missing_runs():
     text = comparison.markdown(compared([("UEO", "oracle")]), "ZeroshotCLIP", ["UEO lacks open b"])
     (line,) = [line for line in text.splitlines() if "| UEO" in line]
     assert "N O" in line and "O: the labels of the unlabelled images, as an oracle" in text

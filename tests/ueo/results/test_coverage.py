@@ -1,4 +1,4 @@
-"""What is said of methods that were not run on the same domains, label spaces and seeds."""
+"""The sentence about methods that lack domains, label spaces or seeds which others have."""
 
 import pytest
 
@@ -9,7 +9,7 @@ def runs(method, domains="ab", seeds=(1, 2), setting="open"):
     return [(method, {"setting": setting, "domain": d, "seed": s}) for d in domains for s in seeds]
 
 
-def test_nothing_is_said_where_all_is_there():
+def test_complete_runs_give_no_sentence():
     alike = [*runs("Zero", seeds=(1,)), *runs("New"), *runs("Other")]
     assert uneven(alike) == [] and sentence([]) == ""
 
@@ -19,7 +19,7 @@ def test_nothing_is_said_where_all_is_there():
     ([*runs("A", "a"), *runs("A", "b", (1,))], "A has of open b seed 1 alone"),
     ([*runs("A"), *runs("B", seeds=(1, 2, 3))], "A has seeds 1, 2, B has seeds 1, 2, 3"),
 ])
-def test_what_is_missing_is_named(found, clause):
+def test_missing_runs_are_named(found, clause):
     assert uneven(found) == [clause]
     assert f"{clause}. A mean over domains is over the seeds" in sentence(uneven(found))
     assert f"{clause}. Means are over the runs that exist" in sentence(uneven(found), OF_SOME)
@@ -36,5 +36,5 @@ def test_a_long_list_is_cut():
     (runs("A"), [("A", "open", d, 3) for d in "ab"], "A lacks seed 3"),
     ([*runs("A"), *runs("B", "a")], [("B", "open", "b", s) for s in (1, 2)], "B lacks open b"),
 ])
-def test_what_was_asked_for_and_has_no_run_at_all_is_named(found, without, clause):
+def test_requested_combinations_without_any_run_are_named(found, without, clause):
     assert uneven(found, without) == [clause]

@@ -21,7 +21,7 @@ def summary(entries):  # noqa: F811
 
 @pytest.fixture
 def hostile(summary):
-    """Seven more domains, a title and a method with signs that LaTeX reads as orders."""
+    """A summary with seven more domains; domains, title and backbone contain LaTeX commands."""
     more = [BRACKET, *(f"{HOSTILE}{i}+scene{i}" for i in range(1, 7))]
     for row in summary["rows"]:
         for key in ("values", "marks", "gain"):
@@ -41,18 +41,18 @@ def test_environments_and_columns_agree(hostile):
         rows = [line for line in body.splitlines() if " & " in line]
         assert {len(re.split(r"(?<!\\)&", row)) for row in rows} == {len(columns)}
         assert len(columns) - 1 <= latex.WIDEST
-    assert opened.count("tabular") == 2  # eleven columns do not fit beside each other
+    assert opened.count("tabular") == 2  # eleven columns do not fit into one block
     assert len(re.findall(r"(?<!\\)(?<!\d)%", text)) == 0  # nothing is a comment
 
 
-def test_no_line_of_a_head_is_taken_for_an_argument_of_the_break_before_it(hostile):
+def test_a_bracket_in_a_head_is_no_argument_of_the_line_break_before_it(hostile):
     heads = re.findall(r"\\shortstack{.*?}[ &*]", latex.table(hostile, "toy"))
     (head,) = (head for head in heads if "photo" in head)
     assert head.count(r"\\\relax ") == 2 and not re.search(r"\\\\[\[*]", head)
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="there is no pdflatex")
-def test_it_compiles(hostile, summary, tmp_path):
+def test_the_table_compiles(hostile, summary, tmp_path):
     bodies = latex.table(hostile, "a") + latex.table(summary, "b")
     (tmp_path / "doc.tex").write_text(
         "\\documentclass[twocolumn]{article}\\usepackage{booktabs}\n\\begin{document}\n"
@@ -64,7 +64,7 @@ def test_it_compiles(hostile, summary, tmp_path):
     assert "multiply defined" not in done.stdout and "Undefined control" not in done.stdout
 
 
-def test_pairs_gains_and_intervals_stand_in_one_table(summary):
+def test_one_table_has_metric_pairs_gains_and_intervals(summary):
     text = latex.table(summary, "toy")
     assert text.count(r"\begin{table*}") == 1
     assert r"\textbf{53.0}{\tiny$\pm$1.4}\,/\,70.0{\tiny$\pm$0.0}" in text
@@ -74,7 +74,7 @@ def test_pairs_gains_and_intervals_stand_in_one_table(summary):
     assert f"[${low:+.2f}$, ${high:+.2f}$] (seeds ${first:+.2f}$, ${second:+.2f}$)" in text
 
 
-def test_every_caption_says_over_what_intervals_are(summary):
+def test_every_caption_says_what_intervals_are_over(summary):
     words = "Intervals are over the test images of these runs, not over retraining."
     for text in (latex.table(summary, "toy"), report.console(summary), render.markdown(summary)):
         assert text.count(words) == 1
@@ -98,7 +98,7 @@ def test_labels_differ_for_each_backbone(summary, tmp_path):
     assert labels == ["tab:toy-UEO-rn50", "tab:toy-UEO-vit_b16"]
 
 
-def test_names_are_those_of_the_field_or_the_registry_s_tidied_up():
+def test_names_are_the_fields_or_tidied_names_of_the_registry():
     assert names.method("ZeroshotCLIP") == "zero-shot CLIP"
     assert names.method("My_Method") == "My Method"
     assert names.dataset("UFTFolder") == "Folder" and names.dataset("Office-31") == "Office-31"

@@ -1,4 +1,4 @@
-"""Pictures of runs and tables: both formats, names, shared ranges, intervals, nothing hidden."""
+"""Pictures of runs and tables: formats, names, shared ranges, intervals, nothing hidden."""
 
 import re
 from itertools import product
@@ -38,7 +38,7 @@ def run_of(labels, trained=True, trainer="UEO"):
     return result, outputs
 
 
-def test_before_and_after_have_one_range_and_the_threshold_is_the_run_s():
+def test_before_and_after_share_a_range_and_show_the_runs_threshold():
     result, outputs = run_of(np.arange(400) % 10)
     figure = scores.draw(result, outputs, ("mixture", 0.0415))
     check_legible(figure)
@@ -97,11 +97,11 @@ def test_a_picture_is_a_vector_file_too_and_leaves_the_settings_alone(tmp_path):
     assert (tmp_path / "scores.pdf").read_bytes() == vector
 
 
-# of tables
+# pictures of tables
 
 
 def made(methods, places, missing=(), scale=1.0):
-    """A table's summary with made gains: by domain, and where domains are shifts by severity."""
+    """A table's summary with random gains by domain and, for shifted domains, by severity."""
     rng = np.random.default_rng(1)
 
     def gain():
@@ -147,7 +147,7 @@ def test_gains_by_domain(methods, places, scale):
 
 @pytest.mark.parametrize("places", [["a", "b"], ["fluent", "fluent+fog1", "fluent+fog2"]])
 @pytest.mark.parametrize("methods", [("CoOp",), ("CoOp", "UEO"), METHODS[:4]])
-def test_who_used_labels_is_marked(places, methods):
+def test_methods_with_labels_and_oracles_are_marked(places, methods):
     summary = made(methods, places)
     marked = {**summary, "use_labels": ["CoOp"], "read_labels": ["UEO"]}
     for draw in (domains.draw, severity.draw):
@@ -159,7 +159,7 @@ def test_who_used_labels_is_marked(places, methods):
             assert "†" not in before and "trained with" not in before
 
 
-def test_a_method_without_runs_of_a_domain_is_said_to_have_none():
+def test_a_domain_that_a_method_lacks_is_marked_no_runs():
     (page,) = domains.draw(made(("UEO", "POUF"), ["a", "b"], missing={("POUF", "b")}))
     assert words(page).count("no runs") == 2  # in both panels
     assert domains.draw({"domains": ["a"], "overall": []}) == []
@@ -190,8 +190,8 @@ def test_gain_against_severity(methods, names, severities):
     assert "clean\n50" in ticks and f"{severities[-1]}\n50" in ticks
 
 
-def test_a_label_space_without_detection_is_left_out_of_what_the_base_has():
-    """The label space "all", of which there is no gain either."""
+def test_a_label_space_without_detection_is_left_out_of_the_bases_mean():
+    """The label space "all" has no unknown images, and no gain either."""
     summary = made(("UEO",), shifts(("fluent",), ("scene",), (0, 2)))
     every = {d: {"pacc": {"mean": 90.0}, "auroc": None} for d in summary["domains"]}
     summary["rows"].append({"method": "ZeroshotCLIP", "setting": "all", "values": every})
@@ -200,7 +200,7 @@ def test_a_label_space_without_detection_is_left_out_of_what_the_base_has():
 
 
 def test_a_page_whose_methods_lack_a_severity_that_others_have_is_drawn():
-    """Of a grid that is half done."""
+    """The grid is unfinished."""
     summary = made(METHODS[:7], shifts(("fluent",), ("scene",), (0, 1, 2)))
     for gain in summary["overall"][4:]:
         del gain["by_severity"][-1]
@@ -212,7 +212,7 @@ def test_a_page_whose_methods_lack_a_severity_that_others_have_is_drawn():
 
 
 def test_methods_are_compared_over_the_same_styles():
-    """Of a grid that is half done: a method that has one style of two has no point."""
+    """The grid is unfinished: a method with one of two styles has no point."""
     summary = made(("UEO", "POUF"), shifts(("fluent", "noto_v1"), ("scene",), (0, 1, 2)))
     for point in summary["overall"][1]["by_severity"][1:]:
         point["domains"] = point["domains"][:1]
@@ -225,7 +225,7 @@ def test_methods_are_compared_over_the_same_styles():
     assert "POUF" not in words(page)
 
 
-def test_a_shift_of_one_severity_is_no_picture():
+def test_a_shift_of_one_severity_gives_no_picture():
     assert severity.draw(made(("UEO",), ["fluent+scene2", "noto_v1+scene2"])) == []
     assert severity.draw(made(("UEO",), ["a", "b"])) == []
 
@@ -246,11 +246,11 @@ def test_the_pictures_of_a_table_show_its_gains(entries, tmp_path):  # noqa: F81
     assert path.name == "table-x-gains.png" and path.with_suffix(".pdf").is_file()
 
 
-def test_colours_stand_in_one_place():
+def test_colours_are_defined_in_one_module():
     pictures = [*REPOSITORY.glob("ueo/results/paper/*.py"), REPOSITORY / "ueo/studies/ood_plots.py"]
     found = {p.name for p in pictures if re.search(r"#[0-9A-Fa-f]{6}", p.read_text())}
     assert found == {"style.py"}
     lightness = [int(c[1:3], 16) * 0.3 + int(c[3:5], 16) * 0.59 + int(c[5:], 16) * 0.11
                  for c, *_ in style.LINES]
-    assert len({look[1:] for look in style.LINES}) == len(style.LINES)  # marker and line style
+    assert len({look[1:] for look in style.LINES}) == len(style.LINES)  # all marks differ
     assert max(lightness) < 190  # of 255, on white paper

@@ -1,4 +1,4 @@
-"""Numbers from elsewhere: read strictly, laid beside, compared."""
+"""Published numbers: read strictly, shown beside measured ones, compared with tolerances."""
 
 import pytest
 from conftest import REPOSITORY
@@ -30,7 +30,7 @@ def test_the_shipped_file_has_the_15_domains_and_no_number():
     assert all(line[6] == "" for line in lines)
 
 
-def test_measured_published_and_their_difference(summary, tmp_path):
+def test_published_numbers_are_shown_beside_measured_ones(summary, tmp_path):
     found = rows(
         tmp_path, "toy,RN50,a,open,New,pacc,52.5,,Table 1", "TOY,,mean,open,New,auroc,71,,",
         "toy,,a,closed,New,pacc,50,,", "toy,ViT-B/16,a,open,New,pacc,50,,",
@@ -51,7 +51,7 @@ def test_comparison_with_tolerances(summary, tmp_path):
     assert len(lines) == 3 and "measured 53.0000" in lines[0] and "no such number" in lines[2]
 
 
-def test_nothing_to_compare_with_is_a_mistake(summary, tmp_path):
+def test_a_file_without_values_is_refused(summary, tmp_path):
     with pytest.raises(DataError, match="f: no row has a value"):
         reference.compare([summary], rows(tmp_path, "toy,,a,open,New,pacc,,,"), "f")
 
@@ -66,13 +66,13 @@ def test_nothing_to_compare_with_is_a_mistake(summary, tmp_path):
     ("toy,,a,open,New,pacc,1,,\ntoy,,a,open,New,pacc,2,,", "line 3: repeats"),
     ("toy,,a", "line 2: label_space"),
 ])
-def test_wrong_lines(tmp_path, line, part):
+def test_a_wrong_line_of_published_numbers_is_named(tmp_path, line, part):
     with pytest.raises(DataError) as caught:
         rows(tmp_path, line)
     assert "numbers.csv" in str(caught.value) and part in str(caught.value)
 
 
-def test_a_wrong_header_or_no_text(tmp_path):
+def test_a_wrong_header_and_a_binary_file_are_refused(tmp_path):
     file = tmp_path / "numbers.csv"
     for content in (b"", b"a,b\n1,2\n", b"\xff\xfe\x00"):
         file.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Tables as Markdown, CSV; several data sets beside each other."""
+"""Tables in Markdown and csv, and the overview of several data sets."""
 
 import csv
 import io
@@ -15,14 +15,14 @@ def summary(entries):  # noqa: F811
     return tables.summarise(entries, "Zero")
 
 
-def test_csv_holds_every_number(summary):
+def test_csv_contains_every_number(summary):
     rows = list(csv.DictReader(io.StringIO(render.csv_text([summary]))))
     assert tuple(rows[0]) == render.COLUMNS
     values = {(r["method"], r["domain"], r["metric"]): r for r in rows}
     for row in summary["rows"]:
         for domain, cell in row["values"].items():
             for metric, value in cell.items():
-                if metric in LATER:  # these are records of an earlier version
+                if metric in LATER:  # records of an earlier version lack these
                     assert value is None
                     continue
                 found = values.pop((row["method"], domain, metric))
@@ -31,7 +31,7 @@ def test_csv_holds_every_number(summary):
     assert not values
 
 
-def test_markdown_has_a_table_a_metric_with_the_best_in_bold(summary):
+def test_markdown_has_one_table_per_metric_with_the_best_in_bold(summary):
     text = render.markdown(summary)
     for name in render.NAMES.values():
         assert f"### {name}" in text
@@ -40,13 +40,13 @@ def test_markdown_has_a_table_a_metric_with_the_best_in_bold(summary):
     assert rows.splitlines()[2].replace(" ", "") == "|open|Zero|-|-|-|-|"
 
 
-def test_several_data_sets_beside_each_other(summary):
+def test_the_overview_shows_several_data_sets(summary):
     text = render.overview([summary, {**summary, "title": "Second"}])
     (line,) = [x for x in text.splitlines() if " Zero " in x]
     assert line.count("55.0 / 70.0") == 3  # the tuning domain t is left out
     without = {**summary, "title": "Second", "rows": summary["rows"][1:]}
     (line,) = [x for x in render.overview([summary, without]).splitlines() if " Zero " in x]
-    assert line.rstrip().endswith("- / -")  # a mean over some domains would be no such mean
+    assert line.rstrip().endswith("- / -")  # no mean over one of two data sets
 
 
 def test_equal_records_give_equal_files(summary, tmp_path):
@@ -55,7 +55,7 @@ def test_equal_records_give_equal_files(summary, tmp_path):
     assert first == second and len(first) == 5
 
 
-def test_what_is_not_known_of_the_images_is_not_claimed(summary, entries):  # noqa: F811
+def test_published_counts_are_claimed_only_if_they_were_checked(summary, entries):  # noqa: F811
     assert summary["as_published"] is None and "published" not in wording.caption(summary)
     found = [(folder, {**r, "published_counts": True}) for folder, r in entries]
     assert tables.summarise(found, "Zero")["as_published"] is True
@@ -66,5 +66,5 @@ def test_what_is_not_known_of_the_images_is_not_claimed(summary, entries):  # no
     (-4.3e-7, 2, "+0.00"), (-0.04, 1, "-0.0"), (0.04, 1, "+0.0"), (-1.25, 2, "-1.25"),
     (3, 2, "+3.00"),
 ])
-def test_no_gain_is_not_a_loss(value, digits, expected):
+def test_a_rounding_error_is_not_printed_as_a_loss(value, digits, expected):
     assert wording.signed(value, digits) == expected

@@ -23,7 +23,7 @@ def streamed(known: bool = True) -> dict:
     return result
 
 
-def test_it_shows_the_method_beside_zero_shot_clip_and_where_domains_begin():
+def test_the_picture_shows_the_method_zero_shot_clip_and_the_start_of_domains():
     with style.styled():
         figure = stream.draw(streamed(), "UEO on Office-31")
         check_legible(figure)
@@ -35,13 +35,13 @@ def test_it_shows_the_method_beside_zero_shot_clip_and_where_domains_begin():
     assert list(begin.get_xdata()) == [400, 400]
 
 
-def test_what_is_not_defined_says_so():
+def test_undefined_metrics_are_marked():
     with style.styled():
         figure = stream.draw(streamed(known=False), "closed")
     assert words(figure).count("not defined here") == 2
 
 
-def test_a_run_has_it_beside_that_of_its_scores(tmp_path):
+def test_a_run_on_a_stream_has_both_pictures(tmp_path):
     result, rng = streamed(), np.random.default_rng(0)
     first = {"epoch": 0, "test": {"pacc": 50.0, "auroc": 66.6}}
     result["evaluations"] = [first, {"epoch": 1, "test": result["metrics"]["test"]}]

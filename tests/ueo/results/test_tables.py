@@ -1,4 +1,4 @@
-"""Tables from records: means, spreads, gains; what may not stand together."""
+"""Tables from records: means, spreads, gains, captions, and runs that must not be mixed."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from ueo import metrics
 from ueo.errors import DataError
 from ueo.results import gains, render, tables
 from ueo.results.paper import latex
-from ueo.results.record import OWN_SCORE, read_result, score_of, write_run
+from ueo.results.record import OWN_SCORE, score_of, write_run
 
 
 def record(trainer, domain, seed, pacc, auroc=70.0, setting="open", split="s", engine="e",
@@ -57,8 +57,8 @@ def test_means_spreads_and_gains(entries):
     assert "t*" in text and "53.0±1.4 / 70.0±0.0" in text and "+0.8 / +0.0" in text
 
 
-def test_the_mean_over_domains_is_of_the_seeds_that_all_of_them_have(entries):
-    """Of a grid that is half done: seed 2 has no run on b yet."""
+def test_the_mean_over_domains_uses_the_seeds_that_all_domains_have(entries):
+    """The grid is unfinished: seed 2 has no run on b."""
     left = [e for e in entries
             if [e[1][k] for k in ("trainer", "domain", "seed")] != ["New", "b", 2]]
     new = tables.summarise(left, "Zero")["rows"][1]
@@ -66,8 +66,8 @@ def test_the_mean_over_domains_is_of_the_seeds_that_all_of_them_have(entries):
     assert new["values"]["a"]["pacc"]["seeds"] == 2
 
 
-def test_files_set_by_hand_stand_in_a_table_without_their_folders(entries):
-    """Of what the inputs have as a file, of keys that name one, and of what is an absolute path."""
+def test_files_set_by_hand_are_shown_without_their_folders(entries):
+    """Folders are cut from recorded files, from keys that name a file and from absolute paths."""
     given = {"TRAINER.New.POOL": "mine/pool.tar", "MODEL.INIT_WEIGHTS": "mine/start.pt",
              "TRAINER.New.CACHE": "/home/me/cache", "TRAINER.New.TEXTS": ["/home/me/a.txt", "b"],
              "MODEL.BACKBONE.NAME": "mine/vit.pt", "TRAINER.New.PROMPT": "a {}/{}."}
@@ -91,7 +91,7 @@ def test_every_line_ends_in_the_mean_over_domains(entries):
 
 
 def test_a_method_without_its_shots_is_compared_on_the_same_images(tmp_path):
-    """Its predictions are the base's, on half of the images: neither gains."""
+    """Both methods predict the same, Shots on half of the images: the gain is zero."""
     outputs, known = outputs_of(0)
     outputs["test_paths"] = np.array([f"{i}.png" for i in range(len(outputs["test_labels"]))])
     found = []
@@ -114,7 +114,7 @@ def test_a_method_without_its_shots_is_compared_on_the_same_images(tmp_path):
 
 
 def test_gains_over_a_method_with_shots_are_on_the_same_images_too(tmp_path):
-    """All predict the same. Two runs lack an image each, which they get wrong."""
+    """All methods predict the same. The runs with shots lack images that they get wrong."""
     outputs, known = outputs_of(0)
     wrong = np.flatnonzero(outputs["test_labels"] != outputs["test_predictions_after"])
     wrong = wrong[outputs["test_labels"][wrong] < known]
@@ -147,7 +147,7 @@ def test_the_overall_gain_comes_with_an_interval_and_its_seeds(entries):
     assert gain["pacc"]["seeds"] == [pytest.approx(0.5), pytest.approx(1.0)]
     summary = tables.summarise(entries, "Zero")
     (sentence,) = render.sentences(summary)
-    for found in (gain, *gain["by_domain"].values()):  # two more of them in the .json alone
+    for found in (gain, *gain["by_domain"].values()):  # two metrics are in the .json alone
         assert {"pacc", "auroc", "hm", "fpr95"} <= {*found}
     assert gain["hm"]["seeds"] != gain["pacc"]["seeds"] and gain["fpr95"]["interval"] != (0, 0)
     assert "FPR95" not in sentence
@@ -196,7 +196,7 @@ def test_best_and_second_are_marked_by_what_is_printed():
     assert [marks(("A", 50.0, 1.0), ("B", 60.0, 1.0))[m].get("pacc") for m in "AB"] == [None, 1]
 
 
-def test_what_the_caption_must_say(entries, tmp_path):
+def test_the_caption_names_split_protocol_labels_and_skipped_images(entries, tmp_path):
     summary = tables.summarise(entries, "Zero")
     assert summary["split"] in render.caption(summary) and "released" in render.caption(summary)
     assert "published version" not in render.caption(summary)
@@ -210,7 +210,7 @@ def test_what_the_caption_must_say(entries, tmp_path):
     assert not summary["doubts"]
 
 
-def test_below_a_table_stands_which_names_have_no_image_and_what_was_not_read(entries, tmp_path):
+def test_a_table_names_classes_without_images_and_ignored_files(entries, tmp_path):
     names = {"with_images": 1, "without_images": ["bycicle"], "unknown": ["bicycle"],
              "misspelt": {"bicycle": "bycicle"}}
     odd = record("Odd", "a", 1, 55.0, names=names, ignored={"files": {".heic": 2}, "folders": 1})
@@ -223,7 +223,7 @@ def test_below_a_table_stands_which_names_have_no_image_and_what_was_not_read(en
     assert "Warning: 1 unknown class is spelt nearly" in doubt and "mean 'bycicle'?" in doubt
 
 
-def test_an_oracle_is_marked_wherever_its_numbers_stand(entries):
+def test_an_oracle_is_marked_in_every_output(entries):
     oracles = [(folder, {**r, "reads_labels": r["trainer"] == "New"}) for folder, r in entries]
     summary = tables.summarise(oracles, "Zero")
     assert "‡ an oracle" in render.caption(summary)
@@ -235,7 +235,7 @@ def test_an_oracle_is_marked_wherever_its_numbers_stand(entries):
     assert {(line[4], line[column]) for line in lines[1:]} == {("New", "True"), ("Zero", "False")}
 
 
-def test_the_number_of_labelled_images_is_said(entries, tmp_path):
+def test_the_caption_says_the_number_of_labelled_images(entries, tmp_path):
     for number, (name, shots) in enumerate((("Shots", 16), ("Tuned", 0))):
         config = {"SEED": 1, "DATASET.TARGET_DOMAINS": ["a"], "DATASET.NUM_SHOTS": shots}
         result = record(name, "a", 1, 55.0, config=config) | {"uses_labels": True}
@@ -245,7 +245,7 @@ def test_the_number_of_labelled_images_is_said(entries, tmp_path):
         assert f"† trained with labels {words}" in render.caption(tables.summarise(entries, "Zero"))
 
 
-def test_few_test_images_are_said(entries):
+def test_the_caption_warns_of_few_test_images(entries):
     few = [(folder, {**r, "counts": {"known_classes": 5, "test": 12 if r["domain"] == "b" else 50}})
            for folder, r in entries]
     summary = tables.summarise(few, "Zero")
@@ -253,7 +253,7 @@ def test_few_test_images_are_said(entries):
     assert "Few" not in render.caption(tables.summarise(entries, "Zero"))
 
 
-def test_data_sets_with_other_backbones_have_no_mean_in_common(entries):
+def test_data_sets_with_different_backbones_have_no_common_mean(entries):
     summary = tables.summarise(entries, "Zero")
     assert render.overview([summary]).splitlines()[2].endswith("55.0 / 70.0")
     text = render.overview([summary, {**summary, "title": "Other", "backbone": "ViT-B/16"}])
@@ -261,7 +261,7 @@ def test_data_sets_with_other_backbones_have_no_mean_in_common(entries):
     assert all(line.rstrip().endswith(" -") for line in text.splitlines()[2:])
 
 
-def test_another_score_than_mcm_is_said(entries):
+def test_the_caption_names_another_score_than_mcm(entries):
     summary = tables.summarise(entries, "Zero")
     assert summary["scores"] == {"Zero": "mcm", "New": "mcm"}
     assert "OOD score" not in render.caption(summary)
@@ -274,14 +274,14 @@ def test_another_score_than_mcm_is_said(entries):
     assert "OOD score: max less half mean." in render.caption(alone)
 
 
-def test_the_score_is_that_of_the_trainer_whatever_the_table_calls_it(entries):
-    """As an ablation is called; and a method may score images by itself."""
+def test_the_score_is_the_trainers_whatever_the_table_calls_it(entries):
+    """An ablation has its own name in a table, and a method may have its own score."""
     config = {"TRAINER.NAME": "UEO", "TRAINER.UEO.SCORE": "energy"}
     assert score_of(record("no-weights", "a", 1, 50.0, config=config)) == "energy"
     assert score_of(record("AdaND", "a", 1, 50.0, score=OWN_SCORE)) == OWN_SCORE
 
 
-def test_without_labels_nothing_is_claimed(tmp_path):
+def test_without_labels_a_table_has_no_numbers(tmp_path):
     entries = []
     for i, trainer in enumerate(("Zero", "New")):
         result = record(trainer, "a", 1, None, None, fpr95=None, setting="as_is")
@@ -293,16 +293,16 @@ def test_without_labels_nothing_is_claimed(tmp_path):
 
 
 def test_a_gain_is_over_the_cells_that_both_methods_have(entries):
-    """Of a grid that is half done."""
+    """The grid is unfinished: New has no run on b."""
     left = [e for e in entries if (e[1]["trainer"], e[1]["domain"]) != ("New", "b")]
     assert gains.overall_gain(left, "New", "Zero")["cells"] == 1
     assert gains.overall_gain(entries, "New", "Zero")["cells"] == 2
     assert gains.overall_gain(entries, "Absent", "Zero") is None
 
 
-def test_seeds_that_a_label_space_lacks_are_no_gain(tmp_path):
-    """All predict alike: well in "closed", of which New has one seed, and badly in "open", of which
-    the base has one."""
+def test_seeds_that_a_label_space_lacks_give_no_gain(tmp_path):
+    """Both methods predict the same: well in "closed", where New has one seed, and badly in "open",
+    where the base has one."""
     found = []
     for setting, better, seeds in (("closed", 0.9, {"Zero": 3, "New": 1}),
                                    ("open", 0.0, {"Zero": 1, "New": 3})):
@@ -317,13 +317,13 @@ def test_seeds_that_a_label_space_lacks_are_no_gain(tmp_path):
                 write_run(folder, result, outputs)
                 found.append((folder, result))
     gain = gains.overall_gain(found, "New", "Zero")
-    assert len(gain["pacc"]["seeds"]) == 1  # seeds 2 and 3 are of one label space
+    assert len(gain["pacc"]["seeds"]) == 1  # seeds 2 and 3 have one label space
     for metric in gains.GAINS:
         assert [gain[metric]["gain"], *gain[metric]["interval"]] == pytest.approx([0] * 3, abs=1e-9)
 
 
-def test_what_a_gain_leaves_out_is_said(entries):
-    """Domain b has no unknown image, so no AUROC."""
+def test_a_gain_says_how_many_cells_it_is_over(entries):
+    """Domain b has no unknown images, so it has no AUROC."""
     assert "mean over domains and label spaces" in render.sentences(
         tables.summarise(entries, "Zero"))[0]
     for _, result in entries:
@@ -341,13 +341,7 @@ def test_a_missing_domain_leaves_the_mean_empty(entries):
     assert "-" in render.console(tables.summarise(left, "Zero"))
 
 
-def test_without_runs_of_the_base_nothing_is_called_a_gain(entries):
+def test_without_runs_of_the_base_there_is_no_gain(entries):
     left = [e for e in entries if e[1]["trainer"] == "New"]
     summary = tables.summarise(left, "Zero")
     assert set(summary["rows"][0]["gain"]["a"].values()) == {None} and summary["overall"] == []
-
-
-def test_a_damaged_record_is_named(tmp_path):
-    (tmp_path / "result.json").write_text("{")
-    with pytest.raises(DataError, match="result.json: not readable"):
-        read_result(tmp_path)

@@ -1,4 +1,4 @@
-"""Evaluations of runs on other domains count only as long as their run has the same weights."""
+"""Evaluations of a run on other domains count only while the run has the same weights."""
 
 import pytest
 from test_tables import record
@@ -14,8 +14,8 @@ from ueo.studies import elsewhere
 
 @pytest.fixture
 def planned(tmp_path, monkeypatch):
-    """(the evaluation of a run on domain b, as `plan_elsewhere` gives it; the run's folder; that of
-    the record). No evaluation can be run."""
+    """(the evaluation of a run on domain b, as planned by `plan_elsewhere`; the run's folder; the
+    record's folder). Any evaluation fails."""
     monkeypatch.setattr(elsewhere, "execute", lambda settings, todo, entry: ["failed"] * len(todo))
     monkeypatch.setattr(elsewhere, "_up_to_date", lambda settings, records, known: all(
         map(read_result, records)))
@@ -34,7 +34,7 @@ def planned(tmp_path, monkeypatch):
     return {PlannedRun(asked, run / "robust", "New", None, "", {}): [there]}, run, there
 
 
-def test_a_record_of_the_weights_that_are_there_stays(planned):
+def test_a_record_of_the_current_weights_stays(planned):
     tests, run, there = planned
     assert elsewhere.execute_left(GridSettings(), tests) == []
     assert elsewhere.execute_left(GridSettings(tables_only=True), tests) == []
@@ -42,9 +42,8 @@ def test_a_record_of_the_weights_that_are_there_stays(planned):
 
 
 @pytest.mark.parametrize("retrained", [True, False])
-def test_a_record_of_weights_that_are_gone_counts_nowhere(planned, retrained):
-    """The run was trained anew, and its evaluation fails; or its training is under way or failed.
-    """
+def test_a_record_of_replaced_weights_does_not_count(planned, retrained):
+    """The run was trained again, and its evaluation fails; or its training has not finished."""
     tests, run, there = planned
     (run / MODEL / BEST).write_bytes(b"second")
     if not retrained:

@@ -1,4 +1,4 @@
-"""The study of streams: what it plans, what it says, what it draws."""
+"""The study of streams: its plan, its tables and its figures."""
 
 import json
 from types import SimpleNamespace
@@ -48,7 +48,7 @@ def test_the_protocol_is_planned():
     assert usual in table["TinyCLIP", "shifted", "UEO"]
 
 
-def test_what_is_asked_for_takes_the_place_of_the_protocol():
+def test_options_replace_the_default_protocol():
     found = runs.planned(asked("emoji", "--trainers", "TDA", "--setting", "open", "--seed", "2"))
     for of_stream in found.values():
         assert set(of_stream) == {("TinyCLIP", "other", name) for name in ("ZeroshotCLIP", "TDA")}
@@ -60,7 +60,7 @@ def test_what_is_asked_for_takes_the_place_of_the_protocol():
         assert {place[:2] for place in of_stream} == {("TinyViT", "clean"), ("TinyViT", "other")}
 
 
-def test_no_call_takes_the_place_of_another():
+def test_different_calls_write_different_files():
     narrower = (
         ("--trainers", "TDA"), ("--trainers", "TDA", "UEO"), ("--trainers", "ZeroshotCLIP"),
         ("--domain", "noto_v1"), ("--setting", "open"), ("--seed", "2"), ("--backbone", "TinyViT"),
@@ -75,7 +75,7 @@ def test_no_call_takes_the_place_of_another():
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """One style, two sizes of a batch and two orders."""
+    """The output of a finished study with one style, two batch sizes and two orders."""
     output = tmp_path_factory.mktemp("online")
     patch = pytest.MonkeyPatch()
     axes = {axis: {value: options for value, options in of.items()
@@ -91,7 +91,7 @@ def finished(tmp_path_factory):
     return output / "emoji_shift"
 
 
-def test_gains_are_over_the_same_stream_and_changes_over_the_usual_one(finished):
+def test_gains_are_over_zero_shot_and_changes_over_the_usual_stream(finished):
     stem = "online-StatA-tiny_clip-noto_v1-open"
     found = json.loads((finished / f"{stem}.json").read_text())
     results = {(r["trainer"], r["stream"]["batch_size"], r["stream"]["order"]): r["metrics"]["test"]
@@ -99,7 +99,7 @@ def test_gains_are_over_the_same_stream_and_changes_over_the_usual_one(finished)
     zero = results["ZeroshotCLIP", 64, "shuffled"]
     usual, single = (results["StatA", size, "shuffled"] for size in (64, 1))
     (row,) = found["table"]
-    for metric in ("pacc", "auroc", "h_score"):  # by the thresholds that the images had
+    for metric in ("pacc", "auroc", "h_score"):  # H-score: at each image's threshold
         assert row[metric]["gain"] == pytest.approx(usual[metric] - zero[metric], abs=1e-4)
         assert row[metric]["interval"][0] <= row[metric]["gain"] <= row[metric]["interval"][1]
     streams = {(row["axis"], row["value"]): row for row in found["streams"]}
@@ -143,6 +143,6 @@ def test_tables_and_figures_show_what_each_method_gains():
     (["emoji", "--protocol", "released"], "--protocol released: the study is of streams"),
     (["emoji", "--setting", "CDA"], "label space closed: a stream of it has no unknown image"),
 ])
-def test_what_the_study_fixes_is_refused(arguments, message, capsys):
+def test_options_that_the_study_fixes_are_refused(arguments, message, capsys):
     assert command.main([*arguments, "--dry-run"]) == 2
     assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The study's pictures: one panel a method or score, with intervals, nothing hidden."""
+"""Pictures of the OOD study: one panel per method or score, with intervals, nothing hidden."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from ueo.studies.scored_runs import ScoredRun
 
 @pytest.fixture(scope="module")
 def study():
-    """Zero-shot CLIP, two methods with shots and one without; one lacks a score."""
+    """Zero-shot CLIP, two methods with shots and UEO, which lacks a score."""
     runs = {ZERO: [run(seed=1, images=80)]}
     for i, method in enumerate(("CoOp", "TipAdapterF")):
         for shots in (1, 16):
@@ -24,7 +24,7 @@ def study():
     return runs, ood_study.with_intervals(ood_study.means(ood_study.rows(runs)), runs, 200)
 
 
-def test_an_interval_is_of_the_mean_itself(study):
+def test_an_interval_contains_its_mean(study):
     runs, found = study
     (row,) = (r for r in found if (r["method"], r["score"]) == (ZERO.method, "mcm"))
     low, high = row["intervals"]["auroc"]
@@ -54,7 +54,7 @@ def test_pictures(study, draw, panels, shown):
     assert not any(name in text for text in texts for name in ("ZeroshotCLIP", "TipAdapterF"))
 
 
-def test_every_picture_is_written_twice(study, tmp_path):
+def test_every_picture_is_written_as_png_and_pdf(study, tmp_path):
     paths = ood_plots.draw(tmp_path, "study", *study)
     assert [p.name for p in paths] == [
         f"study-{name}.png" for name in ("histograms", "roc", "shots", "accuracy")]
@@ -71,7 +71,7 @@ def test_a_study_without_shots_is_drawn(study):
     assert np.isfinite(found[0]["auroc"])
 
 
-def test_images_without_label_are_of_neither_group():
+def test_images_without_labels_are_in_neither_group():
     plain = run(images=80)
     labels = np.where(np.arange(80) < 20, -1, plain.labels)
     known, scores = ood_plots._pooled([ScoredRun(**{**vars(plain), "labels": labels})] * 2)
@@ -79,8 +79,8 @@ def test_images_without_label_are_of_neither_group():
     assert len(known) == len(scores) == 2 * 60
 
 
-def test_a_method_with_one_number_of_shots_is_shown_and_none_at_all_is_said(study):
-    """A study that is half done, or was asked for one number alone."""
+def test_one_number_of_shots_is_drawn_and_none_is_reported(study):
+    """A study may be unfinished, or limited to one number of shots."""
     _, found = study
     one = [row for row in found if row["shots"] in (0, 16)]
     with style.styled():

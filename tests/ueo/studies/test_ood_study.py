@@ -1,4 +1,4 @@
-"""The study's means, paired gains and claims, on runs whose answers are known."""
+"""Means, paired gains and claims of the OOD and robustness studies, on runs with known results."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ KNOWN, ZERO = 4, Arm("ZeroshotCLIP")
 
 
 def run(domain="a", seed=1, noise=1.0, right=0.5, setting="closed", images=400):
-    """Half of the images are of 4 known classes; mcm finds them the better the less noise."""
+    """Half of the images are of 4 known classes. mcm detects them the better, the less noise."""
     labels = np.arange(images) % (2 * KNOWN)
     draws = np.random.default_rng(seed)
     wrong = draws.permutation(images) >= right * images
@@ -56,8 +56,8 @@ def test_a_gain_is_paired_by_domain_and_between_scores():
     assert ood_study.gain(good, [run("c")]) is None
 
 
-def test_label_spaces_of_one_domain_have_the_same_images():
-    """They are drawn together: four times the same runs are as sure as once."""
+def test_label_spaces_of_one_domain_are_resampled_together():
+    """Four label spaces with the same images give the same interval as one."""
     good, bad = run("a", 1, 0.5), run("a", 2, 2.0)
     spaces = ("closed", "partial", "open", "open_partial")
     four = [[ScoredRun(**{**vars(r), "result": {**r.result, "setting": space}})
@@ -99,7 +99,7 @@ def test_shots_are_compared_at_eight_and_up_adapter_at_its_most():
     assert ood_study.claims({}, [])[2]["verdict"] == "untested"
 
 
-def test_the_best_other_score_is_what_mcm_is_set_against():
+def test_mcm_is_compared_with_the_best_other_score():
     runs = {ZERO: [run(noise=0.5)], Arm("CoOp", 4): [run(noise=50.0)]}
     for group in runs.values():
         group[0].scores["oracle"] = (group[0].labels < KNOWN).astype(float)
@@ -112,7 +112,7 @@ def test_the_best_other_score_is_what_mcm_is_set_against():
     assert "**" not in ood_tables.arms_by_scores(found, "auroc", "simple")
 
 
-def test_equal_numbers_have_equal_marks():
+def test_numbers_printed_alike_are_marked_alike():
     found = [ood_tables.marked(v, 74.414, "github") for v in (74.414, 74.406, 74.4, None)]
     assert found == ["**74.41**", "**74.41**", "74.40", "-"]
 

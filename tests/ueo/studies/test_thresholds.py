@@ -1,4 +1,4 @@
-"""Thresholds without labels beside the best one by labels, from runs' outputs alone."""
+"""The study of thresholds: rules without labels against the best threshold by labels."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,8 @@ from ueo.studies.thresholds import BEST, measure, measured_runs, tables
 
 
 def outputs(seed: int = 0, apart: float = 4.0, n: int = 200) -> dict[str, np.ndarray]:
-    """Two known classes, all predicted right, and one unknown, which lies lower by `apart`."""
+    """Outputs with two known classes, all predicted correctly, and one unknown class, whose scores
+    are lower by `apart`."""
     rng = np.random.default_rng(seed)
     labels = np.repeat([0, 1, 2], n)
     scores = rng.normal(apart * (labels < 2), 1.0)
@@ -20,7 +21,7 @@ def outputs(seed: int = 0, apart: float = 4.0, n: int = 200) -> dict[str, np.nda
     }
 
 
-def test_rules_read_the_unlabelled_scores_and_are_judged_on_the_test_images():
+def test_rules_use_the_unlabelled_scores_and_are_measured_on_the_test_images():
     found = outputs()
     found["unlabelled_scores_after"] = found["test_scores_after"] + 1
     measured = measure(found, 2)
@@ -32,7 +33,7 @@ def test_rules_read_the_unlabelled_scores_and_are_judged_on_the_test_images():
         assert measured[rule]["hos"] <= measured[BEST]["hos"]
 
 
-def test_the_best_threshold_is_the_best_of_all():
+def test_the_best_threshold_has_the_largest_h_score():
     found = outputs(apart=1.5)
     best = max(at_threshold(found["test_labels"], found["test_predictions_after"],
                             found["test_scores_after"], 2, t)["hos"]
@@ -40,7 +41,7 @@ def test_the_best_threshold_is_the_best_of_all():
     assert measure(found, 2)[BEST]["hos"] == best
 
 
-def test_where_scores_form_one_group_images_are_refused_all_the_same():
+def test_rules_still_reject_images_if_scores_form_one_group():
     measured = measure(outputs(apart=0.0), 2)
     assert measured["separation"]["separation"] == 0
     assert all(measured[rule]["hos"] > 0.3 for rule in THRESHOLDS)
@@ -64,7 +65,7 @@ def runs(tmp_path):
     return [tmp_path / str(i) for i in range(len(places))]
 
 
-def test_tables_are_means_over_seeds_the_tuning_domain_apart(runs):
+def test_tables_average_over_seeds_and_show_the_tuning_domain_apart(runs):
     text = tables(runs)
     first, second = text.split("\n\na: ")
     assert first.startswith("tuned on: H-score") and second.count("| open ") == 1
@@ -73,8 +74,8 @@ def test_tables_are_means_over_seeds_the_tuning_domain_apart(runs):
     assert len(list(measured_runs(runs))) == 3
 
 
-def test_runs_that_are_missing_are_named(runs):
-    """Their means are of other domains than those of the others."""
+def test_missing_runs_of_the_study_are_named(runs):
+    """A mean over fewer domains cannot be compared with the others."""
     assert "Runs are missing" not in tables(runs)
     for folder, seed in zip(runs[:2], (1, 2)):
         record = read_json(folder / "result.json", dict, "")
@@ -84,7 +85,7 @@ def test_runs_that_are_missing_are_named(runs):
     assert "Runs are missing: EntMin lacks open a." in tables(runs)
 
 
-def test_runs_that_measure_nothing_are_said(runs):
+def test_runs_without_unknown_images_are_reported(runs):
     for folder in runs:
         known = {**outputs(), "test_labels": np.zeros(600, int)}
         np.savez(folder / "outputs.npz", **known)

@@ -231,8 +231,7 @@ def test_images_whose_transform_has_no_fast_path_are_streamed(cfg, listed, capsy
     assert "which cannot do this transform: they are read in each" in capsys.readouterr().out
 
 
-def test_images_too_large_to_resize_exactly_are_streamed(cfg, listed, monkeypatch,
-                                                                       capsys):
+def test_images_too_large_to_resize_exactly_are_streamed(cfg, listed, monkeypatch, capsys):
     monkeypatch.setattr(decoded, "MOST_SHRUNK", 9)  # one image shrinks from 300 to 32 pixels
     loader = loaders_of(cfg, listed, Budget(CPU, 1.0, 1))[0]
     assert_same(passes(loader), passes(loaders_of(cfg, listed, None)[0]))
