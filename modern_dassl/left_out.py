@@ -2,7 +2,6 @@
 
 import importlib.abc
 import sys
-from collections.abc import Callable
 
 SOURCE = "https://github.com/KaiyangZhou/Dassl.pytorch"
 _WILDS = "dassl.data.datasets.dg.wilds"
@@ -49,17 +48,6 @@ def sentence(name: str) -> str:
         f"{name} is not part of this engine; Dassl has it, in {module}: {said}, or register a "
         "class of that name"
     )
-
-
-def refused_by(module: str) -> Callable[[str], object]:
-    """Return the function `__getattr__` of a package in which Dassl has some of NAMES."""
-
-    def __getattr__(name: str):
-        if name in NAMES:
-            raise ImportError(sentence(name))
-        raise AttributeError(f"module {module!r} has no attribute {name!r}")
-
-    return __getattr__
 
 
 class _Finder(importlib.abc.MetaPathFinder):

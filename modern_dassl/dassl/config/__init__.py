@@ -3,6 +3,8 @@
 from dassl.config.defaults import _C as cfg_default
 from yacs.config import CfgNode
 
+from modern_dassl.lent_names import lend_below
+
 
 def get_cfg_default() -> CfgNode:
     """Return a new copy of the defaults, which may be changed."""
@@ -14,3 +16,6 @@ def clean_cfg(cfg: CfgNode, trainer: str) -> None:
     for name in list(cfg.TRAINER):
         if name not in ("NAME", trainer, trainer.upper()):
             del cfg.TRAINER[name]
+
+
+lend_below(__name__)

@@ -2,10 +2,6 @@
 
 from yacs.config import CfgNode
 
-from modern_dassl.lent_names import lent_by
-
-__getattr__ = lent_by(__name__)
-
 
 def _loader() -> dict:
     return {"SAMPLER": "RandomSampler", "BATCH_SIZE": 32, "N_DOMAIN": 0, "N_INS": 16}

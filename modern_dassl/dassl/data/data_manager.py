@@ -12,10 +12,7 @@ from tabulate import tabulate
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms as T
 
-from modern_dassl.lent_names import lent_by
 from modern_dassl.loading import EpochLoader, Seeded
-
-__getattr__ = lent_by(__name__)
 
 
 def _seed_worker(worker_id: int) -> None:

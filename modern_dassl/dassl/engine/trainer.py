@@ -5,10 +5,6 @@ from dassl.engine.simple_trainer import SimpleTrainer
 from dassl.modeling import SimpleNet  # noqa: F401  (likewise)
 from dassl.utils import DataValueError
 
-from modern_dassl.lent_names import lent_by
-
-__getattr__ = lent_by(__name__)
-
 
 class TrainerX(SimpleTrainer):
     """Trains on train_loader_x; a subclass defines build_model and forward_backward(batch)."""

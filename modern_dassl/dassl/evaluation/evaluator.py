@@ -9,10 +9,6 @@ from dassl.evaluation.build import EVALUATOR_REGISTRY
 from dassl.utils import ConfigValueError, DataValueError, mkdir_if_missing
 from torch import Tensor
 
-from modern_dassl.lent_names import lent_by
-
-__getattr__ = lent_by(__name__)
-
 
 class EvaluatorBase:
     """Interface for the trainer: reset(), process(output, labels) per batch, evaluate()."""

@@ -7,3 +7,7 @@ from dassl.modeling.backbone import BACKBONE_REGISTRY, Backbone, build_backbone
 from dassl.modeling.head import HEAD_REGISTRY, build_head
 from dassl.modeling.network import NETWORK_REGISTRY, build_network
 from dassl.modeling.simple_net import SimpleNet
+
+from modern_dassl.lent_names import lend_below
+
+lend_below(__name__)

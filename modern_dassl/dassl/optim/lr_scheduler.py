@@ -9,10 +9,6 @@ from dassl.utils import ConfigValueError, check_availability
 from dassl.utils.scheduler_state import load_plain_state, plain_state
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, StepLR
 
-from modern_dassl.lent_names import lent_by
-
-__getattr__ = lent_by(__name__)
-
 AVAI_SCHEDS = ["single_step", "multi_step", "cosine"]
 WARMUP_TYPES = ["constant", "linear"]
 

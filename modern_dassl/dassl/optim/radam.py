@@ -2,10 +2,6 @@
 
 import torch
 
-from modern_dassl.lent_names import lent_by
-
-__getattr__ = lent_by(__name__)
-
 
 class RAdam(torch.optim.RAdam):
     """torch.optim.RAdam, which always degenerates to SGD; ignores `degenerated_to_sgd`."""

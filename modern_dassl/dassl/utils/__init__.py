@@ -38,3 +38,7 @@ from dassl.utils.torchtools import (
     resume_from_checkpoint,
     save_checkpoint,
 )
+
+from modern_dassl.lent_names import lend_below
+
+lend_below(__name__)

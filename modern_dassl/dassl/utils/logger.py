@@ -6,9 +6,6 @@ import time
 from contextlib import suppress
 
 from modern_dassl import distributed
-from modern_dassl.lent_names import lent_by
-
-__getattr__ = lent_by(__name__)
 
 
 class Logger:

@@ -15,10 +15,6 @@ import torch
 from dassl.utils.errors import ConfigValueError, DataValueError, MissingFileError, nearest
 from PIL import Image
 
-from modern_dassl.lent_names import lent_by
-
-__getattr__ = lent_by(__name__)
-
 
 def mkdir_if_missing(dirname: str) -> None:
     """Make a folder and its parents; an existing one is fine."""

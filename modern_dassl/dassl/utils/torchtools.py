@@ -27,10 +27,7 @@ from dassl.utils.tools import mkdir_if_missing
 from torch import nn
 
 from modern_dassl.finite import first_not_finite
-from modern_dassl.lent_names import lent_by
 from modern_dassl.safe_load import UnreadableError, read_checkpoint
-
-__getattr__ = lent_by(__name__)
 
 POINTER = "checkpoint"  # text file with the name of the last epoch's checkpoint
 BEST = "model-best.pth.tar"

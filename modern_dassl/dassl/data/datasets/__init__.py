@@ -21,7 +21,3 @@ from dassl.data.datasets.dg import (
     OfficeHomeDG,
 )
 from dassl.data.datasets.ssl import CIFAR10, CIFAR100, STL10, SVHN
-
-from modern_dassl.left_out import refused_by
-
-__getattr__ = refused_by(__name__)

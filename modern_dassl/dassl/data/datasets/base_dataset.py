@@ -12,10 +12,6 @@ from collections import defaultdict
 
 from dassl.utils import DataValueError, MissingFileError, check_availability, download_url
 
-from modern_dassl.lent_names import lent_by
-
-__getattr__ = lent_by(__name__)
-
 
 class Datum:
     """One image: path, label (int), domain (int), name of the class.

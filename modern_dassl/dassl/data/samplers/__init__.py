@@ -6,7 +6,3 @@ from dassl.data.samplers.samplers import (
     SeqDomainSampler,
     build_sampler,
 )
-
-from modern_dassl.lent_names import lent_by
-
-__getattr__ = lent_by(__name__)

@@ -10,10 +10,6 @@ from dassl.data.transforms.operations import affine
 from PIL import Image, ImageEnhance, ImageOps
 from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 
-from modern_dassl.lent_names import lent_by
-
-__getattr__ = lent_by(__name__)
-
 GREY = (128, 128, 128)
 SHEAR, SHIFT, DEGREES, ENHANCE = 0.3, 150 / 331, 30, 0.9  # at full strength
 

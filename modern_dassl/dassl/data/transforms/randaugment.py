@@ -30,10 +30,6 @@ from dassl.data.transforms.operations import (
 )
 from dassl.utils import ConfigValueError
 
-from modern_dassl.lent_names import lent_by
-
-__getattr__ = lent_by(__name__)
-
 
 def randaugment_list() -> list[tuple]:
     """RandAugment's 16 operations, each with its lowest and highest value."""

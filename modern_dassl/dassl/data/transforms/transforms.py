@@ -12,10 +12,6 @@ from torchvision import transforms as T
 from torchvision.transforms import functional as F
 from torchvision.transforms.functional import InterpolationMode
 
-from modern_dassl.lent_names import lent_by
-
-__getattr__ = lent_by(__name__)
-
 AVAI_CHOICES = [
     "random_flip",
     "random_resized_crop",

@@ -10,8 +10,3 @@ from dassl.engine.da.mcd import MCD
 from dassl.engine.da.mme import MME
 from dassl.engine.da.se import SE
 from dassl.engine.da.source_only import SourceOnly
-
-from modern_dassl.lent_names import lend_below
-
-__all__ = ["ADDA", "CDAC", "DAEL", "DANN", "M3SDA", "MCD", "MME", "SE", "AdaBN", "SourceOnly"]
-lend_below(__name__)

@@ -7,7 +7,3 @@ from dassl.modeling.network.ddaig_fcn import (
     fcn_3x64_gctx,
     fcn_3x64_gctx_stn,
 )
-
-from modern_dassl.lent_names import lend_below
-
-lend_below(__name__)

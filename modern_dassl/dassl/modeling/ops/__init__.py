@@ -28,7 +28,3 @@ from dassl.modeling.ops.optimal_transport import MinibatchEnergyDistance, Sinkho
 from dassl.modeling.ops.reverse_grad import ReverseGrad
 from dassl.modeling.ops.sequential2 import Sequential2
 from dassl.modeling.ops.transnorm import TransNorm1d, TransNorm2d
-
-from modern_dassl.lent_names import lend_below
-
-lend_below(__name__)

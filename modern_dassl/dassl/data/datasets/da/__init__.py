@@ -7,7 +7,3 @@ from dassl.data.datasets.da.mini_domainnet import miniDomainNet
 from dassl.data.datasets.da.office31 import Office31
 from dassl.data.datasets.da.office_home import OfficeHome
 from dassl.data.datasets.da.visda17 import VisDA17
-
-from modern_dassl.lent_names import lend_below
-
-lend_below(__name__)

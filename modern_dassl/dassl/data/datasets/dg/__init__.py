@@ -6,9 +6,3 @@ from dassl.data.datasets.dg.digits_dg import DigitsDG
 from dassl.data.datasets.dg.office_home_dg import OfficeHomeDG
 from dassl.data.datasets.dg.pacs import PACS
 from dassl.data.datasets.dg.vlcs import VLCS
-
-from modern_dassl.left_out import refused_by
-from modern_dassl.lent_names import lend_below
-
-__getattr__ = refused_by(__name__)
-lend_below(__name__)

@@ -3,7 +3,3 @@
 from dassl.data.datasets.ssl.cifar import CIFAR10, CIFAR100
 from dassl.data.datasets.ssl.stl10 import STL10
 from dassl.data.datasets.ssl.svhn import SVHN
-
-from modern_dassl.lent_names import lend_below
-
-lend_below(__name__)
