@@ -57,29 +57,20 @@ def nearest(path: Path, queries: np.ndarray, count: int, memory: int
     mapped = np.load(path, mmap_mode="r")
     (total, width), offset = mapped.shape, mapped.offset
     size = min(_block_size(len(queries), width, count, memory), total)
-    rows = np.empty((size, width), np.float32)  # a buffer, as the memory of mapped pages varies
     products = np.empty(size * min(len(queries), QUERIES), np.float32)
     best, positions = np.empty(0, np.float32), np.empty(0, np.int64)
-    with open(path, "rb", buffering=0) as file:
+    with open(path, "rb") as file:
         file.seek(offset)
         for start in range(0, total, size):
-            block = rows[: min(size, total - start)]
-            _read_into(file, block)
-            found = _similarity(block, queries, products)
+            # not from the map: the memory of mapped pages varies
+            block = np.fromfile(file, np.float32, min(size, total - start) * width)
+            found = _similarity(block.reshape(-1, width), queries, products)
+            del block  # before the next one is read
             best = np.concatenate([best, found])
             positions = np.concatenate([positions, np.arange(start, start + len(found))])
             order = np.argsort(-best, kind="stable")[:count]
             best, positions = best[order], positions[order]
     return positions, best
-
-
-def _read_into(file, block: np.ndarray) -> None:
-    left = memoryview(block).cast("B")
-    while left:
-        read = file.readinto(left)
-        if not read:
-            raise OSError(f"{file.name} is shorter than its header says")
-        left = left[read:]
 
 
 def _similarity(block: np.ndarray, queries: np.ndarray, products: np.ndarray) -> np.ndarray:

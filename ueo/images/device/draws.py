@@ -1,8 +1,8 @@
 """Draw the boxes and flips of many images at once, bit for bit as torchvision draws them singly.
 
 Image i of an epoch is drawn with the random seed `seed` + i (modern_dassl/loading.py). Torch's CPU
-generator is the Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998). A draw needs only the
-first few of its 624 words of state, which are computed for all images in parallel.
+generator is the Mersenne Twister MT19937, which NumPy has too. So NumPy gives the random numbers of
+each image, from which the boxes of all images are computed in parallel.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,6 @@ from modern_dassl.loading import torch_state_of
 
 TRIES = 10  # attempts of RandomResizedCrop.get_params before it takes the centre
 NUMBERS = 2 * TRIES + 3  # random numbers that an image may need: tries, top, left, flip
-SHIFT = 397  # of MT19937
 CHECKED = 4  # images compared with torchvision; if one differs, torchvision draws them all
 
 
@@ -93,17 +92,10 @@ def _uniform(words: np.ndarray) -> np.ndarray:
 
 def _first_words(seeds: np.ndarray) -> np.ndarray:
     """Return the first outputs of MT19937 seeded with the low 32 bits: (NUMBERS, images), int64."""
-    state = (seeds & 0xFFFFFFFF).astype(np.uint32)
-    kept = {0: state}
-    for i in range(1, SHIFT + NUMBERS):
-        state = (state ^ (state >> np.uint32(30))) * np.uint32(1812433253) + np.uint32(i)
-        if i <= NUMBERS or i >= SHIFT:
-            kept[i] = state
-    begin = np.stack([kept[i] for i in range(NUMBERS + 1)])
-    joined = (begin[:-1] & np.uint32(1 << 31)) | (begin[1:] & np.uint32((1 << 31) - 1))
-    words = np.stack([kept[i] for i in range(SHIFT, SHIFT + NUMBERS)])
-    words = words ^ (joined >> np.uint32(1)) ^ ((joined & np.uint32(1)) * np.uint32(0x9908B0DF))
-    words ^= words >> np.uint32(11)
-    words ^= (words << np.uint32(7)) & np.uint32(0x9D2C5680)
-    words ^= (words << np.uint32(15)) & np.uint32(0xEFC60000)
-    return (words ^ (words >> np.uint32(18))).astype(np.int64)
+    generator = np.random.MT19937()
+    seeded = np.random.RandomState(generator)  # seeds as torch does
+    words = np.empty((NUMBERS, len(seeds)), np.int64)
+    for column, seed in enumerate((seeds & 0xFFFFFFFF).tolist()):
+        seeded.seed(seed)
+        words[:, column] = generator.random_raw(NUMBERS)
+    return words
