@@ -12,8 +12,7 @@ from dassl.data.datasets import DATASET_REGISTRY
 
 from ueo.datasets.base import UFTDataset
 from ueo.errors import DataError
-from ueo.fetch.archives import remove_left, unpack_top
-from ueo.files import asset, verify
+from ueo.fetch.embedded import unpack_embedded
 from ueo.label_space import ClassCounts
 
 
@@ -34,13 +33,7 @@ class Emoji(UFTDataset):
 
     @classmethod
     def prepare(cls, root: str) -> None:
-        folder = Path(root).expanduser() / cls.dataset_dir
-        if not folder.exists():
-            archive = asset("emoji.zip")
-            verify(archive, asset("emoji.zip.sha256").read_text().split()[0])
-            print(f"Unpacking {archive.name} into {folder}")
-            unpack_top(archive, folder)
-        remove_left(folder.parent)
+        unpack_embedded("emoji", root)
 
     def setup(self, root: Path) -> None:
         self.prepare(str(root.parent))

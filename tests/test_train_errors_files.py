@@ -12,11 +12,11 @@ import torch
 from conftest import REPOSITORY, TOY_PLUGIN, random_clip, read, size_of
 from safetensors.torch import save_file
 
-import ueo.datasets.emoji as emoji
 from ueo import files
 from ueo.clip.backbones import load_clip
 from ueo.commands import train
 from ueo.errors import CheckpointError
+from ueo.fetch import embedded
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_a_damaged_archive_is_refused(emoji_arguments, capsys, tmp_path, monkeyp
     archive.write_bytes(content[:1000] + b"x" + content[1001:])
     asset = files.asset
     monkeypatch.setattr(
-        emoji, "asset", lambda name: archive if name == "emoji.zip" else asset(name)
+        embedded, "asset", lambda name: archive if name == "emoji.zip" else asset(name)
     )
     line = one_error(capsys, emoji_arguments, tmp_path / "run")
     assert str(archive) in line and "SHA-256" in line

@@ -11,8 +11,9 @@ from conftest import REPOSITORY, disk
 
 from ueo.clip.towers import openai_files
 from ueo.errors import CheckpointError, ConfigError
-from ueo.fetch.archives import remove_left, unpack_top
-from ueo.files import asset, atomic_path, write_json
+from ueo.fetch.archives import remove_left
+from ueo.fetch.embedded import unpack_embedded
+from ueo.files import atomic_path, write_json
 from ueo.temporaries import sweep, temporary_file, temporary_folder
 
 
@@ -142,6 +143,6 @@ def test_an_error_of_a_full_disk_names_the_file(tmp_path):
 
 def test_an_archive_that_does_not_fit_on_the_disk_is_named(tmp_path):
     with pytest.raises(OSError) as caught, disk(4000):
-        unpack_top(asset("emoji.zip"), tmp_path / "emoji")
+        unpack_embedded("emoji", tmp_path)
     assert "emoji" in str(caught.value.filename)
     assert not list(tmp_path.iterdir())

@@ -74,26 +74,6 @@ def unpack_all(archives: list[str | Path], folder: str | Path) -> None:
         _move(sorted(os.listdir(temporary)), temporary, folder)
 
 
-def unpack_top(archive: str | Path, folder: str | Path) -> None:
-    """Unpack an archive of one top folder, which becomes `folder`, atomically.
-
-    If several processes unpack at once, one wins and the others use its result. Raises BadArchive
-    as `unpack_all` does, DataError if the archive does not have exactly one top folder.
-    """
-    folder = Path(folder)
-    entries = _read(archive)
-    tops = sorted({entry.parts[0] for entry in entries})
-    if len(tops) != 1 or any(len(entry.parts) == 1 for entry in entries):
-        raise DataError(f"{archive}: expected one top folder, found {tops}")
-    with temporary_folder(folder.parent, TEMPORARY) as temporary:
-        _extract(archive, entries, temporary)
-        try:
-            os.rename(temporary / tops[0], folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-
-
 def remove_left(folder: str | Path) -> None:
     """Remove the temporary folders that killed processes left in `folder`."""
     sweep(Path(folder), TEMPORARY)

@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from modern_dassl.loading import EpochLoader, Seeded
 from ueo.errors import DataError
-from ueo.fetch.archives import refuse_cut, remove_left, unpack_top
-from ueo.files import asset, file_version, verify
+from ueo.fetch.archives import refuse_cut
+from ueo.fetch.embedded import unpack_embedded
+from ueo.files import file_version
 from ueo.images.decoding import image_suffixes, read_image
 from ueo.images.lists import NO_LABEL
 from ueo.images.unreadable import why_unreadable
@@ -113,7 +114,10 @@ def open_pool(source: str, root: str) -> Pool:
     Raises DataError, naming the file, if there is no pair, if an image lacks its text or a text its
     image, or if two images or two texts have the same name.
     """
-    path = _embedded(root) if source == EMBEDDED else Path(source).expanduser()
+    if source == EMBEDDED:
+        path = unpack_embedded(EMBEDDED_POOL, root)
+    else:
+        path = Path(source).expanduser()
     if path.is_file():
         pool = TarPool(path.parent, [path])
     elif path.is_dir():
@@ -125,17 +129,6 @@ def open_pool(source: str, root: str) -> Pool:
     if not len(pool):
         raise DataError(f"{path}: holds no image-text pair (an image and a .{TEXT} of one name)")
     return pool
-
-
-def _embedded(root: str) -> Path:
-    folder = Path(root).expanduser() / EMBEDDED_POOL
-    remove_left(folder.parent)
-    if not folder.is_dir():
-        archive = asset(f"{EMBEDDED_POOL}.zip")
-        verify(archive, asset(f"{EMBEDDED_POOL}.zip.sha256").read_text().split()[0])
-        print(f"Unpacking {archive.name} into {folder}")
-        unpack_top(archive, folder)
-    return folder
 
 
 def _members(archive: Path) -> Iterable[tuple[tuple[str, str, str], tuple[int, int, str]]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ueo.errors import DataError
-from ueo.fetch.archives import BadArchive, is_archive, unpack_all, unpack_top
+from ueo.fetch.archives import BadArchive, is_archive, unpack_all
 
 KINDS = {"zip": "", "tar": "w", "tar.gz": "w:gz", "tgz": "w:gz", "tar.bz2": "w:bz2"}
 
@@ -73,9 +73,8 @@ def test_existing_entries_are_not_replaced(tmp_path, kind):
 ])
 def test_an_entry_outside_the_folder_is_refused(tmp_path, kind, entry):
     archive = make(tmp_path / f"hostile.{kind}", {"top/good": "good", entry: "evil"})
-    for function in (unpack, unpack_top):
-        with pytest.raises(BadArchive, match="would leave the target folder"):
-            function(archive, tmp_path / "here" / "data")
+    with pytest.raises(BadArchive, match="would leave the target folder"):
+        unpack(archive, tmp_path / "here" / "data")
     assert left(tmp_path) == [archive.name]
 
 
@@ -129,9 +128,8 @@ def test_a_truncated_archive_leaves_nothing(tmp_path, kind, share):
     archive = make(tmp_path / f"a.{kind}", {"top/1": noise, "top/2": noise[::-1]})
     content = archive.read_bytes()
     archive.write_bytes(content[: int(share * len(content))])
-    for function in (unpack, unpack_top):
-        with pytest.raises(BadArchive, match="not a readable archive"):
-            function(archive, tmp_path / "here" / "data")
+    with pytest.raises(BadArchive, match="not a readable archive"):
+        unpack(archive, tmp_path / "here" / "data")
     assert left(tmp_path) == [archive.name]
 
 
@@ -212,15 +210,5 @@ def test_damaged_content_is_refused(tmp_path):
     content[45:55] = b"x" * 10
     archive.write_bytes(content)
     with pytest.raises(DataError, match="not a readable archive"):
-        unpack_top(archive, tmp_path / "data")
+        unpack(archive, tmp_path / "data")
     assert left(tmp_path) == ["a.zip"]
-
-
-@pytest.mark.parametrize("names", [(), ("one/a", "two/b"), ("file",)])
-def test_unpack_top_needs_exactly_one_top_folder(tmp_path, names):
-    archive = make(tmp_path / "a.zip", dict.fromkeys(names, ""))
-    with pytest.raises(DataError, match="expected one top folder"):
-        unpack_top(archive, tmp_path / "data")
-    assert left(tmp_path) == ["a.zip"]
-    unpack_top(make(tmp_path / "b.zip", {"top/x": "1"}), tmp_path / "data")
-    assert left(tmp_path / "data") == ["x"]
