@@ -240,7 +240,7 @@ def test_a_finished_run_of_another_configuration_is_lost_only_on_request(
     assert read(tmp_path)["resumed_from_epoch"] == 0
 
 
-def test_an_evaluation_alone_gives_the_numbers_of_the_record(
+def test_an_evaluation_alone_equals_the_record(
     unbroken, toy_root, weights, tmp_path, monkeypatch
 ):
     before = {p: p.read_bytes() for p in unbroken.rglob("*") if p.is_file()}

@@ -1,6 +1,6 @@
-"""Trees with the published number of images: how many each label space has of each domain.
+"""Published numbers of images: how many each label space has in each domain.
 
-The images are empty files; listing them is all that happens here.
+Images are empty files here, since they are only listed.
 """
 
 import os
@@ -18,8 +18,8 @@ from ueo.datasets.visda_c import UFTVisDAC
 from ueo.errors import DataError
 from ueo.label_space import label_space
 
-# images of the classes that the label spaces part from each other: up to PDA's last, up to OPDA's
-# last known one, known ones, unknown ones seen, unknown ones never seen
+# numbers of images: of the known classes in OPDA, in PDA and in all; of the unknown classes in the
+# unlabelled set and in all
 OFFICE31 = {"amazon": (1321, 1805, 2284, 274, 533), "dslr": (248, 310, 389, 51, 109),
             "webcam": (368, 528, 661, 66, 134)}
 OFFICE_HOME = {"Art": (1546, 1546, 1942, 345, 485), "Clipart": (2396, 2396, 3344, 691, 1021),
@@ -29,12 +29,12 @@ LARGE = ("closed", "open_partial", "all")  # label spaces of sets that take seco
 
 
 def spread(total: int, classes: int) -> list[int]:
-    """`total` images over `classes`, as evenly as it goes."""
+    """Numbers of images when `total` images are divided among `classes` as evenly as possible."""
     return [total // classes + (i < total % classes) for i in range(classes)]
 
 
 def numbers(counts, images) -> list[int]:
-    """Images of each class, from the cumulated ones of a row above."""
+    """Number of images of each class, from a row above."""
     open_partial, partial, known, seen, unknown = images
     return [
         *spread(open_partial, counts.open_partial),
@@ -55,14 +55,14 @@ def touch(folder: Path, names: list[str], images: list[int]) -> None:
 
 def unlabelled(kind, root, domain, settings=(*LARGE, "partial", "open")
                ) -> tuple[dict[str, int], UFTDataset]:
-    """Images that each label space has of a domain, and the data set of the last; the published
-    number is insisted on."""
+    """Number of unlabelled images in each label space of a domain, and the last data set. The total
+    must be the published number."""
     found = {s: make(kind, root, domain, s, check=True) for s in settings}
     return {s: len(data.train_u) for s, data in found.items()}, found[settings[-1]]
 
 
 def listed_once(kind, root, domain) -> tuple[dict[str, int], UFTDataset]:
-    """As `unlabelled` of the LARGE label spaces, all of them cut from the widest one's images."""
+    """The same as `unlabelled` for the LARGE label spaces, but images are listed only once."""
     (whole, data), seen = unlabelled(kind, root, domain, ("all",)), {}
     for setting in LARGE:
         classes = {*label_space(kind.counts, setting).unlabelled}
@@ -96,8 +96,8 @@ def test_visda_validation(tmp_path):
 
 
 def test_domainnet_sketch(tmp_path):
-    """48,212 and 20,916 lines, in the blocks of the released lists. The folders of all classes are
-    one, for the lists say what is in them."""
+    """The lists have 48,212 and 20,916 lines, in blocks as the released ones. All classes share one
+    folder, since the lists say which images a class has."""
     blocks = {"train": (28143, 13363, 4658, 2048), "test": (12221, 5776, 2023, 896)}
     sizes = (250, 50, 30, 15)
     folder, common = tmp_path / "domainnet", tmp_path / "common"

@@ -1,4 +1,4 @@
-"""What a method changes in a tower has its effect, also where unused computation is skipped."""
+"""A method's changes to a tower take effect, also where unused computation is skipped."""
 
 import copy
 
@@ -14,7 +14,7 @@ from ueo.clip.towers.openai import wrap
 from ueo.errors import ConfigError
 
 NAMES = ["mug", "sun"]
-# below the image tower: layers that are read and not called
+# layers of the image tower whose parameters the fast path reads without calling them
 LAYERS = {"vit": ["transformer.resblocks.0.mlp.c_proj", "transformer.resblocks.0.mlp",
                   "transformer.resblocks.0", "transformer.resblocks.0.attn", "transformer"],
           "rn": ["attnpool.k_proj", "attnpool", "layer1.0", "layer1.0.relu3", "layer2.0.bn1"]}
@@ -22,13 +22,13 @@ CASES = [(kind, name) for kind, names in LAYERS.items() for name in names]
 
 
 class More(nn.Module):
-    """A layer, and half of the size of what it gives."""
+    """A layer whose output is increased by half of its absolute value."""
 
     def __init__(self, layer: nn.Module):
         super().__init__()
         self.layer = layer
 
-    def __getattr__(self, name: str):  # all else of the layer, too
+    def __getattr__(self, name: str):  # other attributes are the layer's
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -60,7 +60,7 @@ def replace(tower: nn.Module, name: str, make) -> None:
 
 
 def both(kind: str, change) -> tuple[list[torch.Tensor], PromptedCLIP]:
-    """Features of the changed tower itself, and of a fast model, training and evaluating."""
+    """Features of the changed tower itself, and of a fast model in training and in evaluation."""
     model = random_clip(kind)
     ours = prompted(copy.deepcopy(model))
     images = torch.randn(3, 3, size_of(kind), size_of(kind))
@@ -81,7 +81,7 @@ def agree(found: list[torch.Tensor]) -> None:
 
 
 @pytest.mark.parametrize("kind, name", [c for c in CASES if not c[1].endswith("k_proj")])
-def test_a_hook_changes_what_it_changes_in_the_tower_itself(kind, name):
+def test_a_hook_has_the_same_effect_as_in_the_tower_itself(kind, name):
     found, ours = both(kind, lambda v: v.get_submodule(name).register_forward_hook(more))
     agree(found)
     assert name in ours.visual_as_loaded.changed()
@@ -89,13 +89,13 @@ def test_a_hook_changes_what_it_changes_in_the_tower_itself(kind, name):
 
 @pytest.mark.parametrize("kind, name", [c for c in CASES if c[1] not in (
     "attnpool.k_proj", "transformer.resblocks.0.attn")])
-def test_a_layer_in_place_of_another_is_called(kind, name):
+def test_a_replaced_layer_is_called(kind, name):
     found, ours = both(kind, lambda v: replace(v, name, More))
     agree(found)
     assert name.rpartition(".")[0] in ours.visual_as_loaded.changed()
 
 
-def test_another_forward_of_the_same_layer_is_called():
+def test_a_replaced_forward_of_a_layer_is_called():
     def change(visual):
         layer = visual.transformer.resblocks[0].mlp.c_proj
         forward = layer.forward
@@ -106,14 +106,14 @@ def test_another_forward_of_the_same_layer_is_called():
 
 @pytest.mark.parametrize("kind, name", [
     ("vit", "transformer.resblocks.0.mlp.c_proj"), ("rn", "layer1.0.conv2")])
-def test_a_parametrized_weight_is_read_and_nothing_is_slower(kind, name):
+def test_a_parametrized_weight_is_used_and_work_is_still_skipped(kind, name):
     found, ours = both(kind, lambda v: parametrize.register_parametrization(
         v.get_submodule(name), "weight", Positive()))
     agree(found)
     assert ours.skips
 
 
-def test_a_visual_prompt_and_a_copy_are_no_change():
+def test_a_visual_prompt_and_a_copy_do_not_count_as_changes():
     ours = prompted(random_clip("vit"))
     ours.add_visual_prompt(2, torch.Generator().manual_seed(0))
     for model in (ours, copy.deepcopy(ours)):
@@ -130,14 +130,14 @@ def test_a_changed_tower_has_no_local_features():
         ours.local_features(images)
 
 
-def test_a_hook_that_is_removed_leaves_nothing():
+def test_a_removed_hook_does_not_count_as_a_change():
     ours = prompted(random_clip("vit"))
     ours.visual.transformer.register_forward_hook(more).remove()
     assert ours.skips
 
 
 @pytest.mark.parametrize("part", ["mlp.c_proj", "attn", ""])
-def test_a_changed_text_tower(part):
+def test_a_changed_text_tower_has_its_effect_or_is_refused(part):
     model = random_clip("vit")
     unchanged = prompted(copy.deepcopy(model)).class_features()
     fast, whole = prompted(copy.deepcopy(model)), prompted(model, fast=False)

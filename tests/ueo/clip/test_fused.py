@@ -1,5 +1,4 @@
-"""Kernels of the project's own against torch's, by Triton's interpreter and, where there is one, on
-a GPU."""
+"""The project's own kernels against torch's, in Triton's interpreter and, if any, on a GPU."""
 
 import os
 import subprocess
@@ -48,7 +47,7 @@ torch.testing.assert_close(transformer.QuickGELU.apply(wide), expected, atol=1e-
 """
 
 
-def test_kernels_give_what_torch_gives():
+def test_kernels_equal_torchs_operations():
     pytest.importorskip("triton")
     done = subprocess.run([sys.executable, "-c", INTERPRETED], capture_output=True, text=True,
                           env={**os.environ, "TRITON_INTERPRET": "1"})
@@ -56,7 +55,7 @@ def test_kernels_give_what_torch_gives():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_on_a_gpu_too():
+def test_kernels_equal_torchs_operations_on_a_gpu():
     assert max(available.differences(torch.device("cuda")).values()) < 1e-5
 
 
@@ -65,7 +64,9 @@ def test_on_a_gpu_too():
     ({"LayerNorm": 1e-7, "QuickGELU": float("nan")}, "QuickGELU differs from torch's by nan"),
     ({"LayerNorm": 0.1, "QuickGELU": 1e-7}, "LayerNorm differs from torch's by 1.0e-01"),
 ])
-def test_torchs_are_taken_and_it_is_said_once_where_they_do_not(monkeypatch, capsys, found, said):
+def test_kernels_that_fail_or_differ_are_replaced_with_one_message(
+    monkeypatch, capsys, found, said
+):
     def differences(device):
         if isinstance(found, Exception):
             raise found

@@ -1,4 +1,4 @@
-"""Image towers of open_clip: features as its own, what is tuned, what only some of them can do."""
+"""Image towers of open_clip: features, tuned parameters, and what only some of them support."""
 
 import open_clip
 import pytest
@@ -34,14 +34,14 @@ def visual_of(small_backbones):
 
 
 def images(kind: str, count: int = 3) -> torch.Tensor:
-    """As batches come: channels last in memory."""
+    """A batch of random images, channels last in memory as batches are."""
     size, generator = SIZES.get(kind, 32), torch.Generator().manual_seed(0)
     return torch.randn(count, size, size, 3, generator=generator).permute(0, 3, 1, 2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
-def test_features_are_the_librarys_own(visual_of, kind):
+def test_features_equal_the_librarys(visual_of, kind):
     expected = visual_of(kind)(images(kind).contiguous())
     visual = visual_of(kind).to(memory_format=torch.channels_last)
     for tower in (visual, folded(visual)):
@@ -62,7 +62,7 @@ def test_the_affine_parameters_of_every_normalisation_layer_are_found(visual_of,
 
 
 @pytest.mark.parametrize("name", AFFINE)
-def test_of_real_models_as_many_are_tuned_as_were_counted(name):
+def test_real_models_have_the_counted_affine_parameters(name):
     with torch.device("meta"):  # shapes alone
         visual = open_clip.create_model(name, load_weights=False, device="meta").visual
     assert sum(p.numel() for p in affine_by_type(visual).values()) == AFFINE[name]
@@ -71,10 +71,10 @@ def test_of_real_models_as_many_are_tuned_as_were_counted(name):
 
 
 @pytest.mark.parametrize("kind", ["siglip", "eva", "pe", "mobileclip", "convnext"])
-def test_norms_of_timm_stay_in_full_beside_half_weights(
+def test_timms_norms_stay_in_fp32_beside_fp16_weights(
     small_backbones, pretended_transformers, kind
 ):
-    """In half precision a step of fine-tuning would be lost in a weight of about 1."""
+    """In fp16 a step of fine-tuning would be rounded away in a weight of about 1."""
     name = small_backbones(kind)
     whole = open_clip_files.load(name, "fp32").visual
     half = open_clip_files.load(name, "fp16").visual
@@ -107,14 +107,14 @@ def test_openais_weights_give_openais_features(visual_of, kind):
     {"pool_type": "avg"}, {"output_tokens": True}, {"attn_pool": nn.Identity()},
     {"ln_pre": nn.Identity()},
 ])
-def test_a_vit_that_reads_something_else_runs_as_it_is(visual_of, changes):
+def test_a_vit_with_an_unknown_layout_gets_no_fast_path(visual_of, changes):
     visual = visual_of("vit")
     for name, value in changes.items():
         setattr(visual, name, value)
     assert layout(visual) is None
 
 
-def test_a_visual_prompt_goes_into_open_clips_vit_alone(small_clip):
+def test_a_visual_prompt_works_in_open_clips_vit_alone(small_clip):
     plain, prompted = small_clip("vit"), small_clip("vit")
     prompted.add_visual_prompt(3, torch.Generator().manual_seed(0))
     slow = small_clip("vit", fast=False)
@@ -130,7 +130,7 @@ def test_a_visual_prompt_goes_into_open_clips_vit_alone(small_clip):
 @pytest.mark.parametrize("fast", [True, False])
 @torch.no_grad()
 def test_a_tower_of_timm_gets_channels_first(small_clip, fast):
-    """Its weights' gradients would be wrong otherwise, and the memory beside them overwritten."""
+    """Otherwise gradients of its weights are wrong, and the memory beside them is overwritten."""
     model, seen = small_clip("mobileclip", fast=fast), []
     trunk = model.visual.trunk
     trunk.register_forward_pre_hook(lambda module, args: seen.append(args[0].is_contiguous()))
@@ -138,7 +138,7 @@ def test_a_tower_of_timm_gets_channels_first(small_clip, fast):
     assert seen == [True] and trunk.stem[1].conv_kxk[0].conv.weight.is_contiguous()
 
 
-def test_batch_statistics_reach_the_norms_of_timm(small_clip):
+def test_batch_statistics_apply_to_timms_norms(small_clip):
     model = small_clip("mobileclip")
     assert model.independent
     use_batch_statistics(model.visual, "BATCH_STATS")
@@ -152,7 +152,7 @@ def test_batch_statistics_reach_the_norms_of_timm(small_clip):
 
 @pytest.fixture
 def small_clip(visual_of):
-    """small_clip(kind): a PromptedCLIP as far as its image side goes."""
+    """small_clip(kind): a PromptedCLIP with an image tower alone."""
     class Backbone:
         text, token_embedding, dtype = nn.Identity(), nn.Identity(), torch.float32
         embedding, logit_scale, logit_bias = 32, 100.0, None

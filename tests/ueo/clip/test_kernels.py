@@ -22,7 +22,7 @@ NARROW = {  # as in ueo.clip.architectures; two heads, since one needs no transp
 
 
 def kernels(name: str, count: int, fast: bool, precision: str = "fp16") -> dict[str, int]:
-    """Of the parts of one step of UEO."""
+    """Number of kernels in each part of a step of UEO."""
     torch.manual_seed(0)
     clip_model = CLIP(*NARROW[name]).eval().requires_grad_(False)
     if precision == "fp16":
@@ -57,7 +57,7 @@ def kernels(name: str, count: int, fast: bool, precision: str = "fp16") -> dict[
 
 @pytest.mark.parametrize(("backbone", "count"), [
     *((name, count) for name in NARROW for count in (10, 50)),
-    ("RN50", 300),  # the text towers are alike, and images know no number of names
+    ("RN50", 300),  # the ViT has the same text tower, and its images do not depend on names
 ])
 def test_a_fast_step_launches_no_more_than_a_plain_one(backbone, count):
     fast, plain = (kernels(backbone, count, fast) for fast in (True, False))
@@ -69,6 +69,6 @@ def test_a_fast_step_launches_no_more_than_a_plain_one(backbone, count):
 
 @pytest.mark.parametrize("precision", ["fp32", "amp"])
 @pytest.mark.parametrize("backbone", NARROW)
-def test_so_in_every_precision(backbone, precision):
+def test_a_fast_step_launches_fewer_kernels_in_every_precision(backbone, precision):
     fast, plain = (kernels(backbone, 10, fast, precision) for fast in (True, False))
     assert fast["text"] <= plain["text"] and fast["backward"] < plain["backward"]

@@ -1,4 +1,4 @@
-"""Local features against the plain towers, told to let every place see itself alone."""
+"""Local features against plain towers in which each position attends to itself alone."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def alone(visual, tokens):
 
 
 @torch.no_grad()
-def test_a_vits_places_keep_their_own_values():
+def test_local_features_of_a_vit_are_patches_that_attend_to_themselves():
     visual = random_clip("vit").visual
     found = local_features(visual, images("vit"))
     seen = []
@@ -37,7 +37,7 @@ def test_a_vits_places_keep_their_own_values():
 
 
 @torch.no_grad()
-def test_a_resnets_places_go_through_value_and_output():
+def test_local_features_of_a_resnet_use_the_value_and_output_projections():
     visual = random_clip("rn").visual
     grid = before_pool(visual, images("rn")).numpy()
     found = local_features(visual, images("rn")).numpy()
@@ -52,7 +52,7 @@ def test_a_resnets_places_go_through_value_and_output():
 
 @pytest.mark.parametrize("fast", [True, False])
 @torch.no_grad()
-def test_tokens_of_a_visual_prompt_are_no_places(fast):
+def test_tokens_of_a_visual_prompt_have_no_local_features(fast):
     clip = wrap(random_clip("vit"))
     model = PromptedCLIP(clip, PromptLearner(["cat", "dog"], clip), fast=fast)
     without = local_features(model.visual, images("vit"))

@@ -25,7 +25,7 @@ def kind(request):
     return request.param
 
 
-def test_class_features_are_those_of_openais_text_encoder_in_the_order_of_the_names(kind):
+def test_class_features_equal_openais_in_the_order_of_the_names(kind):
     model = random_clip(kind)
     features = PromptedCLIP(wrap(model), PromptLearner(NAMES, wrap(model))).class_features()
     texts = [f"a photo of a {name.replace('_', ' ')}." for name in NAMES]
@@ -34,7 +34,7 @@ def test_class_features_are_those_of_openais_text_encoder_in_the_order_of_the_na
     assert (features @ features.T).fill_diagonal_(0).max() < 0.999, "prompts must differ"
 
 
-def test_scaled_logits_are_openais(kind):
+def test_scaled_logits_equal_openais(kind):
     model = random_clip(kind)
     images = torch.randn(3, 3, size_of(kind), size_of(kind))
     ours = PromptedCLIP(wrap(model), PromptLearner(NAMES, wrap(model)))
@@ -45,7 +45,7 @@ def test_scaled_logits_are_openais(kind):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_weights_of_convolutions_lie_channels_last_and_change_no_digit(dtype):
+def test_channels_last_weights_change_no_digit(dtype):
     model, images = random_clip("rn").to(dtype), torch.randn(3, 3, 64, 64, dtype=dtype)
     ours = PromptedCLIP(wrap(model), PromptLearner(NAMES, wrap(model)))
     with ours.evaluating():
@@ -61,14 +61,14 @@ def test_weights_of_convolutions_lie_channels_last_and_change_no_digit(dtype):
 @pytest.mark.parametrize("position, text", [
     ("end", "a photo of a {}."), ("middle", "a photo {} of a."), ("front", "{} a photo of a."),
 ])
-def test_positions_of_the_class_name(position, text):
+def test_the_class_name_can_be_at_three_positions(position, text):
     model = random_clip("vit")
     prompt = PromptLearner(["mug", "sun"], wrap(model), position=position)
     tokens = clip.tokenize([text.format(n) for n in ("mug", "sun")])[:, : prompt().shape[1]]
     torch.testing.assert_close(prompt(), model.token_embedding(tokens))
 
 
-def test_an_odd_context_is_parted_as_coop_does():
+def test_an_odd_context_is_divided_as_by_coop():
     model = random_clip("vit")
     prompt = PromptLearner(["mug", "desk_lamp"], wrap(model), context="photo of a",
                            position="middle")
@@ -88,7 +88,7 @@ def test_a_random_context_follows_its_generator_and_may_be_class_specific():
     assert torch.equal(make(1), make(1)) and not torch.equal(make(1), make(2))
 
 
-def test_a_random_context_is_as_wide_as_coops():
+def test_a_random_context_has_coops_standard_deviation():
     generator = torch.Generator().manual_seed(0)
     prompt = PromptLearner(NAMES, wrap(random_clip("vit")), context="", n_ctx=15,
                            class_specific=True, generator=generator)
@@ -142,7 +142,7 @@ def test_a_jit_archive_loads_like_openais(tmp_path):
     torch.testing.assert_close(loaded(images, texts)[0], model(images, texts)[0])
 
 
-def test_a_compact_vocabulary_is_spread_out(tmp_path):
+def test_a_compact_vocabulary_is_expanded(tmp_path):
     model = random_clip("vit")
     state = model.state_dict()
     ids = torch.tensor(sorted(set(clip.tokenize("a photo of a mug.").unique().tolist())))
@@ -154,7 +154,7 @@ def test_a_compact_vocabulary_is_spread_out(tmp_path):
     torch.testing.assert_close(loaded.encode_text(texts), model.encode_text(texts))
 
 
-def test_half_precision_on_a_cpu_is_replaced_and_said(capsys):
+def test_half_precision_on_a_cpu_is_replaced_with_a_message(capsys):
     assert resolve_precision("fp16", torch.device("cpu")) == "fp32"
     assert "fp32 is used on the CPU" in capsys.readouterr().out
     assert resolve_precision("fp16", torch.device("cuda")) == "fp16"

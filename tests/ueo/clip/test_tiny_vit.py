@@ -11,7 +11,7 @@ CONFIGS = REPOSITORY / "configs"
 pytest.importorskip("open_clip")
 
 
-def test_it_is_a_vit_of_open_clip_for_64_pixels():
+def test_tiny_vit_is_an_open_clip_vit_for_64_pixels():
     backbone = load_clip("TinyViT", "fp32")
     assert "TinyViT" in available_backbones()
     assert type(backbone.visual).__module__.startswith("open_clip")
@@ -34,13 +34,13 @@ def run(tmp_path_factory):
     return folder / "run"
 
 
-def test_it_knows_its_classes_far_above_chance(run):
+def test_tiny_vit_is_far_above_chance(run):
     before = read(run)["evaluations"][0]["test"]
     assert before["pacc"] > 25  # chance is 3.6
     assert before["auroc"] > 55
 
 
-def test_weights_that_are_not_its_own_are_refused(tmp_path, monkeypatch):
+def test_tiny_vit_refuses_other_weights(tmp_path, monkeypatch):
     monkeypatch.setattr("ueo.clip.towers.open_clip_files.weights_file",
                         lambda name: REPOSITORY / "assets" / "tiny_clip.safetensors")
     monkeypatch.setattr("ueo.clip.towers.open_clip_files.fetch",

@@ -1,4 +1,4 @@
-"""Files of weights: what is read, and what is said of the rest."""
+"""Weight files: which are read, and how others are refused."""
 
 import os
 
@@ -46,7 +46,7 @@ class Trap:
     (lambda s: torch.nn.Linear(2, 2), "whole model, .* save the state dict"),
     (lambda s: Trap(), "refused, it names posix.system, which .* run a program"),
 ])
-def test_what_the_file_is_is_said(state, tmp_path, monkeypatch, change, said):
+def test_the_refusal_of_a_file_says_what_it_contains(state, tmp_path, monkeypatch, change, said):
     monkeypatch.chdir(tmp_path)
     path = save(tmp_path, change(state))
     with pytest.raises(CheckpointError, match=said) as caught:
@@ -69,14 +69,14 @@ def test_a_damaged_file_is_named(state, tmp_path, name, content):
     ("RN50", 102_007_137), ("RN101", 119_688_033), ("ViT-B/32", 151_277_313),
     ("ViT-B/16", 149_620_737), ("ViT-L/14", 427_616_513),
 ])
-def test_random_architectures_have_as_many_parameters_as_the_published(name, parameters):
+def test_architectures_have_the_published_numbers_of_parameters(name, parameters):
     with torch.device("meta"):
         model = CLIP(*ARCHITECTURES[name])
     assert sum(p.numel() for p in model.parameters()) == parameters
 
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32", "amp"])
-def test_a_copy_is_what_would_be_read_and_leaves_random_numbers_as_reading_does(
+def test_a_copy_equals_reading_anew_and_so_do_random_numbers_after_it(
     precision, state, tmp_path, monkeypatch
 ):
     path, readings = str(save(tmp_path, state)), []
@@ -92,11 +92,11 @@ def test_a_copy_is_what_would_be_read_and_leaves_random_numbers_as_reading_does(
         assert all(torch.equal(t, expected[n]) and t.dtype == expected[n].dtype
                    for n, t in copied.state_dict().items())
         with torch.no_grad():
-            copied.visual.proj.zero_()  # what a run does to its own reaches no other
-    assert len(readings) == 4 + 2  # once a seed
+            copied.visual.proj.zero_()  # must not reach another copy
+    assert len(readings) == 4 + 2  # own_copy reads once per seed
 
 
-def test_a_copy_is_of_the_file_as_it_is_now(state, tmp_path):
+def test_a_copy_is_of_the_current_file(state, tmp_path):
     path = save(tmp_path, state)
     assert torch.equal(own_copy(str(path), "fp32").model.logit_scale, state["logit_scale"])
     changed = {**state, "logit_scale": state["logit_scale"] + 1}
@@ -108,7 +108,7 @@ def test_a_copy_is_of_the_file_as_it_is_now(state, tmp_path):
         own_copy(str(path), "fp32")
 
 
-def test_a_damaged_file_that_was_put_there_by_hand_is_said_to_be_damaged(tmp_path, monkeypatch):
+def test_a_damaged_file_put_there_by_hand_is_called_damaged(tmp_path, monkeypatch):
     def fails(*_):
         raise OSError("no network")
 

@@ -1,5 +1,4 @@
-"""The keys of docs/results.md are those of a run's files, and its snippets give the record's
-numbers."""
+"""docs/results.md lists all keys of a run's files, and its snippets give the record's numbers."""
 
 import csv
 import re
@@ -26,7 +25,7 @@ def section(title: str) -> str:
 
 
 def each(text: str) -> list[str]:
-    """As a shell expands it: a_{b,c} -> a_b, a_c."""
+    """Brace expansion as in a shell: a_{b,c} -> a_b, a_c."""
     parts = [part.split(",") for part in re.split(r"[{}]", text)]
     return ["".join(choice) for choice in product(*parts)]
 
@@ -52,7 +51,7 @@ def runs(toy, few_words, small_backbones, pretended_transformers):
     return found
 
 
-def test_the_tables_hold_every_key_of_the_files_with_its_shape_and_type(runs):
+def test_the_tables_list_every_key_of_the_files_with_its_shape_and_type(runs):
     tables = {file: documented(file) for file in ("outputs.npz", "features.npz")}
     missing = {file: set(table) for file, table in tables.items()}
     for name, folder in runs.items():
@@ -75,7 +74,7 @@ def test_the_tables_hold_every_key_of_the_files_with_its_shape_and_type(runs):
     assert missing == {"outputs.npz": set(), "features.npz": set()}, "no run writes these"
 
 
-def test_labels_paths_and_names_fit_together(build, toy):
+def test_labels_paths_and_class_names_agree(build, toy):
     options = ("DATASET.PROTOCOL", "independent")
     truth = build_dataset(build(*options, trainer="ZeroshotCLIP").cfg)
     _, folder = toy("run", *options, trainer="ZeroshotCLIP")

@@ -1,4 +1,4 @@
-"""What a run evaluates: each image's own cosines, in whichever list, by the run's own model."""
+"""A run's evaluations: each image has its own cosines in every list, by the run's own model."""
 
 import json
 import shutil
@@ -19,8 +19,8 @@ from ueo.scores import SCORES
 
 @pytest.mark.parametrize("setting", ["partial", "open", "open_partial"])
 @pytest.mark.parametrize("protocol", ["released", "independent"])
-def test_cosines_are_each_images_own_in_the_order_of_its_list(build, setting, protocol):
-    """Unlabelled images that are test images too are not computed again, but taken from there."""
+def test_cosines_are_in_the_order_of_their_list(build, setting, protocol):
+    """Cosines of unlabelled images that are also test images are copied, not computed again."""
     trainer = build("DATASET.PROTOCOL", protocol, setting=setting, kind="vit")
     cosines = trainer.evaluations.run(epoch=0)
     lists = {"test": trainer.test_loader.dataset, "unlabelled": trainer.unlabelled_loader.dataset}
@@ -34,7 +34,7 @@ def test_cosines_are_each_images_own_in_the_order_of_its_list(build, setting, pr
 
 
 def test_fixtures_are_irregular(build):
-    """What a fault in an index cannot slip through: no list is the beginning of another."""
+    """No list is the beginning of another, so a wrong index cannot go unnoticed."""
     dataset = build_dataset(build(setting="open").cfg)
     unlabelled, test = ([i.impath for i in part] for part in (dataset.train_u, dataset.test))
     assert set(unlabelled) < set(test) and unlabelled != test[: len(unlabelled)]
@@ -43,8 +43,8 @@ def test_fixtures_are_irregular(build):
 
 
 @pytest.mark.parametrize("part", [0, 1])
-def test_the_hash_of_a_split_is_of_both_lists(build, monkeypatch, part):
-    """An image fewer to adapt to, or to test on, is another split."""
+def test_the_hash_of_a_split_covers_both_lists(build, monkeypatch, part):
+    """The hash changes with one unlabelled image or one test image less."""
     cfg = build(setting="open").cfg
     whole = build_dataset(cfg)
     released = type(whole).released
@@ -59,8 +59,8 @@ def test_the_hash_of_a_split_is_of_both_lists(build, monkeypatch, part):
 
 
 @pytest.mark.parametrize("kind", ["rn", "vit"])
-def test_features_that_runs_share_are_those_of_their_own_backbone(toy, tmp_path, kind):
-    """Two backbones of one architecture on one data root, the second after the first."""
+def test_shared_features_are_those_of_the_runs_backbone(toy, tmp_path, kind):
+    """Two backbones of one architecture use the same store, one after the other."""
     other = tmp_path / "other.safetensors"
     save_file(random_clip(kind, seed=5).state_dict(), other)
     shared = ("DATASET.STORE", str(tmp_path / "store"))
@@ -76,8 +76,8 @@ def test_features_that_runs_share_are_those_of_their_own_backbone(toy, tmp_path,
     assert (a != first).all(), "the backbones must differ for this test to mean anything"
 
 
-def test_features_that_runs_share_are_those_of_their_own_transform(toy, tmp_path):
-    """Another interpolation gives other pixels of the same images."""
+def test_shared_features_are_those_of_the_runs_transform(toy, tmp_path):
+    """A different interpolation gives different pixels of the same images."""
     shared = ("DATASET.STORE", str(tmp_path / "store"))
     toy("bicubic", *shared, kind="vit", trainer="ZeroshotCLIP")
     nearest = ("INPUT.INTERPOLATION", "nearest")
@@ -87,7 +87,7 @@ def test_features_that_runs_share_are_those_of_their_own_transform(toy, tmp_path
     np.testing.assert_array_equal(a, b)
 
 
-def test_features_that_runs_share_are_not_those_of_an_image_that_was_replaced(
+def test_shared_features_of_a_replaced_image_are_computed_again(
         toy, toy_root, tmp_path):
     root = shutil.copytree(toy_root, tmp_path / "root", ignore=shutil.ignore_patterns(".decoded"))
     shared = ("DATASET.STORE", str(tmp_path / "store"))
@@ -101,7 +101,7 @@ def test_features_that_runs_share_are_not_those_of_an_image_that_was_replaced(
 
 
 def test_features_of_a_tuned_model_are_not_shared(toy, tmp_path):
-    """Nobody else has that model: its features would fill the store for nothing."""
+    """No other run has that model, so its features would only waste space."""
     shared = ("DATASET.STORE", str(tmp_path / "store"), "TRAINER.UEO.EVAL_FREQ", "1")
     toy("zero", *shared, kind="vit", trainer="ZeroshotCLIP")
     kept = sorted(path.name for path in (tmp_path / "store").glob("*.npz"))
@@ -110,7 +110,7 @@ def test_features_of_a_tuned_model_are_not_shared(toy, tmp_path):
 
 
 @pytest.mark.parametrize("score", ["max_logit", "energy"])
-def test_the_score_that_is_asked_for_is_the_one_that_is_measured(toy, score):
+def test_the_requested_score_is_measured(toy, score):
     _, folder = toy("run", "TRAINER.UEO.SCORE", score, "TEST.KEEP_OUTPUTS", "True", kind="vit",
                     epochs=1)
     cosines = torch.from_numpy(read_kept(folder)["cosines"])
@@ -149,5 +149,5 @@ def test_the_record_holds_the_h_score_of_its_threshold_and_the_calibration_error
     assert found["ece"] == pytest.approx(100 * ece, abs=1e-3)
     check_outputs(folder, result)
     trained = {**found}
-    del trained["h_score"]  # of the threshold that the run ends with
+    del trained["h_score"]  # uses the threshold of the finished run
     assert result["evaluations"][-1]["test"] == trained

@@ -1,4 +1,4 @@
-"""The evaluator that the engine calls: direction of scores, what it prints, what it gives."""
+"""The evaluator that the engine calls: direction of scores, printed lines and results."""
 
 import re
 
@@ -22,7 +22,7 @@ def evaluator():
     return UFTEvaluator(get_cfg_default(), num_known=3, unlabelled_classes={0, 1, 3})
 
 
-def test_a_model_that_knows_what_it_knows_scores_100_auroc(evaluator):
+def test_perfect_detection_has_an_auroc_of_100(evaluator):
     for rows in (slice(0, 4), slice(4, 6)):  # in batches
         evaluator.process(COSINES[rows], LABELS[rows])
     result = evaluator.evaluate()
@@ -41,11 +41,11 @@ def test_lines_that_the_familys_parsers_read(evaluator, capsys):
     assert "* accuracy: 75.0%" in printed
 
 
-def test_it_is_found_by_name():
+def test_the_evaluator_is_in_dassls_registry():
     assert EVALUATOR_REGISTRY.get("UFTEvaluator") is UFTEvaluator
 
 
-def test_without_an_image_of_a_known_class_no_number_is_invented(evaluator, capsys):
+def test_without_images_of_known_classes_metrics_are_undefined(evaluator, capsys):
     evaluator.process(COSINES[4:], LABELS[4:])
     assert evaluator.evaluate()["accuracy"] is None
     printed = capsys.readouterr().out
@@ -54,7 +54,7 @@ def test_without_an_image_of_a_known_class_no_number_is_invented(evaluator, caps
     assert "not defined here: accuracy, pacc, auroc" in printed
 
 
-def test_the_lines_of_another_set_are_not_taken_for_the_test_sets(capsys):
+def test_parsers_do_not_take_lines_of_another_set_for_the_test_sets(capsys):
     other = UFTEvaluator(get_cfg_default(), num_known=3, aside="unlabelled")
     other.process(COSINES, LABELS)
     other.evaluate()

@@ -1,4 +1,4 @@
-"""A run that keeps its outputs: every score is computed later, as the run would have given it."""
+"""Kept outputs of a run: every score can be computed later and equals the run's own."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ KEEP = ("TEST.KEEP_OUTPUTS", "True")
 
 
 @pytest.mark.parametrize("kind", ["rn", "vit"])
-def test_scores_of_kept_outputs_are_those_of_the_record(toy, kind):
+def test_scores_of_kept_outputs_equal_those_of_the_record(toy, kind):
     status, folder = toy("run", *KEEP, kind=kind)
     assert status == 0
     outputs = np.load(folder / "outputs.npz")
@@ -29,7 +29,7 @@ def test_scores_of_kept_outputs_are_those_of_the_record(toy, kind):
         np.testing.assert_array_equal(
             (kept["train_features"] @ kept["class_features"].T).argmax(1), kept["train_labels"]
         )
-        # released protocol: unlabelled images are test images, with the class that is predicted
+        # released protocol: train_features are of unlabelled images, with predicted labels
         np.testing.assert_array_equal(
             kept["train_labels"], outputs[f"unlabelled_predictions_{when}"]
         )
@@ -42,7 +42,7 @@ def test_scores_of_kept_outputs_are_those_of_the_record(toy, kind):
     assert 0 <= low <= measured["mcm"]["auroc"] <= high <= 100
 
 
-def test_shots_are_kept_with_their_labels_and_a_frozen_tower_once(toy):
+def test_shots_are_kept_with_their_labels_and_features_of_a_frozen_tower_once(toy):
     status, folder = toy("run", *KEEP, "DATASET.NUM_SHOTS", "2", "TRAINER.CoOp.TUNE", "prompt",
                          trainer="CoOp")
     assert status == 0
@@ -54,14 +54,14 @@ def test_shots_are_kept_with_their_labels_and_a_frozen_tower_once(toy):
         assert "test_cosines_after" in file.files and "test_features_after" not in file.files
 
 
-def test_prompts_for_each_image_have_no_local_score(toy):
+def test_a_method_with_a_prompt_for_each_image_has_no_local_score(toy):
     status, folder = toy("run", *KEEP, "DATASET.NUM_SHOTS", "1", trainer="CoCoOp", epochs=1)
     assert status == 0
     lacking = set(ALL_SCORES) - set(scored_runs.read_run(folder).scores)
     assert lacking == {"gl_mcm", "sigmoid", *AGAINST_NAMES}
 
 
-def test_a_model_that_was_not_trained_is_the_same_before_and_after(toy):
+def test_an_untrained_model_has_equal_scores_before_and_after(toy):
     status, folder = toy("run", *KEEP, trainer="ZeroshotCLIP")
     assert status == 0
     before, after = (scored_runs.read_run(folder, when).scores for when in ("before", "after"))
@@ -77,7 +77,7 @@ def test_a_score_with_other_parameters_needs_no_run(toy):
     np.testing.assert_allclose(run.scores["sharp"], (100 * cosines).softmax(1).amax(1), rtol=1e-9)
 
 
-def test_keeping_changes_no_result_and_is_no_other_configuration(toy, capsys):
+def test_keeping_outputs_changes_neither_results_nor_the_configuration(toy, capsys):
     _, plain = toy("plain")
     _, kept = toy("kept", *KEEP)
     a, b = (np.load(folder / "outputs.npz") for folder in (plain, kept))
@@ -86,17 +86,17 @@ def test_keeping_changes_no_result_and_is_no_other_configuration(toy, capsys):
         scored_runs.read_run(plain)
     status, _ = toy("kept")
     assert status == 0 and "Finished before" in capsys.readouterr().out
-    status, _ = toy("plain", *KEEP)  # finished, but without what is asked for now
+    status, _ = toy("plain", *KEEP)  # finished, but without the outputs
     assert status == 0 and (plain / FEATURES).is_file()
 
 
-def test_files_of_an_older_run_and_damaged_ones(toy, tmp_path):
+def test_damaged_outputs_and_a_missing_run_are_refused(toy, tmp_path):
     _, folder = toy("run", *KEEP, trainer="ZeroshotCLIP")
     whole = (folder / FEATURES).read_bytes()
     (folder / FEATURES).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match="damaged"):
         read_kept(folder)
-    write_kept(folder, {})  # the run is made again without the option
+    write_kept(folder, {})  # as a run without the option does
     assert not (folder / FEATURES).exists()
     with pytest.raises(DataError, match="no finished run"):
         scored_runs.read_run(tmp_path)
@@ -110,7 +110,7 @@ def test_a_score_that_is_not_finite_is_named(toy):
     write_kept(folder, arrays)
     with pytest.raises(FloatingPointError, match="score mcm: 1 of 57 scores"):
         scored_runs.measure(scored_runs.read_run(folder))
-    arrays["test_features_before"][0] = np.nan  # of a training image too
+    arrays["test_features_before"][0] = np.nan  # also a training image
     write_kept(folder, arrays)
     with pytest.raises(FloatingPointError, match="training images are not finite"):
         scored_runs.read_run(folder)

@@ -1,4 +1,4 @@
-"""Runs whose score is against names that no class has: record, prediction, export, resumption."""
+"""Runs with scores against negative names: record, prediction, export and resuming."""
 
 import socket
 
@@ -30,7 +30,7 @@ def no_network(monkeypatch):
 
     def local(self, address):
         assert self.family == socket.AF_UNIX, f"the network was asked: {address}"
-        return connect(self, address)  # among processes
+        return connect(self, address)  # between processes
 
     monkeypatch.setattr(socket.socket, "connect", local)
 
@@ -41,14 +41,14 @@ def options(trainer: str, score: str, *more: str) -> list[str]:
 
 
 def predicted(folder, root: str, model=None) -> list:
-    """Of the run's test images. model: where it is loaded already."""
+    """Predictions of the run's test images. model: the run's model if it is already loaded."""
     paths = [f"{root}/toy/{path}" for path in read_outputs(folder)["test_paths"]]
     model = model or ueo.load(folder, "cpu")
     return list(model.predict(paths, batch_size=5, before=False))
 
 
 @pytest.mark.parametrize("trainer", [name for name in trainer_names() if name != "Midway"])
-def test_every_trainer_reports_it_and_its_model_predicts_it_again(toy, toy_root, trainer):
+def test_every_trainer_reports_the_score_and_its_model_reproduces_it(toy, toy_root, trainer):
     score = "tanl" if trainer in ("UEO", "TipAdapter", "CoCoOp") else "neglabel"
     status, folder = toy(trainer, *options(trainer, score), trainer=trainer, kind="vit", epochs=1)
     assert status == 0
@@ -59,12 +59,12 @@ def test_every_trainer_reports_it_and_its_model_predicts_it_again(toy, toy_root,
     model = ueo.load(folder, "cpu")
     found = predicted(folder, toy_root, model)
     if not hasattr(model.network.model.adapter, "jointly"):
-        # a method that classifies all images at once says other things of one alone
+        # a method that classifies all images jointly scores single images differently
         np.testing.assert_allclose([p.score for p in found], scores, rtol=1e-9)
 
 
 @pytest.mark.parametrize("score", ["neglabel", "tanl"])
-def test_an_image_alone_has_the_score_that_it_had_among_many(toy, toy_root, score):
+def test_the_score_of_an_image_does_not_depend_on_its_batch(toy, toy_root, score):
     _, folder = toy("run", "TRAINER.UEO.SCORE", score, trainer="UEO")
     outputs, model = read_outputs(folder), ueo.load(folder, "cpu")
     paths = [f"{toy_root}/toy/{path}" for path in outputs["test_paths"]]
@@ -73,7 +73,7 @@ def test_an_image_alone_has_the_score_that_it_had_among_many(toy, toy_root, scor
         np.testing.assert_array_equal(found, outputs["test_scores_after"])
 
 
-def test_it_is_the_formula_on_the_models_own_features(toy, weights, few_words):
+def test_the_score_equals_its_formula_on_the_models_features(toy, weights, few_words):
     _, folder = toy("run", *options("ZeroshotCLIP", "neglabel", "TEST.KEEP_OUTPUTS", "True"),
                     trainer="ZeroshotCLIP", kind="vit")
     chosen, kept = negative_names.read(folder), read_kept(folder)
@@ -90,7 +90,7 @@ def test_it_is_the_formula_on_the_models_own_features(toy, weights, few_words):
     np.testing.assert_allclose(read_outputs(folder)["test_scores_after"], expected, atol=1e-5)
 
 
-def test_a_learnt_context_stands_before_the_names_and_one_a_class_does_not(toy):
+def test_a_shared_context_is_used_for_negative_names_and_a_class_specific_one_is_not(toy):
     def features(name: str, *more: str) -> tuple:
         _, folder = toy(name, *options("UEO", "neglabel", "OPTIM.LR", "0.05", *more), kind="vit")
         return folder, negative_names.read(folder)
@@ -111,7 +111,7 @@ def test_a_learnt_context_stands_before_the_names_and_one_a_class_does_not(toy):
     torch.testing.assert_close(feature, learnt.features[0], atol=1e-5, rtol=0)
 
 
-def test_a_context_that_starts_at_random_scores_as_zero_shot_clip_until_it_is_learnt(toy):
+def test_a_random_context_scores_as_zero_shot_clip_before_training(toy):
     random = ("TRAINER.UEO.CTX_INIT", "", "TRAINER.UEO.N_CTX", "3", "TRAINER.UEO.TUNE", "prompt")
     _, zero_shot = toy("zero", *options("ZeroshotCLIP", "neglabel"), trainer="ZeroshotCLIP")
     _, folder = toy("random", *options("UEO", "neglabel", *random), epochs=1)
@@ -123,12 +123,12 @@ def test_a_context_that_starts_at_random_scores_as_zero_shot_clip_until_it_is_le
     assert not torch.allclose(start.features, learnt.features, atol=1e-3)
 
 
-def test_both_are_kept_beside_other_scores_and_change_none(toy):
+def test_both_scores_are_kept_beside_others_and_change_none(toy):
     _, plain = toy("plain", "TEST.KEEP_OUTPUTS", "True", kind="vit")
     _, kept = toy("kept", "TEST.KEEP_OUTPUTS", "True", "TEST.KEEP_NEGATIVES", "True", kind="vit")
     a, b = read_outputs(plain), read_outputs(kept)
     assert all(np.array_equal(a[name], b[name]) for name in a)
-    assert not (kept / negative_names.FILE).exists()  # what is reported does not need them
+    assert not (kept / negative_names.FILE).exists()  # the reported score does not need it
     for when in ("before", "after"):
         found, without = read_run(kept, when), read_run(plain, when)
         assert set(found.scores) - set(without.scores) == {"neglabel", "tanl"}
@@ -152,7 +152,7 @@ def test_words_without_a_token_are_left_out_and_counted(toy, tmp_path, weights, 
     assert not any(torch.isin(rows[n], lost).any() for n in negative_names.read(folder).names)
 
 
-def test_what_a_killed_run_left_ends_with_the_same_scores(toy, monkeypatch):
+def test_a_killed_run_resumes_to_the_same_scores(toy, monkeypatch):
     asked = options("UEO", "tanl", "OPTIM.LR", "0.05")
     _, whole = toy("whole", *asked, kind="vit", epochs=2)
     kind = TRAINER_REGISTRY.get("UEO")
@@ -164,7 +164,7 @@ def test_what_a_killed_run_left_ends_with_the_same_scores(toy, monkeypatch):
     np.testing.assert_allclose(a["test_scores_after"], b["test_scores_after"], rtol=1e-5)
 
 
-def test_predict_and_export_take_it_and_say_what_is_missing(toy_root, weights, tmp_path):
+def test_predict_and_export_use_the_score_and_a_missing_file_is_named(toy_root, weights, tmp_path):
     run = tmp_path / "run"
     arguments = toy_arguments(toy_root, weights, run, kind="vit", epochs=1)
     assert train.main([*arguments, *options("UEO", "neglabel")]) == 0
@@ -183,10 +183,10 @@ def test_predict_and_export_take_it_and_say_what_is_missing(toy_root, weights, t
         ueo.load(run, "cpu")
 
 
-def test_features_of_the_words_are_kept_for_later_runs(toy, tmp_path, monkeypatch):
+def test_features_of_the_words_are_stored_for_later_runs(toy, tmp_path, monkeypatch):
     shared = options("ZeroshotCLIP", "neglabel", "DATASET.STORE", str(tmp_path / "store"))
     _, first = toy("first", *shared, trainer="ZeroshotCLIP", kind="vit")
-    monkeypatch.setattr(negative_names, "readable", None)  # would be called to encode them
+    monkeypatch.setattr(negative_names, "readable", None)  # is called to encode words
     status, second = toy("second", *shared, trainer="ZeroshotCLIP", kind="vit")
     assert status == 0
     a, b = read_outputs(first), read_outputs(second)

@@ -1,4 +1,4 @@
-"""The online protocol: what a method knows when it answers, going on after a kill, domains."""
+"""The online protocol: answers follow from past images alone; resuming, domains, refusals."""
 
 import shutil
 from pathlib import Path
@@ -28,7 +28,7 @@ ONLINE = ("DATASET.PROTOCOL", "online")
 METHODS = [*filter(has_online_form, trainer_names()), "AdaND"]
 OF_METHOD = {"CLIPTTA": ("ONLINE.STEPS", "2"), "EntMin": ("ONLINE.ANSWER", "before"),
              "AdaND": ("TRAINER.AdaND.WARM_UP", "1")}
-ADAM = ("OPTIM.NAME", "adam", "OPTIM.LR", "1e-2")  # so that answers move
+ADAM = ("OPTIM.NAME", "adam", "OPTIM.LR", "1e-2")  # so that answers change
 PARTS = ("predictions", "scores", "confidences")
 
 
@@ -47,7 +47,7 @@ def stream(toy):
 
 
 def answers(outputs: dict, when: str = "after") -> list[np.ndarray]:
-    """Predictions, scores and confidences as the images came."""
+    """Predictions, scores and confidences in the order of the stream."""
     return [outputs[f"test_{part}_{when}"][outputs["stream_order"]] for part in PARTS]
 
 
@@ -55,7 +55,7 @@ def same(first: list[np.ndarray], second: list[np.ndarray], images=slice(None)) 
     return all(np.array_equal(a[images], b[images]) for a, b in zip(first, second))
 
 
-def test_the_methods_of_docs_online_follow_a_stream():
+def test_these_methods_have_an_online_form():
     assert {"ZeroshotCLIP", "UEO", "EntMin", "UniEntPlus", "CLIPTTA", "TransCLIP", "StatA", "ZLaP",
             "TDA", "AdaND"} == set(METHODS)
 
@@ -78,7 +78,7 @@ def test_later_images_change_no_earlier_answer(stream, toy_root, tmp_path, train
 
 
 @pytest.mark.parametrize("trainer", ["UEO", "CLIPTTA", "TDA", "StatA", "AdaND"])
-def test_a_stream_after_kill_9_goes_on_to_the_same_answers(stream, tmp_path, monkeypatch, capsys,
+def test_a_stream_after_kill_9_resumes_to_the_same_answers(stream, tmp_path, monkeypatch, capsys,
                                                            trainer):
     unbroken = stream("unbroken", trainer)
     monkeypatch.setattr(partial_state, "SECONDS", -1.0)
@@ -104,7 +104,7 @@ def test_a_stream_after_kill_9_goes_on_to_the_same_answers(stream, tmp_path, mon
     ("UEO", "fp16"), ("EntMin", "amp"), ("CLIPTTA", "fp32"), ("StatA", "fp16"), ("TDA", "fp16"),
     ("AdaND", "fp32"),
 ])
-def test_a_stream_ends_well_on_a_gpu(toy_root, weights, tmp_path, capsys, trainer, precision):
+def test_a_stream_runs_on_a_gpu(toy_root, weights, tmp_path, capsys, trainer, precision):
     argv = toy_arguments(toy_root, weights, tmp_path, trainer=trainer)
     argv[argv.index("--device") + 1] = "auto"
     options = (*ONLINE, *OF_METHOD.get(trainer, ()), f"TRAINER.{trainer}.PREC", precision)
@@ -124,8 +124,8 @@ def test_the_model_at_the_end_of_a_stream_predicts_new_images(toy, toy_root, tra
 
 
 @pytest.mark.parametrize("trainer", ["TransCLIP", "StatA", "ZLaP", "TDA", "AdaND"])
-def test_new_images_are_judged_by_scores_of_the_model_that_is_kept(toy, toy_root, trainer):
-    """And the stream's own verdicts by the scores of its answers, which are others."""
+def test_the_threshold_for_new_images_comes_from_the_final_model(toy, toy_root, trainer):
+    """The stream's own threshold comes from the scores of its answers, so it is another."""
     _, folder = toy("run", *ONLINE, *OF_METHOD.get(trainer, ()), trainer=trainer)
     outputs, model = np.load(folder / "outputs.npz"), ueo.load(folder, device="cpu")
     found = [*model.predict([f"{toy_root}/toy/{path}" for path in outputs["test_paths"]])]
@@ -143,7 +143,7 @@ def test_a_damaged_file_is_named(toy, capsys):
     assert f"{partial_state.FILE}: damaged; remove it" in capsys.readouterr().err
 
 
-def test_it_goes_on_where_fewer_gpus_are_visible(tmp_path, monkeypatch):
+def test_a_stream_resumes_where_fewer_gpus_are_visible(tmp_path, monkeypatch):
     state, given = torch.get_rng_state(), []
     torch.save({"epoch": 0, "batches": 3, "state": {}, "random": state, "cuda": [state] * 4},
                tmp_path / partial_state.FILE)
@@ -155,7 +155,7 @@ def test_it_goes_on_where_fewer_gpus_are_visible(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("reset", ["True", "False"])
-def test_domains_come_one_after_another(stream, reset):
+def test_domains_follow_one_another(stream, reset):
     options = ("ONLINE.ORDER", "listed", "DATALOADER.TRAIN_X.BATCH_SIZE", "20")
     both = stream("both", "UEO", *options, "ONLINE.THEN", "['blue']", "ONLINE.RESET", reset)
     alone = stream("alone", "UEO", *options, "DATASET.TARGET_DOMAINS", "['blue']")
@@ -166,7 +166,7 @@ def test_domains_come_one_after_another(stream, reset):
     assert same(found, answers(alone)) == (reset == "True")
 
 
-def test_an_image_alone_teaches_ueo_nothing_and_tda_the_same(stream):
+def test_batches_of_one_leave_ueo_unchanged_and_tda_the_same(stream):
     one, many = (("DATALOADER.TRAIN_X.BATCH_SIZE", size) for size in ("1", "16"))
     for size, learns in ((one, False), (many, True)):
         found = stream(f"ueo {size[1]}", "UEO", *size, "OPTIM.NAME", "sgd", "OPTIM.LR", "0.1")
@@ -178,12 +178,12 @@ def test_an_image_alone_teaches_ueo_nothing_and_tda_the_same(stream):
 @pytest.mark.parametrize("trainer", [
     "UniEntPlus", "CLIPTTA", "TransCLIP", "StatA", "ZLaP", "AdaND",
 ])
-def test_one_image_at_a_time(stream, trainer):
+def test_methods_answer_images_one_at_a_time(stream, trainer):
     outputs = stream("run", trainer, "DATALOADER.TRAIN_X.BATCH_SIZE", "1", kind="vit")
     assert np.isfinite(outputs["test_scores_after"]).all()
 
 
-def test_a_stream_normalised_by_its_own_batches_from_the_first_on(stream):
+def test_batch_statistics_count_from_the_first_batch_on(stream):
     plain, own = (stream(value, "EntMin", "TRAINER.EntMin.BATCH_STATS", value, kind="rn")
                   for value in ("False", "True"))
     assert not same(answers(plain), answers(own), slice(0, 16))
@@ -202,7 +202,7 @@ def test_a_stream_normalised_by_its_own_batches_from_the_first_on(stream):
     ("UEO", ("ONLINE.THEN", "['red']"), "ONLINE.THEN: a domain comes twice"),
     ("UEO", ("ONLINE.ORDER", "sorted"), "known: listed, shuffled, correlated, classes"),
 ])
-def test_what_cannot_be_had_online_is_refused(toy, capsys, trainer, options, message):
+def test_what_a_stream_does_not_support_is_refused(toy, capsys, trainer, options, message):
     assert toy("run", *ONLINE, *options, trainer=trainer)[0] == 2
     assert message in capsys.readouterr().err
 
@@ -214,7 +214,7 @@ def test_several_processes_are_refused(build, monkeypatch):
         trainer._refuse()
 
 
-def test_the_options_of_streams_count_online_alone(toy):
+def test_options_of_streams_are_recorded_online_alone(toy):
     _, folder = toy("run", "ONLINE.ORDER", "classes", trainer="ZeroshotCLIP")
     assert not [key for key in read(folder)["config"] if key.startswith("ONLINE")]
     _, folder = toy("online", *ONLINE, "ONLINE.ORDER", "classes", trainer="ZeroshotCLIP")
@@ -226,7 +226,7 @@ def test_the_options_of_streams_count_online_alone(toy):
     assert last["so_far"]["h_score"] == pytest.approx(result["metrics"]["test"]["h_score"])
 
 
-def test_an_image_that_has_not_come_cannot_be_had(build):
+def test_images_that_have_not_arrived_are_out_of_reach(build):
     trainer = build(*ONLINE)
     trainer.stream = trainer._open_stream()
     for loader in (trainer.unlabelled_loader, trainer.train_loader_x, trainer.dm.test_loader):
@@ -239,7 +239,7 @@ def test_an_image_that_has_not_come_cannot_be_had(build):
         trainer.stream.again(torch.tensor([3, 16]))
 
 
-def test_clipttas_memory_holds_what_has_come(build):
+def test_clipttas_memory_holds_past_images_alone(build):
     trainer = build(*ONLINE, trainer="CLIPTTA")
     trainer.stream = trainer._open_stream()
     trainer.num_batches, trainer.batch_idx = len(trainer.stream), 0
@@ -249,7 +249,7 @@ def test_clipttas_memory_holds_what_has_come(build):
         assert len(drawn) and drawn.max() <= batch["index"].max()
 
 
-def test_a_random_context_is_told_what_zero_shot_clip_says_of_a_batch(stream):
+def test_before_training_a_random_context_answers_as_zero_shot_clip(stream):
     zero_shot = answers(stream("zero-shot", "ZeroshotCLIP"))
     random = ("TRAINER.UEO.CTX_INIT", "", "TRAINER.UEO.N_CTX", "3")
     found = answers(stream("random", "UEO", *random), "before")
@@ -259,7 +259,7 @@ def test_a_random_context_is_told_what_zero_shot_clip_says_of_a_batch(stream):
 @pytest.mark.parametrize("size, steps, waiting", [("16", 3, 0), ("20", 3, 0), ("1", 3, 3)])
 def test_adand_learns_from_each_batch_and_from_queues_of_single_images(
         build, size, steps, waiting):
-    """46 images and 5 of noise; 16 a queue of single ones."""
+    """There are 46 images and 5 of noise. Single images wait in a queue of 16."""
     options = ("DATALOADER.TRAIN_X.BATCH_SIZE", size, "TRAINER.AdaND.QUEUE", "16")
     trainer = build(*ONLINE, *options, trainer="AdaND")
     trainer.stream = trainer._open_stream()
@@ -275,7 +275,7 @@ def test_adands_detector_learns_and_scores(build):
     trainer.num_batches, trainer.batch_idx = len(trainer.stream), 0
     start = trainer.detector.weight.clone()
     found = [trainer.online_step(batch) for batch in trainer.stream]
-    assert trainer.counts.tolist() == [0, 46 + 46 // 8, 3]  # nobody waits, images and noise, steps
+    assert trainer.counts.tolist() == [0, 46 + 46 // 8, 3]  # waiting, images and noise, steps
     assert not torch.equal(start, trainer.detector.weight)
     largest = (trainer.model.logit_scale * found[0]["cosines"]).softmax(-1).amax(1)
     assert torch.allclose(found[0]["scores"], largest)

@@ -1,4 +1,4 @@
-"""What departs from a run's recipe is said before training, and stands in records and tables."""
+"""Departures from a run's recipe are printed before training and kept in records and tables."""
 
 import re
 
@@ -8,11 +8,11 @@ from conftest import read, trainer_names
 from ueo.results import tables, wording
 
 
-def test_a_run_says_and_keeps_what_was_set_by_hand(toy, capsys):
+def test_a_run_prints_and_records_what_was_set_by_hand(toy, capsys):
     _, folder = toy("run", "OPTIM.LR", "1e-2", "TRAINER.UEO.SCORE", "mcm", epochs=1)
     out = capsys.readouterr().out
     assert "Recipe: UEO/tiny_clip.yaml\n" in out
-    assert "OPTIM.LR 0.01 (recipe: 0.003)" in out and "SCORE" not in out  # mcm is the recipe's
+    assert "OPTIM.LR 0.01 (recipe: 0.003)" in out and "SCORE" not in out  # mcm is in the recipe
     tuned = re.search(r"Tuned parameters: prompt (\S+), visual_affine (\S+); the backbone", out)
     record = read(folder)
     assert (sum(int(number.replace(",", "")) for number in tuned.groups())
@@ -33,7 +33,7 @@ def test_a_table_says_which_methods_depart_from_their_recipes(toy):
     assert "TRAINER.InfoMax.SCORE energy (InfoMax)." in words
 
 
-def test_what_run_it_is_and_what_is_not_read_are_no_departures_but_an_empty_value_is(toy, capsys):
+def test_only_options_that_change_the_recipe_count_as_set_by_hand(toy, capsys):
     _, folder = toy("run", "TRAINER.UEO.CTX_INIT", "", "SEED", "3", "DATASET.SETTING", "closed",
                     "ONLINE.ORDER", "classes", epochs=1)
     assert "TRAINER.UEO.CTX_INIT '' (recipe: a photo of a)\n" in capsys.readouterr().out
@@ -45,14 +45,14 @@ def test_what_run_it_is_and_what_is_not_read_are_no_departures_but_an_empty_valu
 
 
 @pytest.mark.parametrize("older", [1, 2])
-def test_older_records_of_a_method_hide_nothing_that_was_set(toy, older):
+def test_older_records_do_not_hide_what_was_set_by_hand(toy, older):
     _, folder = toy("run", "OPTIM.LR", "1e-2", epochs=1)
     entries = [(folder, read(folder) | {"seed": seed}) for seed in (1, 2)]
     del entries[older - 1][1]["set_by_hand"]
     assert "OPTIM.LR 0.01" in wording.caption(tables.summarise(entries, "UEO"))
 
 
-def test_many_methods_are_named_by_those_that_are_left_out():
+def test_many_methods_are_listed_by_their_exceptions():
     changed = {name: {"OPTIM.LR": "0.01", "X": "1"} for name in "ABCDE"} | {"Z": {"X": "1"}}
     changed["A"]["Y"] = "2"
     assert wording._by_hand(changed) == (

@@ -1,4 +1,4 @@
-"""Runs on images in shards: the same as on a folder, by one process or two, and after a kill."""
+"""Runs on shards equal runs on a folder, with one process or two, and after a kill."""
 
 import csv
 import os
@@ -26,7 +26,7 @@ from ueo.runs.online import partial_state
 from ueo.runs.shards import first_pass
 from ueo.trainers.ueo import UEO
 
-COUNTS = (10, 13, 7, 11)  # 41 images: two lanes of 20 and 21, the last batch is of one of them
+COUNTS = (10, 13, 7, 11)  # 41 images: two lanes of 20 and 21, so one lane has the last batch
 
 
 @pytest.fixture(autouse=True)
@@ -92,8 +92,8 @@ class AsInShards(Sampler):
         return len(self.loader.dataset)
 
 
-def test_ueo_on_shards_is_ueo_on_their_folder(argv, shards, tmp_path, monkeypatch):
-    """20 steps, with augmentation; images of the folder in the order in which the shards come."""
+def test_ueo_on_shards_equals_ueo_on_a_folder(argv, shards, tmp_path, monkeypatch):
+    """20 steps with augmentation. The folder's images are read in the order of the shards."""
     folder = tmp_path / "folder"
     folder.mkdir()
     for i in range(sum(COUNTS)):
@@ -105,7 +105,7 @@ def test_ueo_on_shards_is_ueo_on_their_folder(argv, shards, tmp_path, monkeypatc
     in_folder.train_loader_x = TrainingLoader(
         images, cfg, in_folder.device, order=AsInShards(in_shards.train_loader_x))
     second = losses_of(in_folder, monkeypatch)
-    assert len(first) == 20 and len(set(first)) > 15  # an image alone has none
+    assert len(first) == 20 and len(set(first)) > 15  # a batch of one image has no loss
     assert first == pytest.approx(second, abs=1e-6)
     outputs = [dict(np.load(tmp_path / name / "outputs.npz")) for name in ("shards", "folder run")]
     for name in ("test_scores_before", "test_scores_after", "unlabelled_confidences_after"):
@@ -125,10 +125,10 @@ def weights_after(folder) -> dict[str, torch.Tensor]:
     return load_checkpoint(str(folder / "tuned/model.pth.tar-2"))["state_dict"]
 
 
-def test_two_processes_with_two_shards_each_are_one(argv, tmp_path):
-    """Six batches an epoch, of which the last has an image in one process alone."""
+def test_two_processes_with_two_shards_each_equal_one_process(argv, tmp_path):
+    """In the last of six batches per epoch, only one process has an image."""
     assert train.main(argv("one")) == 0
-    shutil.rmtree(first_pass_folder())  # both look for themselves
+    shutil.rmtree(first_pass_folder())  # both processes make a first pass
     statuses, out, err = two_processes("-m", "ueo.commands", "train", *argv("two"))
     assert statuses == [0, 0], err
     one, two = tmp_path / "one", tmp_path / "two"
@@ -149,10 +149,10 @@ def first_pass_folder() -> Path:
 
 
 @pytest.mark.parametrize("epoch, batch", [(0, 3), (1, 4)])
-def test_a_run_killed_within_an_epoch_goes_on_to_the_same_losses(
+def test_a_run_killed_within_an_epoch_resumes_to_the_same_losses(
     argv, tmp_path, monkeypatch, capsys, epoch, batch
 ):
-    """Bit for bit; by another number of worker processes."""
+    """The losses are equal bit for bit, even with another number of worker processes."""
     whole = losses_of(built(argv("whole")), monkeypatch)
     monkeypatch.setattr(partial_state, "SECONDS", -1.0)
     loss = UEO.loss
@@ -188,7 +188,7 @@ def test_a_run_killed_within_an_epoch_goes_on_to_the_same_losses(
     assert not (tmp_path / "killed" / partial_state.FILE).exists()
 
 
-def test_a_first_pass_that_was_killed_goes_on_with_the_shards_that_are_left(
+def test_a_killed_first_pass_resumes_with_the_remaining_shards(
     argv, weights, tmp_path, monkeypatch
 ):
     folder = tmp_path / "own"
@@ -211,11 +211,11 @@ def test_a_first_pass_that_was_killed_goes_on_with_the_shards_that_are_left(
     assert train.main(argv("run", path=path, trainer="ZeroshotCLIP")) == 0
     assert read_again == ["2.tar", "3.tar"]
     assert train.main(argv("other", path=path, trainer="InfoMax")) == 0
-    assert read_again == ["2.tar", "3.tar"]  # another method finds the pass made
+    assert read_again == ["2.tar", "3.tar"]  # another method uses the same pass
 
 
-def test_what_is_damaged_is_left_out_at_every_pass_and_said(argv, shards, tmp_path, capsys):
-    """A picture that is cut off, one that is none, and a shard that is cut off."""
+def test_damaged_images_and_shards_are_left_out_and_named(argv, shards, tmp_path, capsys):
+    """There are a truncated picture, a file that is no picture, and a truncated shard."""
     folder = tmp_path / "own"
     made_shards.make(folder, COUNTS)
     files = {f"b{i}.png": made_shards.png(900 + i) for i in range(6)}
@@ -233,7 +233,7 @@ def test_what_is_damaged_is_left_out_at_every_pass_and_said(argv, shards, tmp_pa
         ["1.tar/b4.png", "no image that Pillow can read"], ["2.tar", "shard cut off"]]
     paths = np.load(tmp_path / "run" / "outputs.npz")["test_paths"]
     assert len(paths) == images and not {"1.tar/b2.png", "1.tar/b4.png"} & {*paths.tolist()}
-    for _ in range(2):  # with what a first pass has found, and without
+    for _ in range(2):  # with and without an earlier first pass
         assert train.main(argv("stop", "DATASET.BAD_IMAGES", "stop", path=str(folder))) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert f"{folder}/" in line and "DATASET.BAD_IMAGES skip leaves such images out" in line
@@ -241,7 +241,7 @@ def test_what_is_damaged_is_left_out_at_every_pass_and_said(argv, shards, tmp_pa
 
 
 def test_a_shard_without_a_readable_image_stops_nothing(argv, tmp_path, capsys):
-    """An empty one, one of damaged pictures, and one that is no tar file."""
+    """Of the shards one is empty, one has a damaged picture alone, and two are no tar files."""
     folder = tmp_path / "own"
     made_shards.make(folder, (8, 0, 8))
     made_shards.write_tar(folder / "3.tar", {"a.png": b"no picture"})
@@ -253,7 +253,9 @@ def test_a_shard_without_a_readable_image_stops_nothing(argv, tmp_path, capsys):
     assert [row[0] for row in rows] == ["3.tar/a.png", "4.tar", "5.tar"]
 
 
-def test_new_images_may_come_from_shards_and_answers_go_by_key(argv, shards, tmp_path, capsys):
+def test_new_images_may_come_from_shards_and_predictions_name_their_keys(
+    argv, shards, tmp_path, capsys
+):
     assert train.main(argv("run")) == 0
     model, own = str(tmp_path / "run"), list(csv.reader(open(tmp_path / "run/predictions.csv")))
     path = made_shards.make(tmp_path / "new", (4, 5))
@@ -269,7 +271,7 @@ def test_new_images_may_come_from_shards_and_answers_go_by_key(argv, shards, tmp
     assert "shards" in subprocess.run(command, capture_output=True, text=True).stdout
 
 
-def test_an_evaluation_alone_gives_the_numbers_of_the_record(argv, tmp_path):
+def test_an_evaluation_alone_equals_the_record(argv, tmp_path):
     assert train.main(argv("run")) == 0
     assert train.main(["--eval-only", "--model-dir", str(tmp_path / "run"), *argv("look")]) == 0
     (entry,) = read_json(tmp_path / "look" / "evaluations.json", list, "")
@@ -278,7 +280,7 @@ def test_an_evaluation_alone_gives_the_numbers_of_the_record(argv, tmp_path):
     assert entry["test"] == {k: v for k, v in metrics["test"].items() if k != "h_score"}
 
 
-def test_shards_behind_commands_and_on_a_server_train_as_those_in_a_folder(
+def test_shards_from_a_command_and_a_server_give_the_same_run(
     argv, shards, tmp_path, shard_server
 ):
     assert train.main(argv("file", epochs=1)) == 0
@@ -299,7 +301,9 @@ def test_shards_behind_commands_and_on_a_server_train_as_those_in_a_folder(
     (("DATASET.NAMES", ""), {}, "DATASET.NAMES: say which classes"),
     ((), {"path": "gone/{0..3}.tar"}, "gone/0.tar: no such shard"),
 ])
-def test_what_cannot_be_had_of_shards_is_one_line(argv, capsys, options, arguments, message):
+def test_what_shards_do_not_support_is_refused_in_one_line(
+    argv, capsys, options, arguments, message
+):
     assert train.main(argv("run", *options, **arguments)) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line

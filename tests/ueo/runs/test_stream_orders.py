@@ -1,4 +1,4 @@
-"""Orders of a stream, and what is found out in the course of one."""
+"""Orders of a stream, and thresholds and metrics over time."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ ONE = np.zeros_like(LABELS)
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_every_image_comes_once_and_domains_do_not_mix(order):
+def test_every_image_comes_once_and_domains_are_not_mixed(order):
     domains = np.arange(len(LABELS)) % 3
     found = batches(order, LABELS, domains, 16, 0.1, seed=1)
     assert sorted(np.concatenate(found)) == list(range(len(LABELS)))
@@ -29,21 +29,21 @@ def classes_at_a_time(order: str, gamma: float = 0.1) -> float:
     return np.mean([len(set(LABELS[batch])) for batch in batches(order, LABELS, ONE, 20, gamma, 1)])
 
 
-def test_the_smaller_gamma_the_fewer_classes_at_a_time():
+def test_a_smaller_gamma_gives_fewer_classes_at_a_time():
     counts = [classes_at_a_time("correlated", gamma) for gamma in (1e3, 1, 0.1, 0.01, 0.001)]
     assert counts == sorted(counts, reverse=True)
     assert counts[0] == pytest.approx(classes_at_a_time("shuffled"), abs=1)
     assert counts[-1] < 3 and classes_at_a_time("classes") == 1
 
 
-def test_within_a_slot_of_time_images_come_at_random():
-    """Of 2 slots with all classes alike in both, two in a row are of one class by chance alone."""
+def test_images_within_a_time_slot_are_shuffled():
+    """With 10 classes in equal shares, two neighbours have the same class with probability 0.1."""
     order = ORDERS["correlated"](LABELS, np.random.default_rng(0), 1e6, 200)
     came = LABELS[order]
     assert np.mean(came[1:] == came[:-1]) == pytest.approx(0.1, abs=0.04)
 
 
-def test_class_after_class_in_an_order_that_the_seed_draws():
+def test_the_order_classes_shows_class_after_class_in_a_random_order():
     came = LABELS[np.concatenate(batches("classes", LABELS, ONE, 16, 0.1, 1))]
     firsts = came[::40]
     assert np.array_equal(came, np.repeat(firsts, 40)) and list(firsts) != sorted(firsts)
@@ -54,7 +54,7 @@ def test_a_correlated_stream_of_images_without_labels_is_refused():
         batches("correlated", np.full(5, -1), np.zeros(5, int), 2, 0.1, 1)
 
 
-def test_a_threshold_is_found_on_what_has_come():
+def test_a_threshold_depends_on_past_images_alone():
     rng = np.random.default_rng(0)
     scores = np.where(rng.random(1000) < 0.5, rng.normal(0, 1, 1000), rng.normal(8, 1, 1000))
     ends = np.arange(10, 1001, 10)

@@ -1,4 +1,4 @@
-"""NegMining, NegLabel and TANL against formulas in NumPy; whatever the order of the words."""
+"""NegMining, NegLabel and TANL against formulas in NumPy; the order of words does not matter."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("classes", [1, 3, 20, 41])
-def test_nearness_is_the_similarity_of_the_released_rank(classes, monkeypatch):
+def test_nearness_is_the_similarity_at_the_95th_percentile_of_classes(classes, monkeypatch):
     monkeypatch.setattr(mining, "BLOCK", 100)  # several blocks
     words, known = features(0, 50), features(1, classes)
     expected = np.sort(words.numpy() @ known.numpy().T, 1)[:, int(classes * 0.95)]
@@ -61,7 +61,7 @@ def test_tanl_equals_its_formula():
                                rtol=1e-5)
 
 
-def test_sure_images_are_beyond_the_middle_of_what_is_left():
+def test_confident_images_lie_beyond_the_midpoints():
     found = torch.tensor([0.0, 0.29, 0.31, 0.6, 0.79, 0.81, 1.0])
     known, unknown = scores.confident(found, 0.6)
     assert known.tolist() == [False] * 5 + [True] * 2
@@ -69,7 +69,7 @@ def test_sure_images_are_beyond_the_middle_of_what_is_left():
 
 
 @pytest.mark.parametrize("score", [scores.neglabel, scores.tanl])
-def test_a_nan_stays_and_large_logits_do_not_overflow(score):
+def test_a_nan_stays_in_its_row_and_large_logits_do_not_overflow(score):
     cosines, others = features(0, 4, 5), features(1, 4, 300)
     cosines[1, 2] = others[2, 7] = float("nan")
     got = score(cosines, others, 1000.0)
@@ -92,7 +92,7 @@ def test_groups_do_not_depend_on_the_order_of_the_words():
     torch.testing.assert_close(score(names), score(other))
 
 
-def test_the_words_are_single_ones_of_wordnet_with_its_licence():
+def test_the_words_are_single_words_of_wordnet_with_its_licence():
     words = candidates()
     nouns, adjectives = words.names[: words.nouns], words.names[words.nouns :]
     assert (len(nouns), len(adjectives)) == (55191, 14902)

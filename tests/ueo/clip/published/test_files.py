@@ -1,4 +1,4 @@
-"""Files of weights by others: what is around the weights is left out, and what is none is named."""
+"""Others' weight files: wrappers around weights are ignored, and files without them are named."""
 
 import argparse
 import io
@@ -29,7 +29,7 @@ def named(start: str, state: dict) -> dict:
 
 
 def dassl(state: dict) -> dict:
-    """A checkpoint as genuine Dassl saves it: with objects, which are not run."""
+    """A checkpoint as genuine Dassl saves it, with pickled objects, which are not executed."""
     weight = torch.nn.Parameter(torch.zeros(1))
     optimiser = torch.optim.SGD([weight], 0.1)
     schedule = {"successor": torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 5)}
@@ -47,7 +47,9 @@ def dassl(state: dict) -> dict:
     (lambda s: {"model": s, "args": argparse.Namespace(lr=0.1)}, "'model'"),
     (dassl, "'state_dict'"),
 ])
-def test_what_is_around_the_weights_is_left_out_and_said(state, tmp_path, capsys, wrap, said):
+def test_wrappers_around_the_weights_are_ignored_with_a_message(
+    state, tmp_path, capsys, wrap, said
+):
     path = tmp_path / "mine.pt"
     torch.save(wrap(state), path)
     found = read_weights(path)
@@ -57,7 +59,7 @@ def test_what_is_around_the_weights_is_left_out_and_said(state, tmp_path, capsys
     assert line.startswith(f"{path}: ignored around the weights: {said}")
 
 
-def test_of_weights_alone_nothing_is_said(state, tmp_path, capsys):
+def test_plain_weights_give_no_message(state, tmp_path, capsys):
     torch.save(state, tmp_path / "mine.pt")
     assert load_clip(str(tmp_path / "mine.pt"), "fp32").preprocessing.size == (32, 32)
     assert capsys.readouterr().out == ""
@@ -128,7 +130,7 @@ def test_a_file_without_weights_is_named(tmp_path, name, content, said):
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
 
 
-def test_each_small_clip_is_of_openai_s_layout():
+def test_the_small_clips_have_openais_layout():
     for kind in ("rn", "vit"):
         assert layout_of(random_clip(kind).state_dict()) is OPENAI
     assert len({layout.what for layout in LAYOUTS}) == len(LAYOUTS)

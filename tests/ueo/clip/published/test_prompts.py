@@ -1,4 +1,4 @@
-"""Prompts that others have learnt, in their files' layout, against the forward pass of theirs."""
+"""Published prompts, in the layout of their files, against the forward pass of their methods."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def learnt(model, names: list[str], n_ctx: int = N_CTX, csc: bool = False) -> di
 
 
 def network(model) -> dict:
-    """CoCoOp's: from an image's feature to a shift of the context."""
+    """State of CoCoOp's network, which maps an image's feature to a shift of the context."""
     embedding, width = model.text_projection.shape[1], model.token_embedding.weight.shape[1]
     hidden = max(embedding // 16, 1)
     shapes = {"linear1.weight": (hidden, embedding), "linear1.bias": (hidden,),
@@ -49,8 +49,8 @@ def network(model) -> dict:
 
 
 def save(state: dict, path, epoch: int = 50, zipped: bool = True):
-    """A checkpoint as genuine Dassl writes it, with a scheduler that is an object and a number of
-    NumPy's. zipped: False for the format of torch < 1.6."""
+    """A checkpoint as genuine Dassl writes it, with a scheduler object and a NumPy number.
+    zipped: False for the format of torch < 1.6."""
     optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.002)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epoch)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def save(state: dict, path, epoch: int = 50, zipped: bool = True):
 
 
 def their_features(model, state: dict, shift: torch.Tensor | float = 0.0) -> torch.Tensor:
-    """Class features as CoOp computes them, of a file's own tokens: (K, embedding)."""
+    """Class features as CoOp computes them from a file's own tokens, (K, embedding)."""
     prefix, suffix = state["token_prefix"], state["token_suffix"]
     ctx = (state["ctx"] + shift).expand(len(prefix), -1, -1)
     x = torch.cat([prefix, ctx, suffix], dim=1) + model.positional_embedding
@@ -80,7 +80,7 @@ def theirs(tmp_path):
 
 @pytest.mark.parametrize("trainer", ["CoOp", "UPL", "UEO", "ZeroshotCLIP"])
 @pytest.mark.parametrize("csc", [False, True])
-def test_class_features_are_those_of_the_published_forward_pass(
+def test_class_features_equal_coops_forward_pass(
     build, tmp_path, trainer, csc, capsys
 ):
     model = discerning_clip("vit")
@@ -97,7 +97,7 @@ def test_class_features_are_those_of_the_published_forward_pass(
     assert out.count("token_prefix and token_suffix in it belong to its own class names") == 1
 
 
-def test_cocoops_network_shifts_each_image_s_context(build, tmp_path):
+def test_cocoops_network_shifts_the_context_for_each_image(build, tmp_path):
     model = discerning_clip("vit")
     state = {**learnt(model, SIX[:4]), **network(model)}
     path = save(state, tmp_path / "model.pth.tar-10")
@@ -113,13 +113,10 @@ def test_cocoops_network_shifts_each_image_s_context(build, tmp_path):
             torch.testing.assert_close(cosines, classes @ feature, atol=1e-5, rtol=0)
 
 
-def metrics(capsys) -> list[str]:
-    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("* ")]
-
-
 @pytest.fixture
 def line(toy_root, weights, tmp_path, capsys):
-    """The end of train.py's output on the toy set: line(*first, options=(...), status=0)."""
+    """line(*first, options=(...), status=0): run train.py on the toy set. Returns its stdout, or,
+    if it fails, its stderr."""
     def call(*first: str, trainer: str = "UEO", options: list | tuple = (), status: int = 0) -> str:
         argv = toy_arguments(toy_root, weights, tmp_path / "out", kind="vit", trainer=trainer)
         capsys.readouterr()
@@ -135,12 +132,12 @@ def results(out: str) -> list[str]:
 
 
 @pytest.mark.parametrize("trainer", ["CoOp", "UPL"])
-def test_a_folder_of_the_family_is_evaluated_as_its_file_is(line, theirs, trainer):
+def test_a_folder_of_the_coop_family_evaluates_like_its_file(line, theirs, trainer):
     folder = theirs.parents[1]
     options = fitting(trainer)
     of_folder = line("--eval-only", "--model-dir", str(folder), "--load-epoch", "50",
                      trainer=trainer, options=options)
-    single = theirs.with_name("model-best-3.pth.tar")  # as UPL calls those of its seeds
+    single = theirs.with_name("model-best-3.pth.tar")  # UPL's name for the file of a seed
     shutil.copy(theirs, single)
     options += ["MODEL.INIT_WEIGHTS", str(single)]
     of_file = line("--eval-only", trainer=trainer, options=options)
@@ -148,7 +145,7 @@ def test_a_folder_of_the_family_is_evaluated_as_its_file_is(line, theirs, traine
     assert "on the *test* set, epoch 50" in of_folder and "epoch 50" in of_file
 
 
-def test_a_run_starts_from_a_published_prompt_and_is_used_afterwards(
+def test_a_run_starts_from_a_published_prompt_and_predicts_afterwards(
     toy, toy_root, theirs
 ):
     options = [*fitting("UEO"), "MODEL.INIT_WEIGHTS", str(theirs), "TRAINER.UEO.TUNE",
@@ -167,7 +164,7 @@ def test_a_run_starts_from_a_published_prompt_and_is_used_afterwards(
     assert [p.score for p in ueo.load(folder / "export").predict([image])] == pytest.approx(before)
 
 
-def test_a_run_of_ours_is_a_start_too(toy, capsys):
+def test_a_run_starts_from_a_run_of_this_toolbox(toy, capsys):
     first = toy("first", "DATASET.NUM_SHOTS", "2", trainer="CoOp", kind="vit")[1]
     file = first / "tuned" / "model.pth.tar-2"
     assert toy("second", "MODEL.INIT_WEIGHTS", str(file), kind="vit")[0] == 0
@@ -200,7 +197,7 @@ MAPLE = {"prompt_learner.ctx": torch.zeros(2, 32), "image_encoder.proj": torch.z
     (lambda m: m.state_dict(), "holds OpenAI's CLIP; a prompt .ctx. of CoOp"),
     (lambda m: {"fc.weight": torch.ones(2)}, "holds fc.weight; a prompt .ctx. of CoOp"),
 ])
-def test_what_does_not_fit_is_one_line_that_says_what_would(line, tmp_path, make, said):
+def test_a_prompt_that_does_not_fit_is_refused_with_what_would_fit(line, tmp_path, make, said):
     path = save(make(discerning_clip("vit")), tmp_path / "model.pth.tar-50")
     options = [*fitting("UEO"), "MODEL.INIT_WEIGHTS", str(path)]
     (error,) = line(options=options, status=2).splitlines()
@@ -223,14 +220,14 @@ def test_options_that_do_not_fit_are_named(line, theirs, trainer, options, said)
     (["bike", "desk", *SIX[2:4]], "2 is not 'desk_lamp'"),
     ([*SIX[:3], "mug_shot"], "4 is not 'mug'"),
 ])
-def test_contexts_of_single_classes_are_those_of_the_same_names(line, tmp_path, names, number):
+def test_class_specific_contexts_need_the_same_class_names(line, tmp_path, names, number):
     path = save(learnt(discerning_clip("vit"), names, csc=True), tmp_path / "model.pth.tar-50")
     options = [*fitting("UEO", "CSC", "True"), "MODEL.INIT_WEIGHTS", str(path)]
     (error,) = line(options=options, status=2).splitlines()
     assert f"{path}: holds a context for each of 4 classes, of which number {number}" in error
 
 
-def test_contexts_of_a_run_of_ours_are_those_of_the_same_names(toy, line):
+def test_class_specific_contexts_of_a_run_need_the_same_order_of_classes(toy, line):
     csc = ["TRAINER.CoOp.CSC", "True"]
     folder = toy("first", "DATASET.NUM_SHOTS", "2", *csc, trainer="CoOp", kind="vit")[1]
     facts = json.loads((folder / "model.json").read_text())
@@ -243,7 +240,7 @@ def test_contexts_of_a_run_of_ours_are_those_of_the_same_names(toy, line):
     assert "are another order" in error
 
 
-def test_a_folder_of_maples_and_a_missing_epoch_are_named(line, theirs, tmp_path):
+def test_a_folder_of_maple_and_a_missing_epoch_are_named(line, theirs, tmp_path):
     path = save(MAPLE, tmp_path / "maple" / "MultiModalPromptLearner" / "model.pth.tar-5")
     look = ("--eval-only", "--model-dir")
     (error,) = line(*look, str(tmp_path / "maple"), "--load-epoch", "5", status=2).splitlines()

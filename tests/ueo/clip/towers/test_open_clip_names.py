@@ -1,4 +1,4 @@
-"""Names of open_clip's models: what they lead to, where weights are, and what is refused."""
+"""Names of open_clip's models: what they load, where weights are, and what is refused."""
 
 import json
 import sys
@@ -21,12 +21,11 @@ B16 = "open_clip:ViT-B-16/laion2b_s34b_b88k"
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """An empty cache of the hub, and no network: hub(repository, file, write) puts a file there.
-    """
+    """An empty cache of the hub, and no network. hub(repository, file, write) adds a file."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
 
     def unreachable(repository, file):
-        raise OSError("no network")  # once: nothing is tried again
+        raise OSError("no network")  # raised once: there is no retry
 
     def put(repository: str, file: str, write) -> None:
         folder = tmp_path / "hub" / f"models--{repository.replace('/', '--')}"
@@ -88,19 +87,19 @@ def test_the_list_has_the_models_of_both_libraries_and_none_that_is_refused(caps
     ("ViT-B/16", "vit_b16", "ViT-B/16"),
     ("TinyCLIP", "tiny_clip", "TinyCLIP"),
 ])
-def test_names_in_paths_and_tables(name, stem, shown):
+def test_names_are_shortened_in_paths_and_tables(name, stem, shown):
     assert backbones.name_in_paths(name) == stem
     assert backbones.name_in_tables(name) == shown
 
 
-def test_pre_processing_is_that_of_the_set_of_weights_and_its_model():
+def test_preprocessing_follows_the_model_and_its_weights():
     assert backbones.preprocessing("open_clip:ViT-B-16-SigLIP-384/webli") == Preprocessing(
         (384, 384), (0.5,) * 3, (0.5,) * 3, "bicubic", "squash")
     assert backbones.preprocessing(B16) == Preprocessing()
     assert backbones.preprocessing("ViT-B/16") is None
 
 
-def test_weights_that_cannot_be_fetched_are_named_with_what_to_do(hub):
+def test_the_error_of_a_failed_fetch_says_what_to_do(hub):
     assert backbones.weights_hash(B16) is None
     with pytest.raises(CheckpointError) as caught:
         backbones.fetch(B16)
@@ -183,10 +182,10 @@ def test_a_tokeniser_that_is_missing_is_named(tmp_path, small_backbones, monkeyp
         backbones.load_clip(small_backbones("siglip"), "fp32")
 
 
-def test_another_activation_than_the_weights_were_trained_with_is_said(
+def test_a_wrong_activation_for_the_weights_is_reported(
     folder, monkeypatch, capsys
 ):
-    """Of a published set by open_clip's list, of a file by its name."""
+    """The activation of published weights is in open_clip's list, that of a file in its name."""
     monkeypatch.setattr(open_clip_names, "_check_weights", lambda name, wanted: None)
     monkeypatch.setattr(open_clip_files, "fetch", lambda name: folder / "w.safetensors")
     monkeypatch.setattr(open_clip_files, "fill", lambda model, state: None)
@@ -205,7 +204,7 @@ def test_another_activation_than_the_weights_were_trained_with_is_said(
 @pytest.mark.parametrize(("file", "said"), [("vit_laion400m.safetensors", True),
                                             ("vit_quickgelu_laion400m.safetensors", False),
                                             ("mine.safetensors", False)])
-def test_a_file_of_laions_weights_under_openais_architecture_is_said(
+def test_laions_weights_in_openais_architecture_are_reported(
     file, said, tmp_path, weights, capsys
 ):
     save_file(backbones.load_clip(weights["vit"], "fp32").model.state_dict(), tmp_path / file)

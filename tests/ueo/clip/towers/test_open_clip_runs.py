@@ -34,7 +34,7 @@ def as_open_clip(weights, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["rn", "vit"])
-def test_a_run_is_the_same_through_either_library(kind, toy, as_open_clip):
+def test_a_run_is_the_same_with_either_library(kind, toy, as_open_clip):
     of_file = toy("of_file", kind=kind, epochs=1)[1]
     name = as_open_clip(kind)
     status, folder = toy("of_open_clip", "MODEL.BACKBONE.NAME", name, kind=kind, epochs=1)
@@ -47,7 +47,7 @@ def test_a_run_is_the_same_through_either_library(kind, toy, as_open_clip):
     assert read(folder)["counts"]["tuned_parameters"] == read(of_file)["counts"]["tuned_parameters"]
 
 
-def test_a_run_on_a_siglip_is_loaded_and_predicts_as_it_did(
+def test_a_run_on_a_siglip_can_be_loaded_and_predicts_the_same(
     toy, toy_root, small_backbones, pretended_transformers
 ):
     status, folder = toy("run", "MODEL.BACKBONE.NAME", small_backbones("siglip"),

@@ -1,4 +1,4 @@
-"""Every kind of tower through the interface: the features that open_clip itself computes."""
+"""Every kind of tower gives the features that open_clip itself computes."""
 
 from functools import cache
 
@@ -59,9 +59,10 @@ def close(found, expected):
 
 @pytest.mark.parametrize("fast", [True, False])
 @torch.no_grad()
-def test_features_are_open_clips(backbone, theirs, fast):
+def test_features_equal_open_clips(backbone, theirs, fast):
     model, tokeniser = theirs
-    images = torch.randn(3, 3, *backbone.preprocessing.size)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(3, 3, *backbone.preprocessing.size, generator=generator)
     ours = PromptedCLIP(backbone, PromptLearner(NAMES, backbone, whole=not fast), fast=fast)
     images_expected = F.normalize(model.encode_image(images), dim=-1)
     close(ours.image_features(images), images_expected)
@@ -72,7 +73,7 @@ def test_features_are_open_clips(backbone, theirs, fast):
     close(ours(images), images_expected @ expected.T)
 
 
-def test_what_is_known_of_each_text_tower(kind, backbone):
+def test_properties_of_each_text_tower(kind, backbone):
     length, pooling, causal, start, shared = TEXT_TOWERS[kind]
     assert backbone.tokenise.context_length == length
     assert (backbone.text.pooling, backbone.text.causal) == (pooling, causal)
@@ -86,7 +87,7 @@ def test_what_is_known_of_each_text_tower(kind, backbone):
     {}, {"class_specific": True}, {"position": "middle"}, {"position": "front"},
     {"context": "", "n_ctx": 5}, {"context": "a photo of a {}, a kind of thing."},
 ])
-def test_a_learnt_context_gives_the_same_features_and_gradients_plain_and_fast(backbone, options):
+def test_fast_and_plain_towers_give_the_same_features_and_gradients(backbone, options):
     def features_and_gradient(fast):
         generator = torch.Generator().manual_seed(3)
         prompt = PromptLearner(NAMES, backbone, whole=not fast, generator=generator, **options)
@@ -107,7 +108,7 @@ def test_a_learnt_context_gives_the_same_features_and_gradients_plain_and_fast(b
     ("end", "a photo of a {}."), ("middle", "a photo {} of a."), ("front", "{} a photo of a."),
 ])
 @torch.no_grad()
-def test_the_class_name_stands_where_it_is_asked_for(kind, backbone, theirs, position, text):
+def test_the_class_name_is_at_the_requested_position(kind, backbone, theirs, position, text):
     """A SigLIP's text has no period and no start of text."""
     model, tokeniser = theirs
     prompt = PromptLearner(NAMES, backbone, position=position)
@@ -116,7 +117,7 @@ def test_the_class_name_stands_where_it_is_asked_for(kind, backbone, theirs, pos
     close(found, F.normalize(model.encode_text(ids), dim=-1))
 
 
-def test_padding_counts_where_no_mask_hides_it(kind, backbone):
+def test_padding_matters_without_a_causal_mask(kind, backbone):
     tokens = backbone.tokenise(TEXTS)
     embedded = backbone.token_embedding(tokens.ids)
     with torch.no_grad():

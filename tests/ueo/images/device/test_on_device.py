@@ -252,8 +252,7 @@ def test_an_image_whose_size_changed_is_refused(cfg, listed, monkeypatch):
     ("CoOp", "vit", ("DATASET.NUM_SHOTS", "2")), ("TipAdapter", "vit", ("DATASET.NUM_SHOTS", "2")),
 ])
 def test_a_run_ends_in_the_same_numbers(toy, monkeypatch, trainer, kind, options):
-    """Outputs, evaluations and the configuration's hash are equal with and without a device copy.
-    """
+    """Outputs, evaluations and configuration hash are equal with and without a device copy."""
     folders = []
     for name, gigabytes in (("streamed", "0"), ("kept", "0.1")):
         options = (*options, "DATASET.DEVICE_GB", gigabytes)
