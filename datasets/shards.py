@@ -14,7 +14,7 @@ from ueo.errors import ConfigError
 from ueo.images.class_names import read_names
 from ueo.images.folders import Unread
 from ueo.images.hashes import cache_of, content_hashes, short_hash
-from ueo.images.hidden_labels import Hidden
+from ueo.images.hidden_labels import UnlabelledItem
 from ueo.images.overlap import Overlap
 from ueo.images.shards.listing import list_of, title_of
 from ueo.images.shards.tables import Tables
@@ -36,7 +36,7 @@ class UFTShards(OwnImages):
         self.published_counts = self.matched = None
         self.shots, self.skipped, self.untested_classes = 0, {}, []
         self.split_hash = short_hash([shard.name for shard in self.shards])
-        items = [Hidden(0, shard.name) for shard in self.shards]  # a Datum is an image
+        items = [UnlabelledItem(0, shard.name) for shard in self.shards]  # a Datum is an image
         DatasetBase.__init__(self, train_x=items, train_u=items, test=items)
         self._lab2cname = dict(enumerate(self.class_list))
         self._classnames, self._num_classes = self.class_list, len(self.class_list)
@@ -108,15 +108,15 @@ class Counted(Sequence):
     """A sequence of `number` images without labels, of which none is stored."""
 
     def __init__(self, number: int):
-        self.number, self.item = number, Hidden(0)
+        self.number, self.item = number, UnlabelledItem(0)
 
     def __len__(self) -> int:
         return self.number
 
-    def __getitem__(self, position: int) -> Hidden:
+    def __getitem__(self, position: int) -> UnlabelledItem:
         if not -self.number <= position < self.number:
             raise IndexError(position)
         return self.item
 
-    def __iter__(self) -> Iterator[Hidden]:
+    def __iter__(self) -> Iterator[UnlabelledItem]:
         return (self.item for _ in range(self.number))

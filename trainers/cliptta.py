@@ -20,7 +20,7 @@ import torch
 from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
 
-from ueo.images.loaders import Redrawn
+from ueo.images.loaders import EndlessLoader
 from ueo.losses import entropy, halfway, outlier_exposure, soft_contrastive
 from ueo.pseudo_labels import best_of_each
 from ueo.scores import mcm
@@ -51,7 +51,7 @@ class CLIPTTA(CLIPTrainer):
     def prepare(self, zero_shot: Tensor) -> None:
         positions = torch.arange(len(zero_shot), device=self.device)
         self.remember(positions, zero_shot.to(self.device))
-        self.memory = Redrawn(self.train_loader_x, self.cfg, self.device)
+        self.memory = EndlessLoader(self.train_loader_x, self.cfg, self.device)
         self.refresh()
 
     def before_epoch(self) -> None:

@@ -13,7 +13,7 @@ from dassl.engine import TRAINER_REGISTRY
 from torch.utils.data import DataLoader, Dataset
 
 from ueo.errors import ConfigError
-from ueo.images.hidden_labels import Blind
+from ueo.images.hidden_labels import UnlabelledLoader
 
 UNSUPERVISED = [t for t in trainer_names() if not TRAINER_REGISTRY.get(t).uses_labels]
 PLAIN = (str, bytes, int, float, complex, type(None), type, torch.dtype, torch.device)
@@ -62,7 +62,7 @@ class Walk:
             return [(v, f"{name}[{i}]") for i, v in enumerate(value)]
         public = [n for n in dir(value) if not n.startswith("_")]
         parts = [(getattr(value, n, None), f"{name}.{n}") for n in public]
-        if isinstance(value, DataLoader | Blind):
+        if isinstance(value, DataLoader | UnlabelledLoader):
             parts += [(batch, f"a batch of {name}") for batch in value]
         elif isinstance(value, Dataset):
             parts += [(value[i], f"{name}[{i}]") for i in range(len(value))]

@@ -12,7 +12,7 @@ from ueo.names import MOST, closest, enumeration, spoken
 
 LONGEST = 300  # characters; CLIP reads 77 tokens of a prompt
 ALIKE = 0.65  # similarity from which two spellings may mean one name
-UNSEEN = frozenset("\u00ad\u200b\u2060\ufeff")  # invisible, from copied text; CLIP reads them
+INVISIBLE = frozenset("\u00ad\u200b\u2060\ufeff")  # from copied text; CLIP reads them
 COMPARED = 50  # only so many unknown classes, because comparing all pairs is slow
 
 
@@ -34,12 +34,12 @@ def read_names(path: Path) -> list[str]:
 def check_names(named: Iterable[tuple[str, str]]) -> None:
     """Check class names for use in prompts. named: (origin of the name for messages, name).
 
-    Raises DataError for a name that holds a control character, an invisible one (UNSEEN) or bytes
-    that are not UTF-8, is very long, or that CLIP reads like an earlier one (`names.spoken`).
+    Raises DataError for a name that holds a control character, one of INVISIBLE or bytes that are
+    not UTF-8, is very long, or that CLIP reads like an earlier one (`names.spoken`).
     """
     seen = {}
     for where, name in named:
-        if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in UNSEEN for c in name):
+        if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in INVISIBLE for c in name):
             raise DataError(
                 f"{where}: the class name {name!r} holds a control character, an invisible "
                 "one or bytes that are not UTF-8; remove them"

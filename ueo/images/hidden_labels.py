@@ -1,8 +1,8 @@
 """Hide the labels and paths of a run's images from an unsupervised trainer.
 
-Such a trainer gets a `Veiled` data set: the same number of images, without labels, without paths (a
-folder's name is a class) and without a way to list them. The real data set is in the run's `Truth`,
-for evaluations, records and ablations that set `reads_labels`.
+Such a trainer gets an `UnlabelledDataset`: the same number of images, without labels, without paths
+(a folder's name is a class) and without a way to list them. The real data set is in the run's
+`GroundTruth`, for evaluations, records and ablations that set `reads_labels`.
 """
 
 import os
@@ -20,7 +20,7 @@ from ueo.images.lists import NO_LABEL
 SETS = ("unlabelled", "test")  # in the order of the log, whose parsers read the last lines
 
 
-class Truth:
+class GroundTruth:
     """The data set with labels. Only evaluations, records and oracles may use it."""
 
     def __init__(self, dataset: DatasetBase):
@@ -56,7 +56,7 @@ class Truth:
         return None if None in rows else rows
 
 
-class Hidden(NamedTuple):
+class UnlabelledItem(NamedTuple):
     """An image in the form of Dassl's Datum that reveals only its domain."""
 
     domain: int
@@ -65,7 +65,7 @@ class Hidden(NamedTuple):
     classname: str = ""
 
 
-class Veiled:
+class UnlabelledDataset:
     """The part of its data set that an unsupervised trainer may see, under Dassl's names.
 
     training: the items of `dataset` that it trains on.
@@ -78,7 +78,7 @@ class Veiled:
         if hasattr(dataset, "template"):
             self.template = dataset.template
         self.train_x, self.train_u, self.test = (
-            [Hidden(item.domain) for item in items]
+            [UnlabelledItem(item.domain) for item in items]
             for items in (training, dataset.train_u, dataset.test)
         )
         self.val = None
@@ -90,7 +90,7 @@ class Veiled:
         )
 
 
-class Blind:
+class UnlabelledLoader:
     """Wrap a loader so that its batches have no labels and paths."""
 
     def __init__(self, loader):
@@ -108,7 +108,7 @@ class Blind:
             yield {**batch, "label": hidden, "impath": [""] * len(hidden)}
 
 
-def veil(trainer, dataset: Veiled, training, unlabelled, test) -> None:
+def hide_labels(trainer, dataset: UnlabelledDataset, training, unlabelled, test) -> None:
     """Replace the data set and the loaders of `trainer` and of its data manager by these, which
     have no labels and paths."""
     trainer.dm.dataset = dataset

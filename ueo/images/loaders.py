@@ -23,7 +23,7 @@ from ueo.images.transforms import Normaliser, evaluation_transform
 from ueo.images.unreadable import why_unreadable
 from ueo.settings.config import setting_of
 
-UNSEEN = object()  # whether images fit on the device is not known yet
+UNDECIDED = object()  # whether images fit on the device is not known yet
 
 
 class OnDevice:
@@ -71,7 +71,7 @@ class TrainingLoader(OnDevice, EpochLoader):
             persistent_workers=workers > 0,
         )
         self.normalise = Normaliser(cfg.INPUT, device)
-        self.budget, self.kept = budget, UNSEEN if budget else None
+        self.budget, self.kept = budget, UNDECIDED if budget else None
 
     @property
     def used(self) -> Sequence[int]:
@@ -79,7 +79,7 @@ class TrainingLoader(OnDevice, EpochLoader):
         return getattr(self.order, "indices", range(len(self.dataset)))
 
     def __iter__(self) -> Iterator[dict]:
-        if self.kept is UNSEEN:
+        if self.kept is UNDECIDED:
             self.kept = keep_decoded(self.dataset, self.budget, self._otherwise())
         if self.kept is None:
             yield from map(self._prepared, super().__iter__())
@@ -89,7 +89,7 @@ class TrainingLoader(OnDevice, EpochLoader):
             yield self._prepared({"img": crops(positions), **self._facts(positions)})
 
 
-class Redrawn:
+class EndlessLoader:
     """Endless batches, of the size of those of `training`, of the images `chosen` from it, with
     augmentation seeds of their own. `chosen` may change between two iterations."""
 
@@ -136,10 +136,10 @@ class EvaluationLoader(OnDevice, DataLoader):
             generator=torch.Generator().manual_seed(0),
         )
         self.normalise = Normaliser(cfg.INPUT, device)
-        self.budget, self.kept = budget, UNSEEN if budget else None
+        self.budget, self.kept = budget, UNDECIDED if budget else None
 
     def __iter__(self) -> Iterator[dict]:
-        if self.kept is UNSEEN:
+        if self.kept is UNDECIDED:
             self.kept = keep_views(self.dataset, self.sampler, self.budget, self._otherwise())
         if self.kept is None:
             yield from map(self._prepared, super().__iter__())

@@ -11,7 +11,7 @@ from modern_dassl import distributed
 from ueo.clip.prompts import TEMPLATE
 from ueo.files import write_json
 from ueo.images.hashes import check_unchanged
-from ueo.images.hidden_labels import SETS, Truth
+from ueo.images.hidden_labels import SETS, GroundTruth
 from ueo.images.lists import NO_LABEL
 from ueo.inputs import WEIGHTS
 from ueo.losses import mutual_information
@@ -43,7 +43,7 @@ class Evaluations:
     the zero-shot model. Metrics are in percent, None if undefined.
     """
 
-    def __init__(self, trainer, truth: Truth):
+    def __init__(self, trainer, truth: GroundTruth):
         self.trainer, self._truth = trainer, truth
         self.history: list[dict] = []
         # "before" or "after" training -> "test_scores" and the like -> (images,)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ueo.clip.towers.layouts import described, layout
-from ueo.images.hidden_labels import Truth
+from ueo.images.hidden_labels import GroundTruth
 from ueo.images.items import Images
 from ueo.images.loaders import EvaluationLoader
 from ueo.runs.passes import Passes
@@ -17,7 +17,7 @@ class KeptOutputs:
     """Arrays that a run of `trainer` (a CLIPTrainer) keeps, if `wanted`. passes: those of the run.
     """
 
-    def __init__(self, trainer, truth: Truth, passes: Passes):
+    def __init__(self, trainer, truth: GroundTruth, passes: Passes):
         self.trainer, self._truth, self._passes = trainer, truth, passes
         self.wanted = setting_of(trainer.cfg, "KEEP_OUTPUTS", "TEST")
         self.arrays: dict[str, np.ndarray] = {}

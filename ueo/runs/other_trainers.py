@@ -13,7 +13,7 @@ from dassl.data.datasets import DatasetBase
 from modern_dassl import distributed
 from ueo.errors import ConfigError
 from ueo.images.hashes import check_unchanged
-from ueo.images.hidden_labels import Blind, Truth, Veiled, veil
+from ueo.images.hidden_labels import GroundTruth, UnlabelledDataset, UnlabelledLoader, hide_labels
 from ueo.images.other_datasets import check_labelled, complete
 from ueo.results.record import peak_memory, run_facts, write_run
 from ueo.runs.current_inputs import method_inputs
@@ -42,11 +42,12 @@ def _hide_labels(trainer) -> None:
     in_order = trainer.cfg.DATALOADER.TEST.SAMPLER == "SequentialSampler"
     if in_order and isinstance(trainer.evaluator, UFTEvaluator) and not distributed.launched():
         trainer.evaluator.use_labels([item.label for item in dataset.test])
-        test = Blind(test)
+        test = UnlabelledLoader(test)
     labelled, unlabelled = (
-        loader and Blind(loader) for loader in (trainer.train_loader_x, trainer.train_loader_u)
+        loader and UnlabelledLoader(loader)
+        for loader in (trainer.train_loader_x, trainer.train_loader_u)
     )
-    veil(trainer, Veiled(dataset, dataset.train_x), labelled, unlabelled, test)
+    hide_labels(trainer, UnlabelledDataset(dataset, dataset.train_x), labelled, unlabelled, test)
 
 
 def write_record(trainer, dataset: DatasetBase, started: float) -> bool:
@@ -79,8 +80,8 @@ def write_record(trainer, dataset: DatasetBase, started: float) -> bool:
         "test_predictions_after": seen["predictions"],
         "test_scores_after": seen["scores"],
         "test_confidences_after": seen["confidences"],
-        "test_paths": Truth(dataset).paths("test"),
-        **Truth(dataset).classes(),
+        "test_paths": GroundTruth(dataset).paths("test"),
+        **GroundTruth(dataset).classes(),
     }
     write_run(Path(trainer.output_dir), result, outputs)
     return True

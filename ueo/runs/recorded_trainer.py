@@ -17,7 +17,7 @@ from torch import Tensor
 from modern_dassl.unread import UnreadLosses
 from ueo.clip.published.prompts import load_prompt
 from ueo.errors import CheckpointError, ConfigError
-from ueo.images.hidden_labels import Truth, Veiled, veil
+from ueo.images.hidden_labels import GroundTruth, UnlabelledDataset, hide_labels
 from ueo.images.loaders import TrainingLoader, loaders
 from ueo.images.other_datasets import check_labelled, complete
 from ueo.inputs import WEIGHTS
@@ -44,13 +44,13 @@ class RecordedTrainer(TrainerX):
         cfg, dataset = self.cfg, self.dm.dataset
         complete(dataset, cfg)
         self.inputs = {**dataset.inputs, **method_inputs(cfg)}
-        self._truth = Truth(dataset)
+        self._truth = GroundTruth(dataset)
         if self.uses_labels:
             check_labelled(type(self).__name__, dataset)
         self.train_loader_x, self.test_loader, self.unlabelled_loader = self.make_loaders(dataset)
         if not self.uses_labels:
-            hidden, training = Veiled(dataset, dataset.train_u), self.train_loader_x
-            veil(self, hidden, training, training, self.test_loader)
+            hidden, training = UnlabelledDataset(dataset, dataset.train_u), self.train_loader_x
+            hide_labels(self, hidden, training, training, self.test_loader)
 
     def make_loaders(self, dataset: DatasetBase) -> tuple:
         """Return the loaders of (training images, test set, unlabelled set)."""

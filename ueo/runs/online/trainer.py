@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from modern_dassl import distributed
 from ueo.errors import ConfigError, refuse
-from ueo.images.hidden_labels import veil
+from ueo.images.hidden_labels import hide_labels
 from ueo.runs.evaluation import Evaluations
 from ueo.runs.online import partial_state
 from ueo.runs.online.evaluations import StreamEvaluations
@@ -146,7 +146,7 @@ class OnlineTrainer(ShardsTrainer):
                         read=not self.training_free, begins=begins)
         self.evaluations.stream = stream
         self.unlabelled_loader = gone = NotYetHere(type(self).__name__)
-        veil(self, self.dm.dataset, gone, gone, gone)
+        hide_labels(self, self.dm.dataset, gone, gone, gone)
         if self.groups:
             for group in self.optim.param_groups:
                 group["lr"] = group["initial_lr"]

@@ -19,7 +19,7 @@ from ueo.images import items
 from ueo.images.device import decoded, draws
 from ueo.images.device.budget import Budget
 from ueo.images.items import Images
-from ueo.images.loaders import EvaluationLoader, Redrawn, TrainingLoader
+from ueo.images.loaders import EndlessLoader, EvaluationLoader, TrainingLoader
 from ueo.images.pixel_cache import open_store
 from ueo.settings.machine_share import RUNS_ON_GPU
 
@@ -122,7 +122,7 @@ def test_redrawing_a_few_images_draws_no_crops_of_others(cfg, listed, monkeypatc
     for budget in (None, Budget(CPU, 1.0, 2)):
         training = loaders_of(cfg, listed, budget)[0]
         passes(training, 1)
-        again = Redrawn(training, cfg, CPU)
+        again = EndlessLoader(training, cfg, CPU)
         again.chosen = [20, 3, 11, 5, 17, 30, 2, 8, 9]
         found.append([*islice(again, 4)])
     assert_same(*found)
