@@ -15,7 +15,7 @@ MODULES = {
     "F": "torch.nn.functional", "Image": "PIL.Image", "model_zoo": "torch.utils.model_zoo",
     "nn": "torch.nn", "np": "numpy", "osp": "os.path",
     **{name: name for name in ("PIL", "copy", "datetime", "errno", "functools", "gdown", "glob",
-                               "math", "os", "pickle", "random", "time", "torch")},
+                               "math", "os", "pickle", "random", "sys", "time", "torch")},
 }  # fmt: skip
 HOMES = {  # {module: its names, or "name in Dassl=name here"}
     "collections": "OrderedDict defaultdict",

@@ -26,10 +26,9 @@ EMPTY = hashlib.blake2b(digest_size=16).hexdigest()  # of an empty file
 HASHES = "hashes.json"  # end of a cache file's name
 
 
-def short_hash(data) -> str:
-    """Return 12 hexadecimal digits of the SHA-256 of `data`, which must be valid JSON."""
-    text = json.dumps(data, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+def short_hash(data, digits: int = 12) -> str:
+    """Return hexadecimal digits of the SHA-256 of `data`, which must be valid JSON."""
+    return hashlib.sha256(json.dumps(data).encode()).hexdigest()[:digits]
 
 
 class Files(NamedTuple):
@@ -192,10 +191,8 @@ def _write_cache(cache: Path | None, kept: dict) -> None:
 def of_file(path: str | Path, cache: Path | None) -> str:
     """Return the hash of a file, or of all files below a folder; "missing" if there is neither."""
     path = Path(path).expanduser().absolute()
-    files = [str(path)]
-    if path.is_dir():
-        files = sorted(os.path.join(where, n) for where, _, found in os.walk(path) for n in found)
+    if not path.is_dir():
+        return content_hashes({str(path): str(path)}, cache)[str(path)]
+    files = sorted(os.path.join(where, n) for where, _, found in os.walk(path) for n in found)
     hashes = content_hashes({file: file for file in files}, cache)
-    return next(iter(hashes.values())) if not path.is_dir() else _counted(
-        [f"{os.path.relpath(file, path)} {value}" for file, value in hashes.items()]
-    )
+    return _counted([f"{os.path.relpath(file, path)} {value}" for file, value in hashes.items()])

@@ -3,8 +3,6 @@
 They have `train_x`, `test` and sometimes `train_u`, but no label space, protocol or split hash.
 """
 
-import hashlib
-import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +11,7 @@ from dassl.data.datasets import DatasetBase, Datum
 
 from ueo.errors import ConfigError, DataError
 from ueo.images.folders import Unread
-from ueo.images.hashes import cache_of, files_of, of_data
+from ueo.images.hashes import cache_of, files_of, of_data, short_hash
 from ueo.images.lists import NO_LABEL
 from ueo.images.overlap import Overlap, overlap
 from ueo.names import enumeration
@@ -23,8 +21,7 @@ from ueo.settings.known_keys import ONLINE
 
 def split_hash(*parts: list[Datum]) -> str:
     """Return a hash of the unlabelled and the test set; results of equal hashes may be averaged."""
-    lists = [[(os.path.basename(i.impath), i.label) for i in part] for part in parts]
-    return hashlib.sha256(json.dumps(lists).encode()).hexdigest()[:16]
+    return short_hash([[(os.path.basename(i.impath), i.label) for i in part] for part in parts], 16)
 
 
 def complete(dataset: DatasetBase, cfg) -> None:

@@ -4,8 +4,6 @@ import json
 import os
 import os.path as osp
 import random
-import subprocess
-import sys
 import warnings
 from difflib import SequenceMatcher
 
@@ -14,6 +12,7 @@ import PIL
 import torch
 from dassl.utils.errors import ConfigValueError, DataValueError, MissingFileError, nearest
 from PIL import Image
+from torch.utils.collect_env import get_pretty_env_info
 
 
 def mkdir_if_missing(dirname: str) -> None:
@@ -77,34 +76,8 @@ def read_image(path: str) -> Image.Image:
 
 
 def collect_env_info() -> str:
-    """Return the versions of the relevant software, as text."""
-    lines = [
-        f"Python: {sys.version.split()[0]} ({sys.platform})",
-        f"PyTorch: {torch.__version__}",
-        f"NumPy: {np.__version__}",
-        f"Pillow: {PIL.__version__}",
-        f"CUDA available: {torch.cuda.is_available()}",
-    ]
-    try:
-        import torchvision
-
-        lines.insert(2, f"torchvision: {torchvision.__version__}")
-    except ImportError:
-        pass
-    if torch.cuda.is_available():
-        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        lines += [f"CUDA built with: {torch.version.cuda}", f"GPU: {', '.join(names)}"]
-        lines.append(f"Driver: {_driver_version()}")
-    return "\n".join(lines)
-
-
-def _driver_version() -> str:
-    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    try:
-        out = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return out.stdout.splitlines()[0].strip() if out.stdout.strip() else "unknown"
+    """Return torch's description of the software and the machine, as text."""
+    return f"{get_pretty_env_info()}\nPillow ({PIL.__version__})"
 
 
 def listdir_nohidden(path: str, sort: bool = False) -> list[str]:

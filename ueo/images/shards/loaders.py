@@ -1,6 +1,5 @@
 """Loaders of images in shards: training epochs in random order, and every image once in order."""
 
-from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
@@ -137,9 +136,8 @@ class TrainingShards(ShardLoader):
         block = skip // self.order.block
         images = self._in_order(seed, lane, block * self.order.block)
         skip -= block * self.order.block
-        while held := deque(islice(images, self.order.block)):
+        while held := dict(enumerate(islice(images, self.order.block))):
             order = self.order.shuffled(seed, lane, block, len(held))[skip:]
-            held = dict(enumerate(held))
             yield from (held.pop(i) for i in order)
             block, skip = block + 1, 0
 
