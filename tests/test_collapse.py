@@ -10,7 +10,7 @@ CONFIGS = REPOSITORY / "configs"
 
 @pytest.fixture(scope="module")
 def metrics(tmp_path_factory):
-    """{method: test metrics after one epoch at a high rate on emoji in scenes}; before: None."""
+    """{method: test metrics after one epoch at a high rate on emoji in scenes}; None: before."""
     folder = tmp_path_factory.mktemp("collapse")
     found = {}
     for trainer in ("EntMin", "UEO"):

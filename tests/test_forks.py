@@ -47,8 +47,8 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("command", WITH_MANY_RUNS)
-def test_what_a_command_forks_can_use_cuda(command, tmp_path, monkeypatch, capsys):
-    """With the modules that the command really has imported before the fork."""
+def test_runs_that_a_command_forks_can_use_cuda(command, tmp_path, monkeypatch, capsys):
+    """The fork happens with the modules that the command really imports before it."""
     (probe,), execute = runs_in(tmp_path, 1), parallel.execute
 
     def execute_probe(runs, entry, workers, preload, devices=()):
@@ -95,7 +95,7 @@ def test_a_command_starts_without_the_compiler(imports):
     assert imports[0] == "False"
 
 
-def test_torchvision_has_its_answer_from_the_compiler_all_the_same():
+def test_torchvision_still_gets_the_compilers_answer():
     from torchvision.ops import roi_align  # a function, as torchvision exports it
 
     asked = sys.modules[roi_align.__module__].is_compile_supported
@@ -106,7 +106,7 @@ def test_torchvision_has_its_answer_from_the_compiler_all_the_same():
 
 
 @pytest.mark.skipif(not hasattr(torch._C, "_cuda_isInBadFork"), reason="torch without CUDA")
-def test_a_run_whose_server_asked_says_so_in_one_line(tmp_path):
+def test_a_run_whose_server_initialised_cuda_is_refused_in_one_line(tmp_path):
     (tmp_path / "asks.py").write_text("import torch\ntorch.cuda.is_available()\n")
     script = tmp_path / "script.py"
     script.write_text(
@@ -167,7 +167,7 @@ def test_runs_take_the_gpu_that_the_fewest_others_use():
     assert gpus.least_used([], []) == ""
 
 
-def test_each_run_sees_its_own_gpu_and_an_only_one_is_left_as_it_is(tmp_path):
+def test_each_run_sees_its_own_gpu_and_a_single_gpu_stays_as_set(tmp_path):
     runs = runs_in(tmp_path, 3)
     assert parallel.execute(runs[:2], forked.note, 2, PRELOAD, ["4", "GPU-b"]) == []
     assert [found(run)["visible"] for run in runs[:2]] == ["4", "GPU-b"]
@@ -179,13 +179,13 @@ def test_each_run_sees_its_own_gpu_and_an_only_one_is_left_as_it_is(tmp_path):
     (3, ["0", "1"], ["3", "2"]), (2, [], ["2", "2"]), (8, ["0"], ["4", "4"]),
 ])
 def test_runs_know_how_many_share_the_machine(workers, devices, shares, tmp_path):
-    """At most as many as there are runs."""
+    """No more than there are runs."""
     runs = runs_in(tmp_path, 4)
     assert parallel.execute(runs, forked.note, workers, PRELOAD, devices) == []
     assert all(found(run)["shares"] == shares for run in runs)
 
 
-def test_workers_start_as_in_a_run_alone(tmp_path):
+def test_workers_of_loaders_start_as_in_a_single_run(tmp_path):
     """If a run had its own fork server, loader workers would outlive a killed run."""
     (run,) = runs_in(tmp_path, 1)
     assert parallel.execute([run], forked.note, 1, PRELOAD) == []

@@ -24,7 +24,7 @@ def test_a_run_that_fills_the_disk_names_the_file(size, file, toy, capsys):
     assert not [p.name for p in folder.rglob("*") if p.name.startswith(".") or ".part" in p.name]
 
 
-def test_a_log_that_the_disk_has_no_room_for_is_named(tmp_path, capsys):
+def test_a_full_disk_names_the_log(tmp_path, capsys):
     with pytest.raises(OSError) as caught, disk(500), Logger(str(tmp_path / "log.txt")) as log:
         for _ in range(100):
             log.write("epoch [1/2]\n")
@@ -32,7 +32,7 @@ def test_a_log_that_the_disk_has_no_room_for_is_named(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("save", [torch.save, save_file])
-def test_what_others_say_of_a_full_disk_is_one_line(save, tmp_path):
+def test_a_failed_save_on_a_full_disk_is_one_line(save, tmp_path):
     with pytest.raises(DataError, match="new: not written, is the disk full") as caught:
         with disk(500), saving(tmp_path / "new"):
             save({"weights": torch.zeros(1000)}, tmp_path / "new")

@@ -67,19 +67,19 @@ def unbroken(argv, tmp_path_factory):
     return output
 
 
-def test_kills_on_the_way_change_nothing(argv, unbroken, tmp_path):
+def test_a_grid_killed_several_times_gives_the_same_tables(argv, unbroken, tmp_path):
     rng = random.Random(1)
     finished: dict[Path, int] = {}
     for _ in range(KILLS):
         process = start(argv, tmp_path)
-        # from before the first run of this call to some runs into it
-        for _ in range(rng.randint(0, 4)):  # lines: engine, what is to do, a run that ended, ...
+        # kill the call before its first run or after some of its runs
+        for _ in range(rng.randint(0, 4)):  # lines: the engine, the plan, then one per run
             process.stdout.readline()
         process.kill()
         process.communicate()
-        for path in records(tmp_path):  # what was finished is never written again
+        for path in records(tmp_path):  # a finished run is never written again
             assert finished.setdefault(path, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
-            read(path.parent)  # and is whole
+            read(path.parent)  # and its record is complete
     finish(start(argv, tmp_path))
     for path, written in finished.items():
         assert path.stat().st_mtime_ns == written
@@ -89,7 +89,7 @@ def test_kills_on_the_way_change_nothing(argv, unbroken, tmp_path):
         assert other["metrics"] == read(path.parent)["metrics"]
 
 
-def test_two_shards_side_by_side_end_in_the_tables_of_one_run(argv, unbroken, tmp_path):
+def test_two_concurrent_shards_give_the_tables_of_one_grid(argv, unbroken, tmp_path):
     shards = [start([*argv[:1], "--shard", f"{i}/2", *argv[1:]], tmp_path) for i in (1, 2)]
     for shard in shards:
         assert "6 runs, 0 finished, 6 to do" in finish(shard)
@@ -113,10 +113,10 @@ def test_slurms_local_executor_runs_every_shard(argv, unbroken, tmp_path):
     assert tables(tmp_path) == tables(unbroken)
 
 
-def test_a_login_node_without_a_gpu_submits_what_its_jobs_have_not_finished(
+def test_a_login_node_without_a_gpu_submits_unfinished_runs(
     argv, unbroken, tmp_path, capsys, monkeypatch
 ):
-    """Their records say cuda; the device of the login node does not matter."""
+    """The jobs' records say cuda; the device of the login node does not matter."""
     shutil.copytree(unbroken, tmp_path, dirs_exist_ok=True)
     first, *others = records(tmp_path)
     shutil.rmtree(first.parent)
@@ -132,7 +132,7 @@ def test_a_login_node_without_a_gpu_submits_what_its_jobs_have_not_finished(
     dry = [*words[:1], "--dry-run", *words[1:]]
     assert grid.main(dry) == grid.main(words) == 0
     assert "11 finished, 1 to do" in capsys.readouterr().out and submitted == [2]
-    assert grid.main([*words[:1], "--slurm-cluster", "local", *words[1:]]) == 2  # this machine's
+    assert grid.main([*words[:1], "--slurm-cluster", "local", *words[1:]]) == 2  # this machine
     assert "device: cuda -> cpu" in capsys.readouterr().err
 
 

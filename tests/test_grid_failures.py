@@ -1,4 +1,4 @@
-"""Folders that cannot be written, processes that vanish: each failed run is named in the end."""
+"""Folders that cannot be written, processes that vanish: each failed run is named at the end."""
 
 import os
 import signal
@@ -27,13 +27,13 @@ def test_a_folder_that_cannot_be_made_fails_its_run_alone(tmp_path):
     assert len(said) == 2 and (good.folder / "found.json").is_file()
 
 
-def test_a_run_fails_in_one_line_whose_record_cannot_be_read(tmp_path, capfd):
+def test_a_run_whose_record_cannot_be_read_fails_in_one_line(tmp_path, capfd):
     run = run_in(tmp_path / "a")
     (failure,) = parallel.execute([run], forked.lose_folder, 1, PRELOAD, (), print)
     assert "Traceback" not in failure.message and str(run.folder) in failure.message
 
 
-def test_a_fork_server_that_is_killed_fails_the_run_that_it_was_to_fork(tmp_path, monkeypatch):
+def test_a_killed_fork_server_fails_the_runs_that_it_should_fork(tmp_path, monkeypatch):
     class Process:
         def __init__(self, **_):
             pass
@@ -51,7 +51,7 @@ def test_a_fork_server_that_is_killed_fails_the_run_that_it_was_to_fork(tmp_path
         "the fork server was killed"}
 
 
-def test_a_process_without_a_last_word_is_told_by_its_status(tmp_path):
+def test_a_process_without_a_message_is_described_by_its_status(tmp_path):
     run = run_in(tmp_path)
     message, failed = parallel._outcome(1, run)
     assert failed and "status 1" in message and str(tmp_path / parallel.CONSOLE) in message
@@ -60,12 +60,12 @@ def test_a_process_without_a_last_word_is_told_by_its_status(tmp_path):
     assert parallel._outcome(-signal.SIGKILL, run) == ("killed by signal 9", True)
 
 
-def test_a_run_without_labels_is_said_to_be_done(tmp_path, monkeypatch):
+def test_a_run_without_labels_is_reported_as_done(tmp_path, monkeypatch):
     monkeypatch.setattr(parallel, "read_result", lambda _: {"metrics": {"test": {"images": 9}}})
     assert parallel._outcome(0, run_in(tmp_path)) == ("done", False)
 
 
-def test_an_error_of_many_lines_is_told_by_its_first(tmp_path):
+def test_an_error_of_many_lines_is_reported_by_its_first(tmp_path):
     """CUDA errors end with advice on how to build torch."""
     run = PlannedRun(None, tmp_path, "run")
     (tmp_path / parallel.CONSOLE).write_text(
@@ -78,10 +78,10 @@ def test_an_error_of_many_lines_is_told_by_its_first(tmp_path):
         "torch.AcceleratorError: CUDA error: an illegal memory access was encountered", True)
 
 
-def test_failed_runs_are_listed_also_where_the_table_cannot_be_written(
+def test_failed_runs_are_listed_even_if_the_table_cannot_be_written(
     tmp_path, monkeypatch, capsys
 ):
-    """As when the disk fills up, or the folder is made read-only, while runs go on."""
+    """The disk may fill up, or the folder become read-only, during the runs."""
     failure = parallel.Failure(PlannedRun(None, tmp_path, "UEO emoji"), "Error: lower OPTIM.LR")
     monkeypatch.setattr(run_grid, "execute", lambda *_: [failure])
 
@@ -95,7 +95,7 @@ def test_failed_runs_are_listed_also_where_the_table_cannot_be_written(
                      f"Error: {tmp_path / 'table.json'}: No space left on device"]
 
 
-def test_a_run_killed_when_all_was_written_leaves_no_console(tmp_path):
+def test_consoles_of_finished_runs_are_removed(tmp_path):
     done, other = tmp_path / "done", tmp_path / "other"
     for folder in (done, other):
         folder.mkdir()
@@ -104,7 +104,7 @@ def test_a_run_killed_when_all_was_written_leaves_no_console(tmp_path):
     assert not list(done.iterdir()) and list(other.iterdir())
 
 
-def test_a_run_that_is_asked_for_twice_runs_once(tmp_path, capsys):
+def test_a_run_that_is_requested_twice_is_planned_once(tmp_path, capsys):
     once = ["emoji", "--domain", "fluent", "--setting", "open", "--seed", "1", "--output",
             str(tmp_path), "--dry-run"]
     twice = ["emoji", "emoji", "--trainers", "ZeroshotCLIP", "UEO", "UEO", "--domain", "fluent",

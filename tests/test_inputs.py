@@ -94,7 +94,7 @@ AFTER_EPOCH = CLIPTrainer.after_epoch
 
 
 def interrupted(trainer):
-    """In place of CLIPTrainer.after_epoch: the user interrupts after the first epoch."""
+    """Replaces CLIPTrainer.after_epoch: the user interrupts after the first epoch."""
     AFTER_EPOCH(trainer)
     raise KeyboardInterrupt
 
@@ -139,7 +139,7 @@ def test_an_interrupted_run_is_not_resumed_on_other_inputs(
     assert read(tmp_path / "run")["resumed_from_epoch"] == 0
 
 
-def test_a_run_is_not_continued_elsewhere_with_something_else(
+def test_a_run_is_not_resumed_in_another_folder_with_other_inputs(
     mine, run, tmp_path, capsys, monkeypatch
 ):
     with monkeypatch.context() as patch:
@@ -155,7 +155,7 @@ def test_a_run_is_not_continued_elsewhere_with_something_else(
     assert "--resume" in line and "class names: " in line
 
 
-def test_what_an_overwritten_run_left_is_not_taken_for_its_own(mine, run, tmp_path, monkeypatch):
+def test_overwriting_a_run_removes_its_old_outputs(mine, run, tmp_path, monkeypatch):
     assert run(mine) == 0
     left = {name for name in ("scores.png", "outputs.npz", "evaluations.json")
             if (tmp_path / "run" / name).is_file()}
@@ -189,7 +189,7 @@ def test_an_image_that_is_replaced_during_a_run_ends_it_without_a_record(
     assert run(mine, trainer="UEO") == 0  # now it holds the same image from the start
 
 
-def test_another_copy_of_the_same_data_is_the_same_data(mine, run, tmp_path, capsys):
+def test_a_copy_of_the_data_has_the_same_hashes(mine, run, tmp_path, capsys):
     assert run(mine) == 0
     copy = shutil.copytree(mine, tmp_path / "copy")
     lines = (copy / "list.txt").read_text().splitlines()
@@ -223,7 +223,7 @@ def test_each_file_is_read_once_while_it_stays_the_same(tmp_path, monkeypatch):
     assert hashes.content_hashes(names, cache) == changed
 
 
-def test_a_missing_file_and_a_pipe_are_told_from_files(tmp_path):
+def test_a_missing_file_and_a_pipe_count_as_missing(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     paths = [str(tmp_path / "none.png"), str(tmp_path / "pipe.png")]
     found = hashes.content_hashes({path: path for path in paths}, tmp_path / "hashes.json")
@@ -259,7 +259,7 @@ def test_a_record_of_an_earlier_version_is_refused(mine, run, tmp_path, capsys):
     assert run(mine, "--overwrite") == 0
 
 
-def test_a_finished_run_without_its_images_is_taken_as_it_is_and_this_is_said(
+def test_a_finished_run_whose_images_are_gone_counts_with_a_message(
     mine, run, tmp_path, capsys
 ):
     assert run(mine) == 0
@@ -310,7 +310,7 @@ def test_an_edited_trainer_is_another_trainer_but_comments_do_not_count(
 
 @pytest.mark.parametrize("name", ["device", "weights", "precision", "trainer code", "images",
                                   "labels", "class names", "image list"])
-def test_one_table_holds_the_same_inputs_alone(tmp_path, name):
+def test_runs_of_one_method_in_a_table_need_the_same_inputs(tmp_path, name):
     result = {"dataset": "d", "protocol": "p", "backbone": "b", "domain": "a", "setting": "open",
               "split_hash": "s", "trainer": "T", "config": {}, "environment": {"engine": "e"}}
     entries = [(tmp_path / str(seed), {**result, "inputs": {name: value}})
@@ -322,7 +322,7 @@ def test_one_table_holds_the_same_inputs_alone(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["device", "weights", *inputs.OF_DATA, "precision"])
 def test_methods_of_one_table_share_their_domains_images(tmp_path, name):
-    """A gain is over the same images; each domain has its own, each method its precision."""
+    """A gain is over the same images. Domains have their own; methods may differ in precision."""
     result = {"dataset": "d", "protocol": "p", "backbone": "b", "setting": "open",
               "split_hash": "s", "config": {}, "environment": {"engine": "e"}}
 
@@ -347,7 +347,7 @@ def test_methods_of_one_table_share_their_domains_images(tmp_path, name):
 
 @pytest.fixture
 def shots(toy):
-    """A run that was trained on two labelled images a class, with seed 3."""
+    """A run that was trained on two labelled images per class, with seed 3."""
     status, folder = toy("trained", "DATASET.NUM_SHOTS", "2", trainer="CoOp", seed=3, epochs=1)
     assert status == 0
     return folder
@@ -415,7 +415,7 @@ def test_an_evaluation_finds_its_run_by_any_spelling_of_the_path(mine, run, tmp_
 @pytest.mark.parametrize("trainer, options", [
     ("LinearProbe", ()), ("TipAdapter", ()), ("CoOp", ("TRAINER.CoOp.CSC", "True")), ("Midway", ()),
 ])
-def test_what_is_bound_to_its_classes_is_evaluated_on_no_others(
+def test_a_model_bound_to_its_classes_is_not_evaluated_on_others(
     toy, toy_root, weights, tmp_path, capsys, trainer, options, changed, wrong
 ):
     options = ("DATASET.NUM_SHOTS", "2", *options)
@@ -429,7 +429,7 @@ def test_what_is_bound_to_its_classes_is_evaluated_on_no_others(
     assert not wrong or f"here (first 'guitar') {wrong}" in error and error.count("\n") == 1
 
 
-def test_what_is_bound_to_its_classes_needs_them_in_their_order(mine, run, tmp_path, capsys):
+def test_a_model_bound_to_its_classes_needs_them_in_the_same_order(mine, run, tmp_path, capsys):
     assert run(mine, *SHOTS, trainer="LinearProbe", folder="trained") == 0
     (mine / "names.txt").write_text("mug\nbike\n")
     lines = (mine / "list.txt").read_text()
@@ -476,7 +476,7 @@ def test_files_that_an_option_names_are_inputs(tmp_path, option):
     assert inputs.difference(found["one"], found["other"]).startswith(f"{option}: ")
 
 
-def test_without_a_seed_shots_cannot_be_drawn_again_so_nothing_is_resumed(
+def test_a_run_with_shots_and_without_a_seed_is_not_resumed(
     mine, run, tmp_path, capsys, monkeypatch
 ):
     options = ("SEED", "-1", "DATASET.NUM_SHOTS", "2")
@@ -491,7 +491,7 @@ def test_without_a_seed_shots_cannot_be_drawn_again_so_nothing_is_resumed(
 @pytest.mark.parametrize(("trainer", "seed", "words"), [
     ("UEO", 5, "was adapted from the weights"), ("ZeroshotCLIP", 0, "ZeroshotCLIP tunes nothing"),
 ])
-def test_a_model_is_not_evaluated_on_other_weights_nor_left_out(
+def test_a_model_is_not_evaluated_with_other_weights_or_ignored(
     toy_root, weights, tmp_path, capsys, trainer, seed, words
 ):
     run = tmp_path / "run"
@@ -505,7 +505,7 @@ def test_a_model_is_not_evaluated_on_other_weights_nor_left_out(
     assert words in error and error.count("\n") == 1
 
 
-def test_what_is_ordered_otherwise_is_something_else(tmp_path):
+def test_another_order_is_another_input(tmp_path):
     """Class ids follow the order of names; rows of a record follow the lists."""
     paths = [str(tmp_path / f"{i}.png") for i in range(4)]
     for i in range(4):
@@ -529,7 +529,7 @@ def test_what_is_ordered_otherwise_is_something_else(tmp_path):
     assert changed(parts=moved) == {"image list", "labels"}
 
 
-def test_a_large_file_counts_to_its_end(tmp_path):
+def test_the_hash_of_a_large_file_covers_its_end(tmp_path):
     content = bytes(3 << 20)
     for name, end in (("a", b"1"), ("b", b"1"), ("c", b"2")):
         (tmp_path / name).write_bytes(content + end)

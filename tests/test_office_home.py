@@ -1,4 +1,4 @@
-"""The field's benchmark, up to its tables, on a small copy of Office-Home, run by its script."""
+"""The field's benchmark on a small copy of Office-Home, run by its script up to the tables."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def test_main_on_office_home(weights, tmp_path, capsys):
     assert "2 runs, 0 finished, 2 to do" in done.stdout and "Tables:" in done.stdout
     pictures = [p.stat().st_size for p in (tmp_path / "output").rglob("scores.p*")]
     assert len(pictures) == 2 * 2 and min(pictures) > 1000
-    for file in (tmp_path / "output/office_home").glob("table-*"):  # of two runs
+    for file in (tmp_path / "output/office_home").glob("table-*"):  # tables of two runs
         file.unlink()
     assert grid.main(words) == 0  # in a server that leaves pictures empty
     out = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""scripts/parity.sh against a small stand-in for the released code, right and wrong on purpose."""
+"""scripts/parity.sh against a small stand-in for the released code, once right and once wrong."""
 
 import json
 
@@ -67,7 +67,7 @@ def test_half_precision_is_compared_with_fp64_too(tmp_path, weights, few_emoji):
             "fp16", "--output", str(tmp_path / "parity.json")]
     assert parity.main(argv) == 0
     (row,) = json.loads((tmp_path / "parity.json").read_text())["steps"]
-    for way in ("fast", "plain"):  # truly in half precision, and right
+    for way in ("fast", "plain"):  # really in half precision, and accurate
         assert 1e-6 < row[f"{way} weights"] < 1e-3 and 1e-6 < row[f"{way} losses"] < 1e-2
     assert row["fp64 weights"] < 1e-6 and row["fp64 losses"] < 1e-5
 
@@ -104,6 +104,6 @@ def test_the_epochs_are_compared_in_the_label_spaces_that_were_asked_for(
     assert json.loads((tmp_path / "parity.json").read_text())["backbone"] == "vit.pt"
 
 
-def test_comparing_nothing_is_a_mistake(tmp_path, capsys):
+def test_comparing_nothing_is_refused(tmp_path, capsys):
     argv = ["--released", str(tmp_path), "--steps", "0", "--epochs", "0"]
     assert parity.main(argv) == 2 and "nothing would be compared" in capsys.readouterr().err

@@ -1,5 +1,5 @@
-"""The released recipe of UEO, value by value, as `scripts/ueo/main.sh DATASET` plans it; and the
-defaults that a number depends on without saying so."""
+"""The released recipe of UEO, value by value, as `scripts/ueo/main.sh DATASET` plans it, and the
+defaults that results depend on."""
 
 import inspect
 import math
@@ -87,11 +87,11 @@ OTHERS = {  # what each method changes of UEO's recipe, and its own options as i
 FLYP = {"OPTIM.NAME": "adamw", "OPTIM.LR": 1e-5, "OPTIM.WEIGHT_DECAY": 0.2, "OPTIM.MAX_EPOCH": 20,
         "DATALOADER.TRAIN_X.BATCH_SIZE": 256, "INPUT.RRCROP_SCALE": [0.9, 1.0],
         "INPUT.TRANSFORMS": ["random_resized_crop", "normalize"]}
-OF_PAPERS = {  # what the papers' public code has, and looks as if it were a default
+OF_PAPERS = {  # values of the papers' public code that may pass for defaults
     "FLYP": FLYP, "FineTune": FLYP, "ARF": FLYP,
     **{name: {f"TRAINER.{name}.TUNE": "visual_affine_all", f"TRAINER.{name}.BATCH_STATS": True}
        for name in ("EntMin", "UniEnt", "UniEntPlus")},  # BatchNorm by its type, as in Tent
-    "POUF": {"OPTIM.LR": 1e-3, "TRAINER.POUF.LEARN_SCALE": False},  # its scale has 5e-7
+    "POUF": {"OPTIM.LR": 1e-3, "TRAINER.POUF.LEARN_SCALE": False},  # its scale is trained at 5e-7
 }
 
 
@@ -140,12 +140,12 @@ def test_the_other_methods_share_the_recipe_but_for_what_they_must_change(planne
 
 
 @pytest.mark.parametrize("name", OF_PAPERS)
-def test_a_papers_recipe_is_that_of_its_code(planned, name):
+def test_a_papers_recipe_equals_its_code(planned, name):
     config = planned("office_home", "--recipe", "paper", method=name)[-1].config
     assert {key: config[key] for key in OF_PAPERS[name]} == OF_PAPERS[name]
 
 
-def test_cpl_warms_up_from_nothing_to_its_full_rate(planned):
+def test_cpl_warms_up_from_zero_to_its_full_rate(planned):
     run = planned("office_home", "--recipe", "paper", method="CPL")[-1]
     optim = build_cfg(run.settings).OPTIM
     optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=optim.LR)
@@ -158,7 +158,7 @@ def test_cpl_warms_up_from_nothing_to_its_full_rate(planned):
     assert rates == pytest.approx([0, 0.01, 0.02, half_a_cosine])
 
 
-def test_a_methods_own_recipe_stands_above_what_ueo_changes_for_a_data_set(tmp_path, monkeypatch):
+def test_a_methods_own_recipe_overrides_ueos_for_a_data_set(tmp_path, monkeypatch):
     files = {"UEO/common": "LR: 1.0, MAX_EPOCH: 1", "UEO/shift": "LR: 2.0, MAX_EPOCH: 2",
              "UEO/online": "LR: 3.0", "CoOp/common": "LR: 4.0", "CoOp/other": "LR: 5.0",
              "CoOp/online": "LR: 6.0", "UEO/other": "MAX_EPOCH: 7"}
@@ -180,8 +180,8 @@ def test_a_methods_own_recipe_stands_above_what_ueo_changes_for_a_data_set(tmp_p
     assert found("CoOp", "shift", online=True) == (6.0, 2)
 
 
-def test_what_stands_later_wins(tmp_path):
-    """Defaults, the data set's yaml, the trainer's in their order, arguments, KEY VALUE."""
+def test_later_settings_override_earlier_ones(tmp_path):
+    """The order is defaults, the data set's yaml, the trainer's yamls, arguments, KEY VALUE."""
     for name, text in {
         "data": "{DATASET: {NAME: Emoji, SETTING: open}, OPTIM: {LR: 1.0, MAX_EPOCH: 1}}",
         "first": "{OPTIM: {LR: 2.0, MAX_EPOCH: 2, MOMENTUM: 0.2}}",
@@ -202,7 +202,7 @@ def test_what_stands_later_wins(tmp_path):
     assert found("--setting", "closed", *options) == [4.0, 3, 0.2, 5e-4, "open_partial"]
 
 
-def test_runs_that_differ_have_folders_of_their_own(planned):
+def test_different_runs_have_different_folders(planned):
     changes = ((), ("--protocol", "independent"), ("--backbone", "ViT-B/16"),
                ("--set", "OPTIM.LR", "0.5"), ("--set", "OPTIM.LR", "0.25"),
                ("--set", "OPTIM.LR", "0.5", "--protocol", "independent"))
@@ -221,7 +221,7 @@ def test_main_plans_three_seeds_of_every_domain_and_label_space(planned):
     settings = ("closed", "partial", "open", "open_partial")
     domains = ("Art", "Clipart", "Product", "RealWorld")
     assert places == [
-        *(("ZeroshotCLIP", s, d, 1) for s in settings for d in domains),  # one seed says all
+        *(("ZeroshotCLIP", s, d, 1) for s in settings for d in domains),  # one seed suffices
         *(("UEO", s, d, seed) for s in settings for d in domains for seed in (1, 2, 3)),
     ]
 
@@ -244,7 +244,7 @@ def defaults(function) -> dict:
             if p.default is not p.empty}
 
 
-def test_defaults_of_what_is_reported():
+def test_defaults_of_metrics_scores_and_intervals():
     assert EPS == defaults(universal_entropy)["eps"] == 1e-5
     assert defaults(universal_entropy)["trade_off"] == 1.0
     assert defaults(scores.mcm)["temperature"] == 1.0  # on unscaled cosines

@@ -32,7 +32,7 @@ def start(toy_root, weights):
 
 @pytest.fixture(scope="module")
 def unbroken(start, tmp_path_factory):
-    """Folder of the run that nobody interrupted."""
+    """Folder of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("unbroken") / "run"
     assert start(folder) == 0
     return folder
@@ -50,7 +50,7 @@ def same(folder, other) -> bool:
 
 
 def times(folder) -> dict:
-    """When each file of a run was written, but for the lock."""
+    """Modification time of each file of a run except the lock."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != runs.LOCK]
     return {path: path.stat().st_mtime_ns for path in files}
 
@@ -96,7 +96,7 @@ def _after_checkpoint() -> None:
 
 
 def _half_a_file() -> None:
-    """As a kill while torch.save writes the third epoch's checkpoint."""
+    """Simulate a kill while torch.save writes the third epoch's checkpoint."""
     import dassl.utils.torchtools as tools
 
     save = tools.torch.save
@@ -126,7 +126,7 @@ RESUMED_FROM = dict(zip(PLACES, (0, 2, 2, 2, 2, 4, 4, 4)))
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_killed_run_ends_in_the_same_numbers(start, unbroken, tmp_path, place):
+def test_a_killed_run_resumes_to_the_same_numbers(start, unbroken, tmp_path, place):
     dies(start, tmp_path, place)
     assert not (tmp_path / "result.json").exists()
     assert start(tmp_path) == 0
@@ -153,16 +153,16 @@ def test_leftovers_of_a_kill_do_no_harm(start, unbroken, tmp_path):
     assert len(list(tmp_path.rglob("result.json"))) == 1
 
 
-def test_what_another_configuration_left_unfinished_is_not_resumed(start, unbroken, tmp_path):
+def test_an_unfinished_run_of_another_configuration_is_not_resumed(start, unbroken, tmp_path):
     dies(start, tmp_path, "middle of epoch 3", "OPTIM.LR", "0.5")
     assert start(tmp_path) == 0
     assert same(tmp_path, unbroken) and read(tmp_path)["resumed_from_epoch"] == 0
 
 
-def test_a_run_that_another_process_is_at_work_on_is_left_to_it(
+def test_a_run_in_progress_in_another_process_is_left_alone(
     start, unbroken, tmp_path, monkeypatch, capsys
 ):
-    """Not even another configuration clears what it has written so far."""
+    """A run of another configuration does not remove its files either."""
     monkeypatch.setattr(runs, "PATIENCE", 0.1)
     folder = tmp_path / "run"
     dies(start, folder, "middle of epoch 3")
@@ -176,7 +176,7 @@ def test_a_run_that_another_process_is_at_work_on_is_left_to_it(
     assert not (folder / runs.LOCK).exists()
 
 
-def test_worker_processes_change_nothing_even_when_killed(start, unbroken, tmp_path):
+def test_worker_processes_do_not_change_results_even_after_a_kill(start, unbroken, tmp_path):
     assert start(tmp_path / "whole", "DATALOADER.NUM_WORKERS", "1") == 0
     assert same(tmp_path / "whole", unbroken)
     dies(start, tmp_path / "cut", "middle of epoch 3")
@@ -184,7 +184,7 @@ def test_worker_processes_change_nothing_even_when_killed(start, unbroken, tmp_p
     assert same(tmp_path / "cut", unbroken)
 
 
-def test_where_images_are_kept_changes_nothing_even_when_killed(start, unbroken, tmp_path):
+def test_a_device_copy_does_not_change_results_even_after_a_kill(start, unbroken, tmp_path):
     on_device = "DATASET.DEVICE_GB", "0.1"
     assert start(tmp_path / "whole", *on_device) == 0
     assert same(tmp_path / "whole", unbroken)
@@ -248,7 +248,7 @@ def test_an_evaluation_alone_equals_the_record(
     assert train.main(["--eval-only", "--model-dir", str(unbroken), *argv]) == 0
     (entry,) = json.loads((tmp_path / "evaluations.json").read_text())
     metrics = read(unbroken)["metrics"]
-    del metrics["test"]["h_score"]  # of a run's own threshold, which an evaluation has not
+    del metrics["test"]["h_score"]  # uses the run's threshold, which an evaluation lacks
     assert entry["test"] == metrics["test"] and entry["unlabelled"] == metrics["unlabelled"]
     assert not (tmp_path / "result.json").exists()
     assert {p: p.read_bytes() for p in unbroken.rglob("*") if p.is_file()} == before

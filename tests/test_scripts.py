@@ -1,8 +1,7 @@
-"""The grid: what it plans, skips, finishes after a kill, and prints when a run fails."""
+"""The grid plans, skips finished runs, resumes after a kill and reports failures; its scripts."""
 
 import json
 import os
-import random
 import re
 import signal
 import subprocess
@@ -55,12 +54,11 @@ def group_is_gone(group: int) -> bool:
 
 @pytest.fixture(scope="module")
 def finished(plan):
-    """The output of a grid that was killed at a random moment and started again."""
+    """The output of a grid that was killed after UEO's first checkpoint and started again."""
     argv, folder = plan
     killed = subprocess.Popen([sys.executable, *GRID, *argv], start_new_session=True,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until(lambda: any(folder.glob("UEO/*/open/fluent/seed1/config.json")), 120)
-    time.sleep(random.Random().uniform(0, 2))
+    wait_until(lambda: any(folder.glob("UEO/*/open/fluent/seed1/tuned/model.pth.tar-*")), 120)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     wait_until(lambda: group_is_gone(killed.pid), 60)  # its runs end with it
@@ -106,7 +104,7 @@ def test_the_optimiser_of_a_method_without_steps_may_differ(finished, plan, caps
     assert "OPTIM.LR: 0.003 -> 0.01" in capsys.readouterr().err
 
 
-def test_without_a_data_set_the_demonstration_runs(capsys, tmp_path):
+def test_without_a_data_set_the_demonstration_is_planned(capsys, tmp_path):
     words = ["--trainers", "ZeroshotCLIP", "UEO", "--dry-run", "--seed", "1", "--setting", "open"]
     assert grid.main([*words, "--root", str(tmp_path), "--output", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines()[-4:] == [
@@ -115,7 +113,7 @@ def test_without_a_data_set_the_demonstration_runs(capsys, tmp_path):
     ]
 
 
-def test_methods_stand_side_by_side_by_what_they_need(finished, plan, capsys):
+def test_the_comparison_groups_methods_by_what_they_need(finished, plan, capsys):
     argv, folder = plan
     assert compare.main([*argv, "--trainers", "ZeroshotCLIP", "UEO", "--tables-only"]) == 0
     zero, ueo = json.loads(next(folder.glob("comparison-UEO-*.json")).read_text())
@@ -124,7 +122,7 @@ def test_methods_stand_side_by_side_by_what_they_need(finished, plan, capsys):
                  if "MAX_EPOCH=2" in str(r))
     for metric in ("pacc", "auroc", "fpr95", "h_score", "ece"):
         assert ueo[metric] == pytest.approx(record["metrics"]["test"][metric])
-    # the grid was killed, perhaps in this run: one that was resumed has no whole time
+    # the grid was killed, perhaps in this run; a resumed run has no total time
     whole = None if was_resumed(record) else pytest.approx(record["wall_seconds"])
     assert ueo["seconds"] == whole
     assert ueo["gains"]["pacc"]["gain"] == pytest.approx(ueo["pacc"] - zero["pacc"])
@@ -230,7 +228,7 @@ def test_the_main_script_hands_its_arguments_to_the_grid(tmp_path, capsys):
     assert "8 runs, 0 finished, 8 to do" in capsys.readouterr().out
 
 
-def test_a_method_s_script_takes_other_trainers_where_they_are_named(tmp_path, capsys):
+def test_a_methods_script_accepts_other_trainers(tmp_path, capsys):
     line = (f"bash scripts/ueo/main.sh emoji --dry-run --domain fluent --seed 1 --output {tmp_path}"
             " --trainers ZeroshotCLIP EntMin UEO")
     command, *argv = called(line, tmp_path)

@@ -1,4 +1,4 @@
-"""A seed is a run: the same one gives the same numbers, another one others; none is mixed up."""
+"""The same seed gives the same numbers, another seed gives others, and none is mixed up."""
 
 import json
 
@@ -17,7 +17,7 @@ def scores(folder):
     ("UPL", ("TRAINER.UPL.CTX_INIT", "", "TRAINER.UPL.N_CTX", "3")),  # and the context
     ("CoOp", ("DATASET.NUM_SHOTS", "3")),  # and the shots
 ])
-def test_each_seed_is_a_run_of_its_own(toy, trainer, options):
+def test_each_seed_gives_its_own_numbers(toy, trainer, options):
     options = (*options, "OPTIM.LR", "0.05")
     found = {}
     for seed in (0, 1, 7):
@@ -60,8 +60,8 @@ def test_overwriting_trains_again_from_the_start(toy):
     assert again["evaluations"] == first["evaluations"]
 
 
-def test_what_is_drawn_at_random_follows_from_the_seed_alone(build):
-    """Across releases, too: a published seed must give the same initialisation."""
+def test_random_initialisation_depends_on_the_seed_alone(build):
+    """A published seed must give the same initialisation in every release."""
     def drawn(seed, shape):
         return torch.empty(shape).normal_(std=0.02, generator=torch.Generator().manual_seed(seed))
 
@@ -73,7 +73,7 @@ def test_what_is_drawn_at_random_follows_from_the_seed_alone(build):
     assert adapter.initial_seed() == 3007
 
 
-def test_epochs_see_the_images_in_orders_of_their_own(build):
+def test_each_epoch_has_its_own_order_of_images(build):
     trainer = build()
     orders = [[i for batch in trainer.train_loader_x for i in batch["index"].tolist()]
               for _ in range(3)]

@@ -1,4 +1,4 @@
-"""On a GPU many runs share a process: each ends as if alone, and a crash ends only one run."""
+"""On a GPU many runs share a process: each gives the results of a run alone, a crash ends one."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from ueo.grids import parallel
 from ueo.grids.fork_server import PRELOAD
 from ueo.grids.grid_settings import PlannedRun
 
-GPU = ["0"]  # only its name matters to processes that never ask for it
+GPU = ["0"]  # a name suffices, since the processes never use it
 
 
 def runs_in(folder: Path, *names: str) -> list[PlannedRun]:
@@ -33,7 +33,7 @@ def execute(runs, entry, devices=GPU, workers=1):
 @pytest.mark.parametrize(("devices", "workers", "processes"), [
     (GPU, 1, 1), (["0", "1"], 2, 2), ([], 1, 4),
 ])
-def test_runs_share_a_process_on_a_gpu_alone(devices, workers, processes, tmp_path):
+def test_runs_share_a_process_on_a_gpu_only(devices, workers, processes, tmp_path):
     runs = runs_in(tmp_path, *"abcd")
     assert execute(runs, forked.note, devices, workers) == []
     assert len({found(run)["pid"] for run in runs}) == processes
@@ -44,7 +44,7 @@ def test_runs_share_a_process_on_a_gpu_alone(devices, workers, processes, tmp_pa
     ("status", "status 2"), ("error", "an error of its own"), ("kill", "signal 9"),
     ("segfault", "signal 11"),
 ])
-def test_a_run_that_fails_ends_alone(way, message, tmp_path):
+def test_a_failing_run_ends_no_other(way, message, tmp_path):
     runs = runs_in(tmp_path, "a", way, "b", "c")
     (failure,) = execute(runs, in_slots.end_as_named)
     assert failure.run.label == way and message in failure.message
@@ -52,19 +52,19 @@ def test_a_run_that_fails_ends_alone(way, message, tmp_path):
     assert found(first)["pid"] != found(second)["pid"] == found(third)["pid"]
 
 
-def test_a_gpu_on_which_all_runs_fail_does_not_take_all_that_are_waiting(tmp_path):
-    """As when another program fills the GPU: a run that fails early frees its slot at once."""
+def test_a_gpu_on_which_all_runs_fail_gets_few_of_the_waiting_runs(tmp_path):
+    """Another program may fill the GPU, and a run that fails early frees its slot at once."""
     said, runs = [], runs_in(tmp_path, *map(str, range(16)))
     failures = parallel.execute(
         runs, in_slots.find_one_gpu_full, 2, PRELOAD, ["0", "1"], said.append)
-    assert 1 < len(failures) <= 4  # the first two, and after 1 and 4 others
+    assert 1 < len(failures) <= 4  # the first two, then after 1 and 4 others
     assert [line for line in said if line.startswith("GPU")] == [
         "GPU 1: 2 runs in a row failed there; it now gets few runs while other GPUs do better"]
     runs = runs_in(tmp_path / "all", *map(str, range(6)))
-    assert len(execute(runs, in_slots.end_with_2, ["0", "1"], 2)) == 6  # nothing does better
+    assert len(execute(runs, in_slots.end_with_2, ["0", "1"], 2)) == 6  # no GPU does better
 
 
-def test_a_run_finds_nothing_of_the_one_before(tmp_path):
+def test_a_run_finds_no_changes_of_an_earlier_one(tmp_path):
     (tmp_path / "extra.py").write_text(
         "from dassl.engine import TRAINER_REGISTRY\n"
         "@TRAINER_REGISTRY.register()\nclass Extra:\n    pass\n")
@@ -76,8 +76,8 @@ def test_a_run_finds_nothing_of_the_one_before(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in /proc")
-def test_results_are_those_of_runs_alone_in_any_order(toy_root, weights, tmp_path):
-    """Bit for bit; and no run leaves an open file, a thread or a model behind."""
+def test_results_equal_those_of_runs_alone_in_any_order(toy_root, weights, tmp_path):
+    """Outputs are equal bit for bit, and no run leaves an open file, a thread or a model behind."""
     def planned(way: str, *kinds: tuple[str, str]) -> list[PlannedRun]:
         runs = []
         for trainer, kind in kinds:

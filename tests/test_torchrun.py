@@ -31,8 +31,8 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def two_processes(*words: str, timeout: float = 300) -> tuple[list[int], str, str]:
-    """Both processes that torchrun would start, with the environment that it gives them:
-    (their exit statuses, what they print, their errors)."""
+    """Run two processes in the environment that torchrun would give them. Returns (exit statuses,
+    stdout, stderr)."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     shared = {**os.environ, "TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "MASTER_PORT": port,
@@ -51,7 +51,7 @@ def largest_difference(first: dict, second: dict) -> float:
     return max((first[name] - second[name]).abs().max().item() for name in first)
 
 
-def test_ueo_on_halves_of_each_batch(weights, few_emoji, tmp_path):
+def test_ueo_on_two_processes_equals_one(weights, few_emoji, tmp_path):
     """168 images in 6 batches; the last one has 23, which the processes share as 11 and 12."""
     arguments = [
         "--root", few_emoji, "--trainer", "UEO", "--device", "cpu", "--threads", "1",
@@ -75,7 +75,7 @@ def test_ueo_on_halves_of_each_batch(weights, few_emoji, tmp_path):
     assert largest_difference(tuned, other) < 1e-6
     start = torch.load(weights["vit"])
     known = {name: value for name, value in tuned.items() if name in start}
-    assert largest_difference(known, {name: start[name] for name in known}) > 1e-4  # they moved
+    assert largest_difference(known, {name: start[name] for name in known}) > 1e-4  # tuned
     for name in ("test", "unlabelled"):  # two images that change ranks are 1e-3 of AUROC
         assert first["metrics"][name] == pytest.approx(second["metrics"][name], abs=1e-2)
     assert done.stdout.count("Engine: ") == 1  # one process prints, and it alone keeps the log
@@ -133,8 +133,8 @@ def script(tmp_path_factory):
     return path
 
 
-def test_a_trainer_that_knows_nothing_of_processes(script, tmp_path):
-    """12 images, batches of 4; evaluation of 6 images; the mean of the shares' gradients."""
+def test_a_trainer_without_code_for_processes_gives_the_same_result(script, tmp_path):
+    """12 images in batches of 4, evaluation on 6 images; processes average their gradients."""
     one = warm.run("-m", "modern_dassl", str(script), str(tmp_path / "one"), "4")
     statuses, out, err = two_processes(
         "-m", "modern_dassl", str(script), str(tmp_path / "two"), "4")
@@ -184,7 +184,7 @@ def test_a_process_that_fails_does_not_wait_for_the_others(tmp_path):
     assert "Error (process 1): an image that one process alone reads\n" in err
 
 
-def test_torchrun_ends_all_where_one_has_an_error_of_its_own(tmp_path):
+def test_torchrun_ends_all_processes_if_one_raises(tmp_path):
     script = ONE_FAILS.format(error="LookupError", main="distributed.barrier()")
     (tmp_path / "script.py").write_text(script)
     done = torchrun(str(tmp_path / "script.py"))
@@ -226,11 +226,11 @@ def test_processes_on_the_cpu_see_no_gpu(monkeypatch, few_emoji, tmp_path, asked
     assert train.main(argv) == 2 and seen == [""]
 
 
-def test_rows_of_a_batch_are_put_together_without_a_look_at_the_gpu(monkeypatch):
+def test_rows_of_a_batch_are_gathered_without_reading_the_gpu(monkeypatch):
     """The batch itself needs two reads: how many images each process has, and which."""
     def gather(parts: list[torch.Tensor], own: torch.Tensor) -> None:
         parts[0].copy_(own)
-        parts[1].copy_(own + 3 if len(own) == 3 else own)  # the images that follow; as many
+        parts[1].copy_(own + 3 if len(own) == 3 else own)  # the next images, or a count
 
     for name, value in (("launched", True), ("world_size", 2), ("rank", 0), ("start", None)):
         monkeypatch.setattr(distributed, name, lambda value=value: value)

@@ -22,9 +22,9 @@ class Broken(UEO):
 
 @pytest.fixture
 def fails(toy_root, weights, tmp_path, capsys):
-    """Run the toy job, which must fail; returns the one line that it says.
+    """Run the toy job, which must fail. Returns its one line on stderr.
 
-    arguments: command line in front of the KEY VALUE pairs, `options` behind them.
+    arguments: command line before the KEY VALUE pairs; options: more pairs.
     """
 
     def run(*options, arguments=(), status: int = 2, root: str = toy_root, **changes) -> str:
@@ -113,7 +113,7 @@ def test_a_trainer_that_is_not_known_is_named_before_its_options(fails):
     (["TRAINER.UEO.CTX_INIT", "None"], ["CTX_INIT: 'None' would be a word", "''"]),
     (["TRAINER.UEO.CTX_INIT", "''"], ["CTX_INIT: \"''\" would be a word"]),
 ])
-def test_a_key_that_would_move_nothing_is_refused(fails, options, parts):
+def test_a_key_without_effect_is_refused(fails, options, parts):
     line = fails(*options)
     for part in parts:
         assert part in line
@@ -248,7 +248,7 @@ def _damage(path, how: str) -> None:
 @pytest.mark.parametrize(("how", "workers"), [
     ("truncated", 0), ("empty", 0), ("text", 0), ("folder", 0), ("truncated", 1),
 ])
-def test_a_damaged_image_is_named_and_a_mended_one_lets_the_run_go_on(
+def test_a_damaged_image_is_named_and_a_repaired_one_is_read(
     fails, toy, own_root, toy_root, how, workers
 ):
     image = own_root / "toy" / "red" / "mug" / "004.png"
@@ -280,7 +280,7 @@ def test_a_loss_that_is_not_a_number_ends_with_status_3(fails, toy, tmp_path):
     assert status == 0 and read(folder)["trainer"] == "UEO"
 
 
-def test_memory_that_ran_out_is_one_line(fails, tmp_path):
+def test_out_of_memory_is_one_line(fails, tmp_path):
     body = 'raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate\\nall of it")'
     line = fails(trainer="Broken", plugins=[_plugin(tmp_path, body)])
     assert "out of GPU memory; lower DATALOADER.TRAIN_X.BATCH_SIZE" in line
