@@ -3,6 +3,7 @@ batches of images that may be unreadable."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 import torch
@@ -14,16 +15,14 @@ from modern_dassl import distributed
 from modern_dassl.loading import EpochLoader
 from ueo.errors import DataError
 from ueo.images.device.budget import Budget
-from ueo.images.device.decoded import keep_decoded
-from ueo.images.device.views import keep_views
+from ueo.images.device.decoded import DecodedImages, keep_decoded
+from ueo.images.device.views import KeptViews, keep_views
 from ueo.images.hashes import store_folder
 from ueo.images.items import Images
 from ueo.images.pixel_cache import open_store, warn_of_rest
 from ueo.images.transforms import Normaliser, evaluation_transform
 from ueo.images.unreadable import why_unreadable
 from ueo.settings.config import setting_of
-
-UNDECIDED = object()  # whether images fit on the device is not known yet
 
 
 class OnDevice:
@@ -71,16 +70,19 @@ class TrainingLoader(OnDevice, EpochLoader):
             persistent_workers=workers > 0,
         )
         self.normalise = Normaliser(cfg.INPUT, device)
-        self.budget, self.kept = budget, UNDECIDED if budget else None
+        self.budget = budget
 
     @property
     def used(self) -> Sequence[int]:
         """Positions of the images of an epoch."""
         return getattr(self.order, "indices", range(len(self.dataset)))
 
+    @cached_property
+    def kept(self) -> DecodedImages | None:
+        """The images on the device, copied there at the first use; None if they do not fit."""
+        return self.budget and keep_decoded(self.dataset, self.budget, self._otherwise())
+
     def __iter__(self) -> Iterator[dict]:
-        if self.kept is UNDECIDED:
-            self.kept = keep_decoded(self.dataset, self.budget, self._otherwise())
         if self.kept is None:
             yield from map(self._prepared, super().__iter__())
             return
@@ -108,7 +110,7 @@ class EndlessLoader:
         self._order.indices = positions
 
     def __iter__(self) -> Iterator[dict]:
-        self._batches.kept = self._training.kept  # set once an epoch has begun
+        self._batches.kept = self._training.kept
         while True:
             yield from self._batches
 
@@ -136,11 +138,15 @@ class EvaluationLoader(OnDevice, DataLoader):
             generator=torch.Generator().manual_seed(0),
         )
         self.normalise = Normaliser(cfg.INPUT, device)
-        self.budget, self.kept = budget, UNDECIDED if budget else None
+        self.budget = budget
+
+    @cached_property
+    def kept(self) -> KeptViews | None:
+        """Memory on the device for the transformed images; None if they do not fit."""
+        return self.budget and keep_views(self.dataset, self.sampler, self.budget,
+                                          self._otherwise())
 
     def __iter__(self) -> Iterator[dict]:
-        if self.kept is UNDECIDED:
-            self.kept = keep_views(self.dataset, self.sampler, self.budget, self._otherwise())
         if self.kept is None:
             yield from map(self._prepared, super().__iter__())
             return
