@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from ueo.files import file_version
 from ueo.images.decoding import image_size, read_image
 from ueo.images.lists import NO_LABEL
 from ueo.images.pixel_cache import PixelStore
-from ueo.images.transforms import fast_steps, fast_way, on_images, plain_way
+from ueo.images.transforms import by_pillow, by_torch, fast_steps, image_steps
 
 SAMPLE = 64  # images from whose sizes the total is estimated
 
@@ -51,11 +52,11 @@ class Images(Dataset):
         self.upright = upright
         self.chosen = range(len(items))
         self.seed = torch.tensor(-1).share_memory_()
-        steps = on_images(transform)
+        steps = image_steps(transform)
         self.fast = None if steps is None or plain else fast_steps(steps)
-        self.view = None if steps is None else plain_way(steps)
+        self.view = None if steps is None else partial(by_pillow, steps)
         if self.fast:
-            self.view = fast_way(*self.fast)
+            self.view = partial(by_torch, *self.fast)
         # the fast way uses torch's random generator alone
         self.state_of = torch_state_of if self.fast else random_state_of
         self.view_name = repr(transform)

@@ -8,7 +8,6 @@ a device are cropped there with the same result (ueo/images/device/crops.py).
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import PIL
@@ -54,7 +53,7 @@ class ResizeAndPad:
         return f"{type(self).__name__}(size={self.size}, interpolation={self.interpolation})"
 
 
-def on_images(transform: Callable) -> T.Compose | None:
+def image_steps(transform: Callable) -> T.Compose | None:
     """Return the steps before ToTensor if at most Normalize follows it, else None."""
     steps = list(getattr(transform, "transforms", []))
     kinds = [type(step) for step in steps]
@@ -75,12 +74,8 @@ def fast_steps(steps: T.Compose) -> tuple[T.RandomResizedCrop, list] | None:
     return crop, flips
 
 
-def fast_way(crop: T.RandomResizedCrop, flips: list) -> Callable[[np.ndarray], Tensor]:
-    """Return the fast way of these steps, from (height, width, 3) uint8."""
-    return partial(_cropped_and_flipped, crop, flips)  # not a closure: workers must unpickle it
-
-
-def _cropped_and_flipped(crop: T.RandomResizedCrop, flips: list, pixels: np.ndarray) -> Tensor:
+def by_torch(crop: T.RandomResizedCrop, flips: list, pixels: np.ndarray) -> Tensor:
+    """Apply the fast way of these steps, from and to (height, width, 3) uint8."""
     shape = torch.empty(3, *pixels.shape[:2], device="meta")
     box = crop.get_params(shape, crop.scale, crop.ratio)
     resized = resized_crop(pixels, box, tuple(crop.size))
@@ -113,12 +108,8 @@ def columns_first(height, width, size: tuple[int, int]):
     return COLUMNS_FIRST & (shrinks > 0) & (shrinks > 2 * (width - size[1]))
 
 
-def plain_way(steps: T.Compose) -> Callable[[np.ndarray], Tensor]:
-    """Return torchvision's own steps on a Pillow image, from and to (height, width, 3) uint8."""
-    return partial(_by_pillow, steps)
-
-
-def _by_pillow(steps: T.Compose, pixels: np.ndarray) -> Tensor:
+def by_pillow(steps: T.Compose, pixels: np.ndarray) -> Tensor:
+    """Apply torchvision's own steps to a Pillow image, from and to (height, width, 3) uint8."""
     return torch.from_numpy(np.array(steps(Image.fromarray(pixels))))
 
 

@@ -30,7 +30,7 @@ from ueo.errors import CheckpointError, ConfigError, DataError
 from ueo.images.decoding import read_image
 from ueo.images.hashes import of_file
 from ueo.images.shards.reading import Member
-from ueo.images.transforms import Normaliser, evaluation_transform, on_images
+from ueo.images.transforms import Normaliser, evaluation_transform, image_steps
 from ueo.images.unreadable import why_unreadable
 from ueo.inputs import START, TRAINER_CODE, Inputs
 from ueo.results.predictions import Prediction, predictions_of
@@ -70,7 +70,7 @@ class AdaptedModel:
         self.network.model.requires_grad_(False)
         self.network.model.keeps_folded = True
         self._before: tuple[PromptedCLIP, Tensor | None] | None = None
-        view = on_images(evaluation_transform(self.cfg))
+        view = image_steps(evaluation_transform(self.cfg))
         # not a method: it is sent to worker processes, and the model should not be
         self.pixels = partial(_pixels, view, bool(self.cfg.DATASET.UPRIGHT))
         self.normalise = Normaliser(self.cfg.INPUT, self.device)

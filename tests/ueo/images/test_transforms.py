@@ -1,5 +1,6 @@
 """Transforms of decoded images: the fast path against Pillow, and transforms without one."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,11 +13,11 @@ from yacs.config import CfgNode
 
 from ueo.images.transforms import (
     Normaliser,
+    by_pillow,
+    by_torch,
     evaluation_transform,
     fast_steps,
-    fast_way,
-    on_images,
-    plain_way,
+    image_steps,
 )
 from ueo.settings.preprocessing import RESIZE_MODES, Preprocessing
 
@@ -48,11 +49,11 @@ SHAPES = [(600, 600), (300, 300), (280, 400), (500, 260), (330, 240), (72, 72), 
 @pytest.mark.parametrize("height, width", SHAPES)
 def test_the_fast_path_equals_pillow_up_to_one_grey_level(height, width):
     """Less than 1 % of the values differ, and less than 0.01 % by more than one grey level."""
-    steps = on_images(training())
+    steps = image_steps(training())
     for seed in range(4):
         pixels = picture(height, width, seed)
         views = []
-        for way in (plain_way(steps), fast_way(*fast_steps(steps))):
+        for way in (partial(by_pillow, steps), partial(by_torch, *fast_steps(steps))):
             torch.manual_seed(seed)
             views.append(way(pixels).int())
         off = (views[0] - views[1]).abs()
@@ -62,8 +63,8 @@ def test_the_fast_path_equals_pillow_up_to_one_grey_level(height, width):
 
 
 def test_both_paths_draw_the_same_random_numbers():
-    steps, after = on_images(training(64)), []
-    for way in (plain_way(steps), fast_way(*fast_steps(steps))):
+    steps, after = image_steps(training(64)), []
+    for way in (partial(by_pillow, steps), partial(by_torch, *fast_steps(steps))):
         torch.manual_seed(3)
         for _ in range(5):
             way(picture(80, 90))
@@ -80,7 +81,7 @@ def test_normalising_a_batch_equals_torchvision_on_each_image():
         torch.manual_seed(seed)
         expected.append(whole(Image.fromarray(pixels)))
         torch.manual_seed(seed)
-        batch.append(plain_way(on_images(whole))(pixels))
+        batch.append(by_pillow(image_steps(whole), pixels))
     found = Normaliser(options, torch.device("cpu"))(torch.stack(batch))
     torch.testing.assert_close(found, torch.stack(expected), rtol=0, atol=1e-6)
 
@@ -110,9 +111,9 @@ def test_only_bicubic_random_crops_have_a_fast_path(steps, fast):
 
 
 def test_a_transform_that_works_on_tensors_is_not_taken_apart():
-    assert on_images(T.Compose([T.ToTensor(), T.RandomErasing()])) is None
-    assert on_images(T.Compose([T.Resize(4)])) is None
-    assert on_images(lambda image: image) is None
+    assert image_steps(T.Compose([T.ToTensor(), T.RandomErasing()])) is None
+    assert image_steps(T.Compose([T.Resize(4)])) is None
+    assert image_steps(lambda image: image) is None
 
 
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
@@ -131,7 +132,7 @@ def test_test_images_equal_open_clips(mode, interpolation):
     for height, width in [*SHAPES, (64, 64), (40, 50), (20, 700)]:
         image = Image.fromarray(picture(height, width))
         torch.testing.assert_close(transform(image), theirs(image), rtol=0, atol=0)
-        ours = normalise(plain_way(on_images(transform))(np.asarray(image))[None])[0]
+        ours = normalise(by_pillow(image_steps(transform), np.asarray(image))[None])[0]
         torch.testing.assert_close(ours, theirs(image), rtol=0, atol=1e-6)
 
 

@@ -91,29 +91,23 @@ class DatasetBase:
 
     @property
     def lab2cname(self) -> dict[int, str]:
-        if self._lab2cname is None:
-            self._lab2cname = self.get_lab2cname(self._labelled())[0]
-        return self._lab2cname
+        return self._known(self._lab2cname)
 
     @property
     def classnames(self) -> list[str]:
-        if self._classnames is None:
-            self._classnames = self.get_lab2cname(self._labelled())[1]
-        return self._classnames
+        return self._known(self._classnames)
 
     @property
     def num_classes(self) -> int:
-        if self._num_classes is None:
-            self._num_classes = self.get_num_classes(self._labelled())
-        return self._num_classes
+        return self._known(self._num_classes)
 
-    def _labelled(self) -> list[Datum]:
-        if not self._train_x:
+    def _known(self, fact):
+        if fact is None:
             raise DataValueError(
                 f"{type(self).__name__} has no labelled images, so its classes are not known: set "
                 "_num_classes, _lab2cname and _classnames after super().__init__()"
             )
-        return self._train_x
+        return fact
 
     @staticmethod
     def get_num_classes(data_source: list[Datum]) -> int:
