@@ -1,5 +1,4 @@
-"""The rooms of the library: which may import which, how large they are, and that importing does
-nothing but define and register."""
+"""The rooms of the library: what they import, how large they are, and side effects of imports."""
 
 import ast
 import json
@@ -47,7 +46,7 @@ def room_named(module: str) -> str | None:
 
 @pytest.mark.parametrize("file", [m for m in MODULES if m.relative_to(REPOSITORY) != TOP],
                          ids=lambda path: str(path.relative_to(REPOSITORY)))
-def test_a_room_imports_only_what_stands_below_it(file):
+def test_a_room_imports_only_rooms_below_it(file):
     allowed = set(ROOMS[: ROOMS.index(room_of(file)) + 1])
     wrong = {name for name in imported(file) if (room := room_named(name)) is not None
              and room not in allowed}
@@ -55,14 +54,14 @@ def test_a_room_imports_only_what_stands_below_it(file):
 
 
 @pytest.mark.parametrize("library", ["clip", "open_clip", "timm"])
-def test_one_room_alone_knows_whose_library_a_backbone_is_from(library):
+def test_only_the_room_clip_imports_libraries_of_backbones(library):
     files = [f for name in ("ueo", *PLUGINS) for f in (REPOSITORY / name).glob("**/*.py")]
     assert {room_of(f) if f.is_relative_to(REPOSITORY / "ueo") else f.parent.name for f in files
             if any(name.split(".")[0] == library for name in imported(f))} <= {"clip"}
 
 
 @pytest.mark.parametrize("folder", PLUGINS)
-def test_plug_ins_stand_on_runs(folder):
+def test_plug_ins_import_only_runs_and_rooms_below_it(folder):
     allowed = {*ROOMS[: ROOMS.index("runs") + 1], folder}
     for file in (REPOSITORY / folder).glob("*.py"):
         rooms = {room for name in imported(file) if (room := room_named(name)) is not None}
@@ -78,7 +77,7 @@ def test_rooms_and_modules_stay_small():
         assert len(modules) <= MOST_MODULES, folder
 
 
-# what an import could leave behind, beside definitions and registered names
+# possible side effects of an import, apart from definitions and registered names
 LOOK = """
 import contextlib, importlib, io, json, multiprocessing, os, sys, threading, warnings
 def state():
@@ -114,7 +113,7 @@ def dotted(file: Path, package: str) -> str:
     return name if package == "" else f"ueo.{name}"
 
 
-def test_importing_anything_of_ours_does_nothing(tmp_path):
+def test_importing_has_no_side_effects(tmp_path):
     names = [dotted(file, "") for file in MODULES if file.name != "__main__.py"]
     names += [dotted(f, "ueo") for p in PLUGINS for f in sorted((REPOSITORY / p).glob("*.py"))]
     names += ["train", *(dotted(f, "") for f in sorted(REPOSITORY.glob("modern_dassl/*.py"))
@@ -127,16 +126,16 @@ def test_importing_anything_of_ours_does_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["ueo.losses", "ueo.scores", "ueo.metrics", "ueo.label_space"])
-def test_the_mathematics_needs_nothing_of_the_engine(name):
-    """A formula can be reused without the toolbox."""
+def test_the_mathematics_does_not_import_the_engine(name):
+    """Formulas can be reused without the toolbox."""
     code = f"import sys, {name}; print([m for m in sys.modules if m.startswith('dassl')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", PLUGINS)
-def test_plug_ins_have_one_name(name):
-    """Imported by another, every class would be registered twice."""
+def test_plug_ins_cannot_be_imported_under_another_name(name):
+    """Under a second name every class would be registered twice."""
     done = subprocess.run([sys.executable, "-c", f"import {name}"], capture_output=True, text=True,
                           cwd=REPOSITORY)
     assert f"this folder is the package ueo.{name}" in done.stderr.splitlines()[-1]

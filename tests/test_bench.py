@@ -1,4 +1,4 @@
-"""The bench: what it plans, what it chooses, and what its gains are, on runs of one epoch."""
+"""The bench: its plan, its choices and its gains, on runs of one epoch."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ REPORT = "bench-EntMin-TinyCLIP-MAX_EPOCH=1-open"
 JUDGEMENT = "bench-EntMin-over-ZeroshotCLIP-TinyCLIP-MAX_EPOCH=1-open"
 
 
-def test_the_tuning_domain_is_reported_nowhere():
+def test_the_tuning_domain_is_not_reported():
     of_group = protocol.domains()
     assert of_group == {
         "shifted": ("fluent+scene2", "fluent_flat+scene2", "fluent_high_contrast+scene2",
@@ -33,7 +33,8 @@ def test_the_tuning_domain_is_reported_nowhere():
 
 @pytest.fixture(scope="module")
 def finished(few_emoji, tmp_path_factory):
-    """One label space and one epoch, one seed, two domains instead of eight, and few images."""
+    """A bench with one label space, epoch and seed, two domains instead of eight, and few images.
+    Returns (output, command line)."""
     output = tmp_path_factory.mktemp("bench")
     shutil.copytree(few_emoji, output / "data")  # not shared: domains are generated in it
     patch = pytest.MonkeyPatch()
@@ -82,11 +83,11 @@ def test_choices_and_gains_are_written(finished, capsys):
         bounds = ", ".join(f"{bound:+.2f}" for bound in row["pacc"]["interval"])
         assert f"[{bounds}]" in tex and f"{row['group']} styles" in tex
     assert tex.count(r" \\") == 1 + 2 * 2 and "(TinyCLIP)" in tex
-    assert bench.main([*words, "--tables-only"]) == 0  # and from the records alone, the same
+    assert bench.main([*words, "--tables-only"]) == 0  # the same from the records alone
     assert json.loads((output / "emoji_shift" / f"{REPORT}.json").read_text()) == results
 
 
-def test_every_method_runs_on_the_shipped_models_and_nine_on_the_others(monkeypatch):
+def test_every_method_runs_on_the_shipped_models_and_some_on_the_others(monkeypatch):
     monkeypatch.setattr(protocol, "SEVERAL_SEEDS", (1, 2, 3))
     register()
     everything = GridSettings(trainers=("all",))
@@ -97,7 +98,7 @@ def test_every_method_runs_on_the_shipped_models_and_nine_on_the_others(monkeypa
     assert protocol.seeds("UEO", "other.safetensors") == protocol.seeds("UPL", "TinyCLIP") == (1,)
 
 
-def test_methods_are_compared_on_the_same_models_alone(monkeypatch):
+def test_methods_are_compared_only_on_the_same_models(monkeypatch):
     monkeypatch.setattr(gains, "finished", lambda folders: list(folders))
     monkeypatch.setattr(gains, "row", lambda group, method, by_model: {
         "group": group, "method": method, "models": list(by_model)})
@@ -113,7 +114,7 @@ def test_methods_are_compared_on_the_same_models_alone(monkeypatch):
         ("all", "UEO", ["TinyCLIP", "other"])]
 
 
-def test_what_the_protocol_fixes_cannot_be_asked_for(capsys):
+def test_options_that_the_protocol_fixes_are_refused(capsys):
     assert bench.main(["office31"]) == 2
     assert "office31: the bench is on emoji_shift" in capsys.readouterr().err
     assert bench.main(["--seed", "7"]) == 2
@@ -125,13 +126,13 @@ def test_a_model_of_another_kind_is_refused(tmp_path, capsys):
     assert "RN50" in capsys.readouterr().err
 
 
-def test_mutual_information_is_one_for_sure_and_varied_answers_and_zero_for_equal_ones():
+def test_mutual_information_is_one_if_confident_and_varied_and_zero_if_equal():
     assert mutual_information(torch.eye(4)) == pytest.approx(1, abs=1e-4)
     assert mutual_information(torch.eye(4)[[2] * 5]) == pytest.approx(0, abs=1e-4)
     assert mutual_information(torch.full((5, 4), 0.25)) == pytest.approx(0, abs=1e-4)
 
 
-def test_the_h_score_gained_is_that_of_the_images_accepted():
+def test_the_gain_in_h_score_uses_the_accepted_images():
     rng = np.random.default_rng(0)
     labels, predictions = rng.integers(0, 6, 300), rng.integers(0, 4, 300)
 
@@ -151,7 +152,7 @@ def test_the_h_score_gained_is_that_of_the_images_accepted():
 
 
 def bench_run(domain, seed=1, right=0.5, rows=slice(None), images=600):
-    """What `gains.finished` gives of a run on four known classes and two unknown ones."""
+    """A run with four known and two unknown classes, as `gains.finished` returns it."""
     labels, rng = np.arange(images) % 6, np.random.default_rng(0)
     outputs = {
         "test_labels": labels, "test_scores_after": (labels < 4) + rng.normal(size=images),
@@ -165,7 +166,7 @@ def bench_run(domain, seed=1, right=0.5, rows=slice(None), images=600):
     return {"folder": "f", "result": result, "outputs": {k: v[rows] for k, v in outputs.items()}}
 
 
-def test_objects_are_drawn_only_where_domains_show_the_same_ones():
+def test_objects_are_resampled_only_if_domains_share_them():
     """Two copies of one emoji domain give no narrower interval than one."""
     register()
 
@@ -184,7 +185,7 @@ def test_objects_are_drawn_only_where_domains_show_the_same_ones():
 
 
 def test_a_model_counts_once_whatever_its_number_of_seeds():
-    """On the model with three seeds everything is better; the method is zero-shot CLIP itself."""
+    """The model with three seeds is better, but the method equals zero-shot CLIP: no gain."""
     few, many = [bench_run("d", right=0.2)], [bench_run("d", seed, 0.9) for seed in (1, 2, 3)]
     found = gains.row("clean", "X", {"few": (few, few), "many": (many, many[:1])})
     for metric in gains.METRICS:
@@ -195,12 +196,12 @@ def test_a_model_counts_once_whatever_its_number_of_seeds():
     assert found["by_model"]["few"] == 0 and found["by_model"]["many"] > 2
     assert found["gain"] == pytest.approx(found["by_model"]["many"] / 2)
     assert found["by_domain"]["d"] == pytest.approx(found["gain"])
-    assert list(found["by_seed"]) == ["1", "2", "3"]  # of the model that has all of them
+    assert list(found["by_seed"]) == ["1", "2", "3"]  # the seeds of one model
     assert np.mean(list(found["by_seed"].values())) == pytest.approx(found["by_model"]["many"])
 
 
-def test_a_method_is_judged_on_the_images_that_the_other_was_tested_on():
-    """The other trained on labelled shots, which are missing from its test set."""
+def test_methods_are_compared_on_images_that_both_were_tested_on():
+    """The other method's labelled shots are missing from its test set."""
     ours, shots = bench_run("d"), bench_run("d", rows=slice(60, None))
     for pair in ((ours, shots), (shots, ours)):
         found = gains.row("clean", "X", {"model": ([pair[0]], [pair[1]])})["pacc"]
@@ -218,10 +219,10 @@ def test_records_of_different_devices_are_not_compared():
         run["result"]["config"] = {"OPTIM.LR": rate}
     with pytest.raises(DataError, match="OPTIM.LR is 0.1 and 0.01"):
         gains.row("clean", "X", {"model": ([fast, slow], [bench_run("d")])})
-    gains.row("clean", "X", {"model": ([fast], [slow])})  # as of one method in two streams
+    gains.row("clean", "X", {"model": ([fast], [slow])})  # like one method in two streams
 
 
-def test_tables_say_who_used_labels_and_by_which_score_images_are_told_apart():
+def test_tables_mark_methods_with_labels_and_name_their_scores():
     ours, shots = bench_run("d"), bench_run("d", rows=slice(60, None))
     shots["result"] |= {"uses_labels": True, "trainer": "CoOp"}
     ours["result"]["config"] = {"TRAINER.X.SCORE": "max_logit"}
@@ -242,7 +243,7 @@ def test_tables_say_who_used_labels_and_by_which_score_images_are_told_apart():
         "model": ([ours], [shots])})
     table, *remarks = gains_tables([over], "over")
     assert "| CoOp† " in table and len(remarks) == 2
-    assert gains_tables(rows[1:])[1:] == remarks[1:]  # of the same score, nobody used labels
+    assert gains_tables(rows[1:])[1:] == remarks[1:]  # the same remark on scores, none on labels
 
 
 def test_a_judged_method_is_compared_with_the_others_by_its_own_score_too(finished, capsys):

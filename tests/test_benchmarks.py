@@ -1,4 +1,4 @@
-"""Benchmarks: no timing is judged here; that they run, and that the estimate counts right."""
+"""Benchmarks run, and the estimate counts correctly. No timing is judged."""
 
 import argparse
 import importlib
@@ -33,7 +33,7 @@ def main():
             sys.modules.pop(name, None)
 
 
-def test_the_work_of_office31_by_hand():
+def test_the_work_of_office31_equals_a_count_by_hand():
     """31 classes; closed 25, partial 20, open 28, open-partial 18 of them unlabelled; 50 epochs of
     batches of 64, 3 seeds, evaluated after every tenth epoch."""
     steps = plain = fast = 0
@@ -64,7 +64,7 @@ def test_every_option_of_the_whole_benchmark_is_known(main, monkeypatch, capsys)
         assert not [option for option in used if f"{option} " not in said]
 
 
-def test_a_short_measurement_compares_both_ways(tmp_path):
+def test_a_short_measurement_compares_plain_and_fast(tmp_path):
     output = tmp_path / "b.json"
     argv = ["--backbones", "none", "--names", "1", "--pixels", "80", "--images", "8", "--batch",
             "4", "--rounds", "2", "--threads", "1", "--device", "cpu", "--output", str(output)]
@@ -76,7 +76,7 @@ def test_a_short_measurement_compares_both_ways(tmp_path):
         assert row["plain_seconds"] > 0 and row["fast_seconds"] > 0
 
 
-def test_a_short_stream_is_timed_and_its_memory_watched(tmp_path, monkeypatch):
+def test_time_and_memory_of_a_short_stream_are_measured(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     argv = ["--images", "40", "--places", "shards", "--every", "0.2", "--output", "b.json"]
     done = warm.run(str(BENCHMARKS / "streams.py"), *argv)
@@ -86,7 +86,7 @@ def test_a_short_stream_is_timed_and_its_memory_watched(tmp_path, monkeypatch):
     assert 0 < row["peak_bytes"] == max(size for _, size in row["memory"])
 
 
-def test_what_does_not_fit_the_gpu_is_left_out_and_said(main, capsys):
+def test_what_does_not_fit_on_the_gpu_is_left_out_with_a_message(main, capsys):
     bench = importlib.import_module("bench")
 
     def too_large(what, size):
@@ -114,7 +114,7 @@ def test_hours_follow_from_a_whole_step_or_from_its_parts(batch, main, monkeypat
     assert row["hours"]["plain"] > 0
 
 
-def test_the_transductive_methods_are_timed_on_made_features(main, tmp_path):
+def test_the_transductive_methods_are_timed_on_random_features(main, tmp_path):
     words = ("--images", "300", "--classes", "6", "--embedding", "16", "--methods", "StatA")
     file = tmp_path / "t.json"
     subprocess.run([sys.executable, "benchmarks/transduction.py", *words, "--output", str(file)],

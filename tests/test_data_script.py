@@ -1,4 +1,4 @@
-"""scripts/data.sh and the question of a grid: what is fetched, shown and refused."""
+"""scripts/data.sh, and the question that a grid asks before it fetches data."""
 
 import functools
 import http.server
@@ -43,7 +43,8 @@ def server(tmp_path):
 
 @pytest.fixture
 def office_home(server, tmp_path, monkeypatch):
-    """Office-Home as it is published, on the server; its counts are what is in there."""
+    """A small Office-Home in its published layout on the server, with its own numbers of images as
+    the published ones. Returns an empty data root."""
     trees.office_home(tmp_path / "src", images=1, folder="OfficeHomeDataset_10072016")
     shutil.make_archive(str(server.folder / "home"), "zip", tmp_path / "src")
     remote = Remote(f"{server.address}/home.zip", "OfficeHomeDataset_10072016.zip")
@@ -67,7 +68,7 @@ def test_one_command_fetches_checks_and_shows_the_terms_once(office_home, capsys
     assert len(server.paths) == asked and "fair use" not in capsys.readouterr().out
 
 
-def test_another_version_is_said_with_a_status(office_home, capsys, monkeypatch):
+def test_another_version_is_reported_with_status_1(office_home, capsys, monkeypatch):
     monkeypatch.setitem(UFTOfficeHome.published, "Art", 66)
     assert data.main(["download", "office_home", "--root", str(office_home)]) == 1
     assert "Office-Home Art: DIFFERS: 65 images, the published version has 66" in (
@@ -76,8 +77,7 @@ def test_another_version_is_said_with_a_status(office_home, capsys, monkeypatch)
     assert data.main(argv) == 0
 
 
-def test_domainnet_fetches_the_domain_asked_for_alone(server, tmp_path, monkeypatch,
-                                                      capsys):
+def test_domainnet_fetches_only_the_requested_domain(server, tmp_path, monkeypatch, capsys):
     source = trees.domainnet(tmp_path / "src", ("sketch", "real"))
     for domain in ("sketch", "real"):
         shutil.make_archive(str(server.folder / domain), "zip", source, domain)
@@ -113,7 +113,7 @@ def test_a_grid_asks_before_it_fetches(office_home, monkeypatch, answer, fetched
     assert len(questions) == 1 and "about 1.2 GB" in questions[0]
 
 
-def test_where_nobody_can_answer_nothing_is_fetched(office_home, monkeypatch, server):
+def test_without_a_terminal_nothing_is_fetched(office_home, monkeypatch, server):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
     with pytest.raises(DataError, match="Office-Home is not there"):
         ensure(UFTOfficeHome, str(office_home), {"Art"}, unasked=False)
@@ -133,8 +133,8 @@ def test_an_archive_put_there_by_hand_is_unpacked_without_a_question(
     assert not server.paths and UFTOfficeHome.find(str(office_home)) is not None
 
 
-def test_an_archive_beside_what_is_there_is_unpacked_without_a_question(tmp_path, monkeypatch):
-    """Wherever the data set stands, which has several names."""
+def test_an_archive_beside_other_domains_is_unpacked_without_a_question(tmp_path, monkeypatch):
+    """The data set's folder may have any of its names."""
     folder = trees.domainnet(tmp_path / "data", ("sketch", "real")).rename(
         tmp_path / "data/domain_net")
     shutil.make_archive(str(folder / "real"), "zip", folder, "real")
@@ -144,7 +144,7 @@ def test_an_archive_beside_what_is_there_is_unpacked_without_a_question(tmp_path
     assert (folder / "real").is_dir()
 
 
-def test_the_end_of_the_input_is_no_answer(office_home, monkeypatch):
+def test_the_end_of_the_input_counts_as_a_no(office_home, monkeypatch):
     def ended(question):
         raise EOFError
 

@@ -1,4 +1,4 @@
-"""Everything that the documents show and name exists. test_guides.py follows the two guides."""
+"""All files, commands and options in the documents exist. test_guides.py follows the two guides."""
 
 import argparse
 import importlib.util
@@ -38,7 +38,7 @@ def test_files_that_the_documents_name_exist(file):
         r"[\w./]+\.\w+)`", text
     )
     missing = [n for n in links if not (REPOSITORY / file).parent.joinpath(n).exists()]
-    made = re.findall(r"^## \d\. .*`(\S+)`$", text, re.MULTILINE)  # what the guide has one write
+    made = re.findall(r"^## \d\. .*`(\S+)`$", text, re.MULTILINE)  # files of a guide
     missing += [n for n in named if not (REPOSITORY / n).exists() and n not in made]
     assert not missing
 
@@ -66,7 +66,7 @@ def command_of(script: Path) -> str | None:
 
 
 def runs(line: str) -> tuple[str | None, list[str]]:
-    """(the command of `ueo.commands` or None, its arguments) of a line that a document shows."""
+    """(the command of `ueo.commands` or None, its arguments) of a line in a document."""
     first, *words = [word for word in shlex.split(line) if word != "..."]
     if first == "torchrun":  # --nproc-per-node 2 train.py, or -m modern_dassl train.py
         words = words[2:]
@@ -82,7 +82,7 @@ def runs(line: str) -> tuple[str | None, list[str]]:
 
 
 def options_of(parser: argparse.ArgumentParser) -> set[str]:
-    """Of a command, and of the commands that it has."""
+    """Options of a command and of its subcommands."""
     parts = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
     below = [options_of(other) for part in parts for other in part.choices.values()]
     return {*parser._option_string_actions}.union(*below)
@@ -90,7 +90,7 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
 
 @pytest.mark.parametrize("file,line", [(f, line) for f, text in DOCUMENTS.items()
                                        for line in dict.fromkeys(typed(text))])
-def test_commands_that_the_documents_show_are_taken(file, line):
+def test_commands_in_the_documents_have_known_options(file, line):
     command, arguments = runs(line)
     if command is None or "--help" in arguments:
         return
@@ -102,13 +102,13 @@ def test_commands_that_the_documents_show_are_taken(file, line):
         parser.parse_args(arguments)
 
 
-def test_every_script_is_known_to_call_a_command():
+def test_every_script_but_two_calls_a_command():
     called = {path: command_of(path) for path in REPOSITORY.glob("scripts/**/*.sh")}
     others = {path.name for path, command in called.items() if command is None}
     assert others == {"setup.sh", "test.sh"}
 
 
-def test_the_table_of_rooms_is_that_of_the_library():
+def test_the_table_of_rooms_matches_the_library():
     rows = re.findall(r"^\| `?(\w+)`? \| .* \| .* \| (.*) \|$", DOCUMENTS["docs/architecture.md"],
                       re.MULTILINE)
     named = {room: re.findall(r"`(\w+)`", modules) for room, modules in rows if room != "room"}
@@ -120,7 +120,7 @@ def test_the_table_of_rooms_is_that_of_the_library():
     assert not missing
 
 
-def test_pictures_are_those_that_the_script_draws(tmp_path):
+def test_pictures_match_those_that_the_script_draws(tmp_path):
     spec = importlib.util.spec_from_file_location("draw", REPOSITORY / "docs" / "draw.py")
     draw = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(draw)
@@ -134,7 +134,7 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB")).astype(float)
 
 
-def test_label_spaces_of_the_document_are_those_of_the_code():
+def test_label_spaces_in_the_document_match_the_code():
     text = (REPOSITORY / "docs" / "datasets.md").read_text()
     kinds = {"Office-31": UFTOffice31, "Office-Home": UFTOfficeHome, "VisDA-C": UFTVisDAC,
              "DomainNet": UFTDomainNet}
@@ -158,7 +158,7 @@ def test_backbones_that_the_readme_names_are_known_and_have_a_recipe():
         assert Path(recipe).stem == ("tiny_clip" if name == "TinyCLIP" else "common")
 
 
-def test_the_tables_of_options_are_those_of_the_code():
+def test_the_tables_of_options_match_the_code():
     options, parts, _ = DOCUMENTS["docs/options.md"].split("\n### What ")[:3]
     shown = re.findall(r"^\| `(\w+)` \| (.*?) \| ", options, re.MULTILINE)
     declared = {**CLIPTrainer.defaults, **UEO.defaults}
@@ -169,7 +169,7 @@ def test_the_tables_of_options_are_those_of_the_code():
 
 
 @pytest.mark.parametrize("name", ["grid", "tune", "train", "predict"])
-def test_help_gives_a_default_where_there_is_one_and_once(name):
+def test_help_shows_a_default_at_most_once_and_no_empty_one(name):
     parser = module_of(name).parser()
     formatter = parser._get_formatter()
     for action in parser._actions:

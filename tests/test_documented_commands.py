@@ -1,8 +1,8 @@
-"""Commands that the documents show are run as written: the real shell script, up to the plan.
+"""Commands in the documents run as written: the real shell script, up to the plan.
 
-The script gets a stand-in for Python that notes what it is asked to run. That is run here, with
---dry-run, on photographs and names that lie where the document says. Commands of the two guides are
-run by test_guides.py. A line with "..." is no whole command.
+The script gets a stand-in for Python that records what it should run. The test runs this with
+--dry-run, on photographs and names at the places that the document names. Commands of the two
+guides are run by test_guides.py. A line with "..." is not a whole command.
 """
 
 import os
@@ -27,7 +27,7 @@ exit 0
 
 
 def shown(*commands: str) -> list[str]:
-    """Lines of the documents that call one of these commands through a script."""
+    """Lines in the documents that call one of these commands through a script."""
     guides = ("docs/add_a_trainer.md", "docs/add_a_dataset.md")
     lines = [line.strip() for file, text in DOCUMENTS.items() if file not in guides
              for line in typed(text)]
@@ -38,7 +38,7 @@ def shown(*commands: str) -> list[str]:
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
-    """A working folder with what the documents' commands name."""
+    """A working folder with the files that the documents' commands name."""
     rng = np.random.default_rng(0)
     for name in ("mug", "sun"):
         folder = tmp_path / "my" / "photos" / name
@@ -53,7 +53,7 @@ def desk(tmp_path, monkeypatch):
 
 
 def called(line: str, desk) -> list[str]:
-    """What the line's script asks Python to run: the command of ueo.commands and its arguments."""
+    """The command of ueo.commands, and its arguments, that the line's script gives to Python."""
     python = desk / "python"
     python.write_text(STAND_IN)
     python.chmod(0o755)
@@ -72,7 +72,7 @@ def test_a_command_that_a_document_shows_plans_its_runs(line, desk, capsys):
     arguments += ["--root", str(desk), "--output", str(desk / "output"), "--dry-run"]
     status = module_of(command).main(arguments)
     out, err = capsys.readouterr()
-    if "--tables-only" in arguments:  # there is no run yet, and it says so
+    if "--tables-only" in arguments:  # there is no run yet
         assert status == 2 and "no run has a record" in err
     else:
         assert status == 0, err
@@ -81,7 +81,7 @@ def test_a_command_that_a_document_shows_plans_its_runs(line, desk, capsys):
 
 @pytest.mark.parametrize("line", [line for line in shown("data") if " check office_home" in line])
 def test_a_check_that_a_document_shows_reads_the_data(line, desk, capsys):
-    office_home(desk)  # two images a class: all there, and fewer than published
+    office_home(desk)  # two images per class, fewer than published
     assert data.main(called(line.replace("/path/to/data", str(desk)), desk)[1:]) == 1
     lines = capsys.readouterr().out.splitlines()
     domains = [line.split()[1] for line in lines]
@@ -89,7 +89,7 @@ def test_a_check_that_a_document_shows_reads_the_data(line, desk, capsys):
     assert all("DIFFERS: 130 images" in line for line in lines)
 
 
-def test_the_help_that_a_document_names_is_there(capsys):
+def test_the_help_that_a_document_names_exists(capsys):
     assert any("python train.py --help" in text for text in DOCUMENTS.values())
     with pytest.raises(SystemExit) as ended:
         train.main(["--help"])

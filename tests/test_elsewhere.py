@@ -69,7 +69,7 @@ assert "UFTCoOp" in TRAINER_REGISTRY.registered_names()
 
 @DATASET_REGISTRY.register(force=True)
 class TheirPets(DatasetBase):
-    """As CoOp's data set files: train_x, val and test, neither train_u nor a label space."""
+    """A data set like CoOp's, with train_x, val and test, but without train_u and a label space."""
 
     def __init__(self, cfg):
         items = []
@@ -82,7 +82,7 @@ class TheirPets(DatasetBase):
 
 @pytest.fixture
 def theirs(tmp_path, toy_root, weights):
-    """Arguments for theirs(TRAINER.NAME, KEY, VALUE, ...) -> their cfg."""
+    """theirs(trainer, KEY, VALUE, ...): a configuration as another train.py makes it."""
     (tmp_path / "rn50.yaml").write_text(THEIR_YAML)
 
     def make(trainer="UEO", *options):
@@ -98,7 +98,7 @@ def theirs(tmp_path, toy_root, weights):
     return make
 
 
-def test_the_one_line_runs_there(tmp_path, toy_root, weights):
+def test_one_line_in_another_train_py_suffices(tmp_path, toy_root, weights):
     (tmp_path / "train.py").write_text(THEIR_TRAIN)
     (tmp_path / "rn50.yaml").write_text(THEIR_YAML)
     argv = ["rn50.yaml", "DATASET.NAME", "Pets", "DATASET.ROOT", toy_root, "TRAINER.NAME", "UEO",
@@ -113,11 +113,11 @@ def test_the_one_line_runs_there(tmp_path, toy_root, weights):
     assert read(tmp_path / "out")["metrics"]["test"]["auroc"] is None
 
 
-def test_the_record_says_what_is_known_of_their_data(theirs, tmp_path, capsys):
+def test_the_record_describes_their_data(theirs, tmp_path, capsys):
     trainer = build_trainer(theirs())
     batch = next(iter(trainer.train_loader_x))
     assert set(batch["label"].tolist()) == {-1} and set(batch["impath"]) == {""}
-    assert trainer.val_loader is None and trainer.dm.val_loader is None  # it has labels
+    assert trainer.val_loader is None and trainer.dm.val_loader is None  # these have labels
     trainer.train()
     result, dataset = read(tmp_path / "out"), trainer.dm.dataset
     assert result["title"] == result["domain"] == "TheirPets"
@@ -130,7 +130,7 @@ def test_the_record_says_what_is_known_of_their_data(theirs, tmp_path, capsys):
     assert f"* total: {len(dataset.test):,}\n" in printed and "* OOD images: 0\n" in printed
 
 
-def test_a_checkpoint_is_evaluated_there(theirs, tmp_path):
+def test_a_checkpoint_is_loaded_and_evaluated_there(theirs, tmp_path):
     trainer = build_trainer(theirs())
     trainer.train()
     tuned = trainer.model.prompt.ctx.detach().clone()
@@ -146,7 +146,7 @@ def test_a_checkpoint_is_evaluated_there(theirs, tmp_path):
         other.load_model(str(tmp_path / "out"), epoch=7)
 
 
-def test_labels_beyond_the_names_are_out_of_distribution(theirs):
+def test_labels_beyond_the_names_give_the_label_space_as_is(theirs):
     cfg = theirs()
     dataset = TheirPets(cfg)
     known = [item for item in dataset.train_x if item.label < 4]
@@ -169,21 +169,21 @@ def test_our_yaml_is_refused_there_unless_the_configuration_was_extended(theirs)
     assert "TRAINER.UEO.PROMPT_LR" in resolved(cfg) and "TRAINER.UPL.TOP_K" not in resolved(cfg)
 
 
-def test_defaults_of_dassls_trainers_are_not_part_of_what_a_run_computes(theirs):
+def test_defaults_of_dassls_trainers_are_not_part_of_the_configuration(theirs):
     """A run that finished before the engine had these keys stays finished."""
-    cfg = theirs("Linear", "TRAINER.MCD.N_STEP_F", 7)  # has no options of its own, may read any
+    cfg = theirs("Linear", "TRAINER.MCD.N_STEP_F", 7)  # declares no options, so may read any
     options = {key for key in resolved(cfg) if key.startswith("TRAINER.")}
     assert options >= {"TRAINER.NAME", "TRAINER.MCD.N_STEP_F"}
     assert not any(key.startswith(("TRAINER.MME.", "TRAINER.FIXMATCH.")) for key in options)
 
 
-def test_an_epoch_is_not_chosen_by_labels_there(theirs):
+def test_choosing_an_epoch_by_labels_is_refused_there(theirs):
     with pytest.raises(ConfigError, match="UEO deploys its last step"):
         build_trainer(theirs("UEO", "TEST.FINAL_MODEL", "best_val"))
 
 
 @pytest.mark.parametrize("ours_first", [True, False])
-def test_names_that_others_use_stay_theirs(monkeypatch, ours_first):
+def test_names_that_another_project_uses_stay_its_own(monkeypatch, ours_first):
     registry = Registry("TRAINER")
     monkeypatch.setattr(shared_names, "TRAINER_REGISTRY", registry)
     their_coop = type("CoOp", (TrainerX,), {})
@@ -197,13 +197,15 @@ def test_names_that_others_use_stay_theirs(monkeypatch, ours_first):
     assert registry.get("CoOp") is CoOp  # in our own train.py
 
 
-def test_our_own_train_py_has_one_name_for_each():
+def test_our_train_py_has_one_name_for_each_trainer():
     names = TRAINER_REGISTRY.registered_names()
     assert {"CoOp", "CoCoOp", "EntMin", "ZeroshotCLIP"} <= set(names)
     assert not any(name.startswith(shared_names.PREFIX) for name in names)
 
 
-def test_without_a_data_root_nothing_is_kept_in_the_current_folder(theirs, tmp_path, monkeypatch):
+def test_without_a_data_root_nothing_is_written_in_the_current_folder(
+    theirs, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     before = set(tmp_path.iterdir())
     cfg = theirs()

@@ -32,14 +32,14 @@ def runs(tmp_path_factory):
     }
 
 
-def test_the_tiny_clip_knows_its_classes_far_above_chance(runs):
+def test_the_tiny_clip_is_far_above_chance(runs):
     metrics = read(runs["ZeroshotCLIP"])["metrics"]["test"]
     assert metrics["pacc"] > 40  # chance is 3.6
     assert metrics["auroc"] > 60
     assert metrics["auroc_seen"] > 55 and metrics["auroc_unseen"] > 55
 
 
-def test_ueo_starts_where_zero_shot_stands_and_moves(runs):
+def test_ueo_starts_from_zero_shot_and_changes_scores(runs):
     zero, ueo = read(runs["ZeroshotCLIP"]), read(runs["UEO"])
     assert ueo["evaluations"][0] == zero["evaluations"][0]
     before, after = (read_outputs(runs["UEO"])[f"test_scores_{w}"] for w in ("before", "after"))
@@ -54,6 +54,6 @@ def test_the_record_says_what_was_run(runs):
     assert record["counts"]["known_classes"] == 28
     packages = record["environment"]["packages"]
     assert record["environment"]["engine"] and packages["torch"]
-    for tower in ("clip-anytorch", "open_clip_torch", "timm"):  # whose models are run
+    for tower in ("clip-anytorch", "open_clip_torch", "timm"):  # libraries of the models
         assert packages[tower] == version_of(tower)
     assert record["train_images_per_second"] > 0 and record["peak_memory_bytes"] > 1e7

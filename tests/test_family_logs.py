@@ -38,7 +38,7 @@ def agrees(folder, signal: str = COOP) -> None:
 
 
 @pytest.mark.parametrize("trainer", ["UEO", "ZeroshotCLIP", "TipAdapter"])
-def test_a_run_trained_or_not_is_read(toy, trainer):
+def test_logs_of_trained_and_untrained_runs_are_read(toy, trainer):
     options = ["DATASET.NUM_SHOTS", "2"] if trainer == "TipAdapter" else []
     status, folder = toy("run", "TRAINER.UEO.EVAL_FREQ", "1", *options, trainer=trainer,
                          setting="partial")
@@ -47,7 +47,7 @@ def test_a_run_trained_or_not_is_read(toy, trainer):
         agrees(folder, signal)
 
 
-def test_what_an_earlier_run_left_is_not_read(toy):
+def test_lines_of_an_earlier_run_are_not_read(toy):
     toy("run", "OPTIM.LR", "0.5", epochs=1)
     toy("run", plugins=["--overwrite"], setting="partial")
     status, folder = toy("run", plugins=["--overwrite"], setting="partial", epochs=3)

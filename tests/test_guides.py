@@ -39,7 +39,7 @@ def blocks(guide: str, kind: str) -> list[str]:
 
 
 def commands(guide: str) -> list[str]:
-    """What the guide has one type, without comments."""
+    """The commands in a guide, without comments."""
     text = "\n".join(blocks(guide, "bash")).replace("\\\n", " ")
     return [line.split(" #")[0].strip() for line in text.splitlines() if line]
 
@@ -113,13 +113,13 @@ def test_the_data_set_of_the_guide_runs_by_the_guides_command(followed):
     (record,) = followed.glob("output/pacs/UEO/*/open/photo/seed1")
     result = read(record)
     assert (result["dataset"], result["title"], result["domain"]) == ("UFTPACS", "PACS", "photo")
-    assert result["counts"]["unlabelled"] == sum(IMAGES[:6])  # person is never there
+    assert result["counts"]["unlabelled"] == sum(IMAGES[:6])  # no image of person
     assert result["counts"]["test"] == sum(IMAGES)
     assert result["counts"]["known_classes"] == 5
     assert result["names"]["with_images"] == 5 and result["names"]["unknown"] == CLASSES[5:]
 
 
-def test_the_tests_take_both_in(followed):
+def test_the_tests_include_both(followed):
     first, second = command(TRAINER, "pytest"), command(DATASET, "pytest")
     (*trainers, _, trainer), (*datasets, _, dataset) = first, second
     assert (trainer, dataset) == ("BNM", "UFTPACS")
@@ -149,7 +149,7 @@ def mine(tmp_path, monkeypatch):
 
 
 def planned(guide: str, part: str) -> list:
-    """What the script of the guide's command would run."""
+    """The runs that the guide's command plans."""
     words = command(guide, part)
     settings = grid_settings(grid.parser().parse_args(words[2:]))
     register(settings.plugin)
@@ -191,13 +191,13 @@ def test_a_teacher_follows_the_model_and_is_kept(taught):
     start = load_clip(read(folder)["config"]["MODEL.BACKBONE.NAME"], "fp32", torch.device("cpu"))
     start = dict(start.model.named_parameters())
     visual = [name for name in kept if name.startswith("visual.")]
-    assert visual and len(kept) == 2 * (len(visual) + 1)  # and the context; the teacher's of each
+    assert visual and len(kept) == 2 * (len(visual) + 1)  # with the context; and the teacher's
     for name in visual:
         moved, followed = kept[name] - start[name], kept[f"teacher.{name}"] - start[name]
         assert 0 < followed.norm() < 0.1 * moved.norm()
 
 
-def test_a_killed_run_goes_on_with_the_same_teacher(taught, monkeypatch):
+def test_a_killed_run_resumes_with_the_same_teacher(taught, monkeypatch):
     def interrupted(trainer) -> None:
         if trainer.epoch == 2:
             raise KeyboardInterrupt
@@ -213,7 +213,7 @@ def test_a_killed_run_goes_on_with_the_same_teacher(taught, monkeypatch):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_an_option_that_the_method_refuses_is_one_sentence(mine, toy, capsys):
+def test_an_option_that_the_method_refuses_is_one_line(mine, toy, capsys):
     bnm, check, *_ = blocks(TRAINER, "python")
     (mine / "bnm.py").write_text(f"from ueo.errors import ConfigError\n{bnm}\n{check}")
     options = ("DATALOADER.TRAIN_X.BATCH_SIZE", "1")

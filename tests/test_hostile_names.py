@@ -1,5 +1,5 @@
-"""Names that a terminal, spreadsheet, LaTeX, Markdown or plot would take for commands, in whole
-runs: every file that is written has them as plain text."""
+"""Whole runs with names that a terminal, spreadsheet, LaTeX, Markdown or plot would take for
+commands. Every output file has them as plain text."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ ORDERS = "\x1b\x00\x07\r"
 
 @pytest.fixture
 def command(monkeypatch, weights, tmp_path):
-    """command(folder, *options): a grid on images of one's own, its runs in this process."""
+    """command(folder, *options): a grid on the images of a folder; its runs are in this process."""
     def execute(runs, entry, *_):
         return [parallel.Failure(run, "failed") for run in runs if entry(run.settings)]
 

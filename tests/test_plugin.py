@@ -16,7 +16,7 @@ from ueo.results.comparable import check_comparable
 from ueo.runs.configure import register
 from ueo.settings.discover import import_file
 
-# as a file of the CoOp family: no `defaults`, its keys under another name, a file beside it
+# like a file of the CoOp family: no `defaults`, keys under another name, a file beside it
 FAMILY = """
 from dassl.engine import TRAINER_REGISTRY, TrainerX
 from dassl.optim import build_lr_scheduler, build_optimizer
@@ -89,7 +89,9 @@ def test_a_trainer_of_the_family_runs_and_leaves_a_record(toy, family, tmp_path,
     ((), "ToyLinear trains with labels and would be tested on the same images"),
     ((*SHOTS, "TRAINER.LINEAR.SCALES", "1.0"), "did you mean 'TRAINER.LINEAR.SCALE'"),
 ])
-def test_what_a_plugged_in_trainer_must_not_do(toy, family, capsys, options, said):
+def test_training_on_test_images_and_unknown_keys_are_refused_for_plug_ins(
+    toy, family, capsys, options, said
+):
     assert toy("run", *options, trainer="ToyLinear", plugins=[family])[0] == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
 
@@ -161,7 +163,7 @@ def test_a_grid_refuses_data_sets_without_domains(tmp_path, dataset, said, capsy
     assert said in capsys.readouterr().err
 
 
-def test_engines_are_not_mixed_and_it_is_said_how_to_go_on(tmp_path):
+def test_engines_are_not_mixed_and_the_message_says_what_to_do(tmp_path):
     common = {"dataset": "d", "protocol": "p", "backbone": "b", "domain": "a", "setting": "open",
               "split_hash": "s", "trainer": "T", "inputs": {}}
     entries = [(tmp_path / e, {**common, "environment": {"engine": e}}) for e in ("one", "two")]

@@ -1,4 +1,4 @@
-"""The pretended CUDA device itself: what it refuses, what it counts, that its patches end."""
+"""The pretended CUDA device itself: what it refuses and counts, and the end of its patches."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def gpu():
         yield gpu
 
 
-def test_a_tensor_stays_where_it_was_put(gpu):
+def test_results_stay_on_the_device_of_their_tensors(gpu):
     here, there = torch.ones(3), torch.ones(3).to("cuda")
     assert (here.device.type, there.device.type) == ("cpu", "cuda")
     assert (there * 2)[1:].sum().is_cuda and torch.zeros(2, device="cuda").is_cuda
@@ -29,7 +29,7 @@ def test_a_tensor_stays_where_it_was_put(gpu):
 def test_devices_do_not_mix(gpu):
     with pytest.raises(MixedDevices, match="on the CPU"):
         torch.ones(3) + torch.ones(3, device="cuda")
-    assert (torch.tensor(2.0) * torch.ones(3, device="cuda")).is_cuda  # a scalar may
+    assert (torch.tensor(2.0) * torch.ones(3, device="cuda")).is_cuda  # a scalar may mix
 
 
 @pytest.mark.parametrize("read", [
@@ -38,7 +38,7 @@ def test_devices_do_not_mix(gpu):
     lambda x: torch.ones(3).to("cuda"), lambda x: torch.ones(3).to("cuda", non_blocking=True),
     lambda x: torch.tensor([1.0], device="cuda"), lambda x: x.copy_(torch.ones(3)),
 ])
-def test_what_the_host_waits_for_is_counted_by_its_place(gpu, read):
+def test_reads_by_the_host_are_counted_by_line(gpu, read):
     x = torch.ones(3, device="cuda")
     gpu.reset()
     read(x)
@@ -46,7 +46,7 @@ def test_what_the_host_waits_for_is_counted_by_its_place(gpu, read):
     assert "tests/test_pretended_gpu.py:" in where
 
 
-def test_what_the_host_does_not_wait_for_is_not(gpu):
+def test_calls_without_waiting_are_not_counted_as_reads(gpu):
     x, index = torch.ones(3, device="cuda"), torch.zeros(2, dtype=torch.long, device="cuda")
     x[index].masked_fill(x[:2] > 0, 1.0).index_add_(0, index, x[:2].clone())
     torch.ones(3).pin_memory().to("cuda", non_blocking=True)
@@ -57,7 +57,7 @@ def test_what_the_host_does_not_wait_for_is_not(gpu):
         np.asarray(x.numpy())
 
 
-def test_kernels_are_operators_that_launch_one(gpu):
+def test_operators_that_launch_kernels_are_counted(gpu):
     x = torch.ones(2, 3, device="cuda", requires_grad=True)
     gpu.reset()
     y = x.t().view(3, 2).unsqueeze(0) * 2
@@ -74,7 +74,7 @@ def test_kernels_are_operators_that_launch_one(gpu):
     assert sum(gpu.kernels.values()) > 5
 
 
-def test_it_ends_with_its_block():
+def test_the_pretended_gpu_ends_with_its_block():
     with pretended_gpu():
         x = torch.ones(3, device="cuda")
     assert x.device.type == "cpu"

@@ -39,7 +39,7 @@ def package(tmp_path, name: str, **modules: str) -> None:
 # -S: without site-packages
 
 
-def test_a_bare_environment_is_told_what_it_lacks_and_how_to_install_it(tmp_path):
+def test_missing_packages_are_named_with_the_command_that_installs_them(tmp_path):
     status, err = check(tmp_path, "-S")
     assert status == 3 and "Traceback" not in err
     first, _, command, _ = err.splitlines()
@@ -107,15 +107,15 @@ def test_a_first_call_installs_and_a_second_does_not(setup):
     assert done.stdout == f"PYTHON={setup.tree}/.venv/bin/python\n"
 
 
-def test_what_changes_the_environment_makes_it_anew(setup):
+def test_a_changed_environment_is_installed_again(setup):
     setup()
     (setup.tree / "constraints.txt").write_text("torch==2.6.0\n")
     assert "-m pip install" in setup()[1]
-    (setup.tree / ".venv/bin/python").unlink()  # as after an upgrade of the system's Python
+    (setup.tree / ".venv/bin/python").unlink()  # like an upgrade of the system's Python
     assert "-m pip install" in setup()[1]
 
 
-def test_an_installation_that_broke_off_is_done_again(setup):
+def test_an_interrupted_installation_is_repeated(setup):
     done, _ = setup(PIP="1")
     assert done.returncode == 2
     assert done.stderr == (
@@ -126,7 +126,7 @@ def test_an_installation_that_broke_off_is_done_again(setup):
     assert done.returncode == 0 and "-m venv --clear" in calls and "-m pip install" in calls
 
 
-def test_an_environment_that_it_did_not_make_is_left_as_it_is(setup, tmp_path):
+def test_an_environment_of_the_user_is_not_changed(setup, tmp_path):
     own = setup.tree / ".venv"
     (own / "bin").mkdir(parents=True)
     (own / "bin/python").write_text("mine")
@@ -139,7 +139,7 @@ def test_an_environment_that_it_did_not_make_is_left_as_it_is(setup, tmp_path):
     own.rename(tmp_path / "elsewhere")
     own.symlink_to(tmp_path / "elsewhere")
     done, calls = setup()
-    assert done.returncode == 0 and "-m" not in calls  # complete
+    assert done.returncode == 0 and "-m" not in calls  # the environment is complete
     (setup.tree / "constraints.txt").write_text("torch==2.6.0\n")
     done, calls = setup()
     (line,) = done.stderr.splitlines()

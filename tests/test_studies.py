@@ -72,7 +72,7 @@ def test_anchors_are_in_the_plan_where_captions_are_embedded(dataset, tmp_path, 
     assert "ARF" in capsys.readouterr().out
 
 
-def test_the_table_of_robustness_holds_every_test(call, tmp_path):
+def test_the_table_of_robustness_contains_every_test(call, tmp_path):
     argv = ["--trainers", "FLYP", "TipAdapter", "--shots", "4"]
     status, out = call(robust, *argv)
     assert status == 0 and "fine-tuning on class prompts alone" in out
@@ -81,7 +81,7 @@ def test_the_table_of_robustness_holds_every_test(call, tmp_path):
     rows = {row["arm"]: row for row in found["means"]}
     assert list(rows) == ["zero-shot", "contrastive", "contrastive, WiSE-FT", "TipAdapter"]
     assert all(None not in row.values() for arm, row in rows.items() if arm != "TipAdapter")
-    assert rows["TipAdapter"]["new"] is None  # bound to its classes
+    assert rows["TipAdapter"]["new"] is None  # its cache is bound to its classes
     zero = rows["zero-shot"]
     assert zero["own domain"] == zero["other domains"]
     runs = list((tmp_path / "emoji/FLYP").glob("*/closed/*/seed1"))

@@ -23,7 +23,7 @@ def stem():
     return name
 
 
-def test_no_table_takes_the_place_of_another(stem, tmp_path):
+def test_different_tables_have_different_files(stem, tmp_path):
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text("x.png 0\n")
     for name in ("photos", "photos.v1", "photos.v2"):
@@ -71,24 +71,24 @@ FILE_OPTIONS = ("TRAINER.ARF.POOL", "TRAINER.ARF.CAPTIONS", "TRAINER.ARF.POOL_FE
 
 
 @pytest.mark.parametrize("key", FILE_OPTIONS)
-def test_a_file_stands_in_names_without_its_folders_and_apart_from_others(stem, tmp_path, key):
+def test_files_in_a_stem_have_no_folders_but_stay_distinct(stem, tmp_path, key):
     paths = [str(tmp_path / folder / "words.json") for folder in "ab"]
     paths += ["words.json", *["a/words.json"] * (key != "TRAINER.ARF.POOL_FEATURES")]
     words = ["emoji", "--trainers", "ZeroshotCLIP", "ARF", "--set", key]
     stems = [stem(*words, path)[1] for path in paths]
     assert len(set(stems)) == len(stems), stems
     assert all("%2F" not in name and "words.json" in name for name in stems)
-    assert stems[2].endswith("=words.json")  # as it was given
+    assert stems[2].endswith("=words.json")  # as given
 
 
-def test_paths_in_a_list_stand_in_names_without_their_folders_too():
+def test_paths_in_a_list_are_shown_without_their_folders():
     value = str(["/home/me/a.json", "b"])
     assert re.fullmatch(r"\['a\.json', 'b'\]-[0-9a-f]{8}", choices.in_name("TRAINER.X.Y", value))
     for kept in ("prompt+visual_affine", "(32, 32)", "a photo of a {}/{}.", "/", "", "1e-3"):
         assert choices.in_name("TRAINER.X.Y", kept) == kept
 
 
-def test_runs_that_an_earlier_version_named_by_the_whole_path_go_on_where_they_are(tmp_path):
+def test_existing_folders_named_by_a_whole_path_are_still_used(tmp_path):
     pool, words = "/data/pool", ["emoji", "--trainers", "ARF", "--output", str(tmp_path)]
     settings = grid_settings(grid.parser().parse_args([*words, "--set", "TRAINER.ARF.POOL", pool]))
     assert "data" not in plan(settings, "emoji")[0].place.config

@@ -207,7 +207,7 @@ def test_a_damaged_archive_is_refused(emoji_arguments, capsys, tmp_path, monkeyp
 # files
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+def test_a_file_is_written_completely_or_not_at_all(tmp_path):
     path = tmp_path / "data.json"
     files.write_json(path, {"a": 1})
     with pytest.raises(ValueError):

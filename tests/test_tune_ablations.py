@@ -1,4 +1,4 @@
-"""The same tuning for all methods, and UEO's parts one by one: what is planned, chosen and said."""
+"""The same tuning for all methods, and ablations of UEO: plans, choices and tables."""
 
 import json
 
@@ -60,7 +60,7 @@ def test_a_rate_that_diverged_is_never_chosen():
     assert choose({"A": {"1": None, "2": 50.0}, "B": {"1": None}}) == {"A": "2", "B": None}
 
 
-def test_no_other_domains_labels_are_tuned_on(capsys):
+def test_tuning_on_another_domain_is_refused(capsys):
     assert tune.main(["emoji", "--domain", "fluent", "--dry-run"]) == 2
     error = capsys.readouterr().err
     assert "--domain fluent: choosing reads labels, so it is limited to fluent_3d" in error
@@ -84,7 +84,7 @@ def test_without_a_tuning_domain_there_is_nothing_to_tune_on(capsys):
     assert "no tuning domain" in capsys.readouterr().err
 
 
-def test_ablations_stand_in_one_table_and_end_in_a_verdict(options, tmp_path, capsys):
+def test_ablations_are_in_one_table_and_end_in_a_verdict(options, tmp_path, capsys):
     argv = ["emoji", "--domain", "fluent", "--seed", "1", "--only", "uniform", "prompt-only"]
     assert ablations.main([*argv, *options]) == 0
     out = capsys.readouterr().out
@@ -95,14 +95,14 @@ def test_ablations_stand_in_one_table_and_end_in_a_verdict(options, tmp_path, ca
     assert "the smallest" in summary["verdict"]
 
 
-def test_what_needs_a_vit_is_an_ablation_where_it_is_named_alone(options, tmp_path, capsys):
+def test_an_ablation_that_needs_a_vit_runs_only_if_named(options, tmp_path, capsys):
     argv = ["emoji", "--domain", "fluent", "--seed", "1", *options, "--dry-run"]
     assert ablations.main(argv) == 0
-    assert f"{len(VARIATIONS)} runs" in capsys.readouterr().out  # zero-shot CLIP, and all but it
+    assert f"{len(VARIATIONS)} runs" in capsys.readouterr().out  # with zero-shot, not visual-prompt
     assert ablations.main([*argv[:5], "--only", "visual-prompt", *argv[5:]]) == 0
     assert "3 runs" in capsys.readouterr().out
 
 
-def test_an_unknown_variation(capsys):
+def test_an_unknown_variation_is_refused(capsys):
     assert ablations.main(["emoji", "--only", "unifrm"]) == 2
     assert "did you mean 'uniform'" in capsys.readouterr().err

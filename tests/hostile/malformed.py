@@ -53,7 +53,8 @@ TAKEN = {
 
 
 def start_project(folder: Path) -> None:
-    """Images of two classes, the class names, a grid with two finished runs and a cut one."""
+    """Images of two classes, the class names, a grid with two finished runs, a finished run and an
+    interrupted one."""
     rng = np.random.default_rng(0)
     for name in ("cat", "dog"):
         (folder / IMAGES / name).mkdir(parents=True)
@@ -72,7 +73,7 @@ def start_project(folder: Path) -> None:
 
 
 def command_line(case: cases.Case) -> list[str]:
-    """The arguments of a case, with those that every call of its command has."""
+    """The arguments of a case, after those that all calls of its command share."""
     words = [w.format(**{n: n for n in FOLDERS}) if w in [f"{{{n}}}" for n in FOLDERS] else w
              for w in case.argv]
     shared = ["--root", "data", "--device", "cpu"]
@@ -90,7 +91,7 @@ def command_line(case: cases.Case) -> list[str]:
 
 
 def call(case: cases.Case) -> int:
-    """Run the case's command in this process; its exit status."""
+    """Run the case's command in this process and return its exit status."""
     mains = {"train": train.main, "grid": grid.main, "wise_ft": wise_ft.main, "fetch": data.main}
     try:
         return mains[case.command](command_line(case))
@@ -164,7 +165,7 @@ def files(folder: Path) -> set[str]:
 
 
 def judge(project: Path, case: cases.Case, limit: float) -> tuple[str, str]:
-    """Run one case in a copy of the project."""
+    """Run one case in a copy of the project and return its verdict."""
     with tempfile.TemporaryDirectory(prefix="malformed-") as place:
         folder = shutil.copytree(project, Path(place, "project"))
         before = files(folder) | {"mine.yaml", "mine.pt", "mine.safetensors", "damaged.npz",

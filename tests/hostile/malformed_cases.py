@@ -1,7 +1,7 @@
 """Malformed input for malformed.py: values, yaml, arguments, files on the disk, weights.
 
-A case damages one thing of a small project that works: images of one's own, their yaml file, a grid
-with finished runs and a run that was interrupted.
+A case damages one part of a small, working project: the user's images, their yaml file, a grid with
+finished runs, or an interrupted run.
 """
 
 import json
@@ -75,7 +75,7 @@ KEYS = {
 
 
 def values() -> Iterator[Case]:
-    """A value that a key does not take, from the command line."""
+    """Values on the command line that a key does not accept."""
     for key, bad in KEYS.items():
         for value in bad:
             names = (key, key.split(".")[-1], "unknown", "domain", "trainer", "data set")
@@ -266,7 +266,7 @@ def disk() -> Iterator[Case]:
                 for path in folder.glob(pattern):
                     path.write_bytes(damage(path.read_bytes()))
                 for picture in folder.rglob("scores.png"):
-                    picture.unlink()  # which a call draws anew, from what is damaged
+                    picture.unlink()  # the call draws it again, from damaged files
 
             for command, argv in calls:
                 words = " ".join((command, *argv))

@@ -1,4 +1,4 @@
-"""A part of malformed.py: malformed input gives one line and a status, and nothing else."""
+"""Every eighth case of malformed.py: malformed input gives one line and a status."""
 
 import malformed
 import malformed_cases as cases
@@ -14,7 +14,7 @@ def project(tmp_path_factory):
     return folder
 
 
-@pytest.mark.draws  # from damaged records, too
+@pytest.mark.draws  # pictures are drawn from damaged records, too
 def test_malformed_input_is_one_line_that_names_it(project):
     found = {case.label: malformed.judge(project, case, 60) for case in cases.every()[::EVERY]}
     assert len(found) > 50
@@ -22,7 +22,7 @@ def test_malformed_input_is_one_line_that_names_it(project):
     assert not wrong
 
 
-def test_there_are_enough_cases_and_each_has_a_label_of_its_own():
+def test_there_are_over_400_cases_with_different_labels():
     labels = [case.label for case in cases.every()]
     assert len(labels) == len(set(labels)) > 400
 
@@ -37,6 +37,6 @@ def test_there_are_enough_cases_and_each_has_a_label_of_its_own():
     (2, "Error: KEY is bad\n", {"out/log.txt"}, "refused"),
     (2, "usage: train.py\ntrain.py: error: KEY\n", set(), "usage"),
 ])
-def test_what_counts_as_good(status, text, made, found):
+def test_each_outcome_has_its_verdict(status, text, made, found):
     case = cases.Case("KEY=1", "train", ("{out}",), ("KEY",))
     assert malformed.verdict(case, status, text, made)[0] == found
