@@ -44,8 +44,7 @@ class DANCE(CLIPTrainer):
         # released code: a number near this for each data set, such as 1.49 for 20 classes; a row of
         # its memory is zeros until the image is first seen
         self.threshold = math.log(zero_shot.shape[1]) / 2
-        loader = self.unlabelled_loader
-        self.memory.copy_(self.passes.image_features(loader, "memory", shared=True))
+        self.memory.copy_(self.passes.unlabelled_features())
 
     def loss(self, batch: dict) -> dict[str, Tensor]:
         index, options = batch["index"].to(self.device), self.options

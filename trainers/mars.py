@@ -48,7 +48,7 @@ class MARS(CLIPTrainer):
 
     def prepare(self, zero_shot: Tensor) -> None:
         self.first_epochs = math.ceil(self.options.FIRST_STAGE * self.cfg.OPTIM.MAX_EPOCH)
-        features = self.passes.image_features(self.unlabelled_loader, "unlabelled", shared=True)
+        features = self.passes.unlabelled_features()
         self.zero_shot = self._prediction(features)
         no_image = torch.zeros(zero_shot.shape[1], features.shape[1])
         means = prototypes(features, self.zero_shot.argmax(-1), no_image)
@@ -59,7 +59,7 @@ class MARS(CLIPTrainer):
         resumed = self.epoch == self.start_epoch
         if self.epoch == 0 or self.epoch > self.first_epochs and not resumed:
             return  # `prepare` has set the targets, or the teacher is frozen
-        prob = self._prediction(self.passes.image_features(self.unlabelled_loader, "unlabelled"))
+        prob = self._prediction(self.passes.unlabelled_features(shared=False))
         if self.epoch < self.first_epochs:
             prob = moved_back(prob, self.zero_shot, self.similarity)
         self.targets = prob.to(self.device)

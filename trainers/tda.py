@@ -29,27 +29,27 @@ from ueo.trainers.base import CLIPTrainer
 FREE = 1e9  # entropy of an empty place
 
 
-class Kept(nn.Module):
-    """For each class, the `places` offered features with the lowest entropy, each with `width`
-    numbers `beside` it. features: (K, places, embedding)."""
+class ClassCache(nn.Module):
+    """For each predicted class, the `places` offered features with the lowest entropy, as keys
+    (K, places, embedding), with their votes for the classes as values (K, places, K)."""
 
-    def __init__(self, classes: int, places: int, embedding: int, width: int):
+    def __init__(self, classes: int, places: int, embedding: int):
         super().__init__()
-        self.register_buffer("features", torch.zeros(classes, places, embedding))
-        self.register_buffer("beside", torch.zeros(classes, places, width))
+        self.register_buffer("keys", torch.zeros(classes, places, embedding))
+        self.register_buffer("values", torch.zeros(classes, places, classes))
         self.register_buffer("entropy", torch.full((classes, places), FREE))
 
-    def offer(self, label: int, feature: Tensor, entropy: Tensor, beside: Tensor) -> None:
+    def offer(self, label: int, feature: Tensor, entropy: Tensor, value: Tensor) -> None:
         worst = int(self.entropy[label].argmax())
         if entropy < self.entropy[label, worst]:
             self.entropy[label, worst] = entropy
-            self.features[label, worst], self.beside[label, worst] = feature, beside
+            self.keys[label, worst], self.values[label, worst] = feature, value
 
     def votes(self, features: Tensor, sharpness: float) -> Tensor:
-        """Return (batch, K): the sum of `beside`, weighted by the likeness of its features."""
+        """Return (batch, K): the sum of the values, weighted by the likeness of their keys."""
         used = (self.entropy < FREE).flatten()
-        likeness = torch.exp(-sharpness * (1 - features @ self.features.flatten(0, 1)[used].T))
-        return likeness @ self.beside.flatten(0, 1)[used]
+        likeness = torch.exp(-sharpness * (1 - features @ self.keys.flatten(0, 1)[used].T))
+        return likeness @ self.values.flatten(0, 1)[used]
 
 
 class Caches(nn.Module):
@@ -58,8 +58,8 @@ class Caches(nn.Module):
     def __init__(self, classes: int, embedding: int, scale: float, options):
         super().__init__()
         self.scale, self.options = scale, options
-        self.positive = Kept(classes, options.SHOTS, embedding, classes)
-        self.negative = Kept(classes, options.NEGATIVE_SHOTS, embedding, classes)
+        self.positive = ClassCache(classes, options.SHOTS, embedding)
+        self.negative = ClassCache(classes, options.NEGATIVE_SHOTS, embedding)
 
     def forward(self, features: Tensor, class_features: Tensor) -> Tensor:
         features, options = features.float(), self.options
@@ -99,7 +99,7 @@ class TDA(CLIPTrainer):
         return Caches(classes, model.embedding, model.logit_scale, self.options)
 
     def prepare(self, zero_shot: Tensor) -> None:
-        features = self.passes.image_features(self.unlabelled_loader, "unlabelled", shared=True)
+        features = self.passes.unlabelled_features()
         features, zero_shot = features.to(self.device), zero_shot.to(self.device)
         for image in torch.randperm(len(features), generator=self._generator()).tolist():
             self.model.adapter.take(features[image], zero_shot[image])

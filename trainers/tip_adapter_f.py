@@ -9,9 +9,7 @@ The released code keeps the epoch that is best on the test images and then searc
 again; here the last epoch is kept and both are options.
 """
 
-import torch.nn.functional as F
 from dassl.engine import TRAINER_REGISTRY
-from torch import Tensor
 
 from ueo.settings.options import Option
 from ueo.trainers.tip_adapter import TipAdapter
@@ -30,7 +28,3 @@ class TipAdapterF(TipAdapter):
         for group in self.optim.param_groups:
             if "eps" in group:
                 group["eps"] = self.options.EPS
-
-    def loss(self, batch: dict) -> dict[str, Tensor]:
-        labels = batch["label"].to(self.device)  # (batch,)
-        return {"loss": F.cross_entropy(self.logits(batch["img"]), labels)}

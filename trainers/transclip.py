@@ -31,7 +31,7 @@ class TransCLIP(CLIPTrainer):
         return GaussianClasses(classes, model.embedding, model.logit_scale)
 
     def prepare(self, zero_shot: Tensor) -> None:
-        self._fit(self.passes.image_features(self.unlabelled_loader, "transduction", True))
+        self._fit(self.passes.unlabelled_features())
 
     def online_step(self, batch: dict) -> Tensor:
         # each batch by itself, as in StatA's experiments with streams

@@ -42,7 +42,7 @@ class UPAdapter(CLIPTrainer):
 
     def prepare(self, zero_shot: Tensor) -> None:
         self.pseudo = train_on_confident(self, zero_shot, self.options.TOP_K)
-        features = self.passes.image_features(self.unlabelled_loader, "prototypes", True)
+        features = self.passes.unlabelled_features()
         with torch.no_grad():
             class_features = self.model.class_features().float().cpu()
         keys = prototypes(features, self.pseudo.cpu(), class_features)

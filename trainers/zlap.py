@@ -25,8 +25,7 @@ class ZLaP(CLIPTrainer):
         return Propagated(len(dataset.train_u), len(dataset.classnames), self.model.embedding)
 
     def prepare(self, zero_shot: Tensor) -> None:
-        features = self.passes.image_features(self.unlabelled_loader, "transduction", True)
-        features = features.to(self.device)
+        features = self.passes.unlabelled_features().to(self.device)
         texts = self.model.class_features().to(self.device).float()
         self.model.adapter.fill(features, propagate(features, texts))
 

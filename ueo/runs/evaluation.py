@@ -71,8 +71,7 @@ class Evaluations:
         self.features, self._cosines = features, test
         rows, unlabelled = self._truth.rows_in_test(self._truth.items("unlabelled")), None
         if rows is None:
-            loader = trainer.unlabelled_loader
-            unlabelled = self.passes.image_features(loader, "unlabelled", shared=zero_shot)
+            unlabelled = self.passes.unlabelled_features(shared=zero_shot)
             its = self.passes.cosines(unlabelled, classes)
         else:  # all are test images, already computed
             its = test[rows]

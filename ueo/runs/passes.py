@@ -35,8 +35,12 @@ class Passes:
     @torch.no_grad()
     def unlabelled_cosines(self) -> Tensor:
         """(images, K): cosines of the unlabelled set by the current model, test transform."""
-        features = self.image_features(self.trainer.unlabelled_loader, "unlabelled")
+        features = self.unlabelled_features(shared=False)
         return self.cosines(features, self.trainer.model.class_features())
+
+    def unlabelled_features(self, shared: bool = True) -> Tensor:
+        """Features of the unlabelled images, see `image_features`."""
+        return self.image_features(self.trainer.unlabelled_loader, "unlabelled", shared)
 
     def cosines(self, features: Tensor, classes: Tensor | None, alone: bool = False) -> Tensor:
         """(images, K), fp32, on the CPU: cosines of features (images, embedding). A transductive
