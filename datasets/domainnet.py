@@ -6,15 +6,15 @@ lists, which are in no sorted order. Not every list has every class: painting ha
 train on and no "syringe" to test on.
 """
 
-import hashlib
 import os
 from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from ueo.datasets.published import Comparison, PublishedDataset
+from ueo.datasets.published import Comparison, PublishedDataset, on_mirror
 from ueo.errors import DataError
 from ueo.fetch.download import Piece, Remote
+from ueo.files import sums
 from ueo.images.folders import Item
 from ueo.images.lists import read_list
 from ueo.label_space import ClassCounts
@@ -98,25 +98,12 @@ class UFTDomainNet(PublishedDataset):
     published = {domain: train + test for domain, (train, test) in listed.items()}
     class_list = CLASSES
     pieces = (
-        *(
-            Piece(
-                domain,
-                (
-                    (Remote(f"{SERVER}/{archive}", f"{domain}.zip"),),
-                    (Remote(f"https://cloud.tsinghua.edu.cn/f/{number}/?dl=1", f"{domain}.tgz"),),
-                ),
-                PAGE,
-            )
-            for domain, (archive, number) in IMAGES.items()
-        ),
-        *(
-            Piece(
-                f"{name}.txt",
-                ((Remote(f"{SERVER}/domainnet/txt/{name}.txt", f"{name}.txt", checksum),),),
-                PAGE,
-            )
-            for name, checksum in LISTS.items()
-        ),
+        *(Piece(domain, ((Remote(f"{SERVER}/{archive}", f"{domain}.zip"),),
+                         (on_mirror(number, f"{domain}.tgz"),)), PAGE)
+          for domain, (archive, number) in IMAGES.items()),
+        *(Piece(f"{name}.txt", ((Remote(f"{SERVER}/domainnet/txt/{name}.txt", f"{name}.txt",
+                                        checksum),),), PAGE)
+          for name, checksum in LISTS.items()),
     )
     size = "about 17.5 GB for all domains"
     terms = (
@@ -183,10 +170,9 @@ class UFTDomainNet(PublishedDataset):
             name = f"{domain}_{part}.txt"
             found.numbers(len(listed), expected, f"lines in {name}")
             checksum = LISTS[f"{domain}_{part}"]
-            content = cls.list_file(root, name).read_bytes()
             if not checksum:
                 found.left.append(f"the MD5 of {name} (not known here)")
-            elif checksum != f"md5:{hashlib.md5(content, usedforsecurity=False).hexdigest()}":
+            elif checksum != f"md5:{sums(cls.list_file(root, name))['md5']}":
                 found.differs.append(f"{name} has another MD5 than the published version")
         found.compared.append("lines, labels and MD5 of the lists, each listed image is there")
         found.left.append("the pictures themselves")

@@ -30,29 +30,28 @@ def class_names(root: Path) -> dict[str, str]:
 
 
 class WordNetFolders(RecognitionDataset):
-    """Folders named by WordNet ids; a variant with fewer classes numbers its own from 0."""
+    """Class folders named by WordNet ids; a variant with fewer classes numbers its own from 0.
+
+    class_folders: their names, in the order of class ids.
+    """
 
     number_of_classes = 1000
 
     def setup(self, root: Path) -> None:
         names = class_names(root)
-        self.numbers = self.present(names)
-        self.class_list = [names[number] for number in self.numbers]
+        self.class_folders = self.present(names)
+        self.class_list = [names[number] for number in self.class_folders]
 
     def present(self, names: dict[str, str]) -> list[str]:
         """Return the WordNet ids of the data set's classes, in order."""
         return list(names)
 
     def in_folders(self, folder: Path) -> list[Item]:
-        """Return (path, class id) of the images in folder/<WordNet id>/."""
-        return self.labelled(folder, self.numbers)
-
-    def labelled(self, folder: Path, names: list[str]) -> list[Item]:
-        """Return (path, class id) of the images in the folders of these names, one a class."""
+        """Return (path, class id) of the images in the class folders of `folder`."""
         items = []
-        for label, name in enumerate(names):
+        for label, name in enumerate(self.class_folders):
             items += [(path, label) for path in images_of(folder / name, self.unread)]
-        others = {path.name for path in subfolders(folder)} - set(names)
+        others = {path.name for path in subfolders(folder)} - set(self.class_folders)
         self.unread.folders += len(others)
         return items
 
@@ -89,8 +88,9 @@ class UFTImageNetV2(Variant):
     domains = targets = ("imagenetv2",)
     image_dir = "imagenetv2-matched-frequency-format-val"
 
-    def in_folders(self, folder: Path) -> list[Item]:
-        return self.labelled(folder, [str(label) for label in range(len(self.numbers))])
+    def setup(self, root: Path) -> None:
+        super().setup(root)
+        self.class_folders = [str(label) for label in range(len(self.class_list))]
 
 
 @DATASET_REGISTRY.register()

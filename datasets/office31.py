@@ -6,6 +6,7 @@ The published layout is <domain>/images/<class>/; the level images/ may be missi
 from dassl.data.datasets import DATASET_REGISTRY
 
 from ueo.datasets.class_folders import ClassFolderDataset
+from ueo.datasets.published import on_mirror
 from ueo.fetch.download import Piece, Remote
 from ueo.label_space import ClassCounts
 
@@ -41,26 +42,13 @@ class UFTOffice31(ClassFolderDataset):
         Piece(
             "images",
             (
-                (
-                    Remote(
-                        "gdrive:0B4IapRTv9pJ1WGZVd1VDMmhwdlE:0-gNMHVtZfRAyO_t2_WrOunA",
-                        "domain_adaptation_images.tar.gz",
-                    ),
-                ),
-                (
-                    Remote(
-                        "https://wjdcloud.blob.core.windows.net/dataset/OFFICE31.zip",
-                        "OFFICE31.zip",
-                    ),
-                ),
-                tuple(
-                    Remote(f"https://cloud.tsinghua.edu.cn/f/{number}/?dl=1", f"{domain}.tgz")
-                    for domain, number in (
-                        ("amazon", "ec12dfcddade43ab8101"),
-                        ("dslr", "a41d818ae2f34da7bb32"),
-                        ("webcam", "8a41009a166e4131adcd"),
-                    )
-                ),
+                (Remote("gdrive:0B4IapRTv9pJ1WGZVd1VDMmhwdlE:0-gNMHVtZfRAyO_t2_WrOunA",
+                        "domain_adaptation_images.tar.gz"),),
+                (Remote("https://wjdcloud.blob.core.windows.net/dataset/OFFICE31.zip",
+                        "OFFICE31.zip"),),
+                (on_mirror("ec12dfcddade43ab8101", "amazon.tgz"),
+                 on_mirror("a41d818ae2f34da7bb32", "dslr.tgz"),
+                 on_mirror("8a41009a166e4131adcd", "webcam.tgz")),
             ),
             "https://faculty.cc.gatech.edu/~judy/domainadapt/",
         ),

@@ -7,6 +7,7 @@ Class ids follow UEO's released code: names in lower case, sorted. Sorting the f
 from dassl.data.datasets import DATASET_REGISTRY
 
 from ueo.datasets.class_folders import ClassFolderDataset
+from ueo.datasets.published import on_mirror
 from ueo.fetch.download import Piece, Remote
 from ueo.label_space import ClassCounts
 
@@ -39,25 +40,15 @@ class UFTOfficeHome(ClassFolderDataset):
         Piece(
             "images",
             (
-                *(
-                    (Remote(url, ARCHIVE),)
-                    for url in (
-                        "gdrive:0B81rNlvomiwed0V1YUxQdC1uOTg:0-2SNWq0CDAuWOBRRBL7ZZsw",
-                        "gdrive:1uY0pj7oFsjMxRwaD3Sxy0jgel0fsYXLC",
-                        "gdrive:1USXqK4nCvOAR5Ty4iwKcuCOrRJoRuDyU",
-                        "gdrive:1FM7FAU8Q_CZaXnK95U4CEn52mEHFtNnm",
-                        "https://wjdcloud.blob.core.windows.net/dataset/OfficeHome.zip",
-                    )
-                ),
-                tuple(
-                    Remote(f"https://cloud.tsinghua.edu.cn/f/{number}/?dl=1", f"{domain}.tgz")
-                    for domain, number in (
-                        ("Art", "6a006656b9a14567ade2"),
-                        ("Clipart", "ae88aa31d2d7411dad79"),
-                        ("Product", "f219b0ff35e142b3ab48"),
-                        ("Real_World", "6c19f3f15bb24ed3951a"),
-                    )
-                ),
+                (Remote("gdrive:0B81rNlvomiwed0V1YUxQdC1uOTg:0-2SNWq0CDAuWOBRRBL7ZZsw", ARCHIVE),),
+                (Remote("gdrive:1uY0pj7oFsjMxRwaD3Sxy0jgel0fsYXLC", ARCHIVE),),
+                (Remote("gdrive:1USXqK4nCvOAR5Ty4iwKcuCOrRJoRuDyU", ARCHIVE),),
+                (Remote("gdrive:1FM7FAU8Q_CZaXnK95U4CEn52mEHFtNnm", ARCHIVE),),
+                (Remote("https://wjdcloud.blob.core.windows.net/dataset/OfficeHome.zip", ARCHIVE),),
+                (on_mirror("6a006656b9a14567ade2", "Art.tgz"),
+                 on_mirror("ae88aa31d2d7411dad79", "Clipart.tgz"),
+                 on_mirror("f219b0ff35e142b3ab48", "Product.tgz"),
+                 on_mirror("6c19f3f15bb24ed3951a", "Real_World.tgz")),
             ),
             "https://www.hemanthdv.org/officeHomeDataset.html",
         ),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ueo.datasets.base import UFTDataset
 from ueo.errors import DataError
-from ueo.fetch.download import Piece
+from ueo.fetch.download import Piece, Remote
 from ueo.images.folders import Unread, find_folder, find_root, subfolders
 from ueo.images.unreadable import damaged
 from ueo.text import shown
@@ -62,6 +62,12 @@ class Comparison:
         if self.unread:
             parts.append(f"ignored: {self.unread}")
         return "; ".join(parts)
+
+
+def on_mirror(number: str, name: str) -> Remote:
+    """Return a file on the mirror at Tsinghua University. number: of its share; name: to give it.
+    """
+    return Remote(f"https://cloud.tsinghua.edu.cn/f/{number}/?dl=1", name)
 
 
 def _size(path: str) -> int:

@@ -6,6 +6,7 @@ Each of the two is a domain. The class "train" is a folder inside a domain of th
 from dassl.data.datasets import DATASET_REGISTRY
 
 from ueo.datasets.class_folders import ClassFolderDataset
+from ueo.datasets.published import on_mirror
 from ueo.fetch.download import Piece, Remote
 from ueo.label_space import ClassCounts
 
@@ -31,7 +32,7 @@ class UFTVisDAC(ClassFolderDataset):
             (
                 (Remote(f"https://csr.bu.edu/ftp/visda17/clf/{domain}.tar", f"{domain}.tar"),),
                 (Remote(f"gdrive:{drive}", f"{domain}.tar"),),
-                (Remote(f"https://cloud.tsinghua.edu.cn/f/{number}/?dl=1", f"{domain}.tar"),),
+                (on_mirror(number, f"{domain}.tar"),),
             ),
             "https://github.com/VisionLearningGroup/taskcv-2017-public",
         )
