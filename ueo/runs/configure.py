@@ -91,7 +91,7 @@ class RunSettings:
 def options_of_record(flat: dict, plugins: tuple[str, ...], what: str) -> tuple[str, ...]:
     """Return the configuration {key: value} of a record as `RunSettings.options`. Raises
     ConfigError, which begins with `what`, if its trainer, data set or a key is unknown."""
-    known = cfg_of_files(RunSettings(plugin=plugins))[1]
+    known = _defaults(plugins)[1]
     absent = [f"{kind}.NAME {flat[f'{kind}.NAME']}"
               for kind, registry in (("TRAINER", TRAINER_REGISTRY), ("DATASET", DATASET_REGISTRY))
               if flat[f"{kind}.NAME"] not in registry.registered_names()]
@@ -123,7 +123,7 @@ def configured(settings: RunSettings) -> tuple[CfgNode, dict]:
     yaml, pre-processing of the backbone, options of train.py, KEY VALUE. Also return {key: its
     value before} for each KEY. Raises ConfigError for an unknown key or name, or a value out of
     range."""
-    cfg, known = cfg_of_files(settings)
+    cfg, known = _cfg_of_files(settings)
     given = pairs(settings.options, config.COMMAND_LINE)
     before = config.flatten(cfg) if given else {}
     for key, value in given:
@@ -136,20 +136,25 @@ def configured(settings: RunSettings) -> tuple[CfgNode, dict]:
     return cfg, {key: before[key] for key, _ in given}
 
 
-def cfg_of_files(settings: RunSettings) -> tuple[CfgNode, dict]:
-    """Return (the configuration before KEY VALUE, unchecked; the declarations of its keys)."""
-    plugins = register(settings.plugin)
-    for what, name, registry in (("trainer", settings.trainer, TRAINER_REGISTRY),
-                                 ("data set", settings.dataset, DATASET_REGISTRY)):
-        if name:  # before the yaml files: a wrong name explains wrong options
-            check_name(what, name, registry)
+def _defaults(plugins: tuple[str, ...]) -> tuple[CfgNode, dict]:
+    """Return (the configuration before any file or argument; the declarations of its keys)."""
+    modules = register(plugins)
     trainers = {n: TRAINER_REGISTRY.get(n) for n in TRAINER_REGISTRY.registered_names()}
     cfg = config.extend(get_cfg_default(), trainers)
     cfg.TEST.EVALUATOR = "UFTEvaluator"
     cfg.DATALOADER.NUM_WORKERS = worker_processes()
-    for plugin in plugins:
-        extend_cfg(plugin, cfg)
-    known = config.declarations(cfg, trainers)
+    for module in modules:
+        extend_cfg(module, cfg)
+    return cfg, config.declarations(cfg, trainers)
+
+
+def _cfg_of_files(settings: RunSettings) -> tuple[CfgNode, dict]:
+    """Return (the configuration before KEY VALUE, unchecked; the declarations of its keys)."""
+    cfg, known = _defaults(settings.plugin)
+    for what, name, registry in (("trainer", settings.trainer, TRAINER_REGISTRY),
+                                 ("data set", settings.dataset, DATASET_REGISTRY)):
+        if name:  # before the yaml files: a wrong name explains wrong options
+            check_name(what, name, registry)
     dataset = [settings.dataset_config_file] if settings.dataset_config_file else []
     for path in [*dataset, *settings.config_file]:
         config.merge_file(cfg, path, known)

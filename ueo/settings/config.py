@@ -38,12 +38,11 @@ VOLATILE = (
     "TRAIN.PRINT_FREQ",
     "TRAIN.CHECKPOINT_FREQ",
 )
-VOLATILE_ENDS = (".GRAPH",)  # of a trainer's own options
 
 
 def decides(key: str) -> bool:
     """Whether a key may change what a run computes."""
-    return key not in VOLATILE and not key.endswith(VOLATILE_ENDS)
+    return key not in VOLATILE and not key.endswith(".GRAPH")  # of a trainer's own options
 
 
 def extend(cfg: CfgNode, trainers: dict[str, type]) -> CfgNode:
@@ -127,11 +126,7 @@ def set_key(cfg: CfgNode, key: str, value, origin: str, known: dict[str, Option]
         raise ConfigError(
             f"{origin}: unknown key {quoted(key)[1:-1]}{did_you_mean(key[:80], known)}"
         )
-    put(cfg, key, known[key].checked(value, f"{origin}: {key}"))
-
-
-def put(cfg: CfgNode, key: str, value) -> None:
-    """Set one dotted key to a checked value."""
+    value = known[key].checked(value, f"{origin}: {key}")
     *path, leaf = key.split(".")
     node = cfg
     for part in path:
