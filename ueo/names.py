@@ -34,7 +34,7 @@ def loose(name: str) -> str:
     return kept or folded
 
 
-def spoken(name: str) -> str:
+def as_clip_reads(name: str) -> str:
     """Return a class name as CLIP reads it: in lower case, "_" as a space."""
     return " ".join(normal(name).casefold().replace("_", " ").split())
 

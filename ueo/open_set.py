@@ -8,7 +8,7 @@ import numpy as np
 
 from ueo.metrics import aupr, auroc, evaluate, harmonic_mean, per_class_accuracy, refuse_not_finite
 
-REFUSED = -1  # instead of a predicted class
+UNKNOWN = -1  # the prediction of a rejected image
 
 
 def aupr_out(is_id: np.ndarray, scores: np.ndarray) -> float | None:
@@ -186,7 +186,7 @@ def at_threshold(
     """
     refuse_not_finite(scores)
     taken, known = accepted(scores, threshold), labels < num_known
-    answers = np.where(taken, predictions, REFUSED)
+    answers = np.where(taken, predictions, UNKNOWN)
     os_star = per_class_accuracy(labels[known], answers[known])
     unk = None if known.all() else float((~taken[~known]).mean())
     classes = len(np.unique(labels[known]))

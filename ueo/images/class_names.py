@@ -8,7 +8,7 @@ from pathlib import Path
 from ueo.errors import DataError
 from ueo.images.folders import Unread
 from ueo.images.lists import text_lines
-from ueo.names import MOST, closest, enumeration, spoken
+from ueo.names import MOST, as_clip_reads, closest, enumeration
 
 LONGEST = 300  # characters; CLIP reads 77 tokens of a prompt
 ALIKE = 0.65  # similarity from which two spellings may mean one name
@@ -35,7 +35,7 @@ def check_names(named: Iterable[tuple[str, str]]) -> None:
     """Check class names for use in prompts. named: (origin of the name for messages, name).
 
     Raises DataError for a name that holds a control character, one of INVISIBLE or bytes that are
-    not UTF-8, is very long, or that CLIP reads like an earlier one (`names.spoken`).
+    not UTF-8, is very long, or that CLIP reads like an earlier one.
     """
     seen = {}
     for where, name in named:
@@ -49,7 +49,7 @@ def check_names(named: Iterable[tuple[str, str]]) -> None:
                 f"{where}: a class name of {len(name)} characters, {name[:20]!r}...; CLIP reads 77 "
                 f"tokens of a prompt, shorten it to {LONGEST} characters at most"
             )
-        first = seen.setdefault(spoken(name), (where, name))
+        first = seen.setdefault(as_clip_reads(name), (where, name))
         if first != (where, name):
             raise DataError(
                 f"{where}: the class name {name!r} is listed twice, first as {first[1]!r} "
