@@ -11,9 +11,7 @@ from ueo.results.record import Threshold, read_outputs, read_result, read_thresh
 PICTURES = (*stream.PICTURES, "scores.pdf", "scores.png")
 PICTURE = PICTURES[-1]  # written last: where it is, both are
 WHEN = {"before": "zero-shot", "after": "in the stream"}  # of a stream
-BINS = 30
-HEIGHT, LEFT, RIGHT, GAP, BELOW, LINE = 1.35, 0.5, 0.1, 0.16, 0.4, 0.15  # inches
-CURVES_GAP = 0.5  # before the panel with an axis of its own
+BINS, HEIGHT = 30, 2.3  # height in inches
 
 
 def plot_run(folder: str | Path) -> list[Path]:
@@ -41,7 +39,8 @@ def draw(result: dict, outputs: dict[str, np.ndarray], threshold: Threshold | No
         e for e in result["evaluations"] if e["test"].get("pacc") is not None]
     trained = len(result["evaluations"]) > 1
     models = ["before", "after"] if trained and "test_scores_before" in outputs else ["after"]
-    figure, axes = _panels(len(models), len(curves) > 1)
+    panels = len(models) + (len(curves) > 1)
+    figure, (axes,) = style.sheet(style.COLUMN if panels == 1 else style.PAGE, HEIGHT, 1, panels)
     bins = _bins([outputs[f"test_scores_{when}"] for when in models])
     known = result["counts"]["known_classes"]
     for axis, when in zip(axes, models):
@@ -59,8 +58,7 @@ def draw(result: dict, outputs: dict[str, np.ndarray], threshold: Threshold | No
     _finish(figure, axes[: len(models)], max(axis.get_ylim()[1] for axis in axes[: len(models)]))
     if len(curves) > 1:
         _curves(axes[-1], curves)
-    figure.suptitle(fill(title_of(result), 104 if len(axes) > 1 else 52), x=0.01, y=0.985,
-                    ha="left", va="top")
+    figure.suptitle(fill(title_of(result), 104 if panels > 1 else 52), x=0.01, ha="left")
     return figure
 
 
@@ -72,25 +70,6 @@ def title_of(result: dict) -> str:
         f"{style.shortened(names.domain(result['domain']), 30)}; label space "
         f"{names.setting(result['setting'])}; seed {result['seed']}", 150,
     )
-
-
-def _panels(models: int, curves: bool):
-    """(figure, axes in a row), placed by hand: a layout engine would draw everything twice, and
-    every run has this picture."""
-    from matplotlib.figure import Figure
-
-    single = models + curves == 1
-    width, lines = (style.COLUMN, 2) if single else (style.PAGE, 1)
-    below, above = BELOW + lines * LINE, LINE * (lines + 1.4)
-    tall = HEIGHT + below + above
-    figure, axes = Figure(figsize=(width, tall)), []
-    room = width - LEFT - RIGHT - GAP * (models - 1) - CURVES_GAP * curves
-    size = room / (models + curves)
-    for number in range(models + curves):
-        gap = GAP * min(number, models - 1) + CURVES_GAP * (number == models)
-        left = LEFT + number * size + gap
-        axes.append(figure.add_axes((left / width, below / tall, size / width, HEIGHT / tall)))
-    return figure, axes
 
 
 def _bins(scores: list[np.ndarray]) -> np.ndarray:
@@ -138,13 +117,8 @@ def _finish(figure, axes: list, top: float) -> None:
     for axis in axes[1:]:
         axis.tick_params(labelleft=False)
     axes[0].set_ylabel("share of each group, %")
-    shown = list(zip(*axes[-1].get_legend_handles_labels()))
-    wide = len(figure.axes) > 1  # else groups and threshold have a line each
-    groups = shown if wide else [part for part in shown if "threshold" not in part[1]]
-    for number, line in enumerate(filter(None, (shown[len(groups):], groups))):
-        figure.legend(*zip(*line), loc="lower left", ncols=4, columnspacing=1.2, handlelength=1.8,
-                      bbox_to_anchor=(0, number * LINE / figure.get_size_inches()[1]),
-                      borderaxespad=0.3)
+    figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower left",
+                  ncols=4 if len(figure.axes) > 1 else 1)
 
 
 def _curves(axis, evaluations: list[dict]) -> None:
