@@ -15,7 +15,7 @@ from ueo.datasets.published import Comparison, PublishedDataset, on_mirror
 from ueo.errors import DataError
 from ueo.fetch.download import Piece, Remote
 from ueo.files import sums
-from ueo.images.folders import Item
+from ueo.images.folders import Item, existing
 from ueo.images.lists import read_list
 from ueo.label_space import ClassCounts
 from ueo.names import loose
@@ -135,8 +135,8 @@ class UFTDomainNet(PublishedDataset):
         base = root if loose(top) == loose(domain) else root.parent
         if base == root:
             cls.domain_folder(root, domain)
-        _refuse_missing(file, base, [name for name, _ in listed])
-        return [(os.path.join(base, name), label) for name, label in listed]
+        items = [(os.path.join(base, name), label) for name, label in listed]
+        return existing(items, file, "unpack the archive of that domain anew")
 
     @classmethod
     def list_file(cls, root: Path, name: str) -> Path:
@@ -178,20 +178,3 @@ class UFTDomainNet(PublishedDataset):
         found.left.append("the pictures themselves")
         found.files(paths, deep)
         return found
-
-
-def _refuse_missing(file: Path, base: Path, names: list[str]) -> None:
-    present: dict[str, set[str]] = {}  # listing folders is much faster than a test of each file
-    missing = []
-    for name in names:
-        folder, image = os.path.split(name)
-        if folder not in present:
-            path = base / folder
-            present[folder] = set(os.listdir(path)) if path.is_dir() else set()
-        if image not in present[folder]:
-            missing.append(name)
-    if missing:
-        raise DataError(
-            f"{base}: {len(missing)} of the {len(names)} images in {file.name} are missing, first "
-            f"{missing[0]!r}; unpack the archive of that domain anew"
-        )

@@ -296,7 +296,7 @@ def test_a_list_with_other_ids(tmp_path, sketch):
 def test_an_image_of_a_list_that_is_missing(tmp_path, sketch):
     (sketch.parent / "sketch/ant/sketch_007_000001.jpg").unlink()
     line = error(UFTDomainNet, tmp_path, "sketch")
-    assert "1 of the 345" in line and "sketch/ant/sketch_007_000001.jpg" in line
+    assert "1 of its 345" in line and "sketch/ant/sketch_007_000001.jpg" in line
 
 
 def test_a_missing_list(tmp_path, sketch):
