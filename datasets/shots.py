@@ -1,8 +1,6 @@
 """Take labelled shots out of the test set. Each known class must keep a test image, unless
 DATASET.UNTESTED_CLASSES allows otherwise."""
 
-from collections.abc import Sequence
-
 from dassl.data.datasets import Datum
 
 from ueo.errors import ConfigError
@@ -13,32 +11,21 @@ def take_shots(dataset, labelled: list[Datum], tested: list[Datum], shots: int, 
                ) -> tuple[list[Datum], list[Datum], int]:
     """Return (labelled shots, test images without them, how many left the test set).
 
-    dataset: the UFTDataset, which draws them. policy: "allow" as in `without_shots`, or another.
+    dataset: the UFTDataset, which draws the shots. Raises ConfigError if all test images of a known
+    class are shots, unless `policy` is "allow"; and if this is so for all known classes.
     """
     if shots < 1:
         return labelled, tested, 0
     labelled = dataset.generate_fewshot_dataset(labelled, num_shots=shots)
-    known, allow = len(dataset.space.known), policy == "allow"
-    kept = without_shots(tested, labelled, dataset.class_list, known, allow)
-    return labelled, kept, len(tested) - len(kept)
-
-
-def without_shots(
-    tested: list[Datum], shots: list[Datum], class_list: Sequence[str], known: int, allow: bool
-) -> list[Datum]:
-    """Return the test images that are no shots.
-
-    class_list: names by label; known: number of known classes. Raises ConfigError if all test
-    images of a known class are shots, unless `allow`; and if this is so for all known classes.
-    """
-    used = {item.impath for item in shots}
+    used = {item.impath for item in labelled}
     kept = [item for item in tested if item.impath not in used]
     lost = sorted({item.label for item in tested} - {item.label for item in kept})
-    if not lost or allow and len(lost) < known:
-        return kept
+    known = len(dataset.space.known)
+    if not lost or policy == "allow" and len(lost) < known:
+        return labelled, kept, len(tested) - len(kept)
     what = f"all {len(tested)} test images are labelled shots"
     if kept:
-        names = enumeration([class_list[label] for label in lost])
+        names = enumeration([dataset.class_list[label] for label in lost])
         what = (f"labelled shots are the last test images of {len(lost)} of {known} known classes "
                 f"({names}), PACC would be the mean over the others")
     allowing = ", or allow it with DATASET.UNTESTED_CLASSES allow" if len(lost) < known else ""
