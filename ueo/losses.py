@@ -39,11 +39,7 @@ DOUBTS = {  # decreasing functions of the confidence w, the Phi of UEO's section
 
 
 def universal_entropy(
-    prob: Tensor,
-    weight: Tensor,
-    trade_off: float = 1.0,
-    doubt: Tensor | None = None,
-    eps: float = EPS,
+    prob: Tensor, weight: Tensor, trade_off: float = 1.0, doubt: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """The two terms whose sum UEO minimises (arXiv:2308.12919, Eq. 4).
 
@@ -56,27 +52,25 @@ def universal_entropy(
     mean prediction, each a scalar. With equal weights the sum is information maximisation.
     """
     doubt = 1 / weight if doubt is None else doubt
-    conditional = (weight * entropy(prob, eps)).sum() / weight.sum()
-    marginal = entropy(weighted_mean(prob, doubt), eps)
+    conditional = (weight * entropy(prob)).sum() / weight.sum()
+    marginal = entropy(weighted_mean(prob, doubt))
     return conditional, -trade_off * marginal
 
 
 def entropy_difference(
-    prob: Tensor, weight: Tensor, doubt: Tensor, trade_off: float = 1.0, eps: float = EPS
+    prob: Tensor, weight: Tensor, doubt: Tensor, trade_off: float = 1.0
 ) -> tuple[Tensor, Tensor]:
     """The alternative that the UEO paper rejects (Eq. 3): lower the entropy of each confident
     sample and raise that of each doubtful one. Arguments and returns as in universal_entropy."""
-    each = entropy(prob, eps)
+    each = entropy(prob)
     conditional = (weight * each).sum() / weight.sum()
     return conditional, -trade_off * (doubt * each).sum() / doubt.sum()
 
 
-def information_maximisation(
-    prob: Tensor, trade_off: float = 1.0, eps: float = EPS
-) -> tuple[Tensor, Tensor]:
+def information_maximisation(prob: Tensor, trade_off: float = 1.0) -> tuple[Tensor, Tensor]:
     """Mean entropy, and negative entropy of the mean prediction (SHOT-IM, Liang et al., ICML 2020,
     Eq. 3); two scalars whose sum is minimised. prob: (batch, classes)."""
-    return entropy(prob, eps).mean(), -trade_off * entropy(prob.mean(0), eps)
+    return entropy(prob).mean(), -trade_off * entropy(prob.mean(0))
 
 
 def mutual_information(prob: Tensor) -> float:
