@@ -56,10 +56,21 @@ class Option:
                 return None
             raise ConfigError(f"{name} has no value; its default is {self.default!r}")
         if isinstance(self.default, list | tuple):
-            return self._list(value, name)
-        self._check_one(value := self._converted(value), value, name)
-        self._check_whole(value, name)
-        return value
+            if not isinstance(value, list | tuple) or self.length not in (None, len(value)):
+                raise ConfigError(f"{name} takes {self.allowed()}, not {quoted(value)}")
+            elements = list(map(self._converted, value))
+            found = type(self.default)(elements)
+        else:
+            value = found = self._converted(value)
+            elements = [value]
+        for element in elements:
+            self._check_one(element, value, name)
+        if self.check is not None:
+            try:
+                self.check(found)
+            except ConfigError as error:
+                raise ConfigError(f"{name}: {error}") from error
+        return found
 
     def allowed(self) -> str:
         """Return what the option takes in words, such as "a number from 0 to below 1"."""
@@ -98,16 +109,6 @@ class Option:
             return float(value)
         return str(value) if self._kind() is str and isinstance(value, int | float) else value
 
-    def _list(self, value, name: str):
-        fits = isinstance(value, list | tuple) and self.length in (None, len(value))
-        if not fits:
-            raise ConfigError(f"{name} takes {self.allowed()}, not {quoted(value)}")
-        elements = [self._converted(element) for element in value]
-        for element in elements:
-            self._check_one(element, value, name)
-        self._check_whole(elements := type(self.default)(elements), name)
-        return elements
-
     def _check_one(self, element, value, name: str) -> None:
         """Raise ConfigError unless `element`, which is `value` or part of it, is valid."""
         kind = self._kind()
@@ -125,13 +126,6 @@ class Option:
                 f"{name}: {quoted(element)} is unknown"
                 f"{did_you_mean(str(element)[:80], self.choices)}; known: {known}"
             )
-
-    def _check_whole(self, value, name: str) -> None:
-        if self.check is not None:
-            try:
-                self.check(value)
-            except ConfigError as error:
-                raise ConfigError(f"{name}: {error}") from error
 
     def _in_range(self, number: float) -> bool:
         return (
