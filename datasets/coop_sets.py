@@ -8,14 +8,20 @@ from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from ueo.datasets.recognition import NEEDED, RecognitionDataset, SplitFileDataset, lines_of
+from ueo.datasets.recognition import (
+    NEEDED,
+    RecognitionDataset,
+    SplitFileDataset,
+    in_halves,
+    lines_of,
+)
 from ueo.errors import DataError
 from ueo.images.folders import Item, existing
 
 
 @DATASET_REGISTRY.register()
 class UFTCaltech101(SplitFileDataset):
-    title, dataset_dir, number_of_classes = "Caltech101", "caltech-101", 100
+    title, dataset_dir, counts = "Caltech101", "caltech-101", in_halves(100)
     domains = targets = ("caltech101",)
     image_dir, split_file = "101_ObjectCategories", "split_zhou_Caltech101.json"
     split_id = "1hyarUivQE36mY6jSomru6Fjd-JzwcCzN"
@@ -23,7 +29,7 @@ class UFTCaltech101(SplitFileDataset):
 
 @DATASET_REGISTRY.register()
 class UFTOxfordPets(SplitFileDataset):
-    title, dataset_dir, number_of_classes = "OxfordPets", "oxford_pets", 37
+    title, dataset_dir, counts = "OxfordPets", "oxford_pets", in_halves(37)
     domains = targets = ("oxford_pets",)
     template = "a photo of a {}, a type of pet."
     image_dir, split_file = "images", "split_zhou_OxfordPets.json"
@@ -32,7 +38,7 @@ class UFTOxfordPets(SplitFileDataset):
 
 @DATASET_REGISTRY.register()
 class UFTStanfordCars(SplitFileDataset):
-    title, dataset_dir, number_of_classes = "StanfordCars", "stanford_cars", 196
+    title, dataset_dir, counts = "StanfordCars", "stanford_cars", in_halves(196)
     domains = targets = ("stanford_cars",)
     image_dir, split_file = "", "split_zhou_StanfordCars.json"
     split_id = "1ObCFbaAgVu0I-k_Au-gIUcefirdAuizT"
@@ -40,7 +46,7 @@ class UFTStanfordCars(SplitFileDataset):
 
 @DATASET_REGISTRY.register()
 class UFTOxfordFlowers(SplitFileDataset):
-    title, dataset_dir, number_of_classes = "Flowers102", "oxford_flowers", 102
+    title, dataset_dir, counts = "Flowers102", "oxford_flowers", in_halves(102)
     domains = targets = ("oxford_flowers",)
     template = "a photo of a {}, a type of flower."
     image_dir, split_file = "jpg", "split_zhou_OxfordFlowers.json"
@@ -49,7 +55,7 @@ class UFTOxfordFlowers(SplitFileDataset):
 
 @DATASET_REGISTRY.register()
 class UFTFood101(SplitFileDataset):
-    title, dataset_dir, number_of_classes = "Food101", "food-101", 101
+    title, dataset_dir, counts = "Food101", "food-101", in_halves(101)
     domains = targets = ("food101",)
     template = "a photo of {}, a type of food."
     image_dir, split_file = "images", "split_zhou_Food101.json"
@@ -58,7 +64,7 @@ class UFTFood101(SplitFileDataset):
 
 @DATASET_REGISTRY.register()
 class UFTSUN397(SplitFileDataset):
-    title, dataset_dir, number_of_classes = "SUN397", "sun397", 397
+    title, dataset_dir, counts = "SUN397", "sun397", in_halves(397)
     domains = targets = ("sun397",)
     image_dir, split_file = "SUN397", "split_zhou_SUN397.json"
     split_id = "1y2RD81BYuiyvebdN-JymPfyWYcd8_MUq"
@@ -66,7 +72,7 @@ class UFTSUN397(SplitFileDataset):
 
 @DATASET_REGISTRY.register()
 class UFTDescribableTextures(SplitFileDataset):
-    title, dataset_dir, number_of_classes = "DTD", "dtd", 47
+    title, dataset_dir, counts = "DTD", "dtd", in_halves(47)
     domains = targets = ("dtd",)
     template = "{} texture."
     image_dir, split_file = "images", "split_zhou_DescribableTextures.json"
@@ -77,7 +83,7 @@ class UFTDescribableTextures(SplitFileDataset):
 class UFTEuroSAT(SplitFileDataset):
     """In prompts, the CoOp family uses clearer names than those in its split file."""
 
-    title, dataset_dir, number_of_classes = "EuroSAT", "eurosat", 10
+    title, dataset_dir, counts = "EuroSAT", "eurosat", in_halves(10)
     domains = targets = ("eurosat",)
     template = "a centered satellite photo of {}."
     image_dir, split_file = "2750", "split_zhou_EuroSAT.json"
@@ -100,7 +106,7 @@ class UFTEuroSAT(SplitFileDataset):
 
 @DATASET_REGISTRY.register()
 class UFTUCF101(SplitFileDataset):
-    title, dataset_dir, number_of_classes = "UCF101", "ucf101", 101
+    title, dataset_dir, counts = "UCF101", "ucf101", in_halves(101)
     domains = targets = ("ucf101",)
     template = "a photo of a person doing {}."
     image_dir, split_file = "UCF-101-midframes", "split_zhou_UCF101.json"
@@ -111,7 +117,7 @@ class UFTUCF101(SplitFileDataset):
 class UFTFGVCAircraft(RecognitionDataset):
     """Has its own lists: variants.txt, and images_variant_<part>.txt with lines `image variant`."""
 
-    title, dataset_dir, number_of_classes = "FGVCAircraft", "fgvc_aircraft", 100
+    title, dataset_dir, counts = "FGVCAircraft", "fgvc_aircraft", in_halves(100)
     domains = targets = ("fgvc_aircraft",)
     template = "a photo of a {}, a type of aircraft."
 

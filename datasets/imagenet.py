@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from ueo.datasets.recognition import NEEDED, RecognitionDataset, images_of, lines_of
+from ueo.datasets.recognition import NEEDED, RecognitionDataset, images_of, in_halves, lines_of
 from ueo.errors import DataError
 from ueo.images.folders import Item, find_folder, subfolders
 from ueo.label_space import ClassCounts
@@ -35,7 +35,7 @@ class WordNetFolders(RecognitionDataset):
     class_folders: their names, in the order of class ids.
     """
 
-    number_of_classes = 1000
+    counts = in_halves(1000)
 
     def setup(self, root: Path) -> None:
         names = class_names(root)
@@ -103,7 +103,7 @@ class UFTImageNetSketch(Variant):
 class FewerClasses(Variant):
     """200 of the classes, in the order of the names of their folders."""
 
-    number_of_classes = 200
+    counts = in_halves(200)
 
     def present(self, names: dict[str, str]) -> list[str]:
         folder = self.root / self.image_dir

@@ -20,26 +20,20 @@ from ueo.label_space import ClassCounts
 NEEDED = "see docs/datasets.md for the layout"
 
 
-class RecognitionDataset(UFTDataset):
-    """A subclass sets, besides what UFTDataset asks for:
+def in_halves(total: int) -> ClassCounts:
+    """Return the counts of `total` classes, of which the first half is known."""
+    known = (total + 1) // 2
+    partial = (known + 1) // 2
+    return ClassCounts(total, known, partial, partial, seen_ood=(total - known) // 2)
 
-    number_of_classes: of the published version.
-    template:          the CoOp family's prompt, for CTX_INIT "template", where it is not CLIP's.
-    """
+
+class RecognitionDataset(UFTDataset):
+    """A subclass sets, besides what UFTDataset asks for, `template`, the CoOp family's prompt for
+    CTX_INIT "template", where it is not CLIP's."""
 
     settings = ("all",)
     published_split = True
-    number_of_classes: int
     template = TEMPLATE
-
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        total = getattr(cls, "number_of_classes", 0)
-        if total and "counts" not in vars(cls):
-            known = (total + 1) // 2
-            cls.counts = ClassCounts(
-                total, known, (known + 1) // 2, (known + 1) // 2, (total - known) // 2
-            )
 
     def released(self, domain: str) -> tuple[list[Item], list[Item]]:
         return self.independent(domain)
