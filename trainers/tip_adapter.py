@@ -19,7 +19,6 @@ from dassl.engine import TRAINER_REGISTRY
 from torch import Tensor
 
 from ueo.clip.adapters import Cache
-from ueo.images.items import Images
 from ueo.images.loaders import EvaluationLoader
 from ueo.settings.options import Option
 from ueo.trainers.base import CLIPTrainer
@@ -39,20 +38,19 @@ class TipAdapter(CLIPTrainer):
     }
 
     def adapter(self) -> Cache:
-        classes = len(self.dm.dataset.classnames)
+        classes = self.num_classes
         # the same number of rows in every domain: a checkpoint of one can be tested on another
         rows = max(self.cfg.DATASET.NUM_SHOTS * classes, len(self.dm.dataset.train_x))
         strength = self.options.ALPHA / self.model.logit_scale
         return Cache(rows, classes, self.model.embedding, strength, self.options.BETA)
 
     def prepare(self, zero_shot: Tensor) -> None:
-        items, training = self.dm.dataset.train_x, self.train_loader_x.dataset
-        images = Images(items, training.transform, store=training.store, plain=training.plain,
-                        upright=training.upright)
+        training = self.train_loader_x.dataset
+        images = training.only(training.chosen)  # with a seed of its own
         loader = EvaluationLoader(images, self.cfg, self.device)
         keys = 0
         for view in range(self.options.VIEWS):
             images.seed.random_(2**62, generator=self._generator(view))
             keys = keys + self.passes.rows(loader, self.model.image_features, "cache")
-        labels = torch.tensor([item.label for item in items])
+        labels = torch.tensor([item.label for item in self.dm.dataset.train_x])
         self.model.adapter.fill(F.normalize(keys, dim=-1), labels)
