@@ -94,7 +94,7 @@ class Midway(InfoMax):
     }
 
     def adapter(self) -> nn.Module:
-        return Mixed(len(self.dm.dataset.classnames), self.model.embedding, self.model.dtype)
+        return Mixed(self.num_classes, self.model.embedding, self.model.dtype)
 
     def setup(self) -> None:
         groups = self.trainable()

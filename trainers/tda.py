@@ -95,8 +95,8 @@ class TDA(CLIPTrainer):
     }
 
     def adapter(self) -> Caches:
-        model, classes = self.model, len(self.dm.dataset.classnames)
-        return Caches(classes, model.embedding, model.logit_scale, self.options)
+        model = self.model
+        return Caches(self.num_classes, model.embedding, model.logit_scale, self.options)
 
     def prepare(self, zero_shot: Tensor) -> None:
         features = self.passes.unlabelled_features()

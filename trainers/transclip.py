@@ -27,8 +27,7 @@ class TransCLIP(CLIPTrainer):
 
     def adapter(self) -> GaussianClasses:
         model = self.model
-        classes = len(self.dm.dataset.classnames)
-        return GaussianClasses(classes, model.embedding, model.logit_scale)
+        return GaussianClasses(self.num_classes, model.embedding, model.logit_scale)
 
     def prepare(self, zero_shot: Tensor) -> None:
         self._fit(self.passes.unlabelled_features())

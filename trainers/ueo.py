@@ -70,7 +70,7 @@ class UEO(CLIPTrainer):
             raise ConfigError(
                 "TRAINER.UEO.WEIGHTING: the oracle needs labels, which these images lack"
             )
-        return (labels < len(self.dm.dataset.classnames)).float()
+        return (labels < self.num_classes).float()
 
     def before_epoch(self) -> None:
         if self.options.REFRESH and self.epoch > 0:

@@ -36,7 +36,7 @@ class UPAdapter(CLIPTrainer):
     }
 
     def adapter(self) -> Cache:
-        classes = len(self.dm.dataset.classnames)
+        classes = self.num_classes
         strength = self.options.ALPHA / self.model.logit_scale
         return Cache(classes, classes, self.model.embedding, strength, self.options.BETA)
 

@@ -21,8 +21,8 @@ class ZLaP(CLIPTrainer):
     defaults = {"CTX_INIT": "template"}
 
     def adapter(self) -> Propagated:
-        dataset = self.dm.dataset
-        return Propagated(len(dataset.train_u), len(dataset.classnames), self.model.embedding)
+        images = len(self.dm.dataset.train_u)
+        return Propagated(images, self.num_classes, self.model.embedding)
 
     def prepare(self, zero_shot: Tensor) -> None:
         features = self.passes.unlabelled_features().to(self.device)

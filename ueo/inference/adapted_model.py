@@ -236,7 +236,7 @@ def network(cfg, facts: dict, device: torch.device, load: Callable[..., Backbone
         template=facts["template"],
         **{name: range(length) for name, length in facts["images"].items()},
     )
-    trainer.dm = SimpleNamespace(dataset=known)
+    trainer.dm, trainer.num_classes = SimpleNamespace(dataset=known), len(known.classnames)
     trainer.check_cfg(cfg)
     trainer.build_network(load)
     return trainer
