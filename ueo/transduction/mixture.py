@@ -12,7 +12,7 @@ text feature, and s_k to the spread of all images about the texts. TransCLIP use
 statistics, and one variance for all classes.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -61,14 +61,13 @@ def fit(features: Tensor, texts: Tensor, scale: float, anchored: bool) -> Mixtur
     log_prior = (scale * features @ texts.T).log_softmax(-1)
     z, graph = log_prior.exp(), affinity(features, NEIGHBOURS)
     if anchored:
-        means, spread = texts, _shared(features, texts, z)
-        found = Mixture(means, spread.expand_as(texts), z)
+        spread = _shared(features, texts, z)
+        means, variances = texts, spread.expand_as(texts)
     else:
         means = _of_confident(features, z)
-        found = Mixture(means, torch.full_like(texts, 1 / features.shape[1]), z)
+        variances = torch.full_like(texts, 1 / features.shape[1])
     for _ in range(ROUNDS):
-        found = _updated(found, log_prior, features, graph)
-        z = found.posterior
+        z = posterior(log_prior, log_likelihood(features, means, variances), graph, z)
         if anchored:
             counts = z.argmax(1).bincount(minlength=len(texts)).to(z)
             trust = (counts / (1 + counts))[:, None]
@@ -78,13 +77,8 @@ def fit(features: Tensor, texts: Tensor, scale: float, anchored: bool) -> Mixtur
         else:
             means = _means(features, z)
             variances = _shared(features, means, z).clamp(min=LEAST_VARIANCE).expand_as(texts)
-        found = replace(found, means=means, variances=variances)
-    return _updated(found, log_prior, features, graph)
-
-
-def _updated(found: Mixture, log_prior: Tensor, features: Tensor, graph: Graph) -> Mixture:
-    likelihood = log_likelihood(features, found.means, found.variances)
-    return replace(found, posterior=posterior(log_prior, likelihood, graph, found.posterior))
+    z = posterior(log_prior, log_likelihood(features, means, variances), graph, z)
+    return Mixture(means, variances, z)
 
 
 def _of_confident(features: Tensor, z: Tensor) -> Tensor:
