@@ -138,7 +138,8 @@ def test_the_gain_in_h_score_uses_the_accepted_images():
 
     def run(predictions, accepted):
         return {"test_labels": labels, "test_predictions_after": predictions,
-                "test_scores_after": rng.random(300), ACCEPTED: accepted}, 4
+                "test_scores_after": rng.random(300), ACCEPTED: accepted,
+                "test_paths": np.arange(300)}, 4
 
     right = np.where(labels < 4, labels, 0)
     accepted = labels < 5

@@ -73,10 +73,9 @@ def main(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         if backbone.startswith(RANDOM):
             backbone = parity.random_weights(backbone.removeprefix(RANDOM), Path(folder))
-        asked = as_settings(parity.ParitySettings, argparse.Namespace(**{
-            **vars(args), "backbone": backbone, "scratch": Path(folder),
-            "size": load_clip(backbone, "fp32").preprocessing.size[0],
-        }))
+        args.backbone, args.scratch = backbone, Path(folder)
+        args.size = load_clip(backbone, "fp32").preprocessing.size[0]
+        asked = as_settings(parity.ParitySettings, args)
         steps = [parity.compare_steps(module, asked, setting)
                  for setting in args.setting or parity.SETTINGS if args.steps]
         epochs = [row for setting in args.setting or ("open",) if args.epochs

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from ueo.open_set import UNKNOWN
 from ueo.results.intervals import (
     BLOCK,
     interval,
@@ -25,7 +26,7 @@ Weighted = tuple[Outputs, int, float]  # a run and its weight
 Group = tuple[list[Weighted], list[Weighted], slice | list[int]]  # ours, the base's, their images
 Estimate = tuple[float, tuple[float, float]]  # (value, interval)
 
-METRICS = ("pacc", "auroc")
+PAIR = ("pacc", "auroc")  # the metrics of the compact tables; their gains have intervals
 COMPARED = ("test_predictions_after", "test_scores_after")
 ACCEPTED = "test_accepted_after"  # (samples,) bool: images that a threshold accepts as known
 DRAWS = 10_000_000  # images x resamples at most, or large domains take minutes
@@ -53,12 +54,12 @@ def resampled(outputs: Outputs, num_known: int, counts: np.ndarray) -> dict[str,
               "fpr95": weighted_fpr(*separated)}
     if ACCEPTED in outputs:
         taken = outputs[ACCEPTED]
-        kept = np.where(taken, predictions, -1)
-        os_star = weighted_pacc(labels[known], kept[known], counts[:, known])
+        answers = np.where(taken, predictions, UNKNOWN)
+        os_star = weighted_pacc(labels[known], answers[known], counts[:, known])
         unknown = counts[:, ~known]
         with np.errstate(invalid="ignore"):  # 0 / 0
-            refused = (unknown * ~taken[~known]).sum(1) / unknown.sum(1)
-        result["h_score"] = _harmonic(os_star, refused)
+            rejected = (unknown * ~taken[~known]).sum(1) / unknown.sum(1)
+        result["h_score"] = _harmonic(os_star, rejected)
     return result
 
 
@@ -70,20 +71,19 @@ def _harmonic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def mean_gains(
     runs: Mapping[Cell, list[Run]],
     base: Mapping[Cell, list[Run]],
-    metrics: tuple[str, ...] = METRICS,
+    metrics: tuple[str, ...] = PAIR,
     resamples: int = 1000,
-    seed: int = 0,
 ) -> dict[str, Estimate]:
     """{metric: (mean gain of `runs` over `base`, its paired 95 % interval)}, in percentage points,
     the mean over domains; see `drawn_gains`."""
-    drawn = drawn_gains(runs, base, metrics, resamples, seed)
+    drawn = drawn_gains(runs, base, metrics, resamples)
     return {m: estimate(drawn[m].values()) for m in metrics}
 
 
 def drawn_gains(
     runs: Mapping[Cell, list[Run]],
     base: Mapping[Cell, list[Run]] | None,
-    metrics: tuple[str, ...] = METRICS,
+    metrics: tuple[str, ...] = PAIR,
     resamples: int = 1000,
     seed: int = 0,
     object_of: Callable[[str], str] | None = None,
@@ -181,15 +181,11 @@ def _on_same_images(pairs: list[tuple[list[Run], list[Run]]]) -> tuple[Sequence[
     A method that trains on labelled shots is not tested on them, so it has fewer test images, which
     depend on the seed. A group is (our runs that were tested on the same images, the base's runs on
     these images, columns of these images). Each cell has the same weight, and within a group ours
-    and the base's have the same. Names are empty if a run has none.
+    and the base's have the same.
     """
-    paths = [o.get("test_paths") for ours, theirs in pairs for o, _ in (*ours, *theirs)]
-    unnamed = any(p is None for p in paths)
-    alike = unnamed or all(np.array_equal(p, paths[0]) for p in paths)
-    if unnamed:
-        images = [""] * len(pairs[0][0][0][0]["test_labels"])
-    else:
-        images = paths[0].tolist() if alike else sorted(set().union(*(p.tolist() for p in paths)))
+    paths = [o["test_paths"] for ours, theirs in pairs for o, _ in (*ours, *theirs)]
+    alike = all(np.array_equal(p, paths[0]) for p in paths)
+    images = paths[0].tolist() if alike else sorted(set().union(*(p.tolist() for p in paths)))
     shared = set(images).intersection(
         *(o["test_paths"].tolist() for _, theirs in pairs for o, _ in theirs if not alike))
     most, by_images = max(len(ours) for ours, _ in pairs), {}

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ueo.results.bootstrap import Run, drawn_gains, estimate, rows_of
+from ueo.results.bootstrap import PAIR, Run, drawn_gains, estimate, rows_of
 from ueo.results.check_outputs import measure
 from ueo.results.comparable import Entry
 from ueo.results.paper.names import shifted
 from ueo.results.record import read_outputs
 
 METRICS = ("pacc", "auroc", "fpr95", "hm", "h_score", "accuracy", "ece")  # of a table
-GAINS = ("pacc", "auroc")  # with a bootstrap interval, in every form of a table
-MEASURED = (*GAINS, "hm", "fpr95")  # with one in its .json
+MEASURED = (*PAIR, "hm", "fpr95")  # whose gains have a bootstrap interval in a table's .json
 RESAMPLES = 1000
 
 Drawn = dict[str, dict[str, np.ndarray]]  # of bootstrap.drawn_gains
@@ -27,7 +26,7 @@ def overall_gain(entries: list[Entry], method: str, base: str) -> dict | None:
     "all" are left out. None if nothing can be compared."""
     runs: dict[str, dict[tuple, list[Entry]]] = {method: defaultdict(list), base: defaultdict(list)}
     for folder, r in entries:
-        measured = None not in (r["metrics"]["test"][m] for m in GAINS)
+        measured = None not in (r["metrics"]["test"][m] for m in PAIR)
         if r["trainer"] in runs and r["domain"] != r["tuning_domain"] and measured:
             runs[r["trainer"]][r["domain"], r["setting"]].append((folder, r))
     cells = sorted(set(runs[method]) & set(runs[base]))

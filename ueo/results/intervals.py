@@ -10,6 +10,7 @@ from ueo.metrics import refuse_not_finite
 
 Interval = tuple[float, float]
 
+LEVEL = 0.95
 BLOCK = 2_000_000  # counts in memory at once
 
 
@@ -88,10 +89,10 @@ def weighted_oscr(
     return np.where(none_right, 0.0, rights / knowns.astype(np.float64) * area)
 
 
-def interval(values: np.ndarray, level: float = 0.95) -> Interval:
-    """Percentile interval of resampled values. NaN (metric undefined) is left out."""
+def interval(values: np.ndarray) -> Interval:
+    """95 % percentile interval of resampled values. NaN (metric undefined) is left out."""
     values = values[np.isfinite(values)]
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
@@ -102,9 +103,8 @@ def intervals(
     num_known: int,
     resamples: int = 1000,
     seed: int = 0,
-    level: float = 0.95,
 ) -> dict[str, Interval]:
-    """Percentile intervals of pacc, auroc, fpr95 and oscr, in [0, 1]; those defined on the set.
+    """95 % intervals of pacc, auroc, fpr95 and oscr, in [0, 1]; those defined on the set.
 
     labels, predictions, scores: (samples,), labels below 0 are left out. A draw that lacks one kind
     of images, so that a metric is undefined, does not count.
@@ -121,7 +121,7 @@ def intervals(
         for draws in np.diff([*range(0, resamples, size), resamples])
     ]
     drawn = {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
-    return {name: interval(v, level) for name, v in drawn.items()}
+    return {name: interval(v) for name, v in drawn.items()}
 
 
 def _block(labels, predictions, scores, known, counts) -> dict[str, np.ndarray]:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from tabulate import tabulate
 
 from ueo import text
+from ueo.results.bootstrap import PAIR
 from ueo.results.tables import MEAN, METRICS
-from ueo.results.wording import NAMES, PAIR, caption, sentences, signed
+from ueo.results.wording import NAMES, caption, sentences, signed
 
 EXPLAINED = {
     "pacc": "mean recall over known classes",
@@ -44,22 +45,21 @@ def markdown(summary: dict) -> str:
     return "\n\n".join(parts + sentences(summary, "github")) + "\n"
 
 
-def csv_text(summaries: list[dict]) -> str:
+def csv_text(summary: dict) -> str:
     """One number per line, in full precision; COLUMNS is the header."""
     file = io.StringIO()
     table = csv.writer(file, lineterminator="\n")
     table.writerow(COLUMNS)
-    for summary in summaries:
-        for row in summary["rows"]:
-            for domain, values in row["values"].items():
-                for metric, value in values.items():
-                    if value is not None:
-                        table.writerow(map(text.csv_cell, [
-                            summary["title"], summary["backbone"], summary["protocol"],
-                            row["setting"], row["method"], row["method"] in summary["use_labels"],
-                            row["method"] in summary["read_labels"], domain, metric,
-                            value["mean"], value["std"], value["seeds"],
-                        ]))
+    for row in summary["rows"]:
+        for domain, values in row["values"].items():
+            for metric, value in values.items():
+                if value is not None:
+                    table.writerow(map(text.csv_cell, [
+                        summary["title"], summary["backbone"], summary["protocol"],
+                        row["setting"], row["method"], row["method"] in summary["use_labels"],
+                        row["method"] in summary["read_labels"], domain, metric,
+                        value["mean"], value["std"], value["seeds"],
+                    ]))
     return file.getvalue()
 
 

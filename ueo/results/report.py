@@ -27,7 +27,7 @@ def write(
         "txt": console(summary, published) + "\n",
         "md": markdown,
         "tex": latex.table(summary, f"{folder.name}-{stem.removeprefix('table-')}"),
-        "csv": render.csv_text([summary]),
+        "csv": render.csv_text(summary),
     }
     for suffix, text in texts.items():
         write_text(folder / f"{stem}.{suffix}", text)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from ueo import text
 from ueo.results import coverage
+from ueo.results.bootstrap import PAIR
 from ueo.results.paper import names
 from ueo.results.paper.names import METRICS as NAMES
 from ueo.results.tables import MEAN
 
-PAIR = ("pacc", "auroc")  # of the compact table
 ROUNDING = 1e-5  # points; a difference below this is 0, because a bootstrap has fp32 recalls
 
 

@@ -11,6 +11,7 @@ from ueo.grids.plan import plan
 from ueo.grids.run_grid import selection
 from ueo.names import did_you_mean
 from ueo.results import gains, report, tables
+from ueo.results.bootstrap import PAIR
 from ueo.results.record import read_result
 from ueo.results.wording import ROUNDING, signed, signed_interval
 from ueo.text import file_name
@@ -73,7 +74,7 @@ def verdict(found: list[tables.Entry]) -> str:
         return "Whether the weighting matters was not measured: runs without it are missing."
     ratios = [r["notes"]["weights"]["max_over_min"] for _, r in found if r["trainer"] == UEO]
     lines = [f"The largest weight is {np.mean(ratios):.3f} times the smallest, on average."]
-    for metric in gains.GAINS:
+    for metric in PAIR:
         low, high = gain[metric]["interval"]
         open_ = low <= ROUNDING and high >= -ROUNDING
         matters = "is not shown to matter" if open_ else "matters"

@@ -72,8 +72,8 @@ def claimed(runs: Runs) -> list[dict]:
     """Return the claims of the paper with our measurements."""
     anchors = [arm for arm in runs if arm.startswith("ARF")]
 
-    def each(test: str, metric: str = "pacc") -> list[dict]:
-        return [compare(runs, arm, CONTRASTIVE, test, metric) for arm in anchors]
+    def each(test: str) -> list[dict]:
+        return [compare(runs, arm, CONTRASTIVE, test, "pacc") for arm in anchors]
 
     tuned = [arm for arm in (PLAIN, CONTRASTIVE) if arm in runs]
     return [

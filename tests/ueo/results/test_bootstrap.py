@@ -53,6 +53,7 @@ def test_equal_means_of_different_recalls_are_no_gain_up_to_rounding():
     for name, right in (("one", (1, 2, 1, 1)), ("other", (1, 3, 0, 1))):
         taken = np.concatenate([np.arange(n) < k for n, k in zip((3, 3, 3, 7, 1), (*right, 0))])
         several[name] = {"a": [({"test_labels": labels, "test_scores_after": scores,
+                                 "test_paths": np.arange(17),
                                  "test_predictions_after": np.where(taken, labels, 8)}, 4)]}
     gain, _ = mean_gains(several["one"], several["other"], ("pacc",), 20)["pacc"]
     assert abs(gain) < ROUNDING and signed(gain) == signed(-gain) == "+0.00"
@@ -84,7 +85,7 @@ def test_resamples_without_an_unknown_image_do_not_count():
     known = np.arange(60) >= 2
     labels = np.where(known, np.arange(60) % 4, 4)
     outputs = {"test_labels": labels, "test_predictions_after": labels % 4,
-               "test_scores_after": rng.random(60)}
+               "test_scores_after": rng.random(60), "test_paths": np.arange(60)}
     better = {**outputs, "test_scores_after": outputs["test_scores_after"] + known}
     counts = resample_counts(60, 200, rng)
     assert np.isnan(weighted_auroc(known, outputs["test_scores_after"], counts)).any()

@@ -109,7 +109,7 @@ def made(methods, places, missing=(), scale=1.0):
         return {"gain": middle, "interval": (middle - scale, middle + scale)}
 
     def both():
-        return {m: gain() for m in gains.GAINS}
+        return {m: gain() for m in gains.PAIR}
 
     overall = [
         {"method": method, "base": "ZeroshotCLIP", **both(),
@@ -119,7 +119,7 @@ def made(methods, places, missing=(), scale=1.0):
         for method in methods
     ]
     rows = [{"method": "ZeroshotCLIP", "setting": "open", "values": {
-        d: {m: {"mean": 50.0} for m in gains.GAINS} for d in places}}]
+        d: {m: {"mean": 50.0} for m in gains.PAIR} for d in places}}]
     return {"title": "Emoji under shift", "base": "ZeroshotCLIP", "domains": places, "rows": rows,
             "overall": overall}
 

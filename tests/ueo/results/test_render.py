@@ -16,7 +16,7 @@ def summary(entries):  # noqa: F811
 
 
 def test_csv_contains_every_number(summary):
-    rows = list(csv.DictReader(io.StringIO(render.csv_text([summary]))))
+    rows = list(csv.DictReader(io.StringIO(render.csv_text(summary))))
     assert tuple(rows[0]) == render.COLUMNS
     values = {(r["method"], r["domain"], r["metric"]): r for r in rows}
     for row in summary["rows"]:

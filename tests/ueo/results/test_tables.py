@@ -230,7 +230,7 @@ def test_an_oracle_is_marked_in_every_output(entries):
     for text in (render.console(summary), render.markdown(summary), render.overview([summary])):
         assert "New‡" in text and "Zero‡" not in text
     assert r"New$^\ddagger$" in latex.table(summary, "toy")
-    lines = [line.split(",") for line in render.csv_text([summary]).splitlines()]
+    lines = [line.split(",") for line in render.csv_text(summary).splitlines()]
     column = lines[0].index("reads_labels")
     assert {(line[4], line[column]) for line in lines[1:]} == {("New", "True"), ("Zero", "False")}
 
@@ -289,7 +289,7 @@ def test_without_labels_a_table_has_no_numbers(tmp_path):
         entries.append((tmp_path / str(i), result))
     summary = tables.summarise(entries, "Zero")
     assert summary["overall"] == [] and "- / -" in render.console(summary)
-    latex.table(summary, "toy"), render.markdown(summary), render.csv_text([summary])
+    latex.table(summary, "toy"), render.markdown(summary), render.csv_text(summary)
 
 
 def test_a_gain_is_over_the_cells_that_both_methods_have(entries):
@@ -318,7 +318,7 @@ def test_seeds_that_a_label_space_lacks_give_no_gain(tmp_path):
                 found.append((folder, result))
     gain = gains.overall_gain(found, "New", "Zero")
     assert len(gain["pacc"]["seeds"]) == 1  # seeds 2 and 3 have one label space
-    for metric in gains.GAINS:
+    for metric in gains.PAIR:
         assert [gain[metric]["gain"], *gain[metric]["interval"]] == pytest.approx([0] * 3, abs=1e-9)
 
 

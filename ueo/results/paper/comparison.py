@@ -10,9 +10,10 @@ from pathlib import Path
 from tabulate import tabulate
 
 from ueo.files import write_json, write_text
+from ueo.results.bootstrap import PAIR
 from ueo.results.comparable import Entry
 from ueo.results.coverage import sentence
-from ueo.results.gains import GAINS, mean
+from ueo.results.gains import mean
 from ueo.results.paper.names import METRICS as NAMES
 from ueo.results.record import score_of, was_resumed
 from ueo.results.tables import MEAN
@@ -48,7 +49,7 @@ def compare(summary: dict, entries: list[Entry], groups: Mapping[str, str]) -> l
             "uses": _uses(records, groups[method]),
             "score": score_of(records[0]),
             **{metric: _over_label_spaces(summary, method, metric) for metric in METRICS},
-            "gains": {metric: gains[method][metric] for metric in GAINS} if method in gains else {},
+            "gains": {metric: gains[method][metric] for metric in PAIR} if method in gains else {},
             "seconds": mean(whole) if whole else None,
         })
     return rows
@@ -77,12 +78,12 @@ def markdown(rows: list[dict], base: str, missing: Sequence[str] = ()) -> str:
         lines.append([
             row["group"] if row["group"] != last else "", row["method"], " ".join(row["uses"]),
             *(_number(row[metric]) for metric in METRICS),
-            *(gain_of(row["gains"].get(metric, {}), "") for metric in GAINS),
+            *(gain_of(row["gains"].get(metric, {}), "") for metric in PAIR),
             _number(row["seconds"]),
         ])
         last = row["group"]
     header = ["group", "method", "uses", *(NAMES[m] for m in METRICS),
-              *(f"gain in {NAMES[m]}" for m in GAINS), "seconds"]
+              *(f"gain in {NAMES[m]}" for m in PAIR), "seconds"]
     table = tabulate(lines, header, "github", disable_numparse=True)
     used = dict.fromkeys(mark for row in rows for mark in row["uses"])
     marks = "; ".join(f"{mark}: {USES[mark]}" for mark in USES if mark in used)

@@ -1,6 +1,6 @@
 """Results per domain: each method's gains in PACC and AUROC over another, with their intervals."""
 
-from ueo.results.gains import GAINS
+from ueo.results.bootstrap import PAIR
 from ueo.results.paper import names, style
 from ueo.results.render import explained, signs
 
@@ -19,7 +19,7 @@ def draw(summary: dict) -> list:
         return []
     methods = [gain["method"] for gain in summary["overall"]]
     limits = {m: style.shared_range([v for _, own in blocks for found in own.values()
-                                     for v in found[m]["interval"]]) for m in GAINS}
+                                     for v in found[m]["interval"]]) for m in PAIR}
     return [_page(summary, page, methods, limits) for page in _pages(blocks, len(methods))]
 
 
@@ -55,7 +55,7 @@ def _page(summary: dict, blocks: list, methods: list[str], limits: dict):
             y += ROW
     figure, axes = style.sheet(style.COLUMN, y + AROUND, 1, 2, sharey=True)
     figure.get_layout_engine().set(wspace=0.06)
-    for axis, metric in zip(axes[0], GAINS):
+    for axis, metric in zip(axes[0], PAIR):
         axis.axvline(0, color=style.INK, linewidth=0.6)
         for place, number, found in lines:
             if found is None:

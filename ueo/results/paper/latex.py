@@ -6,10 +6,11 @@ It is made from a table's summary alone. Packages: \\usepackage{booktabs}.
 from textwrap import wrap
 
 from ueo import text
+from ueo.results.bootstrap import PAIR
 from ueo.results.paper import names
 from ueo.results.render import signs
 from ueo.results.tables import MEAN
-from ueo.results.wording import PAIR, mean_of, notes, signed
+from ueo.results.wording import mean_of, notes, signed
 
 WIDEST = 6  # columns of numbers that fit on a page; more are set below
 LONGEST = 30  # characters of a name

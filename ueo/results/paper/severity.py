@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ueo.results.gains import GAINS
+from ueo.results.bootstrap import PAIR
 from ueo.results.paper import names, style
 from ueo.results.render import explained, signs
 
@@ -29,7 +29,7 @@ def draw(summary: dict) -> list:
         return []
     limits = {m: style.shared_range([v for points in gains.values() for (shift, _), p in
                                      points.items() if shift in shifts for v in p[m]["interval"]])
-              for m in GAINS}
+              for m in PAIR}
     methods = list(gains)
     pages = -(-len(methods) // MOST_LINES)
     return [
@@ -65,7 +65,7 @@ def _page(summary: dict, gains: dict[str, dict[Point, dict]], shifts: dict[str, 
     for number, (shift, severities) in enumerate(shifts.items()):
         band, column = divmod(number, columns)
         below = {severity: domains[shift, severity] for severity in severities}
-        for row, metric in enumerate(GAINS):
+        for row, metric in enumerate(PAIR):
             axis = axes[2 * band + row, column]
             _panel(axis, summary, gains, shift, below, metric)
             axis.set_ylim(limits[metric])
@@ -113,5 +113,5 @@ def _base_value(summary: dict, domains: list[str], metric: str) -> str:
     both metrics."""
     cells = [row["values"][domain] for row in summary["rows"] for domain in domains
              if row["method"] == summary["base"]]
-    values = [cell[metric]["mean"] for cell in cells if cell and all(cell[m] for m in GAINS)]
+    values = [cell[metric]["mean"] for cell in cells if cell and all(cell[m] for m in PAIR)]
     return f"{np.mean(values):.0f}"

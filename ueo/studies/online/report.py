@@ -10,7 +10,7 @@ from ueo.files import write_json, write_text
 from ueo.grids.choices import ALL, config_name, output_name, trainer_names
 from ueo.grids.grid_settings import ZERO_SHOT, GridSettings
 from ueo.grids.run_grid import selection
-from ueo.results.gains import GAINS
+from ueo.results.bootstrap import PAIR
 from ueo.results.paper import names, style
 from ueo.studies.bench.protocol import CLEAN, SHIFTED
 from ueo.studies.bench.report import cell, gains_tables
@@ -63,7 +63,7 @@ def markdown(results: dict[str, list[dict]]) -> str:
             of_axis = [r for r in results[part] if r["axis"] == axis]
             for group in _distinct(of_axis, "group"):
                 rows = [r for r in of_axis if r["group"] == group]
-                for metric in GAINS:
+                for metric in PAIR:
                     parts += [f"## {names.METRICS[metric]} over {over}: {TITLES[axis]}"
                               f"{_words(group)}", _across(rows, metric)]
     return "\n\n".join(parts if results["table"] else ["No method has all its runs yet."]) + "\n"
@@ -88,7 +88,7 @@ def _across(rows: list[dict], metric: str) -> str:
 def draw(rows: list[dict], axis: str):
     """Draw one axis: a panel per method, a line with intervals per metric and group of domains."""
     values, rows = list(AXES[axis]), [row for row in rows if row["axis"] == axis]
-    methods, lines = _distinct(rows, "method"), list(product(GAINS, _distinct(rows, "group")))
+    methods, lines = _distinct(rows, "method"), list(product(PAIR, _distinct(rows, "group")))
     above, last = divmod(len(methods) - 1, COLUMNS)  # full rows; the last panel of the last row
     figure, axes = style.sheet(style.PAGE, ROW * (above + 1) + AROUND, above + 1, COLUMNS,
                                sharey=True)
