@@ -167,7 +167,7 @@ def test_up_adapter_learns_from_its_most_confident_images_alone(build, kind):
 @pytest.mark.parametrize("option, value, bounds", [
     ("RATIO", "1.0", "from 0 to below 1"), ("REDUCTION", "0", "from 1 on"),
 ])
-def test_options_out_of_boundsare_refused(toy, capsys, option, value, bounds):
+def test_options_out_of_bounds_are_refused(toy, capsys, option, value, bounds):
     status, _ = toy("run", *SHOTS, f"TRAINER.CLIPAdapter.{option}", value, trainer="CLIPAdapter")
     error = capsys.readouterr().err
     assert status == 2 and f"TRAINER.CLIPAdapter.{option} takes" in error and bounds in error

@@ -1,4 +1,4 @@
-"""The other methods: what each computes once, tunes, sees and remembers."""
+"""The other methods: what each computes in advance, tunes, reads and stores."""
 
 import math
 from pathlib import Path
@@ -28,7 +28,7 @@ def unbroken(toy_root, weights, tmp_path_factory):
         folder, learns = place / trainer, TRAINER_REGISTRY.get(trainer).uses_labels
         options = ("DATASET.NUM_SHOTS", "3", "OPTIM.LR", "0.1") if learns else ()
         argv = toy_arguments(toy_root, weights, folder, trainer=trainer, epochs=3)
-        assert train.main([*argv, *options]) == 0  # at once where it is finished
+        assert train.main([*argv, *options]) == 0  # a finished run returns at once
         return folder, options
 
     return run
@@ -50,7 +50,7 @@ def test_permuted_labels_of_the_unlabelled_set_change_nothing(toy, tmp_path, unb
 
 
 @pytest.mark.parametrize("trainer", SUPERVISED)
-def test_the_supervised_ones_learn_from_their_labels_and_meet_no_shot_again(
+def test_supervised_methods_depend_on_labels_and_are_not_tested_on_their_shots(
     toy, tmp_path, unbroken, trainer
 ):
     plugin = tmp_path / "shuffled_toy.py"
@@ -68,7 +68,7 @@ def test_the_supervised_ones_learn_from_their_labels_and_meet_no_shot_again(
     assert read(whole)["split_hash"] == read(plain)["split_hash"]
 
 
-def test_training_on_what_is_tested_is_refused(toy, capsys):
+def test_training_on_labelled_test_images_is_refused(toy, capsys):
     status, _ = toy(trainer="CoOp")
     assert status == 2 and "DATASET.NUM_SHOTS" in capsys.readouterr().err
     assert toy("ok", "DATASET.PROTOCOL", "independent", trainer="CoOp")[0] == 0
@@ -77,7 +77,7 @@ def test_training_on_what_is_tested_is_refused(toy, capsys):
 @pytest.mark.parametrize("trainer",
                          [t for t in TRAINERS if not TRAINER_REGISTRY.get(t).training_free])
 def test_a_resumed_run_ends_in_the_same_numbers(toy, trainer, unbroken):
-    """Also where a method has state of its own."""
+    """A method's own state is restored, too."""
     whole, options = unbroken(trainer)
     kind = TRAINER_REGISTRY.get(trainer)
     with killed_in_epoch(kind):
@@ -93,7 +93,7 @@ def test_a_resumed_run_ends_in_the_same_numbers(toy, trainer, unbroken):
 # EntMin
 
 
-def test_batch_statistics_replace_clips_own_in_the_tuned_model_alone(build):
+def test_batch_statistics_are_used_only_after_the_zero_shot_model(build):
     trainer = build("TRAINER.EntMin.BATCH_STATS", "True", trainer="EntMin", kind="rn")
     batch = next(iter(trainer.test_loader))["img"]
     alone = trainer.model(batch[:1])
@@ -102,7 +102,7 @@ def test_batch_statistics_replace_clips_own_in_the_tuned_model_alone(build):
     assert (trainer.model(batch)[:1] - trainer.model(batch[:8])[:1]).abs().max() > 1e-4
 
 
-def test_an_evaluation_with_batch_statistics_does_not_follow_the_list(build):
+def test_an_evaluation_with_batch_statistics_draws_its_batches_at_random(build):
     trainer = build("TRAINER.EntMin.BATCH_STATS", "True", "DATALOADER.TEST.BATCH_SIZE", "16",
                     trainer="EntMin", kind="rn")
     loader, size = trainer.test_loader, 16
@@ -112,7 +112,7 @@ def test_an_evaluation_with_batch_statistics_does_not_follow_the_list(build):
         seen = []
         rows = trainer.passes.rows(
             loader, lambda images: seen.append(images.mean((1, 2, 3))[:, None]) or seen[-1], "")
-        torch.testing.assert_close(rows, listed)  # in the order of the list, whatever was seen
+        torch.testing.assert_close(rows, listed)  # results are in the order of the list
         return seen[0]
 
     torch.testing.assert_close(first_batch(), listed[:size])
@@ -167,7 +167,7 @@ def test_upl_trains_on_the_kept_images_alone_and_reports_empty_classes(build):
     assert trainer.notes["selected"] == len(kept)
 
 
-def test_an_ensemble_averages_cosines_and_each_prompt_learns_by_itself(build):
+def test_an_ensemble_averages_cosines_and_trains_each_prompt_separately(build):
     options = ("TRAINER.UPL.CTX_INIT", "", "TRAINER.UPL.TUNE", "prompt")
     both = build(*options, "TRAINER.UPL.ENSEMBLE", "2", trainer="UPL")
     images = next(iter(both.test_loader))["img"]
@@ -178,7 +178,7 @@ def test_an_ensemble_averages_cosines_and_each_prompt_learns_by_itself(build):
     torch.testing.assert_close(one.model.class_features(), members[0])  # the same seed
     for trainer in (one, both):
         trainer.before_train()
-    both.pseudo = one.pseudo  # two prompts choose other images than one
+    both.pseudo = one.pseudo  # two prompts would choose other images
     batch = next(iter(one.train_loader_x))
     (alone,) = torch.autograd.grad(one.loss(batch)["loss"], one.model.prompt.ctx)
     first = both.model.prompt.members()[0].ctx
@@ -198,7 +198,7 @@ def random_context(name, *more):
     ("UPL", ()), ("UPL", (("ENSEMBLE", "2"),)), ("CPL", ()), ("MARS", ()),
     ("UEO", (("CSC", "True"),)),
 ])
-def test_a_context_that_starts_at_random_is_told_what_zero_shot_clip_says(build, name, more):
+def test_a_method_with_a_random_context_starts_from_zero_shot_cosines(build, name, more):
     zero_shot = build(trainer="ZeroshotCLIP")
     zero_shot.before_train()
     expected = zero_shot.passes.unlabelled_cosines()
@@ -210,7 +210,7 @@ def test_a_context_that_starts_at_random_is_told_what_zero_shot_clip_says(build,
     torch.testing.assert_close(told[0], expected, rtol=0, atol=1e-6)
     ours, own = (t.evaluations.history[0] for t in (trainer, zero_shot))
     assert ours["test"]["accuracy"] == own["test"]["accuracy"]
-    if name == "MARS":  # which asks the model for its class features
+    if name == "MARS":  # it reads the model's class features
         prob = (trainer.model.logit_scale * expected).softmax(-1)
         torch.testing.assert_close(trainer.zero_shot, prob, rtol=0, atol=1e-5)
     for member, context in zip(trainer.model.prompt.members(), before):
@@ -218,7 +218,7 @@ def test_a_context_that_starts_at_random_is_told_what_zero_shot_clip_says(build,
     assert not torch.allclose(trainer.passes.unlabelled_cosines(), expected, atol=1e-3)
 
 
-def test_a_visual_prompt_takes_no_part_in_what_zero_shot_clip_says(build):
+def test_zero_shot_cosines_do_not_use_the_visual_prompt(build):
     zero_shot = build(trainer="ZeroshotCLIP", kind="vit")
     zero_shot.before_train()
     expected = zero_shot.passes.unlabelled_cosines()
@@ -231,7 +231,7 @@ def test_a_visual_prompt_takes_no_part_in_what_zero_shot_clip_says(build):
     assert not torch.allclose(trainer.passes.unlabelled_cosines(), expected, atol=1e-3)
 
 
-def test_a_random_context_that_is_not_learnt_stays_what_is_asked_for(build):
+def test_a_random_context_that_is_not_learnt_is_kept(build):
     trainer = build(*random_context("ZeroshotCLIP"), trainer="ZeroshotCLIP")
     trainer.before_train()
     found = trainer.evaluations.run(epoch=1)["unlabelled"]
@@ -357,7 +357,7 @@ def test_each_ablation_is_an_option(toy, options):
     assert (a != b).any() != (key == "CTX_FP32")  # on a CPU everything is fp32
 
 
-def test_refreshed_weights_are_those_of_the_model_as_it_is(build):
+def test_refreshed_weights_come_from_the_current_model(build):
     trainer = build("TRAINER.UEO.REFRESH", "True", "OPTIM.LR", "0.05")
     trainer.train()
     trainer.epoch = 1

@@ -1,4 +1,4 @@
-"""Steps captured in a graph, on a pretended GPU: the same run as without; who is refused."""
+"""Steps captured in a graph, on a pretended GPU: the same run as without, and refusals."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ NAMES = [name for name in trainer_names()
 
 @pytest.fixture
 def trained(toy_root, weights, tmp_path):
-    """Losses of each step of two epochs, and what was tuned: trained(name, kind, *options)."""
+    """trained(name, kind, *options): losses of each step of two epochs, and tuned parameters."""
     def run(name: str, kind: str, *options: str, device: str = "auto", evaluate: bool = False):
         argv = toy_arguments(toy_root, weights, tmp_path, kind=kind, trainer=name)
         argv[argv.index("--device") + 1] = device
@@ -50,8 +50,8 @@ def trained(toy_root, weights, tmp_path):
 
 
 @pytest.mark.parametrize("name, kind", [(n, ("rn", "vit")[i % 2]) for i, n in enumerate(NAMES)])
-def test_a_captured_run_is_the_run_itself(trained, name, kind):
-    """Also where parameters moved since the capture, and after a last batch that was small."""
+def test_a_captured_run_equals_the_run_without_a_graph(trained, name, kind):
+    """Also after parameters changed since the capture, and after a small last batch."""
     Graph.made.clear()
     eager, tuned = trained(name, kind, f"TRAINER.{name}.GRAPH", "False")
     captured, as_well = trained(name, kind)
@@ -68,8 +68,8 @@ def test_an_evaluation_in_between_changes_nothing(trained):
     assert captured == eager
 
 
-def test_what_the_host_reads_is_not_recorded():
-    """As on CUDA: so the tests above would fail for a loss with a read."""
+def test_a_step_that_the_host_reads_is_not_captured():
+    """CUDA behaves the same, so the tests above would fail for a loss with a read."""
     with pretended_gpu(), pretended_graphs():
         weight = torch.nn.Parameter(torch.ones(2, device="cuda"))
         captured = CapturedStep(
@@ -88,8 +88,8 @@ def test_a_batch_may_come_from_the_cpu():
         assert [loss.item() for loss in losses] == [0, 2, 4]
 
 
-def test_what_a_loss_keeps_in_python_is_caught():
-    """So the test above would fail for a method that is wrongly called capturable."""
+def test_a_loss_with_state_in_python_is_refused():
+    """The test above would therefore fail for a method that is wrongly called capturable."""
     weight, calls = torch.nn.Parameter(torch.ones(2)), []
 
     def step(batch: dict) -> dict:
@@ -104,7 +104,7 @@ def test_what_a_loss_keeps_in_python_is_caught():
         captured({"img": torch.ones(2)})
 
 
-def test_what_cannot_be_recorded_is_one_line():
+def test_a_step_that_cannot_be_captured_is_one_line():
     def step(batch: dict) -> dict:
         if isinstance(torch.utils._python_dispatch._get_current_dispatch_mode(), Recorder):
             raise RuntimeError("operation not permitted when stream is capturing\nmore")
@@ -128,7 +128,7 @@ def test_loaders_may_pin_memory_while_a_step_is_recorded():
     assert [graph.mode for graph in Graph.made] == ["thread_local"]
 
 
-def test_a_full_gpu_is_not_taken_for_a_step_that_cannot_be_recorded():
+def test_a_full_gpu_is_reported_as_out_of_memory():
     def step(batch: dict) -> dict:
         if isinstance(torch.utils._python_dispatch._get_current_dispatch_mode(), Recorder):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
@@ -143,7 +143,7 @@ def test_a_full_gpu_is_not_taken_for_a_step_that_cannot_be_recorded():
     ("UEO", ("TRAINER.UEO.REFRESH", "True"), "auto", "UEO's loss carries state"),
     ("UEO", ("TRAINER.UEO.PREC", "amp"), "auto", "PREC amp"), ("UEO", (), "cpu", ""),
 ])
-def test_what_cannot_be_captured_runs_without_and_says_so(
+def test_methods_that_cannot_be_captured_run_without_a_graph_with_a_message(
     trained, capsys, name, options, device, why
 ):
     Graph.made.clear()

@@ -1,4 +1,4 @@
-"""Midway: how it predicts, how far it trusts the adapted model, and that a saved run does too."""
+"""Midway: its predictions, the weight of the adapted model, and a saved run."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def cosines(trainer) -> torch.Tensor:
     return trainer.passes.unlabelled_cosines()
 
 
-def test_it_answers_by_the_mean_of_both_models_cosines(build):
+def test_midway_predicts_by_the_mean_of_both_models_cosines(build):
     trainer = build(*FAST, trainer="Midway")
     trainer.before_train()
     frozen = cosines(trainer)
@@ -35,10 +35,10 @@ def test_it_answers_by_the_mean_of_both_models_cosines(build):
     before = [p.clone() for group in trainer.groups.values() for p in group.values()]
     cosines(trainer)
     after = [p for group in trainer.groups.values() for p in group.values()]
-    assert all(torch.equal(a, b) for a, b in zip(before, after))  # nothing is left swapped
+    assert all(torch.equal(a, b) for a, b in zip(before, after))  # weights are swapped back
 
 
-def test_it_trusts_the_adapted_model_by_the_share_of_predictions_that_changed(toy):
+def test_midway_weighs_the_adapted_model_by_the_share_of_changed_predictions(toy):
     options = (*FAST, "TRAINER.Midway.STRENGTH")
     _, whole = toy("whole", *options, "1e9", trainer="Midway", epochs=1)  # the adapted one alone
     _, none = toy("none", *options, "0.0", trainer="Midway", epochs=1)  # the frozen one alone
@@ -56,7 +56,7 @@ def test_it_trusts_the_adapted_model_by_the_share_of_predictions_that_changed(to
                                   outputs["test_predictions_before"])
 
 
-def test_a_kept_run_answers_alike(toy, toy_root):
+def test_a_loaded_midway_run_predicts_the_same(toy, toy_root):
     _, folder = toy("run", *FAST, trainer="Midway", epochs=1)
     outputs = read_outputs(folder)
     paths = [f"{toy_root}/toy/{path}" for path in outputs["test_paths"]]

@@ -14,7 +14,7 @@ def prepared(build, name: str, *options: str):
     return trainer
 
 
-def test_unient_parts_all_images_by_the_zero_shot_models_largest_cosine(build):
+def test_unient_splits_images_by_the_zero_shot_models_largest_cosine(build):
     hard, soft = (prepared(build, name) for name in ("UniEnt", "UniEntPlus"))
     largest = hard.passes.unlabelled_cosines().amax(1)
     share = torch.from_numpy(upper_share(largest.numpy())).float()
@@ -24,7 +24,7 @@ def test_unient_parts_all_images_by_the_zero_shot_models_largest_cosine(build):
     assert not torch.equal(other.known, soft.known)
 
 
-def test_unient_asks_for_batch_statistics_by_its_own_name(toy, capsys):
+def test_unient_names_its_own_option_of_batch_statistics(toy, capsys):
     status, _ = toy("x", "TRAINER.UniEnt.BATCH_STATS", "True", trainer="UniEnt", kind="vit")
     assert status == 2 and "TRAINER.UniEnt.BATCH_STATS: this backbone has no BatchNorm" in (
         capsys.readouterr().err)
@@ -42,7 +42,7 @@ def test_cliptta_remembers_the_best_known_images_of_each_predicted_class(build):
     assert not set(trainer.memory.chosen) & set((~known).nonzero()[:, 0].tolist())
 
 
-def test_clipttas_memory_is_what_images_scored_when_they_were_last_seen(build):
+def test_clipttas_memory_uses_the_last_scores_of_images(build):
     trainer = prepared(build, "CLIPTTA", "OPTIM.LR", "0.5")
     start, memory = trainer.scores.clone(), list(trainer.memory.chosen)
     batch = next(iter(trainer.train_loader_x))

@@ -1,4 +1,4 @@
-"""Fine-tuning with labels: plain, contrastive and anchored; and its mixture with zero-shot CLIP."""
+"""Fine-tuning with labels: plain, contrastive and anchored; mixtures with zero-shot weights."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def started(trainer):
 
 
 @pytest.mark.parametrize("kind", ["rn", "vit"])
-def test_flyp_contrasts_images_with_their_class_prompts_and_doubles_are_negatives(build, kind):
+def test_flyp_contrasts_images_with_class_prompts_and_equal_classes_are_negatives(build, kind):
     trainer, batch = started(build(*SHOTS, trainer="FLYP", kind=kind))
     assert len(set(batch["label"].tolist())) < len(batch["label"])
     with torch.no_grad():
@@ -194,7 +194,7 @@ def test_either_tower_or_both_can_be_fine_tuned(build, tune, towers):
 
 
 @pytest.mark.parametrize("trainer", ["FLYP", "UEO", "UPL"])
-def test_mixing_ends_in_the_run_and_begins_where_training_began(
+def test_mixing_with_alpha_0_and_1_gives_the_start_and_the_end_of_training(
     toy, toy_root, trainer, capsys
 ):
     shots = SHOTS if trainer == "FLYP" else ("OPTIM.LR", "0.1")
@@ -217,7 +217,7 @@ def test_mixing_ends_in_the_run_and_begins_where_training_began(
     assert read(folder)["notes"].get("wise_ft") is None
 
 
-def test_mixing_takes_other_domains_and_classes_and_refuses_what_it_cannot_mix(
+def test_mixing_supports_other_domains_and_classes_and_refuses_runs_without_weights(
     toy, toy_root, capsys, tmp_path
 ):
     argv = ["--root", toy_root, "--plugin", str(TOY_PLUGIN), "--device", "cpu",
@@ -237,7 +237,7 @@ def test_mixing_takes_other_domains_and_classes_and_refuses_what_it_cannot_mix(
         assert message in error and error.count("\n") == 1
 
 
-def test_before_and_thresholds_of_a_random_context_are_zero_shot_clips_elsewhere(toy, toy_root):
+def test_mixing_a_run_with_a_random_context_keeps_before_and_thresholds(toy, toy_root):
     _, folder = toy("run", "TRAINER.UPL.CTX_INIT", "", trainer="UPL")
     assert wise_ft.main(["--model-dir", str(folder), "--root", toy_root, "--plugin",
                          str(TOY_PLUGIN), "--device", "cpu", "--alpha", "1"]) == 0
@@ -251,7 +251,7 @@ def test_before_and_thresholds_of_a_random_context_are_zero_shot_clips_elsewhere
 
 
 @pytest.mark.parametrize("trainer", ["TDA", "TransCLIP", "ZLaP", "UPAdapter", "Midway"])
-def test_what_is_no_weight_is_neither_mixed_nor_taken_to_other_classes(
+def test_state_bound_to_classes_is_neither_mixed_nor_used_for_other_classes(
     toy, toy_root, capsys, trainer
 ):
     _, folder = toy("run", "DATASET.SUBSAMPLE_CLASSES", "base", trainer=trainer, setting="closed")

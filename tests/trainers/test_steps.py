@@ -26,7 +26,7 @@ def options_of(name: str) -> tuple[str, ...]:
     and name != "CoCoOp"  # its network starts at random
 ])
 def test_steps_of_length_zero_leave_the_zero_shot_model(toy, name):
-    """Whatever a method evaluates at its end is evaluated as it was at the beginning."""
+    """Evaluations at the end give the same results as at the beginning."""
     status, folder = toy("run", "OPTIM.LR", "0.0", *options_of(name), trainer=name, epochs=1)
     assert status == 0
     found = np.load(folder / "outputs.npz")
@@ -69,7 +69,7 @@ def test_the_schedule_of_epochs_is_dassls(build):
 
 
 @pytest.mark.parametrize("frequency, looked_at", [(2, 4), (100, 6)])
-def test_a_loss_that_is_not_finite_stops_the_run_by_its_steps_name(build, frequency, looked_at):
+def test_a_loss_that_is_not_finite_ends_the_run_and_its_step_is_named(build, frequency, looked_at):
     """Losses are checked when they are printed, and at the latest before a save."""
     trainer = build("TRAIN.PRINT_FREQ", str(frequency), "DATALOADER.TRAIN_X.BATCH_SIZE", "8")
     trainer.before_train()
@@ -80,7 +80,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_by_its_steps_name(build, freque
         return {n: v * float("nan" if len(steps) == 3 else 1) for n, v in loss(batch).items()}
 
     trainer.loss, trainer.epoch = broken, 0
-    trainer.num_batches = 1000  # its last batch does not come
+    trainer.num_batches = 1000  # the last batch is never reached
     batches = iter(trainer.train_loader_x)
     with pytest.raises(FloatingPointError, match="infinite or NaN in epoch 1, batch 3"):
         for trainer.batch_idx, batch in enumerate(batches):
@@ -90,7 +90,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_by_its_steps_name(build, freque
 
 
 class Unscaled:
-    """A GradScaler that scales by one, as on a machine without CUDA none is made."""
+    """A GradScaler that scales by one, since none is made without CUDA."""
 
     def scale(self, loss):
         return loss
@@ -126,7 +126,7 @@ def state(trainer) -> torch.Tensor:
     ("UEO", ("TRAINER.UEO.TUNE", "visual_prompt")),
     ("CLIPAdapter", SHOTS), ("CoCoOp", SHOTS),
 ])
-def test_what_starts_at_random_follows_the_seed(build, name, options):
+def test_random_initialisation_follows_the_seed(build, name, options):
     starts = []
     for seed in (1, 1, 2):
         trainer = build(*options, trainer=name, seed=seed, kind="vit")
@@ -157,7 +157,7 @@ def test_pseudo_labels_are_chosen_by_the_models_own_probability():
     assert Trainer.notes == {"selected": 2, "empty_classes": ["b"]}
 
 
-def test_dances_memory_keeps_the_share_of_the_old_that_is_asked(build):
+def test_dances_memory_is_a_moving_average_with_the_given_momentum(build):
     trainer = build("TRAINER.DANCE.MOMENTUM", "0.75", trainer="DANCE")
     trainer.before_train()
     batch = next(iter(trainer.train_loader_x))

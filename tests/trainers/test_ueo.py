@@ -1,4 +1,4 @@
-"""UEO as released: what it tunes, what it sees, how it weighs, how it steps."""
+"""UEO as released: tuned parameters, batches, weights and steps."""
 
 import math
 
@@ -38,7 +38,7 @@ def test_vit_b16_tunes_39936_visual_parameters():
     ("both", {"prompt", "visual"}), ("prompt", {"prompt"}), ("visual_affine", {"visual"}),
     ("visual_affine_all", {"visual"}),
 ])
-def test_only_what_is_named_moves(build, kind, tune, parts):
+def test_only_the_named_parts_change(build, kind, tune, parts):
     trainer = build("TRAINER.UEO.TUNE", tune, "OPTIM.LR", "0.1", kind=kind)
     before = {n: t.clone() for n, t in trainer.model.state_dict().items()}
     trainer.train()
@@ -51,7 +51,7 @@ def test_only_what_is_named_moves(build, kind, tune, parts):
     assert not any("running" in n or "num_batches" in n for n in moved), "statistics moved"
 
 
-# what it sees
+# batches
 
 
 def test_batches_hold_neither_labels_nor_paths(build):
@@ -71,11 +71,11 @@ def test_each_image_is_seen_once_an_epoch_and_the_last_small_batch_is_kept(build
     assert sorted(torch.cat([b["index"] for b in batches]).tolist()) == list(range(count))
 
 
-# how it weighs
+# weights
 
 
 def cosines(trainer, item):
-    """Cosines of one image by another path: no loader, no batch."""
+    """Cosines of one image, computed without a loader and without a batch."""
     image = trainer.test_loader.dataset.transform(read_image(item.impath))
     with torch.no_grad():
         return trainer.model(image[None])[0]
@@ -141,7 +141,7 @@ def test_uniform_weighting_is_infomax_and_oracle_knows_the_unknown(build):
     torch.testing.assert_close(trainer.weight, known.float() + 1e-3)
 
 
-# how it steps
+# steps
 
 
 def test_the_learning_rate_follows_a_cosine_over_iterations_to_zero(build):
@@ -159,7 +159,7 @@ def test_the_learning_rate_follows_a_cosine_over_iterations_to_zero(build):
     assert trainer.optim.param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)
 
 
-def test_a_part_of_a_method_s_own_has_the_rate_that_it_declares(build, monkeypatch):
+def test_a_methods_own_part_has_its_declared_rate(build, monkeypatch):
     monkeypatch.setattr(UEO, "trainable", lambda self: dict(
         zip(("context", "norms"), CLIPTrainer.trainable(self).values())))
     monkeypatch.setattr(UEO, "defaults", {

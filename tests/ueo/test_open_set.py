@@ -8,7 +8,6 @@ from test_metrics import sample
 
 from ueo import metrics, open_set
 from ueo.results import intervals
-from ueo.results.intervals import resample_counts
 
 
 def test_aupr_out_equals_scikit_learns():
@@ -108,20 +107,6 @@ def test_scores_that_are_not_finite_are_refused(wrong):
             call(labels, predictions, scores, known)
     with pytest.raises(FloatingPointError):
         open_set.otsu_threshold(scores)
-
-
-def test_weighted_metrics_equal_those_of_repeated_images():
-    labels, predictions, scores, known = sample(n=120)
-    is_id = labels < known
-    right = is_id & (labels == predictions)
-    counts = resample_counts(120, 5, np.random.default_rng(1))
-    fpr = intervals.weighted_fpr(is_id, scores, counts)
-    area = intervals.weighted_oscr(is_id, right, scores, counts)
-    for b, count in enumerate(counts.astype(int)):
-        rows = np.repeat(np.arange(120), count)
-        assert fpr[b] == pytest.approx(metrics.fpr_at_tpr(is_id[rows], scores[rows]))
-        assert area[b] == pytest.approx(
-            open_set.oscr(labels[rows], predictions[rows], scores[rows], known))
 
 
 def test_intervals_contain_the_value_and_agree_with_plain_resampling(monkeypatch):

@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 from test_metrics import sample
 
-from ueo import metrics
+from ueo import metrics, open_set
 from ueo.results import bootstrap
 from ueo.results.bootstrap import drawn_gains, estimate, mean_gains
-from ueo.results.intervals import resample_counts, weighted_auroc, weighted_pacc
+from ueo.results.intervals import (
+    resample_counts,
+    weighted_auroc,
+    weighted_fpr,
+    weighted_oscr,
+    weighted_pacc,
+)
 from ueo.results.wording import ROUNDING, signed
 
 
@@ -15,13 +21,18 @@ def test_weighted_metrics_equal_those_of_repeated_images():
     labels, predictions, scores, known = sample(n=120)
     counts = resample_counts(120, 5, np.random.default_rng(1))
     is_id = labels < known
+    right = is_id & (labels == predictions)
     pacc = weighted_pacc(labels[is_id], predictions[is_id], counts[:, is_id])
-    area = weighted_auroc(is_id, scores, counts)
+    auroc, fpr = (f(is_id, scores, counts) for f in (weighted_auroc, weighted_fpr))
+    oscr = weighted_oscr(is_id, right, scores, counts)
     for b, count in enumerate(counts.astype(int)):
-        drawn = np.repeat(np.arange(120), count)
-        k = drawn[is_id[drawn]]
+        rows = np.repeat(np.arange(120), count)
+        k = rows[is_id[rows]]
         assert pacc[b] == pytest.approx(metrics.per_class_accuracy(labels[k], predictions[k]))
-        assert area[b] == pytest.approx(metrics.auroc(is_id[drawn], scores[drawn]))
+        assert auroc[b] == pytest.approx(metrics.auroc(is_id[rows], scores[rows]))
+        assert fpr[b] == pytest.approx(metrics.fpr_at_tpr(is_id[rows], scores[rows]))
+        assert oscr[b] == pytest.approx(
+            open_set.oscr(labels[rows], predictions[rows], scores[rows], known))
 
 
 def run(seed, better=0.0):
