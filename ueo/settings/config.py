@@ -126,7 +126,11 @@ def set_key(cfg: CfgNode, key: str, value, origin: str, known: dict[str, Option]
         raise ConfigError(
             f"{origin}: unknown key {quoted(key)[1:-1]}{did_you_mean(key[:80], known)}"
         )
-    value = known[key].checked(value, f"{origin}: {key}")
+    put(cfg, key, known[key].checked(value, f"{origin}: {key}"))
+
+
+def put(cfg: CfgNode, key: str, value) -> None:
+    """Set one dotted key to a checked value."""
     *path, leaf = key.split(".")
     node = cfg
     for part in path:
