@@ -27,7 +27,7 @@ def root(few_emoji, tmp_path_factory):
     return shutil.copytree(few_emoji, tmp_path_factory.mktemp("data"), dirs_exist_ok=True)
 
 
-def test_a_domain_has_the_images_of_its_style_changed(root):
+def test_a_domain_has_the_shifted_images_of_its_style(root):
     assert get_cfg_default()
     shifted = load(root, "noto_v1+scene4")
     clean = Emoji(build_cfg(RunSettings(
@@ -45,7 +45,7 @@ def test_a_domain_has_the_images_of_its_style_changed(root):
     assert pixels[0].shape == pixels[1].shape and np.abs(pixels[0] - pixels[1]).mean() > 20
 
 
-def test_a_domain_is_made_again_to_the_byte(root):
+def test_a_domain_is_generated_again_byte_for_byte(root):
     paths = [item.impath for item in load(root, "noto_v1+fog2").test]
     before = [Path(path).read_bytes() for path in paths]
     shutil.rmtree(root / "emoji" / "shifted" / "noto_v1+fog2")
@@ -53,7 +53,7 @@ def test_a_domain_is_made_again_to_the_byte(root):
     assert [Path(path).read_bytes() for path in paths] == before
 
 
-def test_what_a_killed_process_left_is_no_domain(root, monkeypatch):
+def test_a_killed_process_leaves_no_domain(root, monkeypatch):
     def killed(picture, severity, rng):
         raise KeyboardInterrupt
 
@@ -65,7 +65,7 @@ def test_what_a_killed_process_left_is_no_domain(root, monkeypatch):
     assert len(load(root, "fluent+contrast1").test) > 100
 
 
-def test_every_target_is_a_domain_and_a_wrong_one_is_told_the_nearest():
+def test_every_target_is_a_domain_and_a_wrong_name_offers_the_nearest():
     assert set(EmojiShift.targets) < set(EmojiShift.domains)
     assert EmojiShift.tuning_domain in EmojiShift.targets
     with pytest.raises(ConfigError) as raised:

@@ -1,4 +1,4 @@
-"""A user's own images: class folders, flat folders, lists; with labels and without."""
+"""A user's own images: class folders, flat folders and lists, with and without labels."""
 
 import csv
 import shutil
@@ -90,7 +90,7 @@ def test_files_whose_names_are_not_utf8_reach_every_output(run, mine, tmp_path, 
         assert {row["image"] for row in csv.DictReader(file)} == {"caf\\udce9.png", "mug.png"}
 
 
-def test_what_was_found_of_the_names_is_in_the_record(run, mine, capsys):
+def test_the_record_says_which_names_have_images(run, mine, capsys):
     status, folder = run("folder", mine / "classes", "--names", str(mine / "names.txt"))
     assert status == 0
     assert read(folder)["names"] == {"with_images": 2, "without_images": ["fan"],
@@ -131,7 +131,7 @@ def test_a_list_of_paths_alone_with_spaces_in_them(run, mine):
     assert (folder / "predictions.csv").is_file()
 
 
-def test_a_train_list_is_adapted_to_and_its_test_list_tested(run, mine, tmp_path):
+def test_a_train_list_is_used_for_adaptation_and_its_test_list_for_testing(run, mine, tmp_path):
     lines = (mine / "labelled.txt").read_text().splitlines(keepends=True)
     (tmp_path / "mine_train.txt").write_text("".join(lines[::2]))
     (tmp_path / "mine_test.txt").write_text("".join(lines[1::2]))
@@ -159,7 +159,7 @@ def test_nothing_is_written_into_the_folder_of_the_images(run, mine, tmp_path):
         assert [row["file"] for row in csv.DictReader(file)] == ["bike/cut.jpg"]
 
 
-def test_photographs_are_turned_as_their_camera_noted_in_training_and_prediction(
+def test_exif_orientation_is_applied_in_training_and_prediction(
     run, mine, tmp_path
 ):
     photos = tmp_path / "photos"
@@ -184,7 +184,7 @@ def test_photographs_are_turned_as_their_camera_noted_in_training_and_prediction
     assert turned.tolist() == [False, *[True] * 7]
 
 
-def test_the_outcome_names_what_the_person_wants(run, mine, tmp_path):
+def test_the_outcome_names_the_result_files_and_the_next_command(run, mine, tmp_path):
     status, folder = run("folder", mine / "flat", "--names", str(mine / "names.txt"))
     assert status == 0
     lines = outcome(folder).splitlines()
@@ -229,7 +229,7 @@ def test_a_mistake_is_one_line(run, mine, capsys, monkeypatch, dataset, path, op
     assert not (folder / "result.json").exists()
 
 
-def test_results_do_not_lie_among_the_images(run, mine, tmp_path, capsys):
+def test_an_output_folder_among_the_images_is_refused(run, mine, tmp_path, capsys):
     """The next run would read a picture of scores as an image."""
     shutil.copytree(mine / "flat", tmp_path / "flat")
     for output in ("flat", "flat/output/run"):
@@ -240,7 +240,7 @@ def test_results_do_not_lie_among_the_images(run, mine, tmp_path, capsys):
     assert len(list((tmp_path / "flat").iterdir())) == 18
 
 
-def test_loose_images_beside_class_folders(run, mine, tmp_path, capsys):
+def test_loose_images_beside_class_folders_are_refused(run, mine, tmp_path, capsys):
     trees.draw(tmp_path / "both" / "bike" / "1.jpg", 1)
     trees.draw(tmp_path / "both" / "loose.jpg", 1)
     assert run("folder", tmp_path / "both")[0] == 2
@@ -259,7 +259,7 @@ def test_one_image_is_adapted_to(run, mine, tmp_path):
     assert facts["separation"] == 0 and len(set(facts["thresholds"].values())) == 1
 
 
-def test_a_model_that_diverged_in_its_last_step_is_named_without_labels_too(run, mine, capsys):
+def test_a_model_that_diverged_in_its_last_step_is_refused_without_labels_too(run, mine, capsys):
     status, folder = run("folder", mine / "flat", "--names", str(mine / "names.txt"),
                          "OPTIM.LR", "1e30", "OPTIM.NAME", "sgd")
     assert status == 3 and "Error: 18 of 18 scores are not finite" in capsys.readouterr().err

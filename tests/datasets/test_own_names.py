@@ -1,4 +1,4 @@
-"""A user's own images: names against folders and lists, what is not read, and what is refused."""
+"""A user's own images: names against folders and lists, ignored files, and refusals."""
 
 import os
 import unicodedata
@@ -55,7 +55,7 @@ def error(load, *arguments, **options) -> str:
     return line
 
 
-def test_signs_and_marks_tell_classes_apart(tmp_path, load, capsys):
+def test_classes_may_differ_in_signs_and_marks_only(tmp_path, load, capsys):
     folders = ("C", "C++", "C#", "कि", "का", "-x")
     draw(tmp_path, *folders)
     data = load(UFTFolder)
@@ -67,7 +67,7 @@ def test_signs_and_marks_tell_classes_apart(tmp_path, load, capsys):
         capsys.readouterr().out)
 
 
-def test_a_folder_in_decomposed_letters_is_the_class_of_that_name(tmp_path, load):
+def test_a_folder_name_in_decomposed_unicode_matches_its_class(tmp_path, load):
     draw(tmp_path, NFD, "mug")
     data = load(UFTFolder, [unicodedata.normalize("NFC", NFD), "mug"])
     assert of_folder(data) == {NFD: 0, "mug": 1} and data.matched["unknown"] == []
@@ -83,11 +83,11 @@ def test_a_folder_that_may_be_either_of_two_names_is_refused(tmp_path, load):
     draw(tmp_path, "real_world", "mug")
     line = error(load, UFTFolder, ["Real World", "RealWorld", "mug"])
     assert "'real_world' may be 'Real World' or 'RealWorld'" in line
-    data = load(UFTFolder, ["real_world", "RealWorld", "mug"])  # exactly first
+    data = load(UFTFolder, ["real_world", "RealWorld", "mug"])  # an exact match first
     assert of_folder(data) == {"real_world": 0, "mug": 2}
 
 
-def test_misspelt_names_are_said_loudly_and_kept(tmp_path, load, capsys):
+def test_misspelt_names_give_a_warning_and_are_recorded(tmp_path, load, capsys):
     draw(tmp_path, "bicycle", "guitar", "umbrella")
     data = load(UFTFolder, ["bycicle", "guitar", "umbrela"])
     out = capsys.readouterr().out
@@ -99,7 +99,7 @@ def test_misspelt_names_are_said_loudly_and_kept(tmp_path, load, capsys):
     assert "no folder has one of the 2 class names" in line and "did you mean 'bycicle'" in line
 
 
-def test_what_is_not_read_is_said_and_kept(tmp_path, load, capsys):
+def test_ignored_files_are_printed_and_recorded(tmp_path, load, capsys):
     draw(tmp_path, "mug", "fan")
     for name in ("mug/a.mov", "mug/b.mov", "fan/README", "fan/more/c.jpg"):
         (tmp_path / "images" / name).parent.mkdir(exist_ok=True)
@@ -114,7 +114,7 @@ def test_what_is_not_read_is_said_and_kept(tmp_path, load, capsys):
     assert "only 2 files (.mov 2)" in error(load, UFTFolder)
 
 
-def test_sub_folders_are_read_where_that_is_asked_for(tmp_path, load):
+def test_sub_folders_are_read_on_request(tmp_path, load):
     draw(tmp_path, "2023/may", "2023/june", "2024")
     trees.draw(tmp_path / "images" / "loose.png", 1)
     line = error(load, UFTFolder, ["mug", "fan"])
@@ -137,7 +137,7 @@ def test_class_folders_stay_class_folders_when_sub_folders_are_read(tmp_path, lo
     assert row == ("mug/old", "sub-folder", "--recursive reads it")
 
 
-def test_every_file_that_is_not_read_is_listed_with_its_reason(tmp_path, load):
+def test_every_ignored_file_is_listed_with_its_reason(tmp_path, load):
     draw(tmp_path, "", images=3)
     (tmp_path / "images/notes.txt").write_text("")
     (tmp_path / "images/names.txt").write_text("mug\nfan\n")
@@ -150,7 +150,7 @@ def test_every_file_that_is_not_read_is_listed_with_its_reason(tmp_path, load):
         "0.png", "1.png", "2.png", "notes.txt", "names.txt", "cut.jpg"}
 
 
-def test_a_bad_link_and_a_pipe_do_not_stop_who_skips(tmp_path, load):
+def test_a_bad_link_and_a_pipe_are_skipped_on_request(tmp_path, load):
     draw(tmp_path, "mug", "fan")
     os.symlink(tmp_path / "gone.png", tmp_path / "images/mug/link.png")
     os.mkfifo(tmp_path / "images/mug/pipe.png")
@@ -159,7 +159,7 @@ def test_a_bad_link_and_a_pipe_do_not_stop_who_skips(tmp_path, load):
     assert data.unread.facts()["files"] == {"no regular file": 1}
 
 
-def test_a_folder_s_name_that_is_not_utf8_is_refused(tmp_path, load):
+def test_a_folder_name_that_is_not_utf8_is_refused(tmp_path, load):
     draw(tmp_path, "mug", b"caf\xe9".decode("utf-8", "surrogateescape"))
     line = error(load, UFTFolder)
     assert "not UTF-8" in line
@@ -197,7 +197,7 @@ def test_lists_as_people_write_them(tmp_path, load, text):
     write(tmp_path, text)
     data = load(UFTList, NAMES)
     assert labels(data) == [0, 1, 3] and data.num_classes == 3
-    assert len(data.class_list) == 4  # a class for each label that occurs, none for those between
+    assert len(data.class_list) == 4  # no class for labels in between
 
 
 def test_names_of_unknown_classes_come_from_the_list(tmp_path, load, capsys):
@@ -208,7 +208,7 @@ def test_names_of_unknown_classes_come_from_the_list(tmp_path, load, capsys):
     assert "Names: 1 of 2 known classes have images; without: 'fan'" in capsys.readouterr().out
 
 
-def test_an_unknown_class_is_the_same_in_the_list_that_is_tested(tmp_path, load):
+def test_unknown_classes_have_the_same_labels_in_both_lists(tmp_path, load):
     write(tmp_path, "images/mug/0.png 0\nimages/fan/0.png 7\n", "my_train.txt")
     write(tmp_path, "images/mug/1.png 0\nimages/sun/1.png 5\nimages/fan/1.png 7\n", "my_test.txt")
     data = load(UFTList, ["mug"], tmp_path / "my_train.txt")
@@ -230,7 +230,7 @@ def test_an_unknown_class_is_the_same_in_the_list_that_is_tested(tmp_path, load)
     ("image,label\n", "the list"),
     ("image,label\nimages/mug/0.png\n", "line 2"),
 ])
-def test_a_list_that_cannot_be_right_is_refused(tmp_path, load, text, part):
+def test_an_inconsistent_list_is_refused(tmp_path, load, text, part):
     write(tmp_path, text.replace("{root}", str(tmp_path)))
     line = error(load, UFTList, NAMES)
     assert str(tmp_path / "list.txt") in line and part in line
@@ -260,20 +260,20 @@ def test_a_folder_may_be_called_like_an_option(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("setting", ["closed", "partial", "open_partial"])
-def test_a_class_has_images_where_any_list_has_one(build, setting):
-    """Under partial label spaces a known class is tested though none of it is unlabelled."""
+def test_a_class_with_images_in_any_list_counts_as_having_images(build, setting):
+    """In partial label spaces a known class may have test images but no unlabelled ones."""
     matched = build_dataset(build(setting=setting).cfg).matched
     assert matched["with_images"] == 4 and matched["without_images"] == []
     assert matched["unknown"] == list(CLASSES[4:]) and matched["misspelt"] == {}
 
 
-def test_hidden_folders_and_what_archives_bring_along_are_no_classes(tmp_path, load):
+def test_hidden_folders_and_leftovers_of_archives_are_no_classes(tmp_path, load):
     draw(tmp_path, "mug", "sun", "__MACOSX", ".cache")
     data = load(UFTFolder)
     assert of_folder(data) == {"mug": 0, "sun": 1} and data.classnames == ["mug", "sun"]
 
 
-def test_where_a_list_stands_does_not_move_its_split(tmp_path, load):
+def test_the_split_of_a_list_does_not_depend_on_the_lists_folder(tmp_path, load):
     draw(tmp_path, "mug", "fan", images=9)
     lines = "".join(f"images/{name}/{i}.png {label}\n"
                     for label, name in enumerate(("mug", "fan")) for i in range(9))

@@ -1,4 +1,4 @@
-"""--protocol independent is checked: no tested image is a training image, by whatever name."""
+"""--protocol independent is checked: no test image is a training image under any name."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ def overlapping(training: list[str], tested: list[str]) -> Overlap:
     return overlap(training, tested, contents)
 
 
-def test_one_file_by_path_by_link_and_by_hard_link(images, tmp_path):
+def test_a_file_is_recognised_by_path_link_and_hard_link(images, tmp_path):
     link, hard = str(tmp_path / "link"), str(tmp_path / "hard")
     os.symlink(images[1], link)
     os.link(images[2], hard)
@@ -39,14 +39,14 @@ def test_one_file_by_path_by_link_and_by_hard_link(images, tmp_path):
     assert found == Overlap([(images[0], images[0]), (images[1], link), (images[2], hard)], [])
 
 
-def test_a_copy_is_one_of_equal_bytes(images, tmp_path):
+def test_a_copy_has_equal_bytes(images, tmp_path):
     copy = shutil.copy(images[3], tmp_path / "copy")  # the others differ in their first byte alone
     found = overlapping(images[:5], [str(copy), *images[5:]])
     assert found == Overlap([], [(images[3], str(copy))])
     assert overlapping(images[:5], images[5:]) == Overlap([], [])
 
 
-def test_of_equal_training_images_the_first_is_named_and_unread_ones_are_none(images):
+def test_the_first_of_equal_training_images_is_named_and_unread_files_are_no_copies(images):
     twin = shutil.copy(images[1], f"{images[1]}.twin")
     copy = shutil.copy(images[1], f"{images[1]}.copy")
     assert overlapping([images[0], images[1], twin], [copy]).copies == [(images[1], copy)]
@@ -57,8 +57,8 @@ def test_of_equal_training_images_the_first_is_named_and_unread_ones_are_none(im
 
 @pytest.fixture
 def lists(tmp_path, weights, capsys):
-    """Run on X_train.txt and X_test.txt: lists(training images, tested ones, options) -> (status,
-    what went to stderr, folder)."""
+    """lists(training images, test images, protocol): run on x_train.txt and x_test.txt. Returns
+    (status, stderr, folder)."""
     rng = np.random.default_rng(0)
     (tmp_path / "names.txt").write_text("ant\nbee\n")
     for name in "abcdef":
@@ -95,7 +95,7 @@ def test_a_copy_under_another_name_is_no_independent_image(lists):
     assert "copy.png, the same image as" in said
 
 
-def test_the_record_counts_what_is_both(lists):
+def test_the_record_counts_images_in_both_lists(lists):
     status, _, folder = lists("a b c d", "e f", "independent")
     counts = read(folder)["counts"]
     assert status == 0 and read(folder)["protocol"] == "independent"
@@ -106,7 +106,7 @@ def test_the_record_counts_what_is_both(lists):
 
 
 @pytest.mark.parametrize("name", ["./a", ".//a", "link", "hard"])
-def test_no_trainer_with_labels_is_tested_on_its_images_by_another_name(lists, tmp_path, name):
+def test_a_labelled_image_is_not_tested_under_another_name(lists, tmp_path, name):
     os.symlink(tmp_path / "a.png", tmp_path / "link.png")
     os.link(tmp_path / "a.png", tmp_path / "hard.png")
     status, said, _ = lists("a b c d", f"{name} e f", "released", trainer="LinearProbe")
@@ -138,7 +138,7 @@ def others(toy_root):
     return make
 
 
-def test_the_protocol_of_others_data_is_what_holds(others):
+def test_the_protocol_of_a_foreign_data_set_follows_from_its_images(others):
     assert others((0, 1, 2), (3, 4)).protocol == "independent"
     assert others((0, 1, 2), (3, 4), "independent").protocol == "independent"
     shared = others((0, 1, 2), (2, 3))
@@ -148,7 +148,7 @@ def test_the_protocol_of_others_data_is_what_holds(others):
 
 
 def test_a_class_without_training_images_would_shift_the_names(toy_root):
-    """As DomainNet's painting, of which Dassl's data set has no class 327."""
+    """Dassl's data set of DomainNet's painting, for example, has no class 327."""
     cfg = get_cfg_default()
     cfg.DATASET.NAME = "Others"
     folder = f"{toy_root}/toy/red"

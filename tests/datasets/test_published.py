@@ -81,7 +81,7 @@ def test_the_class_of_an_image_is_that_of_its_folder(root, name):
 
 
 def test_office_home_sorts_in_lower_case_so_that_tv_comes_after_table(root):
-    """Sorting the folders' own names makes TV and Table known or unknown in each other's place."""
+    """Sorting case-sensitively would swap TV and Table between known and unknown classes."""
     names = UFTOfficeHome.class_list
     assert names == sorted(names) and len(names) == 65
     assert [names.index(n) for n in ("table", "telephone", "toothbrush", "toys", "trash_can",
@@ -313,7 +313,7 @@ def test_bad_images_are_skipped_and_reported_when_asked(tmp_path, art, capsys, c
         data = make(UFTOfficeHome, tmp_path, "Art", BAD_IMAGES="skip")
         assert len(data.test) == 129 and list(data.skipped) == [str(image)]
         assert f"Skipped {image}" in capsys.readouterr().out
-    trees.draw(image, 0)  # a mended image is noticed
+    trees.draw(image, 0)  # a repaired image is noticed
     assert len(make(UFTOfficeHome, tmp_path, "Art", BAD_IMAGES="skip").test) == 130
 
 

@@ -41,7 +41,7 @@ SPLIT_FILES = {  # registered name: folder, image folder, split file, classes, t
 
 
 def write_split_tree(root, name, per_class=(3, 1, 2), names=None, image=b""):
-    """A tree with that many training, validation and test images a class, in a mixed order."""
+    """A tree with these numbers of training, validation and test images per class, shuffled."""
     folder, image_dir, split_file, number, _ = SPLIT_FILES[name]
     names = names or [f"thing_{label:03}" for label in range(number)]
     split, rng = {}, random.Random(0)
@@ -67,7 +67,7 @@ def load(name, root, *options, seed=1):
 
 
 @pytest.mark.parametrize("name", SPLIT_FILES)
-def test_a_split_file_decides_what_is_trained_on_and_tested(name, tmp_path):
+def test_a_split_file_decides_the_training_and_test_images(name, tmp_path):
     split = write_split_tree(tmp_path, name)
     dataset = load(name, tmp_path)
     number, template = SPLIT_FILES[name][3:]
@@ -78,7 +78,7 @@ def test_a_split_file_decides_what_is_trained_on_and_tested(name, tmp_path):
     assert not {i.impath for i in dataset.train_u} & {i.impath for i in dataset.test}
 
 
-def test_eurosat_has_the_family_s_clearer_names(tmp_path):
+def test_eurosat_has_the_familys_clearer_names(tmp_path):
     names = ["AnnualCrop", "Forest", "HerbaceousVegetation", "Highway", "Industrial", "Pasture",
              "PermanentCrop", "Residential", "River", "SeaLake"]
     write_split_tree(tmp_path, "UFTEuroSAT", names=names)
@@ -90,9 +90,9 @@ def test_eurosat_has_the_family_s_clearer_names(tmp_path):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_the_shots_are_those_of_the_family_also_of_half_the_classes(tmp_path, seed):
-    """The rule, written anew: classes in the order of their first image, random.sample of each, the
-    whole list first and the half of the classes afterwards."""
+def test_the_shots_equal_the_familys_also_for_half_of_the_classes(tmp_path, seed):
+    """The family's rule: classes in the order of their first image, random.sample from each, first
+    from the whole list; half of the classes are selected afterwards."""
     split = write_split_tree(tmp_path, "UFTOxfordPets", per_class=(6, 1, 1))
     by_label = {}
     for path, label, _ in split["train"]:
@@ -116,7 +116,7 @@ def test_the_shots_are_those_of_the_family_also_of_half_the_classes(tmp_path, se
         load("UFTOxfordPets", tmp_path, "DATASET.SUBSAMPLE_CLASSES", "old")
 
 
-def test_half_the_known_classes_leave_the_unknown_ones_where_they_are(tmp_path):
+def test_half_of_the_known_classes_keep_the_same_unknown_classes(tmp_path):
     write_split_tree(tmp_path, "UFTEuroSAT")  # 5 of 10 classes known, 2 of the others unlabelled
     whole, new = (load("UFTEuroSAT", tmp_path, "DATASET.SETTING", "open", *extra)
                   for extra in ((), ("DATASET.SUBSAMPLE_CLASSES", "new")))
@@ -222,7 +222,7 @@ def test_far_ood_images_are_unknown_beside_imagenet_s_validation_set(imagenet_ro
 
 
 def test_domain_shift_of_imagenet_is_tested_on_its_variants(tmp_path):
-    """As in the CoOp family: learnt on ImageNet, tested on V2, Sketch, A and R as they are."""
+    """As in the CoOp family, training is on ImageNet and tests are on V2, Sketch, A and R."""
     finished = {**RECORD, "environment": {"engine": "e", "workers": 0}, "config": {
         "DATASET.NAME": "UFTImageNet", "DATASET.TARGET_DOMAINS": ["imagenet"],
         "DATASET.SETTING": "all", "TRAINER.NAME": "CoOp"}}

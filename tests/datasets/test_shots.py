@@ -1,4 +1,4 @@
-"""Shots leave the test set, and never a known class without a test image unless that is allowed."""
+"""Shots leave the test set. A known class without a test image is refused unless allowed."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_shots_that_take_a_classs_last_test_image_are_refused(toy, capsys):
     assert toy("other", *SHOTS, "DATASET.PROTOCOL", "independent", trainer="CoOp", epochs=1)[0] == 0
 
 
-def test_where_it_is_allowed_the_classes_are_named_and_no_table_mixes_them(toy, capsys):
+def test_allowed_classes_without_test_images_are_named_and_not_mixed_in_tables(toy, capsys):
     status, folder = toy("allowed", *SHOTS, *ALLOW, trainer="CoOp", epochs=1)
     said, result = capsys.readouterr().out, read(folder)
     assert status == 0 and result["untested_classes"] == ["desk_lamp", "mug"]
@@ -42,7 +42,7 @@ def test_where_it_is_allowed_the_classes_are_named_and_no_table_mixes_them(toy, 
     ("all", "all 57 test images are labelled shots"),
     ("closed", "labelled shots are the last test images of 4 of 4 known classes"),
 ])
-def test_where_every_known_class_is_lost_nothing_allows_it(toy, capsys, setting, said):
+def test_losing_every_known_class_is_refused_even_if_allowed(toy, capsys, setting, said):
     options = ("DATASET.NUM_SHOTS", "99", *ALLOW)
     assert toy("run", *options, trainer="CoOp", setting=setting)[0] == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -1,4 +1,4 @@
-"""Adapters after the image tower: against NumPy, at their limits, and how they are initialised."""
+"""Adapters after the image tower: formulas in NumPy, special cases and initialisation."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def cross_entropy(logits, labels):
     return (logsumexp(logits, axis=1) - logits[np.arange(len(logits)), labels]).mean()
 
 
-def test_the_cache_is_the_formula_of_tip_adapter():
+def test_the_cache_equals_tip_adapters_formula():
     rng = np.random.default_rng(0)
     features, classes, keys = unit(rng, 5, 16), unit(rng, 4, 16), unit(rng, 9, 16)
     labels = np.array([0, 3, 3, 1, 0, 2, 2, 2, 1])
@@ -54,8 +54,8 @@ def test_the_cache_is_the_formula_of_tip_adapter():
 @pytest.mark.parametrize("name, options, alpha, beta", [
     ("TipAdapter", SHOTS, 1.17, 1.0), ("TipAdapterF", SHOTS, 1.17, 1.0), ("UPAdapter", (), 1, 5.5),
 ])
-def test_what_a_cache_adds_to_the_logits_is_the_papers(build, name, options, alpha, beta):
-    """alpha weighs against CLIP's logits, not against its cosines."""
+def test_a_cache_adds_the_papers_term_to_the_logits(build, name, options, alpha, beta):
+    """alpha is relative to CLIP's logits, not to its cosines."""
     trainer, batch = started(build(*options, trainer=name))
     with torch.no_grad():
         found = trainer.logits(batch["img"]).double().numpy()
@@ -174,7 +174,7 @@ def test_options_out_of_bounds_are_refused(toy, capsys, option, value, bounds):
 
 
 def test_a_cache_is_tested_on_another_domain(toy, toy_root, weights, tmp_path):
-    """It holds as many rows there, also where a class has fewer images than shots were asked."""
+    """The number of rows stays the same, also if a class has fewer images than requested shots."""
     options = ["DATASET.PROTOCOL", "independent", "DATASET.NUM_SHOTS", "50"]
     assert toy("run", *options, trainer="TipAdapterF")[0] == 0
     argv = toy_arguments(toy_root, weights, tmp_path / "blue", trainer="TipAdapterF")

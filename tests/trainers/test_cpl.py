@@ -23,14 +23,14 @@ def by_hand(prob, quantile, share):
 
 
 @pytest.mark.parametrize("quantile, share", [(0.75, 0.4), (0.0, 0.2), (1.0, 1.0), (0.5, 0.0)])
-def test_candidates_are_the_papers(quantile, share):
+def test_candidates_equal_the_papers(quantile, share):
     prob = np.random.default_rng(0).dirichlet(np.full(6, 0.7), 50)
     found = candidate_labels(torch.from_numpy(prob), quantile, share).numpy()
     np.testing.assert_array_equal(found, by_hand(prob, quantile, share))
     assert found.any() and found.any(1).all() == (share >= 0.4)
 
 
-def test_the_loss_is_of_the_sum_over_candidates():
+def test_the_loss_is_minus_the_log_of_the_candidates_probability():
     rng = np.random.default_rng(0)
     logits, candidates = rng.normal(size=(7, 5)), rng.random((7, 5)) < 0.4
     candidates[2] = False

@@ -75,10 +75,10 @@ def steps(toy_root, weights, tmp_path):
     *((name, ()) for name, kind in KINDS.items() if not kind.training_free),
     ("MARS", ("TRAINER.MARS.FIRST_STAGE", "0.0")),  # its second stage
 ])
-def test_a_step_reads_nothing_where_nothing_is_logged(steps, name, options):
+def test_a_step_without_logging_reads_nothing_from_the_gpu(steps, name, options):
     counts = steps(name, "fp16", "vit", "DATALOADER.TRAIN_X.BATCH_SIZE", "4", *options)
     assert len(counts) > 2
     for number, (reads, kernels) in enumerate(counts, 1):
         logged = number % 2 == 0 or number == len(counts)
-        assert sum(reads.values()) == logged, reads  # the losses, once
+        assert sum(reads.values()) == logged, reads  # one read of the losses
         assert kernels <= BATCHES.get(name, 1) * MOST_KERNELS

@@ -24,7 +24,7 @@ HALF, LARGEST = torch.float16, torch.finfo(torch.float16).max
 
 @pytest.fixture
 def half(monkeypatch):
-    """Runs keep the precision that is asked for, also on the CPU."""
+    """Runs keep the requested precision, also on the CPU."""
     monkeypatch.setattr(base, "resolve_precision", lambda asked, device: asked)
 
 
@@ -91,7 +91,7 @@ def test_a_loss_in_half_precision_has_a_finite_gradient_from_the_first_step_on()
     assert loss.grad == FIRST_SCALE < LARGEST
 
 
-def test_steps_with_an_infinite_gradient_are_left_out_counted_and_told(build, capsys):
+def test_steps_with_an_infinite_gradient_are_skipped_counted_and_reported(build, capsys):
     trainer = build(epochs=2)
     trainer.scaler = LossScaler("cpu")
     context, seen, taken = trainer.model.prompt.ctx, [], []
@@ -119,7 +119,7 @@ def test_the_count_of_skipped_steps_survives_a_checkpoint():
 
 @pytest.fixture
 def backends():
-    """torch's settings of TF32 in matrix products and convolutions, put back in the end."""
+    """torch's settings of TF32 in matrix products and convolutions, restored after the test."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     yield lambda: (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
     torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
@@ -128,7 +128,7 @@ def backends():
 @pytest.mark.parametrize(("option", "said"), [
     ("None", "convolutions"), ("True", "everywhere"), ("False", "nowhere"),
 ])
-def test_tf32_is_set_as_asked_and_an_input_on_cuda_alone(backends, build, option, said):
+def test_tf32_follows_its_option_and_is_an_input_on_cuda_only(backends, build, option, said):
     trainer = build("MODEL.TF32", option)
     cfg, kind = trainer.cfg, type(trainer)
     assert TF32 not in trainer.inputs
@@ -138,7 +138,7 @@ def test_tf32_is_set_as_asked_and_an_input_on_cuda_alone(backends, build, option
                           "nowhere": (False, False)}[said]
 
 
-def test_a_run_on_cuda_says_and_records_its_tf32_and_its_skipped_steps(
+def test_a_run_on_cuda_records_its_tf32_and_its_skipped_steps(
     backends, toy_root, weights, tmp_path, monkeypatch, capsys
 ):
     argv = [*toy_arguments(toy_root, weights, tmp_path / "run", kind="vit", epochs=1),
@@ -152,7 +152,7 @@ def test_a_run_on_cuda_says_and_records_its_tf32_and_its_skipped_steps(
     assert result["notes"]["skipped_steps"] == 0
 
 
-def test_one_table_holds_one_setting_of_tf32(toy, tmp_path):
+def test_runs_in_a_table_need_the_same_setting_of_tf32(toy, tmp_path):
     _, folder = toy()
     results = [read(folder), json.loads(json.dumps(read(folder)))]
     results[1]["inputs"][TF32] = "everywhere"

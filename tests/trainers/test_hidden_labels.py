@@ -125,13 +125,13 @@ def reopen(trainer, truth, door: str) -> None:
 
 @pytest.mark.parametrize("door", ["dm.dataset", "unlabelled_loader", "val", "labels", "paths",
                                   "train_loader_x", "train_loader_u", "test_loader"])
-def test_the_walk_finds_each_door_that_is_opened_again(build, door):
+def test_the_walk_finds_labels_that_are_made_reachable(build, door):
     trainer = build()
     reopen(trainer, build_dataset(trainer.cfg), door)
     assert walked(trainer)
 
 
-def test_hidden_attributes_are_said_to_be_hidden(build):
+def test_hidden_attributes_are_refused_with_a_message(build):
     dataset = build().dm.dataset
     assert (len(dataset.train_u), len(dataset.test)) == (46, 57)
     assert len(dataset.train_x) == 46, "what it trains on are the unlabelled images"
@@ -139,7 +139,7 @@ def test_hidden_attributes_are_said_to_be_hidden(build):
         dataset.class_list  # noqa: B018
 
 
-def test_an_oracle_has_a_door_of_its_own_and_its_record_says_so(build, toy):
+def test_an_oracle_declares_that_it_reads_labels_and_its_record_says_so(build, toy):
     with pytest.raises(ConfigError, match="UEO reads labels without declaring it"):
         build().true_labels()
     _, oracle = toy("oracle", "TRAINER.UEO.WEIGHTING", "oracle")
@@ -180,7 +180,7 @@ class ToyEntropy(TrainerX):
 """
 
 
-def test_labels_are_hidden_from_anothers_trainer_that_says_it_uses_none(toy, tmp_path):
+def test_labels_are_hidden_from_a_foreign_trainer_that_declares_to_use_none(toy, tmp_path):
     plugin = tmp_path / "entropy.py"
     plugin.write_text(FOREIGN)
     warm = "OPTIM.WARMUP_EPOCH", "1", "OPTIM.WARMUP_TYPE", "constant"

@@ -1,4 +1,4 @@
-"""MARS: its targets image by image, its two stages, and a run of each that was interrupted."""
+"""MARS: its targets image by image, its two stages, and runs interrupted in each of them."""
 
 import numpy as np
 import pytest
@@ -38,11 +38,11 @@ def example(images=40, classes=5, seed=0):
     return prob, zero_shot, rng.normal(size=(images, classes))
 
 
-def test_targets_are_the_papers():
+def test_targets_equal_the_papers():
     prob, zero_shot, similarity = example()
     zero_shot[:, 3] = 0  # a class that the zero-shot model predicts for no image
     zero_shot /= zero_shot.sum(1, keepdims=True)
-    prob[:4] = zero_shot[:4]  # nothing gained
+    prob[:4] = zero_shot[:4]  # the model changed nothing here
     found = moved_back(*map(torch.from_numpy, (prob, zero_shot, similarity))).numpy()
     expected = by_hand(prob, zero_shot, similarity)
     np.testing.assert_allclose(found, expected, atol=1e-12)
@@ -51,7 +51,7 @@ def test_targets_are_the_papers():
     assert (found >= 0).all() and (found[:4] == prob[:4]).all()
 
 
-def test_a_move_that_features_support_stays():
+def test_a_change_that_features_support_is_kept():
     prob, zero_shot = torch.tensor([[0.1, 0.7, 0.2]]), torch.tensor([[0.6, 0.3, 0.1]])
     near_the_new, near_the_old = torch.tensor([[0.5, 0.9, 0.1]]), torch.tensor([[0.9, 0.5, 0.1]])
     torch.testing.assert_close(moved_back(prob, zero_shot, near_the_new), prob)
@@ -62,7 +62,7 @@ def parameters(trainer) -> dict[str, torch.Tensor]:
     return {n: p.detach().clone() for g in trainer.groups.values() for n, p in g.items()}
 
 
-def test_the_first_stage_moves_the_model_and_the_second_its_adapter(build):
+def test_the_first_stage_trains_the_model_and_the_second_its_adapter(build):
     trainer = build("OPTIM.LR", "0.02", "OPTIM.MOMENTUM", "0.9", "TRAINER.MARS.FIRST_STAGE", "0.6",
                     trainer="MARS", kind="vit", epochs=3)
     states, targets, start = [parameters(trainer)], [], trainer.before_epoch
@@ -82,7 +82,7 @@ def test_the_first_stage_moves_the_model_and_the_second_its_adapter(build):
     assert moved[2] == {"adapter.change"}
     torch.testing.assert_close(targets[0], trainer.zero_shot)
     features = trainer.passes.image_features(trainer.unlabelled_loader, "unlabelled")
-    with torch.no_grad():  # of the teacher, which stood still
+    with torch.no_grad():  # the teacher's, which did not change
         logits = trainer.model.logit_scale * features @ trainer.model.class_features().T
     torch.testing.assert_close(targets[2], logits.softmax(-1))
     assert (targets[1] - targets[0]).abs().max() > 1e-4 < (targets[2] - targets[1]).abs().max()
@@ -112,7 +112,7 @@ def test_the_second_stage_is_divergence_and_cross_entropy(build):
 
 
 @pytest.mark.parametrize("epoch", [1, 3])
-def test_a_run_that_was_interrupted_in_either_stage_ends_in_the_same_numbers(
+def test_a_run_interrupted_in_either_stage_resumes_to_the_same_numbers(
         toy, build, monkeypatch, tmp_path, epoch):
     options = ("OPTIM.LR", "0.02", "OPTIM.MOMENTUM", "0.9", "TRAINER.MARS.FIRST_STAGE", "0.5")
     _, whole = toy("whole", *options, trainer="MARS", kind="vit", epochs=4)

@@ -102,7 +102,7 @@ class Mine(CLIPTrainer):
 
 @pytest.fixture
 def mine(toy, tmp_path, capsys, monkeypatch):
-    """Run the toy job with a trainer of this body: (exit status, lines of errors)."""
+    """mine(body): run the toy job with a trainer of this body. Returns (status, stderr lines)."""
     monkeypatch.setitem(TRAINER_REGISTRY._obj_map, "Mine", None)  # none is left behind
 
     def run(body: str) -> tuple[int, list[str]]:
@@ -117,7 +117,7 @@ def mine(toy, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", MISTAKES)
-def test_what_was_forgotten_is_one_sentence_that_names_the_class(mine, kind):
+def test_a_mistake_in_a_trainer_is_one_line_that_names_its_class(mine, kind):
     body, parts = MISTAKES[kind]
     status, lines = mine(body)
     assert status == 2 and len(lines) == 1 and lines[0].startswith("Error: "), lines
@@ -131,5 +131,5 @@ def test_what_was_forgotten_is_one_sentence_that_names_the_class(mine, kind):
     "        return {'loss': self.logits(batch['img']).mean(), 'images': len(batch['img'])}",
     "training_free = True",
 ])
-def test_a_bare_scalar_a_logged_number_and_no_step_are_taken(mine, body):
+def test_a_scalar_loss_a_logged_number_and_no_steps_are_accepted(mine, body):
     assert mine(body) == (0, [])

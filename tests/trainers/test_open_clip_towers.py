@@ -1,4 +1,4 @@
-"""Every trainer on open_clip's kinds of towers in turn; what they resume, predict and export."""
+"""Every trainer on one of open_clip's kinds of towers: training, resuming, prediction, export."""
 
 import shutil
 
@@ -46,7 +46,7 @@ def test_every_trainer_trains_and_evaluates(on, trainer, kind):
         assert result["config"][key] == (list(value) if isinstance(value, tuple) else value)
 
 
-def test_what_is_asked_for_by_hand_comes_before_the_models_own(on, capsys):
+def test_options_override_the_models_own_preprocessing(on, capsys):
     asked = ("INPUT.RESIZE_MODE", "shortest", "INPUT.PIXEL_MEAN", "[0.1, 0.2, 0.3]")
     status, folder = on("siglip", "run", *asked, trainer="ZeroshotCLIP")
     said, config = capsys.readouterr().out, read(folder)["config"]
@@ -91,7 +91,7 @@ def test_a_resumed_run_ends_in_the_same_numbers(on, trainer, kind, monkeypatch):
     ("vit", ()), ("eva", ("TRAINER.UEO.TUNE", "model")),
     ("siglip", ("TRAINER.UEO.ENSEMBLE", "2", "TRAINER.UEO.CTX_INIT", "")),
 ])
-def test_further_options_of_what_is_tuned(on, kind, options):
+def test_further_parts_can_be_tuned(on, kind, options):
     status, folder = on(kind, "run", *options)
     assert status == 0 and read(folder)["counts"]["tuned_parameters"] > 0
 
@@ -102,7 +102,7 @@ def test_a_visual_prompt_is_refused_by_the_towers_name(on, capsys):
         capsys.readouterr().err)
 
 
-def test_local_scores_are_left_out_where_the_tower_has_none(on, capsys):
+def test_local_scores_are_left_out_if_the_tower_has_no_local_features(on, capsys):
     kept = ("TEST.KEEP_OUTPUTS", "True")
     for kind, there in (("vit", True), ("siglip", False)):
         _, folder = on(kind, kind, *kept)
