@@ -92,10 +92,18 @@ def _is_hidden(folder: str) -> bool:
     return folder.startswith((".", "__"))
 
 
+def _holds(test: Callable[[], bool]) -> bool:
+    """Whether a test of a folder's entry, which looks only links up on the disk, is true."""
+    try:
+        return test()
+    except OSError:  # a link that leads to itself
+        return False
+
+
 def subfolders(folder: Path) -> list[Path]:
     """Return the folders inside `folder`, sorted, without hidden ones."""
     with os.scandir(folder) as entries:
-        found = [e.path for e in entries if not _is_hidden(e.name) and os.path.isdir(e.path)]
+        found = [e.path for e in entries if not _is_hidden(e.name) and _holds(e.is_dir)]
     return [Path(path) for path in sorted(found)]
 
 
@@ -143,10 +151,9 @@ def images_in(folder: str | Path, unread: Unread | None = None) -> list[str]:
             if entry.name.startswith("."):
                 continue
             named = is_image_name(entry.name)
-            # os.path's tests are False, not an error, for a link that leads to itself
-            if named and os.path.isfile(entry.path):
+            if named and _holds(entry.is_file):
                 images.append(entry.path)
-            elif os.path.isdir(entry.path):
+            elif _holds(entry.is_dir):
                 if not _is_hidden(entry.name):
                     unread.folders += 1
                     unread.paths[entry.path] = FOLDER
