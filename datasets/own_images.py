@@ -13,7 +13,7 @@ from dassl.data.datasets import DATASET_REGISTRY
 
 from ueo.datasets.base import UFTDataset
 from ueo.errors import ConfigError, DataError, from_here
-from ueo.images.class_names import check_names, read_names
+from ueo.images.class_names import check_names, class_ids, read_names
 from ueo.images.folders import (
     Item,
     Unread,
@@ -24,7 +24,7 @@ from ueo.images.folders import (
     subfolders,
 )
 from ueo.images.hashes import store_folder
-from ueo.images.lists import NO_LABEL, class_ids, read_rows
+from ueo.images.lists import NO_LABEL, read_rows
 from ueo.images.splits import stored_split
 from ueo.label_space import ClassCounts
 from ueo.names import did_you_mean, match

@@ -227,6 +227,7 @@ def test_unknown_classes_have_the_same_labels_in_both_lists(tmp_path, load):
     ("images/mug/0.png 0\n{root}/images/mug/0.png 1\n", "line 2: repeats"),
     ("images/mug/0.png|0\nimages/fan/0.png|1\n", "a line is `path label`, parted by"),
     ("images/mug/0.png 0\nimages/fan/0.png " + "9" * 5000 + "\n", "line 2: the label 999"),
+    ("images/mug/0.png 5\nimages/fan/0.png 7\n", "no label is one of the 3 classes, ids 0 to 2"),
     ("image,label\n", "the list"),
     ("image,label\nimages/mug/0.png\n", "line 2"),
 ])
@@ -234,6 +235,14 @@ def test_an_inconsistent_list_is_refused(tmp_path, load, text, part):
     write(tmp_path, text.replace("{root}", str(tmp_path)))
     line = error(load, UFTList, NAMES)
     assert str(tmp_path / "list.txt") in line and part in line
+
+
+def test_a_label_that_is_an_id_and_another_classs_name_is_refused(tmp_path, load):
+    write(tmp_path, "images/mug/0.png 1\nimages/fan/0.png 7\n")
+    assert "line 1: the label 1 is a class id, but also the name of the class with the id 0" in (
+        error(load, UFTList, ["1", "7"]))
+    write(tmp_path, "images/mug/0.png 0\nimages/fan/0.png 1\n")
+    assert labels(load(UFTList, ["0", "1"])) == [0, 1]
 
 
 def test_a_list_finds_images_in_the_other_form_of_unicode(tmp_path, load):

@@ -1,4 +1,5 @@
-"""Read class names from a file, check them, and match them with the classes of the images."""
+"""Read class names from a file, check them, and match them with the classes of the images, which
+are folders or the labels of a list."""
 
 import unicodedata
 from collections import Counter
@@ -7,8 +8,8 @@ from pathlib import Path
 
 from ueo.errors import DataError
 from ueo.images.folders import Unread
-from ueo.images.lists import text_lines
-from ueo.names import MOST, as_clip_reads, closest, enumeration
+from ueo.images.lists import NO_LABEL, Row, class_id, is_number, text_lines
+from ueo.names import MOST, as_clip_reads, closest, did_you_mean, enumeration, match
 
 LONGEST = 300  # characters; CLIP reads 77 tokens of a prompt
 ALIKE = 0.65  # similarity from which two spellings may mean one name
@@ -55,6 +56,67 @@ def check_names(named: Iterable[tuple[str, str]]) -> None:
                 f"{where}: the class name {name!r} is listed twice, first as {first[1]!r} "
                 f"({first[0]}); CLIP cannot tell them apart, rename or remove one"
             )
+
+
+def class_ids(rows: list[Row], names: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Return the class id of each row, and the names of the unknown classes, whose ids follow.
+
+    Labels are class names if the first is no number, else ids. The unknown classes are the labels
+    that occur from len(names) on, or outside `names`. Raises DataError for a label of another kind
+    than the first, for ids that count from 1, for a number that is the name of another class, and
+    if no label is among `names`.
+    """
+    if rows[0].label is None:
+        return [NO_LABEL] * len(rows), []
+    if is_number(rows[0].label):
+        labels = [class_id(row) for row in rows]
+        _refuse_numbers_as_names(rows, labels, names)
+        _refuse_counting_from_one(rows[0].where, labels, len(names))
+        if min(labels) >= len(names):
+            raise DataError(
+                f"{rows[0].where.rpartition(', line ')[0]}: no label is one of the {len(names)} "
+                f"classes, ids 0 to {len(names) - 1}; the least is {min(labels)}"
+            )
+        others = sorted({label for label in labels if label >= len(names)})
+        ids = {label: len(names) + i for i, label in enumerate(others)}
+        return [ids.get(label, label) for label in labels], [f"unknown_{i}" for i in others]
+    words = list(dict.fromkeys(row.label for row in rows))
+    where = rows[0].where.rpartition(", line ")[0]
+    for row in rows:
+        if is_number(row.label) and row.label not in names:
+            raise DataError(
+                f"{row.where}: the label {row.label} is a number, that of the first line the name "
+                f"{rows[0].label!r}; use one kind of label"
+            )
+    ids, others = match(names, words, where)
+    if not ids:
+        raise DataError(
+            f"{where}: no label is one of the {len(names)} class names, first label "
+            f"{words[0]!r}{did_you_mean(words[0], names)}"
+        )
+    ids |= {name: len(names) + i for i, name in enumerate(others)}
+    return [ids[row.label] for row in rows], others
+
+
+def _refuse_numbers_as_names(rows: list[Row], labels: list[int], names: Sequence[str]) -> None:
+    """Raise DataError for a label that is the id of one class and the name of another."""
+    ids = {name: i for i, name in enumerate(names)}
+    for row, label in zip(rows, labels):
+        if ids.get(row.label, label) != label:
+            raise DataError(
+                f"{row.where}: the label {row.label} is a class id, but also the name of the class "
+                f"with the id {ids[row.label]}; spell the names in words, or order them by number"
+            )
+
+
+def _refuse_counting_from_one(where: str, labels: list[int], known: int) -> None:
+    used = set(labels)
+    if 0 not in used and (max(used) == known or used.issuperset(range(1, known + 1))):
+        raise DataError(
+            f"{where.rpartition(', line ')[0]}: no label is 0 and one is {known}, the number of "
+            "names; labels count from 0, subtract 1 from each (if class 0 has no image, label the "
+            f"unknown class {max(used) + 1})"
+        )
 
 
 def matched(known: Sequence[str], unknown: Sequence[str], present: set[str]) -> dict:

@@ -7,7 +7,7 @@ header may name the columns, and a label is a class id from 0 or a class name.
 import csv
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from ueo.errors import DataError, unread
 from ueo.images.decoding import image_suffixes
 from ueo.images.folders import Item
-from ueo.names import did_you_mean, enumeration, match
+from ueo.names import enumeration
 from ueo.text import shown
 
 NO_LABEL = -1
@@ -78,58 +78,17 @@ def read_rows(path: Path, root: Path | None = None) -> list[Row]:
 def read_list(path: Path, num_classes: int) -> list[Item]:
     """Return (path as written, class id) of each line. Raises DataError as `read_rows` does, and
     for a label that is no number below `num_classes`."""
-    return [(row.path, _number(row, num_classes)) for row in read_rows(path)]
+    return [(row.path, class_id(row, num_classes)) for row in read_rows(path)]
 
 
-def class_ids(rows: list[Row], names: Sequence[str]) -> tuple[list[int], list[str]]:
-    """Return the class id of each row, and the names of the unknown classes, whose ids follow.
-
-    Labels are class names if the first is no number, else ids. The unknown classes are the labels
-    that occur from len(names) on, or outside `names`. Raises DataError for a label of another kind
-    than the first, for ids that count from 1, and if no label is among `names`.
-    """
-    if rows[0].label is None:
-        return [NO_LABEL] * len(rows), []
-    if _is_number(rows[0].label):
-        labels = [_number(row) for row in rows]
-        _refuse_counting_from_one(rows[0].where, labels, len(names))
-        others = sorted({label for label in labels if label >= len(names)})
-        ids = {label: len(names) + i for i, label in enumerate(others)}
-        return [ids.get(label, label) for label in labels], [f"unknown_{i}" for i in others]
-    words = list(dict.fromkeys(row.label for row in rows))
-    where = rows[0].where.rpartition(", line ")[0]
-    for row in rows:
-        if _is_number(row.label) and row.label not in names:
-            raise DataError(
-                f"{row.where}: the label {row.label} is a number, that of the first line the name "
-                f"{rows[0].label!r}; use one kind of label"
-            )
-    ids, others = match(names, words, where)
-    if not ids:
-        raise DataError(
-            f"{where}: no label is one of the {len(names)} class names, first label "
-            f"{words[0]!r}{did_you_mean(words[0], names)}"
-        )
-    ids |= {name: len(names) + i for i, name in enumerate(others)}
-    return [ids[row.label] for row in rows], others
-
-
-def _refuse_counting_from_one(where: str, labels: list[int], known: int) -> None:
-    used = set(labels)
-    if 0 not in used and (max(used) == known or used.issuperset(range(1, known + 1))):
-        raise DataError(
-            f"{where.rpartition(', line ')[0]}: no label is 0 and one is {known}, the number of "
-            "names; labels count from 0, subtract 1 from each (if class 0 has no image, label the "
-            f"unknown class {max(used) + 1})"
-        )
-
-
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a label is a whole number."""
     return NUMBER.fullmatch(text) is not None
 
 
-def _number(row: Row, below: int = 10**18) -> int:
-    if row.label is None or not _is_number(row.label):
+def class_id(row: Row, below: int = 10**18) -> int:
+    """Return the label as a class id. Raises DataError if it is no number from 0 to `below` - 1."""
+    if row.label is None or not is_number(row.label):
         line = row.path if row.label is None else f"{row.path} {row.label}"
         wrong = "the label is missing" if row.label is None else "the label is no class id"
         raise DataError(f"{row.where}: {line!r} is not `path label`, {wrong}")
@@ -173,7 +132,7 @@ def _splitter(first: str, columns: tuple | None) -> Split:
         return lambda line: _by_columns(line, *columns)
     for separator in SEPARATORS:
         path, label = _by_separator(first, separator)
-        if label and (separator == "\t" or _is_number(label)
+        if label and (separator == "\t" or is_number(label)
                       or _is_image(path) and not _is_image(label)):
             return lambda line: _by_separator(line, separator)
     return _by_space
@@ -198,7 +157,7 @@ def _by_space(line: str) -> tuple[str, str | None]:
     """Split off the label: a number at the end, or the text after the image's suffix and spaces."""
     line = line.strip()
     path, _, label = line.rpartition(" ")
-    if path and _is_number(label):
+    if path and is_number(label):
         return path.strip(), label
     endings = "|".join(re.escape(suffix) for suffix in image_suffixes())
     found = re.fullmatch(rf"(.*?(?:{endings}))\s+(\S.*)", line, re.IGNORECASE)

@@ -3,7 +3,8 @@
 import pytest
 
 from ueo.errors import DataError
-from ueo.images.lists import class_ids, listed_paths, read_list, read_rows
+from ueo.images.class_names import class_ids
+from ueo.images.lists import listed_paths, read_list, read_rows
 
 
 def test_paths_may_hold_spaces_and_lines_end_in_any_way(tmp_path):
