@@ -200,12 +200,17 @@ def read_outputs(folder: str | Path) -> dict[str, np.ndarray]:
 
 
 def read_threshold(folder: str | Path) -> Threshold | None:
-    """Read the threshold in model.json; None if there is no such file."""
+    """Read the threshold in model.json; None if there is no such file. Raises DataError for another
+    file."""
+    path = Path(folder, MODEL_FACTS)
     try:
-        facts = read_json(Path(folder, MODEL_FACTS), dict, AGAIN)
+        facts = read_json(path, dict, AGAIN)
     except FileNotFoundError:  # a trainer that is not of this project
         return None
-    return facts.get("rule"), facts.get("thresholds", {}).get(facts.get("rule"))
+    try:
+        return facts["rule"], facts["thresholds"][facts["rule"]]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{path}: holds no threshold of its rule; {AGAIN}") from error
 
 
 def read_history(path: str | Path) -> list[dict]:

@@ -18,6 +18,7 @@ from ueo.files import read_json
 from ueo.names import did_you_mean
 from ueo.open_set import RULE, separation, thresholds
 from ueo.results.record import MODEL_FACTS as FACTS
+from ueo.scores import AGAINST_NAMES, SCORES
 from ueo.settings.options import quoted
 
 BEST, POINTER = "model-best.pth.tar", "checkpoint"  # Dassl's names
@@ -44,14 +45,14 @@ def load_tuned(module: nn.Module, folder: Path, epoch: int | None = None) -> int
     except Exception as error:  # a damaged file may raise anything
         why = first_lines(error).removeprefix(f"{path.absolute()}: ")
         raise CheckpointError(f"{path}: damaged, or not a checkpoint of Dassl's ({why})") from error
-    if name := first_not_finite(state):
-        raise CheckpointError(f"{path}: {name} holds NaN or infinity; its run diverged")
     try:
         module.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"{path}: does not fit this configuration ({first_lines(error)})"
         ) from error
+    if name := first_not_finite(module.state_dict()):  # in the module's precision
+        raise CheckpointError(f"{path}: {name} holds NaN or infinity; its run diverged")
     print(f"Load {path} (epoch={finished})")
     return finished
 
@@ -104,12 +105,40 @@ def read_facts(folder: str | Path) -> dict:
             f"{folder}: {why}; name the folder of a finished run, the one with result.json"
         ) from error
     wrong = [key for key, kind in NEEDED.items() if not isinstance(facts.get(key), kind)]
+    wrong = wrong or [key for key, fits in _FITTING.items() if not fits(facts)]
     if wrong:
         raise CheckpointError(
             f"{path}: {', '.join(wrong)} missing or of another kind, so it is of another version; "
             "train the model again"
         )
     return facts
+
+
+def _has_thresholds(facts: dict) -> bool:
+    """Whether there is a threshold, a number or None, of the rule in `facts` and of all others."""
+    found = facts["thresholds"]
+    return facts["rule"] in found and all(
+        value is None or (isinstance(value, int | float) and math.isfinite(value))
+        for value in found.values())
+
+
+def _fits_alone(facts: dict) -> bool:
+    alone = facts.get(ALONE)
+    if alone is None:
+        return True
+    return isinstance(alone, dict) and all(
+        isinstance(value, NEEDED.get(key, object)) for key, value in alone.items()
+    ) and _has_thresholds({**facts, **alone})
+
+
+_FITTING = {  # what the values of these types must be, too
+    "class_names": lambda facts: facts["class_names"] and all(
+        isinstance(name, str) for name in facts["class_names"]),
+    "images": lambda facts: all(type(n) is int and n >= 0 for n in facts["images"].values()),
+    "thresholds": _has_thresholds,
+    ALONE: _fits_alone,
+    "score": lambda facts: facts["score"] in (*SCORES, *AGAINST_NAMES),
+}
 
 
 def threshold_facts(outputs: dict[str, np.ndarray], alone: np.ndarray | None) -> dict:
@@ -126,7 +155,7 @@ def threshold_facts(outputs: dict[str, np.ndarray], alone: np.ndarray | None) ->
 
 def of_new_images(facts: dict) -> dict:
     """Return `facts` with the thresholds for images that are predicted one by one."""
-    return {**{key: value for key, value in facts.items() if key != ALONE}, **facts.get(ALONE, {})}
+    return {**{k: v for k, v in facts.items() if k != ALONE}, **(facts.get(ALONE) or {})}
 
 
 def chosen_threshold(facts: dict) -> float | None:

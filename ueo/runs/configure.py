@@ -92,9 +92,9 @@ def options_of_record(flat: dict, plugins: tuple[str, ...], what: str) -> tuple[
     """Return the configuration {key: value} of a record as `RunSettings.options`. Raises
     ConfigError, which begins with `what`, if its trainer, data set or a key is unknown."""
     known = _defaults(plugins)[1]
-    absent = [f"{kind}.NAME {flat[f'{kind}.NAME']}"
+    absent = [f"{kind}.NAME {flat.get(f'{kind}.NAME')}"
               for kind, registry in (("TRAINER", TRAINER_REGISTRY), ("DATASET", DATASET_REGISTRY))
-              if flat[f"{kind}.NAME"] not in registry.registered_names()]
+              if flat.get(f"{kind}.NAME") not in registry.registered_names()]
     absent += [f"option {key}" for key in flat if key not in known]
     if absent:
         raise ConfigError(

@@ -214,18 +214,28 @@ def test_probabilities_are_the_softmax_of_the_models_own_logits(finished, toy_ro
     assert prediction.runner_up_probability == pytest.approx(float(expected[1]), rel=1e-4)
 
 
+def edited(name, **changes):
+    """Change values of a JSON file in a run's folder."""
+    return lambda f: write_json(f / name, {**read_json(f / name, dict, ""), **changes})
+
+
 @pytest.mark.parametrize(("harm", "words"), [
     (lambda f: shutil.rmtree(f), "is no folder; name the folder of a finished run"),
     (lambda f: (f / "model.json").unlink(), "holds no model.json"),
     (lambda f: (f / "result.json").unlink(), "is not finished"),
     (lambda f: (f / "tuned" / "checkpoint").unlink(), "no such model"),
     (lambda f: write_json(f / "model.json", {"class_names": []}), "of another version"),
-    (lambda f: write_json(f / "model.json",
-                          {**read_json(f / "model.json", dict, ""), "weights": "0" * 12}),
-     "was adapted from the weights 000000000000"),
-    (lambda f: write_json(f / "model.json",
-                          {**read_json(f / "model.json", dict, ""), "independent": False}),
-     "uses the statistics of each batch"),
+    (edited("model.json", weights="0" * 12), "was adapted from the weights 000000000000"),
+    (edited("model.json", independent=False), "uses the statistics of each batch"),
+    (edited("model.json", class_names=[]), "class_names missing or of another kind"),
+    (edited("model.json", class_names=[1, 2]), "class_names missing or of another kind"),
+    (edited("model.json", images={"train_x": "x"}), "images missing or of another kind"),
+    (edited("model.json", thresholds={}), "thresholds missing or of another kind"),
+    (edited("model.json", thresholds={"otsu": "x"}), "thresholds missing or of another kind"),
+    (edited("model.json", rule="otsus"), "thresholds missing or of another kind"),
+    (edited("model.json", alone=[1]), "alone missing or of another kind"),
+    (edited("model.json", alone={"thresholds": []}), "alone missing or of another kind"),
+    (edited("model.json", score="mmc"), "score missing or of another kind"),
 ])
 def test_a_folder_without_a_usable_model_is_refused_in_one_line(finished, tmp_path, harm, words):
     folder = shutil.copytree(finished, tmp_path / "run")
@@ -233,6 +243,24 @@ def test_a_folder_without_a_usable_model_is_refused_in_one_line(finished, tmp_pa
     with pytest.raises(CheckpointError) as raised:
         ueo.load(folder, "cpu")
     assert words in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_record_without_a_configuration_is_no_model(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    edited("result.json", config={})(folder)
+    with pytest.raises(ConfigError, match=r"its TRAINER\.NAME None is not known here"):
+        ueo.load(folder, "cpu")
+
+
+def test_a_number_too_large_for_the_models_precision_is_named(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    (path,) = (folder / "tuned").glob("model.pth.tar-*")
+    found = torch.load(path, weights_only=False)
+    name, value = next((n, v) for n, v in found["state_dict"].items() if v.is_floating_point())
+    found["state_dict"][name] = torch.full_like(value, 1e200, dtype=torch.double)
+    torch.save(found, path)
+    with pytest.raises(CheckpointError, match=f"{name} holds NaN or infinity"):
+        ueo.load(folder, "cpu")
 
 
 def test_an_unreadable_image_is_named_without_advice_for_runs(toy, tmp_path):
