@@ -119,7 +119,7 @@ def _probabilities(folder: Path, images: int) -> list[float] | None:
     try:
         with open(folder / PREDICTIONS, encoding="utf-8", newline="") as file:
             found = [float(row["probability"]) for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return None
     return found if len(found) == images else None
 
@@ -130,7 +130,7 @@ def _left_out(folder: Path) -> list[tuple[str, str]]:
         with open(folder / SKIPPED, encoding="utf-8", newline="") as file:
             return [(row["file"], f"{row['reason']} ({row['detail']})")
                     for row in csv.DictReader(file)]
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError, csv.Error):
         return []
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ueo.errors import DataError, unread
 from ueo.runs.checkpoint import chosen_threshold
 from ueo.scores import OF_SOFTMAX
 
@@ -43,11 +44,16 @@ class Tally:
 
 
 def tally_file(path: str | Path) -> Tally:
-    """Count a file of predictions (predictions.csv), line by line."""
+    """Count a file of predictions (predictions.csv), line by line. Raises DataError for a file that
+    is missing or has another form, as a spreadsheet may save it."""
     found = Tally()
-    with open(path, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            found.count(row["class"], row["known"] == "yes", row["class_before"])
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                found.count(row["class"], row["known"] == "yes", row["class_before"])
+    except (OSError, KeyError, ValueError, csv.Error) as error:
+        why = unread(path, error, "a program saved it in another form, or it is damaged")
+        raise DataError(f"{why}; --overwrite makes it again") from error
     return found
 
 

@@ -146,7 +146,7 @@ def _begin(path: Path, columns: tuple[str, ...]) -> None:
             csv.writer(file).writerow(columns)
 
 
-def _whole_lines(path: Path) -> Iterator[tuple[str, int]]:
+def _whole_lines(path: Path) -> Iterator[tuple[str | None, int]]:
     """Yield (first cell, end in bytes) of each line that is not cut off."""
     end = 0
     with open(path, "rb") as file:
@@ -154,4 +154,12 @@ def _whole_lines(path: Path) -> Iterator[tuple[str, int]]:
             if not line.endswith(b"\n"):
                 return
             end += len(line)
-            yield next(csv.reader([line.decode()]))[0], end
+            yield _first_cell(line), end
+
+
+def _first_cell(line: bytes) -> str | None:
+    """Return the first cell; None for a damaged line, which no image's name equals."""
+    try:
+        return next(csv.reader([line.decode()]))[0]
+    except (UnicodeDecodeError, csv.Error, IndexError):
+        return None

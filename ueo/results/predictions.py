@@ -114,11 +114,11 @@ def is_predictions(path: str | Path) -> bool:
 
 
 def skipped_reasons(path: str | Path) -> Counter:
-    """Count the files in skipped.csv by reason; empty if there is no such file."""
+    """Count the files in skipped.csv by reason; empty if there is no such file, or another."""
     try:
         with open(path, encoding="utf-8", newline="") as file:
             return Counter(row["reason"] for row in csv.DictReader(file))
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError, csv.Error):
         return Counter()
 
 

@@ -237,6 +237,18 @@ def test_a_resumed_file_is_complete_wherever_it_was_cut(
     assert same(tmp_path / "new.csv", uninterrupted)
 
 
+@pytest.mark.parametrize("line", [b"\xff\xfe,x\n", b"\n", b"\0\0\0\n"])
+def test_lines_damaged_by_a_crash_of_the_machine_are_made_again(
+    interrupt, call, many, uninterrupted, tmp_path, line
+):
+    interrupt(20)
+    file = tmp_path / "new.csv.partial"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:5], line, *lines[6:]]))
+    assert call("--batch-size", "5", path=many)[0] == 0
+    assert same(tmp_path / "new.csv", uninterrupted)
+
+
 def test_images_added_before_a_resume_are_predicted_too(interrupt, call, many, photos, tmp_path):
     new = shutil.copytree(many, tmp_path / "new")
     interrupt(20, path=new)

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
+from ueo.errors import DataError
 from ueo.inference.summary import Tally, summary, tally_file, verdict, verdict_of
 from ueo.results.predictions import Prediction, write_predictions
 from ueo.scores import OF_SOFTMAX, SCORES
@@ -21,6 +22,16 @@ def test_a_file_of_predictions_is_counted_line_by_line(tmp_path):
     found = tally_file(tmp_path / "p.csv")
     assert found == Tally(Counter({"mug": 2, "'=sun": 1}), unknown=1, compared=3, changed=1)
     assert found.images == 4
+
+
+@pytest.mark.parametrize("content", [
+    b"image;class;known\na.png;mug;yes\n", b"image,class,known,class_before\ncaf\xe9,mug", None,
+])
+def test_predictions_that_a_spreadsheet_saved_in_another_form_are_named(tmp_path, content):
+    if content is not None:
+        (tmp_path / "p.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"p\.csv: cannot be read \(.*\); --overwrite makes it"):
+        tally_file(tmp_path / "p.csv")
 
 
 def test_a_summary_says_what_was_read_skipped_found_and_changed():
