@@ -13,7 +13,7 @@ from ueo.datasets.own_images import OwnImages
 from ueo.errors import ConfigError
 from ueo.images.class_names import read_names
 from ueo.images.folders import Unread
-from ueo.images.hashes import cache_of, content_hashes, short_hash
+from ueo.images.hashes import Files, cache_of, content_hashes, short_hash
 from ueo.images.hidden_labels import UnlabelledItem
 from ueo.images.overlap import Overlap
 from ueo.images.shards.listing import list_of, title_of
@@ -94,7 +94,8 @@ class UFTShards(OwnImages):
     def _inputs_of_shards(self, cfg) -> Inputs:
         """Return what results depend on; remote shards are identified by address or command."""
         local = {str(shard.path): shard.name for shard in self.shards if shard.path}
-        contents = content_hashes(local, cache_of(cfg, f"shards-{self.domain}"))
+        contents = content_hashes(local, cache_of(cfg, f"{cfg.DATASET.NAME}-{self.domain}"))
+        self.files = Files(local, contents)
         found = [contents.get(str(shard.path), shard.url) for shard in self.shards]
         return {
             CLASS_NAMES: f"{len(self.class_list):,} ({short_hash(self.class_list)})",

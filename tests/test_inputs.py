@@ -184,7 +184,7 @@ def test_an_image_that_is_replaced_during_a_run_ends_it_without_a_record(
     monkeypatch.setattr(Evaluations, "count_training", replaced)
     assert run(mine, trainer="UEO") == 2
     error = capsys.readouterr().err
-    assert f"{mine}/mug/3.png: was replaced during the run (1 such images)" in error
+    assert f"{mine}/mug/3.png: was replaced during the run (1 such files)" in error
     assert read_result(tmp_path / "run") is None
     assert run(mine, trainer="UEO") == 0  # now it holds the same image from the start
 

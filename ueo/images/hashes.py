@@ -138,18 +138,16 @@ def content_hashes(names: dict[str, str], cache: Path | None) -> dict[str, str]:
 
 
 def check_unchanged(dataset, cfg) -> None:
-    """Raise DataError if the file of an image in use has another content than in `dataset.files`:
-    the run's inputs would state other images than it read. Files that are gone by now, and shards,
-    which each pass checks, do not count."""
-    if not hasattr(dataset, "files"):
-        return
+    """Raise DataError if an image or a shard in use has another content than in `dataset.files`:
+    the run's inputs would state other images than it read. Files that are gone by now, and shards
+    that are not local, do not count."""
     names, contents = dataset.files
     now = content_hashes(names, cache_of(cfg, f"{cfg.DATASET.NAME}-{dataset.domain}"))
     gone = (MISSING, UNREADABLE)
     changed = [p for p in names if now[p] not in (contents[p], *gone) and p not in dataset.skipped]
     if changed:
         raise DataError(
-            f"{changed[0]}: was replaced during the run ({len(changed)} such images), so the "
+            f"{changed[0]}: was replaced during the run ({len(changed)} such files), so the "
             "results are of no single set of images and are not kept; start the run again"
         )
 

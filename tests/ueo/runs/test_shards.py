@@ -24,6 +24,7 @@ from ueo.runs import start
 from ueo.runs.configure import build_cfg
 from ueo.runs.online import partial_state
 from ueo.runs.shards import first_pass
+from ueo.runs.shards.evaluations import ShardEvaluations
 from ueo.trainers.ueo import UEO
 
 COUNTS = (10, 13, 7, 11)  # 41 images: two lanes of 20 and 21, so one lane has the last batch
@@ -251,6 +252,23 @@ def test_a_shard_without_a_readable_image_stops_nothing(argv, tmp_path, capsys):
     assert read(tmp_path / "run")["counts"]["unlabelled"] == 16
     rows = list(csv.reader(open(tmp_path / "run" / "skipped.csv")))[1:]
     assert [row[0] for row in rows] == ["3.tar/a.png", "4.tar", "5.tar"]
+
+
+def test_a_shard_that_is_replaced_during_a_run_ends_it_without_a_record(
+    argv, tmp_path, monkeypatch, capsys
+):
+    folder, counted = tmp_path / "own", ShardEvaluations.count_training
+    made_shards.make(folder, (8, 8))
+
+    def replaced(self, *args):
+        with open(folder / "1.tar", "ab") as shard:
+            shard.write(bytes(512))  # after its end, so that no pass reads anything else
+        counted(self, *args)
+
+    monkeypatch.setattr(ShardEvaluations, "count_training", replaced)
+    assert train.main(argv("run", path=str(folder))) == 2
+    assert "1.tar: was replaced during the run (1 such files)" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "result.json").exists()
 
 
 def test_new_images_may_come_from_shards_and_predictions_name_their_keys(
