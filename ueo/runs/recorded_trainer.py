@@ -4,6 +4,7 @@ The zero-shot model is evaluated first. Then a method computes what it needs onc
 trains. trainers/base.py has what a method defines.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from dassl.data.datasets import DatasetBase
 from dassl.engine import TrainerX
 from torch import Tensor
 
-from modern_dassl.unread import UnreadLosses
+from modern_dassl.read_numbers import read_numbers
 from ueo.clip.published.prompts import load_prompt
 from ueo.errors import CheckpointError, ConfigError
 from ueo.images.hidden_labels import GroundTruth, UnlabelledDataset, hide_labels
@@ -40,7 +41,7 @@ class RecordedTrainer(TrainerX):
 
     def build_data_loader(self) -> None:
         super().build_data_loader()
-        self._unread = UnreadLosses()
+        self._unread: list[tuple[str, Tensor]] = []  # (step, loss)
         cfg, dataset = self.cfg, self.dm.dataset
         complete(dataset, cfg)
         self.inputs = {**dataset.inputs, **method_inputs(cfg)}
@@ -133,7 +134,8 @@ class RecordedTrainer(TrainerX):
 
     def detect_anomaly(self, loss: Tensor) -> None:
         """Keep the loss for `check_losses`: reading it now would make the host wait."""
-        self._unread.add(f"epoch {self.epoch + 1}, batch {self.batch_idx + 1}", loss)
+        step = f"epoch {self.epoch + 1}, batch {self.batch_idx + 1}"
+        self._unread.append((step, loss.detach()))
         done, frequency = self.batch_idx + 1, self.cfg.TRAIN.PRINT_FREQ
         last = done == self.num_batches
         if last or done % frequency == 0 or self.num_batches < frequency:  # when losses are printed
@@ -142,8 +144,10 @@ class RecordedTrainer(TrainerX):
     def check_losses(self) -> None:
         """Raise FloatingPointError if a loss since the last call is infinite or NaN. Called before
         anything that follows from these losses is printed, evaluated or saved."""
-        if (step := self._unread.first_not_finite()) is not None:
-            raise FloatingPointError(f"Loss is infinite or NaN in {step}")
+        unread, self._unread = self._unread, []
+        for (step, _), loss in zip(unread, read_numbers([loss for _, loss in unread])):
+            if not math.isfinite(loss):
+                raise FloatingPointError(f"Loss is infinite or NaN in {step}")
 
     def save_model(self, *args, **options) -> None:
         self.check_losses()

@@ -4,23 +4,27 @@ import datetime
 import sys
 
 from dassl.utils.meters import AverageMeter, MetricMeter, check_metrics
+from torch import Tensor
 from tqdm import tqdm
 
-from modern_dassl.unread import UnreadSteps
+from modern_dassl.read_numbers import read_numbers
 
 
 class EpochLog:
     """Averages over the steps of one epoch of `trainer`, whose batch_idx is the current step."""
 
     def __init__(self, trainer):
-        self.trainer, self.unread = trainer, UnreadSteps()
+        self.trainer = trainer
+        self.unread: list[tuple[int, float, dict]] = []  # (step, learning rate, losses)
         self.losses, self.time, self.data = MetricMeter(), AverageMeter(), AverageMeter()
 
     def add(self, losses: dict | None, data: float, seconds: float) -> None:
         """Add a step. data: seconds to load its batch; seconds: those of the step with loading."""
         trainer = self.trainer
         number = trainer.epoch * trainer.num_batches + trainer.batch_idx
-        self.unread.add(number, trainer.get_current_lr(), check_metrics(losses))
+        losses = {n: v.detach() if isinstance(v, Tensor) else v
+                  for n, v in check_metrics(losses).items()}
+        self.unread.append((number, trainer.get_current_lr(), losses))
         self.data.update(data)
         self.time.update(seconds)
         frequency = trainer.cfg.TRAIN.PRINT_FREQ
@@ -30,8 +34,12 @@ class EpochLog:
 
     def read(self) -> None:
         """Read the steps' losses from the device, average them, and write the averages."""
-        for number, rate, losses in self.unread.read():
-            self.losses.update(losses)
+        steps, self.unread = self.unread, []
+        values = [value for *_, losses in steps for value in losses.values()]
+        numbers = iter(read_numbers([value for value in values if isinstance(value, Tensor)]))
+        for number, rate, losses in steps:
+            self.losses.update({n: next(numbers) if isinstance(v, Tensor) else v
+                                for n, v in losses.items()})
             for name, meter in self.losses.meters.items():
                 self.trainer.write_scalar(f"train/{name}", meter.avg, number)
             self.trainer.write_scalar("train/lr", rate, number)
