@@ -63,17 +63,11 @@ class Seeded(Dataset):
         return getattr(self.dataset, name)
 
 
-class _Shares(Sampler):
+class _Shares(BatchSampler):
     """This process's share of each batch."""
 
-    def __init__(self, batches: BatchSampler):
-        self.batches = batches
-
     def __iter__(self) -> Iterator[list[int]]:
-        return (distributed.batch_share(batch) for batch in self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
+        return map(distributed.batch_share, super().__iter__())
 
 
 class EpochLoader(DataLoader):
@@ -93,8 +87,7 @@ class EpochLoader(DataLoader):
         sizes = {min(batch_size, len(sampler)), rest}
         self.shared_equally = not any(size % distributed.world_size() for size in sizes)
         if distributed.launched():
-            batches = BatchSampler(sampler, batch_size, drop_last)
-            options["batch_sampler"] = _Shares(batches)
+            options["batch_sampler"] = _Shares(sampler, batch_size, drop_last)
         else:
             options.update(batch_size=batch_size, sampler=sampler, drop_last=drop_last)
         options.setdefault("generator", torch.Generator())  # else workers advance the global state
