@@ -1,8 +1,5 @@
 """Build loaders from a data set."""
 
-import random
-
-import numpy as np
 import torch
 from dassl.data.datasets import build_dataset
 from dassl.data.samplers import build_sampler
@@ -13,13 +10,6 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms as T
 
 from modern_dassl.loading import EpochLoader, Seeded
-
-
-def _seed_worker(worker_id: int) -> None:
-    """Seed Python and NumPy of a worker from the torch seed that the loader has set."""
-    seed = torch.initial_seed() % 2**32
-    random.seed(seed)
-    np.random.seed(seed)
 
 
 def build_data_loader(
@@ -55,7 +45,6 @@ def build_data_loader(
     options = {
         "num_workers": cfg.DATALOADER.NUM_WORKERS,
         "pin_memory": torch.cuda.is_available() and cfg.USE_CUDA,
-        "worker_init_fn": _seed_worker,
         "persistent_workers": cfg.DATALOADER.NUM_WORKERS > 0,
     }
     if not is_train:
