@@ -16,7 +16,6 @@ from ueo.errors import ConfigError, DataError, from_here
 from ueo.images.class_names import check_names, class_ids, read_names
 from ueo.images.folders import (
     Item,
-    Unread,
     existing,
     images_below,
     images_in,
@@ -166,11 +165,9 @@ class UFTFolder(OwnImages):
             items = [(path, NO_LABEL) for path in images(self.root, self.unread)]
             self.unread.forget(self.names_path)
             return items
-        beside = Unread()
-        images_in(self.root, beside)
-        beside.forget(self.names_path)
-        beside.read_folders()
-        self.unread.add(beside)
+        images_in(self.root, self.unread)  # counts what lies beside the class folders
+        self.unread.forget(self.names_path)
+        self.unread.read_folders()
         items = []
         for folder, label in self.ids.items():
             items += labelled_images(folder, label, folder.name, self.unread, images)

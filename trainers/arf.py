@@ -53,7 +53,7 @@ class ARF(FLYP):
             self.captions = captions_of(options.CAPTIONS, dataset.train_x, dataset.root)
         if options.POOL and options.PAIR_WEIGHT:
             self.pool = open_pool(options.POOL, self.cfg.DATASET.ROOT)
-            if not 1 <= options.PAIRS <= len(self.pool):
+            if options.PAIRS > len(self.pool):
                 raise ConfigError(
                     f"TRAINER.ARF.PAIRS: {options.PAIRS} pairs are asked for, the pool "
                     f"{options.POOL} holds {len(self.pool)}; ask for 1 to {len(self.pool)}"

@@ -5,7 +5,7 @@ import argparse
 from ueo.clip.backbones import available_backbones
 from ueo.clip.towers.open_clip_names import is_named
 from ueo.commands import HelpFormatter
-from ueo.commands.train import ListBackbones, as_settings, defaults_of
+from ueo.commands.train import add_shared, as_settings, defaults_of
 from ueo.errors import ConfigError
 from ueo.grids.choices import dataset_names
 from ueo.grids.grid_settings import GridSettings
@@ -43,19 +43,12 @@ def parser(description: str) -> argparse.ArgumentParser:
     add("--seed", nargs="+", type=number("--seed", low=-1, high=LARGEST_SEED),
         help="seeds (default: 1 2 3; 1 for your own images)")
     add("--backbone", help="CLIP backbone (default: that of the data set's yaml, or RN50)")
-    add("--list-backbones", action=ListBackbones, help="list the backbones and stop")
     add("--config-file", help="yaml file with a complete recipe, used instead of configs/trainers/")
-    add("--plugin", nargs="+", help="Python files with further trainers or data sets")
+    add_shared(add)
     add("--recipe", choices=("common", "paper"),
         help="common: UEO's recipe for every method; paper: the recipe of each method's paper")
-    add("--protocol", help="evaluation protocol: released, independent or online")
-    add("--path", help="your own images: a folder, or a file that lists them")
-    add("--names", help="your own images: file of class names")
-    add("--recursive", action="store_true", help="your own images: read subfolders too")
-    add("--root", type=folder("--root"), help="data root: folder of the data sets")
     add("--download", action="store_true", help="download missing data sets without asking")
     add("--output", type=folder("--output"), help="folder of all results")
-    add("--device", choices=("auto", "cpu", "cuda"), help="device to run on")
     add("--jobs", type=number("--jobs", low=0, high=MOST_THREADS),
         help="runs in parallel; 0: one per GPU, or one per CPU core (at most 8) without a GPU")
     add("--shard", metavar="I/N", help="only every N-th run, starting with the I-th")

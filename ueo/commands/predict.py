@@ -11,9 +11,10 @@ import argparse
 from ueo.commands.train import as_settings, defaults_of
 from ueo.inference.predict import PredictSettings, predict
 from ueo.runs.status import command
+from ueo.settings.known_keys import MOST_THREADS
 from ueo.settings.options import folder, number
 
-MOST_WORKERS, LARGEST_BATCH = 1024, 1 << 16
+LARGEST_BATCH = 1 << 16
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         help="skip the predictions of the model before adaptation; takes half the time")
     add("--batch-size", type=number("--batch-size", low=1, high=LARGEST_BATCH),
         help="images per batch (default: that of the run); does not change the results")
-    add("--workers", type=number("--workers", low=0, high=MOST_WORKERS),
+    add("--workers", type=number("--workers", low=0, high=MOST_THREADS),
         help="processes that read images (default: one per CPU core)")
     add("--device", choices=("auto", "cpu", "cuda"), help="device to run on")
     add("--plugin", nargs="+", help="Python files that the run's trainer needs")

@@ -22,11 +22,22 @@ class ListBackbones(argparse.Action):
         parser.exit()
 
 
+def add_shared(add) -> None:
+    """Add the arguments that one run and many runs have in common. add: of an ArgumentParser."""
+    add("--root", type=folder("--root"), help="data root: folder of the data sets")
+    add("--protocol", help="evaluation protocol: released, independent or online")
+    add("--path", help="your own images: a folder, or a file that lists them")
+    add("--names", help="your own images: file of class names")
+    add("--recursive", action="store_true", help="your own images: read subfolders too")
+    add("--list-backbones", action=ListBackbones, help="list the backbones and stop")
+    add("--device", choices=("auto", "cpu", "cuda"), help="device to run on")
+    add("--plugin", nargs="+", help="Python files with further trainers or data sets")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line, which follows that of the CoOp family."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=HelpFormatter)
     add = p.add_argument
-    add("--root", type=folder("--root"), help="data root: folder of the data sets")
     add("--output-dir", type=folder("--output-dir"), help="folder of this run")
     add("--trainer", help="name of the trainer")
     add("--config-file", nargs="+", help="yaml files of the trainer; later ones override earlier")
@@ -35,18 +46,12 @@ def parser() -> argparse.ArgumentParser:
     add("--domain", "--target-domains", nargs="+", help="target domain")
     add("--source-domains", nargs="+", help="source domains, for trainers that use them")
     add("--setting", help="label space, such as open_partial")
-    add("--protocol", help="evaluation protocol: released, independent or online")
-    add("--path", help="your own images: a folder, or a file that lists them")
-    add("--names", help="your own images: file of class names")
-    add("--recursive", action="store_true", help="your own images: read subfolders too")
     add("--backbone", help="CLIP backbone, or a file of weights (docs/backbones.md)")
-    add("--list-backbones", action=ListBackbones, help="list the backbones and stop")
+    add_shared(add)
     add("--transforms", nargs="+", help="augmentations of the training images")
     add("--seed", type=number("--seed", low=-1, high=LARGEST_SEED), help="seed; -1: not fixed")
-    add("--device", choices=("auto", "cpu", "cuda"), help="device to run on")
     add("--threads", type=number("--threads", low=0, high=MOST_THREADS),
         help="CPU threads; 0: torch's default")
-    add("--plugin", nargs="+", help="Python files with further trainers or data sets")
     add("--resume", help="folder of an interrupted run to continue")
     add("--eval-only", action="store_true", help="evaluate --model-dir and stop")
     add("--model-dir", help="folder of the run whose checkpoint to evaluate")
