@@ -23,18 +23,14 @@ LARGEST = 1 << 24  # most pixels of windows at a time (0.4 GB), unless one image
 class Plan:
     """The boxes of a batch in the order of computation, as groups of similar sizes.
 
-    table: (boxes, 9) int64, see COLUMNS; all but the last column are in the order of computation.
+    table: (boxes, 9) int64. Columns: the first pixel; strides of the axis that is resampled first
+    and of the other; extents of both; output sizes of both; whether to flip; the row in which the
+    box at this position of the batch is computed. All but the last are in the order of computation.
     groups: (begin, end, whether columns come first) of rows of the table.
     """
 
     table: np.ndarray
     groups: list[tuple[int, int, bool]]
-
-
-# the first pixel; strides of the axis that is resampled first and of the other; extents and output
-# sizes of both; whether to flip; the row in which the box at this position of the batch is computed
-COLUMNS = ("begin", "along", "across", "first", "second", "first_size", "second_size", "flip",
-           "place")
 
 
 def plan(offsets: np.ndarray, widths: np.ndarray, boxes: np.ndarray, flipped: np.ndarray,

@@ -74,11 +74,8 @@ def _register(name: str, depth: int, ms_class=None, ms_layers=()):
     return BACKBONE_REGISTRY.register(build)
 
 
-resnet18 = _register("resnet18", 18)
-resnet34 = _register("resnet34", 34)
-resnet50 = _register("resnet50", 50)
-resnet101 = _register("resnet101", 101)
-resnet152 = _register("resnet152", 152)
+for _depth in STAGES:
+    globals()[f"resnet{_depth}"] = _register(f"resnet{_depth}", _depth)
 for _depth in (18, 50, 101):
     for _short, _mixing in (("ms", MixStyle), ("efdmix", EFDMix)):
         for _stages in ("1", "12", "123"):  # resnet18_ms_l12: MixStyle after layer1 and layer2
