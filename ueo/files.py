@@ -109,6 +109,15 @@ def write_json(path: str | Path, data) -> None:
     write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
+def store_json(path: str | Path, data, otherwise: str) -> None:
+    """Write `data`, which can be computed again, as JSON. If the file cannot be written, print a
+    line that ends with `otherwise`."""
+    try:
+        write_json(path, data)
+    except OSError as error:
+        print(f"{path}: cannot be stored ({error.strerror}); {otherwise}")
+
+
 def file_version(path: str | Path) -> tuple[int, int, int] | None:
     """Return (size, mtime, ctime) of a regular file, or None if there is none. The ctime reveals
     even a replacement that keeps the mtime."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from ueo.errors import DataError
-from ueo.files import digests, exclusive, file_version, write_json
+from ueo.files import digests, exclusive, file_version, store_json
 from ueo.images.lists import NO_LABEL
 from ueo.inputs import CLASS_NAMES, IMAGE_LIST, IMAGES, LABELS, Inputs
 from ueo.settings.config import setting_of
@@ -131,9 +131,9 @@ def content_hashes(names: dict[str, str], cache: Path | None) -> dict[str, str]:
         known.update((p, EMPTY) for p in names if facts[p] and facts[p][0] == 0)
         todo = [p for p in names if facts[p] and p not in known]
         known.update(zip(todo, _hash_all(todo)))
-        if todo:
+        if todo and cache:
             kept.update({names[p]: [facts[p], known[p]] for p in todo})
-            _write_cache(cache, kept)
+            store_json(cache, kept, "images are read at each start")
     return {path: known.get(path, MISSING) for path in names}
 
 
@@ -175,15 +175,6 @@ def _read_cache(cache: Path | None) -> dict[str, list]:
         return {n: [tuple(facts), str(value)] for n, (facts, value) in found.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
-
-
-def _write_cache(cache: Path | None, kept: dict) -> None:
-    if cache is None:
-        return
-    try:
-        write_json(cache, kept)
-    except OSError as error:
-        print(f"{cache}: cannot be stored ({error.strerror}); images are read at each start")
 
 
 def of_file(path: str | Path, cache: Path | None) -> str:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from ueo.errors import DataError
-from ueo.files import read_json, write_json
+from ueo.files import read_json, store_json
 from ueo.images.folders import Item
 from ueo.names import normal
 
@@ -54,12 +54,8 @@ def stored_split(
     else:
         train, test = split(names)
     if store and not file.is_file():
-        try:
-            write_json(
-                file, {"seed": SEED, "test_share": TEST_SHARE, "train": train, "test": test}
-            )
-        except OSError as error:
-            print(f"{file}: the split cannot be stored ({error.strerror}); it is made each time")
+        data = {"seed": SEED, "test_share": TEST_SHARE, "train": train, "test": test}
+        store_json(file, data, "the split is made each time")
     return [names[n] for n in train], [names[n] for n in test]
 
 

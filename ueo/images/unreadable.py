@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ueo.errors import DataError
-from ueo.files import exclusive, file_version, write_json
+from ueo.files import exclusive, file_version, store_json
 from ueo.images.decoding import HINT, RESTORE, read_image
 from ueo.images.folders import Item
 from ueo.text import shown
@@ -54,12 +54,8 @@ def unreadable(paths: list[str], report: Path) -> dict[str, str]:
             pass  # there is no report yet, or it is damaged
         reasons = damaged(list(names.values()))
         found = {name: reasons[path] for name, path in names.items() if path in reasons}
-        try:
-            write_json(
-                report, {"images": len(paths), "unreadable": found, "fingerprint": fingerprint}
-            )
-        except OSError as error:
-            print(f"{report}: cannot be stored ({error.strerror}); images are checked each time")
+        data = {"images": len(paths), "unreadable": found, "fingerprint": fingerprint}
+        store_json(report, data, "images are checked each time")
         return {names[name]: reason for name, reason in found.items()}
 
 
