@@ -31,7 +31,7 @@ from ueo.clip.towers.openai_layout import (
     smallest,
 )
 from ueo.errors import ConfigError
-from ueo.files import saving, write_json
+from ueo.files import check_writable, saving, write_json
 from ueo.inference import onnx_export
 from ueo.inference.adapted_model import AdaptedModel
 from ueo.inference.exported_model import CLASSES, FORMAT, OPEN_CLIP, WEIGHTS, is_export
@@ -77,6 +77,7 @@ def export(settings: ExportSettings, say: Callable[[str], None] = print) -> Path
         raise ConfigError(f"--model {run}: is an export already; name the folder of the run")
     model = AdaptedModel(run, "cpu", settings.plugin)
     facts = exported_facts(model, settings.threshold)
+    check_writable(target.parent, "--output")
     with temporary_folder(target.parent, f".{target.name}-") as folder:
         folder.chmod(0o755)  # its 0700 would keep colleagues on a cluster out
         _write_weights(model, folder, say)

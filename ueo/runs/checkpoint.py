@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from modern_dassl.finite import first_not_finite
 from ueo.errors import CheckpointError, ConfigError, first_lines, from_here
 from ueo.files import read_json
+from ueo.images.hashes import short_hash
 from ueo.names import did_you_mean
 from ueo.open_set import RULE, separation, thresholds
 from ueo.results.record import MODEL_FACTS as FACTS
@@ -27,6 +28,7 @@ NEEDED = {"class_names": list, "template": str, "images": dict, "thresholds": di
           "trained": bool}
 GIVEN, NO_THRESHOLD = "given", "none"  # rules of a threshold that the user sets
 ALONE = "alone"  # the facts that differ for images that are predicted one by one
+NAMES_HASH = "class_names_hash"  # reveals names that were edited
 MODEL = "tuned"  # folder of a run's checkpoints, which hold tuned parameters and buffers
 
 
@@ -110,6 +112,11 @@ def read_facts(folder: str | Path) -> dict:
         raise CheckpointError(
             f"{path}: {', '.join(wrong)} missing or of another kind, so it is of another version; "
             "train the model again"
+        )
+    if facts.get(NAMES_HASH) not in (None, short_hash(facts["class_names"])):
+        raise CheckpointError(
+            f"{path}: class_names were edited, and the prompts and the threshold depend on them; "
+            "restore them (to show others, change the predictions), or adapt with other names"
         )
     return facts
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from modern_dassl import distributed
 from ueo.clip.prompts import TEMPLATE
 from ueo.files import write_json
-from ueo.images.hashes import check_unchanged
+from ueo.images.hashes import check_unchanged, short_hash
 from ueo.images.hidden_labels import SETS, GroundTruth
 from ueo.images.lists import NO_LABEL
 from ueo.inputs import WEIGHTS
@@ -27,7 +27,7 @@ from ueo.results.predictions import (
     write_skipped,
 )
 from ueo.results.record import HISTORY, RESULT, peak_memory, read_history, run_facts, write_run
-from ueo.runs.checkpoint import FACTS, chosen_threshold, threshold_facts
+from ueo.runs.checkpoint import FACTS, NAMES_HASH, chosen_threshold, threshold_facts
 from ueo.runs.evaluator import UFTEvaluator
 from ueo.runs.keep_outputs import KeptOutputs
 from ueo.runs.passes import AgainstNames, Passes
@@ -207,6 +207,7 @@ class Evaluations:
         trainer, dataset = self.trainer, self._truth.dataset
         return {
             "class_names": list(dataset.classnames),
+            NAMES_HASH: short_hash(list(dataset.classnames)),
             "template": getattr(dataset, "template", TEMPLATE),
             "images": {name: len(getattr(dataset, name)) for name in ("train_x", "train_u")},
             **threshold_facts(outputs, self._scores_alone()),

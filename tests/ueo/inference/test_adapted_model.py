@@ -228,6 +228,7 @@ def edited(name, **changes):
     (edited("model.json", weights="0" * 12), "was adapted from the weights 000000000000"),
     (edited("model.json", independent=False), "uses the statistics of each batch"),
     (edited("model.json", class_names=[]), "class_names missing or of another kind"),
+    (edited("model.json", class_names=["another name"]), "class_names were edited"),
     (edited("model.json", class_names=[1, 2]), "class_names missing or of another kind"),
     (edited("model.json", images={"train_x": "x"}), "images missing or of another kind"),
     (edited("model.json", thresholds={}), "thresholds missing or of another kind"),

@@ -232,6 +232,7 @@ def test_class_specific_contexts_of_a_run_need_the_same_order_of_classes(toy, li
     folder = toy("first", "DATASET.NUM_SHOTS", "2", *csc, trainer="CoOp", kind="vit")[1]
     facts = json.loads((folder / "model.json").read_text())
     facts["class_names"].reverse()
+    del facts["class_names_hash"]
     (folder / "model.json").write_text(json.dumps(facts))
     file = folder / "tuned" / "model.pth.tar-2"
     options = ["TRAINER.UEO.CSC", "True", "MODEL.INIT_WEIGHTS", str(file)]
