@@ -17,6 +17,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from multiprocessing import forkserver
 from pathlib import Path
 
 import malformed_cases as cases
@@ -26,7 +27,6 @@ from PIL import Image
 
 from ueo.commands import data, grid, train
 from ueo.commands.studies import wise_ft
-from ueo.grids import fork_server
 from ueo.grids.choices import CONFIGS
 
 REFUSED, TAKEN_SO, USAGE = "refused", "taken, as documented", "usage"
@@ -109,7 +109,7 @@ def in_child(folder: Path, case: cases.Case, limit: float) -> tuple[int | None, 
         try:
             os.setsid()
             os.chdir(folder)
-            fork_server.forget()
+            forkserver._forkserver.__init__()  # do not wait for the parent's fork server
             for number, path in ((1, os.devnull), (2, str(errors))):
                 os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), number)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -118,7 +118,12 @@ def check_name(name: str) -> None:
     if open_clip_names.is_named(name):
         open_clip_names.check(name)
     elif name not in available_backbones() and not os.path.isfile(name):
-        raise _unknown(name)
+        raise ConfigError(
+            f"MODEL.BACKBONE.NAME: {quoted(name)} is neither a file nor a known backbone"
+            f"{did_you_mean(name[:80], available_backbones())}; "
+            f"known: {', '.join(available_backbones())}, and {open_clip_names.PREFIX}... of "
+            "open_clip (--list-backbones)"
+        )
 
 
 def fetch(name: str) -> None:
@@ -179,12 +184,3 @@ def name_in_tables(name: str) -> str:
     if open_clip_names.is_named(name):
         return open_clip_names.without_path(name)
     return name if name in available_backbones() else Path(name).name
-
-
-def _unknown(name: str) -> ConfigError:
-    return ConfigError(
-        f"MODEL.BACKBONE.NAME: {quoted(name)} is neither a file nor a known backbone"
-        f"{did_you_mean(name[:80], available_backbones())}; "
-        f"known: {', '.join(available_backbones())}, and {open_clip_names.PREFIX}... of open_clip "
-        "(--list-backbones)"
-    )

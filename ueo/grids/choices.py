@@ -1,6 +1,6 @@
 """Resolve the names in a grid's options: data sets, trainers, and their yaml files."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
@@ -102,14 +102,14 @@ def left_out(settings: GridSettings) -> dict[str, list[str]]:
         found["having no online form"] = [name for name in names if not has_online_form(name)]
     else:
         found["made only for streams"] = [
-            n for n in names if getattr(TRAINER_REGISTRY.get(n), "online_only", False)]
+            name for name in names if TRAINER_REGISTRY.get(name).online_only]
     return {why: trainers for why, trainers in found.items() if trainers}
 
 
 def has_online_form(trainer: str) -> bool:
     """Whether a trainer has its own online step, or a recipe for streams."""
     kind = TRAINER_REGISTRY.get(trainer)
-    own = getattr(kind, "online_step", None) not in (None, OnlineTrainer.online_step)
+    own = kind.online_step is not OnlineTrainer.online_step
     recipe = CONFIGS / "trainers" / trainer / ONLINE_YAML
     return not kind.uses_labels and (own or trainer == ZERO_SHOT or recipe.is_file())
 
@@ -175,16 +175,10 @@ def in_name(key: str, value: str) -> str:
     return value if short == value else f"{short}-{short_hash(value)}"
 
 
-def as_given(key: str, value: str) -> str:
-    """Return the value unchanged: earlier versions named folders so. Replaces `in_name`."""
-    return value
-
-
-def config_name(backbone: str, settings: GridSettings, methods: Sequence[str] = (),
-                named: Callable[[str, str], str] = in_name) -> str:
+def config_name(backbone: str, settings: GridSettings, methods: Sequence[str] = ()) -> str:
     """Return the name of the configuration in output paths: the backbone and the changed options.
     methods: those of a table, of which several may have an option of the same name."""
-    changes = [f"{_short(key, methods)}={named(key, value)}"
+    changes = [f"{_short(key, methods)}={in_name(key, value)}"
                for key, value in pairs(settings.options, "--set") if decides(key)]
     if settings.protocol and settings.protocol != "released":
         changes.insert(0, settings.protocol)

@@ -1,7 +1,7 @@
 """Find the finished runs of a grid, and estimate the time of the others."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -182,10 +182,8 @@ def _announce(
           f"{min(workers, max(len(todo), 1))} at once{time}{rest}")
     if not settings.dry_run:
         return
-    total, left = defaultdict(int), defaultdict(int)
-    for run in runs:
-        total[run.place.method] += 1
-        left[run.place.method] += run not in finished
+    total = Counter(run.place.method for run in runs)
+    left = Counter(run.place.method for run in todo)
     table = [[*name, total[name], total[name] - left[name], left[name]] for name in total]
     print(tabulate(table, ["data set", "trainer", "configuration", "runs", "finished", "to do"]))
     if len(todo) <= FEW:

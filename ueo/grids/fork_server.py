@@ -32,8 +32,3 @@ def start(modules: Sequence[str] = PRELOAD) -> None:
             del os.environ["PYTHONPATH"]
         else:
             os.environ["PYTHONPATH"] = path
-
-
-def forget() -> None:
-    """Call this in a forked child, which must not wait for its parent's fork server."""
-    forkserver._forkserver.__init__()

@@ -118,14 +118,14 @@ def remove_consoles(finished: Iterable[Path]) -> None:
             (folder / CONSOLE).unlink(missing_ok=True)
 
 
-def _outcome(status: int | None, run: PlannedRun) -> tuple[str, bool]:
+def _outcome(status: int, run: PlannedRun) -> tuple[str, bool]:
     """Return (message about an ended run, whether it failed)."""
     if status == 0:
         try:
             return _summary(run), False
         except (UserError, OSError) as error:  # the record cannot be read
             return str(error), True
-    if status is not None and status < 0:
+    if status < 0:
         return f"killed by signal {-status}", True
     if status == LOST:
         return "lost: its fork server was killed", True

@@ -11,7 +11,6 @@ from dassl.engine import TRAINER_REGISTRY
 from ueo.clip import backbones
 from ueo.errors import ConfigError, from_here
 from ueo.grids.choices import (
-    as_given,
     check_whole,
     config_name,
     dataset_class,
@@ -93,9 +92,6 @@ def _runs(settings: GridSettings, dataset: str, backbone: str, trainer: str,
     name = output_name(dataset)
     own = replace(settings, options=_options_for(trainer, settings.options))
     config = config_name(backbone, own)
-    earlier = Place.of(name, trainer, config_name(backbone, own, named=as_given), "", "", "")
-    if Path(settings.output, *earlier.method).is_dir():  # continue there
-        config = config_name(backbone, own, named=as_given)
     grid = config_name(backbone, settings, trainer_names(settings))
     if settings.config_file:
         asked_for = (key for key, _ in pairs(settings.options, "--set"))

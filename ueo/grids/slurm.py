@@ -1,7 +1,6 @@
 """Submit a grid to Slurm: one job per shard, through submitit (an optional extra)."""
 
 import argparse
-import ast
 import os
 import sys
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from ueo.errors import ConfigError, first_line
 from ueo.grids.grid_settings import GridSettings
-from ueo.settings.options import pairs
+from ueo.settings.options import Option, pairs
 
 DEFAULTS = {"timeout_min": 24 * 60, "gpus_per_node": 1, "cpus_per_task": 8}  # on Slurm
 
@@ -68,10 +67,5 @@ def words_of(args: argparse.Namespace, defaults: argparse.Namespace) -> list[str
 
 def parameters(words: list[str]) -> dict:
     """Parse KEY VALUE pairs for submitit. Raise ConfigError for a key without a value."""
-    found = {}
-    for key, value in pairs(words, "--slurm-set"):
-        try:
-            found[key] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            found[key] = value
-    return found
+    option = Option()  # of any type
+    return {key: option.checked(value, key) for key, value in pairs(words, "--slurm-set")}

@@ -228,12 +228,10 @@ def _write_onnx(model: AdaptedModel, facts: dict, folder: Path, say: Callable[[s
 
 def _put(folder: Path, target: Path) -> None:
     """Rename `folder` to `target`, whose content is lost."""
-    if target.exists():
-        with temporary_folder(target.parent, f".{target.name}-") as old:
+    with temporary_folder(target.parent, f".{target.name}-") as old:
+        if target.exists():
             os.replace(target, old)
-            os.replace(folder, target)
-            return
-    os.replace(folder, target)
+        os.replace(folder, target)
 
 
 def _size(path: Path) -> str:

@@ -50,8 +50,9 @@ PARTS = {  # what OpenAI's layout has no place for
 def card(result: dict, facts: dict, left_out: list[str], files: list[str]) -> str:
     """Return the card as Markdown. result: the record of the run; facts: model.json; left_out: what
     OpenAI's layout does not hold; files: names of the files beside the card."""
+    title = markdown(f"{result['trainer']} on {result['title']}, {result['domain']}")
     parts = [
-        f"# {_name(result)}\n\nA CLIP that tells {len(facts['class_names'])} classes apart, and "
+        f"# {title}\n\nA CLIP that tells {len(facts['class_names'])} classes apart, and "
         f"whether an image shows any of them. Made with the UEO toolbox {__version__}.",
         "## Classes\n\n" + _classes(facts["class_names"]),
         f"## Use\n\n{USE}",
@@ -64,10 +65,6 @@ def card(result: dict, facts: dict, left_out: list[str], files: list[str]) -> st
         "## Licence\n\n" + _licence(facts["backbone"]),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _name(result: dict) -> str:
-    return markdown(f"{result['trainer']} on {result['title']}, {result['domain']}")
 
 
 def _classes(names: list[str]) -> str:

@@ -59,22 +59,18 @@ def choose(predictions: np.ndarray, before: np.ndarray | None, scores: np.ndarra
 
 
 def thumbnails(paths: Sequence[str]) -> list[bytes | None]:
-    """Return a JPEG of each image file, rotated by EXIF; None for one that cannot be read."""
+    """Return a JPEG of at most SIDE x SIDE pixels of each image file, rotated by EXIF; None for one
+    that cannot be read."""
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(_or_none, paths))
+        return list(pool.map(_thumbnail, paths))
 
 
-def thumbnail(path: str) -> bytes:
-    """A JPEG of at most SIDE x SIDE pixels. Raises DataError for a file that cannot be read."""
-    image = read_image(path, upright=True, enough=SIDE)
+def _thumbnail(path: str) -> bytes | None:
+    try:
+        image = read_image(path, upright=True, enough=SIDE)
+    except DataError:
+        return None
     image.thumbnail((SIDE, SIDE))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=QUALITY)
     return file.getvalue()
-
-
-def _or_none(path: str) -> bytes | None:
-    try:
-        return thumbnail(path)
-    except DataError:
-        return None

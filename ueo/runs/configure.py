@@ -78,15 +78,6 @@ class RunSettings:
         }
         return {key: value for key, value in asked.items() if value not in (None, "", ())}
 
-    def given(self) -> set[str]:
-        """Return the keys set by hand that may decide which images a run is trained on."""
-        keys = set(self.options[::2])
-        if self.seed is not None:
-            keys.add("SEED")
-        if self.protocol:
-            keys.add("DATASET.PROTOCOL")
-        return keys
-
 
 def options_of_record(flat: dict, plugins: tuple[str, ...], what: str) -> tuple[str, ...]:
     """Return the configuration {key: value} of a record as `RunSettings.options`. Raises

@@ -44,7 +44,8 @@ def run(settings: RunSettings) -> None:
         if settings.eval_only:
             check_writable(Path(cfg.OUTPUT_DIR))
             if settings.model_dir:
-                follow_run(cfg, settings.model_dir, settings.given())
+                by_hand = {*settings.keys(), *settings.options[::2]}
+                follow_run(cfg, settings.model_dir, by_hand)
         elif not _start_or_continue(cfg, settings.overwrite, held):
             print(f"Finished before: {shown(cfg.OUTPUT_DIR)}")
             if not Path(cfg.OUTPUT_DIR, PICTURE).is_file():  # killed before it was drawn

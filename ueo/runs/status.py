@@ -13,7 +13,7 @@ from ueo.runs.configure import RunSettings
 from ueo.runs.start import run
 from ueo.text import shown
 
-DONE, FAILED, MISTAKE, NOT_FINITE, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, MISTAKE, NOT_FINITE, INTERRUPTED = 0, 2, 3, 130
 # errors that a user can correct; genuine Dassl has no DasslError
 MISTAKES = (UserError, OSError, distributed.ProcessesError,
             getattr(dassl.utils, "DasslError", UserError))

@@ -1,14 +1,12 @@
 """The evaluations of a run on a stream: each image counts as it was predicted on arrival. "Before"
 is the zero-shot model, "after" the method."""
 
-from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from ueo.files import write_json
 from ueo.images.hidden_labels import SETS
-from ueo.results.record import HISTORY, OWN_SCORE
+from ueo.results.record import OWN_SCORE
 from ueo.runs.evaluation import AFTER, BEFORE, Evaluations
 from ueo.runs.online.over_time import over_time, thresholds_so_far
 from ueo.runs.online.stream import Stream
@@ -32,8 +30,7 @@ class StreamEvaluations(Evaluations):
         for name in SETS:
             print(f"The *{name}* set, as predicted in the stream")
             entry[name] = self._measure(name, rows["cosines"], given, 1)
-        self.history.append(entry)
-        write_json(Path(self.trainer.output_dir, HISTORY), self.history)
+        self.remember(entry)
 
     def _all_outputs(self) -> dict[str, np.ndarray]:
         outputs, order = super()._all_outputs(), self.stream.order

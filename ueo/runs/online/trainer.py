@@ -19,8 +19,6 @@ from ueo.runs.shards.evaluations import ShardEvaluations
 from ueo.runs.shards.trainer import ShardsTrainer
 from ueo.settings.config import is_online, is_sharded, setting_of
 
-Answer = Tensor | dict[str, Tensor]
-
 
 class OnlineTrainer(ShardsTrainer):
     """A trainer that can run on a stream (protocol "online"). A subclass may define `online_step`.
@@ -30,7 +28,7 @@ class OnlineTrainer(ShardsTrainer):
     needs_all_images = False  # True: `prepare` or the last epoch needs them; refused online
     stream: Stream
 
-    def online_step(self, batch: dict) -> Answer:
+    def online_step(self, batch: dict) -> Tensor | dict[str, Tensor]:
         """Predict a batch of the stream and adapt to it. Returns unscaled cosines (batch, K), or
         {"cosines": these, "scores": (batch,)} if the method has its own OOD score.
 
