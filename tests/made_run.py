@@ -29,7 +29,8 @@ def make_run(folder: Path, images: Path, paths: list[str], classes: list[str],
     outputs = {
         "test_labels": np.full(count, -1) if labels is None else labels,
         "test_predictions_before": before, "test_predictions_after": after,
-        "test_scores_after": scores, "test_paths": np.array(paths),
+        "test_scores_after": scores, "test_confidences_after": probabilities.max(1),
+        "test_paths": np.array(paths),
     }
     metrics = dict.fromkeys(("accuracy", "pacc", "auroc", "fpr95", "hm"))
     if labels is not None:

@@ -21,7 +21,8 @@ from ueo.errors import CheckpointError
 from ueo.files import write_text
 from ueo.inference.summary import verdict_of
 from ueo.inference.thumbnails import MOST, choose, thumbnails
-from ueo.results.predictions import PREDICTIONS, SKIPPED
+from ueo.results.check_outputs import CONFIDENCES
+from ueo.results.predictions import SKIPPED
 from ueo.results.record import RESULT, read_outputs, read_result, score_of
 from ueo.runs.checkpoint import ALONE, chosen_threshold, read_facts
 from ueo.runs.folder import REPORT
@@ -74,7 +75,7 @@ def page_data(folder: Path, result: dict, images: Path) -> dict:
     before, labels = outputs.get("test_predictions_before"), outputs["test_labels"]
     paths = outputs["test_paths"].tolist()
     chosen = choose(predictions, before, scores)
-    probabilities = _probabilities(folder, len(paths))
+    probabilities = outputs.get(CONFIDENCES)
     pictures = thumbnails([str(images / paths[i]) for i in chosen.everything])
     left_out = _left_out(folder)
     return {
@@ -85,7 +86,7 @@ def page_data(folder: Path, result: dict, images: Path) -> dict:
         "labels": _packed(labels, np.int32) if (labels >= 0).any() else None,
         "threshold": chosen_threshold(facts),
         "shown": [
-            [i, shown(paths[i]), None if probabilities is None else probabilities[i],
+            [i, shown(paths[i]), None if probabilities is None else float(probabilities[i]),
              picture and base64.b64encode(picture).decode()]
             for i, picture in zip(chosen.everything, pictures)
         ],
@@ -112,16 +113,6 @@ def image_folder(result: dict, data_root: str) -> Path:
         return path if path.is_dir() else path.parent
     kind = DATASET_REGISTRY.get(result["dataset"])
     return kind.locate(data_root) if hasattr(kind, "locate") else Path(data_root)
-
-
-def _probabilities(folder: Path, images: int) -> list[float] | None:
-    """Return the probability of each image's class; None if the run wrote none."""
-    try:
-        with open(folder / PREDICTIONS, encoding="utf-8", newline="") as file:
-            found = [float(row["probability"]) for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
-        return None
-    return found if len(found) == images else None
 
 
 def _left_out(folder: Path) -> list[tuple[str, str]]:
