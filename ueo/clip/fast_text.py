@@ -21,28 +21,28 @@ class OwnTokens(nn.Module):
     """The tokens of each class after a common beginning, as constants that are computed once.
 
     suffix: (classes, own, width), their embeddings; begin: number of tokens of the beginning;
-    read: (classes,), position of the end of text in `suffix`.
+    ends: (classes,), positions of the ends of text in `suffix`.
     """
 
-    def __init__(self, suffix: Tensor, begin: int, read: Tensor):
+    def __init__(self, suffix: Tensor, begin: int, ends: Tensor):
         super().__init__()
         self.begin, (self.classes, own, _) = begin, suffix.shape
         self.length = begin + own  # of a whole prompt
-        kept = torch.arange(own, device=read.device) <= read[:, None]  # (classes, own)
+        kept = torch.arange(own, device=ends.device) <= ends[:, None]  # (classes, own)
         of_class, position = kept.nonzero(as_tuple=True)
-        beginning = torch.arange(begin, device=read.device)
+        beginning = torch.arange(begin, device=ends.device)
         places = torch.cat([beginning, of_class * self.length + begin + position])
         rows = places.new_zeros(self.classes, self.length)  # padding is row 0, unseen
         rows[:, :begin] = beginning
-        rows[of_class, begin + position] = begin + torch.arange(len(position), device=read.device)
+        rows[of_class, begin + position] = begin + torch.arange(len(position), device=ends.device)
         for name, constant in {
             "embedded": suffix[kept],  # (own tokens of all classes, width)
             "position": torch.cat([beginning, begin + position]),  # (rows,), in the prompt
             "rows": rows.flatten(),  # (classes * length,): the row of each place
             "places": places,  # (rows,): a place of each row
-            "last_rows": begin + (read + 1).cumsum(0) - 1,  # (classes,)
-            "last_places": torch.arange(self.classes, device=read.device) * self.length
-            + begin + read,  # (classes,)
+            "last_rows": begin + (ends + 1).cumsum(0) - 1,  # (classes,)
+            "last_places": torch.arange(self.classes, device=ends.device) * self.length
+            + begin + ends,  # (classes,)
         }.items():
             self.register_buffer(name, constant, persistent=False)
 

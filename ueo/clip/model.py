@@ -165,10 +165,10 @@ class PromptedCLIP(nn.Module):
         """
         tokens = self.backbone.tokenise(texts, truncate=True)
         ids, device = tokens.ids, self.token_embedding.weight.device
-        if self.text_encoder.ends_at_read and not self.text_as_loaded.changed():
-            ids = ids[:, : int(tokens.read.max()) + 1]
+        if self.text_encoder.ends_at_pooled and not self.text_as_loaded.changed():
+            ids = ids[:, : int(tokens.pooled.max()) + 1]
         embedded = self.token_embedding(ids.to(device)).to(self.dtype)
-        return F.normalize(self.text_encoder(embedded, tokens.read.to(device)), dim=-1)
+        return F.normalize(self.text_encoder(embedded, tokens.pooled.to(device)), dim=-1)
 
     def keep_classes(self) -> None:
         """Compute the class features once and for all, unless what they depend on is tuned."""
@@ -185,11 +185,9 @@ class PromptedCLIP(nn.Module):
         features = self.member_features()
         return torch.stack(features).mean(0) if len(features) > 1 else features[0]
 
-    def forward(self, images: Tensor, class_features: Tensor | None = None) -> Tensor:
-        """Return unscaled cosines (batch, K); class features are computed unless given."""
-        if class_features is None:
-            class_features = self.class_features()
-        return self.cosines(self.image_features(images), class_features)
+    def forward(self, images: Tensor) -> Tensor:
+        """Return unscaled cosines (batch, K) of images with all classes."""
+        return self.cosines(self.image_features(images), self.class_features())
 
     def cosines(self, features: Tensor, class_features: Tensor) -> Tensor:
         """Return unscaled cosines (batch, K) of image and class features."""

@@ -66,40 +66,39 @@ class PromptLearner(nn.Module):
     def _embed_words(words: str, backbone: Backbone) -> Tensor:
         """Return the embeddings of the words' tokens, (tokens, width)."""
         tokens, embed = backbone.tokenise([words]), backbone.token_embedding
-        start = backbone.tokenise.start
+        start = backbone.tokenise.num_start
         with torch.no_grad():
             embedded = embed(tokens.ids.to(embed.weight.device))[0]
-        return embedded[start : start + int(tokens.words)].clone()
+        return embedded[start : start + int(tokens.lengths)].clone()
 
     def _tokenise(self, prompts: list[str], backbone: Backbone, whole: bool) -> None:
         """Embed every prompt once. Unless `whole`, cut padding that the tower does not read."""
         tokens, embed, text = backbone.tokenise(prompts), backbone.token_embedding, backbone.text
-        ids, begin = tokens.ids, backbone.tokenise.start + self.ctx.shape[-2]
-        if text.ends_at_read and not whole:
-            ids = ids[:, : int(tokens.read.max()) + 1]
+        ids, start, n_ctx = tokens.ids, backbone.tokenise.num_start, self.ctx.shape[-2]
+        begin = start + n_ctx
+        if text.ends_at_pooled and not whole:
+            ids = ids[:, : int(tokens.pooled.max()) + 1]
         with torch.no_grad():
             embedding = embed(ids.to(embed.weight.device)).to(backbone.dtype)  # (K, length, width)
-        own = tokens.words - self.ctx.shape[-2]
-        self.name_lengths = (own - backbone.tokenise.period).tolist()
-        start = backbone.tokenise.start
-        self.register_buffer("end", tokens.read.to(embedding.device), persistent=False)
-        self.register_buffer("before", embedding[:, :start], persistent=False)  # start of text
-        self.register_buffer("after", embedding[:, begin:], persistent=False)  # name, end, padding
+        self.name_lengths = (tokens.lengths - n_ctx - backbone.tokenise.num_period).tolist()
+        self.register_buffer("end", tokens.pooled.to(embedding.device), persistent=False)
+        self.register_buffer("prefix", embedding[:, :start], persistent=False)  # start of text
+        self.register_buffer("suffix", embedding[:, begin:], persistent=False)  # name, end, padding
         shared = text.shares_beginning
-        self.own = OwnTokens(self.after, begin, self.end - begin) if shared else None
+        self.own = OwnTokens(self.suffix, begin, self.end - begin) if shared else None
 
     def forward(self, shift: Tensor | float = 0.0) -> Tensor:
         """Return prompt embeddings (K, length, width), as long as the longest prompt, or as the
         tower's context if padding is kept. shift: (width,), added to every context vector."""
-        ctx = self.ctx.to(self.before.dtype) + shift
+        ctx = self.ctx.to(self.prefix.dtype) + shift
         ctx = ctx if ctx.dim() == 3 else ctx.expand(len(self.end), -1, -1)
         if self.position == "end":
-            return torch.cat([self.before, ctx, self.after], dim=1)
+            return torch.cat([self.prefix, ctx, self.suffix], dim=1)
         split = ctx.shape[1] // 2 if self.position == "middle" else 0
         rows = []
         for k, length in enumerate(self.name_lengths):
-            name, rest = self.after[k, :length], self.after[k, length:]
-            rows.append(torch.cat([self.before[k], ctx[k, :split], name, ctx[k, split:], rest]))
+            name, rest = self.suffix[k, :length], self.suffix[k, length:]
+            rows.append(torch.cat([self.prefix[k], ctx[k, :split], name, ctx[k, split:], rest]))
         return torch.stack(rows)
 
     @property
@@ -110,9 +109,9 @@ class PromptLearner(nn.Module):
     def beginning(self, shifts: Tensor | None = None) -> Tensor:
         """Return the embeddings of the common beginning, (contexts, start + n_ctx, width): one
         context, or one for each of `shifts` (contexts, width), added to every context vector."""
-        ctx = self.ctx.to(self.before.dtype)
+        ctx = self.ctx.to(self.prefix.dtype)
         ctx = ctx[None] if shifts is None else ctx + shifts[:, None]
-        return torch.cat([self.before[:1].expand(len(ctx), -1, -1), ctx], dim=1)
+        return torch.cat([self.prefix[:1].expand(len(ctx), -1, -1), ctx], dim=1)
 
     def members(self) -> list["PromptLearner"]:
         """Return itself, as an ensemble of one."""

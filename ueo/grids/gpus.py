@@ -40,9 +40,9 @@ class Turns:
     def __init__(self, devices: Sequence[str], workers: int):
         self.devices, self.workers = devices, workers
         self.room = -(-workers // max(1, len(devices)))  # runs at once on one GPU
-        self.well = 0  # successful runs
+        self.succeeded = 0  # runs
         self.failed: Counter[str] = Counter()  # failures in a row
-        self.until: Counter[str] = Counter()  # value of `well` from which the GPU is used again
+        self.until: Counter[str] = Counter()  # `succeeded` from which it is used again
 
     def next(self, used: list[str]) -> str | None:
         """Return the least used GPU, "" if there are none, or None if the next run must wait.
@@ -51,12 +51,12 @@ class Turns:
             return None
         if not self.devices:
             return ""
-        fit = [gpu for gpu in self.devices if self.until[gpu] <= self.well] or self.devices
+        fit = [gpu for gpu in self.devices if self.until[gpu] <= self.succeeded] or self.devices
         return least_used([gpu for gpu in fit if used.count(gpu) < self.room], used) or None
 
     def ended(self, gpu: str, failed: bool) -> bool:
         """Count an ended run; return whether its GPU gets few runs from now on."""
-        self.well += not failed
+        self.succeeded += not failed
         self.failed[gpu] = self.failed[gpu] + 1 if failed else 0
-        self.until[gpu] = self.well + 2 ** max(self.failed[gpu] - 1, 0) - 1
+        self.until[gpu] = self.succeeded + 2 ** max(self.failed[gpu] - 1, 0) - 1
         return self.failed[gpu] == 2 and len(self.devices) > 1

@@ -111,7 +111,7 @@ class Evaluations:
             unlabelled_classes={*truth.labels("unlabelled").tolist()} - {NO_LABEL},
             score=score,
             given=against_names.get(score),
-            aside="" if name == "test" else name,
+            prefix="" if name == "test" else name,
             logit_scale=trainer.model.logit_scale,
         )
         evaluator.process(cosines, truth.labels(name))

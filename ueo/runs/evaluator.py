@@ -23,19 +23,19 @@ class UFTEvaluator(EvaluatorBase):
     unlabelled_classes: labels present in the unlabelled set, for the "seen"/"unseen" metrics.
     score:              name in ueo.scores.SCORES; MCM at temperature 1 as in the released code.
     given:              (samples,), the scores, if they do not follow from cosines alone.
-    aside:              prefix of each metric's name in the log, for other sets than the test set:
+    prefix:             of each metric's name in the log, for other sets than the test set:
                         log parsers of the CoOp family take the last `* accuracy:`.
     logit_scale:        factor from what `process` gets to the logits of the model's softmax.
     """
 
     def __init__(self, cfg, lab2cname=None, num_known=None, unlabelled_classes=None, score="mcm",
-                 aside="", logit_scale=1.0, given: Tensor | None = None):
+                 prefix="", logit_scale=1.0, given: Tensor | None = None):
         super().__init__(cfg)
         self.num_known = num_known if num_known is not None else len(lab2cname)
         self.lab2cname = {label: shown(name) for label, name in (lab2cname or {}).items()}
         self.unlabelled_classes = unlabelled_classes
         self.score = SCORES[score] if given is None else lambda logits: given
-        self.aside, self.logit_scale = aside, logit_scale
+        self.prefix, self.logit_scale = prefix, logit_scale
         self._truth: Tensor | None = None
         self.reset()
 
@@ -59,8 +59,8 @@ class UFTEvaluator(EvaluatorBase):
         percent = self.measure(out)
         if not (out["labels"] >= 0).any():
             print("=> result\n* no labels: accuracy and OOD detection are not known")
-        elif self.aside:
-            self._print_aside(percent, out)
+        elif self.prefix:
+            self._print_prefixed(percent, out)
         else:
             self._print(percent, out["labels"])
         return percent
@@ -99,18 +99,18 @@ class UFTEvaluator(EvaluatorBase):
         print(f"* OOD images: {int((labels >= self.num_known).sum()):,}")
         self._print_others(percent)
 
-    def _print_aside(self, percent: dict, out: dict[str, np.ndarray]) -> None:
+    def _print_prefixed(self, percent: dict, out: dict[str, np.ndarray]) -> None:
         labels = out["labels"]
         known = (labels >= 0) & (labels < self.num_known)
         correct = int((labels == out["predictions"])[known].sum())
-        print(f"* {self.aside} images: {int(known.sum()):,} known, {correct:,} of them correct, "
+        print(f"* {self.prefix} images: {int(known.sum()):,} known, {correct:,} of them correct, "
               f"{int((labels >= self.num_known).sum()):,} OOD")
         if percent["accuracy"] is not None:
-            print(f"* {self.aside} accuracy: {percent['accuracy']:.2f}%")
+            print(f"* {self.prefix} accuracy: {percent['accuracy']:.2f}%")
         self._print_others(percent)
 
     def _print_others(self, percent: dict) -> None:
-        start = f"{self.aside} ".lstrip()
+        start = f"{self.prefix} ".lstrip()
         for name, value in percent.items():
             if name != "accuracy" and value is not None:
                 print(f"* {start}{name}: {value:.2f}%")

@@ -76,10 +76,10 @@ class Passes:
         if not shared or images.store is None or not alike or distributed.launched():
             return self.rows(loader, model.image_features, name)
         key = f"{model.encoder_hash()} {images.content_hash()} {loader.batch_size}"
-        kept = self.kept(key, lambda: self.rows(loader, model.image_features, name).numpy())
+        kept = self.cached(key, lambda: self.rows(loader, model.image_features, name).numpy())
         return torch.from_numpy(kept)
 
-    def kept(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    def cached(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """Return the array that an earlier run cached under `key`, if it computed with the same
         torch, device, precision, threads and TF32; else that of `make`."""
         store, trainer = self.trainer.test_loader.dataset.store, self.trainer
@@ -137,7 +137,7 @@ class AgainstNames:
             bound = trainer.bound_to_classes or trainer.options.CSC or (
                 trainer.model.class_features() is None)
             self._of_run = NamesOfRun(trainer.model, list(trainer.dm.dataset.classnames),
-                                      self._prompts, bound, passes.kept)
+                                      self._prompts, bound, passes.cached)
 
     def _prompts(self, names: list[str]) -> PromptLearner | PromptEnsemble:
         """Return prompts of `names` with the current contexts of the model; with the data set's

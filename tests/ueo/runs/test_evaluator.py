@@ -55,7 +55,7 @@ def test_without_images_of_known_classes_metrics_are_undefined(evaluator, capsys
 
 
 def test_parsers_do_not_take_lines_of_another_set_for_the_test_sets(capsys):
-    other = UFTEvaluator(get_cfg_default(), num_known=3, aside="unlabelled")
+    other = UFTEvaluator(get_cfg_default(), num_known=3, prefix="unlabelled")
     other.process(COSINES, LABELS)
     other.evaluate()
     printed = capsys.readouterr().out

@@ -107,7 +107,7 @@ def test_a_shared_context_is_used_for_negative_names_and_a_class_specific_one_is
     with torch.no_grad():
         embedded = model.token_embedding(tokens.ids)
         embedded[:, 1 : 1 + len(ctx)] = ctx
-        feature = F.normalize(model.text_encoder(embedded, tokens.read), dim=-1)[0]
+        feature = F.normalize(model.text_encoder(embedded, tokens.pooled), dim=-1)[0]
     torch.testing.assert_close(feature, learnt.features[0], atol=1e-5, rtol=0)
 
 

@@ -41,7 +41,7 @@ def readable(names: list[str], backbone: Backbone) -> Tensor:
     unknown = (backbone.token_embedding.weight == 0).all(1).cpu()
     if not unknown.any():
         return torch.ones(len(names), dtype=torch.bool)
-    tokens, start = backbone.tokenise(names), backbone.tokenise.start
+    tokens, start = backbone.tokenise(names), backbone.tokenise.num_start
     place = torch.arange(tokens.ids.shape[1])
-    own = (place >= start) & (place < start + tokens.words[:, None])
+    own = (place >= start) & (place < start + tokens.lengths[:, None])
     return ~(unknown[tokens.ids] & own).any(1)

@@ -40,7 +40,7 @@ def load_prompt(
     state, start, suffix, epoch = _read_prompt(path)
     _check_context(state["prompt.ctx"], model.prompt, path, trainer)
     if start is not None:
-        _check_backbone(start, model.prompt.before, path, backbone)
+        _check_backbone(start, model.prompt.prefix, path, backbone)
     if suffix is not None and state["prompt.ctx"].dim() == 3:
         _check_names(suffix, model, classnames, path)
     own = model.state_dict()
@@ -126,7 +126,7 @@ def _check_names(theirs: Tensor, model: PromptedCLIP, classnames: list[str], pat
     for k, name in enumerate(classnames):
         length = model.backbone.tokenise.count(name.replace("_", " "))
         length += length == model.prompt.name_lengths[k]  # and the period, if it comes next
-        if not _alike(theirs[k, :length], model.prompt.after[k, :length]):
+        if not _alike(theirs[k, :length], model.prompt.suffix[k, :length]):
             raise CheckpointError(
                 f"{path}: holds a context for each of {len(theirs)} classes, of which number "
                 f"{k + 1} is not {name!r} ({SUFFIX}); such contexts fit their own class names "

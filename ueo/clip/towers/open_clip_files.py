@@ -37,7 +37,7 @@ WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")  # the 
 
 def load(name: str, precision: str, weights: dict[str, torch.Tensor] | None = None) -> Backbone:
     """Load the backbone on the CPU. precision, weights: see ueo/clip/backbones.py."""
-    config = described(name)
+    config = config_of(name)
     encode = tokeniser(parse(name), config["model_cfg"]["text_cfg"])
     state = read_weights(fetch(name)) if weights is None else weights
     _warn_of_other_activation(parse(name), config["model_cfg"])
@@ -63,7 +63,7 @@ def _built(config: dict, name: str, precision: str) -> nn.Module:
         ) from error
 
 
-def described(name: str) -> dict:
+def config_of(name: str) -> dict:
     """Return a model's {"model_cfg": ..., "preprocess_cfg": ...}, in open_clip's format.
 
     Raises ConfigError for a model that cannot be used, CheckpointError if a download fails.
@@ -90,7 +90,7 @@ def _configuration(wanted: Name) -> Path:
 
 def preprocessing(name: str) -> Preprocessing:
     """Return the preprocessing of a model, without reading its weights."""
-    return Preprocessing.of_open_clip(described(name)["preprocess_cfg"])
+    return Preprocessing.of_open_clip(config_of(name)["preprocess_cfg"])
 
 
 def _set_of(wanted: Name) -> str:

@@ -26,29 +26,29 @@ class TextEncoder(nn.Module):
         return self.blocks[0].mlp.c_fc.weight.dtype
 
     @property
-    def ends_at_read(self) -> bool:
-        """Whether nothing after the token that is read has an effect: padding can be cut off."""
+    def ends_at_pooled(self) -> bool:
+        """Whether nothing after the pooled token has an effect: padding can be cut off."""
         return self.causal and self.pooling in ("argmax", "eos")
 
     @property
     def shares_beginning(self) -> bool:
         """Whether ueo/clip/fast_text.py is exact, which also takes blocks made as OpenAI's."""
-        return self.ends_at_read and all(
+        return self.ends_at_pooled and all(
             isinstance(block.attn, nn.MultiheadAttention)
             and isinstance(getattr(block, "ls_1", nn.Identity()), nn.Identity)
             for block in self.blocks
         )
 
-    def forward(self, prompts: Tensor, read: Tensor) -> Tensor:
-        """Return the features at the tokens that are read, (classes, embedding), not normalised.
+    def forward(self, prompts: Tensor, pooled: Tensor) -> Tensor:
+        """Return the features at the pooled tokens, (classes, embedding), not normalised.
 
-        prompts: (classes, length, width), of full context length unless `ends_at_read`; read:
-        (classes,), positions.
+        prompts: (classes, length, width), of full context length unless `ends_at_pooled`;
+        pooled: (classes,), positions.
         """
         length = prompts.shape[1]
         x = prompts + self.positional_embedding[:length].to(prompts.dtype)
         mask = x.new_full((length, length), float("-inf")).triu_(1) if self.causal else None
-        x = self.through_blocks(x, mask)[torch.arange(len(read), device=read.device), read]
+        x = self.through_blocks(x, mask)[torch.arange(len(pooled), device=pooled.device), pooled]
         return self.project(x, prompts.dtype)
 
     def through_blocks(self, x: Tensor, mask: Tensor | None) -> Tensor:

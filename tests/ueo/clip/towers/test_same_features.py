@@ -77,7 +77,7 @@ def test_properties_of_each_text_tower(kind, backbone):
     length, pooling, causal, start, shared = TEXT_TOWERS[kind]
     assert backbone.tokenise.context_length == length
     assert (backbone.text.pooling, backbone.text.causal) == (pooling, causal)
-    assert backbone.tokenise.start == start
+    assert backbone.tokenise.num_start == start
     assert backbone.text.shares_beginning == shared
     assert backbone.logit_bias == (LEARNT_BIAS if kind == "siglip" else None)
     assert backbone.logit_scale == pytest.approx(1 / 0.07, rel=1e-5)
@@ -121,17 +121,17 @@ def test_padding_matters_without_a_causal_mask(kind, backbone):
     tokens = backbone.tokenise(TEXTS)
     embedded = backbone.token_embedding(tokens.ids)
     with torch.no_grad():
-        whole = F.normalize(backbone.text(embedded, tokens.read), dim=-1)
-        short = min(int(tokens.words.max()) + 2, embedded.shape[1])
-        cut = F.normalize(backbone.text(embedded[:, :short], tokens.read.clamp(max=short - 1)),
+        whole = F.normalize(backbone.text(embedded, tokens.pooled), dim=-1)
+        short = min(int(tokens.lengths.max()) + 2, embedded.shape[1])
+        cut = F.normalize(backbone.text(embedded[:, :short], tokens.pooled.clamp(max=short - 1)),
                           dim=-1)
     differs = (whole - cut).abs().max() > 1e-3
-    assert differs == (not backbone.text.ends_at_read) == (kind in ("siglip", "mobileclip"))
+    assert differs == (not backbone.text.ends_at_pooled) == (kind in ("siglip", "mobileclip"))
 
 
 def test_a_prompt_longer_than_the_tower_takes_is_refused(backbone):
     length = backbone.tokenise.context_length
     with pytest.raises(ConfigError, match=f"too long for the {length} tokens"):
         PromptLearner(["word " * length], backbone)
-    most = length - backbone.tokenise.start - 1 - backbone.tokenise.period
+    most = length - backbone.tokenise.num_start - 1 - backbone.tokenise.num_period
     assert backbone.tokenise.count("word " * most) == most
