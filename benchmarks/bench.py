@@ -1,5 +1,6 @@
 """Shared by the benchmarks: count operations, alternate between the ways, write the report."""
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -10,6 +11,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ueo.files import write_json
 from ueo.results.record import environment, peak_memory
+
+
+def parsed(p: argparse.ArgumentParser) -> argparse.Namespace:
+    """Add the options of how to measure, read the command line and set the number of threads."""
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's default")
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    args = p.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    return args
 
 
 def operations(function: Callable[[], None]) -> int:

@@ -18,7 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import bench
-import torch
 from step import Case, add_options, measure
 from towers import measure as measure_tower
 
@@ -83,9 +82,7 @@ def main() -> None:
                    help="worker processes of the plain loader; the fast one uses the last number")
     add_options(p)
     p.add_argument("--output", default="output/benchmark_estimate.json")
-    args = p.parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    args = bench.parsed(p)
     register()
     with tempfile.TemporaryDirectory() as folder:
         rows = [row for backbone in args.backbones

@@ -105,11 +105,8 @@ def measure(case: Case, folder: Path, args: argparse.Namespace) -> dict:
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
-    """Add the options that control how to measure."""
-    p.add_argument("--rounds", type=int, default=3)
+    """Add the options of `measure`."""
     p.add_argument("--identical", action="store_true", help="both ways get the same pixels")
-    p.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's default")
-    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     p.add_argument("--peak-tflops", type=float, default=0.0, help="peak of the device")
 
 
@@ -126,9 +123,7 @@ def main() -> None:
     p.add_argument("--images", nargs="+", type=int, default=[128])
     add_options(p)
     p.add_argument("--output", default="output/benchmark_step.json")
-    args = p.parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    args = bench.parsed(p)
     cases = itertools.starmap(Case, itertools.product(
         args.what, args.backbones, args.names, args.pixels, args.workers, args.batch, args.images
     ))

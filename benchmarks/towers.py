@@ -50,13 +50,8 @@ def main() -> None:
     p.add_argument("--names", nargs="+", type=int, default=[50, 300])
     p.add_argument("--what", nargs="+", default=["text", "step", "evaluation"])
     p.add_argument("--batch", type=int, default=16)
-    p.add_argument("--rounds", type=int, default=3)
-    p.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's default")
-    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     p.add_argument("--output", default="output/benchmark_towers.json")
-    args = p.parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    args = bench.parsed(p)
     rows = [
         row for backbone in args.backbones for count in args.names
         for row in bench.unless_too_large(measure, backbone, count, args, args.what)

@@ -67,7 +67,7 @@ _SOURCES = {  # {name: (module, name in it)}, "" for the module itself
 
 def lend_below(package: str) -> None:
     """Let `package` and all imported modules below it lend the names."""
-    for name, module in sys.modules.items():
+    for name, module in list(sys.modules.items()):  # other threads may import meanwhile
         if f"{name}.".startswith(f"{package}."):
             module.__getattr__ = partial(_lent, name)
 
