@@ -6,6 +6,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor
 
+from modern_dassl.finite import first_not_finite
 from ueo.clip.backbones import load_clip
 from ueo.clip.towers import open_clip_exports
 from ueo.clip.towers.openai_layout import (
@@ -14,7 +15,7 @@ from ueo.clip.towers.openai_layout import (
     with_a_text_tower,
     with_an_image_tower,
 )
-from ueo.errors import CheckpointError, DataError, UserError, first_line
+from ueo.errors import CheckpointError, DataError, first_line
 from ueo.files import read_json
 from ueo.inference.adapted_model import AdaptedModel, configuration, network
 from ueo.runs.checkpoint import FACTS
@@ -45,7 +46,10 @@ class ExportedModel(AdaptedModel):
                 f"{self.folder / FACTS}: is of format {self.facts['format']}, and this version of "
                 f"ueo reads format {FORMAT}; {AGAIN}, or update ueo"
             )
-        return configuration(self.facts["config"], device, plugin, self.folder)
+        config = self.facts.get("config")
+        if not isinstance(config, dict):
+            raise CheckpointError(f"{self.folder / FACTS}: holds no configuration; {AGAIN}")
+        return configuration(config, device, plugin, self.folder)
 
     def _adapted(self):
         path = self.folder / WEIGHTS
@@ -54,18 +58,23 @@ class ExportedModel(AdaptedModel):
         except Exception as error:  # a damaged file may raise anything
             why = first_line(error)
             raise CheckpointError(f"{path}: cannot be read ({why}); {AGAIN}") from error
+        if name := first_not_finite(state):
+            raise CheckpointError(f"{path}: {name} holds NaN or infinity; {AGAIN}")
         classes = state.pop(CLASSES, None)
         try:
             trainer = self._filled(state, classes is not None)
-        except (RuntimeError, UserError) as error:  # other shapes; no CLIP at all
+            if classes is not None and classes.shape[-2] != len(self.classes):
+                raise ValueError(f"{CLASSES} of {classes.shape[-2]}, not {len(self.classes)} names")
+        except Exception as error:  # what damaged facts lead to may raise anything
             raise CheckpointError(
-                f"{path}: does not fit its {FACTS} ({first_line(error)}); {AGAIN}"
+                f"{path}: does not fit its {FACTS} ({type(error).__name__}: {first_line(error)}); "
+                f"{AGAIN}"
             ) from error
         return trainer, classes if classes is None else classes.to(self.device, trainer.model.dtype)
 
     def _filled(self, state: dict[str, Tensor], without_text: bool):
         """Return the run's trainer with these weights. Raises RuntimeError if one is missing or
-        unexpected."""
+        unexpected, and other errors for damaged facts."""
         if OPEN_CLIP in self.facts:
             load = partial(open_clip_exports.unfilled, self.facts[OPEN_CLIP],
                            self.facts["logit_scale"], self.facts["logit_bias"],

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from clip.model import build_model
 from conftest import REPOSITORY, TOY_PLUGIN, disk, read, toy_arguments, trainer_names
 from dassl.engine import TRAINER_REGISTRY
+from safetensors.torch import load_file, save_file
 
 import ueo
 from ueo.commands import export, train
@@ -420,7 +421,34 @@ def test_overwrite_replaces_an_export(runs, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def with_weights(change):
+    """Change the tensors of an export."""
+    def harm(folder):
+        path = folder / "model.safetensors"
+        state = {name: tensor.clone() for name, tensor in load_file(path).items()}
+        state["class_features"] = change(state["class_features"]).contiguous()
+        save_file(state, path)
+
+    return harm
+
+
+def with_facts(**changes):
+    """Change the facts of an export; None removes one."""
+    def harm(folder):
+        facts = {**read(folder), **changes}
+        write_json(folder / "model.json", {k: v for k, v in facts.items() if v is not None})
+
+    return harm
+
+
 @pytest.mark.parametrize("harm,words", [
+    (with_weights(lambda classes: classes * float("nan")), "class_features holds NaN or infinity"),
+    (with_weights(lambda classes: classes[:1]), "does not fit its model.json (ValueError: class_f"),
+    (with_facts(logit_scale="x"), "does not fit its model.json (TypeError: "),
+    (with_facts(logit_scale=None), "does not fit its model.json (KeyError: "),
+    (with_facts(image_tower=None), "does not fit its model.json (KeyError: "),
+    (with_facts(image_tower={"class": "x", "arguments": {"output_dim": 1}}), "does not fit its"),
+    (with_facts(config=None), "holds no configuration"),
     (lambda f: (f / "model.safetensors").unlink(), "cannot be read"),
     (lambda f: (f / "model.safetensors").write_bytes(b"no"), "cannot be read"),
     (lambda f: write_json(f / "model.json", {**read(f), "format": 99}), "is of format 99"),
