@@ -18,8 +18,8 @@ from ueo.errors import ConfigError
 from ueo.grids import choices
 from ueo.grids.plan import plan as plan_runs
 from ueo.images import splits
-from ueo.losses import EPS, universal_entropy
-from ueo.results import bootstrap, gains, intervals
+from ueo.losses import EPS, entropy, universal_entropy
+from ueo.results import gains, intervals
 from ueo.runs.configure import RunSettings, build_cfg
 from ueo.runs.evaluator import UFTEvaluator
 
@@ -245,15 +245,15 @@ def defaults(function) -> dict:
 
 
 def test_defaults_of_metrics_scores_and_intervals():
-    assert EPS == defaults(universal_entropy)["eps"] == 1e-5
+    assert EPS == defaults(entropy)["eps"] == 1e-5
     assert defaults(universal_entropy)["trade_off"] == 1.0
     assert defaults(scores.mcm)["temperature"] == 1.0  # on unscaled cosines
     assert UFTEvaluator(None, num_known=2).score is scores.mcm
     assert defaults(metrics.fpr_at_tpr)["tpr"] == 0.95
     assert gains.RESAMPLES == 1000
-    assert defaults(bootstrap.interval)["level"] == 0.95
+    assert intervals.LEVEL == 0.95
     found = defaults(intervals.intervals)
-    assert (found["resamples"], found["seed"], found["level"]) == (1000, 0, 0.95)
+    assert (found["resamples"], found["seed"]) == (1000, 0)
     assert defaults(intervals.weighted_fpr)["tpr"] == 0.95
     assert (splits.TEST_SHARE, splits.SEED) == (0.3, 0)
 
