@@ -45,6 +45,10 @@ def test_it_ends_in_predictions_and_a_report_with_labels_or_without(command, tmp
     assert bool(list((tmp_path / "out/folder").glob("table*"))) == labels
     again = command("--tables-only")
     assert said[said.index("UEO on photos, "):] == again[again.index("UEO on photos, "):]
+    (run / "predictions.csv").unlink()
+    lost = command("--tables-only")
+    assert f"No summary of {run}: its predictions.csv is gone" in lost
+    assert "ZeroshotCLIP on" not in lost
 
 
 def test_images_that_no_run_can_read_are_refused_once(tmp_path, capsys):

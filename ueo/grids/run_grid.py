@@ -14,7 +14,7 @@ from ueo.images.hashes import store_folder
 from ueo.inference.outcome import outcome
 from ueo.results import reference, render, report, tables
 from ueo.results.predictions import PREDICTIONS
-from ueo.results.record import labelled, read_result
+from ueo.results.record import MODEL_FACTS, labelled, read_result
 from ueo.runs.configure import build_cfg, register
 from ueo.text import file_name, shown
 
@@ -77,6 +77,10 @@ def show(
             if any(labelled(result) for _, result in entries):
                 summaries.append(_table(settings, runs, entries, beside))
             for folder in of_own_images(entries):
+                if not (folder / PREDICTIONS).is_file():
+                    print(f"\nNo summary of {shown(folder)}: its {PREDICTIONS} is gone; "
+                          "--overwrite makes it again")
+                    continue
                 print(f"\n{outcome(folder, store_folder(build_cfg(runs[0].settings)))}")
         if len(summaries) > 1:
             print(f"\n{render.overview(summaries)}")
@@ -114,9 +118,14 @@ def of_own_images(entries: list[tuple[Path, dict]]) -> list[Path]:
     """Return the folders of the runs that adapted a model to user images. Return those of zero-shot
     CLIP, the baseline of their predictions, only if there are no others."""
     own = [(folder, result["trainer"]) for folder, result in entries
-           if (folder / PREDICTIONS).is_file()]
+           if (folder / PREDICTIONS).is_file() or _lost_predictions(folder, result)]
     adapted = [folder for folder, trainer in own if trainer != ZERO_SHOT]
     return adapted or [folder for folder, _ in own]
+
+
+def _lost_predictions(folder: Path, result: dict) -> bool:
+    """Whether a run on user images, by a trainer that writes predictions, has none any more."""
+    return bool(result["config"].get("DATASET.PATH")) and (folder / MODEL_FACTS).is_file()
 
 
 def table_stem(settings: GridSettings, runs: list[PlannedRun]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ueo.errors import DataError, unread
+from ueo.results.predictions import COLUMNS
 from ueo.runs.checkpoint import chosen_threshold
 from ueo.scores import OF_SOFTMAX
 
@@ -48,8 +49,11 @@ def tally_file(path: str | Path) -> Tally:
     is missing or has another form, as a spreadsheet may save it."""
     found = Tally()
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            if not {*COLUMNS} <= {*(rows.fieldnames or ())}:
+                raise ValueError("other columns")
+            for row in rows:
                 found.count(row["class"], row["known"] == "yes", row["class_before"])
     except (OSError, KeyError, ValueError, csv.Error) as error:
         why = unread(path, error, "a program saved it in another form, or it is damaged")

@@ -25,7 +25,8 @@ def test_a_file_of_predictions_is_counted_line_by_line(tmp_path):
 
 
 @pytest.mark.parametrize("content", [
-    b"image;class;known\na.png;mug;yes\n", b"image,class,known,class_before\ncaf\xe9,mug", None,
+    b"image;class;known\na.png;mug;yes\n", b"image,class,known,class_before\ncaf\xe9,mug", b"",
+    None,
 ])
 def test_predictions_that_a_spreadsheet_saved_in_another_form_are_named(tmp_path, content):
     if content is not None:
