@@ -67,6 +67,12 @@ class OwnImages(UFTDataset):
         place = Path(path).expanduser().resolve()
         return (place.name if place.is_dir() else place.stem,)
 
+    @classmethod
+    def domain_of(cls, name: str) -> str:
+        raise ConfigError(
+            f"domain {name!r}: your own images are one domain; leave out ONLINE.THEN and --domain"
+        )
+
     def _choose_domain(self, chosen: tuple[str, ...]) -> str:
         (own,) = self.targets_at(self.path)
         if chosen not in ((), (own,)):

@@ -214,6 +214,8 @@ def test_the_outcome_names_the_result_files_and_the_next_command(run, mine, tmp_
     ("folder", "flat", ["--names", "latin.txt"], ["latin.txt", "save it as UTF-8"]),
     ("folder", "classes", ["--setting", "open"], ["as_is"]),
     ("folder", "classes", ["--domain", "other"], ["'other'", "'classes'"]),
+    ("folder", "classes", ["--protocol", "online", "ONLINE.THEN", "['other']"],
+     ["'other'", "your own images are one domain; leave out ONLINE.THEN"]),
     ("list", "labelled.txt", ["--root", "{mine}/flat"], ["18 of its 18 images are missing"]),
     ("folder", "flat", ["--names", "{mine}/names.txt", "TRAINER.UEO.WEIGHTING", "oracle"],
      ["oracle needs labels"]),
