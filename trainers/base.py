@@ -45,7 +45,7 @@ class CLIPTrainer(OnlineTrainer):
     _whole = WholeBatch()  # how the training batch is gathered; here: a single process
     deterministic = False  # True: every seed gives the same result
     bound_to_classes = False  # True: what is learnt fits this list of classes only
-    capturable = False  # True: `loss` carries no state from step to step (ueo/clip/captured.py)
+    capturable = False  # True: `loss` keeps no state and draws on the device alone (captured.py)
     captured: CapturedStep | None = None
     training_free = False  # True: no step is taken, `prepare` does everything
     input_files: tuple[str, ...] = ()  # options that name files or folders the result depends on

@@ -5,12 +5,14 @@ recorded once and then replayed on the same memory: each batch is copied to the 
 and losses and gradients are written to the same tensors. The optimiser is not part of the graph.
 
 Only kernels are recorded. The Python code of a loss runs during recording and never again. So a
-method whose loss carries state from step to step cannot be captured: `capturable` in
-trainers/base.py.
+method whose loss carries state from step to step, or draws random numbers on the host, cannot be
+captured: `capturable` in trainers/base.py. Draws on the device are new in each replay.
 """
 
+import random
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +21,7 @@ from ueo.errors import ConfigError, first_line
 from ueo.settings.config import is_online, is_sharded
 
 WARM_UP = 3  # steps before recording, in which cuDNN chooses algorithms and libraries allocate
+BY_ONE = "Kernels of a step are launched one by one, not as a CUDA graph"
 TOLERANCE = 0.02  # of a replayed loss, relative or absolute; rounding differs in half precision
 
 
@@ -26,7 +29,7 @@ def why_not_captured(trainer) -> str:
     """Return why the steps of a CLIPTrainer on CUDA cannot be captured; "" if they can."""
     name, cfg = type(trainer).__name__, trainer.cfg
     reasons = (
-        (not trainer.capturable, f"{name}'s loss carries state from step to step"),
+        (not trainer.capturable, f"{name} does not declare that its loss is `capturable`"),
         (is_online(cfg), "the batches of a stream differ in more than their images"),
         (is_sharded(cfg), "images in shards are not supported"),
         (distributed.launched(), "it needs one process, not several of torchrun"),
@@ -43,7 +46,7 @@ def captured_step(
     if trainer.device.type != "cuda" or not trainer.options.GRAPH:
         return None
     if why := why_not_captured(trainer):
-        print(f"Kernels of a step are launched one by one, not as a CUDA graph: {why}")
+        print(f"{BY_ONE}: {why}")
         return None
     return CapturedStep(step, parameters, type(trainer).__name__)
 
@@ -52,7 +55,8 @@ class CapturedStep:
     """Computes the losses of a batch, and their gradients in `.grad` of `parameters`.
 
     step: batch -> {name: loss}; replaces the gradients by those of the batch. It is called directly
-    for a batch whose shape differs from the first's, such as a smaller last one.
+    for a batch whose shape differs from the first's, such as a smaller last one, and always if it
+    draws random numbers on the host, which is printed: a replay would repeat them.
     name: of the trainer, for messages.
     """
 
@@ -61,13 +65,14 @@ class CapturedStep:
     ):
         self.step, self.parameters, self.name = step, parameters, name
         self._batch: dict | None = None
+        self._graph: torch.cuda.CUDAGraph | None = None
         self._losses: dict[str, Tensor] = {}
         self._gradients: list[Tensor | None] = []
 
     def __call__(self, batch: dict) -> dict:
         if self._batch is None:
             return self._capture(batch)
-        if _shapes(batch) != _shapes(self._batch):
+        if self._graph is None or _shapes(batch) != _shapes(self._batch):
             return self.step(batch)
         for key, kept in self._batch.items():
             if isinstance(kept, Tensor):
@@ -86,12 +91,18 @@ class CapturedStep:
         device = self.parameters[0].device  # copies from the CPU cannot be recorded
         self._batch = {k: v.to(device, copy=True) if isinstance(v, Tensor) else v
                        for k, v in batch.items()}
+        before = _RandomStates()
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
                 expected = self.step(self._batch)["loss"].detach().clone()
         torch.cuda.current_stream().wait_stream(stream)
+        if not before.same_on_host(_RandomStates()):
+            print(f"{BY_ONE}: {self.name}'s loss draws random numbers on the host")
+            self._batch = {}
+            before.restore()  # a run without a graph draws the same
+            return self.step(batch)
         for parameter in self.parameters:
             parameter.grad = None  # so that the graph allocates the gradients
         self._graph = torch.cuda.CUDAGraph()
@@ -120,3 +131,27 @@ class CapturedStep:
 
 def _shapes(batch: dict) -> dict:
     return {k: (v.shape, v.dtype) for k, v in batch.items() if isinstance(v, Tensor)}
+
+
+class _RandomStates:
+    """The states of all global generators, to be compared and restored."""
+
+    def __init__(self):
+        self.python, self.numpy = random.getstate(), np.random.get_state()
+        self.torch = torch.get_rng_state()
+        self.cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+
+    def same_on_host(self, other: "_RandomStates") -> bool:
+        """Whether nothing was drawn on the CPU between the two."""
+        return (
+            self.python == other.python
+            and self.numpy[2] == other.numpy[2] and (self.numpy[1] == other.numpy[1]).all()
+            and torch.equal(self.torch, other.torch)
+        )
+
+    def restore(self) -> None:
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)
+        torch.set_rng_state(self.torch)
+        if self.cuda:
+            torch.cuda.set_rng_state_all(self.cuda)
