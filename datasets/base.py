@@ -15,7 +15,7 @@ from ueo.datasets.shots import take_shots
 from ueo.datasets.streams import one_after_another
 from ueo.errors import ConfigError, DataError
 from ueo.images.class_names import matched, summary
-from ueo.images.folders import Item, Unread
+from ueo.images.folders import Item, Unread, find_folder
 from ueo.images.hashes import cache_of, files_of, of_data
 from ueo.images.lists import NO_LABEL
 from ueo.images.other_datasets import split_hash
@@ -33,7 +33,7 @@ class UFTDataset(DatasetBase):
     A subclass sets the class attributes, fills `class_list` and defines `items(domain, part)`.
 
     title:          the name in tables.
-    dataset_dir:    its folder below the data root.
+    dataset_dir:    its folder below the data root, in any spelling; `folder_names`: other names.
     domains:        all domains, in the order of tables; `domain_names`: other names of theirs.
     targets:        the domains that a grid adapts to, including the tuning domain.
     tuning_domain:  the one on which hyper-parameters were chosen, left out of means; or None.
@@ -54,6 +54,7 @@ class UFTDataset(DatasetBase):
 
     title: str = ""
     dataset_dir: str
+    folder_names: tuple[str, ...] = ()
     domains: tuple[str, ...]
     domain_names: dict[str, tuple[str, ...]] = {}
     targets: tuple[str, ...]
@@ -115,8 +116,8 @@ class UFTDataset(DatasetBase):
         self.setup(self.root)
         if len(self.class_list) != self.counts.total:
             raise DataError(
-                f"{self.root}: {self.counts.total} classes are expected, "
-                f"{len(self.class_list)} were found; the data set is incomplete"
+                f"{self.root}: {self.counts.total} classes are expected, {len(self.class_list)} "
+                "were found; the data set is incomplete, or `counts.total` is wrong"
             )
         return getattr(self, self.protocol)(self.domain)
 
@@ -168,12 +169,13 @@ class UFTDataset(DatasetBase):
     @classmethod
     def locate(cls, data_root: str) -> Path:
         """Return the data set's folder below the data root. Raises DataError if there is none."""
-        folder = Path(data_root).expanduser() / cls.dataset_dir
-        if not folder.is_dir():
+        root = Path(data_root).expanduser()
+        found = find_folder(root, (cls.dataset_dir, *cls.folder_names)) if root.is_dir() else None
+        if found is None:
             raise DataError(
-                f"{folder}: no such folder; --root names the folder that holds {cls.dataset_dir}/"
+                f"{root / cls.dataset_dir}: no such folder; --root names the folder that has it"
             )
-        return folder
+        return found
 
     @classmethod
     def domain_of(cls, name: str) -> str:
@@ -203,10 +205,11 @@ class UFTDataset(DatasetBase):
         if published is None or self.later:
             return None
         if (found := len({path for path, _ in (*seen, *test)})) != published and strict:
+            check = f"`bash scripts/data.sh check {self.dataset_dir}` says what differs, "
             raise DataError(
                 f"{self.root}: domain {self.domain} holds {found} images, the published version "
-                f"{published}; it is incomplete or another version: `bash scripts/data.sh check "
-                f"{self.dataset_dir}` says what differs, --set DATASET.CHECK_COUNTS False goes on"
+                f"{published}; it is incomplete or another version: "
+                f"{check * hasattr(self, 'compare')}--set DATASET.CHECK_COUNTS False goes on"
             )
         return found == published
 

@@ -142,7 +142,7 @@ class UFTImageNetOOD(UFTImageNet):
     settings = ("closed",)
     counts = ClassCounts(total=1001, known=1000, partial=500, open_partial=500, seen_ood=0)
     ood_dir = "ImageNet_OOD_dataset"  # beside imagenet/ in the data root
-    folder_names = {"textures": ("textures", "texture", "dtd")}
+    domain_names = {"textures": ("texture", "dtd")}
 
     def setup(self, root: Path) -> None:
         super().setup(root)
@@ -153,7 +153,7 @@ class UFTImageNetOOD(UFTImageNet):
         if part == "train":
             return known
         folder = self.root.parent / self.ood_dir
-        found = find_folder(folder, self.folder_names.get(domain, (domain,)))
+        found = find_folder(folder, (domain, *self.domain_names.get(domain, ())))
         if found is None:
             raise DataError(f"{folder}: no folder of {domain!r}; {NEEDED}")
         return known + [(path, self.counts.known) for path in images_of(found, self.unread)]

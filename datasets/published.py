@@ -80,14 +80,12 @@ def _size(path: str) -> int:
 class PublishedDataset(UFTDataset):
     """A subclass sets, besides what UFTDataset asks for:
 
-    folder_names: other names of its folder below the data root.
-    pieces:       what to download, if anything; a piece with a domain's name brings that domain.
-    size:         of the download, in words.
-    terms:        the conditions of the data set's authors, shown before a download.
+    pieces: what to download, if anything; a piece with a domain's name brings that domain.
+    size:   of the download, in words.
+    terms:  the conditions of the data set's authors, shown before a download.
     """
 
     published_split = True
-    folder_names: tuple[str, ...] = ()
     pieces: tuple[Piece, ...] = ()
     size: str = ""
     terms: str = ""

@@ -158,6 +158,7 @@ def test_the_end_of_the_input_counts_as_a_no(office_home, monkeypatch):
     (["download", "office_hom"], "did you mean 'office_home'"),
     (["check", "office_home"], "Office-Home is not there"),
     (["check", "office_home", "--domain", "Arts"], "did you mean 'Art'"),
+    (["check", "emoji"], "emoji: cannot be downloaded or checked, because Emoji is no"),
 ])
 def test_a_mistake_is_one_line(capsys, tmp_path, argv, part):
     assert data.main([*argv, "--root", str(tmp_path)]) == 2

@@ -75,7 +75,8 @@ def test_an_error_of_many_lines_is_reported_by_its_first(tmp_path):
         "Search for `cudaErrorIllegalAddress' in the documentation\n"
         "Compile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.\n\n")
     assert parallel._outcome(1, run) == (
-        "torch.AcceleratorError: CUDA error: an illegal memory access was encountered", True)
+        "torch.AcceleratorError: CUDA error: an illegal memory access was encountered "
+        f"(traceback: {tmp_path / parallel.CONSOLE})", True)
 
 
 def test_failed_runs_are_listed_even_if_the_table_cannot_be_written(

@@ -102,7 +102,7 @@ def follow(words: list[str], folder: Path) -> str:
 def test_the_trainer_of_the_guide_runs_by_the_guides_command(followed):
     out = follow([*command(TRAINER, "commands grid"), "--set", "OPTIM.MAX_EPOCH", "1"], followed)
     assert "BNM over ZeroshotCLIP" in out
-    (record,) = followed.glob("output/emoji/BNM/*/open/fluent/seed1")
+    (record,) = followed.glob("output/emoji_shift/BNM/*/open/fluent+scene2/seed1")
     assert read(record)["config"]["TRAINER.BNM.STRENGTH"] == 0.5
 
 

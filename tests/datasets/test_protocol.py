@@ -11,6 +11,7 @@ from dassl.data.datasets import DatasetBase, Datum
 from PIL import Image
 
 from ueo.commands import train
+from ueo.datasets.base import UFTDataset
 from ueo.errors import DataError
 from ueo.images import hashes
 from ueo.images.other_datasets import complete
@@ -160,3 +161,15 @@ def test_a_class_without_training_images_would_shift_the_names(toy_root):
     dataset._classnames = ["bike", "guitar", "mug"]
     dataset._lab2cname = dict(enumerate(dataset._classnames))
     complete(dataset, cfg)
+
+
+def test_a_data_set_of_any_layout_is_found_under_any_of_its_names(tmp_path):
+    class Lists(UFTDataset):
+        dataset_dir, folder_names = "image_clef", ("da_lists",)
+
+    with pytest.raises(DataError, match="image_clef: no such folder"):
+        Lists.locate(str(tmp_path))
+    (tmp_path / "DA-lists").mkdir()
+    assert Lists.locate(str(tmp_path)) == tmp_path / "DA-lists"
+    (tmp_path / "Image-CLEF").mkdir()
+    assert Lists.locate(str(tmp_path)) == tmp_path / "Image-CLEF"

@@ -25,13 +25,19 @@ from ueo.text import shown
 LARGEST = 10**6  # megabytes
 
 
-def published() -> dict[str, type]:
-    """Return {name: class} of every published data set; the name is that of its yaml file, or of
-    its folder if there is no yaml file."""
+def data_sets() -> dict[str, type]:
+    """Return {name: class} of every data set with a folder; its name is that of its yaml file, or
+    of the folder if there is no yaml file."""
     register()
     kinds = map(DATASET_REGISTRY.get, DATASET_REGISTRY.registered_names())
     yamls = {dataset_class(file.stem): file.stem for file in (CONFIGS / "datasets").glob("*.yaml")}
-    return {yamls.get(kind, kind.dataset_dir): kind for kind in kinds if is_published(kind)}
+    folders = {kind: kind.dataset_dir for kind in kinds if hasattr(kind, "dataset_dir")}
+    return {yamls.get(kind, folder): kind for kind, folder in folders.items()}
+
+
+def published() -> dict[str, type]:
+    """Return those of `data_sets` that can be compared with a published version."""
+    return {name: kind for name, kind in data_sets().items() if is_published(kind)}
 
 
 def check(kind: type, root: str, domains: set[str], deep: bool) -> bool:
@@ -84,9 +90,14 @@ def main(args: argparse.Namespace) -> int:
     """0 as published, 1 something differs."""
     if args.command == "shard":
         return shard(args)
-    known, good = published(), True
+    known, every, good = published(), data_sets(), True
     for name in args.datasets:
         if name not in known:
+            if name in every:
+                raise ConfigError(
+                    f"{name}: cannot be downloaded or checked, because {every[name].__name__} is "
+                    "no ClassFolderDataset or other PublishedDataset (docs/add_a_dataset.md)"
+                )
             raise ConfigError(
                 f"there is no published data set {name!r}{did_you_mean(name, known)}; known: "
                 f"{', '.join(sorted(known))}"

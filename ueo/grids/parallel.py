@@ -131,8 +131,10 @@ def _outcome(status: int, run: PlannedRun) -> tuple[str, bool]:
         return "lost: its fork server was killed", True
     with suppress(OSError):
         lines = (run.folder / CONSOLE).read_text(errors="replace").strip().splitlines()
+        if lines and status == UNCAUGHT:
+            return f"{_error(lines)} (traceback: {run.folder / CONSOLE})", True
         if lines:
-            return _error(lines) if status == UNCAUGHT else lines[-1], True
+            return lines[-1], True
     file = run.folder / CONSOLE
     return f"ended with status {status} and wrote nothing into {file}; is the disk full?", True
 
