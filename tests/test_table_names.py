@@ -86,13 +86,3 @@ def test_paths_in_a_list_are_shown_without_their_folders():
     assert re.fullmatch(r"\['a\.json', 'b'\]-[0-9a-f]{8}", choices.in_name("TRAINER.X.Y", value))
     for kept in ("prompt+visual_affine", "(32, 32)", "a photo of a {}/{}.", "/", "", "1e-3"):
         assert choices.in_name("TRAINER.X.Y", kept) == kept
-
-
-def test_existing_folders_named_by_a_whole_path_are_still_used(tmp_path):
-    pool, words = "/data/pool", ["emoji", "--trainers", "ARF", "--output", str(tmp_path)]
-    settings = grid_settings(grid.parser().parse_args([*words, "--set", "TRAINER.ARF.POOL", pool]))
-    assert "data" not in plan(settings, "emoji")[0].place.config
-    (tmp_path / "emoji" / "ARF" / "tiny_clip+POOL=%2Fdata%2Fpool").mkdir(parents=True)
-    first = plan(settings, "emoji")[0]
-    assert first.place.config == "tiny_clip+POOL=%2Fdata%2Fpool"
-    assert "data" not in table_stem(settings, [first])

@@ -5,9 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
-from ueo.errors import DataError
+from ueo.clip.tuning import as_module
+from ueo.errors import CheckpointError, DataError
 from ueo.results.record import read_history, read_outputs, read_result
+from ueo.runs.checkpoint import load_tuned
 
 RECORD = {
     "trainer": "UEO", "dataset": "Toy", "domain": "red", "setting": "open", "protocol": "released",
@@ -97,21 +100,15 @@ def finished(toy, tmp_path):
     return folder
 
 
-def test_checkpoints_with_nan_and_wrong_pointers_to_them_are_named(finished, toy, tmp_path, capsys):
-    import torch
-
-    from ueo.commands import train
-    from ueo.errors import CheckpointError
-    from ueo.runs.checkpoint import load_tuned
-
-    del train
+def test_checkpoints_with_nan_and_wrong_pointers_to_them_are_named(finished):
     (path,) = (finished / "tuned").glob("model.pth.tar-*")
     whole = torch.load(path, weights_only=False)
     name = next(iter(whole["state_dict"]))
+    model = as_module({n: torch.nn.Parameter(p) for n, p in whole["state_dict"].items()}, {})
     whole["state_dict"][name] = whole["state_dict"][name] * float("nan")
     torch.save(whole, path)
     with pytest.raises(CheckpointError, match=f"model.pth.tar-1: {name} holds NaN"):
-        load_tuned(torch.nn.Module(), finished / "tuned")
+        load_tuned(model, finished / "tuned")
     shutil.copy(path, finished / "elsewhere")
     for text in ("../elsewhere", "", "\0", "model.pth.tar-1\nmodel.pth.tar-2"):
         (finished / "tuned/checkpoint").write_text(text)

@@ -16,6 +16,7 @@ from ueo.results.record import read_result
 from ueo.settings.machine_share import share
 
 UNCAUGHT = 1  # Python's exit status after an uncaught error
+TRACEBACK = "Traceback ("
 LOST = 255  # multiprocessing's exit status of a process whose fork server is gone
 
 
@@ -131,7 +132,7 @@ def _outcome(status: int, run: PlannedRun) -> tuple[str, bool]:
         return "lost: its fork server was killed", True
     with suppress(OSError):
         lines = (run.folder / CONSOLE).read_text(errors="replace").strip().splitlines()
-        if lines and status == UNCAUGHT:
+        if status == UNCAUGHT and any(line.startswith(TRACEBACK) for line in lines):
             return f"{_error(lines)} (traceback: {run.folder / CONSOLE})", True
         if lines:
             return lines[-1], True
@@ -141,8 +142,7 @@ def _outcome(status: int, run: PlannedRun) -> tuple[str, bool]:
 
 def _error(lines: list[str]) -> str:
     """Return the first line of the error message after the last traceback in `lines`."""
-    after = next((i for i, line in reversed([*enumerate(lines, 1)])
-                  if line.startswith("Traceback (")), len(lines))
+    after = next(i for i, line in reversed([*enumerate(lines, 1)]) if line.startswith(TRACEBACK))
     return next((line for line in lines[after:] if line and not line[0].isspace()), lines[-1])
 
 
