@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from conftest import REPOSITORY
@@ -120,6 +121,7 @@ def test_the_table_of_rooms_matches_the_library():
     assert not missing
 
 
+@pytest.mark.skipif(not matplotlib.__version__.startswith("3.11"), reason="drawn by 3.11")
 def test_pictures_match_those_that_the_script_draws(tmp_path):
     spec = importlib.util.spec_from_file_location("draw", REPOSITORY / "docs" / "draw.py")
     draw = importlib.util.module_from_spec(spec)

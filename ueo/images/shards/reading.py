@@ -94,7 +94,8 @@ def _files(shard: Shard, skip: Skip) -> Iterator[dict]:
         why = None
         try:
             archive = tarfile.open(fileobj=stream, mode="r|*", tarinfo=_Header)
-            while (header := archive.next()) is not None:
+            # an empty archive has ended already; Python 3.10 would fail to read on
+            while not getattr(archive, "ended", False) and (header := archive.next()) is not None:
                 archive.members = []  # tarfile would keep every header
                 if header.islnk() or header.issym():
                     skip(header.name, "a link")
