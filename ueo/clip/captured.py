@@ -9,14 +9,13 @@ method whose loss carries state from step to step, or draws random numbers on th
 captured: `capturable` in trainers/base.py. Draws on the device are new in each replay.
 """
 
-import random
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from modern_dassl import distributed
+from modern_dassl.random_states import drew_on_cpu, get_random_states, set_random_states
 from ueo.errors import ConfigError, first_line
 from ueo.settings.config import is_online, is_sharded
 
@@ -91,17 +90,17 @@ class CapturedStep:
         device = self.parameters[0].device  # copies from the CPU cannot be recorded
         self._batch = {k: v.to(device, copy=True) if isinstance(v, Tensor) else v
                        for k, v in batch.items()}
-        before = _RandomStates()
+        before = get_random_states()
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
                 expected = self.step(self._batch)["loss"].detach().clone()
         torch.cuda.current_stream().wait_stream(stream)
-        if not before.same_on_host(_RandomStates()):
+        if drew_on_cpu(before, get_random_states()):
             print(f"{BY_ONE}: {self.name}'s loss draws random numbers on the host")
             self._batch = {}
-            before.restore()  # a run without a graph draws the same
+            set_random_states(before)  # a run without a graph draws the same
             return self.step(batch)
         for parameter in self.parameters:
             parameter.grad = None  # so that the graph allocates the gradients
@@ -131,27 +130,3 @@ class CapturedStep:
 
 def _shapes(batch: dict) -> dict:
     return {k: (v.shape, v.dtype) for k, v in batch.items() if isinstance(v, Tensor)}
-
-
-class _RandomStates:
-    """The states of all global generators, to be compared and restored."""
-
-    def __init__(self):
-        self.python, self.numpy = random.getstate(), np.random.get_state()
-        self.torch = torch.get_rng_state()
-        self.cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-
-    def same_on_host(self, other: "_RandomStates") -> bool:
-        """Whether nothing was drawn on the CPU between the two."""
-        return (
-            self.python == other.python
-            and self.numpy[2] == other.numpy[2] and (self.numpy[1] == other.numpy[1]).all()
-            and torch.equal(self.torch, other.torch)
-        )
-
-    def restore(self) -> None:
-        random.setstate(self.python)
-        np.random.set_state(self.numpy)
-        torch.set_rng_state(self.torch)
-        if self.cuda:
-            torch.cuda.set_rng_state_all(self.cuda)

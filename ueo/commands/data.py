@@ -35,9 +35,9 @@ def data_sets() -> dict[str, type]:
     return {yamls.get(kind, folder): kind for kind, folder in folders.items()}
 
 
-def published() -> dict[str, type]:
-    """Return those of `data_sets` that can be compared with a published version."""
-    return {name: kind for name, kind in data_sets().items() if is_published(kind)}
+def published(kinds: dict[str, type]) -> list[str]:
+    """Return the names of those data sets that can be compared with a published version."""
+    return sorted(name for name, kind in kinds.items() if is_published(kind))
 
 
 def check(kind: type, root: str, domains: set[str], deep: bool) -> bool:
@@ -52,10 +52,11 @@ def check(kind: type, root: str, domains: set[str], deep: bool) -> bool:
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = p.add_subparsers(dest="command", required=True)
+    known = published(data_sets())
     for name, what in (("download", "download published data sets"),
                        ("check", "check local data sets against the published ones")):
         c = commands.add_parser(name, help=what, description=what, formatter_class=HelpFormatter)
-        c.add_argument("datasets", nargs="+", help=f"any of {', '.join(sorted(published()))}")
+        c.add_argument("datasets", nargs="+", help=f"any of {', '.join(known)}")
         c.add_argument("--root", type=folder("--root"), default="data", help="data root")
         c.add_argument("--domain", nargs="+", default=[], help="domains (default: all)")
         c.add_argument("--deep", action="store_true", help="also decode each image")
@@ -90,19 +91,20 @@ def main(args: argparse.Namespace) -> int:
     """0 as published, 1 something differs."""
     if args.command == "shard":
         return shard(args)
-    known, every, good = published(), data_sets(), True
+    kinds, good = data_sets(), True
     for name in args.datasets:
-        if name not in known:
-            if name in every:
-                raise ConfigError(
-                    f"{name}: cannot be downloaded or checked, because {every[name].__name__} is "
-                    "no ClassFolderDataset or other PublishedDataset (docs/add_a_dataset.md)"
-                )
+        kind = kinds.get(name)
+        if kind is None:
+            known = published(kinds)
             raise ConfigError(
                 f"there is no published data set {name!r}{did_you_mean(name, known)}; known: "
-                f"{', '.join(sorted(known))}"
+                f"{', '.join(known)}"
             )
-        kind = known[name]
+        if not is_published(kind):
+            raise ConfigError(
+                f"{name}: cannot be downloaded or checked, because {kind.__name__} is no "
+                "ClassFolderDataset or other PublishedDataset (docs/add_a_dataset.md)"
+            )
         domains = {kind.domain_of(d) for d in args.domain} or set(kind.domains)
         if args.command == "download":
             ensure(kind, args.root, domains, unasked=True)

@@ -16,7 +16,6 @@ from ueo.results.record import read_result
 from ueo.settings.machine_share import share
 
 UNCAUGHT = 1  # Python's exit status after an uncaught error
-TRACEBACK = "Traceback ("
 LOST = 255  # multiprocessing's exit status of a process whose fork server is gone
 
 
@@ -132,18 +131,20 @@ def _outcome(status: int, run: PlannedRun) -> tuple[str, bool]:
         return "lost: its fork server was killed", True
     with suppress(OSError):
         lines = (run.folder / CONSOLE).read_text(errors="replace").strip().splitlines()
-        if status == UNCAUGHT and any(line.startswith(TRACEBACK) for line in lines):
-            return f"{_error(lines)} (traceback: {run.folder / CONSOLE})", True
+        if status == UNCAUGHT and (message := _uncaught(lines)):
+            return f"{message} (traceback: {run.folder / CONSOLE})", True
         if lines:
             return lines[-1], True
     file = run.folder / CONSOLE
     return f"ended with status {status} and wrote nothing into {file}; is the disk full?", True
 
 
-def _error(lines: list[str]) -> str:
-    """Return the first line of the error message after the last traceback in `lines`."""
-    after = next(i for i, line in reversed([*enumerate(lines, 1)]) if line.startswith(TRACEBACK))
-    return next((line for line in lines[after:] if line and not line[0].isspace()), lines[-1])
+def _uncaught(lines: list[str]) -> str:
+    """Return the first line of the error message after the last traceback in `lines`; "" if there
+    is no traceback."""
+    after = next((i for i, line in reversed([*enumerate(lines, 1)])
+                  if line.startswith("Traceback (")), len(lines))
+    return next((line for line in lines[after:] if line and not line[0].isspace()), "")
 
 
 def _summary(run: PlannedRun) -> str:

@@ -12,7 +12,6 @@ from dassl.utils.errors import (
 )
 from dassl.utils.logger import Logger, setup_logger
 from dassl.utils.meters import AverageMeter, MetricMeter
-from dassl.utils.random_state import get_random_states, set_random_states
 from dassl.utils.registry import Registry
 from dassl.utils.tools import (
     check_availability,
@@ -40,5 +39,6 @@ from dassl.utils.torchtools import (
 )
 
 from modern_dassl.lent_names import lend_below
+from modern_dassl.random_states import get_random_states, set_random_states
 
 lend_below(__name__)

@@ -21,12 +21,12 @@ from dassl.utils.layers import (  # noqa: F401  (their place in Dassl)
     open_all_layers,
     open_specified_layers,
 )
-from dassl.utils.random_state import get_random_states
 from dassl.utils.scheduler_state import load_plain_state
 from dassl.utils.tools import mkdir_if_missing
 from torch import nn
 
 from modern_dassl.finite import first_not_finite
+from modern_dassl.random_states import get_random_states
 from modern_dassl.safe_load import UnreadableError, read_checkpoint
 
 POINTER = "checkpoint"  # text file with the name of the last epoch's checkpoint

@@ -1,4 +1,4 @@
-"""Global random states as plain data, so that a resumed run draws the same random numbers."""
+"""Global random states as plain data, to be stored in a checkpoint, restored and compared."""
 
 import random
 
@@ -39,3 +39,13 @@ def set_random_states(states: dict) -> None:
     cuda = states["cuda"]
     if cuda and torch.cuda.is_available() and torch.cuda.device_count() == len(cuda):
         torch.cuda.set_rng_state_all([state.cpu() for state in cuda])
+
+
+def drew_on_cpu(before: dict, after: dict) -> bool:
+    """Whether random numbers were drawn on the CPU between two results of get_random_states."""
+    old, new = before["numpy"], after["numpy"]
+    return not (
+        before["python"] == after["python"]
+        and old["position"] == new["position"] and torch.equal(old["keys"], new["keys"])
+        and torch.equal(before["torch"], after["torch"])
+    )
